@@ -1,0 +1,110 @@
+import type { Timestamp } from 'bson'
+
+/** One backup in `pbmBackups`, field for field as PBM has it (PBM: control-plane.md §1.4). Times are Unix seconds. */
+export interface BackupDocument {
+  type: 'logical' | 'physical' | 'incremental' | 'external'
+  /** The command's `_id`, 24 hex digits. */
+  opid: string
+  /** RFC 3339 UTC at seconds: also the folder on the storage. */
+  name: string
+  src_backup?: string
+  /** Replica set → shard id, only where they differ. */
+  shardRemap?: Record<string, string>
+  /** Absent for a full backup. */
+  nss?: string[]
+  sel_users_and_roles?: boolean
+  replsets: BackupReplset[]
+  compression: string
+  store: BackupStore
+  /** Stored bytes: compressed namespaces plus the uncompressed oplog, as PBM counts. */
+  size: number
+  size_uncompressed: number
+  mongodb_version: string
+  fcv: string
+  start_ts: number
+  last_transition_ts: number
+  /** `Timestamp(1,1)` as long as it is unset (PBM: control-plane.md §1.2). */
+  first_write_ts: Timestamp
+  last_write_ts: Timestamp
+  /** Cluster time of the backup leader's last heartbeat. */
+  hb: Timestamp
+  status: BackupStatus
+  conditions: Condition[]
+  /** Nominations. */
+  n: Nomination[]
+  error?: string
+  pbm_version: string
+  balancer: 'full' | 'off'
+  /** Ours; PBM ignores it: `archive` where each replica set is one mongodump archive. */
+  layout?: 'archive'
+}
+
+export type BackupStatus =
+  | 'starting'
+  | 'running'
+  | 'dumpDone'
+  | 'copyReady'
+  | 'copyDone'
+  | 'partlyDone'
+  | 'done'
+  | 'canceled'
+  | 'error'
+
+export interface Condition {
+  timestamp: number
+  status: string
+  error?: string
+}
+
+export interface Nomination {
+  rs: string
+  /** `host:port` of the nominees asked so far; replaced group by group. */
+  n: string[]
+  /** The nominee that took the lock, or ''. */
+  ack: string
+}
+
+export interface BackupStore {
+  name?: string
+  profile?: true
+  type: string
+  [provider: string]: unknown
+}
+
+export interface BackupReplset {
+  name: string
+  node: string
+  status: BackupStatus
+  /** `backup_name` in the JSON on the storage. */
+  dump_name?: string
+  oplog_name?: string
+  start_ts: number
+  last_transition_ts: number
+  size: number
+  size_uncompressed: number
+  first_write_ts: Timestamp
+  last_write_ts: Timestamp
+  iscs?: boolean
+  configshard?: boolean
+  error?: string
+  conditions: Condition[]
+  mongod_opts?: Record<string, unknown>
+  pbm_version?: string
+  mongo_version?: string
+  /** Ours; PBM ignores it. */
+  progress?: Progress
+}
+
+/** What an agent tells of a running operation, for progress bars. PBM ignores the field. */
+export interface Progress {
+  /** A word for people: `verify`, `collections`, `users and roles`, `oplog`, `indexes`. */
+  phase: string
+  /** Uncompressed BSON bytes. `total` is an estimate and 0 where unknown. */
+  bytes: number
+  totalBytes: number
+  documents: number
+  totalDocuments: number
+  /** Milliseconds since the epoch by the agent's clock, when the operation and when this phase began and when told. */
+  startedAt: number
+  updatedAt: number
+}

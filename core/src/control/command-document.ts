@@ -1,0 +1,51 @@
+import type { ObjectId, Timestamp } from 'bson'
+
+/** One command in `pbmCmd`; its `_id` is the operation id (PBM: control-plane.md §2). `ts` is the sender's Unix seconds. */
+export type CommandDocument = { _id: ObjectId; ts: number } & Command
+
+export type Command =
+  | { cmd: 'backup'; backup: BackupCommand }
+  | { cmd: 'restore'; restore: RestoreCommand }
+  | { cmd: 'replay'; replay: { name: string; start: Timestamp; end: Timestamp; rsMap?: Record<string, string> } }
+  | { cmd: 'cancelBackup' }
+  | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
+  | { cmd: 'delete'; delete: { backup: string; olderthan: number; type: string; profile: string } }
+  | { cmd: 'deletePitr'; deletePitr: { olderthan: number } }
+  | { cmd: 'cleanup'; cleanup: { olderThan: Timestamp; profile: string } }
+  | { cmd: 'addConfigProfile'; profile: { name: string; profile: boolean; storage: Record<string, unknown> } }
+  | { cmd: 'removeConfigProfile'; profile: { name: string } }
+
+export interface BackupCommand {
+  type: 'logical' | 'physical' | 'incremental' | 'external'
+  base: boolean
+  name: string
+  nss?: string[]
+  compression: string
+  level?: number
+  numParallelColls?: number
+  numParallelFiles?: number
+  filelist?: boolean
+  profile?: string
+  usersAndRoles?: boolean
+}
+
+export interface RestoreCommand {
+  name: string
+  backupName: string
+  nss?: string[]
+  nsFrom?: string
+  nsTo?: string
+  usersAndRoles?: boolean
+  rsMap?: Record<string, string>
+  fallbackEnabled: boolean | null
+  allowPartlyDone: boolean | null
+  numParallelColls?: number
+  numParallelFiles?: number
+  numInsertionWorkers?: number
+  indexCommitQuorum?: string
+  oplogTS?: Timestamp
+  external: boolean
+  extConf: null
+  extTS: Timestamp
+  exit: boolean
+}

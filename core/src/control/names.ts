@@ -1,0 +1,34 @@
+/** The control collections, all in `admin` of the leader replica set (PBM: control-plane.md §1.3). */
+export const CONTROL_DATABASE = 'admin'
+
+export const COMMANDS = 'pbmCmd'
+export const CONFIG = 'pbmConfig'
+export const BACKUPS = 'pbmBackups'
+export const RESTORES = 'pbmRestores'
+export const LOCKS = 'pbmLock'
+export const SLICER_LOCKS = 'pbmLockOp'
+export const OPERATIONS = 'pbmOpLog'
+export const LOG = 'pbmLog'
+export const AGENTS = 'pbmAgents'
+export const PITR = 'pbmPITR'
+export const PITR_CHUNKS = 'pbmPITRChunks'
+/** Copies of the users and roles, in the `admin` of each replica set; dumped, never a control collection of the leader. */
+export const USERS_COPY = 'pbmRUsers'
+export const ROLES_COPY = 'pbmRRoles'
+
+/** What a dump leaves out and a restore or replay never touches. */
+export const CONTROL_COLLECTIONS: readonly string[] = [
+  COMMANDS,
+  CONFIG,
+  BACKUPS,
+  RESTORES,
+  LOCKS,
+  SLICER_LOCKS,
+  OPERATIONS,
+  LOG,
+  AGENTS,
+  PITR,
+  PITR_CHUNKS,
+  'pbmBackups.old',
+  'pbmPITRChunks.old',
+]

@@ -1,0 +1,57 @@
+import type { Document, Timestamp } from 'bson'
+import type { Condition, Progress } from './backup-document.js'
+
+/** One restore or replay in `pbmRestores` (PBM: control-plane.md §1.4). Times are Unix seconds. */
+export interface RestoreDocument {
+  status: RestoreStatus
+  /** RFC 3339 UTC with nanoseconds. */
+  name: string
+  opid: string
+  /** The backup restored; '' for a replay. */
+  backup: string
+  type: 'logical' | 'physical' | 'incremental' | 'external'
+  error?: string
+  bcp_chain: string[] | null
+  nss?: string[]
+  start_pitr: number
+  pitr: number
+  start_ts: number
+  last_transition_ts: number
+  replsets: RestoreReplset[]
+  hb: Timestamp
+  conditions: Condition[]
+  l?: string
+  stat?: Document
+}
+
+export type RestoreStatus =
+  | 'starting'
+  | 'cleanupCluster'
+  | 'running'
+  | 'dumpDone'
+  | 'down'
+  | 'copyReady'
+  | 'copyDone'
+  | 'partlyDone'
+  | 'done'
+  | 'error'
+
+export interface RestoreReplset {
+  name: string
+  status: RestoreStatus
+  start_ts: number
+  last_transition_ts: number
+  committed_txn: { id: string; ts: Timestamp; state: string }[] | null
+  txn_set: boolean
+  partial_txn: Document[] | null
+  op: Timestamp
+  last_write_ts: Timestamp
+  hb: Timestamp
+  error?: string
+  conditions: Condition[]
+  stat?: { txn: { partial: number; shard_uncommitted: number; left_uncommitted: number }; d: Document | null }
+  /** Ours; PBM ignores it. */
+  node?: string
+  /** Ours; PBM ignores it. */
+  progress?: Progress
+}

@@ -1,0 +1,4 @@
+/** `@pbmkit/core`: pipelines, protocol and formats. The agent and the CLI build on this entry; plugins on `./plugin`. */
+export * from './errors.js'
+export * from './plugin/index.js'
+export * from './time/clock.js'

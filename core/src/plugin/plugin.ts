@@ -1,0 +1,9 @@
+/** What the host gives a plugin. */
+export interface PluginContext {
+  /** Aborted when the process shuts down. */
+  readonly signal: AbortSignal
+  /** For facts an operator should see; never secrets. */
+  warn(message: string): void
+  /** `host:port` of the mongod this agent serves; absent in the CLI. For options that differ by node (endpoint maps). */
+  readonly node?: string | undefined
+}

@@ -1,0 +1,24 @@
+import type { MongoClient } from 'mongodb'
+import type { InjectionToken } from 'tsyringe'
+import type { OperationLog } from './log.js'
+import type { CompressionPlugin } from './plugin/compression.js'
+import type { ObjectStore } from './plugin/storage.js'
+import type { Clock } from './time/clock.js'
+
+/**
+ * What the pipelines are given. The agent registers these in a child container per operation; pipelines name them in
+ * `@inject(TOKEN)`, always explicitly (no decorator metadata is emitted).
+ */
+export const NODE: InjectionToken<MongoClient> = Symbol('direct connection to the mongod beside this agent')
+export const LEADER: InjectionToken<MongoClient> = Symbol('connection to the primary of the leader replica set')
+export const SELF: InjectionToken<Member> = Symbol('which member of which replica set this agent serves')
+export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
+export const CLOCK: InjectionToken<Clock> = Symbol('clock')
+export const STORE: InjectionToken<ObjectStore> = Symbol('the open storage of the operation')
+export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
+
+/** A member of a replica set; `node` is `host:port` as the replica-set configuration has it (`hello.me`). */
+export interface Member {
+  readonly rs: string
+  readonly node: string
+}
