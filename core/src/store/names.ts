@@ -1,0 +1,180 @@
+import { Timestamp } from 'bson'
+
+/**
+ * Every object name of the storage, both ways (PBM: storage-format.md §1, §4, §5). All names are relative to the root of
+ * the storage and use `/`. `suffix` is what the compression method appends, with its dot: `.zst`, or '' for none.
+ */
+
+/** Holds the PBM version as ASCII; marks a storage in use and is what write tests rewrite. */
+export const INIT_OBJECT = '.pbm.init'
+export const METADATA_SUFFIX = '.pbm.json'
+/** Root folder of the chunks of point-in-time recovery. */
+export const PITR_FOLDER = 'pbmPitr'
+/** Root folder of what physical restores leave. */
+export const RESTORES_FOLDER = '.pbm.restore'
+
+/** PBM's compression types by suffix; `pgzip` shares gzip's. */
+const COMPRESSION_BY_SUFFIX: Readonly<Record<string, string>> = {
+  '': 'none',
+  '.gz': 'gzip',
+  '.snappy': 'snappy',
+  '.lz4': 'lz4',
+  '.s2': 's2',
+  '.zst': 'zstd',
+}
+
+/** The compression type PBM reads from the end of `name`; an unknown suffix means uncompressed. */
+export function compressionOfName(name: string): string {
+  const dot = name.lastIndexOf('.')
+  return (dot < 0 ? undefined : COMPRESSION_BY_SUFFIX[name.slice(dot)]) ?? 'none'
+}
+
+/** PBM's suffix of one of its own compression types; undefined for a type that PBM does not have. */
+export function suffixOfCompression(type: string): string | undefined {
+  if (type === 'pgzip') return '.gz'
+  return Object.entries(COMPRESSION_BY_SUFFIX).find(([, name]) => name === type)?.[0]
+}
+
+export function backupMetadataName(backup: string): string {
+  return `${backup}${METADATA_SUFFIX}`
+}
+
+/** The backup whose metadata `object` is by its name, at whatever depth; undefined for other objects. */
+export function parseBackupMetadataName(object: string): string | undefined {
+  const file = object.slice(object.lastIndexOf('/') + 1)
+  return file.endsWith(METADATA_SUFFIX) && file !== METADATA_SUFFIX ? file.slice(0, -METADATA_SUFFIX.length) : undefined
+}
+
+/**
+ * Whether deleting `<name>/…` can only touch that backup. Names come from documents and from the storage, where anything
+ * may stand: an empty one, `..` or `pbmPitr` must never become the prefix of a deletion.
+ */
+export function isSafeBackupName(name: string): boolean {
+  if (name === '' || name.includes('\0') || !name.split('/').every(isSafeSegment)) return false
+  const root = name.split('/', 1)[0]
+  return root !== PITR_FOLDER && root !== RESTORES_FOLDER && root !== INIT_OBJECT
+}
+
+/** With its slash at the end: the prefix of all objects of a backup but its metadata. */
+export function backupFolder(backup: string): string {
+  return `${backup}/`
+}
+
+/** With its slash at the end. */
+export function replsetFolder(backup: string, replset: string): string {
+  return `${backup}/${replset}/`
+}
+
+/** The list of namespaces: what `dump_name` (JSON `backup_name`) of a replica set points at since PBM 2.0. */
+export function namespaceListName(backup: string, replset: string): string {
+  return `${replsetFolder(backup, replset)}metadata.json`
+}
+
+export function metaPbmName(backup: string, replset: string): string {
+  return `${replsetFolder(backup, replset)}meta.pbm`
+}
+
+export function filelistName(backup: string, replset: string): string {
+  return `${replsetFolder(backup, replset)}filelist.pbm`
+}
+
+/** The file of a namespace inside the replica set's folder, without suffix: PBM's natural name, unescaped. */
+export function namespaceFile(db: string, collection: string): string {
+  return `${db}.${collection.startsWith('system.buckets.') ? collection.slice('system.buckets.'.length) : collection}`
+}
+
+/** PBM's natural object name of a namespace; see `planNamespaceObjects` for those that can't be used. */
+export function namespaceObjectName(backup: string, replset: string, db: string, collection: string, suffix: string) {
+  return `${replsetFolder(backup, replset)}${namespaceFile(db, collection)}${suffix}`
+}
+
+/** Without a slash at the end, as `oplog_name` has it since PBM 2.4. */
+export function oplogFolder(backup: string, replset: string): string {
+  return `${replsetFolder(backup, replset)}oplog`
+}
+
+/** The file name of an oplog chunk inside `oplogFolder`. Both bounds are inclusive. */
+export function oplogChunkFile(start: Timestamp, end: Timestamp, suffix: string): string {
+  return `${timestampText(start)}.${timestampText(end)}${suffix}`
+}
+
+export function oplogChunkName(backup: string, replset: string, start: Timestamp, end: Timestamp, suffix: string) {
+  return `${oplogFolder(backup, replset)}/${oplogChunkFile(start, end, suffix)}`
+}
+
+export interface ChunkName {
+  readonly start: Timestamp
+  readonly end: Timestamp
+  /** With its dot; '' for none. */
+  readonly suffix: string
+}
+
+/** Takes a whole object name or its last segment; undefined where PBM refuses the name too. */
+export function parseOplogChunkName(object: string): ChunkName | undefined {
+  const file = object.slice(object.lastIndexOf('/') + 1)
+  const parts = file.split('.')
+  if (parts.length < 2 || parts.length > 3) return undefined
+  const start = parseTimestampText(parts[0] ?? '', { incrementRequired: true })
+  const end = parseTimestampText(parts[1] ?? '', { incrementRequired: true })
+  if (start === undefined || end === undefined) return undefined
+  return { start, end, suffix: parts[2] === undefined ? '' : `.${parts[2]}` }
+}
+
+/** PBM 2.0 to 2.3. */
+export function singleOplogName(backup: string, replset: string, suffix: string): string {
+  return `${replsetFolder(backup, replset)}local.oplog.rs.bson${suffix}`
+}
+
+/** PBM before 2.0, and our `layout: archive`: a whole mongodump archive at the root. */
+export function archiveDumpName(backup: string, replset: string, suffix: string): string {
+  return `${backup}_${replset}.dump${suffix}`
+}
+
+export function archiveOplogName(backup: string, replset: string, suffix: string): string {
+  return `${backup}_${replset}.oplog${suffix}`
+}
+
+export function pitrChunkName(replset: string, start: Timestamp, end: Timestamp, suffix: string): string {
+  const day = timestampText(start).slice(0, 8)
+  return `${PITR_FOLDER}/${replset}/${day}/${timestampText(start)}.${timestampText(end)}.oplog${suffix}`
+}
+
+export interface PitrChunkName extends ChunkName {
+  readonly replset: string
+}
+
+/** Takes the whole object name. The date folder is ignored and a missing increment means 0, as in PBM. */
+export function parsePitrChunkName(object: string): PitrChunkName | undefined {
+  const segments = object.split('/')
+  const file = segments.at(-1) ?? ''
+  const replset = segments[1]
+  if (segments[0] !== PITR_FOLDER || segments.length < 3 || replset === undefined || replset === '') return undefined
+  const parts = file.split('.')
+  if (parts.length < 3 || parts.length > 4 || parts[2] !== 'oplog') return undefined
+  const start = parseTimestampText(parts[0] ?? '')
+  const end = parseTimestampText(parts[1] ?? '')
+  if (start === undefined || end === undefined) return undefined
+  return { replset, start, end, suffix: parts[3] === undefined ? '' : `.${parts[3]}` }
+}
+
+/** `YYYYMMDDhhmmss-I`, UTC, the increment unpadded. */
+export function timestampText(timestamp: Timestamp): string {
+  const digits = new Date(timestamp.t * 1000).toISOString().replace(/[-:T]/g, '').slice(0, 14)
+  return `${digits}-${timestamp.i}`
+}
+
+export function parseTimestampText(text: string, options: { incrementRequired?: boolean } = {}): Timestamp | undefined {
+  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:-(\d{1,10}))?$/.exec(text)
+  if (match === null || (options.incrementRequired === true && match[7] === undefined)) return undefined
+  const [, year, month, day, hour, minute, second] = match
+  const milliseconds = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  const increment = Number(match[7] ?? 0)
+  if (Number.isNaN(milliseconds) || milliseconds < 0 || increment > 0xffffffff) return undefined
+  const seconds = milliseconds / 1000
+  return seconds > 0xffffffff ? undefined : new Timestamp({ t: seconds, i: increment })
+}
+
+/** No empty segment, `.` or `..`: what every storage takes and no path cleaning changes. */
+export function isSafeSegment(segment: string): boolean {
+  return segment !== '' && segment !== '.' && segment !== '..'
+}
