@@ -1,0 +1,288 @@
+import { BSON, type Document, EJSON } from 'bson'
+import type { MongoClient, MongoServerError } from 'mongodb'
+import { arrayElement, buildDocument, documentElement } from '../bson/build.js'
+import { documentLength, wholeDocuments } from '../bson/documents.js'
+import { BSON_BOOLEAN, findField } from '../bson/elements.js'
+import { hasZeroTimestamp, nextZeroCandidate } from '../bson/zero-timestamp.js'
+import { PbmError } from '../errors.js'
+import { documentSequence } from './document-sequence.js'
+
+export interface RawWriteOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Commands under way at once. Default 2; always 1 when ordered. */
+  readonly inFlight?: number | undefined
+  /** Keeps the order of the source: for capped collections. Default false. */
+  readonly ordered?: boolean | undefined
+  /** Bytes of one command. Default 4 MiB, bounded by the server's `maxMessageSizeBytes`. */
+  readonly batchBytes?: number | undefined
+  /** Told what has been written so far. */
+  readonly onProgress?: ((documents: number, bytes: number) => void) | undefined
+  /** Default `{w: 1}`: follow the last command with one wait for the majority. */
+  readonly writeConcern?: Document | undefined
+}
+
+const DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
+const UNAUTHORIZED = 13
+
+/**
+ * Inserts a stream of concatenated BSON documents, chunked anyhow, without decoding them: validation of the collection
+ * is bypassed, and top-level zero timestamps are kept (the server would replace them).
+ *
+ * Throws `WRITE_FAILED` with the namespace and the `_id` of the first document that the server refused. Nothing more is
+ * sent after a failure; what is under way is waited for.
+ */
+export async function insertDocuments(
+  client: MongoClient,
+  database: string,
+  collection: string,
+  source: AsyncIterable<Uint8Array>,
+  options: RawWriteOptions = {},
+): Promise<{ documents: number; bytes: number }> {
+  const writer = new RawWriter(client, database, collection, options, await serverLimits(client))
+  try {
+    for await (const buffer of wholeDocuments(source)) await writer.add(buffer)
+    await writer.flush()
+  } finally {
+    await writer.settle()
+  }
+  writer.throwIfFailed()
+  return { documents: writer.documents, bytes: writer.bytes }
+}
+
+/** Waits until everything written on this client so far is on a majority of the members. */
+export async function awaitMajority(client: MongoClient, note = 'pbmkit: writes are on the majority'): Promise<void> {
+  await client.db('admin').command({ appendOplogNote: 1, data: { msg: note }, writeConcern: { w: 'majority' } })
+}
+
+interface ServerLimits {
+  readonly messageBytes: number
+  readonly batchDocuments: number
+  /** The server can be told to keep zero timestamps. */
+  readonly keepsZeroTimestamps: boolean
+}
+
+const limitsOf = new WeakMap<MongoClient, Promise<ServerLimits>>()
+
+async function serverLimits(client: MongoClient): Promise<ServerLimits> {
+  const known = limitsOf.get(client)
+  if (known !== undefined) return await known
+  const asked = askLimits(client)
+  limitsOf.set(client, asked)
+  asked.catch(() => limitsOf.delete(client))
+  return await asked
+}
+
+async function askLimits(client: MongoClient): Promise<ServerLimits> {
+  const hello = await client.db('admin').command({ hello: 1 })
+  // Only newer servers know the flag. An insert without documents is refused by all, but for that reason only where
+  // the flag is known (40415 and its relatives name the unknown field).
+  const refused = await client
+    .db('admin')
+    .command({ insert: 'pbmkit.probe', documents: [], bypassEmptyTsReplacement: true })
+    .then(
+      () => undefined,
+      (error: MongoServerError) => error,
+    )
+  const known = refused !== undefined && refused.code !== UNAUTHORIZED
+  return {
+    messageBytes: Number(hello.maxMessageSizeBytes ?? 48_000_000),
+    batchDocuments: Number(hello.maxWriteBatchSize ?? 100_000),
+    keepsZeroTimestamps: known && !refused.message.includes('bypassEmptyTsReplacement'),
+  }
+}
+
+class RawWriter {
+  documents = 0
+  bytes = 0
+  readonly #client: MongoClient
+  readonly #database: string
+  readonly #collection: string
+  readonly #options: RawWriteOptions
+  readonly #limits: ServerLimits
+  readonly #batchBytes: number
+  readonly #inFlight: number
+  readonly #running = new Set<Promise<void>>()
+  #parts: Buffer[] = []
+  #partBytes = 0
+  #partDocuments = 0
+  #failure: unknown
+
+  constructor(
+    client: MongoClient,
+    database: string,
+    collection: string,
+    options: RawWriteOptions,
+    limits: ServerLimits,
+  ) {
+    this.#client = client
+    this.#database = database
+    this.#collection = collection
+    this.#options = options
+    this.#limits = limits
+    this.#batchBytes = Math.min(options.batchBytes ?? DEFAULT_BATCH_BYTES, limits.messageBytes - 64 * 1024)
+    this.#inFlight = options.ordered === true ? 1 : Math.max(1, options.inFlight ?? 2)
+  }
+
+  /** Cuts a buffer of whole documents into commands; slices are views, nothing is copied here. */
+  async add(buffer: Buffer): Promise<void> {
+    let start = 0
+    let candidate = this.#limits.keepsZeroTimestamps ? -1 : nextZeroCandidate(buffer, 0)
+    for (let offset = 0; offset < buffer.length; ) {
+      const length = documentLength(buffer, offset)
+      const next = offset + length
+      if (candidate >= 0 && candidate < next) {
+        if (hasZeroTimestamp(buffer, offset)) {
+          this.#take(buffer, start, offset)
+          // Order matters only to capped collections, but there it does.
+          if (this.#options.ordered === true) await this.flush()
+          await this.#send(1, length, () => this.#upsertLiteral(buffer.subarray(offset, next)))
+          start = next
+        }
+        candidate = nextZeroCandidate(buffer, next)
+      }
+      if (start < next) {
+        const pendingBytes = this.#partBytes + (offset - start)
+        if (pendingBytes > 0 && pendingBytes + length > this.#batchBytes) {
+          this.#take(buffer, start, offset)
+          await this.flush()
+          start = offset
+        }
+        this.#partDocuments++
+        if (this.#partDocuments >= this.#limits.batchDocuments) {
+          this.#take(buffer, start, next)
+          await this.flush()
+          start = next
+        }
+      }
+      offset = next
+    }
+    this.#take(buffer, start, buffer.length)
+  }
+
+  #take(buffer: Buffer, start: number, end: number): void {
+    if (end === start) return
+    this.#parts.push(buffer.subarray(start, end))
+    this.#partBytes += end - start
+  }
+
+  async flush(): Promise<void> {
+    if (this.#partBytes === 0) return
+    const parts = this.#parts
+    const [documents, bytes] = [this.#partDocuments, this.#partBytes]
+    this.#parts = []
+    this.#partBytes = 0
+    this.#partDocuments = 0
+    await this.#send(documents, bytes, () => this.#insert(parts))
+  }
+
+  async #send(documents: number, bytes: number, command: () => Promise<void>): Promise<void> {
+    while (this.#running.size >= this.#inFlight) await Promise.race(this.#running)
+    this.throwIfFailed()
+    this.#options.signal?.throwIfAborted()
+    const running = command()
+      .then(() => {
+        this.documents += documents
+        this.bytes += bytes
+        this.#options.onProgress?.(this.documents, this.bytes)
+      })
+      .catch((error: unknown) => {
+        this.#failure ??= error
+      })
+      .finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    if (this.#options.ordered === true) await running
+  }
+
+  async #insert(parts: Buffer[]): Promise<void> {
+    await this.#command(
+      {
+        insert: this.#collection,
+        documents: documentSequence('documents', ...parts),
+        ...(this.#limits.keepsZeroTimestamps ? { bypassEmptyTsReplacement: true } : {}),
+      },
+      parts,
+    )
+  }
+
+  /**
+   * Writes one document by an update whose pipeline is the document as a literal: the one way in which an older server
+   * keeps a zero timestamp as it is.
+   */
+  async #upsertLiteral(document: Buffer): Promise<void> {
+    const id = findField(document, '_id')
+    const update = buildDocument([
+      documentElement(
+        'q',
+        id === undefined
+          ? buildDocument([])
+          : buildDocument([
+              documentElement(
+                '_id',
+                buildDocument([{ name: '$eq', type: id.type, value: document.subarray(id.value, id.end) }]),
+              ),
+            ]),
+      ),
+      arrayElement('u', [
+        buildDocument([documentElement('$replaceWith', buildDocument([documentElement('$literal', document)]))]),
+      ]),
+      { name: 'upsert', type: BSON_BOOLEAN, value: Buffer.of(1) },
+    ])
+    await this.#command({ update: this.#collection, updates: documentSequence('updates', update) }, [document])
+  }
+
+  async #command(command: Document, parts: Buffer[]): Promise<void> {
+    const { signal } = this.#options
+    const reply = await this.#client.db(this.#database).command(
+      {
+        ...command,
+        ordered: this.#options.ordered === true,
+        bypassDocumentValidation: true,
+        writeConcern: this.#options.writeConcern ?? { w: 1 },
+      },
+      { readPreference: 'primary', ...(signal === undefined ? {} : { signal }) },
+    )
+    const [first] = (reply.writeErrors ?? []) as { index: number; code: number; errmsg: string }[]
+    if (first !== undefined) throw this.#refused(parts, first)
+    const concern = reply.writeConcernError as { code: number; errmsg: string } | undefined
+    if (concern !== undefined) {
+      throw new PbmError(
+        'WRITE_FAILED',
+        `Writing ${this.#database}.${this.#collection} was not acknowledged: ${concern.errmsg} (code ${concern.code})`,
+      )
+    }
+  }
+
+  #refused(parts: Buffer[], error: { index: number; code: number; errmsg: string }): PbmError {
+    return new PbmError(
+      'WRITE_FAILED',
+      `The server refused the document with _id ${idText(parts, error.index)} of ${this.#database}.${this.#collection}: ${error.errmsg} (code ${error.code})`,
+    )
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all(this.#running)
+  }
+
+  throwIfFailed(): void {
+    if (this.#failure === undefined) return
+    this.#options.signal?.throwIfAborted()
+    throw this.#failure
+  }
+}
+
+function idText(parts: Buffer[], index: number): string {
+  let rest = index
+  for (const part of parts) {
+    for (let offset = 0; offset < part.length; rest--) {
+      const length = part.readInt32LE(offset)
+      if (rest === 0) {
+        const id = findField(part, '_id', offset)
+        if (id === undefined) return '(none)'
+        const document = buildDocument([{ name: '_id', type: id.type, value: part.subarray(id.value, id.end) }])
+        return EJSON.stringify(BSON.deserialize(document)._id)
+      }
+      offset += length
+    }
+  }
+  return '(unknown)'
+}
