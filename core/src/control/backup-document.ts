@@ -91,6 +91,11 @@ export interface BackupReplset {
   mongod_opts?: Record<string, unknown>
   pbm_version?: string
   mongo_version?: string
+  /** Physical backups before PBM 2.4.1: the file list, elements as in `filelist.pbm`. `journal` is older still. */
+  files?: Record<string, unknown>[]
+  journal?: Record<string, unknown>[]
+  /** Physical: name of the backup cursor, where a retry changed it. */
+  this_id?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
 }

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { Long, Timestamp } from 'bson'
+import type { BackupDocument } from '../control/backup-document.js'
+import { fromStorageJson, toStorageJson } from './backup-metadata.js'
+
+const sample = new URL('../../fixtures/', import.meta.url)
+
+async function fixture(name: string): Promise<string> {
+  // `.txt` keeps formatters away.
+  return await readFile(new URL(`${name}.txt`, sample), 'utf8')
+}
+
+describe('metadata of a backup on the storage', () => {
+  it('reads what PBM wrote', async () => {
+    const document = fromStorageJson(await fixture('sharded.pbm.json'))
+    assert.deepEqual([document.status, document.type, document.shardRemap], ['done', 'logical', { cfg: 'config' }])
+    assert.deepEqual(
+      document.last_write_ts,
+      new Timestamp({ t: document.last_write_ts.t, i: document.last_write_ts.i }),
+    )
+    const [s2] = document.replsets
+    assert.equal(s2?.dump_name, '2026-11-22T04:01:00Z/s2/metadata.json')
+    assert.equal(s2?.oplog_name, '2026-11-22T04:01:00Z/s2/oplog')
+  })
+
+  for (const name of ['replset.pbm.json', 'sharded.pbm.json'])
+    it(`writes ${name} back byte for byte`, async () => {
+      const text = await fixture(name)
+      assert.equal(toStorageJson(fromStorageJson(text)), text)
+    })
+
+  it('writes what a control document holds: 64-bit integers, masked secrets, no progress', async () => {
+    const document = fromStorageJson(await fixture('replset.pbm.json'))
+    const [replset] = document.replsets
+    assert.ok(replset)
+    const text = toStorageJson({
+      ...document,
+      size: Long.fromNumber(12) as unknown as number,
+      layout: 'archive',
+      error: 'a<b&c',
+      store: { type: 's3', s3: { bucket: 'b', credentials: { 'access-key-id': 'AKIA', 'secret-access-key': 'hush' } } },
+      replsets: [{ ...replset, iscs: true, progress: { phase: 'x' } as never }],
+    })
+    assert.match(text, /"size": 12,/)
+    assert.match(text, /"layout": "archive"\n\}$/)
+    assert.match(text, /"error": "a\\u003cb\\u0026c"/)
+    assert.match(text, /"iscs": true/)
+    assert.match(text, /"secret-access-key": "\*\*\*"/)
+    assert.doesNotMatch(text, /AKIA|hush|progress/)
+  })
+
+  it('takes nulls, missing keys, unknown keys and other letter cases', () => {
+    const document = fromStorageJson(
+      '{"NAME":"b","Type":"logical","replsets":null,"n":null,"what":{"is":"this"},"hb":{"t":7}}',
+    )
+    const unset = new Timestamp({ t: 1, i: 1 })
+    const expected: Partial<BackupDocument> = {
+      name: 'b',
+      type: 'logical',
+      replsets: [],
+      n: [],
+      hb: new Timestamp({ t: 7, i: 0 }),
+      last_write_ts: unset,
+      size: 0,
+    }
+    for (const [key, value] of Object.entries(expected)) assert.deepEqual(document[key as keyof BackupDocument], value)
+    assert.ok(!('what' in document) && !('nss' in document) && !('error' in document))
+  })
+
+  it('keeps what physical backups before 2.4.1 list in the metadata', () => {
+    const file = { filename: 'collection-0.wt', offset: 0, length: 0, fileSize: 1, stgSize: 1, fmode: 384 }
+    const text = JSON.stringify({ type: 'physical', replsets: [{ name: 'rs', files: [file], this_id: 'x' }] })
+    const [replset] = fromStorageJson(text).replsets
+    assert.deepEqual([replset?.files, replset?.this_id], [[file], 'x'])
+    assert.deepEqual(fromStorageJson(toStorageJson(fromStorageJson(text))).replsets, [replset])
+  })
+
+  it('names the key whose value is wrong', () => {
+    const wrong: [string, RegExp][] = [
+      ['{"name":1}', /key name: expected a string, found 1/],
+      ['{"replsets":[{"name":"a"},{"start_ts":"x"}]}', /key replsets\[1\]\.start_ts: expected an integer/],
+      ['{"replsets":[{"conditions":[{"status":{}}]}]}', /key replsets\[0\]\.conditions\[0\]\.status/],
+      ['{"hb":{"T":-1,"I":0}}', /key hb/],
+      ['{"hb":{"T":1.5}}', /key hb\.T/],
+      ['{"store":[]}', /key store/],
+      ['{"shardRemap":{"a":1}}', /key shardRemap\.a/],
+      ['{"nss":"*"}', /key nss: expected an array/],
+      ['[]', /the whole document/],
+      ['', /not JSON/],
+      ['{"name":', /not JSON/],
+    ]
+    for (const [text, message] of wrong) {
+      assert.throws(() => fromStorageJson(text), { code: 'BACKUP_METADATA_INVALID', message }, text)
+    }
+  })
+})
