@@ -1,0 +1,42 @@
+import { type MongoClient, Timestamp } from 'mongodb'
+import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
+import { PbmError } from '../errors.js'
+
+/** Seconds without a heartbeat after which its owner counts as dead (PBM: control-plane.md, Terms). */
+export const STALE_SECONDS = 30
+
+/**
+ * The cluster time as the server knows it now. A throw-away read forces the server to move it on, as in PBM; the reply
+ * carries it. Throws CLUSTER_TIME_MISSING from a server that is no replica-set member.
+ */
+export async function clusterTime(client: MongoClient): Promise<Timestamp> {
+  const reply = await client
+    .db(CONTROL_DATABASE)
+    .command({ find: LOCKS, limit: 1, singleBatch: true, projection: { _id: 1 } })
+  return clusterTimeOf(reply)
+}
+
+/** The cluster time that came with a reply. */
+export function clusterTimeOf(reply: object): Timestamp {
+  const { $clusterTime, operationTime } = reply as {
+    $clusterTime?: { clusterTime?: Timestamp }
+    operationTime?: Timestamp
+  }
+  const time = $clusterTime?.clusterTime ?? operationTime
+  if (!(time instanceof Timestamp)) {
+    throw new PbmError('CLUSTER_TIME_MISSING', 'the server tells no cluster time', {
+      hint: 'Connect to a member of a replica set',
+    })
+  }
+  return time
+}
+
+/** Whether a heartbeat is too old at `now`. Exactly 30 s is still alive (PBM: control-plane.md, Terms). */
+export function isStale(heartbeat: Timestamp, now: Timestamp): boolean {
+  return secondsOf(heartbeat) + STALE_SECONDS < secondsOf(now)
+}
+
+/** The seconds half of a BSON timestamp. */
+export function secondsOf(timestamp: Timestamp): number {
+  return timestamp.getHighBitsUnsigned()
+}

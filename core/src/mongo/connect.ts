@@ -1,0 +1,221 @@
+import { lookup } from 'node:dns/promises'
+import { networkInterfaces } from 'node:os'
+import { MongoClient, type MongoClientOptions, ReadPreference } from 'mongodb'
+import type { ConnectionString } from 'mongodb-connection-string-url'
+import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
+import { PbmError } from '../errors.js'
+import { explainConnectError } from './connect-errors.js'
+import { type Hello, hello, splitConnectionString } from './topology.js'
+import { parseUri } from './uri.js'
+
+export interface ConnectOptions {
+  /** Shown in the server's log and currentOp. */
+  appName: string
+}
+
+/**
+ * A connection to the one mongod this agent serves, whatever its role. Where the URI names several hosts, the one that
+ * is on this machine is meant.
+ * Rejects with PbmError: URI_*, NODE_AMBIGUOUS, MONGOS, STANDALONE, NOT_INITIATED, REPLICA_SET_NAME, TLS, TLS_FILE,
+ * AUTHENTICATION, UNAUTHORIZED, UNREACHABLE, CONNECTION.
+ */
+export async function connectNode(uri: string, options: ConnectOptions): Promise<MongoClient> {
+  const target = parseUri(uri)
+  const host = await localHost(target)
+  const name = take(target, 'replicaSet')
+  target.hosts = [host]
+  const client = await open(target, uri, { ...options, directConnection: true })
+  return guarded(client, host, uri, async () => {
+    const greeting = await refuseWrongServer(client, host)
+    if (name !== undefined && greeting.setName !== name) {
+      throw new PbmError('REPLICA_SET_NAME', `${host} belongs to replica set ${greeting.setName}, not ${name}`, {
+        hint: 'Correct replicaSet in the URI, or leave it out',
+      })
+    }
+    if (greeting.arbiterOnly !== true) await probePrivileges(client)
+    return client
+  })
+}
+
+/**
+ * A connection to the primary of the leader replica set (the config servers of a sharded cluster, else the only set),
+ * found from the URI of any member, which may be direct. It follows elections. Reads majority, writes majority, always
+ * from the primary; the URI may set its own concerns.
+ * Rejects like {@link connectNode}, and with NO_PRIMARY.
+ */
+export async function connectLeader(
+  uri: string,
+  options: ConnectOptions,
+): Promise<{ client: MongoClient; replset: string }> {
+  const target = parseUri(uri)
+  take(target, 'directConnection')
+  const wanted = take(target, 'replicaSet')
+  const found = await anyMember(target, uri, options)
+  if (wanted !== undefined && found.configServers === undefined && found.setName !== wanted) {
+    throw new PbmError('REPLICA_SET_NAME', `${found.host} belongs to replica set ${found.setName}, not ${wanted}`, {
+      hint: 'Correct replicaSet in the URI, or leave it out',
+    })
+  }
+  const leader = found.configServers ?? { rs: found.setName, hosts: target.hosts }
+  target.hosts = leader.hosts
+  const where = leader.hosts.join(',')
+  const client = await open(target, uri, { ...options, replicaSet: leader.rs })
+  return guarded(client, where, uri, async () => {
+    await probePrivileges(client)
+    return { client, replset: leader.rs }
+  })
+}
+
+/** Milliseconds; the URI overrides each. Chosen so that a lost or stepped-down primary is noticed within seconds. */
+const TIMING = {
+  connectTimeoutMS: 5_000,
+  heartbeatFrequencyMS: 2_000,
+  // Longer than an election, which takes up to 12 s with the servers' own settings.
+  serverSelectionTimeoutMS: 20_000,
+} as const
+
+/** How long a host may take to answer at all when connecting. */
+const REACH_MILLIS = 5_000
+
+async function open(
+  target: ConnectionString,
+  uri: string,
+  options: ConnectOptions & { directConnection?: boolean; replicaSet?: string; reachMillis?: number },
+): Promise<MongoClient> {
+  const { reachMillis, ...rest } = options
+  const selection = rest.directConnection === true ? (reachMillis ?? REACH_MILLIS) : TIMING.serverSelectionTimeoutMS
+  const client = guardedSync(target, uri, () => {
+    const inUri = new Set([...target.searchParams.keys()].map((key) => key.toLowerCase()))
+    const defaults: MongoClientOptions = {}
+    if (!inUri.has('connecttimeoutms')) defaults.connectTimeoutMS = TIMING.connectTimeoutMS
+    if (!inUri.has('heartbeatfrequencyms')) defaults.heartbeatFrequencyMS = TIMING.heartbeatFrequencyMS
+    if (!inUri.has('serverselectiontimeoutms')) defaults.serverSelectionTimeoutMS = selection
+    if (!inUri.has('readconcernlevel')) defaults.readConcernLevel = 'majority'
+    if (!inUri.has('w')) defaults.w = 'majority'
+    return new MongoClient(target.toString(), { ...defaults, ...rest, readPreference: ReadPreference.primary })
+  })
+  // Without a listener the driver's error events would end the process.
+  client.on('error', () => undefined)
+  return guarded(client, target.hosts.join(','), uri, () => client.connect())
+}
+
+interface FoundMember {
+  host: string
+  setName: string
+  configServers?: { rs: string; hosts: string[] }
+}
+
+/** The first host of the URI that answers. Only when none does, the fault of the first is told. */
+async function anyMember(target: ConnectionString, uri: string, options: ConnectOptions): Promise<FoundMember> {
+  const attempts = target.hosts.map((host) => probe(target, host, uri, options))
+  try {
+    return await Promise.any(attempts)
+  } catch (error) {
+    const faults = (error as AggregateError).errors as unknown[]
+    // A host that answers and refuses tells more than one that does not answer.
+    throw faults.find((fault) => fault instanceof PbmError && fault.code !== 'UNREACHABLE') ?? faults[0]
+  }
+}
+
+async function probe(
+  target: ConnectionString,
+  host: string,
+  uri: string,
+  options: ConnectOptions,
+): Promise<FoundMember> {
+  const single = target.clone()
+  single.hosts = [host]
+  const client = await open(single, uri, { ...options, directConnection: true })
+  try {
+    return await guarded(client, host, uri, async () => {
+      const { setName = '', configsvr, arbiterOnly } = await refuseWrongServer(client, host)
+      if (configsvr === 2 || arbiterOnly === true) return { host, setName }
+      const configServers = await configServersOf(client)
+      return configServers === undefined ? { host, setName } : { host, setName, configServers }
+    })
+  } finally {
+    await client.close()
+  }
+}
+
+/** Where a shard's config servers are; undefined on a member of a plain replica set (PBM: control-plane.md §1.1). */
+async function configServersOf(client: MongoClient): Promise<{ rs: string; hosts: string[] } | undefined> {
+  const identity = await client
+    .db('admin')
+    .collection<{ _id: string; configsvrConnectionString?: string }>('system.version')
+    .findOne({ _id: 'shardIdentity' })
+  const text = identity?.configsvrConnectionString
+  return text === undefined ? undefined : splitConnectionString(text)
+}
+
+async function refuseWrongServer(client: MongoClient, host: string): Promise<Hello> {
+  const greeting = await hello(client)
+  if (greeting.msg === 'isdbgrid') {
+    throw new PbmError('MONGOS', `${host} is a mongos`, {
+      hint: 'Connect to a mongod: the agent to the one beside it, the CLI to any config server',
+    })
+  }
+  if (greeting.setName !== undefined) return greeting
+  if (greeting.isreplicaset === true) {
+    throw new PbmError('NOT_INITIATED', `${host} waits for its replica set to be initiated`, {
+      hint: 'Run rs.initiate() there, or wait until its configuration arrives',
+    })
+  }
+  throw new PbmError('STANDALONE', `${host} is a standalone mongod`, {
+    hint: 'Backups need an oplog: restart it with --replSet and run rs.initiate()',
+  })
+}
+
+/** `hello` and `ping` answer anyone; this read needs what every later step needs too. */
+async function probePrivileges(client: MongoClient): Promise<void> {
+  await client.db(CONTROL_DATABASE).command({ find: LOCKS, limit: 1, singleBatch: true })
+}
+
+/** The host of the URI that is this machine. */
+async function localHost(target: ConnectionString): Promise<string> {
+  const [first, ...others] = target.hosts
+  if (first !== undefined && others.length === 0) return first
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((addresses) => addresses?.map(({ address }) => address) ?? []),
+  )
+  const local: string[] = []
+  for (const host of target.hosts) {
+    const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+    const addresses = await lookup(name, { all: true }).catch(() => [])
+    if (addresses.some(({ address }) => own.has(address))) local.push(host)
+  }
+  const [only, ...more] = local
+  if (only !== undefined && more.length === 0) return only
+  throw new PbmError('NODE_AMBIGUOUS', `the URI names several hosts: ${target.hosts.join(', ')}`, {
+    hint: 'An agent serves one mongod: name just the one beside it',
+  })
+}
+
+/** Removes an option of the URI, whatever its case, and returns its value. */
+function take(target: ConnectionString, name: string): string | undefined {
+  for (const key of [...target.searchParams.keys()]) {
+    if (key.toLowerCase() !== name.toLowerCase()) continue
+    const value = target.searchParams.get(key)
+    target.searchParams.delete(key)
+    if (value !== null) return value
+  }
+  return undefined
+}
+
+/** Closes the client when the work fails and explains the failure. */
+async function guarded<T>(client: MongoClient, where: string, uri: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    await client.close().catch(() => undefined)
+    throw explainConnectError(error, where, uri)
+  }
+}
+
+function guardedSync<T>(target: ConnectionString, uri: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw explainConnectError(error, target.hosts.join(','), uri)
+  }
+}

@@ -1,0 +1,104 @@
+import { ConnectionString } from 'mongodb-connection-string-url'
+import { PbmError } from '../errors.js'
+
+const URI_HINT =
+  'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded'
+
+/**
+ * Reads a connection string. As in PBM, the scheme may be left out, `mongodb+srv` is refused, and so are concerns that
+ * control documents cannot live with: w:0, read concerns other than local and majority, and majority reads beside w:1
+ * (PBM: control-plane.md §1.1).
+ * Throws URI_INVALID, URI_SRV, URI_CONCERN, URI_OPTION; no message ever holds the password.
+ */
+export function parseUri(uri: string): ConnectionString {
+  const text = uri.trim()
+  if (text === '') {
+    throw new PbmError('URI_INVALID', 'the MongoDB URI is empty', { hint: URI_HINT })
+  }
+  if (/^mongodb\+srv:/i.test(text)) {
+    throw new PbmError('URI_SRV', `mongodb+srv is not supported: ${maskUri(text)}`, {
+      hint: 'Name the hosts: mongodb://HOST:PORT,HOST:PORT/',
+    })
+  }
+  const parsed = parse(withScheme(text))
+  refuseUnsafeOptions(parsed)
+  return parsed
+}
+
+/** The URI without its credentials and other secrets, for messages; works on invalid ones, masking rather too much. */
+export function maskUri(uri: string): string {
+  const text = withScheme(uri.trim())
+  const schemeEnd = text.indexOf('://') + 3
+  const at = text.lastIndexOf('@')
+  const host = at < schemeEnd ? text.slice(schemeEnd) : text.slice(at + 1)
+  const credentials = at < schemeEnd ? '' : '***@'
+  return text.slice(0, schemeEnd) + credentials + host.replace(SECRET_OPTIONS, '$1***')
+}
+
+/** Masks every MongoDB URI inside a text, and the secrets of `uri` wherever they stand in it. */
+export function maskText(text: string, uri?: string): string {
+  let masked = text.replace(URI_IN_TEXT, '$1***@').replace(SECRET_OPTIONS, '$1***')
+  for (const secret of uri === undefined ? [] : secretsOf(uri)) masked = masked.replaceAll(secret, '***')
+  return masked
+}
+
+const SECRET_OPTIONS = /\b((?:tlsCertificateKeyFilePassword|authMechanismProperties|proxyPassword)=)[^&\s'"]+/gi
+const URI_IN_TEXT = /(mongodb(?:\+srv)?:\/\/)[^\s'"]*@/gi
+
+function withScheme(text: string): string {
+  return /^mongodb(\+srv)?:\/\//i.test(text) ? text : `mongodb://${text}`
+}
+
+function parse(uri: string): ConnectionString {
+  try {
+    const parsed = new ConnectionString(uri)
+    // The class keeps credentials encoded and fails only when they are used; say so here.
+    decodeURIComponent(parsed.username)
+    decodeURIComponent(parsed.password)
+    return parsed
+  } catch {
+    // The parser's own message may repeat parts of the URI, so it is not passed on.
+    throw new PbmError('URI_INVALID', `not a MongoDB URI: ${maskUri(uri)}`, { hint: URI_HINT })
+  }
+}
+
+function refuseUnsafeOptions(uri: ConnectionString): void {
+  const option = (name: string): string | undefined => {
+    for (const [key, value] of uri.searchParams) if (key.toLowerCase() === name.toLowerCase()) return value
+    return undefined
+  }
+  const w = option('w')
+  if (w === '0') {
+    throw new PbmError('URI_CONCERN', 'w=0 in the MongoDB URI: writes without acknowledgment lose locks and states', {
+      hint: 'Leave w out: the default is majority',
+    })
+  }
+  const level = option('readConcernLevel') ?? 'majority'
+  if (level !== 'majority' && level !== 'local') {
+    throw new PbmError('URI_CONCERN', `readConcernLevel=${level} in the MongoDB URI is not allowed`, {
+      hint: 'Use majority (the default) or local',
+    })
+  }
+  if (level === 'majority' && w === '1') {
+    throw new PbmError('URI_CONCERN', 'w=1 in the MongoDB URI does not go with majority reads', {
+      hint: 'Leave w out, or add readConcernLevel=local',
+    })
+  }
+  if (option('loadBalanced') === 'true') {
+    throw new PbmError('URI_OPTION', 'loadBalanced=true in the MongoDB URI is not supported', {
+      hint: 'Connect to the mongods themselves',
+    })
+  }
+}
+
+function secretsOf(uri: string): string[] {
+  try {
+    const parsed = new ConnectionString(withScheme(uri.trim()))
+    const found = [parsed.password, decodeURIComponent(parsed.password)]
+    for (const [key, value] of parsed.searchParams) if (/password/i.test(key)) found.push(value)
+    // A one-letter password would blank out half of the message and hide nothing.
+    return found.filter((secret) => secret.length > 2)
+  } catch {
+    return []
+  }
+}
