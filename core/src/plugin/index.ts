@@ -1,4 +1,6 @@
 /** Everything a plugin may import from core: `@pbmkit/core/plugin`. */
+export * from './byte-reader.js'
+export * from './codec.js'
 export * from './compression.js'
 export * from './encryption.js'
 export * from './errors.js'
