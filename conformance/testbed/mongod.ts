@@ -1,0 +1,169 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Document } from 'mongodb'
+import type { TlsFiles } from './certificates.js'
+import { findMongod } from './find-mongod.js'
+import { freePort } from './free-port.js'
+import { hello, isListening } from './probe.js'
+import { spawnSupervised } from './supervisor.js'
+import { buildUri, type UriOptions } from './uri.js'
+
+const START_TIMEOUT_MS = 60_000
+const POLL_MS = 25
+
+/** One running (or killed, or paused) mongod that listens on 127.0.0.1 only. */
+export interface MongodProcess {
+  /** `127.0.0.1:port`, as replica-set configurations name it. */
+  readonly host: string
+  readonly port: number
+  /** Of the running process; of the last one when it is dead. */
+  readonly pid: number
+  readonly running: boolean
+  /** A connection string to this server alone (`directConnection`), as the testbed's admin unless told otherwise. */
+  uri(options?: UriOptions): string
+  /** Sends a signal and waits for the process to be gone (SIGSTOP and SIGCONT: use `pause` and `resume`). */
+  kill(signal?: NodeJS.Signals): Promise<void>
+  /** Starts it again on the same port and data, after a clean shutdown if it still runs. Waits until it serves. */
+  restart(): Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers, as when a machine or a network hangs. */
+  pause(): void
+  /** SIGCONT. */
+  resume(): void
+  /** The end of the server's log, for messages of failed tests. */
+  logTail(lines?: number): string
+}
+
+export interface LaunchOptions {
+  /** Data, log and keys live here. */
+  readonly folder: string
+  readonly replSet?: string | undefined
+  readonly keyFile?: string | undefined
+  readonly tls?: TlsFiles | undefined
+  readonly mongodArgs?: readonly string[] | undefined
+  /** Passwords of known users; the first is the default user of `uri()`. */
+  readonly credentials: ReadonlyMap<string, string>
+}
+
+/** Starts one mongod and waits until it answers `hello`. */
+export async function launchMongod(options: LaunchOptions): Promise<MongodProcess> {
+  const binary = await findMongod()
+  const data = join(options.folder, 'data')
+  const log = join(options.folder, 'mongod.log')
+  await mkdir(data, { recursive: true })
+  const port = await freePort()
+  const host = `127.0.0.1:${port}`
+  const args = [
+    ...['--bind_ip', '127.0.0.1', '--port', String(port), '--nounixsocket'],
+    ...['--dbpath', data, '--logpath', log, '--logappend'],
+    ...['--wiredTigerCacheSizeGB', '0.25', '--setParameter', 'diagnosticDataCollectionEnabled=false'],
+    ...(options.replSet === undefined ? [] : ['--replSet', options.replSet]),
+    ...(options.keyFile === undefined ? [] : ['--keyFile', options.keyFile]),
+    ...(options.tls === undefined ? [] : tlsArgs(options.tls)),
+    ...(options.mongodArgs ?? []),
+  ]
+  let child: ChildProcess
+
+  const logTail = (lines = 20): string => {
+    try {
+      return readFileSync(log, 'utf8').trimEnd().split('\n').slice(-lines).join('\n')
+    } catch {
+      return ''
+    }
+  }
+
+  const start = async (): Promise<void> => {
+    const started = spawnSupervised(binary, args, { stdio: 'ignore' })
+    child = started
+    const failed = once(started, 'error').then(([error]) => {
+      throw error
+    })
+    failed.catch(() => undefined)
+    await Promise.race([waitUntilServing(started), failed])
+  }
+
+  const waitUntilServing = async (started: ChildProcess): Promise<void> => {
+    const uri = buildUri({ hosts: [host], direct: true, caFile: options.tls?.ca })
+    const deadline = Date.now() + START_TIMEOUT_MS
+    for (;;) {
+      if (hasExited(started)) {
+        throw new Error(`mongod on ${host} ended at once (${exitText(started)}). Its log ends:\n${logTail()}`)
+      }
+      if ((await isListening(port)) && isSettled(await hello(uri))) return
+      if (Date.now() > deadline) {
+        throw new Error(`mongod on ${host} does not serve after ${START_TIMEOUT_MS} ms:\n${logTail()}`)
+      }
+      await sleep(POLL_MS)
+    }
+  }
+
+  const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
+    if (hasExited(child)) return
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    // A stopped process acts on nothing but SIGKILL until it is continued.
+    child.kill('SIGCONT')
+    await exited
+  }
+
+  await start()
+  return {
+    host,
+    port,
+    get pid() {
+      return child.pid ?? -1
+    },
+    get running() {
+      return !hasExited(child)
+    },
+    uri: ({ user, password } = {}) => {
+      const [first] = options.credentials.keys()
+      const name = user === false ? undefined : (user ?? first)
+      return buildUri({
+        hosts: [host],
+        user: name,
+        password: password ?? (name === undefined ? undefined : options.credentials.get(name)),
+        direct: true,
+        caFile: options.tls?.ca,
+      })
+    },
+    kill,
+    restart: async () => {
+      await kill('SIGTERM')
+      await start()
+    },
+    pause: () => {
+      child.kill('SIGSTOP')
+    },
+    resume: () => {
+      child.kill('SIGCONT')
+    },
+    logTail,
+  }
+}
+
+/** A restarted member is of use once it is a member again; a new one knows no replica set yet. */
+function isSettled(reply: Document | undefined): boolean {
+  return (
+    reply !== undefined &&
+    [reply.isWritablePrimary, reply.secondary, reply.arbiterOnly, reply.isreplicaset].includes(true)
+  )
+}
+
+function tlsArgs(tls: TlsFiles): string[] {
+  return [
+    ...['--tlsMode', 'requireTLS', '--tlsCertificateKeyFile', tls.server, '--tlsCAFile', tls.ca],
+    '--tlsAllowConnectionsWithoutCertificates',
+  ]
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+function exitText(child: ChildProcess): string {
+  return child.signalCode ?? `exit code ${child.exitCode}`
+}
