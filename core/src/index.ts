@@ -22,3 +22,18 @@ export * from './mongo/connect.js'
 export * from './mongo/topology.js'
 export * from './mongo/uri.js'
 export * from './version.js'
+export {
+  type ConfigChange,
+  configMissing,
+  readConfig,
+  readEpoch,
+  requireConfig,
+  resetEpoch,
+  setPitrEnabled,
+  writeConfig,
+} from './control/config.js'
+export * from './control/config-document.js'
+export { type ConfigValue, getConfigKey, parseSetting, type Setting, setConfigKeys } from './control/config-keys.js'
+export { MASK, maskConfig, maskStorage, sameStorage } from './control/config-mask.js'
+export { parseConfig } from './control/config-parse.js'
+export { openStore, storageOptions } from './store/open.js'

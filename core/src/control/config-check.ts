@@ -1,0 +1,79 @@
+import { errorText, PbmError } from '../errors.js'
+import type { PluginHost } from '../plugin/host.js'
+import type { SchemaNode } from '../plugin/schema.js'
+import type { StoragePlugin } from '../plugin/storage.js'
+import { DEFAULT_COMPRESSION } from './config-document.js'
+import { type ConfigFault, schemaFaults } from './config-faults.js'
+import { configSchema } from './config-schema.js'
+import { isRecord } from './config-values.js'
+
+/** The schema of a configuration whose storage type is `type`, and what is wrong with that type's plugin. */
+export interface ResolvedSchema {
+  readonly schema: SchemaNode
+  readonly plugin: StoragePlugin | undefined
+  readonly faults: readonly ConfigFault[]
+}
+
+export async function resolveSchema(type: unknown, host: PluginHost): Promise<ResolvedSchema> {
+  if (typeof type !== 'string' || type === '') return { schema: configSchema(undefined), plugin: undefined, faults: [] }
+  try {
+    const plugin = await host.storage(type)
+    return { schema: configSchema(plugin), plugin, faults: [] }
+  } catch (error) {
+    const fault = { path: ['storage', 'type'], text: errorText(error), unknownKey: false }
+    return { schema: configSchema(undefined), plugin: undefined, faults: [fault] }
+  }
+}
+
+/** Everything that is wrong with `document`, by the schema and by what the plugins say. */
+export async function configFaults(
+  document: unknown,
+  resolved: ResolvedSchema,
+  host: PluginHost,
+): Promise<ConfigFault[]> {
+  const faults = [...resolved.faults, ...schemaFaults(document, resolved.schema)]
+  const { backup, pitr } = isRecord(document) ? document : {}
+  const sections = { backup: isRecord(backup) ? backup : {}, pitr: isRecord(pitr) ? pitr : {} }
+  for (const name of ['backup', 'pitr'] as const) {
+    const { compression, compressionLevel } = sections[name]
+    const method = compression ?? sections.backup.compression ?? DEFAULT_COMPRESSION
+    const judged = faults.some(({ path }) => path[1] === 'compression' && (path[0] === name || path[0] === 'backup'))
+    if (judged || typeof method !== 'string' || (compression === undefined && compressionLevel === undefined)) continue
+    faults.push(...(await compressionFaults(name, method, compressionLevel, host)))
+  }
+  return faults
+}
+
+async function compressionFaults(
+  section: string,
+  method: string,
+  level: unknown,
+  host: PluginHost,
+): Promise<ConfigFault[]> {
+  try {
+    const { levels } = await host.compression(method)
+    if (typeof level !== 'number') return []
+    const path = [section, 'compressionLevel']
+    if (levels === undefined) return [{ path, text: `${method} has no levels`, unknownKey: false }]
+    if (level >= levels.min && level <= levels.max) return []
+    return [{ path, text: `${method} takes ${levels.min} to ${levels.max}, not ${level}`, unknownKey: false }]
+  } catch (error) {
+    return [{ path: [section, 'compression'], text: errorText(error), unknownKey: false }]
+  }
+}
+
+/** One error that tells all faults, each on its line; `lineOf` gives the line of a path where there is a text. */
+export function invalidConfig(
+  faults: readonly ConfigFault[],
+  lineOf?: (path: readonly string[]) => number | undefined,
+): PbmError {
+  const told = faults
+    .map((fault) => ({ fault, line: lineOf?.(fault.path) }))
+    .sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
+    .map(({ fault, line }) => {
+      const place = line === undefined ? '' : `line ${line}: `
+      return `${place}${fault.path.length === 0 ? '' : `${fault.path.join('.')}: `}${fault.text}`
+    })
+  const message = told.length === 1 ? `invalid configuration: ${told[0]}` : `invalid configuration:\n${told.join('\n')}`
+  return new PbmError('CONFIG_INVALID', message)
+}

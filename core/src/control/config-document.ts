@@ -1,0 +1,72 @@
+import type { Timestamp } from 'bson'
+
+/**
+ * The main document of `admin.pbmConfig`, with PBM's keys (PBM: cli-and-config.md §3, control-plane.md §7). Keys that
+ * are not here, from a newer PBM, stay in the object and in the collection.
+ */
+export interface Config {
+  storage: StorageConfig
+  pitr?: PitrConfig
+  backup?: BackupConfig
+  restore?: RestoreConfig
+  /** Cluster time of the last change; agents compare it to notice one. */
+  epoch: Timestamp
+}
+
+/** The type, and the options of that storage under the plugin's name. */
+export interface StorageConfig {
+  type: string
+  [provider: string]: unknown
+}
+
+/** `host:port` as the replica-set configuration has it → priority. */
+export type Priority = Record<string, number>
+
+export interface PitrConfig {
+  enabled?: boolean
+  /** Minutes; 10 when absent or 0. */
+  oplogSpanMin?: number
+  oplogOnly?: boolean
+  priority?: Priority
+  /** Falls back to the backup's. */
+  compression?: string
+  compressionLevel?: number
+}
+
+export interface BackupConfig {
+  /** Minutes; falls back to that of pitr when absent or 0. */
+  oplogSpanMin?: number
+  priority?: Priority
+  /** s2 when absent. */
+  compression?: string
+  compressionLevel?: number
+  numParallelCollections?: number
+  numParallelFiles?: number
+  /** Seconds; 0 is the default. */
+  timeouts?: { startingStatus?: number; balancerStop?: number }
+  /** Ours: `archive` writes one mongodump archive per replica set. */
+  layout?: 'pbm' | 'archive'
+}
+
+export interface RestoreConfig {
+  batchSize?: number
+  numInsertionWorkers?: number
+  numParallelCollections?: number
+  numParallelFiles?: number
+  numDownloadWorkers?: number
+  maxDownloadBufferMb?: number
+  downloadChunkMb?: number
+  /** `majority`, `votingMembers` or a number from 1 to 50, as a text. */
+  indexCommitQuorum?: string
+  mongodLocation?: string
+  mongodLocationMap?: Record<string, string>
+  fallbackEnabled?: boolean
+  allowPartlyDone?: boolean
+  /** Seconds; 0 is no limit. */
+  timeouts?: { balancerStop?: number }
+  /** Ours: false restores without reading every object through before anything is dropped. True when absent. */
+  verify?: boolean
+}
+
+/** PBM: cli-and-config.md §3.3. */
+export const DEFAULT_COMPRESSION = 's2'

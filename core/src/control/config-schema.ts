@@ -1,0 +1,98 @@
+import type { Ajv } from 'ajv'
+import { isPackageName, PBM_COMPRESSIONS } from '../plugin/naming.js'
+import { type SchemaNode, schemaValidator } from '../plugin/schema.js'
+
+const MAX_INT32 = 2_147_483_647
+const MAX_UINT32 = 4_294_967_295
+
+const boolean = { type: 'boolean' } as const
+const text = { type: 'string' } as const
+const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
+const minutes = { type: 'number', minimum: 0 } as const
+const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
+const compression = { type: 'string', compressionMethod: true } as const
+const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
+const priority = { type: 'object', additionalProperties: { type: 'number' } } as const
+
+function section(properties: Record<string, object>): SchemaNode {
+  return { type: 'object', additionalProperties: false, properties }
+}
+
+const pitr = section({
+  enabled: boolean,
+  oplogSpanMin: minutes,
+  oplogOnly: boolean,
+  priority,
+  compression,
+  compressionLevel,
+})
+
+const backup = section({
+  oplogSpanMin: minutes,
+  priority,
+  timeouts: section({ startingStatus: seconds, balancerStop: seconds }),
+  compression,
+  compressionLevel,
+  numParallelCollections: count,
+  numParallelFiles: count,
+  layout: { type: 'string', enum: ['pbm', 'archive'] },
+})
+
+const restore = section({
+  batchSize: count,
+  numInsertionWorkers: count,
+  numParallelCollections: count,
+  numParallelFiles: count,
+  indexCommitQuorum: { type: 'string', commitQuorum: true },
+  numDownloadWorkers: count,
+  maxDownloadBufferMb: count,
+  downloadChunkMb: count,
+  mongodLocation: text,
+  mongodLocationMap: { type: 'object', additionalProperties: text },
+  fallbackEnabled: boolean,
+  allowPartlyDone: boolean,
+  timeouts: section({ balancerStop: seconds }),
+  verify: boolean,
+})
+
+/** A storage whose options are known: the plugin's name is the key of their block. */
+export interface KnownStorage {
+  readonly name: string
+  readonly optionsSchema: object
+}
+
+/**
+ * The schema of the whole document, with the plugin's own schema at `storage.<name>`. Without a plugin any block is let
+ * through: its absence is a fault by itself, and its keys can't be judged.
+ */
+export function configSchema(storage: KnownStorage | undefined): SchemaNode {
+  const needsOptions = ((storage?.optionsSchema as SchemaNode | undefined)?.required ?? []).length > 0
+  const block: SchemaNode =
+    storage === undefined
+      ? { type: 'object', properties: { type: text }, required: ['type'], additionalProperties: {} }
+      : {
+          ...section({ type: text, [storage.name]: storage.optionsSchema }),
+          required: needsOptions ? ['type', storage.name] : ['type'],
+        }
+  return { ...section({ storage: block, pitr, backup, restore }), required: ['storage'] }
+}
+
+/** The validator with the keywords of {@link configSchema}. */
+export function configValidator(): Ajv {
+  const ajv = schemaValidator()
+  ajv.addKeyword({
+    keyword: 'compressionMethod',
+    type: 'string',
+    schemaType: 'boolean',
+    validate: (_schema: boolean, value: string) => PBM_COMPRESSIONS.includes(value) || isPackageName(value),
+    errors: false,
+  })
+  ajv.addKeyword({
+    keyword: 'commitQuorum',
+    type: 'string',
+    schemaType: 'boolean',
+    validate: (_schema: boolean, value: string) => /^(?:majority|votingMembers|[1-9]|[1-4]\d|50)$/.test(value),
+    errors: false,
+  })
+  return ajv
+}

@@ -1,0 +1,81 @@
+import type { Document, MongoClient, Timestamp } from 'mongodb'
+import { PbmError } from '../errors.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import type { PluginHost } from '../plugin/host.js'
+import { resolveSchema } from './config-check.js'
+import type { Config } from './config-document.js'
+import { toWire, withoutNulls } from './config-values.js'
+import { CONFIG, CONTROL_DATABASE } from './names.js'
+
+/** Matches the main document and no profile; PBM leaves the field out (PBM: control-plane.md §1.2). */
+export const MAIN = { profile: null } as const
+
+export function configCollection(leader: MongoClient) {
+  return leader.db(CONTROL_DATABASE).collection<Document>(CONFIG)
+}
+
+/** The main configuration; `undefined` when none was ever given. Keys this version does not know are kept. */
+export async function readConfig(leader: MongoClient): Promise<Config | undefined> {
+  const document = await configCollection(leader).findOne(MAIN, { projection: { _id: 0 } })
+  return document === null ? undefined : toConfig(document)
+}
+
+/** As {@link readConfig}; throws CONFIG_MISSING when there is none. */
+export async function requireConfig(leader: MongoClient): Promise<Config> {
+  const config = await readConfig(leader)
+  if (config === undefined) throw configMissing()
+  return config
+}
+
+export function configMissing(): PbmError {
+  return new PbmError('CONFIG_MISSING', 'no configuration is set', {
+    hint: 'set one with: pbm config --file pbm-config.yaml',
+  })
+}
+
+export interface ConfigChange {
+  readonly config: Config
+  /** What it replaced. A storage that is not the same (`sameStorage`) needs a resync. */
+  readonly previous: Config | undefined
+}
+
+/** Replaces the whole main configuration, with a new epoch. Profiles stay. */
+export async function writeConfig(leader: MongoClient, config: Config, host: PluginHost): Promise<ConfigChange> {
+  const { schema } = await resolveSchema(config.storage.type, host)
+  const epoch = await clusterTime(leader)
+  const { epoch: _, ...settings } = config
+  const replacement = { ...(toWire(settings, schema) as Document), epoch }
+  const previous = await configCollection(leader).findOneAndReplace(MAIN, replacement, {
+    upsert: true,
+    returnDocument: 'before',
+  })
+  return { config: { ...config, epoch }, previous: previous === null ? undefined : toConfig(previous) }
+}
+
+/** The epoch alone: what agents compare to notice a change. */
+export async function readEpoch(leader: MongoClient): Promise<Timestamp | undefined> {
+  const document = await configCollection(leader).findOne(MAIN, { projection: { _id: 0, epoch: 1 } })
+  return document?.epoch
+}
+
+/** Moves the epoch to now, so that agents look anew: after a resync and at a restore (PBM: control-plane.md §7). */
+export async function resetEpoch(leader: MongoClient): Promise<Timestamp> {
+  const epoch = await clusterTime(leader)
+  await configCollection(leader).updateOne(MAIN, { $set: { epoch } })
+  return epoch
+}
+
+/** Switches point-in-time recovery and moves the epoch. Throws CONFIG_MISSING. */
+export async function setPitrEnabled(leader: MongoClient, enabled: boolean): Promise<Timestamp> {
+  const epoch = await clusterTime(leader)
+  // $mergeObjects, for a document in which `pitr` is missing or null.
+  const change = { pitr: { $mergeObjects: ['$pitr', { enabled }] }, epoch }
+  const { matchedCount } = await configCollection(leader).updateOne(MAIN, [{ $set: change }])
+  if (matchedCount === 0) throw configMissing()
+  return epoch
+}
+
+export function toConfig(document: Document): Config {
+  const { _id, ...fields } = document
+  return withoutNulls(fields) as Config
+}

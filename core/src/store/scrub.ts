@@ -1,0 +1,57 @@
+import { MASK } from '../control/config-mask.js'
+import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
+
+/** A secret this short would take ordinary words out of messages, and is none. */
+const SHORTEST_SECRET = 4
+
+/**
+ * The same error with the values of secrets taken out of the messages, of its causes too. Codes and all other fields
+ * stay. Libraries of vendors put keys into messages and URLs.
+ */
+export function scrubbed(error: unknown, secrets: readonly string[]): unknown {
+  const values = secrets.filter((secret) => secret.length >= SHORTEST_SECRET)
+  const found = values.flatMap((secret) => [secret, encodeURIComponent(secret)])
+  const seen = new Set<unknown>()
+  for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
+    seen.add(current)
+    current.message = without(current.message, found)
+    if (current.stack !== undefined) current.stack = without(current.stack, found)
+  }
+  return error
+}
+
+function without(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, MASK), text)
+}
+
+/** The store with every error {@link scrubbed}. */
+export function scrubbedStore(store: ObjectStore, secrets: readonly string[]): ObjectStore {
+  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      throw scrubbed(error, secrets)
+    }
+  }
+  async function* guardEach<T>(open: () => AsyncIterable<T> | Promise<AsyncIterable<T>>): AsyncGenerator<T> {
+    try {
+      yield* await open()
+    } catch (error) {
+      throw scrubbed(error, secrets)
+    }
+  }
+  return {
+    capabilities: store.capabilities,
+    save: (name, body, options) => guard(() => store.save(name, body, options)),
+    read: (name, options) =>
+      guard(async () => {
+        const bytes = await store.read(name, options)
+        return guardEach(() => bytes)
+      }),
+    stat: (name, options) => guard(() => store.stat(name, options)),
+    list: (options) => guardEach<ObjectInfo>(() => store.list(options)),
+    delete: (name, options) => guard(() => store.delete(name, options)),
+    copy: (source, target, options) => guard(() => store.copy(source, target, options)),
+    close: () => guard(() => store.close()),
+  }
+}
