@@ -37,3 +37,8 @@ export { type ConfigValue, getConfigKey, parseSetting, type Setting, setConfigKe
 export { MASK, maskConfig, maskStorage, sameStorage } from './control/config-mask.js'
 export { parseConfig } from './control/config-parse.js'
 export { openStore, storageOptions } from './store/open.js'
+export * from './archive/demultiplex.js'
+export * from './archive/metadata.js'
+export * from './archive/reader.js'
+export * from './archive/writer.js'
+export * from './bson/extended-json.js'

@@ -1,0 +1,204 @@
+import { BSON } from 'bson'
+import { arrayElement, buildDocument, documentElement, stringElement } from '../bson/build.js'
+import { BSON_INT64 } from '../bson/elements.js'
+import { documentFromJson, toExtendedJson } from '../bson/extended-json.js'
+import { type JsonValue, parseJson } from '../bson/ordered-json.js'
+import { PbmError } from '../errors.js'
+
+/** The list of a replica set's namespaces: `metadata.json` beside the namespace files (PBM: storage-format.md §3). */
+export interface ArchiveMetadata {
+  concurrentCollections: number
+  /** Of the format: `0.1`. */
+  version: string
+  serverVersion: string
+  toolVersion: string
+  namespaces: NamespaceMetadata[]
+}
+
+export type NamespaceType = 'collection' | 'view' | 'timeseries'
+
+/** What a collection is, without its data: the `metadata` text of a namespace (PBM: archive-and-oplog.md §1.6). */
+export interface CollectionDefinition {
+  /** Raw BSON as `listCollections` gave it; absent when empty. */
+  options?: Buffer | undefined
+  /** Raw specifications as `listIndexes` gave them; null where the writer wrote null. */
+  indexes: Buffer[] | null
+  /** 32 hex digits; absent for views and time series. */
+  uuid?: string | undefined
+  collectionName: string
+  type: NamespaceType
+}
+
+export interface NamespaceMetadata extends CollectionDefinition {
+  db: string
+  /** The user's name, also of a time series, whose data are the documents of its bucket collection. */
+  collection: string
+  /** CRC-64/XZ over the documents, signed; 0 when there are none. */
+  crc: bigint
+  /** Bytes of BSON, uncompressed. 0: there is no object. */
+  size: number
+  /** Ours: the object that holds the documents, where its natural name can't be used. */
+  object?: string | undefined
+  /** Ours: of the bucket collection of a time series, 32 hex digits. */
+  bucketsUuid?: string | undefined
+}
+
+/** The text of a collection's definition: canonical Extended JSON. */
+export function writeDefinition(definition: CollectionDefinition): string {
+  const { options, indexes, uuid, collectionName, type } = definition
+  const parts = [
+    ...(options === undefined || options.length <= 5 ? [] : [`"options":${toExtendedJson(options)}`]),
+    `"indexes":${indexes === null ? 'null' : `[${indexes.map(toExtendedJson).join(',')}]`}`,
+    ...(uuid === undefined ? [] : [`"uuid":"${uuid}"`]),
+    `"collectionName":${JSON.stringify(collectionName)}`,
+    `"type":"${type}"`,
+  ]
+  return `{${parts.join(',')}}`
+}
+
+/** Reads the text of a definition; canonical or relaxed numbers. Throws `METADATA_INVALID`. */
+export function readDefinition(text: string, collection: string, type: string): CollectionDefinition {
+  // Synthetic entries of an archive (users, the oplog) have no text.
+  if (text === '') return { indexes: [], collectionName: collection, type: namespaceType(type, undefined) }
+  const value = parseMap(text, `the definition of ${collection}`)
+  const options = value.get('options')
+  const indexes = value.get('indexes')
+  const uuid = value.get('uuid')
+  const rawOptions = options instanceof Map && options.size > 0 ? documentFromJson(options) : undefined
+  return {
+    options: rawOptions,
+    indexes: Array.isArray(indexes) ? indexes.map((index) => documentFromJson(asMap(index, 'an index'))) : null,
+    uuid: typeof uuid === 'string' && uuid !== '' ? uuid : undefined,
+    collectionName: textOf(value.get('collectionName')) ?? collection,
+    type: namespaceType(type || (textOf(value.get('type')) ?? ''), rawOptions),
+  }
+}
+
+/** Old archives carry no type: a view and a time series show in the options. */
+function namespaceType(type: string, options: Buffer | undefined): NamespaceType {
+  if (type === 'view' || type === 'timeseries') return type
+  if (options !== undefined) {
+    const decoded = BSON.deserialize(options)
+    if ('viewOn' in decoded) return 'view'
+    if ('timeseries' in decoded) return 'timeseries'
+  }
+  return 'collection'
+}
+
+/** The text of `metadata.json`, as PBM's reader takes it: keys of ours are extra. */
+export function writeMetadataJson(metadata: ArchiveMetadata): string {
+  const document = {
+    concurrent_collections: { $numberInt: String(metadata.concurrentCollections) },
+    version: metadata.version,
+    server_version: metadata.serverVersion,
+    tool_version: metadata.toolVersion,
+    namespaces: metadata.namespaces.map((namespace) => ({
+      db: namespace.db,
+      collection: namespace.collection,
+      metadata: writeDefinition(namespace),
+      type: namespace.type,
+      crc: { $numberLong: String(namespace.crc) },
+      size: { $numberLong: String(namespace.size) },
+      ...(namespace.object === undefined ? {} : { object: namespace.object }),
+      ...(namespace.bucketsUuid === undefined ? {} : { buckets_uuid: namespace.bucketsUuid }),
+    })),
+  }
+  // Go escapes these in JSON by default; both forms mean the same.
+  const escapes: Record<string, string> = { '<': '\\u003c', '>': '\\u003e', '&': '\\u0026' }
+  return JSON.stringify(document, undefined, 2).replace(/[<>&]/g, (character) => escapes[character] ?? character)
+}
+
+/** Reads `metadata.json` of PBM 2.0 and later, and ours. Throws `METADATA_INVALID` with what is wrong. */
+export function readMetadataJson(text: string): ArchiveMetadata {
+  const value = parseMap(text, 'metadata.json')
+  const namespaces = value.get('namespaces') ?? []
+  if (!Array.isArray(namespaces)) throw invalid('metadata.json: namespaces is not an array')
+  return {
+    concurrentCollections: numberOf(value.get('concurrent_collections') ?? 1, 'concurrent_collections'),
+    version: textOf(value.get('version')) ?? '',
+    serverVersion: textOf(value.get('server_version')) ?? '',
+    toolVersion: textOf(value.get('tool_version')) ?? '',
+    namespaces: namespaces.map((entry, index) => readNamespace(asMap(entry, `namespaces[${index}]`), index)),
+  }
+}
+
+function readNamespace(entry: Map<string, JsonValue>, index: number): NamespaceMetadata {
+  const db = textOf(entry.get('db'))
+  const collection = textOf(entry.get('collection'))
+  if (db === undefined || collection === undefined) throw invalid(`metadata.json: namespaces[${index}] has no name`)
+  const object = textOf(entry.get('object'))
+  const bucketsUuid = textOf(entry.get('buckets_uuid'))
+  return {
+    db,
+    collection,
+    ...readDefinition(textOf(entry.get('metadata')) ?? '', collection, textOf(entry.get('type')) ?? ''),
+    crc: BigInt.asIntN(64, bigintOf(entry.get('crc') ?? 0, `the crc of ${db}.${collection}`)),
+    size: numberOf(entry.get('size') ?? 0, `the size of ${db}.${collection}`),
+    object,
+    bucketsUuid,
+  }
+}
+
+/** `meta.pbm`: the same as BSON. No restore reads it, but PBM's own backups have it. */
+export function writeMetaPbm(metadata: ArchiveMetadata, pbmVersion: string, fcv: string): Buffer {
+  return buildDocument([
+    stringElement('version', pbmVersion),
+    stringElement('serverVersion', metadata.serverVersion),
+    stringElement('fcv', fcv),
+    arrayElement(
+      'specifications',
+      metadata.namespaces.map((namespace) =>
+        buildDocument([
+          stringElement('db', namespace.db),
+          stringElement('name', namespace.collection),
+          stringElement('type', namespace.type),
+          ...(namespace.uuid === undefined ? [] : [stringElement('uuid', namespace.uuid)]),
+          ...(namespace.options === undefined ? [] : [documentElement('options', namespace.options)]),
+          arrayElement('indexes', namespace.indexes ?? []),
+          int64Element('crc', namespace.crc),
+          int64Element('size', BigInt(namespace.size)),
+        ]),
+      ),
+    ),
+  ])
+}
+
+function int64Element(name: string, value: bigint) {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64LE(value)
+  return { name, type: BSON_INT64, value: bytes }
+}
+
+function parseMap(text: string, what: string): Map<string, JsonValue> {
+  try {
+    return asMap(parseJson(text), what)
+  } catch (error) {
+    throw error instanceof PbmError && error.code === 'METADATA_INVALID' ? error : invalid(`${what} is not JSON`, error)
+  }
+}
+
+function asMap(value: JsonValue, what: string): Map<string, JsonValue> {
+  if (!(value instanceof Map)) throw invalid(`${what} is not an object`)
+  return value
+}
+
+function textOf(value: JsonValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Canonical, relaxed and plain numbers are all accepted. */
+function bigintOf(value: JsonValue, what: string): bigint {
+  const inner = value instanceof Map ? (value.get('$numberLong') ?? value.get('$numberInt')) : value
+  if ((typeof inner === 'string' && /^-?\d+$/.test(inner)) || (typeof inner === 'number' && Number.isInteger(inner))) {
+    return BigInt(inner)
+  }
+  throw invalid(`metadata.json: ${what} is not a whole number`)
+}
+
+function numberOf(value: JsonValue, what: string): number {
+  return Number(bigintOf(value, what))
+}
+
+function invalid(message: string, cause?: unknown): PbmError {
+  return new PbmError('METADATA_INVALID', message, cause === undefined ? {} : { cause })
+}
