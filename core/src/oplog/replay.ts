@@ -1,0 +1,155 @@
+import { findString } from '../bson/elements.js'
+import type { OperationSink } from './apply.js'
+import { classify, commandTarget } from './classify.js'
+import type { Operation, OplogEntry } from './entry.js'
+import type { CatalogCollection, IndexCatalog } from './index-catalog.js'
+import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
+import { ReplayCommands } from './replay-commands.js'
+import { innerOperations, TransactionBuffer, transactionStep } from './transactions.js'
+
+export interface ReplayOptions {
+  readonly sink: OperationSink
+  /** What the target has now; kept up to date. Its indexes are to be built when the replay is over. */
+  readonly catalog: IndexCatalog
+  /** Inclusive; entries before it are passed over. */
+  readonly start?: bigint
+  /** Inclusive. */
+  readonly end: bigint
+  /** `_id` of users and roles (`db.name`) that must stay as they are: those of the connection. */
+  readonly keep?: ReadonlySet<string>
+  /** UUID (hex) → namespace, as the target says, of one database: asked when the server chose names itself. */
+  listNames(db: string): Promise<ReadonlyMap<string, string>>
+  /** Namespaces of which nothing is replayed, beside those that never are. */
+  readonly isLeftOut?: (ns: string) => boolean
+  readonly transactionBytes?: number
+}
+
+/**
+ * Replays oplog entries, from as many pieces as the caller has, in order. Entries at or before the last one replayed
+ * are passed over: pieces overlap by one entry, and each is applied exactly once.
+ *
+ * Right where PBM and mongorestore are wrong: indexes follow renames and drops by UUID, `collMod` of an index that is
+ * not there is no fault, changes of collections that the window drops again are passed over.
+ */
+export class Replay {
+  readonly #options: ReplayOptions
+  readonly #catalog: IndexCatalog
+  readonly #transactions: TransactionBuffer
+  readonly #commands: ReplayCommands
+  #last = 0n
+  #operations = 0
+  #ended = false
+
+  constructor(options: ReplayOptions) {
+    this.#options = options
+    this.#catalog = options.catalog
+    this.#transactions = new TransactionBuffer(options.transactionBytes)
+    this.#commands = new ReplayCommands(options)
+  }
+
+  /** `ts` of the last entry taken. */
+  get last(): bigint {
+    return this.#last
+  }
+
+  /** Operations applied or, for indexes, noted. */
+  get operations(): number {
+    return this.#operations
+  }
+
+  /** Whether an entry past the end was met. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Takes the entries of one piece. Stops at the first entry past the end. */
+  async run(entries: AsyncIterable<OplogEntry>): Promise<void> {
+    for await (const entry of entries) {
+      if (entry.ts > this.#options.end) {
+        this.#ended = true
+        return
+      }
+      if (entry.ts <= this.#last || entry.ts < (this.#options.start ?? 0n)) continue
+      this.#last = entry.ts
+      await this.#entry(entry)
+    }
+  }
+
+  /**
+   * Waits until all is applied. Transactions that had not committed by the end are dropped. Throws `REPLAY_INCOMPLETE`
+   * when there were changes of a collection that neither the backup nor the oplog has.
+   */
+  async finish(): Promise<{ openTransactions: number }> {
+    await this.#options.sink.flush()
+    const openTransactions = this.#transactions.open
+    await this.#transactions.close()
+    this.#commands.refuseUnknown()
+    return { openTransactions }
+  }
+
+  /** Frees temporary files after a failure. */
+  async close(): Promise<void> {
+    await this.#transactions.close()
+  }
+
+  async #entry(entry: OplogEntry): Promise<void> {
+    switch (transactionStep(entry)) {
+      case 'part':
+      case 'prepare':
+        await this.#transactions.add(entry)
+        return
+      case 'whole':
+      case 'commit':
+        for await (const operation of this.#transactions.take(entry)) await this.#operation(operation, entry.ts)
+        return
+      case 'abort':
+        await this.#transactions.discard(entry)
+        return
+      case undefined:
+        await this.#operation(entry, entry.ts)
+    }
+  }
+
+  async #operation(operation: Operation, ts: bigint): Promise<void> {
+    switch (classify(operation, ts)) {
+      case 'skip':
+        return
+      case 'nested':
+        for (const inner of innerOperations(operation.o)) await this.#operation(inner, ts)
+        return
+      case 'change':
+        if (!this.#isLeftOut(operation.ns)) await this.#change(operation)
+        return
+      case 'command':
+        if (!this.#isLeftOut(commandTarget(operation))) {
+          this.#operations++
+          await this.#commands.run(operation)
+        }
+    }
+  }
+
+  async #change(operation: Operation): Promise<void> {
+    const { ns } = operation
+    if (isUsersOrRoles(ns) && this.#options.keep?.has(documentId(operation)) === true) return
+    const byName = isKnownByName(ns) || operation.ui === undefined
+    if (ns.endsWith('.system.views')) await this.#commands.ensureViews(ns)
+    const target: CatalogCollection | undefined = this.#catalog.find(byName ? undefined : operation.ui, ns)
+    if (target === undefined && !isUsersOrRoles(ns)) {
+      this.#commands.noteUnknown(operation.ui, ns)
+      return
+    }
+    this.#operations++
+    // The server wants the name of today beside the UUID.
+    await this.#options.sink.change({ ...operation, ns: target?.ns ?? ns, ui: byName ? undefined : operation.ui })
+  }
+
+  #isLeftOut(ns: string): boolean {
+    return isExcluded(ns) || this.#options.isLeftOut?.(ns) === true
+  }
+}
+
+/** `_id` of a user or role, which is a string. */
+function documentId(operation: Operation): string {
+  const from = operation.op === 'u' ? (operation.o2 ?? operation.o) : operation.o
+  return findString(from, '_id') ?? ''
+}
