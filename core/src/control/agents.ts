@@ -1,0 +1,131 @@
+import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { AGENTS, CONTROL_DATABASE } from './names.js'
+import { readNumber } from './wire.js'
+
+/** What an agent tells of itself and its node every 5 s (PBM: control-plane.md §1.4, §6). */
+export interface AgentDocument {
+  /** `host:port` from `hello.me`. */
+  n: string
+  rs: string
+  /** Member state as replSetGetStatus counts: 1 primary, 2 secondary, 7 arbiter. */
+  s: number
+  /** Member state as a word: `PRIMARY`. */
+  str: string
+  hdn: boolean
+  psv: boolean
+  arb: boolean
+  /** Configured delay in seconds. */
+  delay: number
+  /** Seconds behind the primary. */
+  repl_lag: number
+  /** Version of the agent, without a "v". */
+  v: string
+  /** Version of the server. */
+  mv: string
+  /** Version of Percona Server; absent elsewhere. */
+  pv?: string
+  /** The connection to the leader replica set. */
+  pbms: SubsystemStatus
+  /** The connection to the node. */
+  nodes: SubsystemStatus
+  /** The storage. */
+  stors: SubsystemStatus
+  /** Cluster time of this report. */
+  hb: Timestamp
+  /** Any other trouble; '' for none. */
+  e: string
+  /** Ours; PBM ignores it: the plugins this agent can load. Its absence tells a PBM agent. */
+  plugins?: AgentPlugins
+}
+
+export interface SubsystemStatus {
+  ok: boolean
+  /** '' when ok. */
+  e: string
+}
+
+export interface AgentPlugins {
+  storage: string[]
+  compression: string[]
+  encryption?: string[]
+}
+
+/** Seconds after which the document of a silent agent is removed (PBM: control-plane.md §4, Candidates). */
+export const AGENT_GONE_SECONDS = 35
+
+const agents = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(AGENTS)
+
+export async function publishAgent(leader: MongoClient, agent: AgentDocument): Promise<void> {
+  await agents(leader).replaceOne({ n: agent.n, rs: agent.rs }, inOrder(agent), { upsert: true })
+}
+
+/** All that ever reported and were not removed, the silent ones too; by replica set and node. */
+export async function listAgents(leader: MongoClient): Promise<AgentDocument[]> {
+  return (
+    await agents(leader)
+      .find({}, { sort: { rs: 1, n: 1 } })
+      .toArray()
+  ).map(readAgent)
+}
+
+export async function findAgent(leader: MongoClient, rs: string, node: string): Promise<AgentDocument | undefined> {
+  const found = await agents(leader).findOne({ n: node, rs })
+  return found === null ? undefined : readAgent(found)
+}
+
+/** On a clean exit. */
+export async function removeAgent(leader: MongoClient, agent: { n: string; rs: string }): Promise<void> {
+  await agents(leader).deleteOne({ n: agent.n, rs: agent.rs })
+}
+
+/** Removes agents silent for longer than {@link AGENT_GONE_SECONDS} by cluster time. The cluster leader calls it. */
+export async function removeGoneAgents(leader: MongoClient): Promise<void> {
+  const now = await clusterTime(leader)
+  const oldest = new Timestamp({ t: Math.max(0, secondsOf(now) - AGENT_GONE_SECONDS), i: now.getLowBitsUnsigned() })
+  await agents(leader).deleteMany({ hb: { $lt: oldest } })
+}
+
+/** Whether all three subsystems are well, as nominations and `pbm status` ask (PBM: control-plane.md §4, §6). */
+export function isAgentOk(agent: AgentDocument): boolean {
+  return agent.pbms.ok && agent.nodes.ok && agent.stors.ok
+}
+
+/** What is wrong, in PBM's words for the three subsystems; [] when nothing is. */
+export function agentErrors(agent: AgentDocument): string[] {
+  const errors = agent.e === '' ? [] : [agent.e]
+  if (!agent.pbms.ok) errors.push(`PBM connection: ${agent.pbms.e}`)
+  if (!agent.nodes.ok) errors.push(`node connection: ${agent.nodes.e}`)
+  if (!agent.stors.ok) errors.push(`storage: ${agent.stors.e}`)
+  return errors
+}
+
+/** PBM's order of fields, so that documents of both read alike. */
+function inOrder(agent: AgentDocument): Document {
+  const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e, plugins } = agent
+  return {
+    ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
+    ...(pv === undefined || pv === '' ? {} : { pv }),
+    ...{ pbms, nodes, stors, hb, e },
+    ...(plugins === undefined ? {} : { plugins }),
+  }
+}
+
+function readAgent(found: Document): AgentDocument {
+  const { _id, ...raw } = found
+  return {
+    ...(raw as AgentDocument),
+    s: readNumber(raw.s),
+    delay: readNumber(raw.delay),
+    repl_lag: readNumber(raw.repl_lag),
+    pbms: subsystem(raw.pbms),
+    nodes: subsystem(raw.nodes),
+    stors: subsystem(raw.stors),
+    e: (raw.e as string | undefined) ?? '',
+  }
+}
+
+function subsystem(raw: unknown): SubsystemStatus {
+  const { ok, e } = (raw ?? {}) as Partial<SubsystemStatus>
+  return { ok: ok === true, e: e ?? '' }
+}

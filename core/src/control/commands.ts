@@ -1,0 +1,50 @@
+import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import type { Command, CommandDocument } from './command-document.js'
+import { COMMANDS, CONTROL_DATABASE } from './names.js'
+import { readNumber, toWire, unixSeconds } from './wire.js'
+
+const commands = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(COMMANDS)
+
+/** Sends a command to all agents and returns the operation id. Majority-acknowledged: it cannot be rolled back. */
+export async function sendCommand(leader: MongoClient, command: Command): Promise<ObjectId> {
+  const _id = new ObjectId()
+  // PBM's agents drop the second of two commands of one kind and one second (PBM: control-plane.md §2), so a stamp is
+  // given only once for each kind.
+  await commands(leader).insertOne({ _id, ...toWire({ ...command, ts: await freeSecond(leader, command.cmd) }) })
+  return _id
+}
+
+export async function findCommand(leader: MongoClient, id: ObjectId): Promise<CommandDocument | undefined> {
+  const found = await commands(leader).findOne({ _id: id })
+  return found === null ? undefined : readCommand(found)
+}
+
+/** The payload field each command must carry. */
+const PAYLOADS: Readonly<Record<Command['cmd'], string | undefined>> = {
+  backup: 'backup',
+  restore: 'restore',
+  replay: 'replay',
+  cancelBackup: undefined,
+  resync: undefined,
+  delete: 'delete',
+  deletePitr: 'deletePitr',
+  cleanup: 'cleanup',
+  addConfigProfile: 'profile',
+  removeConfigProfile: 'profile',
+}
+
+/** Undefined for what is no command of PBM's: an unknown kind, a missing payload, an `_id` of another type. */
+export function readCommand(found: Document): CommandDocument | undefined {
+  const kind = found.cmd as unknown
+  if (typeof kind !== 'string' || !Object.hasOwn(PAYLOADS, kind) || !(found._id instanceof ObjectId)) return undefined
+  const payload = PAYLOADS[kind as Command['cmd']]
+  if (payload !== undefined && (typeof found[payload] !== 'object' || found[payload] === null)) return undefined
+  if (kind === 'cleanup' && !(found.cleanup.olderThan instanceof Timestamp)) return undefined
+  return { ...found, ts: readNumber(found.ts) } as CommandDocument
+}
+
+async function freeSecond(leader: MongoClient, cmd: Command['cmd']): Promise<number> {
+  const now = unixSeconds()
+  const last = await commands(leader).findOne({ cmd, ts: { $gte: now } }, { sort: { ts: -1 }, projection: { ts: 1 } })
+  return last === null ? now : readNumber(last.ts) + 1
+}

@@ -1,0 +1,70 @@
+import type { Document, MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { clusterTime, isStale } from '../mongo/cluster-time.js'
+import type { Command } from './command-document.js'
+import { CONTROL_DATABASE, LOCKS, SLICER_LOCKS } from './names.js'
+
+/** Who holds a lock and what for; the heartbeat is kept beside it (PBM: control-plane.md §1.4). */
+export interface LockHeader {
+  type: Command['cmd'] | 'pitr'
+  replset: string
+  /** `host:port` of the holder's mongod. */
+  node: string
+  /** 24 hex digits; absent for pitr. */
+  opid?: string
+  /** Of the configuration the holder works by. */
+  epoch: Timestamp
+}
+
+export interface LockDocument extends LockHeader {
+  _id: ObjectId
+  hb: Timestamp
+}
+
+/** `pbmLock` for operations, `pbmLockOp` for slicers. */
+export function lockCollection(type: LockHeader['type']): string {
+  return type === 'pitr' ? SLICER_LOCKS : LOCKS
+}
+
+/** The header as PBM stores and matches it: no field that is empty. */
+export function headerDocument(header: LockHeader): Document {
+  const { type, replset, node, opid, epoch } = header
+  return { type, replset, node, ...(opid === undefined || opid === '' ? {} : { opid }), epoch }
+}
+
+export interface LockQuery {
+  type?: LockHeader['type']
+  replset?: string
+  opid?: string
+}
+
+export async function listLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
+  return find(leader, LOCKS, query)
+}
+
+export async function listSlicerLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
+  return find(leader, SLICER_LOCKS, query)
+}
+
+/** The operation locks whose holders are alive by cluster time: what forbids another operation. */
+export async function listLiveLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
+  const [locks, now] = await Promise.all([listLocks(leader, query), clusterTime(leader)])
+  return locks.filter(({ hb }) => !isStale(hb, now))
+}
+
+/** Removes a lock only if it is still the very one seen, heartbeat included. */
+export async function removeLock(leader: MongoClient, lock: LockDocument): Promise<boolean> {
+  const removed = await leader
+    .db(CONTROL_DATABASE)
+    .collection(lockCollection(lock.type))
+    .deleteOne({ _id: lock._id, ...headerDocument(lock), hb: lock.hb })
+  return removed.deletedCount === 1
+}
+
+async function find(leader: MongoClient, collection: string, query: LockQuery): Promise<LockDocument[]> {
+  const found = await leader
+    .db(CONTROL_DATABASE)
+    .collection(collection)
+    .find({ ...query })
+    .toArray()
+  return found as unknown as LockDocument[]
+}

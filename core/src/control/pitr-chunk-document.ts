@@ -1,0 +1,12 @@
+import type { Timestamp } from 'bson'
+
+/** One oplog chunk on the storage, in `pbmPITRChunks` (PBM: control-plane.md §1.4). Both bounds are inclusive. */
+export interface PitrChunkDocument {
+  rs: string
+  fname: string
+  compression: string
+  start_ts: Timestamp
+  end_ts: Timestamp
+  /** Stored bytes after a resync, as in PBM. */
+  size: number
+}

@@ -1,0 +1,162 @@
+import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
+import type { Progress } from './backup-document.js'
+import { CONTROL_DATABASE, RESTORES } from './names.js'
+import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
+import { type Transition, type TransitionOptions, transition } from './transition.js'
+import { readList, readNumber, toWire } from './wire.js'
+
+const restores = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(RESTORES)
+
+/** Stores a new restore with its first condition. False when one of that name is there: nothing is changed then. */
+export async function insertRestore(leader: MongoClient, restore: RestoreDocument): Promise<boolean> {
+  const first = { timestamp: restore.start_ts, status: restore.status }
+  const document = toWire({
+    ...restore,
+    last_transition_ts: restore.start_ts,
+    conditions: [...restore.conditions, first],
+  })
+  // The collection has no unique index (PBM: control-plane.md §1.3), so the name itself decides.
+  const inserted = await restores(leader).updateOne(
+    { name: restore.name },
+    { $setOnInsert: document },
+    { upsert: true },
+  )
+  return inserted.upsertedCount === 1
+}
+
+export async function findRestore(leader: MongoClient, name: string): Promise<RestoreDocument | undefined> {
+  return readRestore(await restores(leader).findOne({ name }))
+}
+
+export async function findRestoreByOpid(leader: MongoClient, opid: string): Promise<RestoreDocument | undefined> {
+  return readRestore(await restores(leader).findOne({ opid }))
+}
+
+/** Newest first. */
+export async function listRestores(
+  leader: MongoClient,
+  query: { status?: RestoreStatus | RestoreStatus[]; limit?: number } = {},
+): Promise<RestoreDocument[]> {
+  const filter: Document = query.status === undefined ? {} : { status: { $in: [query.status].flat() } }
+  const found = await restores(leader)
+    .find(filter, { sort: { start_ts: -1 }, limit: query.limit ?? 0 })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
+/** See {@link transition} for what it throws. */
+export async function setRestoreStatus(
+  leader: MongoClient,
+  name: string,
+  status: RestoreStatus,
+  options: TransitionOptions = {},
+): Promise<Transition<RestoreStatus>> {
+  const target = { leader, collection: RESTORES, machine: RESTORE_STATES, what: `restore ${name}`, filter: { name } }
+  return transition(target, status, options)
+}
+
+/** Adds a replica set's part with its first condition; once, however often it is called. */
+export async function addRestoreReplset(leader: MongoClient, name: string, replset: RestoreReplset): Promise<boolean> {
+  const first = { timestamp: replset.start_ts, status: replset.status }
+  const entry = toWire({
+    ...replset,
+    last_transition_ts: replset.start_ts,
+    conditions: [...replset.conditions, first],
+  })
+  const added = await restores(leader).updateOne({ name, 'replsets.name': { $ne: replset.name } }, {
+    $push: { replsets: entry },
+  } as Document)
+  return added.matchedCount === 1
+}
+
+/** See {@link transition} for what it throws. */
+export async function setRestoreReplsetStatus(
+  leader: MongoClient,
+  name: string,
+  replset: string,
+  status: RestoreStatus,
+  options: TransitionOptions = {},
+): Promise<Transition<RestoreStatus>> {
+  const what = `restore ${name}`
+  const target = { leader, collection: RESTORES, machine: RESTORE_REPLSET_STATES, what, filter: { name }, replset }
+  return transition(target, status, options)
+}
+
+/** Sets fields of one replica set's part. False when there is no such part. */
+export async function setRestoreReplsetFields(
+  leader: MongoClient,
+  name: string,
+  replset: string,
+  fields: Partial<Omit<RestoreReplset, 'name' | 'status' | 'conditions' | 'error'>>,
+): Promise<boolean> {
+  const set = Object.fromEntries(Object.entries(toWire(fields)).map(([key, value]) => [`replsets.$.${key}`, value]))
+  const updated = await restores(leader).updateOne({ name, 'replsets.name': replset }, { $set: set })
+  return updated.matchedCount === 1
+}
+
+export async function setRestoreReplsetProgress(
+  leader: MongoClient,
+  name: string,
+  replset: string,
+  progress: Progress,
+): Promise<boolean> {
+  return setRestoreReplsetFields(leader, name, replset, { progress })
+}
+
+/** Sets fields of the restore as a whole. False when it is gone. */
+export async function setRestoreFields(
+  leader: MongoClient,
+  name: string,
+  fields: Partial<Omit<RestoreDocument, 'name' | 'opid' | 'status' | 'conditions' | 'replsets' | 'error'>>,
+): Promise<boolean> {
+  const updated = await restores(leader).updateOne({ name }, { $set: toWire(fields) })
+  return updated.matchedCount === 1
+}
+
+/** Moves the heartbeat on to the cluster time. False when the document is gone: the restore must stop. */
+export async function beatRestore(leader: MongoClient, name: string): Promise<boolean> {
+  const hb = await clusterTime(leader)
+  const updated = await restores(leader).updateOne({ name }, { $set: { hb } })
+  return updated.matchedCount === 1
+}
+
+export async function deleteRestoreDocument(leader: MongoClient, name: string): Promise<boolean> {
+  return (await restores(leader).deleteOne({ name })).deletedCount === 1
+}
+
+/** Replaces all restores that have ended by what was found on the storage (PBM: control-plane.md §5.5, resync main). */
+export async function replaceRestores(leader: MongoClient, found: readonly RestoreDocument[]): Promise<void> {
+  await restores(leader).deleteMany({ status: { $in: [...RESTORE_STATES.terminal] } })
+  for (const restore of found)
+    await restores(leader).replaceOne({ name: restore.name }, toWire(restore), { upsert: true })
+}
+
+const NEVER: Timestamp = new Timestamp({ t: 0, i: 0 })
+
+/** A document of any PBM version as this project knows it. */
+function readRestore(found: Document | null): RestoreDocument | undefined {
+  if (found === null) return undefined
+  const { _id, ...raw } = found
+  return {
+    ...(raw as RestoreDocument),
+    type: (raw.type as RestoreDocument['type'] | '' | undefined) || 'logical',
+    backup: (raw.backup as string | null | undefined) ?? '',
+    bcp_chain: (raw.bcp_chain as string[] | null | undefined) ?? null,
+    start_pitr: readNumber(raw.start_pitr),
+    pitr: readNumber(raw.pitr),
+    start_ts: readNumber(raw.start_ts),
+    last_transition_ts: readNumber(raw.last_transition_ts),
+    hb: (raw.hb as Timestamp | undefined) ?? NEVER,
+    conditions: readList(raw.conditions as RestoreDocument['conditions'] | null),
+    replsets: readList(raw.replsets as RestoreReplset[] | null).map((replset) => ({
+      ...replset,
+      start_ts: readNumber(replset.start_ts),
+      last_transition_ts: readNumber(replset.last_transition_ts),
+      committed_txn: replset.committed_txn ?? null,
+      partial_txn: replset.partial_txn ?? null,
+      conditions: readList(replset.conditions),
+    })),
+  }
+}
