@@ -71,9 +71,7 @@ describe('names on the storage', () => {
       assert.equal(names.isSafeBackupName(name), true, name)
   })
 
-  it('knows the compression by the end of the name', () => {
-    assert.equal(names.compressionOfName('a/b.oplog.zst'), 'zstd')
-    assert.equal(names.compressionOfName('a/b.oplog.what'), 'none')
+  it('knows the suffix of each compression of PBM', () => {
     assert.equal(names.suffixOfCompression('pgzip'), '.gz')
     assert.equal(names.suffixOfCompression('none'), '')
     assert.equal(names.suffixOfCompression('brotli'), undefined)

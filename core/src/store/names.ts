@@ -13,26 +13,20 @@ export const PITR_FOLDER = 'pbmPitr'
 /** Root folder of what physical restores leave. */
 export const RESTORES_FOLDER = '.pbm.restore'
 
-/** PBM's compression types by suffix; `pgzip` shares gzip's. */
-const COMPRESSION_BY_SUFFIX: Readonly<Record<string, string>> = {
-  '': 'none',
-  '.gz': 'gzip',
-  '.snappy': 'snappy',
-  '.lz4': 'lz4',
-  '.s2': 's2',
-  '.zst': 'zstd',
-}
-
-/** The compression type PBM reads from the end of `name`; an unknown suffix means uncompressed. */
-export function compressionOfName(name: string): string {
-  const dot = name.lastIndexOf('.')
-  return (dot < 0 ? undefined : COMPRESSION_BY_SUFFIX[name.slice(dot)]) ?? 'none'
+/** Suffixes of PBM's compression types (PBM: storage-format.md §5); the other way is `compressionBySuffix`. */
+const SUFFIXES: Readonly<Record<string, string>> = {
+  none: '',
+  gzip: '.gz',
+  pgzip: '.gz',
+  snappy: '.snappy',
+  lz4: '.lz4',
+  s2: '.s2',
+  zstd: '.zst',
 }
 
 /** PBM's suffix of one of its own compression types; undefined for a type that PBM does not have. */
 export function suffixOfCompression(type: string): string | undefined {
-  if (type === 'pgzip') return '.gz'
-  return Object.entries(COMPRESSION_BY_SUFFIX).find(([, name]) => name === type)?.[0]
+  return Object.hasOwn(SUFFIXES, type) ? SUFFIXES[type] : undefined
 }
 
 export function backupMetadataName(backup: string): string {

@@ -1,0 +1,72 @@
+import pLimit from 'p-limit'
+import type { BackupDocument } from '../control/backup-document.js'
+import { PbmError } from '../errors.js'
+import { hasCode } from '../plugin/errors.js'
+import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { fromStorageJson } from '../store/backup-metadata.js'
+import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/names.js'
+import { isLegacyArchive } from '../store/pbm-version.js'
+import { readText } from '../store/read-text.js'
+
+/** Deletions under way at once. */
+const WIDTH = 8
+
+/**
+ * Deletes every object of a backup: the metadata first, so that from then on no resync lists it; then its folder, and the
+ * root-level files of the layout before PBM 2.0. What is gone already is no error, so it can be repeated after a failure.
+ *
+ * @returns how many objects it deleted. Rejects with the codes of a storage, and `BACKUP_NAME` for a name that could
+ *   reach other objects.
+ */
+export async function deleteBackupObjects(
+  store: ObjectStore,
+  backup: Pick<BackupDocument, 'name' | 'pbm_version' | 'replsets'>,
+  options: CallOptions = {},
+): Promise<number> {
+  if (!isSafeBackupName(backup.name)) {
+    throw new PbmError(
+      'BACKUP_NAME',
+      `${JSON.stringify(backup.name)} can't be the name of a backup: nothing was deleted`,
+    )
+  }
+  let deleted = 0
+  const remove = async (name: string): Promise<void> => {
+    try {
+      await store.delete(name, options)
+      deleted += 1
+    } catch (error) {
+      if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
+    }
+  }
+  await remove(backupMetadataName(backup.name))
+  if (deleted === 0) await Promise.all((await metadataUnderOtherNames(store, backup.name, options)).map(remove))
+
+  const names = legacyObjects(backup)
+  for await (const { name } of store.list({ prefix: backupFolder(backup.name), ...options })) names.push(name)
+  const limit = pLimit(WIDTH)
+  await Promise.all(names.map((name) => limit(() => remove(name))))
+  return deleted
+}
+
+/** Dump and oplog at the root of the storage; only names that look like these, whatever the metadata says. */
+function legacyObjects({ pbm_version, replsets }: Pick<BackupDocument, 'pbm_version' | 'replsets'>): string[] {
+  if (!isLegacyArchive(pbm_version)) return []
+  return replsets
+    .flatMap(({ dump_name, oplog_name }) => [dump_name ?? '', oplog_name ?? ''])
+    .filter((name) => /^[^/]+\.(dump|oplog)(\.[a-z0-9]+)?$/.test(name))
+}
+
+/** Metadata at the root whose file was renamed: early backups whose colons were replaced by hand (PBM: storage-format.md §6). */
+async function metadataUnderOtherNames(store: ObjectStore, backup: string, options: CallOptions): Promise<string[]> {
+  const found: string[] = []
+  for await (const { name, size } of store.list(options)) {
+    if (name.includes('/') || !name.endsWith(METADATA_SUFFIX) || size === 0) continue
+    const text = await readText(store, name, options)
+    try {
+      if (fromStorageJson(text).name === backup) found.push(name)
+    } catch {
+      // Not the metadata of any backup: not ours to delete.
+    }
+  }
+  return found
+}

@@ -1,0 +1,123 @@
+import { type MongoClient, Timestamp } from 'mongodb'
+import type { BackupDocument } from '../control/backup-document.js'
+import { deleteBackupDocument, listBackups } from '../control/backups.js'
+import { readConfig } from '../control/config.js'
+import { markDeletion } from '../control/deletion-mark.js'
+import { deleteChunk, listChunks } from '../control/pitr-chunks.js'
+import { PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { hasCode } from '../plugin/errors.js'
+import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { deleteBackupObjects } from './delete-objects.js'
+import { expired, type Inventory, isFinished, isNeededForSlicing, isSelective } from './retention.js'
+
+export interface DeleteContext extends CallOptions {
+  readonly leader: MongoClient
+  /** The main storage. */
+  readonly store: ObjectStore
+  readonly log: OperationLog
+}
+
+/**
+ * Deletes one backup; for the base of an incremental chain, the whole chain, newest first.
+ * Rejects with BACKUP_NOT_FOUND, BACKUP_RUNNING, BACKUP_NEEDED (point-in-time recovery rests on it), BACKUP_INCREMENT
+ * (not the base of its chain), and the codes of the storage; then what is left still stands in the list, marked.
+ */
+export async function deleteBackup(context: DeleteContext, name: string): Promise<void> {
+  const inventory = await readInventory(context.leader)
+  const backup = inventory.backups.find((one) => one.name === name)
+  if (backup === undefined) {
+    throw new PbmError('BACKUP_NOT_FOUND', `backup ${name} is not in the list`, { hint: 'See: pbm list' })
+  }
+  const chain = chainOf(backup, inventory)
+  const unfinished = chain.find((one) => !isFinished(one))
+  if (unfinished !== undefined) {
+    throw new PbmError('BACKUP_RUNNING', `backup ${unfinished.name} is ${unfinished.status}`, {
+      hint: 'Wait for its end or stop it: pbm cancel-backup',
+    })
+  }
+  if (chain.some((one) => isNeededForSlicing(one, inventory))) {
+    throw new PbmError('BACKUP_NEEDED', `backup ${name} is the last base of point-in-time recovery, which is on`, {
+      hint: 'Make another backup first, or switch it off: pbm config --set pitr.enabled=false',
+    })
+  }
+  for (const one of chain) await remove(context, one)
+}
+
+/**
+ * Deletes all backups that ended at or before `limit` (Unix seconds) and that nothing later rests on.
+ *
+ * @param type `''` for all; `logical` leaves selective ones out, which are `selective`, as in PBM
+ * @returns the names deleted, oldest first. Rejects with TIME_IN_FUTURE and the codes of the storage.
+ */
+export async function deleteBackupsBefore(context: DeleteContext, limit: number, type = ''): Promise<string[]> {
+  const { backups } = expired(await readInventory(context.leader), await pastTime(context.leader, limit))
+  const chosen = backups.filter((backup) => isOfType(backup, type))
+  for (const backup of chosen.toReversed()) await remove(context, backup)
+  return chosen.map(({ name }) => name)
+}
+
+/** Deletes chunks, and with `backups` also backups, that nothing later than `limit` (Unix seconds) rests on. */
+export async function deleteOld(
+  context: DeleteContext,
+  limit: number,
+  what: { readonly backups: boolean },
+): Promise<{ backups: number; chunks: number }> {
+  const { leader, store, signal } = context
+  const old = expired(await readInventory(leader), await pastTime(leader, limit))
+  for (const chunk of old.chunks) {
+    // The index first: a chunk without its document is harmless, a document without its chunk breaks a restore.
+    await deleteChunk(leader, chunk)
+    await store.delete(chunk.fname, { signal }).catch((error: unknown) => {
+      if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
+    })
+  }
+  const backups = what.backups ? old.backups.toReversed() : []
+  for (const backup of backups) await remove(context, backup)
+  return { backups: backups.length, chunks: old.chunks.length }
+}
+
+async function remove({ leader, store, log, signal }: DeleteContext, backup: BackupDocument): Promise<void> {
+  signal?.throwIfAborted()
+  log.info(`deleting backup ${backup.name}`)
+  await markDeletion(leader, backup.name)
+  const objects = await deleteBackupObjects(store, backup, { signal })
+  await deleteBackupDocument(leader, backup.name)
+  log.info(`deleted backup ${backup.name}: ${objects} objects`)
+}
+
+async function readInventory(leader: MongoClient): Promise<Inventory> {
+  const [backups, chunks, config] = await Promise.all([listBackups(leader), listChunks(leader), readConfig(leader)])
+  return { backups, chunks, slicing: config?.pitr?.enabled === true && config.pitr.oplogOnly !== true }
+}
+
+/** The backup and, for the base of a chain, every increment upon it; newest first. */
+function chainOf(backup: BackupDocument, { backups }: Inventory): BackupDocument[] {
+  if (backup.type !== 'incremental') return [backup]
+  if (backup.src_backup !== undefined && backup.src_backup !== '') {
+    throw new PbmError('BACKUP_INCREMENT', `backup ${backup.name} is an increment upon ${backup.src_backup}`, {
+      hint: 'Delete the base of the chain: all increments go with it',
+    })
+  }
+  const chain = [backup]
+  for (const one of chain) {
+    for (const next of backups) if (next.src_backup === one.name && !chain.includes(next)) chain.push(next)
+  }
+  return chain.toReversed()
+}
+
+function isOfType(backup: BackupDocument, type: string): boolean {
+  if (type === '') return true
+  if (type === 'selective') return isSelective(backup)
+  return backup.type === type && (type !== 'logical' || !isSelective(backup))
+}
+
+async function pastTime(leader: MongoClient, seconds: number): Promise<Timestamp> {
+  const now = await clusterTime(leader)
+  if (seconds > now.t) {
+    const text = (unix: number) => new Date(unix * 1000).toISOString().replace('.000', '')
+    throw new PbmError('TIME_IN_FUTURE', `${text(seconds)} lies after the cluster time ${text(now.t)}`)
+  }
+  return new Timestamp({ t: seconds, i: 0 })
+}

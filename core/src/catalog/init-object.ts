@@ -1,0 +1,35 @@
+import { errorText, PbmError } from '../errors.js'
+import { hasCode } from '../plugin/errors.js'
+import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { INIT_OBJECT } from '../store/names.js'
+import { PBM_COMPATIBLE_VERSION } from '../version.js'
+
+/** Writes `.pbm.init` and reads it back: the test that the storage can be written and read. Rejects with the codes of a storage. */
+export async function rewriteInitObject(store: ObjectStore, options: CallOptions = {}): Promise<void> {
+  await store.save(INIT_OBJECT, once(Buffer.from(PBM_COMPATIBLE_VERSION)), options)
+  for await (const _chunk of await store.read(INIT_OBJECT, options));
+}
+
+/** Writes `.pbm.init` where it is missing. */
+export async function ensureInitObject(store: ObjectStore, options: CallOptions = {}): Promise<void> {
+  if ((await probeStorage(store, options)) === 'new') await rewriteInitObject(store, options)
+}
+
+/**
+ * Looks at the storage without writing, as agents do every few seconds: `new` when nothing was ever initialised there.
+ * Rejects with `STORAGE_PROBE` when it can't be looked at.
+ */
+export async function probeStorage(store: ObjectStore, options: CallOptions = {}): Promise<'ready' | 'new'> {
+  try {
+    await store.stat(INIT_OBJECT, options)
+    return 'ready'
+  } catch (error) {
+    // An empty object is what a crashed writer of another tool may leave.
+    if (hasCode(error, 'STORAGE_NOT_FOUND') || hasCode(error, 'STORAGE_EMPTY')) return 'new'
+    throw new PbmError('STORAGE_PROBE', `the storage can't be read: ${errorText(error)}`, { cause: error })
+  }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}

@@ -1,0 +1,146 @@
+import type { MongoClient } from 'mongodb'
+import pLimit from 'p-limit'
+import type { BackupDocument, BackupStore } from '../control/backup-document.js'
+import { replaceBackups } from '../control/backups.js'
+import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { replaceChunks } from '../control/pitr-chunks.js'
+import { errorText } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { compressionBySuffix } from '../plugin/naming.js'
+import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { fromStorageJson } from '../store/backup-metadata.js'
+import {
+  backupMetadataName,
+  isSafeBackupName,
+  PITR_FOLDER,
+  parseBackupMetadataName,
+  parsePitrChunkName,
+} from '../store/names.js'
+import { readText } from '../store/read-text.js'
+import { checkFiles } from './check-files.js'
+import { rewriteInitObject } from './init-object.js'
+
+/** Metadata documents under way at once. */
+const WIDTH = 8
+
+export interface ResyncOptions extends CallOptions {
+  readonly leader: MongoClient
+  readonly store: ObjectStore
+  /** `storage` of the configuration: takes the place of what the metadata says, which may be another mount or endpoint. */
+  readonly storage: BackupStore
+  readonly log: OperationLog
+}
+
+export interface ResyncResult {
+  readonly backups: number
+  /** Of these, with missing or empty objects; they stand as `error`. */
+  readonly damaged: number
+  readonly chunks: number
+  /** Objects that look like ours but are not taken, and why. */
+  readonly skipped: readonly { readonly object: string; readonly reason: string }[]
+}
+
+/**
+ * Makes the control collections say what is on the main storage (PBM: storage-format.md §2, "Resync"): rewrites the init
+ * object (the write test), reads every backup's metadata at whatever depth, checks its objects, and rebuilds the index of
+ * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
+ *
+ * Documents of logical restores stay: they are nowhere else.
+ */
+export async function resync(options: ResyncOptions): Promise<ResyncResult> {
+  const { leader, store, storage, log, signal } = options
+  await rewriteInitObject(store, { signal })
+  const skipped: { object: string; reason: string }[] = []
+  const listing = await listCatalog(store, skipped, { signal })
+
+  const limit = pLimit(WIDTH)
+  const read = await Promise.all(
+    listing.metadata.map((object) => limit(async () => ({ object, ...(await readBackup(store, object, { signal })) }))),
+  )
+  const backups = new Map<string, BackupDocument>()
+  // The object that carries the backup's own name wins over copies in folders.
+  read.sort((a, b) => rank(a) - rank(b) || (a.object < b.object ? -1 : 1))
+  for (const { object, backup, reason } of read) {
+    if (backup === undefined) skipped.push({ object, reason })
+    else if (backups.has(backup.name)) skipped.push({ object, reason: `backup ${backup.name} is there already` })
+    else backups.set(backup.name, { ...backup, store: storage })
+  }
+  const damaged = await Promise.all(
+    [...backups.values()].map((backup) => limit(() => markDamaged(store, backup, log, { signal }))),
+  )
+  signal?.throwIfAborted()
+
+  for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
+  await replaceBackups(leader, [...backups.values()])
+  await replaceChunks(leader, listing.chunks)
+  const result = {
+    backups: backups.size,
+    damaged: damaged.filter(Boolean).length,
+    chunks: listing.chunks.length,
+    skipped,
+  }
+  log.info(
+    `found ${result.backups} backups (${result.damaged} damaged) and ${result.chunks} oplog chunks; ` +
+      `skipped ${skipped.length} objects`,
+  )
+  return result
+}
+
+async function listCatalog(store: ObjectStore, skipped: { object: string; reason: string }[], call: CallOptions) {
+  const metadata: string[] = []
+  const chunks: PitrChunkDocument[] = []
+  const bounds = new Set<string>()
+  for await (const { name, size } of store.list(call)) {
+    if (parseBackupMetadataName(name) !== undefined) metadata.push(name)
+    if (!name.startsWith(`${PITR_FOLDER}/`)) continue
+    const chunk = parsePitrChunkName(name)
+    const key = `${chunk?.replset} ${chunk?.start} ${chunk?.end}`
+    if (chunk === undefined) skipped.push({ object: name, reason: 'not the name of an oplog chunk' })
+    else if (size === 0) skipped.push({ object: name, reason: 'it is empty' })
+    else if (bounds.has(key)) skipped.push({ object: name, reason: 'a chunk with the same bounds is there already' })
+    else {
+      bounds.add(key)
+      const { replset: rs, start: start_ts, end: end_ts } = chunk
+      chunks.push({ rs, fname: name, compression: compressionBySuffix(name), start_ts, end_ts, size })
+    }
+  }
+  return { metadata, chunks }
+}
+
+async function readBackup(
+  store: ObjectStore,
+  object: string,
+  call: CallOptions,
+): Promise<{ backup?: BackupDocument; reason: string }> {
+  try {
+    const backup = fromStorageJson(await readText(store, object, call))
+    if (!isSafeBackupName(backup.name)) {
+      return { reason: `it names its backup ${JSON.stringify(backup.name)}, which can't be the name of one` }
+    }
+    return { backup, reason: '' }
+  } catch (error) {
+    call.signal?.throwIfAborted()
+    return { reason: errorText(error) }
+  }
+}
+
+function rank({ object, backup }: { object: string; backup?: BackupDocument }): number {
+  return object === backupMetadataName(backup?.name ?? '') ? 0 : object.split('/').length
+}
+
+/** Puts a backup whose objects are not all there to `error`; whether it did. */
+async function markDamaged(store: ObjectStore, backup: BackupDocument, log: OperationLog, call: CallOptions) {
+  let problems: string[]
+  try {
+    problems = await checkFiles(store, backup, call)
+  } catch (error) {
+    call.signal?.throwIfAborted()
+    problems = [`its objects can't be checked: ${errorText(error)}`]
+  }
+  if (problems.length === 0) return false
+  const shown = problems.length > 5 ? [...problems.slice(0, 5), `and ${problems.length - 5} more`] : problems
+  backup.status = 'error'
+  backup.error = shown.join('; ')
+  log.warning(`backup ${backup.name} is damaged: ${backup.error}`)
+  return true
+}

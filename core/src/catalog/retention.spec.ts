@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { Timestamp } from 'bson'
+import type { BackupDocument } from '../control/backup-document.js'
+import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { fromStorageJson } from '../store/backup-metadata.js'
+import { incompatibility } from './compatible.js'
+import { expired, type Inventory, isNeededForSlicing } from './retention.js'
+
+const at = (t: number, i = 0) => new Timestamp({ t, i })
+
+function backup(name: string, end: number, more: Partial<BackupDocument> = {}): BackupDocument {
+  const base = fromStorageJson(JSON.stringify({ name, type: 'logical', status: 'done' }))
+  return { ...base, last_write_ts: at(end, 1), ...more }
+}
+
+function chunk(start: number, end: number, rs = 'rs'): PitrChunkDocument {
+  const [start_ts, end_ts] = [at(start, 1), at(end, 1)]
+  return { rs, fname: `${rs}/${start}-${end}`, compression: 's2', start_ts, end_ts, size: 1 }
+}
+
+function inventory(backups: BackupDocument[], chunks: PitrChunkDocument[] = [], slicing = false): Inventory {
+  return { backups, chunks, slicing }
+}
+
+const names = (found: { backups: BackupDocument[] }) => found.backups.map(({ name }) => name)
+const files = (found: { chunks: PitrChunkDocument[] }) => found.chunks.map(({ fname }) => fname)
+
+describe('what may be deleted', () => {
+  const [a, b] = [backup('a', 100), backup('b', 200)]
+
+  it('drops all that ended by the time', () => {
+    assert.deepEqual(names(expired(inventory([b, a]), at(150))), ['a'])
+    assert.deepEqual(names(expired(inventory([b, a]), at(300))), ['a', 'b'])
+    assert.deepEqual(names(expired(inventory([a, backup('f', 90, { status: 'error' })]), at(95))), ['f'])
+  })
+
+  it('keeps a base that ends in that very second, and its chunks from there on', () => {
+    const found = expired(inventory([a, b], [chunk(100, 150), chunk(150, 200), chunk(200, 250)]), at(200))
+    assert.deepEqual(names(found), ['a'])
+    assert.deepEqual(files(found), ['rs/100-150', 'rs/150-200'])
+  })
+
+  it('keeps the base and chunks from which the time can be reached without a gap', () => {
+    const chunks = [chunk(50, 100), chunk(100, 200), chunk(200, 300)]
+    const found = expired(inventory([a], chunks), at(250))
+    assert.deepEqual(names(found), [])
+    assert.deepEqual(files(found), ['rs/50-100'])
+    const gap = expired(inventory([a], [chunk(100, 120), chunk(130, 300)]), at(250))
+    assert.deepEqual(names(gap), ['a'])
+  })
+
+  it('keeps the newest base while slicing goes on', () => {
+    assert.deepEqual(names(expired(inventory([a, b], [], true), at(300))), ['a'])
+    assert.deepEqual(names(expired(inventory([a, b, backup('c', 400)], [], true), at(300))), ['a', 'b'])
+  })
+
+  it('never touches what still runs, another profile, or a chain with a later increment', () => {
+    const running = backup('r', 1, { status: 'running' })
+    const other = backup('p', 1, { store: { type: 's3', profile: true, name: 'x' } })
+    const base = backup('i0', 10, { type: 'incremental' })
+    const next = backup('i1', 20, { type: 'incremental', src_backup: 'i0' })
+    const last = backup('i2', 200, { type: 'incremental', src_backup: 'i1' })
+    assert.deepEqual(names(expired(inventory([running, other, base, next, last]), at(150))), [])
+    assert.deepEqual(names(expired(inventory([running, other]), at(150), 'x')), ['p'])
+  })
+
+  it('refuses the last base of slicing unless older ones reach as far', () => {
+    assert.equal(isNeededForSlicing(b, inventory([a, b], [], false)), false)
+    assert.equal(isNeededForSlicing(b, inventory([a, b], [], true)), true)
+    assert.equal(isNeededForSlicing(a, inventory([a, b], [], true)), false)
+    assert.equal(isNeededForSlicing(b, inventory([a, b], [chunk(100, 150), chunk(150, 210)], true)), false)
+    assert.equal(isNeededForSlicing(b, inventory([a, b], [chunk(100, 140), chunk(150, 210)], true)), true)
+    assert.equal(isNeededForSlicing({ ...b, nss: ['x.*'] }, inventory([b], [], true)), false)
+  })
+})
+
+describe('whether a backup fits the cluster', () => {
+  const cluster = { fcv: '6.0', mongodbVersion: '6.0.5', replsets: ['rs0'], leaderReplset: 'rs0' }
+  const replset = (name: string) => ({ name }) as BackupDocument['replsets'][number]
+  const fitting = backup('a', 1, { pbm_version: '2.15.0', fcv: '6.0', replsets: [replset('rs0')] })
+
+  it('follows version breaks, FCV, replica sets and remapping', () => {
+    assert.equal(incompatibility(fitting, cluster), undefined)
+    assert.match(incompatibility({ ...fitting, pbm_version: '1.4.1' }, cluster) ?? '', /PBM 1\.4\.1/)
+    assert.equal(incompatibility({ ...fitting, pbm_version: '1.6.0' }, cluster), undefined)
+    const increment: BackupDocument = { ...fitting, type: 'incremental', pbm_version: '2.0.5' }
+    assert.match(incompatibility(increment, cluster) ?? '', /2\.0\.5/)
+    assert.match(incompatibility({ ...fitting, fcv: '5.0' }, cluster) ?? '', /FCV/)
+    assert.equal(incompatibility({ ...fitting, fcv: '', mongodb_version: '6.0.1-4' }, cluster), undefined)
+    assert.match(incompatibility({ ...fitting, fcv: '', mongodb_version: '5.0.1' }, cluster) ?? '', /5\.0\.1/)
+    const elsewhere = { ...fitting, replsets: [replset('other')] }
+    assert.match(incompatibility(elsewhere, cluster) ?? '', /other/)
+    assert.equal(incompatibility(elsewhere, cluster, { other: 'rs0' }), undefined)
+    assert.match(incompatibility({ ...fitting, replsets: [] }, cluster) ?? '', /no data/)
+    assert.equal(incompatibility({ ...elsewhere, status: 'error' }, cluster), undefined)
+  })
+})
