@@ -1,1 +1,2 @@
-export {}
+export * from './compression.js'
+export * from './runner.js'

@@ -1,6 +1,6 @@
 import { blocksOf, mapOrdered } from '@pbmkit/core/plugin'
 import { compress } from 'lz4-napi'
-import { newChecksum, STORED_BIT, valueOf } from './format.js'
+import { digestOf, newChecksum, STORED_BIT } from './format.js'
 
 /** As PBM writes it: independent blocks of 4 MiB, a checksum of the content, no size; the last byte checks these. */
 const FRAME_HEADER = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x64, 0x70, 0xb9])
@@ -21,7 +21,7 @@ export async function* compressLz4(source: AsyncIterable<Uint8Array>): AsyncGene
   yield FRAME_HEADER
   yield* mapOrdered(summed(), IN_FLIGHT, framedBlock)
   const trailer = Buffer.alloc(8)
-  trailer.writeUInt32LE(valueOf(checksum), 4)
+  trailer.writeUInt32LE(digestOf(checksum), 4)
   yield trailer
 }
 

@@ -2,6 +2,7 @@ import { ByteReader, corrupt, mapOrdered, truncated } from '@pbmkit/core/plugin'
 import { uncompress } from 'lz4-napi'
 import {
   type Checksum,
+  digestOf,
   type FrameHeader,
   headerBytes,
   LEGACY_BLOCK_BYTES,
@@ -11,7 +12,6 @@ import {
   parseHeader,
   SKIPPABLE_MAGIC,
   STORED_BIT,
-  valueOf,
   WINDOW_BYTES,
 } from './format.js'
 
@@ -60,7 +60,7 @@ async function* frame(reader: ByteReader): AsyncGenerator<Buffer> {
     size += BigInt(bytes.length)
     if (bytes.length > 0) yield bytes
   }
-  if (checksum !== undefined) verify(valueOf(checksum), (await reader.take(4)).readUInt32LE(), 'the content')
+  if (checksum !== undefined) verify(digestOf(checksum), (await reader.take(4)).readUInt32LE(), 'the content')
   if (header.contentSize !== undefined && size !== header.contentSize) {
     throw corrupt('The LZ4 stream is damaged: a frame has not the size that its header tells')
   }
@@ -71,7 +71,7 @@ async function readHeader(reader: ByteReader): Promise<FrameHeader> {
   const bytes = Buffer.concat([flags, await reader.take(headerBytes(flags.readUInt8()) - 1)])
   const header = parseHeader(bytes)
   const checksum = (await newChecksum()).update(bytes)
-  verify((valueOf(checksum) >>> 8) & 0xff, (await reader.take(1)).readUInt8(), 'a frame header')
+  verify((digestOf(checksum) >>> 8) & 0xff, (await reader.take(1)).readUInt8(), 'a frame header')
   return header
 }
 
@@ -89,7 +89,7 @@ async function* blocks(reader: ByteReader, header: FrameHeader): AsyncGenerator<
 
 async function decodeBlock(block: Block, header: FrameHeader, window?: Buffer): Promise<Buffer> {
   if (block.checksum !== undefined) {
-    verify(valueOf((await newChecksum()).update(block.bytes) as Checksum), block.checksum, 'a block')
+    verify(digestOf((await newChecksum()).update(block.bytes) as Checksum), block.checksum, 'a block')
   }
   return block.stored ? block.bytes : await decode(block.bytes, header.largestBlock, window)
 }

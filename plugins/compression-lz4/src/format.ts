@@ -20,7 +20,7 @@ export async function newChecksum(): Promise<Checksum> {
 }
 
 /** The value of a finished XXH32. */
-export function valueOf(checksum: Checksum): number {
+export function digestOf(checksum: Checksum): number {
   return Buffer.from(checksum.digest('binary')).readUInt32BE()
 }
 

@@ -81,6 +81,10 @@ async function* chunks(reader: ByteReader): AsyncGenerator<Chunk> {
       }
       const checksum = (await reader.take(CHECKSUM_BYTES)).readUInt32LE()
       yield { stored, checksum, body: await reader.take(length - CHECKSUM_BYTES), dialect }
+    } else if (type === (CHUNK_COMPRESSED | CHUNK_FIRST_SKIPPABLE) || type === (CHUNK_STORED | CHUNK_FIRST_SKIPPABLE)) {
+      // Legal to skip, but no writer is known to use them, and one flipped bit makes them of a chunk with data: to
+      // skip that would lose it without a word.
+      throw corrupt(`The S2 stream is damaged: chunk type 0x${type.toString(16)} is not used by any writer`)
     } else if (type >= CHUNK_FIRST_SKIPPABLE) {
       await reader.skip(length)
     } else {
