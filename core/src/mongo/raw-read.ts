@@ -4,8 +4,16 @@ import { PbmError } from '../errors.js'
 import { asBuffer } from '../plugin/streams.js'
 import { type RawBatch, readBatch } from './raw-batch.js'
 
-export interface RawReadOptions {
+export interface CursorOptions {
   readonly signal?: AbortSignal | undefined
+  readonly readPreference?: ReadPreferenceMode | undefined
+  /** About how many bytes a batch should have; the server's own bound is 16 MiB. Default 4 MiB. */
+  readonly batchBytes?: number | undefined
+  /** Told the documents of each batch, before it is yielded. */
+  readonly onBatch?: ((documents: number, bytes: number) => void) | undefined
+}
+
+export interface RawReadOptions extends CursorOptions {
   /** Default `majority`: nothing that could be rolled back gets into a backup. */
   readonly readConcern?: 'majority' | 'local' | undefined
   readonly filter?: Document | undefined
@@ -14,11 +22,6 @@ export interface RawReadOptions {
   readonly hint?: Document | string | undefined
   readonly projection?: Document | undefined
   readonly limit?: number | undefined
-  readonly readPreference?: ReadPreferenceMode | undefined
-  /** About how many bytes a batch should have; the server's own bound is 16 MiB. Default 4 MiB. */
-  readonly batchBytes?: number | undefined
-  /** Told the documents of each batch, before it is yielded. */
-  readonly onBatch?: ((documents: number, bytes: number) => void) | undefined
 }
 
 const DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
@@ -42,6 +45,28 @@ export async function* readDocuments(
   collection: string | UUID,
   options: RawReadOptions = {},
 ): AsyncGenerator<Buffer> {
+  const { filter, sort, projection, limit, readConcern } = options
+  const hint = options.hint ?? (filter === undefined && sort === undefined ? { $natural: 1 } : undefined)
+  const command = {
+    find: collection,
+    filter: filter ?? {},
+    ...(sort === undefined ? {} : { sort }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(projection === undefined ? {} : { projection }),
+    ...(limit === undefined ? {} : { limit }),
+    noCursorTimeout: true,
+    readConcern: { level: readConcern ?? 'majority' },
+  }
+  yield* readCursor(client, database, command, options)
+}
+
+/** As {@link readDocuments}, for any command that answers with a cursor: `listCollections`, `listIndexes`. */
+export async function* readCursor(
+  client: MongoClient,
+  database: string,
+  command: Document,
+  options: CursorOptions = {},
+): AsyncGenerator<Buffer> {
   const { signal } = options
   signal?.throwIfAborted()
   const session = client.startSession({ causalConsistency: false })
@@ -50,7 +75,7 @@ export async function* readDocuments(
   const cursor = new RawCursor(client.db(database), session, options)
   let next: Promise<RawBatch> | undefined
   try {
-    let batch = await cursor.open(collection)
+    let batch = await cursor.open(command)
     for (;;) {
       if (batch.cursorId !== 0n) {
         next = cursor.more(batch)
@@ -69,7 +94,7 @@ export async function* readDocuments(
     }
   } catch (error) {
     signal?.throwIfAborted()
-    throw explain(error, `${database}.${collection.toString()}`)
+    throw explain(error, `${database}.${String(Object.values(command)[0])}`)
   } finally {
     clearInterval(keepAlive)
     await cursor.close(next)
@@ -80,30 +105,19 @@ export async function* readDocuments(
 class RawCursor {
   readonly #db: Db
   readonly #session: ClientSession
-  readonly #options: RawReadOptions
+  readonly #options: CursorOptions
   #id = 0n
   #collection = ''
   #batchDocuments: number | undefined
 
-  constructor(db: Db, session: ClientSession, options: RawReadOptions) {
+  constructor(db: Db, session: ClientSession, options: CursorOptions) {
     this.#db = db
     this.#session = session
     this.#options = options
   }
 
-  async open(collection: string | UUID): Promise<RawBatch> {
-    const { filter, sort, projection, limit, readConcern } = this.#options
-    const hint = this.#options.hint ?? (filter === undefined && sort === undefined ? { $natural: 1 } : undefined)
-    const batch = await this.#run({
-      find: collection,
-      filter: filter ?? {},
-      ...(sort === undefined ? {} : { sort }),
-      ...(hint === undefined ? {} : { hint }),
-      ...(projection === undefined ? {} : { projection }),
-      ...(limit === undefined ? {} : { limit }),
-      noCursorTimeout: true,
-      readConcern: { level: readConcern ?? 'majority' },
-    })
+  async open(command: Document): Promise<RawBatch> {
+    const batch = await this.#run(command)
     this.#collection = batch.namespace.slice(batch.namespace.indexOf('.') + 1)
     return batch
   }

@@ -1,0 +1,117 @@
+import type { MongoClient, Timestamp } from 'mongodb'
+import { PbmError } from '../errors.js'
+import { readDocuments } from '../mongo/raw-read.js'
+import type { CompressionPlugin } from '../plugin/compression.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import { oplogChunkName } from '../store/names.js'
+import { majorityLastWrite, requireOplogSince } from './oplog-window.js'
+
+export interface OplogSlicerOptions {
+  readonly node: MongoClient
+  readonly store: ObjectStore
+  readonly compression: CompressionPlugin
+  readonly level?: number | undefined
+  readonly backup: string
+  readonly replset: string
+  /** Inclusive. */
+  readonly start: Timestamp
+  readonly signal: AbortSignal
+  readonly onProgress?: ((documents: number, bytes: number) => void) | undefined
+}
+
+/**
+ * The oplog entries from `start` to `end`, raw; both inclusive, or without `start` itself. A range query: it never waits
+ * for an entry beyond the end. Throws `OPLOG_ROLLED_OVER` when entries of the range are gone.
+ */
+export async function* readOplog(
+  node: MongoClient,
+  range: { start: Timestamp; end: Timestamp; startExcluded?: boolean },
+  options: { signal: AbortSignal; onProgress?: ((documents: number, bytes: number) => void) | undefined },
+): AsyncGenerator<Buffer> {
+  await requireOplogSince(node, range.start)
+  const from = range.startExcluded === true ? { $gt: range.start } : { $gte: range.start }
+  try {
+    yield* readDocuments(node, 'local', 'oplog.rs', {
+      signal: options.signal,
+      filter: { ts: { ...from, $lte: range.end } },
+      hint: { $natural: 1 },
+      onBatch: options.onProgress,
+    })
+  } catch (error) {
+    // Which of the two it was makes no difference to what can be done about it.
+    if (error instanceof PbmError && error.code === 'CAPPED_OVERRUN') await requireOplogSince(node, range.start)
+    throw error
+  }
+  await requireOplogSince(node, range.start)
+}
+
+/**
+ * Saves the oplog of a backup: in pieces while the dump runs, so that the server may forget it, and as one object in the
+ * end, since PBM replays several in any order. The pieces are joined by their stored bytes: every method of compression
+ * reads concatenated streams.
+ */
+export class OplogSlicer {
+  readonly #options: OplogSlicerOptions
+  readonly #pieces: string[] = []
+  #last: Timestamp
+  #storedBytes = 0
+  bytes = 0
+
+  constructor(options: OplogSlicerOptions) {
+    this.#options = options
+    this.#last = options.start
+  }
+
+  /** Saves what a majority has written since the last piece. */
+  async slice(): Promise<void> {
+    await this.#piece(await majorityLastWrite(this.#options.node))
+  }
+
+  /** Saves the rest up to `end`, and makes one object of all. Gives its name. */
+  async finish(end: Timestamp): Promise<string> {
+    await this.#piece(end)
+    const { store, backup, replset, start, compression, signal } = this.#options
+    const name = oplogChunkName(backup, replset, start, end, compression.suffix)
+    const [only] = this.#pieces
+    if (this.#pieces.length === 1 && only === name) return name
+    const pieces = this.#pieces
+    async function* joined() {
+      for (const piece of pieces) yield* await store.read(piece, { signal })
+    }
+    await store.save(name, joined(), { signal, sizeHint: this.#storedBytes })
+    for (const piece of pieces) if (piece !== name) await store.delete(piece, { signal })
+    return name
+  }
+
+  async #piece(end: Timestamp): Promise<void> {
+    const { node, store, compression, level, backup, replset, start, signal, onProgress } = this.#options
+    const first = this.#pieces.length === 0
+    if (!first && !end.greaterThan(this.#last)) return
+    const range = { start: this.#last, end, startExcluded: !first }
+    const entries = readOplog(node, range, { signal, onProgress })
+    const head = await entries.next()
+    try {
+      if (head.done === true) {
+        if (first) throw new PbmError('OPLOG_EMPTY', 'the oplog has no entry at the time the backup begins')
+        return
+      }
+      let bytes = 0
+      const counted = async function* () {
+        for (let next: IteratorResult<Buffer> = head; next.done !== true; next = await entries.next()) {
+          bytes += next.value.length
+          yield next.value
+        }
+      }
+      // The first piece of several must not have the name of the whole: it would be overwritten while it is read.
+      const name = oplogChunkName(backup, replset, first ? start : this.#last, end, compression.suffix)
+      const body = compression.compress(counted(), level === undefined ? {} : { level })
+      const saved = await store.save(name, body, { signal })
+      this.#pieces.push(name)
+      this.bytes += bytes
+      this.#storedBytes += saved.size
+      this.#last = end
+    } finally {
+      await entries.return(undefined)
+    }
+  }
+}
