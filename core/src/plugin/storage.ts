@@ -35,7 +35,8 @@ export interface ObjectStore {
    */
   save(name: string, body: AsyncIterable<Uint8Array>, options?: SaveOptions): Promise<ObjectInfo>
   /**
-   * Rejects with NOT_FOUND, EMPTY (zero bytes), INVALID_RANGE (offset at or past the end) before any byte flows.
+   * Rejects with NOT_FOUND, EMPTY (zero bytes), INVALID_RANGE (offset at or past the end, a negative or fractional number,
+   * a length of 0) before any byte flows.
    * A length past the end is cut to it. Breaking off the iteration frees everything.
    */
   read(name: string, options?: ReadOptions): Promise<AsyncIterable<Uint8Array>>
@@ -89,5 +90,8 @@ export interface StorageCapabilities {
   readonly modifiedAt: boolean
   /** The longest path segment in UTF-8 bytes that the store can keep; absent where only the whole name is bounded. */
   readonly maxSegmentBytes?: number
+  /** Larger objects have to be split. */
   readonly maxObjectBytes?: number
+  /** Names that end so are refused with INVALID_NAME, because the store uses them itself; absent where there are none. */
+  readonly reservedSuffix?: string
 }

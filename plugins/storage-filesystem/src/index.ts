@@ -1,1 +1,37 @@
-export {}
+import { mkdir, realpath, stat } from 'node:fs/promises'
+import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
+import { errnoOf, translated } from './errors.js'
+import { type FilesystemOptions, optionsSchema } from './options.js'
+import { FilesystemStore } from './store.js'
+
+export type { FilesystemOptions } from './options.js'
+
+/** Keeps backups in a folder: a disk, or a share mounted at the same path on every node. */
+const filesystem: StoragePlugin<FilesystemOptions> = {
+  kind: 'storage',
+  name: 'filesystem',
+  apiVersion: 1,
+  optionsSchema,
+  open,
+  describe: ({ path }) => path,
+}
+
+export default filesystem
+
+async function open(options: FilesystemOptions, context: PluginContext): Promise<ObjectStore> {
+  const { path } = options
+  try {
+    await mkdir(path, { recursive: true, mode: 0o755 })
+    const root = await realpath(path)
+    if (!(await stat(root)).isDirectory()) throw notAFolder(path)
+    return new FilesystemStore(root, options, context)
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOTDIR') throw notAFolder(path, error)
+    throw translated(error, path, 'opening')
+  }
+}
+
+function notAFolder(path: string, cause?: unknown): PluginError {
+  const text = `storage.filesystem.path ${path} is not a folder, or leads through a file; name a folder`
+  return new PluginError('STORAGE_UNAVAILABLE', text, { cause, retriable: false })
+}

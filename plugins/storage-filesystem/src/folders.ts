@@ -1,0 +1,93 @@
+import { lstat, mkdir, open, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { PluginError } from '@pbmkit/core/plugin'
+import { errnoOf } from './errors.js'
+
+/** How often a folder may be taken away by a deleting process before a save gives up. */
+const ATTEMPTS = 1000
+
+/**
+ * Runs `work` in the folder of `name` below `root`, making the folders that are missing (0755). Another process may
+ * remove a folder that is still empty at any moment; then it is made again. Links are refused, the root is never made.
+ */
+export async function inFolderOf<T>(root: string, name: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const segments = name.split('/').slice(0, -1)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const made = await ensureFolders(root, segments)
+      const result = await work(join(root, ...segments))
+      // A folder survives a power cut only once the folder above it is on the disk.
+      for (const folder of made) await syncFolder(dirname(folder))
+      return result
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || attempt >= ATTEMPTS) throw error
+      await requireRoot(root)
+    }
+  }
+}
+
+/** Throws STORAGE_UNAVAILABLE when the root itself is gone: a share that was unmounted, a folder that was removed. */
+export async function requireRoot(root: string): Promise<void> {
+  const found = await lstat(root).catch((error: unknown) => error)
+  if (errnoOf(found) !== 'ENOENT') return
+  throw new PluginError('STORAGE_UNAVAILABLE', `the folder ${root} is gone; see that it is mounted`, { cause: found })
+}
+
+async function ensureFolders(root: string, segments: readonly string[]): Promise<string[]> {
+  const made: string[] = []
+  let folder = root
+  for (const segment of segments) {
+    folder = join(folder, segment)
+    try {
+      const found = await lstat(folder)
+      if (found.isSymbolicLink()) throw linkRefused(folder)
+      if (!found.isDirectory()) throw clash(folder)
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      // Another save may make it first.
+      await mkdir(folder, 0o755).then(
+        () => made.push(folder),
+        (failure: unknown) => {
+          if (errnoOf(failure) !== 'EEXIST') throw failure
+        },
+      )
+    }
+  }
+  return made
+}
+
+export function linkRefused(path: string): PluginError {
+  return new PluginError('STORAGE_DENIED', `${path} is a symbolic link inside the storage; links are not followed`)
+}
+
+function clash(path: string): PluginError {
+  return new PluginError('STORAGE_INVALID_NAME', `${path} is an object, so no object can be kept below it`)
+}
+
+/** Removes the folders of `name` that are empty, from the innermost up to the root, which stays. */
+export async function removeEmptyFolders(root: string, name: string): Promise<void> {
+  const segments = name.split('/').slice(0, -1)
+  for (; segments.length > 0; segments.pop()) {
+    try {
+      await rmdir(join(root, ...segments))
+    } catch (error) {
+      // Gone already: go on upwards. Not empty, or not ours to remove: the object is deleted all the same.
+      if (errnoOf(error) !== 'ENOENT') return
+    }
+  }
+}
+
+/** Makes a rename or a new entry in `folder` survive a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
+  let handle: Awaited<ReturnType<typeof open>> | undefined
+  try {
+    handle = await open(folder, 'r')
+    await handle.sync()
+  } catch (error) {
+    // Some filesystems (SMB, FUSE) and Windows have no fsync of folders, and ENOENT is a folder emptied meanwhile.
+    if (!['EINVAL', 'EISDIR', 'EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOENT', 'EBADF'].includes(errnoOf(error)))
+      throw error
+  } finally {
+    await handle?.close()
+  }
+}

@@ -1,0 +1,47 @@
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+
+/** `storage.filesystem` (PBM: cli-and-config.md §3.2). */
+export interface FilesystemOptions {
+  /** Absolute path of the folder; made if it is missing; may be a symbolic link. The same mount on every node. */
+  readonly path: string
+  /** GiB; values under 1 are ignored, as in PBM. */
+  readonly maxObjSizeGB?: number
+  /** Bytes. */
+  readonly backupBuffSize?: number
+  /** Bytes. */
+  readonly restoreBuffSize?: number
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+
+const DEFAULT_MAX_OBJECT_GIB = 5018
+const DEFAULT_BUFFER = MIB
+
+export const optionsSchema: OptionsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['path'],
+  properties: {
+    path: {
+      type: 'string',
+      pattern: '^(?:/|[A-Za-z]:[/\\\\])',
+      identity: true,
+      description: 'an absolute path of the folder that keeps the backups, the same mount on every node',
+    },
+    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+    backupBuffSize: { type: 'integer', minimum: 0, description: 'bytes written at once, 32 KiB to 10 MiB' },
+    restoreBuffSize: { type: 'integer', minimum: 0, description: 'bytes read at once, 32 KiB to 10 MiB' },
+  },
+}
+
+/** PBM's bounds: 0 is the default, all else is brought into 32 KiB to 10 MiB. */
+export function bufferBytes(configured: number | undefined): number {
+  if (configured === undefined || configured <= 0) return DEFAULT_BUFFER
+  return Math.min(Math.max(configured, 32 * KIB), 10 * MIB)
+}
+
+export function maxObjectBytes(gib: number | undefined): number {
+  return (gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB
+}

@@ -1,0 +1,122 @@
+import { constants, type FileHandle, lstat, open, realpath } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { errnoOf, translated } from './errors.js'
+import { linkRefused, requireRoot } from './folders.js'
+import type { Operation } from './operation.js'
+
+export function notFound(name: string, cause?: unknown): PluginError {
+  return new PluginError('STORAGE_NOT_FOUND', `there is no object ${JSON.stringify(name)}`, { cause })
+}
+
+function empty(name: string): PluginError {
+  return new PluginError('STORAGE_EMPTY', `the object ${JSON.stringify(name)} is empty`)
+}
+
+/** Size and time of an object, refusing links and folders. Zero bytes are let through; see {@link requireBytes}. */
+export async function lookUp(root: string, name: string): Promise<{ size: number; modifiedAt: Date }> {
+  const path = join(root, name)
+  try {
+    await refuseLinks(root, name)
+    const found = await lstat(path)
+    if (found.isSymbolicLink()) throw linkRefused(path)
+    if (!found.isFile()) throw notFound(name)
+    return { size: found.size, modifiedAt: found.mtime }
+  } catch (error) {
+    throw await missing(error, root, name)
+  }
+}
+
+export function requireBytes(name: string, size: number): void {
+  if (size === 0) throw empty(name)
+}
+
+/** Opens an object for reading. */
+export async function openObject(root: string, name: string): Promise<{ file: FileHandle; size: number }> {
+  try {
+    await refuseLinks(root, name)
+    const file = await open(join(root, name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      const found = await file.stat()
+      if (!found.isFile()) throw notFound(name)
+      return { file, size: found.size }
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  } catch (error) {
+    throw await missing(error, root, name)
+  }
+}
+
+/** "Not there" is one answer for an object, a folder of it, and a file where a folder should be; a lost mount is not. */
+async function missing(error: unknown, root: string, name: string): Promise<unknown> {
+  const errno = errnoOf(error)
+  if (errno !== 'ENOENT' && errno !== 'ENOTDIR') return error
+  await requireRoot(root)
+  return notFound(name, error)
+}
+
+/** A link among the folders would lead out of the storage, or in circles. */
+async function refuseLinks(root: string, name: string): Promise<void> {
+  const folder = dirname(join(root, name))
+  if (folder !== root && (await realpath(folder)) !== folder) throw linkRefused(folder)
+}
+
+/** The bytes asked for, [first, end). Throws STORAGE_INVALID_RANGE. */
+export function rangeOf(
+  name: string,
+  size: number,
+  { offset = 0, length }: ReadOptions,
+): { first: number; end: number } {
+  const whole = (value: number) => Number.isInteger(value) && value >= 0
+  if (
+    !whole(offset) ||
+    offset >= size ||
+    (length !== undefined && length !== Number.POSITIVE_INFINITY && !(whole(length) && length > 0))
+  ) {
+    const asked = `${length ?? 'all'} bytes from byte ${offset}`
+    throw new PluginError(
+      'STORAGE_INVALID_RANGE',
+      `the object ${JSON.stringify(name)} has ${size} bytes; asked for ${asked}`,
+    )
+  }
+  return { first: offset, end: Math.min(size, offset + (length ?? size)) }
+}
+
+/** Streams [first, end) of an open file in blocks and closes it, however the iteration ends. */
+export async function* bytesOf(
+  file: FileHandle,
+  path: string,
+  range: { first: number; end: number },
+  blockBytes: number,
+  operation: Operation,
+  onProgress: ((bytesSoFar: number) => void) | undefined,
+  onDone?: () => void,
+): AsyncGenerator<Buffer> {
+  let position = range.first
+  try {
+    while (position < range.end) {
+      operation.check()
+      // A new block each time: it belongs to the reader from here on.
+      const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, range.end - position))
+      const { bytesRead } = await file.read(block, 0, block.length, position)
+      operation.check()
+      if (bytesRead === 0) {
+        throw new PluginError(
+          'STORAGE_UNAVAILABLE',
+          `reading ${path}: the file was cut to ${position} bytes while it was read`,
+        )
+      }
+      position += bytesRead
+      onProgress?.(position - range.first)
+      yield bytesRead === block.length ? block : block.subarray(0, bytesRead)
+    }
+  } catch (error) {
+    operation.check()
+    throw translated(error, path, 'reading')
+  } finally {
+    onDone?.()
+    await file.close()
+  }
+}
