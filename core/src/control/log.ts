@@ -1,4 +1,4 @@
-import { type Document, Long, type MongoClient, type ObjectId, type Timestamp } from 'mongodb'
+import { type Document, Long, type MongoClient, type ObjectId, type Timestamp, type WithId } from 'mongodb'
 import type { Severity } from '../log.js'
 import { CONTROL_DATABASE, LOG } from './names.js'
 import { readNumber } from './wire.js'
@@ -50,10 +50,15 @@ export async function appendLog(leader: MongoClient, entries: readonly LogEntry[
 
 /** Oldest first; with `tail`, the newest so many of them. */
 export async function queryLog(leader: MongoClient, query: LogQuery = {}): Promise<LogEntry[]> {
+  return (await findEntries(leader, query)).map(readEntry)
+}
+
+/** The same as stored, with their ids. */
+export async function findEntries(leader: MongoClient, query: LogQuery): Promise<WithId<Document>[]> {
   const newestFirst = await log(leader)
     .find(filterOf(query), { sort: { ts: -1, ns: -1 }, limit: query.tail ?? 0 })
     .toArray()
-  return newestFirst.reverse().map(readEntry)
+  return newestFirst.reverse()
 }
 
 /** The newest error message of an operation: what its waiting CLI should tell. */

@@ -1,4 +1,4 @@
-import type { Document, Filter, MongoClient } from 'mongodb'
+import type { Document, Filter, MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { type Actor, isFailure, type StateMachine, sourcesOf } from '../protocol/state-machine.js'
 import { CONTROL_DATABASE } from './names.js'
@@ -9,6 +9,8 @@ export interface TransitionOptions {
   error?: string
   /** Refuses transitions that are not this actor's; left out, anybody's will do. */
   by?: Actor
+  /** Only while the heartbeat is still this one: for marking dead what may have come back since it was looked at. */
+  ifHeartbeat?: Timestamp
 }
 
 export interface Transition<State extends string> {
@@ -43,7 +45,8 @@ export async function transition<State extends string>(
   to: State,
   options: TransitionOptions = {},
 ): Promise<Transition<State>> {
-  const { leader, collection, machine, what, filter, replset } = target
+  const { leader, collection, machine, what, replset } = target
+  const filter = options.ifHeartbeat === undefined ? target.filter : { ...target.filter, hb: options.ifHeartbeat }
   const path = replset === undefined ? '' : 'replsets.$.'
   const sources = sourcesOf(machine, to, options.by)
   const error = options.error ?? ''

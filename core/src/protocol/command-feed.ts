@@ -1,0 +1,179 @@
+import type { Document, FindCursor, MongoClient, Timestamp } from 'mongodb'
+import type { CommandDocument } from '../control/command-document.js'
+import { readCommand } from '../control/commands.js'
+import { COMMANDS, CONTROL_DATABASE } from '../control/names.js'
+import { hasOperation } from '../control/operations.js'
+import { ensureControlCollection } from '../control/setup.js'
+import { readNumber } from '../control/wire.js'
+import { errorText } from '../errors.js'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { type Clock, systemClock } from '../time/clock.js'
+import { Queue } from './queue.js'
+
+/** Seconds before its start from which an agent still takes commands: what was sent while it restarted. */
+export const TAKE_UP_SECONDS = 10
+
+/** Milliseconds between looks where the server cannot notify: an empty, missing or uncapped collection, an outage. */
+const POLL_MILLIS = 200
+/** How long the server holds an idle cursor open; only bounds how long a lost connection can go unnoticed. */
+const AWAIT_MILLIS = 1_000
+
+export interface CommandFeedOptions {
+  signal: AbortSignal
+  /** The agent's start in cluster time; the moment of the first look when left out. */
+  since?: Timestamp
+  /** Own replica set: a command of before the start that `pbmOpLog` shows begun there is not taken up again. */
+  replset?: string
+  /**
+   * Told of `cancelBackup` the moment it arrives, however busy the consumer is; cancels are then not yielded, and
+   * backups that wait in the queue are dropped, since they are canceled with the rest.
+   */
+  onCancel?: (command: CommandDocument) => void
+  /** Told of what is looked past: documents that are no commands, and outages (once each). */
+  onTrouble?: (message: string) => void
+  clock?: Clock
+}
+
+/**
+ * The commands of `pbmCmd`, each once, in the order they were stored; ends when the signal aborts.
+ *
+ * PBM's agents poll and can lose commands (PBM: control-plane.md §2). Here a tailable cursor on the capped collection
+ * yields them within milliseconds. When it breaks (an election, a restart, a dropped collection), the next one starts at
+ * the collection's beginning, at most 1 MiB away, and passes over what was seen by `_id`: nothing in between is lost,
+ * whatever the senders' clocks say. At the start everything older than {@link TAKE_UP_SECONDS} counts as seen.
+ *
+ * Reading goes on while the consumer is busy.
+ */
+export function watchCommands(leader: MongoClient, options: CommandFeedOptions): AsyncIterable<CommandDocument> {
+  return {
+    [Symbol.asyncIterator]: () => consume(leader, options),
+  }
+}
+
+async function* consume(leader: MongoClient, options: CommandFeedOptions): AsyncGenerator<CommandDocument, undefined> {
+  const stop = new AbortController()
+  const signal = AbortSignal.any([options.signal, stop.signal])
+  const queue = new Queue<CommandDocument>()
+  const pumping = pump(leader, { ...options, signal }, queue).finally(() => queue.end())
+  try {
+    yield* queue
+  } finally {
+    stop.abort()
+    await pumping
+  }
+  return undefined
+}
+
+async function pump(leader: MongoClient, options: CommandFeedOptions, queue: Queue<CommandDocument>): Promise<void> {
+  const { signal, onTrouble, clock = systemClock } = options
+  const seen = new Seen()
+  let trouble = ''
+  let started = false
+  while (!signal.aborted) {
+    try {
+      if (!started) {
+        await passOld(leader, options, seen)
+        started = true
+      }
+      await follow(leader, options, seen, (found) => deliver(found, options, queue))
+      trouble = ''
+    } catch (error) {
+      const text = errorText(error)
+      if (!signal.aborted && text !== trouble) onTrouble?.(`the command feed is interrupted: ${text}`)
+      trouble = text
+    }
+    await clock.sleep(POLL_MILLIS, signal).catch(() => undefined)
+  }
+}
+
+/** Marks what was there before as seen, except what was sent just before the start and has not begun. */
+async function passOld(leader: MongoClient, options: CommandFeedOptions, seen: Seen): Promise<void> {
+  const since = options.since ?? (await clusterTime(leader))
+  const oldest = secondsOf(since) - TAKE_UP_SECONDS
+  const old = await collection(leader)
+    .find({}, { projection: { ts: 1 } })
+    .toArray()
+  for (const { _id, ts } of old) {
+    const fresh = readNumber(ts) >= oldest
+    const begun = fresh && options.replset !== undefined && (await hasOperation(leader, String(_id), options.replset))
+    if (!fresh || begun) seen.add(String(_id))
+  }
+}
+
+/** Reads on until the cursor ends: at once on an empty or missing collection. */
+async function follow(
+  leader: MongoClient,
+  { signal }: CommandFeedOptions,
+  seen: Seen,
+  deliverOne: (found: Document) => void,
+): Promise<void> {
+  const { cursor, tailable } = await open(leader, signal)
+  const alive = new Set<string>()
+  try {
+    for await (const found of cursor) {
+      const id = String(found._id)
+      alive.add(id)
+      if (!seen.add(id)) continue
+      deliverOne(found)
+    }
+    // An uncapped collection has no bound, but a pass over it ends and tells which ids still exist.
+    if (!tailable) seen.keepOnly(alive)
+  } finally {
+    await cursor.close().catch(() => undefined)
+  }
+}
+
+async function open(
+  leader: MongoClient,
+  signal: AbortSignal,
+): Promise<{ cursor: FindCursor<Document>; tailable: boolean }> {
+  const [info] = await leader.db(CONTROL_DATABASE).listCollections({ name: COMMANDS }).toArray()
+  // Else the next sender's insert would create it, without the cap that tailing needs.
+  if (info === undefined) await ensureControlCollection(leader, COMMANDS)
+  const capped = info === undefined || (info as { options?: { capped?: boolean } }).options?.capped === true
+  if (!capped) return { cursor: collection(leader).find({}, { signal }), tailable: false }
+  const cursor = collection(leader).find({}, { signal, tailable: true, awaitData: true, maxAwaitTimeMS: AWAIT_MILLIS })
+  return { cursor, tailable: true }
+}
+
+function deliver(found: Document, { onCancel, onTrouble }: CommandFeedOptions, queue: Queue<CommandDocument>): void {
+  const command = readCommand(found)
+  if (command === undefined) {
+    onTrouble?.(`ignored a document of ${COMMANDS} that is no command: ${String(found._id)} ${String(found.cmd)}`)
+    return
+  }
+  if (command.cmd === 'cancelBackup' && onCancel !== undefined) {
+    queue.drop((waiting) => waiting.cmd === 'backup')
+    onCancel(command)
+    return
+  }
+  queue.push(command)
+}
+
+function collection(leader: MongoClient) {
+  return leader.db(CONTROL_DATABASE).collection(COMMANDS)
+}
+
+/** Ids met so far, the oldest forgotten beyond what the capped collection can ever hold at once. */
+class Seen {
+  private readonly ids = new Set<string>()
+
+  /** False when it was there. */
+  add(id: string): boolean {
+    if (this.ids.has(id)) return false
+    this.ids.add(id)
+    if (this.ids.size > MAX_SEEN)
+      for (const oldest of this.ids) {
+        this.ids.delete(oldest)
+        break
+      }
+    return true
+  }
+
+  keepOnly(alive: ReadonlySet<string>): void {
+    for (const id of this.ids) if (!alive.has(id)) this.ids.delete(id)
+  }
+}
+
+/** A command takes 60 bytes at the least, so 1 MiB holds fewer. */
+const MAX_SEEN = 20_000

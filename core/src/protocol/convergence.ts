@@ -1,0 +1,159 @@
+import type { MongoClient, Timestamp } from 'mongodb'
+import { findBackup } from '../control/backups.js'
+import { listLocks } from '../control/locks.js'
+import { findRestore } from '../control/restores.js'
+import { PbmError } from '../errors.js'
+import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
+import { type Clock, systemClock } from '../time/clock.js'
+import {
+  BACKUP_REPLSET_STATES,
+  BACKUP_STATES,
+  hasReached,
+  isFailure,
+  isTerminal,
+  RESTORE_REPLSET_STATES,
+  RESTORE_STATES,
+  type StateMachine,
+} from './state-machine.js'
+
+const POLL_MILLIS = 100
+/** Locks and cluster time are looked at less often than states: death takes half a minute to show anyway. */
+const LIVENESS_MILLIS = 1_000
+
+interface Waiting {
+  leader: MongoClient
+  /** Name of the backup or restore. */
+  name: string
+  signal: AbortSignal
+  clock?: Clock
+  /** Milliseconds; left out for no limit. */
+  timeoutMillis?: number
+}
+
+interface Operation<State extends string> {
+  opid: string
+  status: State
+  error?: string
+  hb: Timestamp
+  replsets: readonly { name: string; status: State; error?: string }[]
+}
+
+interface Kind<State extends string> {
+  what: string
+  machine: StateMachine<State>
+  replsetMachine: StateMachine<State>
+  find: (leader: MongoClient, name: string) => Promise<Operation<State> | undefined>
+}
+
+const BACKUP = { what: 'backup', machine: BACKUP_STATES, replsetMachine: BACKUP_REPLSET_STATES, find: findBackup }
+const RESTORE = { what: 'restore', machine: RESTORE_STATES, replsetMachine: RESTORE_REPLSET_STATES, find: findRestore }
+
+/** How an operation's record reads when the wait ends. */
+export type BackupStateWait = Waiting & { state: (typeof BACKUP_STATES.order)[number] }
+export type RestoreStateWait = Waiting & { state: (typeof RESTORE_STATES.order)[number] }
+
+/**
+ * The leader's wait: until every one of `replsets` has reached `state` (PBM: control-plane.md §5.1, Convergence).
+ * Rejects with the signal's reason, OPERATION_GONE, REPLSET_FAILED (one failed or was canceled; its words), REPLSET_LOST
+ * (its agent gives no heartbeat), OPERATION_ENDED (the whole was marked failed meanwhile) and CONVERGENCE_TIMEOUT.
+ */
+export function awaitBackupReplsets(wait: BackupStateWait & { replsets: readonly string[] }): Promise<void> {
+  return awaitReplsets(BACKUP, wait, wait.state, wait.replsets)
+}
+export function awaitRestoreReplsets(wait: RestoreStateWait & { replsets: readonly string[] }): Promise<void> {
+  return awaitReplsets(RESTORE, wait, wait.state, wait.replsets)
+}
+
+/**
+ * A follower's wait: until the operation as a whole has reached `state` (PBM: control-plane.md §5.1, Followers). A record
+ * that is not there yet is waited for.
+ * Rejects with the signal's reason, OPERATION_GONE (it was there and is not), OPERATION_ENDED, LEADER_LOST (its heartbeat
+ * is stale) and CONVERGENCE_TIMEOUT.
+ */
+export function awaitBackupState(wait: BackupStateWait): Promise<void> {
+  return awaitState(BACKUP, wait, wait.state)
+}
+export function awaitRestoreState(wait: RestoreStateWait): Promise<void> {
+  return awaitState(RESTORE, wait, wait.state)
+}
+
+async function awaitReplsets<State extends string>(
+  kind: Kind<State>,
+  wait: Waiting,
+  state: State,
+  replsets: readonly string[],
+): Promise<void> {
+  const waited = `replica sets ${replsets.join(', ')} of ${kind.what} ${wait.name} to be ${state}`
+  const missing = () => new PbmError('OPERATION_GONE', `the record of ${kind.what} ${wait.name} is gone`)
+  await poll(wait, waited, async (lookForDeath) => {
+    const operation = await kind.find(wait.leader, wait.name)
+    if (operation === undefined) throw missing()
+    refuseEnded(kind, wait.name, operation)
+    const laggards: string[] = []
+    for (const name of replsets) {
+      const part = operation.replsets.find((replset) => replset.name === name)
+      if (part !== undefined && isFailure(kind.replsetMachine, part.status)) {
+        const reason = part.error ? `: ${part.error}` : ''
+        throw new PbmError('REPLSET_FAILED', `replica set ${name} is ${part.status}${reason}`)
+      }
+      if (part === undefined || !hasReached(kind.replsetMachine, part.status, state)) laggards.push(name)
+    }
+    if (laggards.length > 0 && lookForDeath) await refuseLost(wait.leader, operation.opid, laggards)
+    return laggards.length === 0
+  })
+}
+
+async function awaitState<State extends string>(kind: Kind<State>, wait: Waiting, state: State): Promise<void> {
+  let appeared = false
+  await poll(wait, `${kind.what} ${wait.name} to be ${state}`, async (lookForDeath) => {
+    const operation = await kind.find(wait.leader, wait.name)
+    if (operation === undefined) {
+      if (appeared) throw new PbmError('OPERATION_GONE', `the record of ${kind.what} ${wait.name} is gone`)
+      return false
+    }
+    appeared = true
+    if (hasReached(kind.machine, operation.status, state)) return true
+    refuseEnded(kind, wait.name, operation)
+    if (lookForDeath) {
+      const now = await clusterTime(wait.leader)
+      if (isStale(operation.hb, now)) {
+        const silent = secondsOf(now) - secondsOf(operation.hb)
+        throw new PbmError('LEADER_LOST', `the leader of ${kind.what} ${wait.name} gave no heartbeat for ${silent} s`)
+      }
+    }
+    return false
+  })
+}
+
+function refuseEnded<State extends string>(kind: Kind<State>, name: string, operation: Operation<State>): void {
+  if (!isTerminal(kind.machine, operation.status)) return
+  const reason = operation.error ? `: ${operation.error}` : ''
+  throw new PbmError('OPERATION_ENDED', `${kind.what} ${name} is ${operation.status}${reason}`)
+}
+
+/** A lock that is missing is fine, as in PBM: its replica set has not begun, or has just ended. */
+async function refuseLost(leader: MongoClient, opid: string, replsets: readonly string[]): Promise<void> {
+  const [locks, now] = await Promise.all([listLocks(leader, { opid }), clusterTime(leader)])
+  const dead = locks.find(({ replset, hb }) => replsets.includes(replset) && isStale(hb, now))
+  if (dead === undefined) return
+  throw new PbmError('REPLSET_LOST', `replica set ${dead.replset} is lost: its agent ${dead.node} gives no heartbeat`)
+}
+
+async function poll(wait: Waiting, what: string, done: (lookForDeath: boolean) => Promise<boolean>): Promise<void> {
+  const { signal, clock = systemClock, timeoutMillis } = wait
+  const begun = clock.now()
+  let looked = begun
+  while (true) {
+    signal.throwIfAborted()
+    const now = clock.now()
+    const lookForDeath = now - looked >= LIVENESS_MILLIS
+    if (lookForDeath) looked = now
+    if (await done(lookForDeath)) return
+    if (timeoutMillis !== undefined && clock.now() - begun >= timeoutMillis) {
+      throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round(timeoutMillis / 1000)} s in vain for ${what}`, {
+        hint: 'See pbm status for agents that are missing, and pbm logs',
+      })
+    }
+    await clock.sleep(POLL_MILLIS, signal)
+  }
+}

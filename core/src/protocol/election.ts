@@ -1,0 +1,85 @@
+import type { Timestamp } from 'mongodb'
+import { AGENT_GONE_SECONDS, type AgentDocument, isAgentOk } from '../control/agents.js'
+import { secondsOf } from '../mongo/cluster-time.js'
+
+/** Replication lag in seconds from which a node is not asked (PBM: control-plane.md §4, Candidates). */
+export const MAX_LAG_SECONDS = 21
+
+const DEFAULT_SCORE = 1
+const PRIMARY_STATE = 1
+const SECONDARY_STATE = 2
+
+export interface PriorityRules {
+  /** `backup.priority` of the configuration: `host:port` → score. Any entry turns all other rules off. */
+  priority?: Readonly<Record<string, number>> | undefined
+  /** `host:port` → factor, for what an operation knows of nodes: the source of an increment, a node that slices. */
+  coefficients?: Readonly<Record<string, number>> | undefined
+}
+
+/**
+ * How much a node is wanted, higher first. Hidden 2, secondary 1, primary 0.5, delayed 0; from the configuration's map
+ * where it has any entry, with 1 for nodes it does not name and for negative values (PBM: control-plane.md §4).
+ */
+export function priorityOf(
+  agent: Pick<AgentDocument, 'n' | 's' | 'delay' | 'hdn'>,
+  { priority = {}, coefficients = {} }: PriorityRules = {},
+): number {
+  if (Object.keys(priority).length > 0) {
+    const score = own(priority, agent.n)
+    return score === undefined || score < 0 ? DEFAULT_SCORE : score
+  }
+  const coefficient = own(coefficients, agent.n)
+  if (coefficient !== undefined) return DEFAULT_SCORE * coefficient
+  if (agent.s === PRIMARY_STATE) return DEFAULT_SCORE / 2
+  if (agent.delay > 0) return 0
+  return agent.hdn ? DEFAULT_SCORE * 2 : DEFAULT_SCORE
+}
+
+/** Why an agent's node is not asked; undefined when it is (PBM: control-plane.md §4, Candidates). */
+export function unfitness(agent: AgentDocument, now: Timestamp): string | undefined {
+  const silent = secondsOf(now) - secondsOf(agent.hb)
+  if (silent > AGENT_GONE_SECONDS) return `its agent has been silent for ${silent} s`
+  if (agent.arb) return 'it is an arbiter'
+  if (agent.s !== PRIMARY_STATE && agent.s !== SECONDARY_STATE) return `it is in state ${agent.str || agent.s}`
+  if (agent.delay > 0) return `its replication is delayed by ${agent.delay} s`
+  if (agent.repl_lag >= MAX_LAG_SECONDS) return `it lags ${agent.repl_lag} s behind the primary`
+  if (!agent.pbms.ok) return `its agent cannot reach the leader replica set: ${agent.pbms.e}`
+  if (!agent.nodes.ok) return `its agent cannot reach it: ${agent.nodes.e}`
+  if (!agent.stors.ok) return `its agent cannot reach the storage: ${agent.stors.e}`
+  return undefined
+}
+
+/** The agents whose nodes may be asked. */
+export function candidates(agents: readonly AgentDocument[], now: Timestamp): AgentDocument[] {
+  return agents.filter((agent) => isAgentOk(agent) && unfitness(agent, now) === undefined)
+}
+
+/**
+ * The nodes of one replica set by descending priority; equals form a group, in random order.
+ * `random` yields numbers from 0 up to, not including, 1.
+ */
+export function nominationGroups(
+  agents: readonly AgentDocument[],
+  rs: string,
+  rules: PriorityRules = {},
+  random: () => number = Math.random,
+): string[][] {
+  const groups = new Map<number, string[]>()
+  for (const agent of agents) {
+    if (agent.rs !== rs) continue
+    const score = priorityOf(agent, rules)
+    groups.set(score, [...(groups.get(score) ?? []), agent.n])
+  }
+  return [...groups].sort(([a], [b]) => b - a).map(([, nodes]) => shuffle(nodes, random))
+}
+
+function shuffle(nodes: readonly string[], random: () => number): string[] {
+  return nodes
+    .map((node) => ({ node, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ node }) => node)
+}
+
+function own(map: Readonly<Record<string, number>>, key: string): number | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined
+}
