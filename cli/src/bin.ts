@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+/** Node's first version with all that is used: zstd, and finding the packages of plugins. */
+const OLDEST_NODE = [22, 15] as const
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+  // Said here, since an older Node already fails at the imports of the modules below.
+  process.stderr.write(`Error: pbm needs Node.js ${OLDEST_NODE.join('.')} or later; this is ${process.version}\n`)
+  process.exit(1)
+}
+
+await import('reflect-metadata')
+const { main } = await import('./main.js')
+
+const interrupt = new AbortController()
+process.once('SIGINT', () => {
+  interrupt.abort()
+  // A second Ctrl-C ends the process at once.
+  process.once('SIGINT', () => process.exit(130))
+})
+// `pbm list | head` closes the pipe early: that is the reader's right and no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+const { stdin, stdout, stderr, env } = process
+const code = await main(process.argv.slice(2), { stdin, stdout, stderr, env, signal: interrupt.signal })
+// Not merely `exitCode`: a connection that is still being given up must not hold the shell.
+stdout.write('', () => process.exit(code))
+
+export {}

@@ -1,0 +1,143 @@
+import { type Config, findBackup, PbmError, requireConfig } from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import type { MongoClient } from 'mongodb'
+import { notSupportedYet, usageError } from '../errors.js'
+import { wholeNumber } from '../numbers.js'
+import { prettySize } from '../output/bytes.js'
+import { rfc3339 } from '../output/times.js'
+import { refuseIfBusy, requireBackupAgents } from '../preflight.js'
+import type { Run } from '../program.js'
+import { send } from '../send.js'
+import type { Session } from '../session.js'
+import { storagePlace } from '../storage-place.js'
+import { waitForBackupEnd, waitForBackupStart } from '../wait/backup.js'
+import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+
+const COMPRESSIONS = ['none', 'gzip', 'pgzip', 'snappy', 'lz4', 's2', 'zstd'] as const
+
+interface BackupOptions extends WaitOptions {
+  type: string
+  compression?: string
+  compressionLevel?: number
+  numParallelCollections?: number
+  ns?: string
+  profile?: string
+  base?: boolean
+  withUsersAndRoles?: boolean
+  numParallelFiles?: string
+  listFiles?: boolean
+}
+
+/** PBM's flags that need selective, incremental, physical or external backups, or other storages. */
+const LATER = [
+  '--ns <namespaces>',
+  '--with-users-and-roles',
+  '--profile <name>',
+  '--base',
+  '--num-parallel-files <n>',
+  '-l, --list-files',
+] as const
+
+/** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
+export function backupCommand(run: Run): Command {
+  const command = new Command('backup')
+    .description('start a backup of the whole replica set')
+    .option('-t, --type <type>', 'logical; the other types of PBM are not supported yet', 'logical')
+    .option('--compression <method>', `${COMPRESSIONS.join(', ')}; default: backup.compression, then s2`)
+    .option(
+      '--compression-level <level>',
+      'level of the method; default: backup.compressionLevel',
+      wholeNumber('--compression-level', -10),
+    )
+    .option(
+      '--num-parallel-collections <n>',
+      'collections dumped at a time; 0 takes it from the configuration',
+      wholeNumber('--num-parallel-collections'),
+    )
+  for (const flags of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
+  return addWaitOptions(command, 'the backup has ended; exit code 0 only when it is done').action(
+    (options: BackupOptions, self: Command) => run(self, (session) => backup(session, options)),
+  )
+}
+
+async function backup(session: Session, options: BackupOptions): Promise<void> {
+  refuseUnsupported(options)
+  const deadline = waitDeadline(options, session.clock)
+  const leader = await session.leader()
+
+  const config = await requireConfig(leader)
+  await refuseIfBusy(leader)
+  const compression = await usableCompression(session, config, options)
+  await requireBackupAgents(leader, config, compression)
+
+  const name = await freeName(session, leader)
+  // A configured level is meant for the configured method.
+  const level =
+    options.compressionLevel ?? (options.compression === undefined ? config.backup?.compressionLevel : undefined)
+  const opid = await send(leader, {
+    cmd: 'backup',
+    backup: {
+      type: 'logical',
+      base: false,
+      name,
+      compression,
+      ...(level === undefined ? {} : { level }),
+      ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
+    },
+  })
+  if (!session.output.json) session.output.note(`Starting backup ${name} …`)
+  await waitForBackupStart(session, leader, { name, opid })
+
+  const storagePath = await storagePlace(session.plugins, config.storage)
+  const told = { name, storagePath, opid }
+  if (options.wait !== true) {
+    session.output.result({ ...told, status: 'running' }, () =>
+      [
+        `Backup ${name} runs. It goes to ${config.storage.type} ${storagePath}.`,
+        `It is finished once pbm status says so; watch with pbm status, stop with pbm cancel-backup.`,
+      ].join('\n'),
+    )
+    return
+  }
+  const done = await waitForBackupEnd(session, leader, name, deadline)
+  session.output.result({ ...told, status: done.status, size: Number(done.size) }, () => {
+    const { good } = session.output.colours
+    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}, in ${config.storage.type} ${storagePath}`
+  })
+}
+
+function refuseUnsupported(options: BackupOptions): void {
+  if (['physical', 'incremental', 'external'].includes(options.type))
+    throw notSupportedYet(`--type ${options.type}`, 'Logical backups are: leave --type out.')
+  if (options.type !== 'logical') throw usageError(`--type: '${options.type}' is no type of backup`)
+  if (options.ns !== undefined)
+    throw notSupportedYet('--ns (selective backup)', 'A backup without it holds everything.')
+  if (options.withUsersAndRoles === true)
+    throw notSupportedYet('--with-users-and-roles', 'It belongs to --ns; a full backup always holds users and roles.')
+  if (options.profile !== undefined && options.profile !== 'main')
+    throw notSupportedYet(`--profile ${options.profile}`, 'Backups go to the main storage.')
+  if (options.base === true) throw notSupportedYet('--base (incremental backup)')
+  if (options.numParallelFiles !== undefined) throw notSupportedYet('--num-parallel-files (physical backup)')
+  if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')
+}
+
+/** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */
+async function usableCompression(session: Session, config: Config, options: BackupOptions): Promise<string> {
+  const method = options.compression ?? config.backup?.compression ?? 's2'
+  const plugin = await session.plugins.compression(method)
+  const level = options.compressionLevel
+  const { levels } = plugin
+  if (level !== undefined && levels !== undefined && (level < levels.min || level > levels.max))
+    throw usageError(`--compression-level ${level}: ${method} has the levels ${levels.min} to ${levels.max}`)
+  return method
+}
+
+/** A backup is named by its second; a name that is taken is waited out, since agents drop a second command of one second. */
+async function freeName(session: Session, leader: MongoClient): Promise<string> {
+  for (;;) {
+    if (session.signal.aborted) throw new PbmError('INTERRUPTED', 'interrupted; no backup was started')
+    const name = rfc3339(Math.floor(session.clock.now() / 1000))
+    if ((await findBackup(leader, name)) === undefined) return name
+    await session.clock.sleep(100)
+  }
+}

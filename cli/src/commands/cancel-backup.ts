@@ -1,0 +1,79 @@
+import { type BackupDocument, clusterTime, findBackup, isStale, listBackups, PbmError } from '@pbmkit/core'
+import { Command } from 'commander'
+import type { MongoClient } from 'mongodb'
+import type { Run } from '../program.js'
+import { send } from '../send.js'
+import type { Session } from '../session.js'
+import { failureReason } from '../wait/failure.js'
+import { poll } from '../wait/poll.js'
+
+const ENDED: readonly string[] = ['done', 'canceled', 'error', 'partlyDone']
+/** An agent that hears of it cancels at once; one that died is noticed by its heartbeat after 30 s. */
+const CANCEL_MILLISECONDS = 45_000
+
+/** `pbm cancel-backup`: PBM's command carries no name, so what it will hit is looked up first, and then watched. */
+export function cancelBackupCommand(run: Run): Command {
+  return new Command('cancel-backup')
+    .description('cancel the running backup and remove what it wrote')
+    .action((_, command: Command) =>
+      run(command, async (session) => {
+        const leader = await session.leader()
+        const backup = await runningBackup(leader)
+        await send(leader, { cmd: 'cancelBackup' })
+        await waitForCancellation(session, leader, backup.name)
+        const msg = `Backup ${backup.name} is canceled; what it wrote is removed.`
+        session.output.result({ msg, name: backup.name, status: 'canceled' }, () => msg)
+      }),
+    )
+}
+
+async function runningBackup(leader: MongoClient): Promise<BackupDocument> {
+  const [backups, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
+  const unfinished = backups.filter(({ status }) => !ENDED.includes(status))
+  const alive = unfinished.find(({ hb }) => !isStale(hb, now))
+  if (alive !== undefined) return alive
+  const [dead] = unfinished
+  throw new PbmError('NO_BACKUP_RUNNING', 'no backup is running; there is nothing to cancel', {
+    hint:
+      dead === undefined
+        ? 'See pbm status.'
+        : `Backup ${dead.name} is stuck at '${dead.status}' because its agent died; a live agent marks it, and pbm delete-backup removes it.`,
+  })
+}
+
+async function waitForCancellation(session: Session, leader: MongoClient, name: string): Promise<void> {
+  await poll(
+    async () => {
+      const backup = await findBackup(leader, name)
+      // Gone with everything it wrote.
+      if (backup === undefined || backup.status === 'canceled') return true
+      if (backup.status === 'done')
+        throw new PbmError('TOO_LATE', `backup ${name} was done before the cancellation reached it`, {
+          hint: `Remove it with pbm delete-backup ${name}.`,
+        })
+      if (backup.status === 'error')
+        throw new PbmError(
+          'BACKUP_FAILED',
+          `backup ${name} failed while it was being canceled: ${failureReason(backup)}`,
+        )
+      return undefined
+    },
+    {
+      clock: session.clock,
+      signal: session.signal,
+      deadline: session.clock.now() + CANCEL_MILLISECONDS,
+      onDeadline: () =>
+        new PbmError(
+          'NO_ANSWER',
+          `backup ${name} did not end within ${CANCEL_MILLISECONDS / 1000} s of being canceled`,
+          {
+            hint: 'See pbm status for the agents, and pbm logs.',
+          },
+        ),
+      onInterrupt: () =>
+        new PbmError('INTERRUPTED', `stopped watching; the cancellation of backup ${name} goes on`, {
+          hint: 'See pbm status.',
+        }),
+    },
+  )
+}

@@ -1,0 +1,172 @@
+import {
+  type Config,
+  type ConfigChange,
+  getConfigKey,
+  maskConfig,
+  parseConfig,
+  parseSetting,
+  requireConfig,
+  sameStorage,
+  setConfigKeys,
+  writeConfig,
+} from '@pbmkit/core'
+import { Command } from 'commander'
+import type { MongoClient } from 'mongodb'
+import { usageError } from '../errors.js'
+import { readTextOf } from '../io.js'
+import { yamlText } from '../output/yaml.js'
+import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
+import type { Run } from '../program.js'
+import { send } from '../send.js'
+import type { Session } from '../session.js'
+import { waitForOperation } from '../wait/operation.js'
+import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+
+interface ConfigOptions extends WaitOptions {
+  file?: string
+  set: string[]
+  list?: boolean
+  forceResync?: boolean
+  includeRestores?: boolean
+}
+
+/** `pbm config`: shows or changes the configuration. Nothing is written unless all of it is right. */
+export function configCommand(run: Run): Command {
+  const command = new Command('config')
+    .description('show or change the configuration, or read the list of backups from the storage anew')
+    .argument('[key]', 'show only this key, such as storage.filesystem.path')
+    .option('--file <file>', 'replace the whole configuration by this YAML file; - is standard input')
+    .option(
+      '--set <key=value>',
+      'change a key (repeatable, or comma list); all are changed or none; an empty value unsets',
+      (text: string, known: string[]) => [...known, ...splitSettings(text)],
+      [] as string[],
+    )
+    .option('--list', 'show the whole configuration (what happens anyway without any flag)')
+    .option('--force-resync', 'read the list of backups from the storage anew')
+    .option('--include-restores', 'with --force-resync: the metadata of physical restores too')
+  return addWaitOptions(command, 'the list of backups has been read from the storage').action(
+    (key: string | undefined, options: ConfigOptions, self: Command) =>
+      run(self, (session) => config(session, key, options)),
+  )
+}
+
+/** `a=1,b=2` are two settings; a comma that no `key=` follows belongs to the value. */
+export function splitSettings(text: string): string[] {
+  return text.split(/,(?=[\w-]+(?:\.[^=,\s]+)*=)/)
+}
+
+async function config(session: Session, key: string | undefined, options: ConfigOptions): Promise<void> {
+  checkCombination(key, options)
+  const deadline = waitDeadline(options, session.clock)
+  const leader = await session.leader()
+  if (key !== undefined) {
+    const { value } = await getConfigKey(leader, key, session.plugins)
+    session.output.result({ key, value: value ?? '' }, () =>
+      typeof value === 'object' ? yamlText(value) : String(value ?? ''),
+    )
+    return
+  }
+  if (options.forceResync === true) {
+    await resync(session, leader, options, deadline)
+    return
+  }
+  if (options.file !== undefined) {
+    const parsed = await parseConfig(await readTextOf(options.file, session.io), session.plugins)
+    await refuseIfBusy(leader)
+    const change = await writeConfig(leader, parsed, session.plugins)
+    await followStorage(session, leader, change, options, deadline)
+    await show(session, change.config)
+    return
+  }
+  if (options.set.length > 0) {
+    const settings = options.set.map(parseSetting)
+    await refuseIfBusy(leader)
+    const change = await setConfigKeys(leader, settings, session.plugins)
+    await followStorage(session, leader, change, options, deadline)
+    await showKeys(
+      session,
+      leader,
+      settings.map((setting) => setting.key),
+    )
+    return
+  }
+  await show(session, await requireConfig(leader))
+}
+
+function checkCombination(key: string | undefined, options: ConfigOptions): void {
+  const asked = [
+    ...(key === undefined ? [] : ['a key']),
+    ...(options.file === undefined ? [] : ['--file']),
+    ...(options.set.length === 0 ? [] : ['--set']),
+    ...(options.list === true ? ['--list'] : []),
+    ...(options.forceResync === true ? ['--force-resync'] : []),
+  ]
+  if (asked.length > 1) throw usageError(`${asked.join(' and ')} exclude each other`, 'Use one pbm config for each.')
+  if (options.includeRestores === true && options.forceResync !== true)
+    throw usageError('--include-restores goes only with --force-resync')
+}
+
+async function show(session: Session, shown: Config): Promise<void> {
+  const { epoch: _, ...masked } = await maskConfig(shown, session.plugins)
+  session.output.result(masked, () => yamlText(masked))
+}
+
+/** What was set, read back, with secrets masked. */
+async function showKeys(session: Session, leader: MongoClient, keys: readonly string[]): Promise<void> {
+  const shown: { key: string; value: unknown }[] = []
+  for (const key of new Set(keys)) {
+    const { value } = await getConfigKey(leader, key, session.plugins)
+    shown.push({ key, value: value ?? '' })
+  }
+  session.output.result(shown, () => shown.map(({ key, value }) => `${key}=${String(value)}`).join('\n'))
+}
+
+/** Another storage holds other backups: its list is read at once, so that `pbm list` shows what is there. */
+async function followStorage(
+  session: Session,
+  leader: MongoClient,
+  { config: next, previous }: ConfigChange,
+  options: ConfigOptions,
+  deadline: number | undefined,
+): Promise<void> {
+  if (previous?.storage !== undefined && (await sameStorage(previous.storage, next.storage, session.plugins))) return
+  try {
+    await requireLeaderAgent(leader)
+  } catch (error) {
+    if (options.wait === true) throw error
+    session.output.warn(
+      'the configuration is saved, but no agent is running to read what is on the storage. Start pbm-agent beside every member, then: pbm config --force-resync --wait',
+    )
+    return
+  }
+  const opid = await send(leader, { cmd: 'resync' })
+  if (options.wait !== true) {
+    session.output.note('The list of backups is being read from the storage; pbm list shows them in a moment.')
+    return
+  }
+  await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, deadline)
+}
+
+async function resync(
+  session: Session,
+  leader: MongoClient,
+  options: ConfigOptions,
+  deadline: number | undefined,
+): Promise<void> {
+  await requireConfig(leader)
+  await refuseIfBusy(leader)
+  await requireLeaderAgent(leader)
+  const opid = await send(leader, {
+    cmd: 'resync',
+    ...(options.includeRestores === true ? { resync: { includeRestores: true } } : {}),
+  })
+  if (options.wait !== true) {
+    const msg = 'Storage resync started'
+    session.output.result({ msg, opid }, () => `${msg}. See pbm status and pbm logs -e resync for its end.`)
+    return
+  }
+  await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, deadline)
+  const msg = 'Storage resync finished'
+  session.output.result({ msg, opid }, () => `${msg}. See pbm list.`)
+}

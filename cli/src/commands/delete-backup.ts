@@ -1,0 +1,148 @@
+import {
+  type BackupDocument,
+  clusterTime,
+  expired,
+  findBackup,
+  isFinished,
+  isNeededForSlicing,
+  isStale,
+  listBackups,
+  listChunks,
+  PbmError,
+  readConfig,
+} from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import type { MongoClient, Timestamp } from 'mongodb'
+import { notSupportedYet, usageError } from '../errors.js'
+import { requireBackup } from '../find-backup.js'
+import { confirm } from '../io.js'
+import { prettySize } from '../output/bytes.js'
+import { parseOlderThan, rfc3339 } from '../output/times.js'
+import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
+import type { Run } from '../program.js'
+import { send } from '../send.js'
+import type { Session } from '../session.js'
+import { waitForOperation } from '../wait/operation.js'
+
+const TYPES = ['logical', 'physical', 'incremental', 'external', 'selective'] as const
+
+interface DeleteOptions {
+  olderThan?: string
+  type?: string
+  profile?: string
+  dryRun?: boolean
+  yes?: boolean
+  force?: boolean
+}
+
+/** `pbm delete-backup`: shows what will go, asks, and waits until the agents have removed it. */
+export function deleteBackupCommand(run: Run): Command {
+  return new Command('delete-backup')
+    .description('delete one backup, or all that are old')
+    .argument('[name]', 'name of the backup')
+    .option('--older-than <time>', '2031-02-03T04:05:06 (UTC), 2031-02-03, T,I, or 30d for days')
+    .option('-t, --type <type>', `with --older-than: only ${TYPES.join(', ')}`)
+    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .option('--dry-run', 'only show what would go')
+    .option('-y, --yes', 'do not ask')
+    .option('-f, --force', 'the same as --yes')
+    .action((name: string | undefined, options: DeleteOptions, command: Command) =>
+      run(command, (session) => deleteBackups(session, name, options)),
+    )
+}
+
+async function deleteBackups(session: Session, name: string | undefined, options: DeleteOptions): Promise<void> {
+  checkCombination(name, options)
+  const leader = await session.leader()
+  if (options.dryRun !== true) await refuseIfBusy(leader)
+  const now = await clusterTime(leader)
+  const limit = options.olderThan === undefined ? undefined : parseOlderThan(options.olderThan, now.t)
+  const going =
+    name !== undefined ? [await deletable(leader, name, now)] : await olderThan(leader, limit ?? now, options.type)
+
+  const { output } = session
+  const result = (deleted: boolean, msg: string) => ({ msg, backups: going.map(toJson), deleted })
+  if (going.length === 0) {
+    output.result(result(false, 'nothing to delete'), () => 'Nothing to delete.')
+    return
+  }
+  const candidates = going.map(candidateLine).join('\n')
+  if (options.dryRun === true) {
+    output.result(result(false, 'dry run: nothing was deleted'), () => `Would be deleted:\n${candidates}`)
+    return
+  }
+  await requireLeaderAgent(leader)
+  if (options.yes !== true && options.force !== true)
+    await confirm(
+      `To be deleted:\n${candidates}\nDelete ${going.length === 1 ? 'it' : `these ${going.length} backups`}?`,
+      session.io,
+    )
+
+  const opid = await send(leader, {
+    cmd: 'delete',
+    delete: { backup: name ?? '', olderthan: limit?.t ?? 0, type: options.type ?? '', profile: '' },
+  })
+  await waitForOperation(session, leader, { opid, title: 'deletion', event: 'delete' })
+  await checkGone(leader, going)
+  output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${candidates}`)
+}
+
+function checkCombination(name: string | undefined, options: DeleteOptions): void {
+  if (options.profile !== undefined && options.profile !== 'main') throw notSupportedYet(`--profile ${options.profile}`)
+  if (name === undefined && options.olderThan === undefined)
+    throw usageError('which backups?', 'Give a name, or --older-than; pbm list has the names.')
+  if (name !== undefined && options.olderThan !== undefined)
+    throw usageError('a name and --older-than exclude each other')
+  if (options.type === undefined) return
+  if (options.olderThan === undefined) throw usageError('--type goes only with --older-than')
+  if (!TYPES.some((type) => type === options.type))
+    throw usageError(`--type: '${options.type}' is no type of backup`, `Choose of ${TYPES.join(', ')}.`)
+}
+
+async function deletable(leader: MongoClient, name: string, now: Timestamp): Promise<BackupDocument> {
+  const backup = await requireBackup(leader, name)
+  if (!isFinished(backup) && !isStale(backup.hb, now))
+    throw new PbmError('BACKUP_RUNNING', `backup ${name} is running (${backup.status})`, {
+      hint: 'Wait for its end, or stop it with pbm cancel-backup.',
+    })
+  if (backup.type === 'incremental' && backup.src_backup)
+    throw new PbmError('INCREMENT', `backup ${name} is an increment: only its whole chain can be deleted`, {
+      hint: 'Delete the base of the chain; pbm list shows it.',
+    })
+  if (isNeededForSlicing(backup, await inventory(leader)))
+    throw new PbmError('NEEDED_FOR_PITR', `backup ${name} is the base that point-in-time recovery rests on`, {
+      hint: 'Make a newer backup first, or switch it off: pbm config --set pitr.enabled=false.',
+    })
+  return backup
+}
+
+async function olderThan(leader: MongoClient, limit: Timestamp, type: string | undefined): Promise<BackupDocument[]> {
+  const { backups } = expired(await inventory(leader), limit)
+  if (type === undefined) return backups
+  return backups.filter((backup) =>
+    type === 'selective' ? (backup.nss ?? []).length > 0 : backup.type === type && (backup.nss ?? []).length === 0,
+  )
+}
+
+async function inventory(leader: MongoClient) {
+  const [backups, chunks, config] = await Promise.all([listBackups(leader), listChunks(leader), readConfig(leader)])
+  return { backups, chunks, slicing: config?.pitr?.enabled === true && config.pitr.oplogOnly !== true }
+}
+
+/** An agent may decide otherwise than the CLI (a backup that became needed meanwhile): that is no success. */
+async function checkGone(leader: MongoClient, going: readonly BackupDocument[]): Promise<void> {
+  const left: string[] = []
+  for (const { name } of going) if ((await findBackup(leader, name)) !== undefined) left.push(name)
+  if (left.length > 0)
+    throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: 'See pbm logs -e delete.' })
+}
+
+function candidateLine(backup: BackupDocument): string {
+  const kind = (backup.nss ?? []).length > 0 ? `${backup.type}, selective` : backup.type
+  const state = backup.status === 'done' ? `restorable to ${rfc3339(backup.last_write_ts.t)}` : backup.status
+  return `  ${backup.name}  ${prettySize(Number(backup.size))}  ${kind}  ${state}`
+}
+
+function toJson(backup: BackupDocument) {
+  return { name: backup.name, type: backup.type, size: Number(backup.size), status: backup.status }
+}

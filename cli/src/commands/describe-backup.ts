@@ -1,0 +1,120 @@
+import {
+  type BackupDocument,
+  type BackupReplset,
+  namespaceListName,
+  openStore,
+  PbmError,
+  readMetadataJson,
+  readText,
+} from '@pbmkit/core'
+import { Command } from 'commander'
+import { requireBackup } from '../find-backup.js'
+import { sizeInIecUnits } from '../output/bytes.js'
+import { rfc3339 } from '../output/times.js'
+import { yamlText } from '../output/yaml.js'
+import type { Run } from '../program.js'
+import type { Session } from '../session.js'
+
+/** `pbm describe-backup NAME`: YAML for people, the same fields and the raw numbers as JSON. */
+export function describeBackupCommand(run: Run): Command {
+  return new Command('describe-backup')
+    .description('show one backup in detail')
+    .argument('<name>', 'name of the backup, as pbm list has it')
+    .option('--with-collections', 'with the names of its collections, read from the storage')
+    .action((name: string, options: { withCollections?: boolean }, command: Command) =>
+      run(command, async (session) => {
+        const backup = await requireBackup(await session.leader(), name)
+        const collections = options.withCollections === true ? await collectionsOf(session, backup) : new Map()
+        const described = describe(backup, collections)
+        session.output.result(described, () => yamlText(withoutRawNumbers(described)))
+      }),
+    )
+}
+
+function describe(backup: BackupDocument, collections: ReadonlyMap<string, string[]>) {
+  const own = times(backup)
+  return {
+    name: backup.name,
+    profile: backup.store.name,
+    storage_name: backup.store.name,
+    storage_type: backup.store.type,
+    opid: backup.opid,
+    type: backup.type,
+    last_write_ts: own.last_write_ts,
+    last_transition_ts: own.last_transition_ts,
+    last_write_time: own.last_write_time,
+    last_transition_time: own.last_transition_time,
+    namespaces: backup.nss,
+    sel_user_and_roles: backup.sel_users_and_roles === true,
+    compression: backup.compression,
+    layout: backup.layout,
+    mongodb_version: backup.mongodb_version,
+    fcv: backup.fcv,
+    pbm_version: backup.pbm_version,
+    status: backup.status,
+    ...sizes(backup),
+    error: backup.error || undefined,
+    replsets: backup.replsets.map((replset) => ({
+      name: replset.name,
+      status: replset.status,
+      node: replset.node,
+      ...sizes(replset),
+      ...times(replset),
+      configsvr: replset.iscs,
+      configshard: replset.configshard,
+      security: (replset.mongod_opts?.security as object | undefined) ?? undefined,
+      error: replset.error || undefined,
+      collections: collections.get(replset.name),
+    })),
+  }
+}
+
+function sizes(part: { size: number; size_uncompressed: number }) {
+  const size = Number(part.size ?? 0)
+  const uncompressed = Number(part.size_uncompressed ?? 0)
+  return {
+    size,
+    size_uncompressed: uncompressed,
+    size_h: sizeInIecUnits(size),
+    size_uncompressed_h: sizeInIecUnits(uncompressed),
+  }
+}
+
+function times(part: BackupDocument | BackupReplset) {
+  const write = part.last_write_ts?.t ?? 0
+  const transition = Number(part.last_transition_ts)
+  return {
+    last_write_ts: write,
+    last_transition_ts: transition,
+    last_write_time: rfc3339(write),
+    last_transition_time: rfc3339(transition),
+  }
+}
+
+const RAW = ['size', 'size_uncompressed', 'last_write_ts', 'last_transition_ts']
+
+function withoutRawNumbers(described: ReturnType<typeof describe>): object {
+  const cut = (value: object) => Object.fromEntries(Object.entries(value).filter(([key]) => !RAW.includes(key)))
+  return { ...cut(described), replsets: described.replsets.map(cut) }
+}
+
+/** Replica set → its namespaces in order, from the lists beside the data. */
+async function collectionsOf(session: Session, backup: BackupDocument): Promise<Map<string, string[]>> {
+  if (backup.type !== 'logical')
+    throw new PbmError('NO_COLLECTIONS', `a ${backup.type} backup holds files, not collections`)
+  const store = await openStore(session.plugins, backup.store, {
+    signal: session.signal,
+    warn: (message) => session.output.warn(message),
+  })
+  try {
+    const found = new Map<string, string[]>()
+    for (const { name } of backup.replsets) {
+      const text = await readText(store, namespaceListName(backup.name, name), { signal: session.signal })
+      const names = readMetadataJson(text).namespaces.map(({ db, collection }) => `${db}.${collection}`)
+      found.set(name, names.sort())
+    }
+    return found
+  } finally {
+    await store.close()
+  }
+}

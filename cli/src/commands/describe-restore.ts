@@ -1,0 +1,73 @@
+import { findRestore, listRestores, PbmError, type RestoreDocument } from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import { notSupportedYet } from '../errors.js'
+import { nearest } from '../near.js'
+import { rfc3339 } from '../output/times.js'
+import { yamlText } from '../output/yaml.js'
+import type { Run } from '../program.js'
+
+/** `pbm describe-restore NAME`: YAML for people, the same fields and the raw times as JSON. */
+export function describeRestoreCommand(run: Run): Command {
+  return new Command('describe-restore')
+    .description('show one restore in detail')
+    .argument('<name>', 'name of the restore, as pbm list --restore has it')
+    .addOption(new Option('-c, --config <file>', 'not supported yet').hideHelp())
+    .action((name: string, options: { config?: string }, command: Command) =>
+      run(command, async (session) => {
+        if (options.config !== undefined) throw notSupportedYet('--config (physical restores)')
+        const leader = await session.leader()
+        const restore = await findRestore(leader, name)
+        if (restore === undefined) {
+          const near = nearest(
+            name,
+            (await listRestores(leader)).map((known) => known.name),
+          )
+          throw new PbmError('RESTORE_NOT_FOUND', `there is no restore '${name}'`, {
+            hint: near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'See pbm list --restore.',
+          })
+        }
+        const described = describe(restore)
+        session.output.result(described, () => yamlText(withoutRawTimes(described)))
+      }),
+    )
+}
+
+function describe(restore: RestoreDocument) {
+  const toTime = Number(restore.pitr ?? 0)
+  return {
+    name: restore.name,
+    opid: restore.opid,
+    backup: restore.backup,
+    type: restore.type,
+    status: restore.status,
+    error: restore.status === 'error' ? (restore.error ?? '') : undefined,
+    namespaces: restore.nss,
+    start_ts: Number(restore.start_ts),
+    start: rfc3339(Number(restore.start_ts)),
+    finish: restore.status === 'done' ? rfc3339(Number(restore.last_transition_ts)) : undefined,
+    ts_to_restore: toTime === 0 ? undefined : toTime,
+    time_to_restore: toTime === 0 ? undefined : rfc3339(toTime),
+    ...transition(restore),
+    replsets: restore.replsets.map((replset) => ({
+      name: replset.name,
+      status: replset.status,
+      node: replset.node,
+      partial_txn: replset.partial_txn && replset.partial_txn.length > 0 ? replset.partial_txn : undefined,
+      ...transition(replset),
+      error: replset.error || undefined,
+      progress: replset.progress,
+    })),
+  }
+}
+
+function transition({ last_transition_ts }: { last_transition_ts: number }) {
+  const seconds = Number(last_transition_ts)
+  return { last_transition_ts: seconds, last_transition_time: rfc3339(seconds) }
+}
+
+const RAW = ['start_ts', 'ts_to_restore', 'last_transition_ts']
+
+function withoutRawTimes(described: ReturnType<typeof describe>): object {
+  const cut = (value: object) => Object.fromEntries(Object.entries(value).filter(([key]) => !RAW.includes(key)))
+  return { ...cut(described), replsets: described.replsets.map(cut) }
+}

@@ -1,0 +1,176 @@
+import {
+  type BackupDocument,
+  type Config,
+  clusterTime,
+  listBackups,
+  listLiveLocks,
+  listRestores,
+  type RestoreDocument,
+  readConfig,
+} from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import type { MongoClient } from 'mongodb'
+import { NO_CONFIG } from '../advice.js'
+import { notSupportedYet } from '../errors.js'
+import { incompatibilities } from '../incompatibilities.js'
+import { wholeNumber } from '../numbers.js'
+import { prettySize } from '../output/bytes.js'
+import { indent, table } from '../output/table.js'
+import { rfc3339, tableTime } from '../output/times.js'
+import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
+import type { Run } from '../program.js'
+import type { Session } from '../session.js'
+import { isSelective, type Snapshot, toSnapshot } from '../snapshots.js'
+
+interface ListOptions {
+  restore?: boolean
+  size: number
+  full?: boolean
+  unbacked?: boolean
+  profile?: string
+  names?: boolean
+}
+
+/** `pbm list`: what can be restored, or with `--restore` what was. */
+export function listCommand(run: Run): Command {
+  return new Command('list')
+    .description('list the backups that can be restored, and the point-in-time ranges')
+    .option('--restore', 'list the restores instead')
+    .option('--size <n>', 'only the newest n; 0 is all', wholeNumber('--size'), 0)
+    .option('-f, --full', 'ranges of each replica set too')
+    .option('--unbacked', 'ranges without a base backup too')
+    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .addOption(new Option('--names', 'only names, one a line, for shell completion').hideHelp())
+    .action((options: ListOptions, command: Command) =>
+      run(command, async (session) => {
+        if (options.profile !== undefined && options.profile !== 'main')
+          throw notSupportedYet(`--profile ${options.profile}`)
+        const leader = await session.leader()
+        if (options.restore === true) await printRestores(session, leader, options)
+        else await printBackups(session, leader, options)
+      }),
+    )
+}
+
+async function printBackups(session: Session, leader: MongoClient, options: ListOptions): Promise<void> {
+  const { output } = session
+  const locks = await listLiveLocks(leader)
+  if (locks.some(({ type }) => type === 'resync'))
+    output.warn(
+      'the list is being read from the storage just now (resync) and may be incomplete; try again when pbm status says it has ended',
+    )
+
+  const [config, backups, now] = await Promise.all([readConfig(leader), listBackups(leader), clusterTime(leader)])
+  const finished = await restorable(leader, backups)
+  const snapshots = newest(finished, options.size).map((backup) => toSnapshot(backup, now))
+  if (options.names === true) {
+    for (const { name } of snapshots) output.entry(name, () => name)
+    return
+  }
+  const { ranges, rsRanges } = await pitrRanges(leader, backups, options)
+  const pitr = {
+    on: config?.pitr?.enabled === true,
+    ranges: newest(ranges, options.size),
+    ...(options.full === true ? { rsRanges } : {}),
+  }
+  output.result({ snapshots, pitr }, () => listText(session, snapshots, pitr, config))
+}
+
+/** Finished and compatible, oldest first, as PBM lists them. */
+async function restorable(leader: MongoClient, backups: readonly BackupDocument[]): Promise<BackupDocument[]> {
+  const reasons = await incompatibilities(leader, backups)
+  return backups
+    .filter((backup) => backup.status === 'done' && reasons.get(backup.name) === undefined)
+    .sort((a, b) => a.last_write_ts.t - b.last_write_ts.t)
+}
+
+function newest<Item>(items: readonly Item[], size: number): Item[] {
+  return size > 0 ? items.slice(-size) : [...items]
+}
+
+function listText(
+  session: Session,
+  snapshots: readonly Snapshot[],
+  pitr: { on: boolean; ranges: readonly PitrRange[]; rsRanges?: Record<string, readonly PitrRange[]> },
+  config: Config | undefined,
+): string {
+  const { colours } = session.output
+  const lines: string[] = []
+  if (config === undefined) lines.push(colours.caution(NO_CONFIG), '')
+  if (snapshots.length === 0) lines.push('No backups. Make one with pbm backup --wait.')
+  else
+    lines.push(
+      'Backups:',
+      indent(
+        table(
+          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', 'RESTORE TIME (UTC)'],
+          snapshots.map((snapshot) => [
+            snapshot.name,
+            snapshot.size === undefined ? '' : prettySize(snapshot.size),
+            snapshot.type,
+            snapshot.profile ?? 'main',
+            isSelective(snapshot) ? 'yes' : 'no',
+            snapshot.type === 'incremental' && snapshot.src === '' ? 'yes' : 'no',
+            tableTime(snapshot.restoreTo),
+          ]),
+          colours,
+        ),
+      ),
+    )
+  lines.push('', `Point-in-time recovery: ${pitr.on ? colours.good('on') : 'off'}`)
+  for (const range of pitr.ranges) lines.push(`  ${rangeText(range)}`)
+  for (const [rs, ranges] of Object.entries(pitr.rsRanges ?? {}))
+    lines.push(`  ${rs}:`, ...ranges.map((range) => `    ${rangeText(range)}`))
+  return lines.join('\n')
+}
+
+export function rangeText({ range, noBaseSnapshot }: PitrRange): string {
+  return `${tableTime(range.start)} - ${tableTime(range.end)}${noBaseSnapshot === true ? ' (no base backup)' : ''}`
+}
+
+/** One restore in the JSON of `list --restore`, with PBM's names. */
+interface RestoreEntry {
+  start: number
+  status: string
+  type: 'snapshot' | 'pitr' | 'replay'
+  snapshot?: string
+  'start-point-in-time'?: number
+  'point-in-time'?: number
+  name: string
+  namespaces?: string[]
+  error?: string
+}
+
+async function printRestores(session: Session, leader: MongoClient, options: ListOptions): Promise<void> {
+  const restores = (await listRestores(leader)).sort((a, b) => Number(a.start_ts) - Number(b.start_ts))
+  const entries = newest(restores, options.size).map(toRestoreEntry)
+  session.output.result(entries, () => {
+    if (entries.length === 0) return 'No restores.'
+    const { colours } = session.output
+    const rows = entries.map((entry) => [
+      entry.name,
+      entry.type,
+      entry.snapshot ?? '',
+      entry['point-in-time'] === undefined ? '' : tableTime(entry['point-in-time']),
+      rfc3339(entry.start),
+      entry.error === undefined ? entry.status : `${entry.status}: ${entry.error}`,
+    ])
+    return `Restores:\n${indent(table(['NAME', 'KIND', 'BACKUP', 'POINT IN TIME', 'STARTED', 'OUTCOME'], rows, colours))}`
+  })
+}
+
+function toRestoreEntry(restore: RestoreDocument): RestoreEntry {
+  const toTime = Number(restore.pitr ?? 0)
+  const fromTime = Number(restore.start_pitr ?? 0)
+  return {
+    start: Number(restore.start_ts),
+    status: restore.status,
+    type: toTime === 0 ? 'snapshot' : restore.backup === '' ? 'replay' : 'pitr',
+    ...(restore.backup === '' ? {} : { snapshot: restore.backup }),
+    ...(fromTime === 0 ? {} : { 'start-point-in-time': fromTime }),
+    ...(toTime === 0 ? {} : { 'point-in-time': toTime }),
+    name: restore.name,
+    ...(restore.nss === undefined || restore.nss.length === 0 ? {} : { namespaces: restore.nss }),
+    ...(restore.error === undefined || restore.error === '' ? {} : { error: restore.error }),
+  }
+}

@@ -1,0 +1,116 @@
+import { PbmError } from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import type { MongoClient } from 'mongodb'
+import { NO_CONFIG } from '../advice.js'
+import { errorReport, notSupportedYet, usageError } from '../errors.js'
+import type { Colours } from '../output/colour.js'
+import { indent } from '../output/table.js'
+import type { Run } from '../program.js'
+import type { Session } from '../session.js'
+import { backupsSection, backupsText } from '../status/backups.js'
+import { clusterSection, clusterText } from '../status/cluster.js'
+import { pitrSection, pitrText } from '../status/pitr.js'
+import { runningSection, runningText } from '../status/running.js'
+
+interface StatusOptions {
+  sections: string[]
+  priority?: boolean
+  profile?: string
+}
+
+interface Section {
+  readonly title: string
+  /** The JSON value and its text; each read on its own, so that one that fails does not hide the others. */
+  read(
+    session: Session,
+    leader: MongoClient,
+    options: StatusOptions,
+  ): Promise<{ json: unknown; text: (colours: Colours) => string }>
+}
+
+const SECTIONS: Readonly<Record<string, Section>> = {
+  cluster: {
+    title: 'Cluster',
+    read: async (_session, leader, { priority = false }) => {
+      const json = await clusterSection(leader, priority)
+      return { json, text: (colours) => clusterText(json, priority, colours) }
+    },
+  },
+  pitr: {
+    title: 'Point-in-time recovery',
+    read: async (_session, leader) => {
+      const json = await pitrSection(leader)
+      return { json, text: (colours) => pitrText(json, colours) }
+    },
+  },
+  running: {
+    title: 'Running',
+    read: async (_session, leader) => {
+      const json = await runningSection(leader)
+      return { json, text: (colours) => runningText(json, colours) }
+    },
+  },
+  backups: {
+    title: 'Backups',
+    read: async (session, leader) => {
+      const json = await backupsSection(session, leader)
+      return { json, text: (colours) => backupsText(json, colours) }
+    },
+  },
+}
+
+/** `pbm status`: agents, point-in-time recovery, what runs, and every backup with its state. */
+export function statusCommand(run: Run): Command {
+  return new Command('status')
+    .alias('s')
+    .description('show the agents, what runs, and all backups with their state')
+    .option(
+      '-s, --sections <name>',
+      'only this section (repeatable, or comma list): cluster, pitr, running, backups',
+      (text: string, known: string[]) => [...known, ...text.split(',')],
+      [] as string[],
+    )
+    .option('-p, --priority', "with the agents' priorities for backups and point-in-time recovery")
+    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .action((options: StatusOptions, command: Command) => run(command, (session) => status(session, options)))
+}
+
+async function status(session: Session, options: StatusOptions): Promise<void> {
+  if (options.profile !== undefined && options.profile !== 'main') throw notSupportedYet(`--profile ${options.profile}`)
+  for (const name of options.sections)
+    if (!Object.hasOwn(SECTIONS, name))
+      throw usageError(`--sections: there is no section '${name}'`, `Choose of ${Object.keys(SECTIONS).join(', ')}.`)
+  const leader = await session.leader()
+  const wanted = Object.entries(SECTIONS).filter(
+    ([name]) => options.sections.length === 0 || options.sections.includes(name),
+  )
+  const results = await Promise.all(
+    wanted.map(async ([name, section]) => ({
+      name,
+      title: section.title,
+      ...(await tolerant(section, session, leader, options)),
+    })),
+  )
+  const { output } = session
+  output.result(Object.fromEntries(results.map(({ name, json }) => [name, json])), () =>
+    results
+      .map(({ title, text }) => `${output.colours.strong(`${title}:`)}\n${indent(text(output.colours))}`)
+      .join('\n\n'),
+  )
+}
+
+async function tolerant(section: Section, session: Session, leader: MongoClient, options: StatusOptions) {
+  try {
+    return await section.read(session, leader, options)
+  } catch (error) {
+    // Without a configuration all else of the status is still worth seeing.
+    if (error instanceof PbmError && error.code === 'CONFIG_MISSING')
+      return {
+        json: { type: '', path: '', snapshot: [], pitrChunks: { size: 0 } },
+        text: (colours: Colours) => colours.caution(NO_CONFIG),
+      }
+    if (!(error instanceof PbmError)) throw error
+    const report = errorReport(error)
+    return { json: { error: report.Error }, text: (colours: Colours) => colours.bad(`Error: ${report.Error}`) }
+  }
+}

@@ -1,0 +1,81 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { CommanderError } from 'commander'
+import { EXIT, errorReport, exitCodeOf } from './errors.js'
+import type { Io } from './io.js'
+import { coloursFor } from './output/colour.js'
+import { buildProgram } from './program.js'
+import { Session } from './session.js'
+
+/** How long a command may take to say something itself after Ctrl-C. */
+const LAST_WORDS_MILLISECONDS = 2000
+
+/** Runs one command line and resolves to the exit code. Every error is told here, in the form the user asked for. */
+export async function main(args: readonly string[], io: Io): Promise<number> {
+  const program = buildProgram(async (command, body) => {
+    const session = new Session(io, command.optsWithGlobals())
+    try {
+      await body(session)
+    } finally {
+      await session.close()
+    }
+  })
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      // Commander's errors arrive as exceptions and are told below like all others.
+      writeErr: () => undefined,
+      outputError: () => undefined,
+    })
+
+  const running = program.parseAsync([...args], { from: 'user' }).then(() => EXIT.done)
+  try {
+    return await Promise.race([running, interrupted(io.signal)])
+  } catch (error) {
+    if (isHelp(error)) {
+      // `pbm` alone asks for help but is still a command line without a command.
+      if (error.exitCode !== 0) io.stderr.write(program.helpInformation())
+      return exitCodeOf(error)
+    }
+    tell(error, args, io)
+    return exitCodeOf(error)
+  }
+}
+
+/** A command that is not waiting for anything of its own (it may be connecting) ends by itself soon after Ctrl-C. */
+async function interrupted(signal: AbortSignal): Promise<number> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  await delay(LAST_WORDS_MILLISECONDS, undefined, { ref: false })
+  return EXIT.interrupted
+}
+
+function isHelp(error: unknown): error is CommanderError {
+  return (
+    error instanceof CommanderError && (error.code === 'commander.help' || error.code === 'commander.helpDisplayed')
+  )
+}
+
+function tell(error: unknown, args: readonly string[], io: Io): void {
+  const report = errorReport(error)
+  const format = formatOf(args)
+  if (format !== 'text') {
+    io.stdout.write(`${JSON.stringify(report, undefined, format === 'json-pretty' ? 2 : undefined)}\n`)
+    return
+  }
+  const { bad } = coloursFor(io.stderr, io.env)
+  io.stderr.write(`${bad('Error:')} ${report.Error}\n`)
+  if (report.hint !== undefined) io.stderr.write(`${report.hint}\n`)
+}
+
+/** The output format even where the command line could not be parsed: a script wants JSON of that error most of all. */
+function formatOf(args: readonly string[]): 'text' | 'json' | 'json-pretty' {
+  const found = args.flatMap((arg, index) => {
+    if (arg === '-o' || arg === '--out') return [args[index + 1]]
+    const joined = /^(?:-o=?|--out=)(.+)$/.exec(arg)
+    return joined === null ? [] : [joined[1]]
+  })
+  const last = found.at(-1)
+  return last === 'json' || last === 'json-pretty' ? last : 'text'
+}

@@ -1,0 +1,62 @@
+import { usageError } from '../errors.js'
+import { type Colours, coloursFor } from './colour.js'
+
+export type Format = 'text' | 'json' | 'json-pretty'
+
+/** PBM takes any other word for text, and a script with a typo then parses prose. */
+export function parseFormat(text: string): Format {
+  if (text === 'text' || text === 'json' || text === 'json-pretty') return text
+  throw usageError(`--out: '${text}' is not an output format`, 'Choose text, json or json-pretty.')
+}
+
+/** The part of a stream that output needs; process.stdout and process.stderr are such. */
+export interface TextStream {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+/**
+ * Results go to standard output and nothing else does; notes, warnings, questions and progress go to standard error.
+ * So `pbm … -o json | jq` always gets exactly one JSON value (or one a line from `logs -f`).
+ */
+export class Output {
+  readonly colours: Colours
+
+  constructor(
+    readonly format: Format,
+    private readonly stdout: TextStream,
+    readonly stderr: TextStream,
+    private readonly env: NodeJS.ProcessEnv,
+  ) {
+    this.colours = coloursFor(stdout, env)
+  }
+
+  get json(): boolean {
+    return this.format !== 'text'
+  }
+
+  /** The one result of a command, in the form the user asked for. */
+  result(value: unknown, text: () => string): void {
+    this.stdout.write(`${this.json ? this.encode(value) : text()}\n`)
+  }
+
+  /** One of many results that come over time: always one line, also with `json-pretty`. */
+  entry(value: unknown, text: () => string): void {
+    this.stdout.write(`${this.json ? JSON.stringify(value) : text()}\n`)
+  }
+
+  /** Something a person should know beside the result. */
+  note(message: string): void {
+    this.stderr.write(this.json ? `${JSON.stringify({ note: message })}\n` : `${message}\n`)
+  }
+
+  warn(message: string): void {
+    const { caution } = coloursFor(this.stderr, this.env)
+    this.stderr.write(this.json ? `${JSON.stringify({ warning: message })}\n` : `${caution('Warning:')} ${message}\n`)
+  }
+
+  private encode(value: unknown): string {
+    return JSON.stringify(value, undefined, this.format === 'json-pretty' ? 2 : undefined)
+  }
+}

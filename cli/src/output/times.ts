@@ -1,0 +1,53 @@
+import { Timestamp } from 'mongodb'
+import { usageError } from '../errors.js'
+
+const DAY_SECONDS = 86_400
+
+/** `2031-02-03T04:05:06Z`: RFC 3339 at seconds, which is also the form of a backup name. `seconds` are Unix seconds. */
+export function rfc3339(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** `2031-02-03T04:05:06`, UTC without a zone: what PBM's tables print and what `--time` and `--older-than` take. */
+export function tableTime(seconds: number): string {
+  return rfc3339(seconds).slice(0, -1)
+}
+
+/** The name of a restore: RFC 3339 with nanoseconds and without trailing zeros, as Go prints `RFC3339Nano`. */
+export function restoreName(milliseconds: number, extraNanoseconds = 0): string {
+  const seconds = Math.floor(milliseconds / 1000)
+  const nanoseconds = Math.floor((milliseconds - seconds * 1000) * 1_000_000) + extraNanoseconds
+  const fraction = String(nanoseconds).padStart(9, '0').replace(/0+$/, '')
+  const base = tableTime(seconds)
+  return fraction === '' ? `${base}Z` : `${base}.${fraction}Z`
+}
+
+/**
+ * A limit as `--older-than` takes it: `2031-02-03T04:05:06` (UTC; a trailing `Z` is accepted too), `2031-02-03`,
+ * `T,I` (a BSON timestamp) or `30d` (days before `nowSeconds`). Fails with USAGE on anything else, and on a time that
+ * lies after `nowSeconds`.
+ */
+export function parseOlderThan(text: string, nowSeconds: number): Timestamp {
+  const days = /^(\d+)d$/.exec(text)
+  const limit =
+    days?.[1] !== undefined
+      ? new Timestamp({ t: nowSeconds - Number(days[1]) * DAY_SECONDS, i: 0 })
+      : parseTime(text, '--older-than', ', or days as 30d')
+  if (limit.t > nowSeconds)
+    throw usageError(`--older-than ${text} (${rfc3339(limit.t)}) is after now (${rfc3339(nowSeconds)})`)
+  return limit
+}
+
+function parseTime(text: string, option: string, more: string): Timestamp {
+  const timestamp = /^(\d+),(\d+)$/.exec(text)
+  if (timestamp?.[1] !== undefined && timestamp[2] !== undefined)
+    return new Timestamp({ t: Number(timestamp[1]), i: Number(timestamp[2]) })
+  const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00` : text.replace(/Z$/, '')
+  const milliseconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}$/.test(date) ? Date.parse(`${date}Z`) : Number.NaN
+  if (Number.isNaN(milliseconds) || milliseconds < 0)
+    throw usageError(
+      `${option}: '${text}' is not a time`,
+      `Write 2031-02-03T04:05:06 (UTC), 2031-02-03, T,I (a BSON timestamp)${more}.`,
+    )
+  return new Timestamp({ t: milliseconds / 1000, i: 0 })
+}

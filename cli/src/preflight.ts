@@ -1,0 +1,179 @@
+import {
+  type AgentDocument,
+  type Config,
+  clusterMembers,
+  clusterTime,
+  isStale,
+  listAgents,
+  listLiveLocks,
+  PbmError,
+  type ReplsetTopology,
+  systemClock,
+  withoutAlias,
+} from '@pbmkit/core'
+import type { MongoClient, Timestamp } from 'mongodb'
+import { shortDuration } from './output/durations.js'
+import { rfc3339 } from './output/times.js'
+
+/** How long a freshly written configuration may be unknown to the agents' storage checks. */
+const CONFIG_SETTLES_SECONDS = 20
+const LOOK_AGAIN_MILLISECONDS = 250
+/** PBM's limit for a node to be fit for a backup. */
+const MOST_LAG_SECONDS = 21
+
+/** Refuses while an operation with a live heartbeat holds a lock: OPERATION_RUNNING (exit code 4). */
+export async function refuseIfBusy(leader: MongoClient): Promise<void> {
+  const [lock] = await listLiveLocks(leader)
+  if (lock === undefined) return
+  throw new PbmError(
+    'OPERATION_RUNNING',
+    `another operation is running: ${lock.type} on ${lock.replset}/${lock.node}${lock.opid === undefined ? '' : ` (operation ${lock.opid})`}`,
+    {
+      hint:
+        lock.type === 'backup'
+          ? 'See pbm status; wait for its end, or stop it with pbm cancel-backup.'
+          : 'See pbm status, and try again when it has ended.',
+    },
+  )
+}
+
+/**
+ * What a backup needs before its command is worth sending: on every replica set an agent beside a member fit for it, and one
+ * beside the leader's primary, which starts the work. Fails with NO_AGENTS or NO_CANDIDATE, naming every agent and its reason.
+ */
+export async function requireBackupAgents(leader: MongoClient, config: Config, compression: string): Promise<void> {
+  const epoch = config.epoch.t
+  const plugins = { storage: config.storage.type, compression }
+  for (;;) {
+    const view = await agentsView(leader)
+    const faults = view.replsets.flatMap((replset) => backupFaults(replset, view, plugins))
+    if (faults.length === 0) {
+      requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
+      return
+    }
+    // Agents check the storage every few seconds: right after pbm config their last answer is about the old one.
+    const onlyStorage = faults.every(({ storageOnly }) => storageOnly)
+    if (!onlyStorage || view.now.t - epoch > CONFIG_SETTLES_SECONDS) throw faults[0]?.error
+    await systemClock.sleep(LOOK_AGAIN_MILLISECONDS)
+  }
+}
+
+/** What a restore needs: a live agent beside every replica set's primary. */
+export async function requireRestoreAgents(leader: MongoClient): Promise<void> {
+  const view = await agentsView(leader)
+  requirePrimaryAgents(view, view.replsets, 'restore')
+}
+
+/** What resync and delete need: any live agent on the leader replica set. */
+export async function requireLeaderAgent(leader: MongoClient): Promise<void> {
+  const view = await agentsView(leader)
+  const [replset] = view.replsets
+  if (replset === undefined) return
+  const agents = view.agents.filter(({ rs }) => rs === replset.rs)
+  if (!agents.some((agent) => !isStale(agent.hb, view.now))) throw noLiveAgent(replset.rs, agents, view.now)
+}
+
+export interface AgentsView {
+  readonly replsets: ReplsetTopology[]
+  readonly agents: AgentDocument[]
+  readonly now: Timestamp
+}
+
+export async function agentsView(leader: MongoClient): Promise<AgentsView> {
+  const [replsets, agents, now] = await Promise.all([clusterMembers(leader), listAgents(leader), clusterTime(leader)])
+  return { replsets, agents, now }
+}
+
+interface Fault {
+  readonly error: PbmError
+  readonly storageOnly: boolean
+}
+
+interface NeededPlugins {
+  readonly storage: string
+  readonly compression: string
+}
+
+function backupFaults(replset: ReplsetTopology, { agents, now }: AgentsView, plugins: NeededPlugins): Fault[] {
+  const own = agents.filter(({ rs }) => rs === replset.rs)
+  if (!own.some((agent) => !isStale(agent.hb, now)))
+    return [{ error: noLiveAgent(replset.rs, own, now), storageOnly: false }]
+  const reasons = own.map((agent) => ({ agent, reason: unfitness(agent, now, plugins) }))
+  if (reasons.some(({ reason }) => reason === undefined)) return []
+  const told = reasons.map(({ agent, reason }) => `${agent.n}: ${reason?.text ?? ''}`).join('; ')
+  return [
+    {
+      error: new PbmError('NO_CANDIDATE', `no member of ${replset.rs} can make the backup: ${told}`, {
+        hint: 'Mend what is named (pbm status shows all agents), then try again.',
+      }),
+      storageOnly: reasons.some(({ reason }) => reason?.storage === true),
+    },
+  ]
+}
+
+function unfitness(
+  agent: AgentDocument,
+  now: Timestamp,
+  plugins: NeededPlugins,
+): { text: string; storage: boolean } | undefined {
+  if (isStale(agent.hb, now)) return { text: lastHeard(agent, now), storage: false }
+  if (agent.arb) return { text: 'an arbiter holds no data', storage: false }
+  if (agent.s !== 1 && agent.s !== 2) return { text: `is ${agent.str}`, storage: false }
+  if (agent.delay !== 0) return { text: 'is delayed on purpose', storage: false }
+  if (agent.repl_lag >= MOST_LAG_SECONDS) return { text: `is ${agent.repl_lag} s behind the primary`, storage: false }
+  if (!agent.pbms.ok) return { text: `can't reach the control collections: ${agent.pbms.e}`, storage: false }
+  if (!agent.nodes.ok) return { text: `can't reach its mongod: ${agent.nodes.e}`, storage: false }
+  const missing = missingPlugin(agent, plugins)
+  if (missing !== undefined) return { text: missing, storage: false }
+  if (!agent.stors.ok) return { text: `storage: ${agent.stors.e}`, storage: true }
+  return undefined
+}
+
+/** Agents of ours tell what they can load; PBM's own have what PBM has. */
+function missingPlugin({ plugins }: AgentDocument, needed: NeededPlugins): string | undefined {
+  if (plugins === undefined) return undefined
+  for (const kind of ['storage', 'compression'] as const) {
+    const name = withoutAlias(kind, needed[kind])
+    if (name !== 'none' && isPlainName(name) && !plugins[kind].includes(name))
+      return `its installation has no ${kind} plugin '${name}' (npm install @pbmkit/${kind}-${name})`
+  }
+  return undefined
+}
+
+/** A plugin configured by its package name is known to the agent by the name it gives itself. */
+function isPlainName(name: string): boolean {
+  return !/[/@]/.test(name) && !name.startsWith('pbmkit-')
+}
+
+function requirePrimaryAgents(view: AgentsView, replsets: readonly ReplsetTopology[], purpose: string): void {
+  for (const replset of replsets) {
+    const own = view.agents.filter(({ rs }) => rs === replset.rs)
+    if (!own.some((agent) => !isStale(agent.hb, view.now))) throw noLiveAgent(replset.rs, own, view.now)
+    const primary = replset.members.find(({ role }) => role === 'primary')
+    if (primary === undefined)
+      throw new PbmError('NO_PRIMARY', `${replset.rs} has no primary just now`, {
+        hint: 'Try again when an election has ended; see pbm status.',
+      })
+    const agent = own.find(({ n }) => n === primary.host)
+    if (agent === undefined || isStale(agent.hb, view.now))
+      throw new PbmError(
+        'NO_AGENTS',
+        `no live pbm-agent beside the primary of ${replset.rs}, which has to ${purpose}: ${
+          agent === undefined ? `${primary.host} has none` : `${agent.n}: ${lastHeard(agent, view.now)}`
+        }`,
+        { hint: `Start pbm-agent on the machine of ${primary.host}.` },
+      )
+  }
+}
+
+function noLiveAgent(rs: string, agents: readonly AgentDocument[], now: Timestamp): PbmError {
+  const hint = `Start pbm-agent beside every member of ${rs}: pbm-agent --mongodb-uri mongodb://user:password@host:port/`
+  if (agents.length === 0) return new PbmError('NO_AGENTS', `no pbm-agent serves the replica set ${rs}`, { hint })
+  const told = agents.map((agent) => `${agent.n}: ${lastHeard(agent, now)}`).join('; ')
+  return new PbmError('NO_AGENTS', `every pbm-agent of ${rs} is dead: ${told}`, { hint })
+}
+
+/** `lost agent, last heartbeat 2031-02-03T04:05:06Z (5m00s ago)`. */
+export function lastHeard(agent: AgentDocument, now: Timestamp): string {
+  return `lost agent, last heartbeat ${rfc3339(agent.hb.t)} (${shortDuration((now.t - agent.hb.t) * 1000)} ago)`
+}

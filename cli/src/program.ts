@@ -1,0 +1,68 @@
+import { Command, Option } from 'commander'
+import { backupCommand } from './commands/backup.js'
+import { cancelBackupCommand } from './commands/cancel-backup.js'
+import { completionCommand } from './commands/completion.js'
+import { configCommand } from './commands/config.js'
+import { deleteBackupCommand } from './commands/delete-backup.js'
+import { describeBackupCommand } from './commands/describe-backup.js'
+import { describeRestoreCommand } from './commands/describe-restore.js'
+import { listCommand } from './commands/list.js'
+import { logsCommand } from './commands/logs.js'
+import { restoreCommand } from './commands/restore.js'
+import { statusCommand } from './commands/status.js'
+import { versionCommand } from './commands/version.js'
+import { notSupportedYet } from './errors.js'
+import type { Session } from './session.js'
+
+/** How a command gets its session: opened from its own and the global flags, closed when the body ends. */
+export type Run = (command: Command, body: (session: Session) => Promise<void>) => Promise<void>
+
+/** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
+const LATER = [
+  'backup-finish',
+  'restore-finish',
+  'oplog-replay',
+  'profile',
+  'delete-pitr',
+  'cleanup',
+  'diagnostic',
+] as const
+
+/** The whole command line. Nothing connects or writes before an action runs. */
+export function buildProgram(run: Run): Command {
+  const program = new Command('pbm')
+    .description('Back up and restore MongoDB. Writes commands for the agents and reads what they report.')
+    .addOption(
+      new Option('--mongodb-uri <uri>', 'connection string of any member; also PBM_MONGODB_URI, PBM_MONGODB_URI_FILE'),
+    )
+    .addOption(new Option('-o, --out <format>', 'text, json or json-pretty').default('text'))
+    .addOption(new Option('--plugin-dir <folder>', 'where more plugins are installed; also PBM_PLUGIN_DIR'))
+    .helpCommand('help [command]', 'help for a command')
+    .showSuggestionAfterError()
+
+  for (const command of [
+    configCommand(run),
+    backupCommand(run),
+    listCommand(run),
+    statusCommand(run),
+    describeBackupCommand(run),
+    restoreCommand(run),
+    describeRestoreCommand(run),
+    cancelBackupCommand(run),
+    deleteBackupCommand(run),
+    logsCommand(run),
+    versionCommand(run),
+    completionCommand(run, () => program),
+  ])
+    program.addCommand(command)
+
+  for (const name of LATER)
+    program
+      .command(name, { hidden: true })
+      .allowUnknownOption()
+      .allowExcessArguments()
+      .action(() => {
+        throw notSupportedYet(`pbm ${name}`)
+      })
+  return program
+}

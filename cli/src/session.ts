@@ -1,0 +1,72 @@
+import { readFile } from 'node:fs/promises'
+import { type Clock, connectLeader, PbmError, PluginHost, systemClock } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import type { Io } from './io.js'
+import { Output, parseFormat } from './output/output.js'
+
+/** The flags every command takes, before or after its name. */
+export interface GlobalOptions {
+  mongodbUri?: string
+  out?: string
+  pluginDir?: string
+}
+
+/** One call of `pbm`: where to read and write, and the connection, made when a command first asks for it. */
+export class Session {
+  readonly output: Output
+  readonly plugins: PluginHost
+  readonly clock: Clock = systemClock
+  private connection: Promise<{ client: MongoClient; replset: string }> | undefined
+
+  constructor(
+    readonly io: Io,
+    private readonly options: GlobalOptions,
+  ) {
+    this.output = new Output(parseFormat(options.out ?? 'text'), io.stdout, io.stderr, io.env)
+    const pluginDir = options.pluginDir ?? setting(io.env.PBM_PLUGIN_DIR)
+    this.plugins = new PluginHost({ resolveFrom: import.meta.url, ...(pluginDir === undefined ? {} : { pluginDir }) })
+  }
+
+  get signal(): AbortSignal {
+    return this.io.signal
+  }
+
+  /** The primary of the leader replica set. Fails with URI_MISSING where no URI is given, and as `connectLeader` does. */
+  async leader(): Promise<MongoClient> {
+    return (await this.connect()).client
+  }
+
+  async leaderReplset(): Promise<string> {
+    return (await this.connect()).replset
+  }
+
+  async close(): Promise<void> {
+    const connection = await this.connection?.catch(() => undefined)
+    await connection?.client.close()
+  }
+
+  private connect(): Promise<{ client: MongoClient; replset: string }> {
+    this.connection ??= mongodbUri(this.options, this.io.env).then((uri) => connectLeader(uri, { appName: 'pbm' }))
+    return this.connection
+  }
+}
+
+/** Flag, then environment, then the file the environment names (container secrets). */
+export async function mongodbUri(options: GlobalOptions, env: NodeJS.ProcessEnv): Promise<string> {
+  const given = options.mongodbUri ?? setting(env.PBM_MONGODB_URI)
+  if (given !== undefined) return given
+  const file = setting(env.PBM_MONGODB_URI_FILE)
+  if (file === undefined)
+    throw new PbmError('URI_MISSING', 'no MongoDB connection string', {
+      hint: 'Give --mongodb-uri, or set PBM_MONGODB_URI, or PBM_MONGODB_URI_FILE to a file that holds it.',
+    })
+  try {
+    return (await readFile(file, 'utf8')).trim()
+  } catch (cause) {
+    throw new PbmError('FILE_UNREADABLE', `PBM_MONGODB_URI_FILE: can't read ${file}`, { cause })
+  }
+}
+
+function setting(value: string | undefined): string | undefined {
+  return value === undefined || value === '' ? undefined : value
+}

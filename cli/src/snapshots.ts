@@ -1,0 +1,64 @@
+import { type BackupDocument, isStale } from '@pbmkit/core'
+import type { Timestamp } from 'mongodb'
+import { rfc3339 } from './output/times.js'
+import { failureReason } from './wait/failure.js'
+
+/** One backup in the JSON of `list` and `status`, with PBM's names (PBM: cli-and-config.md §1.3). */
+export interface Snapshot {
+  name: string
+  profile?: string
+  storage?: string
+  nss?: string[]
+  size?: number
+  status: string
+  printStatus: 'success' | 'failed' | 'ongoing'
+  error?: string
+  /** Unix seconds: the last write the backup holds, or its last change of state where it holds none. */
+  restoreTo: number
+  pbmVersion: string
+  type: string
+  src: string
+}
+
+/** `incompatible` says why this cluster can't restore a finished backup. A dead unfinished one reads as an error. */
+export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?: string): Snapshot {
+  const { status, error } = outcome(backup, now, incompatible)
+  return {
+    name: backup.name,
+    ...(backup.store.name === undefined ? {} : { profile: backup.store.name, storage: backup.store.name }),
+    ...(backup.nss === undefined || backup.nss.length === 0 ? {} : { nss: backup.nss }),
+    ...(Number(backup.size) > 0 ? { size: Number(backup.size) } : {}),
+    status,
+    printStatus: status === 'done' ? 'success' : status === 'error' || status === 'canceled' ? 'failed' : 'ongoing',
+    ...(error === undefined ? {} : { error }),
+    restoreTo: backup.status === 'done' ? backup.last_write_ts.t : Number(backup.last_transition_ts),
+    pbmVersion: backup.pbm_version,
+    type: backup.type,
+    src: backup.src_backup ?? '',
+  }
+}
+
+function outcome(
+  backup: BackupDocument,
+  now: Timestamp,
+  incompatible: string | undefined,
+): { status: string; error?: string } {
+  switch (backup.status) {
+    case 'done':
+      return incompatible === undefined
+        ? { status: 'done' }
+        : { status: 'error', error: `incompatible: ${incompatible}` }
+    case 'canceled':
+      return { status: 'canceled', ...(backup.error ? { error: backup.error } : {}) }
+    case 'error':
+      return { status: 'error', error: failureReason(backup) }
+    default:
+      return isStale(backup.hb, now)
+        ? { status: 'error', error: `stuck at '${backup.status}': last heartbeat ${rfc3339(backup.hb.t)}` }
+        : { status: backup.status }
+  }
+}
+
+export function isSelective(snapshot: { nss?: readonly string[] }): boolean {
+  return snapshot.nss !== undefined && snapshot.nss.length > 0 && !snapshot.nss.includes('*.*')
+}

@@ -1,0 +1,83 @@
+import { clusterTime, listBackups, requireConfig, storageOptions } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import { incompatibilities } from '../incompatibilities.js'
+import { prettySize } from '../output/bytes.js'
+import type { Colours } from '../output/colour.js'
+import { indent, table } from '../output/table.js'
+import { tableTime } from '../output/times.js'
+import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
+import type { Session } from '../session.js'
+import { isSelective, type Snapshot, toSnapshot } from '../snapshots.js'
+import { storagePlace } from '../storage-place.js'
+
+/** The `backups` section, with PBM's names. */
+export interface BackupsSection {
+  type: string
+  path: string
+  region?: string
+  snapshot: Snapshot[]
+  pitrChunks: { pitrChunks?: PitrRange[]; size: number }
+}
+
+/** All backups, newest first: finished, failed, canceled, running and stuck. */
+export async function backupsSection(session: Session, leader: MongoClient): Promise<BackupsSection> {
+  const config = await requireConfig(leader)
+  const [backups, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
+  const reasons = await incompatibilities(leader, backups)
+  const { ranges, size } = await pitrRanges(leader, backups, { unbacked: true })
+  const region = await regionOf(session, config.storage)
+  return {
+    type: config.storage.type,
+    path: await storagePlace(session.plugins, config.storage),
+    ...(region === undefined ? {} : { region }),
+    snapshot: backups
+      .map((backup) => toSnapshot(backup, now, reasons.get(backup.name)))
+      .sort((a, b) => b.restoreTo - a.restoreTo || (a.name < b.name ? 1 : -1)),
+    pitrChunks: {
+      ...(ranges.length === 0 ? {} : { pitrChunks: ranges.toSorted((a, b) => b.range.end - a.range.end) }),
+      size,
+    },
+  }
+}
+
+async function regionOf(session: Session, storage: Parameters<typeof storageOptions>[0]): Promise<string | undefined> {
+  const plugin = await session.plugins.storage(storage.type).catch(() => undefined)
+  const region = plugin === undefined ? undefined : storageOptions(storage, plugin).region
+  return typeof region === 'string' && region !== '' ? region : undefined
+}
+
+export function backupsText(section: BackupsSection, colours: Colours): string {
+  const lines = [`${section.type} ${section.path}${section.region === undefined ? '' : ` (${section.region})`}`]
+  if (section.snapshot.length === 0) lines.push('No backups. Make one with pbm backup --wait.')
+  else {
+    const rows = section.snapshot.map((snapshot) => [
+      snapshot.name,
+      snapshot.size === undefined ? '-' : prettySize(snapshot.size),
+      snapshot.type,
+      snapshot.profile ?? 'main',
+      isSelective(snapshot) ? 'yes' : 'no',
+      tableTime(snapshot.restoreTo),
+      stateText(snapshot, colours),
+    ])
+    lines.push(table(['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'RESTORE TIME (UTC)', 'STATE'], rows, colours))
+  }
+  const { pitrChunks: ranges, size } = section.pitrChunks
+  if (ranges !== undefined) {
+    lines.push(`Point-in-time ranges (${prettySize(size)}):`)
+    for (const { range, noBaseSnapshot } of ranges)
+      lines.push(
+        indent(
+          `${tableTime(range.start)} - ${tableTime(range.end)}${noBaseSnapshot === true ? ' (no base backup)' : ''}`,
+        ),
+      )
+  }
+  return lines.join('\n')
+}
+
+/** The whole reason, not its first 30 letters: it is what a person came for. */
+function stateText({ status, printStatus, error }: Snapshot, colours: Colours): string {
+  if (printStatus === 'success') return colours.good('done')
+  if (printStatus === 'ongoing') return colours.caution(`running: ${status}`)
+  if (status === 'canceled') return 'canceled'
+  return colours.bad(error?.startsWith('incompatible') === true ? error : `error: ${error ?? 'no reason was recorded'}`)
+}

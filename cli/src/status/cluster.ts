@@ -1,0 +1,101 @@
+import { type AgentDocument, agentErrors, isStale, type MemberRole, type PitrConfig, readConfig } from '@pbmkit/core'
+import type { MongoClient, Timestamp } from 'mongodb'
+import type { Colours } from '../output/colour.js'
+import { indent, table } from '../output/table.js'
+import { agentsView, lastHeard } from '../preflight.js'
+
+/** PBM's letters; any other member state stands as the server's word. */
+const LETTERS: Readonly<Record<MemberRole, string>> = {
+  primary: 'P',
+  secondary: 'S',
+  hidden: 'H',
+  delayed: 'D',
+  arbiter: 'A',
+}
+
+/** The `cluster` section, with PBM's names. */
+export interface ClusterSection {
+  rs: string
+  nodes: NodeEntry[]
+}
+
+export interface NodeEntry {
+  host: string
+  /** `v2.15.0`; empty where no agent ever reported. */
+  agent: string
+  role: string
+  prio_pitr: string
+  prio_backup: string
+  ok: boolean
+  errors?: string[]
+}
+
+type Priority = PitrConfig['priority']
+
+export async function clusterSection(leader: MongoClient, withPriority: boolean): Promise<ClusterSection[]> {
+  const [view, config] = await Promise.all([agentsView(leader), readConfig(leader)])
+  return view.replsets.map(({ rs, members }) => ({
+    rs,
+    nodes: members.map(({ host, role }) => {
+      const agent = view.agents.find((candidate) => candidate.rs === rs && candidate.n === host)
+      const priority = (map: Priority) => (withPriority ? priorityOf(host, role, map).toFixed(1) : '')
+      return {
+        host,
+        agent: agent === undefined ? '' : `v${agent.v}`,
+        role: roleOf(role, agent, view.now),
+        prio_pitr: priority(config?.pitr?.priority),
+        prio_backup: priority(config?.backup?.priority),
+        ...condition(agent, role, view.now),
+      }
+    }),
+  }))
+}
+
+/** An agent's own word on its node is newer than the replica-set configuration, while it is alive. */
+function roleOf(role: MemberRole, agent: AgentDocument | undefined, now: Timestamp): string {
+  const usual = agent === undefined || isStale(agent.hb, now) || [1, 2, 7].includes(agent.s)
+  return usual ? LETTERS[role] : agent.str
+}
+
+function condition(
+  agent: AgentDocument | undefined,
+  role: MemberRole,
+  now: Timestamp,
+): { ok: boolean; errors?: string[] } {
+  if (role === 'arbiter') return { ok: true }
+  if (agent === undefined) return { ok: false, errors: ['no agent'] }
+  if (isStale(agent.hb, now)) return { ok: false, errors: [lastHeard(agent, now)] }
+  const errors = agentErrors(agent)
+  return errors.length === 0 ? { ok: true } : { ok: false, errors }
+}
+
+/** PBM: control-plane.md §4. */
+function priorityOf(host: string, role: MemberRole, map: Priority): number {
+  if (map !== undefined && Object.keys(map).length > 0) {
+    const configured = map[host] ?? 1
+    return configured < 0 ? 1 : configured
+  }
+  return { primary: 0.5, secondary: 1, hidden: 2, delayed: 0, arbiter: 0 }[role]
+}
+
+export function clusterText(section: readonly ClusterSection[], withPriority: boolean, colours: Colours): string {
+  const priorities = withPriority ? ['BACKUP PRIORITY', 'PITR PRIORITY'] : []
+  return section
+    .map(({ rs, nodes }) => {
+      const rows = nodes.map((node) => [
+        node.host,
+        node.role,
+        ...(withPriority ? [node.prio_backup, node.prio_pitr] : []),
+        node.agent === '' ? '-' : node.agent,
+        conditionText(node, colours),
+      ])
+      return `${colours.strong(rs)}\n${indent(table(['MEMBER', 'ROLE', ...priorities, 'AGENT', 'STATE'], rows, colours))}`
+    })
+    .join('\n')
+}
+
+function conditionText(node: NodeEntry, colours: Colours): string {
+  if (node.role === 'A') return colours.quiet('arbiter: needs no agent')
+  if (node.ok) return colours.good('OK')
+  return (node.errors ?? ['not OK']).map((error) => colours.bad(error)).join('\n')
+}

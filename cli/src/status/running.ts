@@ -1,0 +1,101 @@
+import {
+  type BackupDocument,
+  clusterTime,
+  findBackupByOpid,
+  findRestoreByOpid,
+  isStale,
+  listLocks,
+  type RestoreDocument,
+} from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import { prettySize } from '../output/bytes.js'
+import type { Colours } from '../output/colour.js'
+import { shortDuration } from '../output/durations.js'
+import { rfc3339 } from '../output/times.js'
+import { type OverallProgress, overallProgress } from '../wait/progress.js'
+
+/** The `running` section, with PBM's names, and our `progress` and `stale`. Empty when nothing runs. */
+export interface RunningSection {
+  type?: string
+  opID?: string
+  name?: string
+  startTS?: number
+  status?: string
+  /** `rs/host:port` of the holders of its locks. */
+  nodes?: string[]
+  progress?: OverallProgress
+  /** Its agents are dead. */
+  stale?: true
+}
+
+export async function runningSection(leader: MongoClient): Promise<RunningSection> {
+  const [locks, now] = await Promise.all([listLocks(leader), clusterTime(leader)])
+  const lock = locks.find(({ hb }) => !isStale(hb, now)) ?? locks[0]
+  if (lock === undefined) return {}
+  const opid = lock.opid ?? ''
+  const own = locks.filter((other) => other.opid === lock.opid)
+  const running: RunningSection = {
+    type: lock.type,
+    opID: opid,
+    nodes: own.map(({ replset, node }) => `${replset}/${node}`),
+    ...(own.every(({ hb }) => isStale(hb, now)) ? { stale: true } : {}),
+  }
+  if (lock.type === 'backup') {
+    const backup = await findBackupByOpid(leader, opid)
+    return { ...running, ...details(backup, backup?.name, 'backup') }
+  }
+  if (lock.type === 'restore') {
+    const restore = await findRestoreByOpid(leader, opid)
+    return { ...running, ...details(restore, restore?.backup, 'restore') }
+  }
+  return running
+}
+
+function details(
+  document: BackupDocument | RestoreDocument | undefined,
+  name: string | undefined,
+  kind: string,
+): RunningSection {
+  if (document === undefined || name === undefined) return {}
+  const told = document.replsets.some(({ progress }) => progress !== undefined)
+  return {
+    name,
+    startTS: Number(document.start_ts),
+    status: statusWords(document.status, kind),
+    ...(told ? { progress: overallProgress(document.replsets) } : {}),
+  }
+}
+
+function statusWords(status: string, kind: string): string {
+  if (status === 'running') return `snapshot ${kind}`
+  return status === 'dumpDone' ? `oplog ${kind}` : status
+}
+
+export function runningText(running: RunningSection, colours: Colours): string {
+  if (running.type === undefined) return 'nothing'
+  const lines = [
+    [
+      colours.strong(running.type),
+      ...(running.name === undefined ? [] : [running.name]),
+      ...(running.status === undefined ? [] : [`(${running.status})`]),
+      `on ${running.nodes?.join(', ')}`,
+    ].join(' '),
+  ]
+  if (running.startTS !== undefined) lines.push(`Started: ${rfc3339(running.startTS)}  Operation: ${running.opID}`)
+  else lines.push(`Operation: ${running.opID}`)
+  const { progress } = running
+  if (progress !== undefined) lines.push(`Progress: ${progressWords(progress)}`)
+  if (running.stale === true) lines.push(colours.bad('Its agents are dead; a live agent will mark it failed.'))
+  return lines.join('\n')
+}
+
+function progressWords({ phase, bytes, totalBytes, documents, bytesPerSecond, secondsLeft }: OverallProgress): string {
+  const parts = [
+    phase,
+    `${prettySize(bytes)} of ${prettySize(totalBytes)}`,
+    `${documents.toLocaleString('en-US')} documents`,
+  ]
+  if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
+  if (secondsLeft !== undefined) parts.push(`${shortDuration(secondsLeft * 1000)} left`)
+  return parts.join(', ')
+}

@@ -1,0 +1,104 @@
+import { type BackupDocument, clusterTime, findBackup, isStale, PbmError } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import type { Session } from '../session.js'
+import { backupFailed, stuck } from './failure.js'
+import { poll } from './poll.js'
+import { overallProgress } from './progress.js'
+import { showProgress } from './progress-bar.js'
+import { refusal } from './refusal.js'
+
+/** PBM's own limit for the leader to make the metadata; an agent of ours takes milliseconds. */
+const START_MILLISECONDS = 33_000
+
+export interface SentBackup {
+  readonly name: string
+  /** The command's id, 24 hex digits. */
+  readonly opid: string
+}
+
+/**
+ * Waits until the backup runs. Ends early, with the reason the agents logged, when the leader refuses it: then there is never
+ * any metadata to look at. Fails with REFUSED, NO_ANSWER, BACKUP_FAILED, BACKUP_CANCELED, STUCK or INTERRUPTED.
+ */
+export async function waitForBackupStart(session: Session, leader: MongoClient, sent: SentBackup): Promise<void> {
+  const { name, opid } = sent
+  const refused = refusal(leader, opid)
+  const giveUp = session.clock.now() + START_MILLISECONDS
+  let known = false
+  await poll(
+    async () => {
+      const backup = await findBackup(leader, name)
+      if (backup !== undefined) {
+        known = true
+        await refuseFailed(leader, backup)
+        return backup.status === 'starting' ? undefined : true
+      }
+      if (known) throw vanished(name)
+      const reason = await refused()
+      if (reason !== undefined) throw new PbmError('REFUSED', `backup ${name} was refused: ${reason}`)
+      // Once there is metadata, its heartbeat tells whether somebody works on it; until then only the clock does.
+      if (session.clock.now() > giveUp) throw noAnswer(name)
+      return undefined
+    },
+    { clock: session.clock, signal: session.signal, onInterrupt: () => interrupted(name) },
+  )
+}
+
+/**
+ * Shows the backup's progress until it is done. Fails as `waitForBackupStart`, and with WAIT_TIME when `deadline`
+ * (milliseconds since the epoch) comes first; the backup itself then goes on.
+ */
+export async function waitForBackupEnd(
+  session: Session,
+  leader: MongoClient,
+  name: string,
+  deadline: number | undefined,
+): Promise<BackupDocument> {
+  const display = showProgress(session.output, session.io.stderr, 'backup', name)
+  try {
+    return await poll(
+      async () => {
+        const backup = await findBackup(leader, name)
+        if (backup === undefined) throw vanished(name)
+        await refuseFailed(leader, backup)
+        display.update(backup.status, overallProgress(backup.replsets))
+        return backup.status === 'done' ? backup : undefined
+      },
+      {
+        clock: session.clock,
+        signal: session.signal,
+        deadline,
+        onDeadline: () =>
+          new PbmError('WAIT_TIME', `the wait time is over, and backup ${name} still runs`, {
+            hint: `It goes on. Watch it: pbm status, pbm describe-backup ${name}. Stop it: pbm cancel-backup.`,
+          }),
+        onInterrupt: () => interrupted(name),
+      },
+    )
+  } finally {
+    display.stop()
+  }
+}
+
+async function refuseFailed(leader: MongoClient, backup: BackupDocument): Promise<void> {
+  if (backup.status === 'error' || backup.status === 'canceled') throw backupFailed(backup)
+  if (backup.status !== 'done' && isStale(backup.hb, await clusterTime(leader))) throw stuck('backup', backup)
+}
+
+function interrupted(name: string): PbmError {
+  return new PbmError('INTERRUPTED', `stopped waiting; backup ${name} goes on`, {
+    hint: `Watch it: pbm status, pbm describe-backup ${name}. Stop it: pbm cancel-backup.`,
+  })
+}
+
+function vanished(name: string): PbmError {
+  return new PbmError('BACKUP_VANISHED', `the record of backup ${name} disappeared while it ran`, {
+    hint: 'The control collections were dropped or the backup was deleted. Start a new one.',
+  })
+}
+
+function noAnswer(name: string): PbmError {
+  return new PbmError('NO_ANSWER', `no agent took up backup ${name} within ${START_MILLISECONDS / 1000} s`, {
+    hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
+  })
+}

@@ -1,0 +1,59 @@
+import { hasOperation, listLocks, PbmError } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import type { Session } from '../session.js'
+import { poll } from './poll.js'
+import { operationErrors } from './refusal.js'
+
+/** How long an agent may take to pick a command up; PBM's look once a second. */
+const TAKE_UP_MILLISECONDS = 20_000
+/** How often the log is read once more after the lock is gone: agents write it beside their work. */
+const LAST_LOOKS = 5
+
+/**
+ * Waits for an operation without a document of its own (resync, delete): an agent records its id, holds a lock while it
+ * works, and logs what went wrong. Fails with OPERATION_FAILED and the logged reason, NO_ANSWER, WAIT_TIME or INTERRUPTED.
+ */
+export async function waitForOperation(
+  session: Session,
+  leader: MongoClient,
+  operation: { readonly opid: string; readonly title: string; readonly event: string },
+  deadline?: number,
+): Promise<void> {
+  const { opid, title, event } = operation
+  const hint = `See pbm logs -e ${event} -i ${opid} -t 0.`
+  const replset = await session.leaderReplset()
+  const giveUp = session.clock.now() + TAKE_UP_MILLISECONDS
+  let taken = false
+  let looksLeft = LAST_LOOKS
+  await poll(
+    async () => {
+      const [locks, recorded, errors] = await Promise.all([
+        listLocks(leader, { opid }),
+        hasOperation(leader, opid, replset),
+        operationErrors(leader, opid),
+      ])
+      if (errors[0] !== undefined) throw new PbmError('OPERATION_FAILED', `${title} failed: ${errors[0].msg}`, { hint })
+      taken ||= recorded
+      if (taken) {
+        if (locks.length > 0) return undefined
+        looksLeft -= 1
+        return looksLeft > 0 ? undefined : true
+      }
+      if (session.clock.now() > giveUp)
+        throw new PbmError('NO_ANSWER', `no agent took up the ${title} within ${TAKE_UP_MILLISECONDS / 1000} s`, {
+          hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
+        })
+      return undefined
+    },
+    {
+      clock: session.clock,
+      signal: session.signal,
+      deadline,
+      onDeadline: () =>
+        new PbmError('WAIT_TIME', `the wait time is over, and the ${title} still runs`, {
+          hint: `It goes on. ${hint}`,
+        }),
+      onInterrupt: () => new PbmError('INTERRUPTED', `stopped waiting; the ${title} goes on`, { hint }),
+    },
+  )
+}

@@ -1,0 +1,59 @@
+import { type Clock, PbmError } from '@pbmkit/core'
+
+/** How often a waiting command looks; well under what a person notices, and one small indexed read each. */
+const INTERVAL_MILLISECONDS = 200
+/** How long the cluster may be without a primary before a wait gives up: three default elections. */
+const OUTAGE_MILLISECONDS = 36_000
+
+export interface PollOptions {
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Milliseconds since the epoch at which to stop with what `onDeadline` makes; none where absent. */
+  readonly deadline?: number | undefined
+  readonly onDeadline?: () => Error
+  /** What to throw when the user presses Ctrl-C. */
+  readonly onInterrupt: () => Error
+}
+
+/**
+ * Calls `probe` until it answers something other than undefined. An election or a restart of the primary in the middle
+ * is waited out; any other error ends the wait.
+ */
+export async function poll<Result>(probe: () => Promise<Result | undefined>, options: PollOptions): Promise<Result> {
+  const { clock, signal } = options
+  let outageSince: number | undefined
+  for (;;) {
+    if (signal.aborted) throw options.onInterrupt()
+    try {
+      const result = await probe()
+      if (result !== undefined) return result
+      outageSince = undefined
+    } catch (error) {
+      if (signal.aborted) throw options.onInterrupt()
+      if (!isOutage(error)) throw error
+      outageSince ??= clock.now()
+      if (clock.now() - outageSince > OUTAGE_MILLISECONDS)
+        throw new PbmError('UNREACHABLE', 'lost the connection to the replica set while waiting', {
+          hint: 'The operation itself may go on: look with pbm status once a primary is back.',
+          cause: error,
+        })
+    }
+    if (options.deadline !== undefined && clock.now() >= options.deadline)
+      throw options.onDeadline?.() ?? new PbmError('WAIT_TIME', 'the wait time is over')
+    await clock.sleep(INTERVAL_MILLISECONDS, signal).catch(() => undefined)
+  }
+}
+
+/** No primary just now, or a connection that broke: what an election looks like from outside. */
+function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (
+    /^Mongo(Network|NetworkTimeout|ServerSelection|PoolCleared|PoolCleared(OnNetwork)?|NotConnected)Error$/.test(
+      error.name,
+    )
+  )
+    return true
+  // NotWritablePrimary, PrimarySteppedDown, InterruptedAtShutdown, InterruptedDueToReplStateChange, ShutdownInProgress …
+  const code = (error as { code?: unknown }).code
+  return typeof code === 'number' && [91, 189, 10107, 11600, 11602, 13435, 13436].includes(code)
+}

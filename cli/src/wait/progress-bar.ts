@@ -1,0 +1,57 @@
+import { SingleBar } from 'cli-progress'
+import type { Output } from '../output/output.js'
+import { type OverallProgress, progressLine } from './progress.js'
+
+/** Where a wait shows what it sees. */
+export interface ProgressDisplay {
+  update(status: string, progress: OverallProgress): void
+  /** Takes the bar off the screen, so that what follows stands on a clean line. */
+  stop(): void
+}
+
+/** A bar on a terminal; otherwise JSON lines on standard error, one for each change. */
+export function showProgress(
+  output: Output,
+  stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number },
+  operation: 'backup' | 'restore',
+  name: string,
+): ProgressDisplay {
+  return stderr.isTTY === true ? bar(stderr, `${operation} ${name}`) : lines(output, operation, name)
+}
+
+function bar(stderr: NodeJS.WritableStream & { readonly columns?: number }, label: string): ProgressDisplay {
+  const single = new SingleBar({
+    stream: stderr,
+    hideCursor: true,
+    clearOnComplete: true,
+    fps: 10,
+    format: (_options, _params, payload: { status: string; progress: OverallProgress }) =>
+      progressLine(label, payload.status, payload.progress, (stderr.columns ?? 80) - 1),
+  })
+  let started = false
+  return {
+    update: (status, progress) => {
+      const payload = { status, progress }
+      if (started) single.update(progress.bytes, payload)
+      else single.start(Math.max(1, progress.totalBytes), progress.bytes, payload)
+      started = true
+    },
+    stop: () => {
+      if (started) single.stop()
+    },
+  }
+}
+
+function lines(output: Output, operation: string, name: string): ProgressDisplay {
+  let last = ''
+  return {
+    update: (status, { secondsLeft, ...progress }) => {
+      const line = JSON.stringify({
+        progress: { operation, name, status, ...progress, ...(secondsLeft === undefined ? {} : { secondsLeft }) },
+      })
+      if (line !== last) output.stderr.write(`${line}\n`)
+      last = line
+    },
+    stop: () => undefined,
+  }
+}

@@ -1,0 +1,60 @@
+import type { Progress } from '@pbmkit/core'
+import { prettySize } from '../output/bytes.js'
+import { shortDuration } from '../output/durations.js'
+
+/** What the replica sets of an operation have told so far, summed. */
+export interface OverallProgress {
+  /** The phase of the replica set that is furthest behind (the first told), `waiting` where none told anything. */
+  phase: string
+  bytes: number
+  totalBytes: number
+  documents: number
+  totalDocuments: number
+  bytesPerSecond: number
+  /** Undefined as long as it can't be told. */
+  secondsLeft: number | undefined
+}
+
+/**
+ * Sums the progress of every replica set. Speed is measured between two tellings of the agents by their own clocks, since the
+ * phase began, so a slow reader sees the same figures as a fast one.
+ */
+export function overallProgress(replsets: readonly { progress?: Progress }[]): OverallProgress {
+  const told = replsets.flatMap(({ progress }) => (progress === undefined ? [] : [progress]))
+  const sum = (field: 'bytes' | 'totalBytes' | 'documents' | 'totalDocuments') =>
+    told.reduce((total, progress) => total + Number(progress[field]), 0)
+  const bytes = sum('bytes')
+  const totalBytes = Math.max(sum('totalBytes'), bytes)
+  const milliseconds = Math.max(0, ...told.map(({ startedAt, updatedAt }) => Number(updatedAt) - Number(startedAt)))
+  const bytesPerSecond = milliseconds > 0 ? Math.round((bytes * 1000) / milliseconds) : 0
+  return {
+    phase: told[0]?.phase ?? 'waiting',
+    bytes,
+    totalBytes,
+    documents: sum('documents'),
+    totalDocuments: sum('totalDocuments'),
+    bytesPerSecond,
+    secondsLeft:
+      bytesPerSecond > 0 && totalBytes > bytes ? Math.ceil((totalBytes - bytes) / bytesPerSecond) : undefined,
+  }
+}
+
+const BAR_CELLS = 24
+
+/** One line for a terminal of `columns`; what does not fit is left out from the right. */
+export function progressLine(label: string, status: string, progress: OverallProgress, columns: number): string {
+  const { phase, bytes, totalBytes, documents, bytesPerSecond, secondsLeft } = progress
+  const share = totalBytes > 0 ? Math.min(1, bytes / totalBytes) : 0
+  const cells = Math.floor(share * BAR_CELLS)
+  const parts = [
+    label,
+    `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)} ${String(Math.floor(share * 100)).padStart(3)}%`,
+    phase === 'waiting' ? status : phase,
+  ]
+  if (bytes > 0) parts.push(`${prettySize(bytes)} of ${prettySize(totalBytes)}`)
+  if (documents > 0) parts.push(`${documents.toLocaleString('en-US')} documents`)
+  if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
+  if (secondsLeft !== undefined) parts.push(`${shortDuration(secondsLeft * 1000)} left`)
+  while (parts.length > 2 && parts.join('  ').length > columns) parts.pop()
+  return parts.join('  ').slice(0, columns)
+}
