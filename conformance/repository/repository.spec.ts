@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { readText, repositoryFiles, repositoryRoot } from './files.js'
+
+describe('the repository', () => {
+  const root = repositoryRoot()
+  const files = repositoryFiles(root)
+  const sources = files.filter((path) => /\.(ts|mts|js|mjs|sh)$/.test(path))
+
+  it('is formatted and free of lint findings', () => {
+    const { status, stdout, stderr } = spawnSync(
+      join(root, 'node_modules', '.bin', 'biome'),
+      ['ci', '--colors=off', '.'],
+      {
+        cwd: root,
+        encoding: 'utf8',
+      },
+    )
+    assert.equal(status, 0, `${stdout}${stderr}`)
+  })
+
+  it('has a README in every package', () => {
+    const packages = files.filter((path) => path.endsWith('package.json')).map((path) => dirname(path))
+    const lacking = packages.filter((folder) => !existsSync(join(root, folder, 'README.md')))
+    assert.deepEqual(lacking, [])
+  })
+
+  it('promises nothing for later in its sources', () => {
+    // Put together here, so that this file does not find itself.
+    const marks = new RegExp(
+      `\\b(${['TO', 'FIX', 'XX'].map((start, index) => start + ['DO', 'ME', 'X'][index]).join('|')})\\b`,
+    )
+    const found = sources.filter((path) => marks.test(readText(root, path)))
+    assert.deepEqual(found, [])
+  })
+
+  it('runs every test it has', () => {
+    const tests = files.filter((path) => /\.(spec|e2e)\.ts$/.test(path))
+    const narrowed = tests.filter((path) => /\b(describe|it|context)\.(only|skip)\(/.test(readText(root, path)))
+    assert.deepEqual(narrowed, [])
+  })
+
+  it('keeps source files readable at one sitting', () => {
+    const long = sources.filter((path) => readText(root, path).split('\n').length > 401)
+    assert.deepEqual(long, [])
+  })
+})

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Sets the project up (dependencies, build, a mongod) and runs one of its programs on the project's own Node.
+# Usage: run.sh demo|test|bench [arguments]
+set -eu
+cd "$(dirname "$0")/.."
+program=$1
+shift
+case $program in
+  demo) main=conformance/dist/demo/main.js ;;
+  test) main=scripts/test.mjs ;;
+  bench) main=bench/dist/main.js ;;
+  *) echo "run.sh: unknown program: $program" >&2; exit 64 ;;
+esac
+node scripts/bootstrap.mjs
+# By path, not by name: this shell may remember where `node` was before the set-up installed the project's own.
+PATH="$PWD/node_modules/.bin:$PATH"
+export PATH
+exec node_modules/.bin/node --enable-source-maps "$main" "$@"
