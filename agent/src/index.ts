@@ -1,1 +1,2 @@
-export {}
+export { Agent, type AgentOptions } from './agent.js'
+export { loadSettings, type Settings } from './settings.js'

@@ -1,0 +1,242 @@
+import {
+  type AgentPlugins,
+  type CommandDocument,
+  type Config,
+  deleteBackupObjects,
+  ensureControlCollections,
+  errorText,
+  type Log,
+  listBackups,
+  listChunks,
+  type Member,
+  nodeInfo,
+  openLog,
+  openStore,
+  PbmError,
+  PluginHost,
+  readConfig,
+  removeAgent,
+  requireConfig,
+  systemClock,
+  watchCommands,
+  watchStaleOperations,
+} from '@pbmkit/core'
+import { ObjectId } from 'mongodb'
+import type { Logger } from 'pino'
+import type { Connections } from './connect.js'
+import { dispatch } from './dispatch.js'
+import type { AgentContext } from './operations/context.js'
+import type { Settings } from './settings.js'
+import { STATUS_MILLIS, StatusPublisher } from './status.js'
+import { StorageWatch } from './storage-watch.js'
+import { Tasks } from './tasks.js'
+
+/** How long marking, cleaning and unlocking may take once work was told to stop. */
+const MARK_MILLIS = 20_000
+
+export interface AgentOptions {
+  readonly settings: Settings
+  readonly connections: Connections
+  readonly logger: Logger
+}
+
+/**
+ * One agent beside one mongod: reports its status, follows the command feed, and runs what concerns its node. Connections
+ * outlive elections and restarts of servers; what fails meanwhile is tried again.
+ */
+export class Agent {
+  readonly #context: AgentContext
+  readonly #connections: Connections
+  readonly #settings: Settings
+  readonly #central: Log
+  readonly #tasks = new Tasks()
+  readonly #stopping = new AbortController()
+  readonly #storage: StorageWatch
+  readonly #status: StatusPublisher
+  readonly #loops: Promise<void>[] = []
+
+  private constructor({ settings, connections, logger }: AgentOptions, leaderReplset: string) {
+    const { node, leader, info } = connections
+    const self: Member = { rs: info.rs, node: info.me }
+    const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir })
+    this.#settings = settings
+    this.#connections = connections
+    this.#context = { leader, node, leaderReplset, self, host, clock: systemClock }
+    this.#central = openLog({ leader, local: logger.child(self), self })
+    const checkup = this.#central.operation({ event: 'agentCheckup' })
+    const { signal } = this.#stopping
+    this.#storage = new StorageWatch({ host, node: self.node, signal, warn: (text) => checkup.warning(text) })
+    const plugins = loadablePlugins(host)
+    this.#status = new StatusPublisher({
+      leader,
+      node,
+      self,
+      storage: this.#storage,
+      plugins,
+      warn: (text) => checkup.warning(text),
+    })
+  }
+
+  /** Creates what is missing in the control database and reports for the first time. */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const { leader, leaderReplset, info } = options.connections
+    await ensureControlCollections(leader)
+    const agent = new Agent(options, leaderReplset)
+    const checkup = agent.#central.operation({ event: 'agentCheckup' })
+    if (info.isArbiter) checkup.info('this node is an arbiter: it holds no data, so this agent only reports its status')
+    if (info.delaySecs > 0) {
+      checkup.info(`this node is delayed by ${info.delaySecs} s: this agent takes no backups and does not slice`)
+    }
+    const { stors } = await agent.#status.publish()
+    if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
+    checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
+    return agent
+  }
+
+  /** Works until the signal aborts; rejects with a fault that can't be mended by trying again. */
+  async runUntil(signal: AbortSignal): Promise<void> {
+    const ended = AbortSignal.any([signal, this.#stopping.signal])
+    const loops = [this.#follow(ended), this.#report(ended), this.#watchStale(ended), this.#readStorageAtFirst(ended)]
+    this.#loops.push(...loops)
+    await Promise.all(loops)
+  }
+
+  /**
+   * Lets running work end within the grace period, else stops it, which marks it and deletes its partial objects; releases
+   * locks; takes the status document away.
+   */
+  async stop(why: string): Promise<void> {
+    const { self, leader } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    this.#stopping.abort()
+    if (this.#tasks.running.length > 0) {
+      const names = this.#tasks.running.map(({ name }) => name).join(', ')
+      log.info(`waiting up to ${this.#settings.stopGrace} s for ${names}`)
+      if (!(await this.#tasks.settled(this.#settings.stopGrace * 1000))) {
+        this.#tasks.abortAll(new PbmError('AGENT_STOPPED', `the agent on ${self.node} ${why}`))
+        if (!(await this.#tasks.settled(MARK_MILLIS))) log.error(`gave up waiting for ${names}`)
+      }
+    }
+    await Promise.allSettled(this.#loops)
+    await this.#storage.close()
+    await removeAgent(leader, { n: self.node, rs: self.rs }).catch(() => undefined)
+    log.info('the agent stops')
+    await this.#central.close()
+    await this.#connections.close()
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { leader, self } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    const commands = watchCommands(leader, {
+      signal,
+      replset: self.rs,
+      onCancel: (command) => this.#cancel(command),
+      onTrouble: (text) => log.warning(text),
+    })
+    for await (const command of commands) this.#take(command)
+  }
+
+  #cancel(command: CommandDocument): void {
+    const log = this.#central.operation({ event: command.cmd, opid: command._id.toHexString() })
+    const reason = new PbmError('CANCELED', 'the backup was canceled')
+    if (this.#tasks.abort('backup', reason) > 0) log.info('canceling the backup')
+    else log.debug('no backup runs here')
+  }
+
+  #take(command: CommandDocument): void {
+    const opid = command._id.toHexString()
+    const { kind, name, object, work } = dispatch(command)
+    const early = this.#central.operation({ event: command.cmd, object, opid })
+    this.#tasks.start(
+      { kind, name },
+      async (signal) => {
+        const { leader, node } = this.#context
+        const [config, info] = await Promise.all([requireConfig(leader), nodeInfo(node)])
+        if (info.isArbiter) return
+        const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
+        await work({ ...this.#context, command, opid, config, info, log, signal })
+      },
+      (text) => early.error(text),
+    )
+  }
+
+  async #report(signal: AbortSignal): Promise<void> {
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    const { clock } = this.#context
+    let told = ''
+    while (!signal.aborted) {
+      await clock.sleep(STATUS_MILLIS, signal).catch(() => undefined)
+      if (signal.aborted) return
+      try {
+        const { nodes, stors } = await this.#status.publish()
+        const trouble = [nodes.ok ? '' : `node: ${nodes.e}`, stors.ok ? '' : `storage: ${stors.e}`]
+          .filter(Boolean)
+          .join('; ')
+        if (trouble !== told) trouble === '' ? log.info('all well again') : log.warning(trouble)
+        told = trouble
+      } catch (error) {
+        const text = `the leader replica set can't be reached: ${errorText(error)}`
+        if (text !== told) log.warning(text)
+        told = text
+      }
+    }
+  }
+
+  async #watchStale(signal: AbortSignal): Promise<void> {
+    const { leader, node } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    await watchStaleOperations({
+      leader,
+      signal,
+      log,
+      isClusterLeader: async () => (await nodeInfo(node)).isClusterLeader,
+      onFailedBackup: async (backup) => {
+        const config = await requireConfig(leader)
+        const store = await this.#openMainStore(config)
+        try {
+          const objects = await deleteBackupObjects(store, backup, { signal })
+          log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
+        } finally {
+          await store.close()
+        }
+      },
+    })
+  }
+
+  /** A cluster that lost or never had its list of backups finds what is on the storage without being told. */
+  async #readStorageAtFirst(signal: AbortSignal): Promise<void> {
+    const { leader, node } = this.#context
+    try {
+      const [config, info] = await Promise.all([readConfig(leader), nodeInfo(node)])
+      if (config === undefined || !info.isClusterLeader || signal.aborted) return
+      const [backups, chunks] = await Promise.all([
+        listBackups(leader, { profile: null, limit: 1 }),
+        listChunks(leader),
+      ])
+      if (backups.length > 0 || chunks.length > 0) return
+      this.#take({ _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync' })
+    } catch (error) {
+      this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
+    }
+  }
+
+  #openMainStore(config: Config) {
+    const { host, self } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    const signal = new AbortController().signal
+    return openStore(host, config.storage, { signal, warn: (text) => log.warning(text), node: self.node })
+  }
+}
+
+/** The names of the plugins at hand, looked up once: what is installed rarely changes while an agent runs. */
+function loadablePlugins(host: PluginHost): () => Promise<AgentPlugins> {
+  let found: Promise<AgentPlugins> | undefined
+  return () => {
+    found ??= host.loadable().then((all) => {
+      const named = (kind: string) => all.filter((plugin) => plugin.kind === kind).map(({ name }) => name)
+      return { storage: named('storage'), compression: named('compression'), encryption: named('encryption') }
+    })
+    return found
+  }
+}

@@ -1,0 +1,52 @@
+import { PBM_COMPATIBLE_VERSION, VERSION } from '@pbmkit/core'
+import { Command } from 'commander'
+import type { Flags } from './settings.js'
+
+export interface CommandLineActions {
+  run(flags: Flags): Promise<void>
+  /** Where `version` prints. */
+  print(text: string): void
+}
+
+/** The flags of `pbm-agent` (PBM: cli-and-config.md §2). */
+export function commandLine({ run, print }: CommandLineActions): Command {
+  const program = new Command('pbm-agent')
+  program
+    .description('Runs beside a mongod: backs it up, restores it, and coordinates with the other agents.')
+    .option('-f, --config <file>', 'YAML file with the settings below; watched for changes of the log')
+    .option('--mongodb-uri <uri>', 'the mongod beside this agent [PBM_MONGODB_URI; mongodb-uri]')
+    .option('--mongodb-uri-file <file>', 'a file that holds the URI [PBM_MONGODB_URI_FILE; mongodb-uri-file]')
+    .option(
+      '--dump-parallel-collections <number>',
+      'collections dumped at once where neither command nor configuration says it ' +
+        '[PBM_DUMP_PARALLEL_COLLECTIONS; backup.dump-parallel-collections] (default: half of the CPUs)',
+    )
+    .option('--log-path <file>', 'where to log [LOG_PATH; log.path] (default: /dev/stderr)')
+    .option('--log-level <level>', 'D, I, W, E or F [LOG_LEVEL; log.level] (default: D)')
+    .option('--log-json', 'one JSON object a line [LOG_JSON; log.json]')
+    .option('--plugin-dir <folder>', 'where plugins were installed [PBM_PLUGIN_DIR; plugin-dir]')
+    .option(
+      '--wait-for-mongod <seconds>',
+      'how long a mongod may take to answer at the start [PBM_WAIT_FOR_MONGOD; wait-for-mongod] (default: 60)',
+    )
+    .option(
+      '--stop-grace <seconds>',
+      'how long running work may go on after SIGTERM [PBM_STOP_GRACE; stop-grace] (default: 10)',
+    )
+    .action(async (flags: Flags) => run(flags))
+  program
+    .command('version')
+    .description('print the version')
+    .option('-s, --short', 'the number alone')
+    .option('--format <format>', 'json')
+    .action(({ short, format }: { short?: boolean; format?: string }) => {
+      const facts = { version: VERSION, compatibleWithPbm: PBM_COMPATIBLE_VERSION, node: process.version }
+      if (short === true) print(VERSION)
+      else if (format === 'json') print(JSON.stringify(facts))
+      else
+        print(
+          `Version:    pbmkit ${VERSION}\nCompatible: PBM ${PBM_COMPATIBLE_VERSION}\nNode.js:    ${process.version}`,
+        )
+    })
+  return program
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openLocalLog } from './local-log.js'
+
+describe('the local log', () => {
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pbmkit-log-'))
+  })
+  after(() => rm(folder, { recursive: true }))
+
+  it('writes lines like PBM and changes level and form while running', async () => {
+    const path = join(folder, 'made', 'agent.log')
+    const log = openLocalLog({ path, level: 'I', json: false })
+    const self = log.logger.child({ rs: 'rs0', node: 'host:1' })
+    self.debug('hidden')
+    self.info({ event: 'backup', object: '2031-02-03T04:05:06Z' }, 'hello')
+    log.change({ level: 'D', json: true })
+    self.debug({ event: 'pitr' }, 'now')
+    log.flush()
+    const [text, json, end] = (await readFile(path, 'utf8')).split('\n')
+    assert.match(
+      text ?? '',
+      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ I \[rs0\/host:1\] \[backup\/2031-02-03T04:05:06Z\] hello$/,
+    )
+    const { ts, ...rest } = JSON.parse(json ?? '') as Record<string, unknown>
+    assert.ok(Date.parse(String(ts)) > 0)
+    assert.deepEqual(rest, { s: 'D', rs: 'rs0', node: 'host:1', e: 'pitr', msg: 'now' })
+    assert.equal(end, '')
+  })
+})

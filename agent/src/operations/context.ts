@@ -1,0 +1,85 @@
+import {
+  CLOCK,
+  type Clock,
+  COMPRESSION,
+  type CommandDocument,
+  type CompressionPlugin,
+  type Config,
+  LEADER,
+  type Member,
+  NODE,
+  type NodeInfo,
+  type ObjectStore,
+  OPERATION_LOG,
+  type OperationLog,
+  openStore,
+  PluginHost,
+  SELF,
+  STORE,
+} from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import type { DependencyContainer } from 'tsyringe'
+
+/** What every operation of this agent is given. */
+export interface AgentContext {
+  readonly leader: MongoClient
+  readonly node: MongoClient
+  /** Name of the leader replica set. */
+  readonly leaderReplset: string
+  readonly self: Member
+  readonly host: PluginHost
+  readonly clock: Clock
+}
+
+/** What one operation is given on top. */
+export interface OperationContext extends AgentContext {
+  readonly command: CommandDocument
+  /** Hex of the command's `_id`. */
+  readonly opid: string
+  readonly config: Config
+  /** The node as it was when the command came. */
+  readonly info: NodeInfo
+  readonly log: OperationLog
+  readonly signal: AbortSignal
+}
+
+/** Opens the main storage for as long as `work` takes. */
+export async function withStore<T>(
+  { host, config, signal, log, self }: OperationContext,
+  work: (store: ObjectStore) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(host, config.storage, {
+    // Not the operation's own signal: a cancelled backup still has objects to delete.
+    signal: new AbortController().signal,
+    warn: (message) => log.warning(message),
+    node: self.node,
+  })
+  signal.throwIfAborted()
+  try {
+    return await work(store)
+  } finally {
+    await store.close().catch(() => undefined)
+  }
+}
+
+/** The container of one operation: everything pipelines name in `@inject`. Disposed after `work`. */
+export async function withContainer<T>(
+  context: OperationContext,
+  given: { readonly store: ObjectStore; readonly compression?: CompressionPlugin | undefined },
+  work: (container: DependencyContainer) => Promise<T>,
+): Promise<T> {
+  const container = context.host.container.createChildContainer()
+  container.registerInstance(NODE, context.node)
+  container.registerInstance(LEADER, context.leader)
+  container.registerInstance(SELF, context.self)
+  container.registerInstance(OPERATION_LOG, context.log)
+  container.registerInstance(CLOCK, context.clock)
+  container.registerInstance(STORE, given.store)
+  container.registerInstance(PluginHost, context.host)
+  if (given.compression !== undefined) container.registerInstance(COMPRESSION, given.compression)
+  try {
+    return await work(container)
+  } finally {
+    await container.dispose()
+  }
+}

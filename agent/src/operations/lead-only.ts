@@ -1,0 +1,28 @@
+import { acquireLock, isHeld, type LockHeader } from '@pbmkit/core'
+import type { OperationContext } from './context.js'
+
+/**
+ * Runs `work` on one member of the leader replica set: all of them race for the lock, and the one that gets it works while
+ * the lock is held. Nothing happens on the others.
+ */
+export async function onOneLeaderMember(
+  context: OperationContext,
+  type: LockHeader['type'],
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { leader, leaderReplset, self, opid, config, log, clock, signal } = context
+  if (self.rs !== leaderReplset) return
+  const header = { type, replset: self.rs, node: self.node, opid, epoch: config.epoch }
+  const lock = await acquireLock({ leader, header, clock, log })
+  if (!isHeld(lock)) {
+    if (lock.refused === 'concurrent') {
+      log.error(`refused: a ${lock.by?.type} runs on ${lock.by?.replset}/${lock.by?.node}; try again when it has ended`)
+    }
+    return
+  }
+  try {
+    await work(AbortSignal.any([signal, lock.signal]))
+  } finally {
+    await lock.release()
+  }
+}

@@ -1,0 +1,93 @@
+import { type FSWatcher, watch } from 'node:fs'
+import { errorText, maskText, PbmError, systemClock } from '@pbmkit/core'
+import { Agent } from './agent.js'
+import { connect } from './connect.js'
+import { type LocalLog, openLocalLog } from './local-log.js'
+import { notifySystemd } from './notify-systemd.js'
+import { type Flags, loadSettings, type Settings } from './settings.js'
+
+/** Runs the agent until a signal ends it. Never rejects; the number is the exit code. */
+export async function run(settings: Settings, source: { flags: Flags; env: NodeJS.ProcessEnv }): Promise<number> {
+  const local = openLocalLog({ path: settings.logPath, level: settings.logLevel, json: settings.logJson })
+  const stopping = new AbortController()
+  const unwatch = watchSettings(settings, source, local)
+  let agent: Agent | undefined
+  let exitCode = 0
+  const fail = (error: unknown, what: string): void => {
+    local.logger.fatal(maskText(`${what}${errorText(error)}`, settings.mongodbUri))
+    exitCode = 1
+    stopping.abort()
+  }
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping.signal.aborted) {
+      local.logger.warn(`${signal} again: leaving at once`)
+      local.flush()
+      process.exit(1)
+    }
+    local.logger.info(`${signal}: stopping`)
+    stopping.abort()
+  }
+  const onUncaught = (error: unknown): void => fail(error, 'uncaught error, a fault of this program: ')
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+  process.on('uncaughtException', onUncaught).on('unhandledRejection', onUncaught)
+  try {
+    const connections = await connect({
+      uri: settings.mongodbUri,
+      waitSeconds: settings.waitForMongod,
+      clock: systemClock,
+      logger: local.logger,
+      signal: stopping.signal,
+    })
+    agent = await Agent.start({ settings, connections, logger: local.logger })
+    notifySystemd('READY=1')
+    await agent.runUntil(stopping.signal)
+  } catch (error) {
+    if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')
+  } finally {
+    notifySystemd('STOPPING=1')
+    await agent
+      ?.stop(exitCode === 0 ? 'was stopped' : 'failed')
+      .catch((error: unknown) => fail(error, 'while stopping: '))
+    unwatch()
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
+    process.off('uncaughtException', onUncaught).off('unhandledRejection', onUncaught)
+    local.logger.info('stopped')
+    local.flush()
+  }
+  return exitCode
+}
+
+/** Takes over the log's level and form from a changed file or on SIGHUP; a wrong file changes nothing. */
+function watchSettings(
+  settings: Settings,
+  source: { flags: Flags; env: NodeJS.ProcessEnv },
+  local: LocalLog,
+): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const reload = (): void => {
+    loadSettings(source.flags, source.env)
+      .then(({ logLevel, logJson }) => {
+        local.change({ level: logLevel, json: logJson })
+        local.logger.info(`the settings were read again: log level ${logLevel}`)
+      })
+      .catch((error: unknown) => local.logger.error(`the settings stay as they are: ${errorText(error)}`))
+  }
+  // Editors write a file in several steps.
+  const soon = (): void => {
+    clearTimeout(timer)
+    timer = setTimeout(reload, 200)
+  }
+  process.on('SIGHUP', reload)
+  let watcher: FSWatcher | undefined
+  try {
+    watcher = settings.file === undefined ? undefined : watch(settings.file, { persistent: false }, soon)
+    watcher?.on('error', () => undefined)
+  } catch (error) {
+    local.logger.warn(`changes of ${settings.file} are not noticed: ${errorText(error)}`)
+  }
+  return () => {
+    clearTimeout(timer)
+    watcher?.close()
+    process.off('SIGHUP', reload)
+  }
+}

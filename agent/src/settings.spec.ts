@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadSettings } from './settings.js'
+
+describe('settings of the agent', () => {
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pbmkit-settings-'))
+  })
+  after(() => rm(folder, { recursive: true }))
+
+  const file = async (content: string): Promise<string> => {
+    const path = join(folder, 'agent.yaml')
+    await writeFile(path, content)
+    return path
+  }
+
+  it('takes flag before environment before file before default', async () => {
+    const config = await file(
+      'mongodb-uri: from-file\nlog:\n  level: W\n  json: true\n  path: /x\nbackup:\n  dump-parallel-collections: 3\n',
+    )
+    const env = { PBM_MONGODB_URI: 'from-env', LOG_LEVEL: 'E' }
+    const all = await loadSettings({ config, mongodbUri: 'from-flag', logLevel: 'F' }, env)
+    assert.deepEqual([all.mongodbUri, all.logLevel, all.logJson, all.logPath], ['from-flag', 'F', true, '/x'])
+    assert.equal(all.dumpParallelCollections, 3)
+    const some = await loadSettings({ config }, env)
+    assert.deepEqual([some.mongodbUri, some.logLevel], ['from-env', 'E'])
+    const none = await loadSettings({ config }, {})
+    assert.deepEqual([none.mongodbUri, none.logLevel], ['from-file', 'W'])
+    const defaults = await loadSettings({ mongodbUri: 'x' }, {})
+    assert.deepEqual([defaults.logLevel, defaults.logJson, defaults.logPath], ['D', false, '/dev/stderr'])
+    assert.ok(defaults.dumpParallelCollections >= 1)
+  })
+
+  it('reads the URI from a file of its own', async () => {
+    const path = await file('mongodb://u:p@h/\n')
+    assert.equal((await loadSettings({}, { PBM_MONGODB_URI_FILE: path })).mongodbUri, 'mongodb://u:p@h/')
+    await assert.rejects(loadSettings({}, { PBM_MONGODB_URI_FILE: join(folder, 'none') }), { code: 'SETTINGS_FILE' })
+    await assert.rejects(loadSettings({}, {}), { code: 'URI_MISSING' })
+  })
+
+  it('refuses wrong values and names where they stand', async () => {
+    const wrong: [string, RegExp][] = [
+      ['log:\n  level: info\n', /log\.level in .*agent\.yaml: "info" is no log level/],
+      ['log:\n  colour: red\n', /unknown key log\.colour/],
+      ['storage: {}\n', /unknown key storage/],
+      ['- a\n', /not a list of keys/],
+      ['a: [\n', /agent\.yaml/],
+      ['log:\n  json: perhaps\n', /neither true nor false/],
+      ['backup:\n  dump-parallel-collections: 0\n', /whole number from 1/],
+    ]
+    for (const [content, message] of wrong) {
+      const config = await file(content)
+      await assert.rejects(
+        loadSettings({ config, mongodbUri: 'x' }, {}),
+        { code: 'SETTINGS_INVALID', message },
+        content,
+      )
+    }
+    await assert.rejects(loadSettings({ mongodbUri: 'x' }, { LOG_LEVEL: 'i' }), /LOG_LEVEL: "i"/)
+    await assert.rejects(loadSettings({ mongodbUri: 'x', stopGrace: '-1' }, {}), /--stop-grace/)
+  })
+
+  it('takes an empty file', async () => {
+    assert.equal((await loadSettings({ config: await file(''), mongodbUri: 'x' }, {})).mongodbUri, 'x')
+  })
+})

@@ -1,0 +1,175 @@
+import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { errorText, PbmError } from '@pbmkit/core'
+import { parseDocument } from 'yaml'
+
+/** How the agent was told to run (PBM: cli-and-config.md §2). */
+export interface Settings {
+  readonly mongodbUri: string
+  /** Lowest-priority parallelism of dumps: command and configuration win. */
+  readonly dumpParallelCollections: number
+  readonly logPath: string
+  readonly logLevel: LogLevel
+  readonly logJson: boolean
+  readonly pluginDir: string | undefined
+  /** Seconds to wait at the start for a mongod that does not answer yet; 0 does not wait. */
+  readonly waitForMongod: number
+  /** Seconds that running work is given to end after SIGTERM before it is stopped and marked. */
+  readonly stopGrace: number
+  /** The file the settings came from, watched for changes of the log's level and form. */
+  readonly file: string | undefined
+}
+
+export const LOG_LEVELS = ['D', 'I', 'W', 'E', 'F'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What commander gives: texts, or nothing where the flag is absent. */
+export interface Flags {
+  readonly config?: string
+  readonly mongodbUri?: string
+  readonly mongodbUriFile?: string
+  readonly dumpParallelCollections?: string
+  readonly logPath?: string
+  readonly logLevel?: string
+  readonly logJson?: boolean
+  readonly pluginDir?: string
+  readonly waitForMongod?: string
+  readonly stopGrace?: string
+}
+
+interface Source {
+  /** Name for messages. */
+  readonly name: string
+  readonly value: unknown
+}
+
+/** One setting, wherever it can come from. `flag` is the key in {@link Flags}. */
+interface Place {
+  readonly flag: keyof Flags
+  readonly option: string
+  readonly env: string
+  readonly key: string
+}
+
+const PLACES = {
+  uri: place('mongodbUri', '--mongodb-uri', 'PBM_MONGODB_URI', 'mongodb-uri'),
+  uriFile: place('mongodbUriFile', '--mongodb-uri-file', 'PBM_MONGODB_URI_FILE', 'mongodb-uri-file'),
+  parallel: place(
+    'dumpParallelCollections',
+    '--dump-parallel-collections',
+    'PBM_DUMP_PARALLEL_COLLECTIONS',
+    'backup.dump-parallel-collections',
+  ),
+  logPath: place('logPath', '--log-path', 'LOG_PATH', 'log.path'),
+  logLevel: place('logLevel', '--log-level', 'LOG_LEVEL', 'log.level'),
+  logJson: place('logJson', '--log-json', 'LOG_JSON', 'log.json'),
+  pluginDir: place('pluginDir', '--plugin-dir', 'PBM_PLUGIN_DIR', 'plugin-dir'),
+  wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
+  grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
+} as const
+
+/**
+ * Puts the settings together: flag, then environment, then file, then default. Rejects with SETTINGS_INVALID, which names
+ * where the wrong value stands, and URI_MISSING.
+ */
+export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promise<Settings> {
+  const file = flags.config === undefined ? new Map<string, unknown>() : await readSettingsFile(flags.config)
+  const find = ({ flag, option, env: variable, key }: Place): Source | undefined => {
+    if (flags[flag] !== undefined) return { name: option, value: flags[flag] }
+    if (env[variable] !== undefined && env[variable] !== '') return { name: variable, value: env[variable] }
+    return file.has(key) ? { name: `${key} in ${flags.config}`, value: file.get(key) } : undefined
+  }
+  return {
+    mongodbUri: await findUri(find),
+    dumpParallelCollections:
+      wholeNumber(find(PLACES.parallel), 1) ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+    logPath: text(find(PLACES.logPath)) ?? '/dev/stderr',
+    logLevel: logLevel(find(PLACES.logLevel)) ?? 'D',
+    logJson: truth(find(PLACES.logJson)) ?? false,
+    pluginDir: text(find(PLACES.pluginDir)),
+    waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
+    stopGrace: wholeNumber(find(PLACES.grace), 0) ?? 10,
+    file: flags.config,
+  }
+}
+
+async function findUri(find: (place: Place) => Source | undefined): Promise<string> {
+  const uri = text(find(PLACES.uri))
+  if (uri !== undefined) return uri
+  const file = text(find(PLACES.uriFile))
+  if (file === undefined) {
+    throw new PbmError('URI_MISSING', 'no MongoDB URI was given', {
+      hint: 'Set PBM_MONGODB_URI, PBM_MONGODB_URI_FILE (a file that holds it) or --mongodb-uri',
+    })
+  }
+  return (await readText(file, 'the file of the MongoDB URI')).trim()
+}
+
+/** The leaves of the YAML file by their dotted path. */
+async function readSettingsFile(path: string): Promise<Map<string, unknown>> {
+  const document = parseDocument(await readText(path, 'the configuration file of the agent'))
+  const [fault] = document.errors
+  if (fault !== undefined) throw invalid(`${path}: ${fault.message}`)
+  const leaves = new Map<string, unknown>()
+  const known = new Set<string>(Object.values(PLACES).map(({ key }) => key))
+  const walk = (value: unknown, prefix: string): void => {
+    for (const [key, child] of Object.entries(value ?? {})) {
+      const full = prefix + key
+      if (known.has(full)) {
+        if (child !== null) leaves.set(full, child)
+      } else if (typeof child === 'object' && [...known].some((other) => other.startsWith(`${full}.`))) {
+        walk(child, `${full}.`)
+      } else throw invalid(`${path}: unknown key ${full}`, `Known: ${[...known].join(', ')}`)
+    }
+  }
+  const content = document.toJS() as unknown
+  if (content !== null && (typeof content !== 'object' || Array.isArray(content))) {
+    throw invalid(`${path}: not a list of keys and values`)
+  }
+  walk(content, '')
+  return leaves
+}
+
+async function readText(path: string, what: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    throw new PbmError('SETTINGS_FILE', `can't read ${what}: ${errorText(error)}`)
+  }
+}
+
+function text(source: Source | undefined): string | undefined {
+  if (source === undefined || source.value === '') return undefined
+  if (typeof source.value !== 'string') throw invalid(`${source.name}: not a text`)
+  return source.value
+}
+
+function truth(source: Source | undefined): boolean | undefined {
+  if (source === undefined) return undefined
+  const value = String(source.value).toLowerCase()
+  if (['true', '1', 't', 'yes'].includes(value)) return true
+  if (['false', '0', 'f', 'no'].includes(value)) return false
+  throw invalid(`${source.name}: ${JSON.stringify(source.value)} is neither true nor false`)
+}
+
+function wholeNumber(source: Source | undefined, least: number): number | undefined {
+  if (source === undefined) return undefined
+  const number = Number(source.value)
+  if (source.value !== '' && Number.isSafeInteger(number) && number >= least) return number
+  throw invalid(`${source.name}: ${JSON.stringify(source.value)} is not a whole number from ${least} up`)
+}
+
+function logLevel(source: Source | undefined): LogLevel | undefined {
+  if (source === undefined) return undefined
+  const level = LOG_LEVELS.find((known) => known === source.value)
+  if (level !== undefined) return level
+  throw invalid(`${source.name}: ${JSON.stringify(source.value)} is no log level`, 'Use D, I, W, E or F')
+}
+
+function place(flag: keyof Flags, option: string, env: string, key: string): Place {
+  return { flag, option, env, key }
+}
+
+function invalid(message: string, hint?: string): PbmError {
+  return new PbmError('SETTINGS_INVALID', message, hint === undefined ? {} : { hint })
+}

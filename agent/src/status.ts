@@ -1,0 +1,133 @@
+import {
+  type AgentDocument,
+  type AgentPlugins,
+  type Config,
+  clusterTime,
+  errorText,
+  findAgent,
+  type Member,
+  PBM_COMPATIBLE_VERSION,
+  publishAgent,
+  readConfig,
+  type SubsystemStatus,
+} from '@pbmkit/core'
+import type { MongoClient, Timestamp } from 'mongodb'
+import type { StorageWatch } from './storage-watch.js'
+
+export const STATUS_MILLIS = 5_000
+const DUPLICATE_WARNING_MILLIS = 60_000
+
+export interface StatusOptions {
+  readonly leader: MongoClient
+  readonly node: MongoClient
+  readonly self: Member
+  readonly storage: StorageWatch
+  readonly plugins: () => Promise<AgentPlugins>
+  readonly warn: (message: string) => void
+}
+
+/** Writes this agent's document in `pbmAgents`: its node, and whether database, node and storage are well. */
+export class StatusPublisher {
+  readonly #options: StatusOptions
+  #written: Timestamp | undefined
+  #warnedAt = 0
+  #lastNode: NodePart | undefined
+
+  constructor(options: StatusOptions) {
+    this.#options = options
+  }
+
+  /** Rejects only when the leader replica set can't be written: then there is nowhere to tell it. */
+  async publish(): Promise<AgentDocument> {
+    const { leader, self, storage, plugins } = this.#options
+    const [node, config] = await Promise.all([this.#node(), readConfig(leader)])
+    const [stors, loadable, hb] = await Promise.all([this.#storage(storage, config), plugins(), clusterTime(leader)])
+    await this.#warnOfDuplicate()
+    const agent: AgentDocument = {
+      n: self.node,
+      rs: self.rs,
+      ...node.part,
+      v: PBM_COMPATIBLE_VERSION,
+      pbms: { ok: true, e: '' },
+      nodes: node.status,
+      stors,
+      hb,
+      e: '',
+      plugins: loadable,
+    }
+    await publishAgent(leader, agent)
+    this.#written = hb
+    return agent
+  }
+
+  #storage(storage: StorageWatch, config: Config | undefined): Promise<SubsystemStatus> {
+    // An arbiter holds no data and never touches the storage.
+    return this.#lastNode?.arb === true ? Promise.resolve({ ok: true, e: '' }) : storage.check(config)
+  }
+
+  async #node(): Promise<{ part: NodePart; status: SubsystemStatus }> {
+    try {
+      this.#lastNode = await describeNode(this.#options.node, this.#options.self)
+      return { part: this.#lastNode, status: { ok: true, e: '' } }
+    } catch (error) {
+      // 8: the state replSetGetStatus gives to a member that does not answer.
+      const known = this.#lastNode ?? UNKNOWN_NODE
+      return { part: { ...known, s: 8, str: '(not reachable/healthy)' }, status: { ok: false, e: errorText(error) } }
+    }
+  }
+
+  /** Two agents at one mongod would both answer as one nominee. */
+  async #warnOfDuplicate(): Promise<void> {
+    const { leader, self, warn } = this.#options
+    if (this.#written === undefined || Date.now() - this.#warnedAt < DUPLICATE_WARNING_MILLIS) return
+    const found = await findAgent(leader, self.rs, self.node)
+    if (found === undefined || found.hb.equals(this.#written)) return
+    this.#warnedAt = Date.now()
+    warn(`another agent reports for ${self.rs}/${self.node} too: run one agent per mongod, with the URI of that mongod`)
+  }
+}
+
+type NodePart = Pick<AgentDocument, 's' | 'str' | 'hdn' | 'psv' | 'arb' | 'delay' | 'repl_lag' | 'mv' | 'pv'>
+
+const UNKNOWN_NODE: NodePart = {
+  s: 8,
+  str: 'UNKNOWN',
+  hdn: false,
+  psv: false,
+  arb: false,
+  delay: 0,
+  repl_lag: 0,
+  mv: '',
+}
+
+interface MemberStatus {
+  name: string
+  state: number
+  stateStr: string
+  self?: boolean
+  optime?: { ts?: Timestamp }
+}
+
+async function describeNode(node: MongoClient, self: Member): Promise<NodePart> {
+  const admin = node.db('admin')
+  const [hello, status, build] = await Promise.all([
+    admin.command({ hello: 1 }),
+    admin.command({ replSetGetStatus: 1 }),
+    admin.command({ buildInfo: 1 }),
+  ])
+  const members = status.members as MemberStatus[]
+  const own = members.find((member) => member.self === true || member.name === self.node)
+  const primary = members.find(({ state }) => state === 1)
+  const lag = (primary?.optime?.ts?.t ?? 0) - (own?.optime?.ts?.t ?? 0)
+  return {
+    s: own?.state ?? 0,
+    str: own?.stateStr ?? 'UNKNOWN',
+    hdn: hello.hidden === true,
+    psv: hello.passive === true,
+    arb: hello.arbiterOnly === true,
+    delay: Number(hello.secondaryDelaySecs ?? hello.slaveDelay ?? 0),
+    repl_lag: own?.optime === undefined || primary === undefined ? 0 : Math.max(0, lag),
+    mv: String(build.version),
+    ...(build.psmdbVersion !== undefined && { pv: String(build.psmdbVersion) }),
+  }
+}
