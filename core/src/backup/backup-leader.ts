@@ -1,0 +1,167 @@
+import type { MongoClient } from 'mongodb'
+import { inject, injectable } from 'tsyringe'
+import { isAgentOk, listAgents } from '../control/agents.js'
+import type { BackupDocument, BackupStore } from '../control/backup-document.js'
+import { insertBackup, setBackupStatus, UNSET_TIMESTAMP } from '../control/backups.js'
+import type { BackupCommand, CommandDocument } from '../control/command-document.js'
+import { requireConfig } from '../control/config.js'
+import type { Config } from '../control/config-document.js'
+import { listLiveLocks } from '../control/locks.js'
+import { isDuplicateKey, unixSeconds } from '../control/wire.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
+import type { CompressionPlugin } from '../plugin/compression.js'
+import { candidates, nominationGroups } from '../protocol/election.js'
+import { nominate } from '../protocol/nomination.js'
+import { isSafeBackupName } from '../store/names.js'
+import type { Clock } from '../time/clock.js'
+import { CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../tokens.js'
+import { PBM_COMPATIBLE_VERSION } from '../version.js'
+import { isCanceled } from './failure.js'
+
+export interface RunOptions {
+  /** Aborted to cancel ({@link backupCanceled}) or to stop the agent (any other reason). */
+  readonly signal: AbortSignal
+}
+
+/** What `pbm_version` says of a backup in the archive layout: PBM reads it by its rules before 2.0. */
+export const ARCHIVE_LAYOUT_VERSION = '1.8.1'
+
+/**
+ * The cluster leader's part of a backup: checks, the record, and an agent for every replica set
+ * (PBM: control-plane.md §5.1, steps 1 and 3). After that the nominees do the work, and the watch over stale operations
+ * ends what dies.
+ */
+@injectable()
+export class BackupLeader {
+  constructor(
+    @inject(LEADER) private readonly leader: MongoClient,
+    @inject(COMPRESSION) private readonly compression: CompressionPlugin,
+    @inject(OPERATION_LOG) private readonly log: OperationLog,
+    @inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Resolves when every replica set has its nominee. Rejects when the backup cannot begin; its record then says why,
+   * except when the name is taken by another backup (`BACKUP_EXISTS`).
+   */
+  async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
+    const { name } = command.backup
+    const refusal = await this.refusal(command)
+    const replsets = await clusterMembers(this.leader)
+    const document = await this.newBackup(command)
+    await this.insert(refusal === undefined ? document : { ...document, status: 'error', error: errorText(refusal) })
+    if (refusal !== undefined) throw refusal
+    try {
+      await this.elect(name, replsets, await requireConfig(this.leader), signal)
+    } catch (error) {
+      const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
+      await setBackupStatus(this.leader, name, status, { error: errorText(error), by: 'clusterLeader' })
+      throw error
+    }
+  }
+
+  /** Why this backup must not begin; undefined when it may. */
+  private async refusal({ _id, backup }: CommandDocument & { cmd: 'backup' }): Promise<PbmError | undefined> {
+    if (backup.type !== 'logical') {
+      return new PbmError('BACKUP_TYPE', `a backup of type ${backup.type} can't be made`, {
+        hint: 'Only logical backups are supported: leave the type out, or say logical',
+      })
+    }
+    if (!isSafeBackupName(backup.name)) {
+      return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
+    }
+    if (backup.profile !== undefined && backup.profile !== '') {
+      return new PbmError('PROFILE_UNSUPPORTED', `storage profile ${backup.profile}: profiles are not supported yet`)
+    }
+    const levelFault = this.levelFault(backup)
+    if (levelFault !== undefined) return levelFault
+    const opid = _id.toHexString()
+    const running = (await listLiveLocks(this.leader)).find((lock) => lock.opid !== opid)
+    if (running === undefined) return undefined
+    return new PbmError('OPERATION_RUNNING', `a ${running.type} is running on replica set ${running.replset}`, {
+      hint: 'Wait for its end (pbm status), or cancel it',
+    })
+  }
+
+  private levelFault({ level }: BackupCommand): PbmError | undefined {
+    const { levels, name } = this.compression
+    if (level === undefined || levels === undefined || (level >= levels.min && level <= levels.max)) return undefined
+    return new PbmError('COMPRESSION_LEVEL', `level ${level} is none of ${name}`, {
+      hint: `Say a level from ${levels.min} to ${levels.max}, or none`,
+    })
+  }
+
+  private async newBackup({ _id, backup }: CommandDocument & { cmd: 'backup' }): Promise<BackupDocument> {
+    const config = await requireConfig(this.leader)
+    const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
+    const now = unixSeconds()
+    const archive = config.backup?.layout === 'archive'
+    const selective = backup.nss !== undefined && backup.nss.length > 0
+    return {
+      type: backup.type,
+      opid: _id.toHexString(),
+      name: backup.name,
+      ...(selective ? { nss: backup.nss } : {}),
+      ...(selective && backup.usersAndRoles === true ? { sel_users_and_roles: true } : {}),
+      replsets: [],
+      compression: backup.compression,
+      store: { ...config.storage } as BackupStore,
+      size: 0,
+      size_uncompressed: 0,
+      mongodb_version: server.psmdbVersion ?? server.version,
+      fcv: server.fcv ?? '',
+      start_ts: now,
+      last_transition_ts: now,
+      first_write_ts: UNSET_TIMESTAMP,
+      last_write_ts: UNSET_TIMESTAMP,
+      hb,
+      status: 'starting',
+      conditions: [],
+      n: [],
+      pbm_version: archive ? ARCHIVE_LAYOUT_VERSION : PBM_COMPATIBLE_VERSION,
+      balancer: 'off',
+      ...(archive ? { layout: 'archive' as const } : {}),
+    } as BackupDocument
+  }
+
+  private async insert(document: BackupDocument): Promise<void> {
+    try {
+      await insertBackup(this.leader, document)
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error
+      throw new PbmError('BACKUP_EXISTS', `there is a backup named ${document.name} already`, {
+        hint: 'Backups are named by the second they begin at: start it again',
+        cause: error,
+      })
+    }
+  }
+
+  private async elect(backup: string, replsets: ReplsetTopology[], config: Config, signal: AbortSignal) {
+    const [all, now] = await Promise.all([listAgents(this.leader), clusterTime(this.leader)])
+    const fit = candidates(all, now)
+    for (const { rs } of replsets) {
+      if (fit.some((agent) => agent.rs === rs)) continue
+      const known = all.filter((agent) => agent.rs === rs)
+      const sick = known.filter((agent) => !isAgentOk(agent)).map(({ n, e }) => `${n}${e === '' ? '' : ` (${e})`}`)
+      throw new PbmError(
+        'NO_AGENT',
+        `replica set ${rs} has no agent that could make the backup: ${known.length} known, ${sick.length} with errors${sick.length === 0 ? '' : `: ${sick.join(', ')}`}`,
+        { hint: 'Start pbm-agent beside its members; pbm status shows what is wrong with each' },
+      )
+    }
+    await Promise.all(
+      replsets.map(async ({ rs }) => {
+        const groups = nominationGroups(fit, rs, { priority: config.backup?.priority })
+        const { leader, log, clock } = this
+        const winner = await nominate({ leader, backup, rs, groups, signal, log, clock })
+        if (winner !== undefined) return
+        throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup`, {
+          hint: 'Look into the logs of its agents (pbm logs)',
+        })
+      }),
+    )
+  }
+}

@@ -1,0 +1,274 @@
+import type { MongoClient, Timestamp } from 'mongodb'
+import { inject, injectable } from 'tsyringe'
+import { checkFiles } from '../catalog/check-files.js'
+import { ensureInitObject } from '../catalog/init-object.js'
+import type { BackupDocument } from '../control/backup-document.js'
+import {
+  acknowledgeNomination,
+  addBackupSize,
+  addReplset,
+  beatBackup,
+  findBackup,
+  isTimestampSet,
+  setBackupStatus,
+  setReplsetFields,
+  setReplsetStatus,
+  setWriteTimestamps,
+  UNSET_TIMESTAMP,
+} from '../control/backups.js'
+import type { CommandDocument } from '../control/command-document.js'
+import { requireConfig } from '../control/config.js'
+import type { Config } from '../control/config-document.js'
+import { unixSeconds } from '../control/wire.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
+import type { CompressionPlugin } from '../plugin/compression.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import { awaitBackupReplsets, awaitBackupState } from '../protocol/convergence.js'
+import { startHeartbeat } from '../protocol/heartbeat.js'
+import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
+import { awaitNomination } from '../protocol/nomination.js'
+import { toStorageJson } from '../store/backup-metadata.js'
+import {
+  archiveDumpName,
+  archiveOplogName,
+  backupMetadataName,
+  namespaceListName,
+  oplogFolder,
+} from '../store/names.js'
+import type { Clock } from '../time/clock.js'
+import { CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { PBM_COMPATIBLE_VERSION } from '../version.js'
+import type { RunOptions } from './backup-leader.js'
+import { deleteUnfinished, isCanceled, recordLostBackup } from './failure.js'
+import { findOplogStart, majorityLastWrite } from './oplog-window.js'
+import { ReplsetBackup } from './replset-backup.js'
+
+type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
+
+/** How long the replica sets are given to begin (PBM: control-plane.md §5.1). */
+const STARTING_SECONDS = 33
+
+/** A fact of the run that every step needs. */
+interface Run {
+  readonly command: BackupCommandDocument
+  readonly config: Config
+  readonly info: NodeInfo
+  /** Whether this replica set leads the backup: the leader replica set's nominee does. */
+  readonly leads: boolean
+  readonly replsets: readonly string[]
+  readonly lock: HeldLock
+  /** Aborted by a cancel, a lost lock or a lost record. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * One replica set's part of a backup, on the agent that its election chose; the nominee of the leader replica set also
+ * leads the others from state to state (PBM: control-plane.md §5.1, steps 4 to 16).
+ */
+@injectable()
+export class BackupNominee {
+  constructor(
+    @inject(NODE) private readonly node: MongoClient,
+    @inject(LEADER) private readonly leader: MongoClient,
+    @inject(SELF) private readonly self: Member,
+    @inject(STORE) private readonly store: ObjectStore,
+    @inject(COMPRESSION) private readonly compression: CompressionPlugin,
+    @inject(OPERATION_LOG) private readonly log: OperationLog,
+    @inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Waits for the nomination and does the work. Resolves with whether this agent did it; rejects when it failed, after
+   * everything is marked and cleaned.
+   */
+  async run(command: BackupCommandDocument, { signal }: RunOptions): Promise<boolean> {
+    const { leader, self, clock, log } = this
+    const backup = command.backup.name
+    const outcome = await awaitNomination({ leader, backup, rs: self.rs, node: self.node, signal, clock })
+    if (outcome !== 'nominated') {
+      log.debug(`not nominated for backup ${backup}: ${outcome}`)
+      return false
+    }
+    const config = await requireConfig(leader)
+    const opid = command._id.toHexString()
+    const lock = await acquireLock({
+      leader,
+      clock,
+      log,
+      header: { type: 'backup', replset: self.rs, node: self.node, opid, epoch: config.epoch },
+    })
+    if (!isHeld(lock)) {
+      log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
+      return false
+    }
+    try {
+      await acknowledgeNomination(leader, backup, self.rs, self.node)
+      await this.withHeartbeat(command, config, lock, signal)
+      return true
+    } finally {
+      await lock.release()
+    }
+  }
+
+  private async withHeartbeat(command: BackupCommandDocument, config: Config, lock: HeldLock, canceled: AbortSignal) {
+    const { leader, clock, log } = this
+    const backup = command.backup.name
+    const info = await nodeInfo(this.node)
+    const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
+    const leads = (await nodeInfo(leader)).rs === this.self.rs
+    const heartbeat = leads
+      ? startHeartbeat({
+          clock,
+          beat: () => beatBackup(leader, backup),
+          reason: (why, cause) =>
+            why === 'gone'
+              ? new PbmError('OPERATION_GONE', `the record of backup ${backup} is gone: was admin.pbmBackups dropped?`)
+              : new PbmError('BACKUP_SILENT', `no heartbeat of backup ${backup} could be written in time`, { cause }),
+          onFailure: (error) => log.warning(`cannot write the heartbeat of the backup: ${errorText(error)}`),
+        })
+      : undefined
+    const signals = [canceled, lock.signal, ...(heartbeat === undefined ? [] : [heartbeat.signal])]
+    const signal = AbortSignal.any(signals)
+    const known = await findBackup(leader, backup)
+    try {
+      await this.work({ command, config, info, leads, replsets, lock, signal })
+    } catch (error) {
+      // Whatever a stage says of being stopped: the reason is why it was stopped.
+      const reason = signal.aborted ? signal.reason : error
+      await this.fail(command, reason, { leads, replsets, known })
+      throw reason
+    } finally {
+      await heartbeat?.stop()
+    }
+  }
+
+  private async work(run: Run): Promise<void> {
+    const { leader, clock } = this
+    const { signal, leads, replsets, info, config } = run
+    const { name } = run.command.backup
+    const timeoutMillis = (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000
+    const start = await findOplogStart(this.node)
+    this.log.info(`backup of ${this.self.rs} from ${this.self.node} begins`)
+    if (leads) await ensureInitObject(this.store, { signal })
+    await this.join(run, start)
+    if (leads) {
+      await awaitBackupReplsets({ leader, name, signal, clock, timeoutMillis, state: 'running', replsets })
+      await setBackupStatus(leader, name, 'running', { by: 'leader' })
+      await this.setClusterTime(name, 'first')
+    } else {
+      await awaitBackupState({ leader, name, signal, clock, state: 'running' })
+    }
+    const { node, store, compression, log } = this
+    const part = new ReplsetBackup({
+      ...{ node, leader, store, compression, log, clock, signal, start, config, info },
+      command: run.command.backup,
+      replset: this.self.rs,
+    })
+    const sizes = await part.run(async () => {
+      await setReplsetStatus(leader, name, this.self.rs, 'dumpDone', { by: 'nominee' })
+      if (leads) {
+        await awaitBackupReplsets({ leader, name, signal, clock, state: 'dumpDone', replsets })
+        await setBackupStatus(leader, name, 'dumpDone', { by: 'leader' })
+      } else {
+        await awaitBackupState({ leader, name, signal, clock, state: 'dumpDone' })
+      }
+      return await majorityLastWrite(node)
+    })
+    await setReplsetFields(leader, name, this.self.rs, { last_write_ts: sizes.end })
+    await addBackupSize(leader, name, { size: sizes.bytes, uncompressed: 0 })
+    run.lock.assertHeld()
+    await setReplsetStatus(leader, name, this.self.rs, 'done', { by: 'nominee' })
+    if (leads) await this.complete(run)
+    else await awaitBackupState({ leader, name, signal, clock, state: 'done' })
+    this.log.info('backup finished')
+  }
+
+  private async join(run: Run, start: Timestamp): Promise<void> {
+    const { name } = run.command.backup
+    const { rs, node } = this.self
+    const archive = run.config.backup?.layout === 'archive'
+    const suffix = this.compression.suffix
+    const now = unixSeconds()
+    const added = await addReplset(this.leader, name, {
+      name: rs,
+      node,
+      status: 'running',
+      dump_name: archive ? archiveDumpName(name, rs, suffix) : namespaceListName(name, rs),
+      oplog_name: archive ? archiveOplogName(name, rs, suffix) : oplogFolder(name, rs),
+      start_ts: now,
+      last_transition_ts: now,
+      size: 0,
+      size_uncompressed: 0,
+      first_write_ts: start,
+      last_write_ts: UNSET_TIMESTAMP,
+      ...(run.info.isConfigServer ? { iscs: true } : {}),
+      conditions: [],
+      pbm_version: PBM_COMPATIBLE_VERSION,
+      mongo_version: run.info.psmdbVersion ?? run.info.version,
+    })
+    if (!added) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone, or has ${rs} already`)
+  }
+
+  /** The cluster's first write is the latest of the replica sets', its last the earliest (PBM: control-plane.md §5.1). */
+  private async setClusterTime(name: string, which: 'first' | 'last'): Promise<void> {
+    const replsets = (await findBackup(this.leader, name))?.replsets ?? []
+    const times = replsets.map((replset) => (which === 'first' ? replset.first_write_ts : replset.last_write_ts))
+    const set = times.filter(isTimestampSet).sort((a, b) => a.compare(b))
+    const chosen = which === 'first' ? set.at(-1) : set[0]
+    if (chosen === undefined) throw new PbmError('OPERATION_GONE', `backup ${name} has no ${which} write`)
+    await setWriteTimestamps(this.leader, name, which === 'first' ? { first: chosen } : { last: chosen })
+  }
+
+  /** All parts are done: checks the objects, writes the metadata, which makes it a backup, and says so. */
+  private async complete({ command, signal, replsets, lock }: Run): Promise<void> {
+    const { leader, store, clock } = this
+    const { name } = command.backup
+    await awaitBackupReplsets({ leader, name, signal, clock, state: 'done', replsets })
+    await this.setClusterTime(name, 'last')
+    const document = await findBackup(leader, name)
+    if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
+    const problems = await checkFiles(store, document, { signal })
+    if (problems.length > 0) throw new PbmError('BACKUP_INCOMPLETE', `objects are missing: ${problems.join('; ')}`)
+    lock.assertHeld()
+    const timestamp = unixSeconds()
+    const done: BackupDocument = {
+      ...document,
+      status: 'done',
+      last_transition_ts: timestamp,
+      conditions: [...document.conditions, { timestamp, status: 'done' }],
+    }
+    const text = Buffer.from(toStorageJson(done))
+    await store.save(backupMetadataName(name), once(text), { signal })
+    await setBackupStatus(leader, name, 'done', { by: 'leader' })
+  }
+
+  /** Every step is tried, whatever becomes of the others: what can't be told in one place is in another. */
+  private async fail(
+    command: BackupCommandDocument,
+    reason: unknown,
+    { leads, replsets, known }: { leads: boolean; replsets: readonly string[]; known: BackupDocument | undefined },
+  ): Promise<void> {
+    const { name } = command.backup
+    const status = isCanceled(reason) ? 'canceled' : 'error'
+    const error = errorText(reason)
+    if (status === 'canceled') this.log.warning('backup canceled')
+    else this.log.error(`backup failed: ${error}`)
+    const attempt = async (what: string, step: () => Promise<unknown>) => {
+      await step().catch((fault: unknown) => this.log.error(`cannot ${what}: ${errorText(fault)}`))
+    }
+    const mark = { error, by: 'nominee' as const }
+    await attempt('mark the replica set', () => setReplsetStatus(this.leader, name, this.self.rs, status, mark))
+    if (!leads) return
+    // Objects first: once the backup reads as ended, nothing of it is left.
+    await attempt('delete the objects', () => deleteUnfinished(this.store, name, replsets, this.compression.suffix))
+    await attempt('mark the backup', () => setBackupStatus(this.leader, name, status, { error, by: 'leader' }))
+    if (known === undefined) return
+    await attempt('put its record back', () => recordLostBackup(this.leader, known, error))
+  }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}
