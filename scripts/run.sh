@@ -11,7 +11,11 @@ case $program in
   bench) main=bench/dist/main.js ;;
   *) echo "run.sh: unknown program: $program" >&2; exit 64 ;;
 esac
-node scripts/bootstrap.mjs
+if ! node scripts/bootstrap.mjs; then
+  # Whoever reads the last line for counts must find some there.
+  [ "$program" != test ] || echo '0 passed, 1 failed'
+  exit 1
+fi
 # By path, not by name: this shell may remember where `node` was before the set-up installed the project's own.
 PATH="$PWD/node_modules/.bin:$PATH"
 export PATH
