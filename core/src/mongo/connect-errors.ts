@@ -39,7 +39,7 @@ export function explainConnectError(error: unknown, where: string, uri: string):
     return failed('URI_INVALID', 'the MongoDB URI has options the driver refuses', 'Correct the named option')
   }
   if (chain.some((cause) => cause.name === 'MongoServerSelectionError' || cause.name === 'MongoNetworkError')) {
-    const closed = chain.some((cause) => /connection \d+ to .* closed|ECONNRESET/i.test(cause.message))
+    const closed = chain.some((cause) => /connection \S+ to .* closed|ECONNRESET/i.test(cause.message))
     return failed(
       'UNREACHABLE',
       'cannot reach MongoDB',
