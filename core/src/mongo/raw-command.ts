@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { BSON } from 'bson'
-import { arrayElement } from '../bson/build.js'
+import { arrayElement, type RawElement } from '../bson/build.js'
 import { BSON_ARRAY, BSON_DOCUMENT } from '../bson/elements.js'
 
 /**
@@ -16,6 +16,11 @@ export class RawValue {
   /** One BSON document. */
   static document(bytes: Uint8Array): RawValue {
     return new RawValue(BSON_DOCUMENT, bytes)
+  }
+
+  /** A value of any BSON type, as {@link RawElement} has it. */
+  static element({ type, value }: RawElement): RawValue {
+    return new RawValue(type, value)
   }
 
   /** An array of BSON documents. */

@@ -38,6 +38,11 @@ export function toTimestamp(ts: bigint): Timestamp {
   return new Timestamp({ t: Number(ts >> 32n), i: Number(ts & 0xffffffffn) })
 }
 
+export function earlier(a: bigint, b: bigint): bigint {
+  if (a < b) return a
+  return b
+}
+
 export function optimeText(ts: bigint): string {
   return `${ts >> 32n}.${ts & 0xffffffffn}`
 }

@@ -15,8 +15,8 @@ export interface ReplayOptions {
   readonly start?: bigint
   /** Inclusive. */
   readonly end: bigint
-  /** `_id` of users and roles (`db.name`) that must stay as they are: those of the connection. */
-  readonly keep?: ReadonlySet<string>
+  /** Users and roles (by `_id`, `db.name`) that must stay as they are: those of the connection. */
+  readonly isKept?: (ns: string, id: string) => boolean
   /** UUID (hex) → namespace, as the target says, of one database: asked when the server chose names itself. */
   listNames(db: string): Promise<ReadonlyMap<string, string>>
   /** Namespaces of which nothing is replayed, beside those that never are. */
@@ -130,7 +130,7 @@ export class Replay {
 
   async #change(operation: Operation): Promise<void> {
     const { ns } = operation
-    if (isUsersOrRoles(ns) && this.#options.keep?.has(documentId(operation)) === true) return
+    if (isUsersOrRoles(ns) && this.#options.isKept?.(ns, documentId(operation)) === true) return
     const byName = isKnownByName(ns) || operation.ui === undefined
     if (ns.endsWith('.system.views')) await this.#commands.ensureViews(ns)
     const target: CatalogCollection | undefined = this.#catalog.find(byName ? undefined : operation.ui, ns)

@@ -1,0 +1,160 @@
+import { BSON } from 'bson'
+import type { MongoClient } from 'mongodb'
+import pLimit from 'p-limit'
+import type { NamespaceMetadata } from '../archive/metadata.js'
+import { buildDocument, documentElement, type RawElement, stringElement } from '../bson/build.js'
+import { findField, findString } from '../bson/elements.js'
+import { errorText, PbmError } from '../errors.js'
+import { RawValue } from '../mongo/raw-command.js'
+import { insertDocuments } from '../mongo/raw-write.js'
+import { binaryElement, elementsOf, isTrue } from '../oplog/raw-fields.js'
+import { allOrFirstError, type Snapshot } from './snapshot.js'
+import { listTarget, type TargetCollection } from './target.js'
+
+const BUCKETS = 'system.buckets.'
+/** `_id` index of collections whose backup does not list it: without one the server makes an old version. */
+const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, name: '_id_' }))
+
+/** DDL statements under way at once: the server takes an exclusive lock for most of each. */
+const WIDTH = 4
+
+/**
+ * Drops what the backup brings anew: by name, and by UUID, for a collection renamed since then still has the UUID the
+ * restored one needs. What the backup does not have stays (PBM: archive-and-oplog.md §3).
+ */
+export async function dropReplaced(
+  client: MongoClient,
+  namespaces: readonly NamespaceMetadata[],
+  signal: AbortSignal,
+): Promise<number> {
+  const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
+  const uuids = new Set(namespaces.flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid])))
+  const found = await listTarget(client)
+  const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
+  const doomed = found.filter((target) => {
+    if (target.uuid !== undefined && uuids.has(target.uuid)) return true
+    if (!target.name.startsWith(BUCKETS)) return names.has(`${target.db}.${target.name}`)
+    // Buckets go with their time series; only those that lost it go by themselves.
+    const series = `${target.db}.${target.name.slice(BUCKETS.length)}`
+    return names.has(series) && !listed.has(series)
+  })
+  const drop = async ({ db, name }: TargetCollection) => {
+    signal.throwIfAborted()
+    await client
+      .db(db)
+      .command({ drop: name, writeConcern: { w: 1 } })
+      .catch(ignoreMissing)
+  }
+  await inParallel(doomed, drop)
+  return doomed.length
+}
+
+/** Creates collections with their UUIDs and options, then time series, then views. */
+export async function createCollections(
+  client: MongoClient,
+  namespaces: readonly NamespaceMetadata[],
+  signal: AbortSignal,
+): Promise<void> {
+  const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
+  const create = async (namespace: NamespaceMetadata) => {
+    signal.throwIfAborted()
+    try {
+      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace)
+      else await createByOplog(client, namespace)
+    } catch (error) {
+      const { db, collection, type } = namespace
+      throw new PbmError('CREATE_FAILED', `The ${type} ${db}.${collection} can't be created: ${errorText(error)}`, {
+        cause: error,
+      })
+    }
+  }
+  await inParallel(ofType('collection'), create)
+  await inParallel(ofType('timeseries'), create)
+  await inParallel(ofType('view'), create)
+}
+
+export interface InsertOptions {
+  readonly signal: AbortSignal
+  /** Collections at once. */
+  readonly width: number
+  /** Insert commands under way a collection. */
+  readonly workers: number
+  /** Told what came since it was told last. */
+  readonly onProgress: (documents: number, bytes: number) => void
+  /** Takes the documents of namespaces that are not inserted as they are: users and roles. */
+  readonly divert: (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<boolean>
+  readonly select: (namespace: NamespaceMetadata) => boolean
+}
+
+/** Streams all documents of the backup into the collections, which are there and empty. */
+export async function insertAll(client: MongoClient, snapshot: Snapshot, options: InsertOptions): Promise<void> {
+  const { signal, width, workers, select, divert } = options
+  await snapshot.readNamespaces(
+    async (namespace, documents) => {
+      if (await divert(namespace, documents)) return
+      const { db, collection, type } = namespace
+      const name = type === 'timeseries' ? BUCKETS + collection : collection
+      await insertDocuments(client, db, name, documents, {
+        signal,
+        inFlight: Math.min(4, Math.max(1, workers)),
+        // The order of a capped collection is its content.
+        ordered: namespace.options !== undefined && isTrue(namespace.options, 'capped'),
+        onProgress: increments(options.onProgress),
+      })
+    },
+    { width, signal, select },
+  )
+}
+
+/** Turns the totals one writer tells into what came since. */
+function increments(tell: (documents: number, bytes: number) => void): (documents: number, bytes: number) => void {
+  let [documentsBefore, bytesBefore] = [0, 0]
+  return (documents, bytes) => {
+    tell(documents - documentsBefore, bytes - bytesBefore)
+    documentsBefore = documents
+    bytesBefore = bytes
+  }
+}
+
+/** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
+async function createByOplog(client: MongoClient, namespace: NamespaceMetadata): Promise<void> {
+  const { db, collection, uuid, options, type } = namespace
+  const o: RawElement[] = [stringElement('create', collection), ...(options === undefined ? [] : elementsOf(options))]
+  const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
+  if (type === 'collection' && !clustered) o.push(documentElement('idIndex', idIndexOf(namespace)))
+  const operation = buildDocument([
+    stringElement('op', 'c'),
+    stringElement('ns', `${db}.$cmd`),
+    ...(uuid === undefined ? [] : [binaryElement('ui', Buffer.from(uuid, 'hex'), 4)]),
+    documentElement('o', buildDocument(o)),
+  ])
+  await client.db('admin').command({ applyOps: RawValue.documents([operation]) })
+}
+
+function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
+  const listed = indexes?.find((spec) => findString(spec, 'name') === '_id_')
+  if (listed !== undefined) return buildDocument(elementsOf(listed).filter(({ name }) => name !== 'ns'))
+  return DEFAULT_ID_INDEX
+}
+
+/** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */
+async function createTimeSeries(client: MongoClient, { db, collection, options }: NamespaceMetadata): Promise<void> {
+  const raw = options === undefined ? [] : elementsOf(options)
+  const values = Object.fromEntries(raw.map((element) => [element.name, RawValue.element(element)]))
+  await client.db(db).command({ create: collection, ...values })
+  await client.db(db).command({ dropIndexes: collection, index: '*' })
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const limit = pLimit(WIDTH)
+  await allOrFirstError(
+    items.map((item) => limit(() => work(item))),
+    () => limit.clearQueue(),
+  )
+}
+
+const NAMESPACE_NOT_FOUND = 26
+
+function ignoreMissing(error: unknown): void {
+  if ((error as { code?: unknown }).code !== NAMESPACE_NOT_FOUND) throw error
+}

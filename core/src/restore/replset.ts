@@ -1,0 +1,168 @@
+import { availableParallelism } from 'node:os'
+import type { MongoClient } from 'mongodb'
+import type { NamespaceMetadata } from '../archive/metadata.js'
+import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
+import type { OperationLog } from '../log.js'
+import { awaitMajority } from '../mongo/raw-write.js'
+import { Applier } from '../oplog/apply.js'
+import { earlier, optime, optimeText, readEntries } from '../oplog/entry.js'
+import { isExcluded } from '../oplog/namespaces.js'
+import { Replay } from '../oplog/replay.js'
+import type { CompressionPlugin } from '../plugin/compression.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
+import { TOOL_NAME } from '../version.js'
+import { createCollections, dropReplaced, insertAll } from './collections.js'
+import { buildIndexes } from './indexes.js'
+import type { ProgressPublisher } from './progress.js'
+import { type OplogPiece, openSnapshot, readObject, type Snapshot } from './snapshot.js'
+import { catalogOf, namesByUuid } from './target.js'
+import {
+  collectDocuments,
+  connectedUser,
+  isChosen,
+  type Kept,
+  listedUsersAndRoles,
+  restoreUsersAndRoles,
+  usersOrRoles,
+} from './users-and-roles.js'
+import { verifySnapshot } from './verify.js'
+
+/** How a restore works; each has a default. */
+export interface RestoreTuning {
+  /** Reads all objects through before anything is dropped. Default true. */
+  readonly verify?: boolean | undefined
+  readonly numParallelCollections?: number | undefined
+  /** Insert commands under way a collection; at most 4 are of use. */
+  readonly numInsertionWorkers?: number | undefined
+  readonly commitQuorum?: string | undefined
+}
+
+export interface ReplsetRestore {
+  /** Direct connection to the primary. */
+  readonly client: MongoClient
+  readonly store: ObjectStore
+  readonly backup: BackupDocument
+  /** Its part of the backup. */
+  readonly part: BackupReplset
+  readonly compression: CompressionPlugin
+  readonly tuning: RestoreTuning
+  readonly signal: AbortSignal
+  readonly log: OperationLog
+  readonly progress: ProgressPublisher
+  /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
+  reach(state: 'cleanupCluster' | 'running' | 'dumpDone'): Promise<void>
+}
+
+const DEFAULT_INSERTION_WORKERS = 3
+const DEFAULT_PARALLEL_COLLECTIONS = 4
+/** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
+const PBM_WITHOUT_INDEX_FLAGS = '2.8'
+
+/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). */
+export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
+  const { client, store, backup, part, compression, signal, log, progress, tuning } = restore
+  const snapshot = await openSnapshot(store, backup, part, compression, { signal })
+  const namespaces = snapshot.namespaces.filter(
+    (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
+  )
+  const kept = await connectedUser(client)
+  await verify(restore, snapshot)
+  if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
+
+  await restore.reach('cleanupCluster')
+  progress.phase('cleanup')
+  const dropped = await dropReplaced(client, namespaces, signal)
+  log.info(`dropped ${dropped} collections that the backup replaces`)
+
+  await restore.reach('running')
+  progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
+  await createCollections(client, namespaces, signal)
+  const stored = listedUsersAndRoles(snapshot.namespaces)
+  const selected = new Set(namespaces)
+  await insertAll(client, snapshot, {
+    signal,
+    width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
+    workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
+    onProgress: (documents, bytes) => progress.add(documents, bytes),
+    select: (namespace) => selected.has(namespace) || isChosen(namespace, snapshot.namespaces),
+    divert: async (namespace, documents) => {
+      const own = usersOrRoles(namespace)
+      if (own !== undefined) stored[own.kind] = await collectDocuments(documents)
+      return own !== undefined
+    },
+  })
+  progress.phase('users and roles')
+  await restoreUsersAndRoles(client, stored, kept, signal)
+  await restore.reach('dumpDone')
+
+  const wanted = await replayOplog(restore, snapshot.oplog, namespaces, kept)
+  progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
+  const onBuilt = (indexes: number) => progress.add(indexes, 0)
+  await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  progress.phase('majority')
+  await awaitMajority(client)
+}
+
+async function verify({ store, backup, part, signal, log, progress, tuning }: ReplsetRestore, snapshot: Snapshot) {
+  if (tuning.verify === false) {
+    log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
+    return
+  }
+  progress.phase('verify', { bytes: snapshot.namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
+  let told = 0
+  // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
+  await verifySnapshot(store, snapshot, {
+    signal,
+    width: Math.max(2, Math.min(4, availableParallelism())),
+    start: optime(part.first_write_ts),
+    end: earlier(optime(part.last_write_ts), optime(backup.last_write_ts)),
+    exactEnds: !isLegacyBackupOplog(backup.pbm_version),
+    onProgress: (bytes) => {
+      progress.add(0, bytes - told)
+      told = bytes
+    },
+  })
+  log.info('the backup is complete: sizes, checksums and oplog are right')
+}
+
+async function replayOplog(
+  { client, store, backup, signal, log, progress }: ReplsetRestore,
+  pieces: readonly OplogPiece[],
+  namespaces: readonly NamespaceMetadata[],
+  kept: Kept,
+) {
+  progress.phase('oplog')
+  const end = optime(backup.last_write_ts)
+  const catalog = await catalogOf(client, namespaces)
+  const replay = new Replay({
+    sink: new Applier(client, { signal }),
+    catalog,
+    end,
+    isKept: (ns, id) => (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),
+    listNames: (db) => namesByUuid(client, db),
+  })
+  try {
+    for (const piece of pieces) {
+      if (piece.start > end) break
+      log.debug(`replaying ${piece.object}`)
+      const before = replay.operations
+      await replay.run(readEntries(readObject(store, piece.object, piece.compression, { signal })))
+      progress.add(replay.operations - before, 0)
+    }
+    const { openTransactions } = await replay.finish()
+    const dropped = openTransactions === 0 ? '' : `; ${openTransactions} transactions had not committed by then`
+    log.info(`replayed the oplog up to ${optimeText(end)}: ${replay.operations} operations${dropped}`)
+  } finally {
+    await replay.close()
+  }
+  return catalog.wanted()
+}
+
+/** PBM's own backups do not have them anywhere, so the restored indexes are visible and not prepared. */
+function warnOfLostIndexFlags(snapshot: Snapshot, namespaces: readonly NamespaceMetadata[], log: OperationLog): void {
+  const { toolVersion } = snapshot
+  if (toolVersion.startsWith(TOOL_NAME) || comparePbmMajorMinor(toolVersion, PBM_WITHOUT_INDEX_FLAGS) < 0) return
+  if (!namespaces.some(({ indexes }) => (indexes?.length ?? 0) > 1)) return
+  log.warning(`this backup was made by PBM ${toolVersion}: the hidden and prepareUnique flags of indexes are not in it`)
+}

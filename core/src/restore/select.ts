@@ -1,0 +1,31 @@
+import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
+import type { RestoreCommand } from '../control/command-document.js'
+import { PbmError } from '../errors.js'
+
+/** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
+export function refuseUnsupported(command: RestoreCommand): void {
+  const { nss, nsFrom, oplogTS, external } = command
+  const asked =
+    (nss !== undefined && nss.length > 0 && !nss.includes('*.*') && 'of chosen namespaces') ||
+    (nsFrom !== undefined && nsFrom !== '' && 'into another namespace') ||
+    (oplogTS !== undefined && oplogTS.getHighBitsUnsigned() > 1 && 'to a point in time') ||
+    (external && 'of external data')
+  if (asked) throw new PbmError('RESTORE_UNSUPPORTED', `A restore ${asked} is not supported by this version`)
+}
+
+/**
+ * The part of the backup for replica set `rs`. `rsMap` is backup name → target name. Throws `RESTORE_REPLSETS` when the
+ * backup has none for it.
+ */
+export function replsetOfBackup(
+  backup: BackupDocument,
+  rs: string,
+  rsMap: Readonly<Record<string, string>> = {},
+): BackupReplset {
+  const part = backup.replsets.find(({ name }) => (rsMap[name] ?? name) === rs)
+  if (part !== undefined) return part
+  const names = backup.replsets.map(({ name }) => name)
+  throw new PbmError('RESTORE_REPLSETS', `Backup ${backup.name} is of ${names.join(', ')}, not of ${rs}`, {
+    hint: `Say which is which with --replset-remapping, for example ${rs}=${names[0] ?? ''}.`,
+  })
+}
