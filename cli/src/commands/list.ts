@@ -96,8 +96,9 @@ function listText(
 ): string {
   const { colours } = session.output
   const lines: string[] = []
-  if (config === undefined) lines.push(colours.caution(NO_CONFIG), '')
-  if (snapshots.length === 0) lines.push('No backups. Make one with pbm backup --wait.')
+  if (config === undefined) lines.push(colours.caution(NO_CONFIG))
+  if (snapshots.length === 0)
+    lines.push(config === undefined ? 'No backups.' : 'No backups. Make one with pbm backup --wait.')
   else
     lines.push(
       'Backups:',

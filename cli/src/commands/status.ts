@@ -106,7 +106,7 @@ async function tolerant(section: Section, session: Session, leader: MongoClient,
     // Without a configuration all else of the status is still worth seeing.
     if (error instanceof PbmError && error.code === 'CONFIG_MISSING')
       return {
-        json: { type: '', path: '', snapshot: [], pitrChunks: { size: 0 } },
+        json: { type: '', path: '', snapshot: [], pitrChunks: { size: 0 }, error: error.message },
         text: (colours: Colours) => colours.caution(NO_CONFIG),
       }
     if (!(error instanceof PbmError)) throw error

@@ -56,7 +56,7 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
       snapshot.type,
       snapshot.profile ?? 'main',
       isSelective(snapshot) ? 'yes' : 'no',
-      tableTime(snapshot.restoreTo),
+      snapshot.printStatus === 'success' ? tableTime(snapshot.restoreTo) : '-',
       stateText(snapshot, colours),
     ])
     lines.push(table(['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'RESTORE TIME (UTC)', 'STATE'], rows, colours))
@@ -74,10 +74,19 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
   return lines.join('\n')
 }
 
-/** The whole reason, not its first 30 letters: it is what a person came for. */
+/** Enough of a reason to know it by; all of it is in `describe-backup`. */
+const REASON_LETTERS = 100
+
 function stateText({ status, printStatus, error }: Snapshot, colours: Colours): string {
   if (printStatus === 'success') return colours.good('done')
   if (printStatus === 'ongoing') return colours.caution(`running: ${status}`)
   if (status === 'canceled') return 'canceled'
-  return colours.bad(error?.startsWith('incompatible') === true ? error : `error: ${error ?? 'no reason was recorded'}`)
+  const reason = error ?? 'no reason was recorded'
+  return colours.bad(shortened(reason.startsWith('incompatible') ? reason : `error: ${reason}`))
+}
+
+function shortened(text: string): string {
+  const [line = '', ...more] = text.split('\n')
+  if (line.length <= REASON_LETTERS) return more.length === 0 ? line : `${line} …`
+  return `${line.slice(0, REASON_LETTERS).trimEnd()} …`
 }

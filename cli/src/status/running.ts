@@ -57,12 +57,12 @@ function details(
   kind: string,
 ): RunningSection {
   if (document === undefined || name === undefined) return {}
-  const told = document.replsets.some(({ progress }) => progress !== undefined)
+  const progress = overallProgress(document.replsets)
   return {
     name,
     startTS: Number(document.start_ts),
     status: statusWords(document.status, kind),
-    ...(told ? { progress: overallProgress(document.replsets) } : {}),
+    ...(progress === undefined ? {} : { progress }),
   }
 }
 

@@ -4,7 +4,7 @@ import { type OverallProgress, progressLine } from './progress.js'
 
 /** Where a wait shows what it sees. */
 export interface ProgressDisplay {
-  update(status: string, progress: OverallProgress): void
+  update(status: string, progress: OverallProgress | undefined): void
   /** Takes the bar off the screen, so that what follows stands on a clean line. */
   stop(): void
 }
@@ -25,15 +25,16 @@ function bar(stderr: NodeJS.WritableStream & { readonly columns?: number }, labe
     hideCursor: true,
     clearOnComplete: true,
     fps: 10,
-    format: (_options, _params, payload: { status: string; progress: OverallProgress }) =>
+    format: (_options, _params, payload: { status: string; progress: OverallProgress | undefined }) =>
       progressLine(label, payload.status, payload.progress, (stderr.columns ?? 80) - 1),
   })
   let started = false
   return {
     update: (status, progress) => {
       const payload = { status, progress }
-      if (started) single.update(progress.bytes, payload)
-      else single.start(Math.max(1, progress.totalBytes), progress.bytes, payload)
+      // The line is drawn from the payload; the bar of the library only needs a value that never reaches its total.
+      if (started) single.update(0, payload)
+      else single.start(1, 0, payload)
       started = true
     },
     stop: () => {
@@ -45,10 +46,9 @@ function bar(stderr: NodeJS.WritableStream & { readonly columns?: number }, labe
 function lines(output: Output, operation: string, name: string): ProgressDisplay {
   let last = ''
   return {
-    update: (status, { secondsLeft, ...progress }) => {
-      const line = JSON.stringify({
-        progress: { operation, name, status, ...progress, ...(secondsLeft === undefined ? {} : { secondsLeft }) },
-      })
+    update: (status, progress) => {
+      // A field that is undefined is left out of JSON.
+      const line = JSON.stringify({ progress: { operation, name, status, ...progress } })
       if (line !== last) output.stderr.write(`${line}\n`)
       last = line
     },

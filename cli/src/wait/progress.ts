@@ -4,7 +4,7 @@ import { shortDuration } from '../output/durations.js'
 
 /** What the replica sets of an operation have told so far, summed. */
 export interface OverallProgress {
-  /** The phase of the replica set that is furthest behind (the first told), `waiting` where none told anything. */
+  /** A word for what is being done, of the first replica set. */
   phase: string
   bytes: number
   totalBytes: number
@@ -16,11 +16,15 @@ export interface OverallProgress {
 }
 
 /**
+ * Undefined as long as no agent told anything: PBM's never do.
+ *
  * Sums the progress of every replica set. Speed is measured between two tellings of the agents by their own clocks, since the
  * phase began, so a slow reader sees the same figures as a fast one.
  */
-export function overallProgress(replsets: readonly { progress?: Progress }[]): OverallProgress {
+export function overallProgress(replsets: readonly { progress?: Progress }[]): OverallProgress | undefined {
   const told = replsets.flatMap(({ progress }) => (progress === undefined ? [] : [progress]))
+  const [first] = told
+  if (first === undefined) return undefined
   const sum = (field: 'bytes' | 'totalBytes' | 'documents' | 'totalDocuments') =>
     told.reduce((total, progress) => total + Number(progress[field]), 0)
   const bytes = sum('bytes')
@@ -28,7 +32,7 @@ export function overallProgress(replsets: readonly { progress?: Progress }[]): O
   const milliseconds = Math.max(0, ...told.map(({ startedAt, updatedAt }) => Number(updatedAt) - Number(startedAt)))
   const bytesPerSecond = milliseconds > 0 ? Math.round((bytes * 1000) / milliseconds) : 0
   return {
-    phase: told[0]?.phase ?? 'waiting',
+    phase: first.phase,
     bytes,
     totalBytes,
     documents: sum('documents'),
@@ -42,19 +46,27 @@ export function overallProgress(replsets: readonly { progress?: Progress }[]): O
 const BAR_CELLS = 24
 
 /** One line for a terminal of `columns`; what does not fit is left out from the right. */
-export function progressLine(label: string, status: string, progress: OverallProgress, columns: number): string {
-  const { phase, bytes, totalBytes, documents, bytesPerSecond, secondsLeft } = progress
+export function progressLine(
+  label: string,
+  status: string,
+  progress: OverallProgress | undefined,
+  columns: number,
+): string {
+  const parts = progress === undefined ? [label, status] : [label, ...figures(progress)]
+  while (parts.length > 2 && parts.join('  ').length > columns) parts.pop()
+  return parts.join('  ').slice(0, columns)
+}
+
+function figures({ phase, bytes, totalBytes, documents, bytesPerSecond, secondsLeft }: OverallProgress): string[] {
   const share = totalBytes > 0 ? Math.min(1, bytes / totalBytes) : 0
   const cells = Math.floor(share * BAR_CELLS)
   const parts = [
-    label,
     `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)} ${String(Math.floor(share * 100)).padStart(3)}%`,
-    phase === 'waiting' ? status : phase,
+    phase,
   ]
   if (bytes > 0) parts.push(`${prettySize(bytes)} of ${prettySize(totalBytes)}`)
   if (documents > 0) parts.push(`${documents.toLocaleString('en-US')} documents`)
   if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
   if (secondsLeft !== undefined) parts.push(`${shortDuration(secondsLeft * 1000)} left`)
-  while (parts.length > 2 && parts.join('  ').length > columns) parts.pop()
-  return parts.join('  ').slice(0, columns)
+  return parts
 }
