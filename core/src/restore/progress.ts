@@ -14,6 +14,7 @@ export class ProgressPublisher {
   readonly #publish: (progress: Progress) => Promise<unknown>
   #published = 0
   #underWay: Promise<unknown> | undefined
+  #outdated = false
 
   constructor(clock: Clock, publish: (progress: Progress) => Promise<unknown>) {
     this.#clock = clock
@@ -34,16 +35,18 @@ export class ProgressPublisher {
 
   /** Waits for what is being published, so that nothing is written after the operation's end. */
   async settle(): Promise<void> {
-    await this.#underWay
+    while (this.#underWay !== undefined) await this.#underWay
   }
 
   #tell(): void {
-    if (this.#underWay !== undefined) return
+    this.#outdated = this.#underWay !== undefined
+    if (this.#outdated) return
     this.#published = this.#clock.now()
     this.#underWay = this.#publish(this.#counter.snapshot())
       .catch(() => undefined)
       .finally(() => {
         this.#underWay = undefined
+        if (this.#outdated) this.#tell()
       })
   }
 }
