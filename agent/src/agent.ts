@@ -1,5 +1,6 @@
 import {
   type AgentPlugins,
+  backupCanceled,
   type CommandDocument,
   type Config,
   deleteBackupObjects,
@@ -61,7 +62,8 @@ export class Agent {
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir })
     this.#settings = settings
     this.#connections = connections
-    this.#context = { leader, node, leaderReplset, self, host, clock: systemClock }
+    const { dumpParallelCollections } = settings
+    this.#context = { leader, node, leaderReplset, self, host, clock: systemClock, dumpParallelCollections }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
     const { signal } = this.#stopping
@@ -139,8 +141,7 @@ export class Agent {
 
   #cancel(command: CommandDocument): void {
     const log = this.#central.operation({ event: command.cmd, opid: command._id.toHexString() })
-    const reason = new PbmError('CANCELED', 'the backup was canceled')
-    if (this.#tasks.abort('backup', reason) > 0) log.info('canceling the backup')
+    if (this.#tasks.abort('backup', backupCanceled()) > 0) log.info('canceling the backup')
     else log.debug('no backup runs here')
   }
 

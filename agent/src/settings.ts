@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { errorText, PbmError } from '@pbmkit/core'
 import { parseDocument } from 'yaml'
 
 /** How the agent was told to run (PBM: cli-and-config.md §2). */
 export interface Settings {
   readonly mongodbUri: string
-  /** Lowest-priority parallelism of dumps: command and configuration win. */
-  readonly dumpParallelCollections: number
+  /** Lowest-priority parallelism of dumps: command and configuration win. Absent: what the dump finds fit. */
+  readonly dumpParallelCollections: number | undefined
   readonly logPath: string
   readonly logLevel: LogLevel
   readonly logJson: boolean
@@ -81,8 +80,7 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
   }
   return {
     mongodbUri: await findUri(find),
-    dumpParallelCollections:
-      wholeNumber(find(PLACES.parallel), 1) ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+    dumpParallelCollections: wholeNumber(find(PLACES.parallel), 1),
     logPath: text(find(PLACES.logPath)) ?? '/dev/stderr',
     logLevel: logLevel(find(PLACES.logLevel)) ?? 'D',
     logJson: truth(find(PLACES.logJson)) ?? false,

@@ -1,6 +1,43 @@
-import { PbmError } from '@pbmkit/core'
-import type { OperationContext } from './context.js'
+import { BackupLeader, BackupNominee, type CommandDocument } from '@pbmkit/core'
+import { type OperationContext, withContainer, withStore } from './context.js'
 
-export async function runBackup(_context: OperationContext): Promise<void> {
-  throw new PbmError('NOT_SUPPORTED', 'backups are not supported yet')
+/**
+ * The agent beside the primary of the leader replica set opens the backup and has its nodes elected; every agent that
+ * could do the work waits for its nomination.
+ */
+export async function runBackup(context: OperationContext): Promise<void> {
+  const { command, info, host, signal, log } = context
+  if (command.cmd !== 'backup') return
+  const backup = withDefaults(command, context)
+  const compression = await host.compression(backup.backup.compression)
+  const leading = info.isClusterLeader
+    ? withContainer(context, { compression }, (container) => container.resolve(BackupLeader).run(backup, { signal }))
+    : Promise.resolve()
+  const working = info.delaySecs > 0 ? Promise.resolve() : work()
+  // A fault of the one part must not hide that of the other.
+  const [led, worked] = await Promise.allSettled([leading, working])
+  if (led.status === 'rejected' && worked.status === 'rejected') log.error(String(worked.reason))
+  if (led.status === 'rejected') throw led.reason
+  if (worked.status === 'rejected') throw worked.reason
+
+  async function work(): Promise<void> {
+    await withStore(context, (store) =>
+      withContainer(context, { store, compression }, (container) =>
+        container.resolve(BackupNominee).run(backup, { signal }),
+      ),
+    )
+  }
+}
+
+/** What neither the command nor the configuration says, the agent's own settings do. */
+function withDefaults(
+  command: CommandDocument & { cmd: 'backup' },
+  { config, dumpParallelCollections }: OperationContext,
+) {
+  const { numParallelColls } = command.backup
+  if (numParallelColls !== undefined && numParallelColls > 0) return command
+  const configured = config.backup?.numParallelCollections
+  if (configured !== undefined && configured > 0) return command
+  if (dumpParallelCollections === undefined) return command
+  return { ...command, backup: { ...command.backup, numParallelColls: dumpParallelCollections } }
 }

@@ -29,6 +29,8 @@ export interface AgentContext {
   readonly self: Member
   readonly host: PluginHost
   readonly clock: Clock
+  /** `--dump-parallel-collections`; absent where nobody said it. */
+  readonly dumpParallelCollections: number | undefined
 }
 
 /** What one operation is given on top. */
@@ -65,7 +67,7 @@ export async function withStore<T>(
 /** The container of one operation: everything pipelines name in `@inject`. Disposed after `work`. */
 export async function withContainer<T>(
   context: OperationContext,
-  given: { readonly store: ObjectStore; readonly compression?: CompressionPlugin | undefined },
+  given: { readonly store?: ObjectStore; readonly compression?: CompressionPlugin | undefined },
   work: (container: DependencyContainer) => Promise<T>,
 ): Promise<T> {
   const container = context.host.container.createChildContainer()
@@ -74,8 +76,8 @@ export async function withContainer<T>(
   container.registerInstance(SELF, context.self)
   container.registerInstance(OPERATION_LOG, context.log)
   container.registerInstance(CLOCK, context.clock)
-  container.registerInstance(STORE, given.store)
   container.registerInstance(PluginHost, context.host)
+  if (given.store !== undefined) container.registerInstance(STORE, given.store)
   if (given.compression !== undefined) container.registerInstance(COMPRESSION, given.compression)
   try {
     return await work(container)

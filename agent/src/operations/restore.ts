@@ -1,6 +1,11 @@
-import { PbmError } from '@pbmkit/core'
-import type { OperationContext } from './context.js'
+import { Restore } from '@pbmkit/core'
+import { type OperationContext, withContainer, withStore } from './context.js'
 
-export async function runRestore(_context: OperationContext): Promise<void> {
-  throw new PbmError('NOT_SUPPORTED', 'restores are not supported yet')
+/** The primary of each replica set does the work. */
+export async function runRestore(context: OperationContext): Promise<void> {
+  const { command, info, signal } = context
+  if (command.cmd !== 'restore' || !info.isPrimary) return
+  await withStore(context, (store) =>
+    withContainer(context, { store }, (container) => container.resolve(Restore).run(command, { signal })),
+  )
 }

@@ -1,0 +1,303 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import {
+  type MongodProcess,
+  type ReplicaSet,
+  spawnSupervised,
+  startReplicaSet,
+  temporaryFolder,
+} from '@pbmkit/conformance/testbed'
+import {
+  type BackupCommand,
+  type BackupDocument,
+  type Config,
+  connectLeader,
+  findBackup,
+  findRestore,
+  listAgents,
+  listLocks,
+  PluginHost,
+  parseConfig,
+  type RestoreDocument,
+  sendCommand,
+  writeConfig,
+} from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import { Timestamp } from 'mongodb'
+
+/** Real agents beside a real replica set, for the end-to-end tests. */
+export interface Cluster {
+  readonly set: ReplicaSet
+  /** As the agents' own user. */
+  readonly leader: MongoClient
+  readonly admin: MongoClient
+  /** The folder of the filesystem storage. */
+  readonly storage: string
+  readonly agents: AgentProcess[]
+  startAgent(member: MongodProcess, options?: AgentProcessOptions): Promise<AgentProcess>
+  configure(yaml: string): Promise<Config>
+  backup(options?: Partial<BackupCommand>): Promise<string>
+  restore(backup: string): Promise<string>
+  stop(): Promise<void>
+}
+
+export interface AgentProcessOptions {
+  readonly env?: NodeJS.ProcessEnv
+  readonly args?: readonly string[]
+  /** Do not wait for its first status. */
+  readonly notReady?: boolean
+}
+
+export interface AgentProcess {
+  readonly member: MongodProcess
+  readonly pid: number
+  readonly running: boolean
+  output(): string
+  /** Sends the signal; resolves with the exit code (null after SIGKILL). */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+  signal(signal: NodeJS.Signals): void
+}
+
+const BIN = fileURLToPath(new URL('./bin.js', import.meta.url))
+
+export async function startCluster(
+  options: { members?: 1 | 2 | 3; agents?: number; pluginDir?: string; storage?: string } = {},
+): Promise<Cluster> {
+  const set = await startReplicaSet({ members: options.members ?? 3, auth: true })
+  const user = await set.createPbmUser()
+  const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
+  const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
+  await mkdir(storage, { recursive: true })
+  const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: options.pluginDir })
+  const agents: AgentProcess[] = []
+
+  const cluster: Cluster = {
+    set,
+    leader,
+    admin: await set.client(),
+    storage,
+    agents,
+    startAgent: async (member, given = {}) => {
+      const agent = spawnAgent(member, member.uri({ user }), {
+        ...given,
+        env: { ...(options.pluginDir !== undefined && { PBM_PLUGIN_DIR: options.pluginDir }), ...given.env },
+      })
+      agents.push(agent)
+      if (given.notReady !== true) {
+        await until(`the agent of ${member.host}`, async () => {
+          if (!agent.running) throw new Error(`the agent ended:\n${agent.output()}`)
+          return (await listAgents(leader)).some(({ n }) => n === member.host) && /started beside/.test(agent.output())
+        })
+      }
+      return agent
+    },
+    configure: async (yaml) => {
+      const { config } = await writeConfig(leader, await parseConfig(yaml, host), host)
+      // Agents look at the storage with their next status.
+      await until('agents to see the storage', async () => (await listAgents(leader)).every(({ stors }) => stors.ok))
+      return config
+    },
+    backup: async (given = {}) => {
+      const name = given.name ?? (await freeName(leader))
+      await sendCommand(leader, {
+        cmd: 'backup',
+        backup: { type: 'logical', base: false, name, compression: 's2', ...given },
+      })
+      return name
+    },
+    restore: async (backup) => {
+      const name = `${new Date().toISOString().replace('Z', '')}000000Z`
+      await sendCommand(leader, {
+        cmd: 'restore',
+        restore: {
+          name,
+          backupName: backup,
+          fallbackEnabled: null,
+          allowPartlyDone: null,
+          external: false,
+          extConf: null,
+          extTS: new Timestamp({ t: 0, i: 0 }),
+          exit: false,
+        },
+      })
+      return name
+    },
+    stop: async () => {
+      await Promise.all(agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
+      await leader.close()
+      await set.stop()
+      await rm(storage, { recursive: true, force: true })
+    },
+  }
+  const members = set.members.slice(0, options.agents ?? set.members.length)
+  await Promise.all(members.map((member) => cluster.startAgent(member)))
+  return cluster
+}
+
+export function filesystemConfig(path: string, more = ''): string {
+  return `storage:\n  type: filesystem\n  filesystem:\n    path: ${path}\n${more}`
+}
+
+function spawnAgent(member: MongodProcess, uri: string, { env, args = [] }: AgentProcessOptions): AgentProcess {
+  const child: ChildProcess = spawnSupervised(process.execPath, [BIN, ...args], {
+    env: { PATH: process.env.PATH, PBM_MONGODB_URI: uri, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+    })
+  }
+  const running = () => child.exitCode === null && child.signalCode === null
+  return {
+    member,
+    pid: child.pid ?? -1,
+    get running() {
+      return running()
+    },
+    output: () => output,
+    signal: (signal) => {
+      child.kill(signal)
+    },
+    stop: async (signal = 'SIGTERM') => {
+      if (!running()) return child.exitCode
+      const exited = once(child, 'exit')
+      child.kill(signal)
+      await exited
+      return child.exitCode
+    },
+  }
+}
+
+/** Names are seconds; two backups may begin within one. */
+async function freeName(leader: MongoClient): Promise<string> {
+  for (let time = Math.floor(Date.now() / 1000); ; time++) {
+    const name = new Date(time * 1000).toISOString().replace('.000', '')
+    if ((await findBackup(leader, name)) === undefined) return name
+  }
+}
+
+/** Waits until `holds` is true; a rejection ends the wait. */
+export async function until(what: string, holds: () => Promise<boolean>, seconds = 60): Promise<void> {
+  const deadline = Date.now() + seconds * 1000
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain for ${what}`)
+    await sleep(50)
+  }
+}
+
+export async function backupEnded(cluster: Cluster, name: string, seconds = 90): Promise<BackupDocument> {
+  let found: BackupDocument | undefined
+  await until(
+    `the end of backup ${name}`,
+    async () => {
+      found = await findBackup(cluster.leader, name)
+      return found !== undefined && ['done', 'error', 'canceled'].includes(found.status)
+    },
+    seconds,
+  ).catch((error: unknown) => {
+    throw new Error(`${error}; it is ${found?.status}\n${outputs(cluster)}`)
+  })
+  if (found === undefined) throw new Error('unreachable')
+  return found
+}
+
+export async function restoreEnded(cluster: Cluster, name: string, seconds = 90): Promise<RestoreDocument> {
+  let found: RestoreDocument | undefined
+  await until(
+    `the end of restore ${name}`,
+    async () => {
+      found = await findRestore(cluster.leader, name)
+      return found !== undefined && ['done', 'error'].includes(found.status)
+    },
+    seconds,
+  ).catch((error: unknown) => {
+    throw new Error(`${error}; it is ${found?.status}\n${outputs(cluster)}`)
+  })
+  if (found === undefined) throw new Error('unreachable')
+  return found
+}
+
+/** No operation holds a lock. */
+export async function unlocked(cluster: Cluster): Promise<void> {
+  await until('locks to be released', async () => (await listLocks(cluster.leader)).length === 0)
+}
+
+/** Every file below the storage, relative, sorted; temporary ones too. */
+export async function objectsOn(storage: string): Promise<string[]> {
+  if (!existsSync(storage)) return []
+  const entries = await readdir(storage, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(storage.length + 1))
+    .sort()
+}
+
+/** What the agents printed, for the messages of failed tests. */
+export function outputs(cluster: Cluster): string {
+  return cluster.agents.map(({ member, output }) => `--- agent of ${member.host}\n${output()}`).join('\n')
+}
+
+/** A storage plugin of its own that is the filesystem one, slowed down: each chunk written or read takes a while. */
+export async function slowStoragePlugin(): Promise<string> {
+  const folder = await temporaryFolder('pbmkit-slow-plugin-')
+  const target = join(folder, 'node_modules', 'pbmkit-storage-slow')
+  await mkdir(target, { recursive: true })
+  await writeFile(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'plugins', dependencies: { 'pbmkit-storage-slow': '*' } }),
+  )
+  await writeFile(
+    join(target, 'package.json'),
+    JSON.stringify({ name: 'pbmkit-storage-slow', version: '1.0.0', type: 'module', exports: './index.js' }),
+  )
+  const filesystem = import.meta.resolve('@pbmkit/storage-filesystem')
+  await writeFile(join(target, 'index.js'), slowPluginSource(filesystem))
+  return folder
+}
+
+function slowPluginSource(filesystem: string): string {
+  return `
+import filesystem from ${JSON.stringify(filesystem)}
+import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+// While a file named 'hold-<word>' stands beside the storage, objects whose name holds the word do not go on.
+const held = (path, name, signal) => async () => {
+  for (;;) {
+    signal?.throwIfAborted()
+    if (!['metadata.json', 'oplog', 'pbm.json', 'types'].some((word) => name.includes(word) && existsSync(path + '.hold-' + word))) return
+    await sleep(20)
+  }
+}
+async function* slowly(source, wait) {
+  await wait()
+  for await (const chunk of source) {
+    await wait()
+    yield chunk
+  }
+  await wait()
+}
+export default {
+  ...filesystem,
+  name: 'slow',
+  async open(options, context) {
+    const store = await filesystem.open(options, context)
+    return new Proxy(store, {
+      get(target, key) {
+        if (key === 'save') return (name, body, call) => target.save(name, slowly(body, held(options.path, name, call?.signal)), call)
+        if (key === 'read') return async (name, call) => slowly(await target.read(name, call), held(options.path, name, call?.signal))
+        const value = target[key]
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  },
+}
+`
+}
