@@ -27,9 +27,13 @@ describe('Restore of backups made by PBM', () => {
   for (const { name, compression } of manifest.snapshots) {
     it(`restores ${compression} exactly`, async () => {
       assert.equal(await bench.restore(name), 'done')
-      const differences = compareStates(await expectedState('pbm-codecs', 'snapshot'), await snapshotState(bench.node), {
-        ignoreUsers: [`admin.${PBM_USER.user}`],
-      })
+      const differences = compareStates(
+        await expectedState('pbm-codecs', 'snapshot'),
+        await snapshotState(bench.node),
+        {
+          ignoreUsers: [`admin.${PBM_USER.user}`],
+        },
+      )
       assert.deepEqual(
         differences.filter((difference) => !LOST_BY_PBM.test(difference) && !OWN_ROLE.test(difference)),
         [],

@@ -47,6 +47,8 @@ export interface ReplsetRestore {
   readonly part: BackupReplset
   readonly compression: CompressionPlugin
   readonly tuning: RestoreTuning
+  /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
+  readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
   readonly signal: AbortSignal
   readonly log: OperationLog
   readonly progress: ProgressPublisher
@@ -96,7 +98,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await restoreUsersAndRoles(client, stored, kept, signal)
   await restore.reach('dumpDone')
 
-  const wanted = await replayOplog(restore, snapshot.oplog, namespaces, kept)
+  const wanted = await replayOplog(restore, oplogOf(restore, snapshot), namespaces, kept)
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
@@ -104,7 +106,13 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await awaitMajority(client)
 }
 
-async function verify({ store, backup, part, signal, log, progress, tuning }: ReplsetRestore, snapshot: Snapshot) {
+/** The backup's own pieces and then the chunks: one line without a gap, which may overlap. */
+function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiece[] {
+  return [...snapshot.oplog, ...(pointInTime?.chunks ?? [])]
+}
+
+async function verify(restore: ReplsetRestore, snapshot: Snapshot) {
+  const { store, backup, part, signal, log, progress, tuning, pointInTime } = restore
   if (tuning.verify === false) {
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
     return
@@ -112,11 +120,13 @@ async function verify({ store, backup, part, signal, log, progress, tuning }: Re
   progress.phase('verify', { bytes: snapshot.namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   let told = 0
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
+  const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
   await verifySnapshot(store, snapshot, {
     signal,
+    oplog: oplogOf(restore, snapshot),
     width: Math.max(2, Math.min(4, availableParallelism())),
     start: optime(part.first_write_ts),
-    end: earlier(optime(part.last_write_ts), optime(backup.last_write_ts)),
+    end: pointInTime?.end ?? ownEnd,
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
     onProgress: (bytes) => {
       progress.add(0, bytes - told)
@@ -127,13 +137,13 @@ async function verify({ store, backup, part, signal, log, progress, tuning }: Re
 }
 
 async function replayOplog(
-  { client, store, backup, signal, log, progress }: ReplsetRestore,
+  { client, store, backup, signal, log, progress, pointInTime }: ReplsetRestore,
   pieces: readonly OplogPiece[],
   namespaces: readonly NamespaceMetadata[],
   kept: Kept,
 ) {
   progress.phase('oplog')
-  const end = optime(backup.last_write_ts)
+  const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
   const replay = new Replay({
     sink: new Applier(client, { signal }),

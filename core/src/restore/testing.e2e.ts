@@ -32,7 +32,10 @@ export interface Bench {
   /** Folder of the storage, to damage objects in. */
   readonly folder: string
   readonly log: RecordedLog
-  restore(backupName: string, options?: { signal?: AbortSignal; command?: Partial<RestoreCommand> }): Promise<RestoreOutcome>
+  restore(
+    backupName: string,
+    options?: { signal?: AbortSignal; command?: Partial<RestoreCommand> },
+  ): Promise<RestoreOutcome>
   stop(): Promise<void>
 }
 

@@ -6,6 +6,8 @@ import { damaged, type OplogPiece, objectError, readObject, type Snapshot } from
 
 export interface VerifyOptions extends CallOptions {
   readonly width: number
+  /** All pieces that will be replayed, in order of their start. */
+  readonly oplog: readonly OplogPiece[]
   readonly onProgress?: (bytes: number) => void
   /** What the oplog must cover, inclusive. */
   readonly start: bigint
@@ -19,7 +21,7 @@ export interface VerifyOptions extends CallOptions {
  * its size and checksum; the oplog must decode, cover its range, and hold nothing that a replay can't do.
  */
 export async function verifySnapshot(store: ObjectStore, snapshot: Snapshot, options: VerifyOptions): Promise<void> {
-  verifyCoverage(snapshot.oplog, options)
+  verifyCoverage(options.oplog, options)
   let bytes = 0
   const count = (length: number) => {
     bytes += length
@@ -31,7 +33,7 @@ export async function verifySnapshot(store: ObjectStore, snapshot: Snapshot, opt
     },
     { width: options.width, signal: options.signal },
   )
-  for (const piece of snapshot.oplog) await verifyPiece(store, piece, options, count)
+  for (const piece of options.oplog) await verifyPiece(store, piece, options, count)
 }
 
 /** The pieces, in order of their start, must leave no gap between `start` and `end`. Throws `BACKUP_DAMAGED`. */

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { compareStates, fixturesFolder, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
+import { optime } from '../oplog/entry.js'
+import { fromStorageJson } from '../store/backup-metadata.js'
+import { backupMetadataName, PITR_FOLDER, parsePitrChunkName } from '../store/names.js'
+import { readText } from '../store/read-text.js'
+import { systemClock } from '../time/clock.js'
+import { ProgressPublisher } from './progress.js'
+import { restoreReplset } from './replset.js'
+import type { OplogPiece } from './snapshot.js'
+import { type Bench, expectedState, fixtureFolder, startBench } from './testing.e2e.js'
+
+/** Not in PBM's backup, and not set by the oplog. */
+const LOST_BY_PBM = /^shop\.orders: index hid/
+const OWN_ROLE = /^role admin\./
+
+describe('Restore of a backup and the chunks after it', () => {
+  if (fixturesFolder() === undefined) return
+  let bench: Bench
+
+  before(async () => {
+    bench = await startBench('pbm-pitr')
+  })
+  after(async () => {
+    await bench?.stop()
+  })
+
+  const manifest = JSON.parse(readFileSync(join(fixtureFolder('pbm-pitr'), 'manifest.json'), 'utf8')) as {
+    snapshots: { name: string }[]
+    marks: { label: string; unix: number }[]
+  }
+
+  async function restoreTo(end: bigint | undefined): Promise<void> {
+    const { store, host, node, log } = bench
+    const name = manifest.snapshots[0]?.name ?? ''
+    const backup = fromStorageJson(await readText(store, backupMetadataName(name)))
+    const [part] = backup.replsets
+    assert.ok(part)
+    const chunks: OplogPiece[] = []
+    for await (const { name: object } of store.list({ prefix: `${PITR_FOLDER}/rs0/` })) {
+      const chunk = parsePitrChunkName(object)
+      if (chunk === undefined) continue
+      const compression = await host.compression(backup.compression)
+      chunks.push({ object, start: optime(chunk.start), end: optime(chunk.end), compression })
+    }
+    chunks.sort((a, b) => Number(a.start - b.start))
+    await restoreReplset({
+      client: node,
+      store,
+      backup,
+      part,
+      compression: await host.compression(backup.compression),
+      tuning: {},
+      pointInTime: end === undefined ? undefined : { chunks, end },
+      signal: new AbortController().signal,
+      log,
+      progress: new ProgressPublisher(systemClock, async () => undefined),
+      reach: async () => undefined,
+    })
+  }
+
+  async function differences(label: string): Promise<string[]> {
+    const found = compareStates(await expectedState('pbm-pitr', label), await snapshotState(bench.node), {
+      ignoreUsers: [`admin.${PBM_USER.user}`],
+    })
+    return found.filter((difference) => !LOST_BY_PBM.test(difference) && !OWN_ROLE.test(difference))
+  }
+
+  it('gives the snapshot alone', async () => {
+    await restoreTo(undefined)
+    assert.deepEqual(await differences('snapshot'), [])
+  })
+  for (const { label, unix } of manifest.marks) {
+    it(`gives the state at the mark ${label}`, async () => {
+      await restoreTo(optime({ t: unix, i: 0 }))
+      assert.deepEqual(await differences(label), [])
+    })
+  }
+})
