@@ -3,6 +3,7 @@ import {
   type ConfigChange,
   getConfigKey,
   maskConfig,
+  PbmError,
   parseConfig,
   parseSetting,
   requireConfig,
@@ -12,7 +13,7 @@ import {
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
-import { usageError } from '../errors.js'
+import { codeOf, usageError } from '../errors.js'
 import { readTextOf } from '../io.js'
 import { yamlText } from '../output/yaml.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
@@ -134,7 +135,11 @@ async function followStorage(
   try {
     await requireLeaderAgent(leader)
   } catch (error) {
-    if (options.wait === true) throw error
+    if (options.wait === true)
+      throw new PbmError(codeOf(error), 'the configuration is saved, but nobody can read what is on the storage', {
+        hint: 'Start pbm-agent beside every member, then: pbm config --force-resync --wait',
+        cause: error,
+      })
     session.output.warn(
       'the configuration is saved, but no agent is running to read what is on the storage. Start pbm-agent beside every member, then: pbm config --force-resync --wait',
     )
