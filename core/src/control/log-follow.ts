@@ -37,7 +37,14 @@ export async function* followLog(
   }
   let trouble = ''
   while (!signal.aborted) {
-    const cursor = log.find(filter, { signal, tailable: true, awaitData: true, maxAwaitTimeMS: AWAIT_MILLIS })
+    // Local: a majority read would sleep through the moment of the insert.
+    const cursor = log.find(filter, {
+      signal,
+      readConcern: { level: 'local' },
+      tailable: true,
+      awaitData: true,
+      maxAwaitTimeMS: AWAIT_MILLIS,
+    })
     try {
       for await (const found of cursor) {
         if (shown.has(String(found._id))) continue

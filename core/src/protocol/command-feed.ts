@@ -1,4 +1,4 @@
-import type { Document, FindCursor, MongoClient, Timestamp } from 'mongodb'
+import type { ClientSession, Document, FindCursor, MongoClient, Timestamp, WithId } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
 import { readCommand } from '../control/commands.js'
 import { COMMANDS, CONTROL_DATABASE } from '../control/names.js'
@@ -107,32 +107,50 @@ async function follow(
   seen: Seen,
   deliverOne: (found: Document) => void,
 ): Promise<void> {
-  const { cursor, tailable } = await open(leader, signal)
-  const alive = new Set<string>()
-  try {
-    for await (const found of cursor) {
-      const id = String(found._id)
-      alive.add(id)
-      if (!seen.add(id)) continue
-      deliverOne(found)
+  // Causal, so that a majority read waits until the server has for good what the cursor just showed.
+  await leader.withSession({ causalConsistency: true }, async (session) => {
+    const { cursor, tailable } = await open(leader, session, signal)
+    const alive = new Set<string>()
+    try {
+      for await (const found of cursor) {
+        const id = String(found._id)
+        alive.add(id)
+        if (!seen.add(id)) continue
+        const isStored = await collection(leader).findOne({ _id: found._id }, { session, projection: { _id: 1 } })
+        if (isStored !== null) deliverOne(found)
+        // Rolled back; its sender may store it again under the same id.
+        else seen.delete(id)
+      }
+      // An uncapped collection has no bound, but a pass over it ends and tells which ids still exist.
+      if (!tailable) seen.keepOnly(alive)
+    } finally {
+      await cursor.close().catch(() => undefined)
     }
-    // An uncapped collection has no bound, but a pass over it ends and tells which ids still exist.
-    if (!tailable) seen.keepOnly(alive)
-  } finally {
-    await cursor.close().catch(() => undefined)
-  }
+  })
 }
 
 async function open(
   leader: MongoClient,
+  session: ClientSession,
   signal: AbortSignal,
-): Promise<{ cursor: FindCursor<Document>; tailable: boolean }> {
+): Promise<{ cursor: FindCursor<WithId<Document>>; tailable: boolean }> {
   const [info] = await leader.db(CONTROL_DATABASE).listCollections({ name: COMMANDS }).toArray()
   // Else the next sender's insert would create it, without the cap that tailing needs.
   if (info === undefined) await ensureControlCollection(leader, COMMANDS)
   const capped = info === undefined || (info as { options?: { capped?: boolean } }).options?.capped === true
-  if (!capped) return { cursor: collection(leader).find({}, { signal }), tailable: false }
-  const cursor = collection(leader).find({}, { signal, tailable: true, awaitData: true, maxAwaitTimeMS: AWAIT_MILLIS })
+  if (!capped) return { cursor: collection(leader).find({}, { session, signal }), tailable: false }
+  // The server wakes the cursor at the insert. A majority read would show nothing yet then and sleep on.
+  const cursor = collection(leader).find(
+    {},
+    {
+      session,
+      signal,
+      readConcern: { level: 'local' },
+      tailable: true,
+      awaitData: true,
+      maxAwaitTimeMS: AWAIT_MILLIS,
+    },
+  )
   return { cursor, tailable: true }
 }
 
@@ -168,6 +186,10 @@ class Seen {
         break
       }
     return true
+  }
+
+  delete(id: string): void {
+    this.ids.delete(id)
   }
 
   keepOnly(alive: ReadonlySet<string>): void {

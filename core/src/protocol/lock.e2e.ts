@@ -65,7 +65,7 @@ describe('lock', () => {
     const stored = await locks().findOne({}, { promoteLongs: false })
     assert(stored !== null)
     assert.deepEqual(Object.keys(stored), ['_id', 'type', 'replset', 'node', 'opid', 'epoch', 'hb'])
-    assert(stored['hb'] instanceof Timestamp && stored['epoch'] instanceof Timestamp)
+    assert(stored.hb instanceof Timestamp && stored.epoch instanceof Timestamp)
     const operation = await leader.db('admin').collection(OPERATIONS).findOne({ opid: mine.opid })
     assert.deepEqual(Object.keys(operation ?? {}), ['_id', 'type', 'replset', 'node', 'opid', 'epoch'])
   })
