@@ -1,0 +1,45 @@
+import type { StoragePlugin } from '@pbmkit/core/plugin'
+import type { TestRunner } from './runner.js'
+import { abortCases } from './storage/abort.js'
+import { atomicCases } from './storage/atomic.js'
+import { copyCases } from './storage/copy.js'
+import { deleteCases } from './storage/delete.js'
+import type { StorageBench } from './storage/fixture.js'
+import { largeCases } from './storage/large.js'
+import { lifeCases } from './storage/life.js'
+import { listCases } from './storage/list.js'
+import { nameCases } from './storage/names.js'
+import { pluginCases } from './storage/plugin.js'
+import { readCases } from './storage/read.js'
+import { saveCases } from './storage/save.js'
+import { statCases } from './storage/stat.js'
+
+export interface StorageSuiteOptions<Options extends object> extends TestRunner {
+  /** The plugin as its package exports it. */
+  readonly plugin: StoragePlugin<Options>
+  /** Options of a store that is empty and that nobody else uses, anew for each call: a new folder, a new prefix. */
+  readonly options: () => Options | Promise<Options>
+}
+
+/**
+ * The whole contract of a storage plugin as test cases, under any runner. What a store can't do it says in its
+ * `capabilities`; then the cases check that it refuses with the right code.
+ */
+export function storageConformance<Options extends object>(suite: StorageSuiteOptions<Options>): void {
+  const { describe, it, plugin, options } = suite
+  const bench: StorageBench = { it, plugin, options }
+  describe(`storage plugin ${plugin.name}`, () => {
+    describe('what it says of itself', () => pluginCases(bench))
+    describe('names', () => nameCases(bench))
+    describe('save', () => saveCases(bench))
+    describe('read', () => readCases(bench))
+    describe('stat', () => statCases(bench))
+    describe('list', () => listCases(bench))
+    describe('delete', () => deleteCases(bench))
+    describe('copy', () => copyCases(bench))
+    describe('atomic visibility', () => atomicCases(bench))
+    describe('aborting', () => abortCases(bench))
+    describe('many at once, and closing', () => lifeCases(bench))
+    describe('size', () => largeCases(bench))
+  })
+}

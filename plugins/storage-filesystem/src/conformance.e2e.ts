@@ -1,0 +1,9 @@
+import { storageConformance } from '@pbmkit/conformance'
+import plugin from './index.js'
+import { Scratch } from './scratch.js'
+
+describe('storage-filesystem keeps the contract', () => {
+  const scratch = new Scratch()
+  storageConformance({ describe, it, plugin, options: async () => ({ path: await scratch.folder() }) })
+  afterEach(() => scratch.remove())
+})
