@@ -129,7 +129,8 @@ function encode(kind: Kind, value: unknown): unknown {
     case 'boolean':
       return value ?? false
     case 'timestamp': {
-      const { t, i } = value instanceof Timestamp ? value : { t: 0, i: 0 }
+      // Not instanceof: the driver's copy of the bson package is another one than ours.
+      const { t, i } = (value as Timestamp | undefined) ?? { t: 0, i: 0 }
       return { T: t, I: i }
     }
     case 'store': {
