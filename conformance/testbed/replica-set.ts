@@ -213,6 +213,7 @@ function configuration(name: string, members: readonly MongodProcess[], options:
     settings: {
       electionTimeoutMillis: options.electionTimeoutMillis ?? 2_000,
       heartbeatIntervalMillis: 500,
+      heartbeatTimeoutSecs: 2,
       ...options.settings,
     },
   }
