@@ -50,7 +50,7 @@ function toFault(error: ErrorObject, root: SchemaNode): ConfigFault {
     const options = path.length === 1 && path[0] === 'storage' && typeof error.data === 'object'
     const type = options ? (error.data as { type?: unknown } | null)?.type : undefined
     const fault = unknownKey([...path, key], Object.keys(parent.properties ?? {}), root)
-    if (typeof type !== 'string' || fault.text.includes('did you mean')) return fault
+    if (typeof type !== 'string' || /did you mean|it belongs/.test(fault.text)) return fault
     return { ...fault, text: `this block is not for storage.type ${type}; remove it, or change the type` }
   }
   if (error.keyword === 'required')

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { findPackageJSON } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve as resolveModule } from 'import-meta-resolve'
@@ -28,6 +28,7 @@ export async function findPackage(packageName: string, bases: readonly string[])
     const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version?: string }
     try {
       const entry = resolveModule(packageName, base)
+      await access(fileURLToPath(entry))
       return { packageName, entry, version: version ?? '', folder: manifest.replace(/[\\/]package\.json$/, '') }
     } catch (cause) {
       throw new BrokenPackage(`the main export of ${packageName} leads to no file`, { cause })

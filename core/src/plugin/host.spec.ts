@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { PbmError } from '../errors.js'
+import { COMPRESSION_PLUGIN, PluginHost, STORAGE_PLUGIN } from './host.js'
+
+const SCHEMA =
+  "{ type: 'object', additionalProperties: false, properties: { path: { type: 'string', identity: true } } }"
+
+function storageSource(name: string, more = ''): string {
+  return `export default { kind: 'storage', name: '${name}', apiVersion: 1, optionsSchema: ${SCHEMA}, open() {}, describe() { return '' }, ${more} }`
+}
+
+const CODEC =
+  "export default { kind: 'compression', name: 'tight', apiVersion: 1, suffix: '.t', compress: (s) => s, decompress: (s) => s }"
+
+describe('PluginHost', () => {
+  let root: string
+  let host: PluginHost
+
+  async function install(
+    packageName: string,
+    source: string | undefined,
+    manifest: object = {},
+    base = 'app',
+  ): Promise<void> {
+    const folder = join(root, base, 'node_modules', packageName)
+    await mkdir(folder, { recursive: true })
+    const described = { name: packageName, version: '1.2.3', type: 'module', exports: './main.js', ...manifest }
+    await writeFile(join(folder, 'package.json'), JSON.stringify(described))
+    if (source !== undefined) await writeFile(join(folder, 'main.js'), source)
+  }
+
+  async function faultOf(work: Promise<unknown>): Promise<PbmError> {
+    const error = await work.then(
+      () => assert.fail('must be refused'),
+      (reason: unknown) => reason,
+    )
+    assert.ok(error instanceof PbmError, String(error))
+    return error
+  }
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'pbmkit-host-'))
+    const entry = join(root, 'app', 'dist', 'main.js')
+    await mkdir(dirname(entry), { recursive: true })
+    await writeFile(
+      join(root, 'app', 'package.json'),
+      JSON.stringify({ name: 'app', dependencies: { '@pbmkit/storage-here': '1' } }),
+    )
+    host = new PluginHost({ resolveFrom: pathToFileURL(entry).href })
+  })
+
+  afterEach(() => rm(root, { recursive: true, force: true }))
+
+  it('finds a short name as our own package first, then as one of a stranger', async () => {
+    await install('pbmkit-storage-dual', storageSource('dual', "from: 'stranger'"))
+    assert.equal(((await host.storage('dual')) as { from?: string }).from, 'stranger')
+    await install('pbmkit-storage-both', storageSource('both', "from: 'stranger'"))
+    await install('@pbmkit/storage-both', storageSource('both', "from: 'us'"))
+    assert.equal(((await host.storage('both')) as { from?: string }).from, 'us')
+  })
+
+  it('takes the name of a package as itself', async () => {
+    await install('@acme/backups', storageSource('vault'))
+    await install('pbmkit-storage-vault', storageSource('vault'))
+    assert.equal((await host.storage('@acme/backups')).name, 'vault')
+    assert.equal((await host.storage('pbmkit-storage-vault')).name, 'vault')
+  })
+
+  for (const [what, exports] of Object.entries({
+    'an import condition only': { '.': { import: './main.js' } },
+    'nested conditions': { '.': { node: { import: { default: './main.js' } } } },
+    'a text': './main.js',
+  })) {
+    it(`loads a package whose exports have ${what}`, async () => {
+      await install('@pbmkit/storage-esm', storageSource('esm'), { exports })
+      assert.equal((await host.storage('esm')).name, 'esm')
+    })
+  }
+
+  it('asks the plugin folder first', async () => {
+    await install('@pbmkit/storage-dual', storageSource('dual', 'place: 1'))
+    await install('@pbmkit/storage-dual', storageSource('dual', 'place: 2'), {}, 'plugins')
+    const resolveFrom = pathToFileURL(join(root, 'app', 'dist', 'main.js')).href
+    const both = new PluginHost({ resolveFrom, pluginDir: join(root, 'plugins') })
+    assert.equal(((await both.storage('dual')) as { place?: number }).place, 2)
+    assert.equal(((await host.storage('dual')) as { place?: number }).place, 1)
+  })
+
+  it('has none built in and takes pgzip for gzip', async () => {
+    assert.equal((await host.compression('none')).suffix, '')
+    await install('@pbmkit/compression-gzip', CODEC.replace('tight', 'gzip'))
+    assert.equal(await host.compression('pgzip'), await host.compression('gzip'))
+  })
+
+  it('registers what it loads under the token of its kind', async () => {
+    await install('@pbmkit/storage-here', storageSource('here'))
+    await install('@pbmkit/compression-tight', CODEC)
+    const plugins = [await host.storage('here'), await host.compression('tight')]
+    assert.deepEqual(host.container.resolveAll(STORAGE_PLUGIN), [plugins[0]])
+    assert.equal(host.container.resolveAll(COMPRESSION_PLUGIN).at(-1), plugins[1])
+    await host.storage('here')
+    assert.equal(host.container.resolveAll(STORAGE_PLUGIN).length, 1)
+  })
+
+  const FAULTS: Record<string, [source: string | undefined, code: string, text: RegExp]> = {
+    'is not built': [undefined, 'PLUGIN_LOAD', /installed, but can't be loaded/],
+    'throws on load': ["throw new Error('no licence')", 'PLUGIN_LOAD', /throws while it is loaded/],
+    'lacks something it needs': ["import 'not-there'", 'PLUGIN_LOAD', /throws while it is loaded/],
+    'has no default export': ['export const plugin = {}', 'PLUGIN_NO_DEFAULT_EXPORT', /no default export/],
+    'is no object': ['export default () => {}', 'PLUGIN_INVALID', /a function, not a plugin/],
+    'is of another kind': [CODEC, 'PLUGIN_WRONG_KIND', /kind "compression", where a storage plugin is needed/],
+    'is of another API': [
+      storageSource('bad', 'apiVersion: 2'),
+      'PLUGIN_WRONG_API',
+      /plugin API 2, this is plugin API 1/,
+    ],
+    'has another name': [storageSource('other'), 'PLUGIN_INVALID', /calls itself "other"/],
+    'lacks a method': [storageSource('bad', 'open: 1'), 'PLUGIN_INVALID', /open is not a function/],
+    'has no schema': [storageSource('bad', 'optionsSchema: undefined'), 'PLUGIN_INVALID', /optionsSchema is missing/],
+    'has a schema with an unknown keyword': [
+      storageSource(
+        'bad',
+        "optionsSchema: { type: 'object', additionalProperties: false, properties: { key: { type: 'string', writeonly: true } } }",
+      ),
+      'PLUGIN_INVALID',
+      /writeonly/,
+    ],
+    'takes unknown options': [
+      storageSource(
+        'bad',
+        "optionsSchema: { type: 'object', additionalProperties: false, properties: { deep: { type: 'object' } } }",
+      ),
+      'PLUGIN_INVALID',
+      /optionsSchema.deep needs additionalProperties: false/,
+    ],
+  }
+  for (const [what, [source, code, text]] of Object.entries(FAULTS)) {
+    it(`tells of a plugin that ${what}`, async () => {
+      await install('@pbmkit/storage-bad', source)
+      const error = await faultOf(host.storage('bad'))
+      assert.equal(error.code, code)
+      assert.match(error.message, text)
+      assert.match(error.message, /@pbmkit\/storage-bad/)
+      assert.notEqual(error.hint, undefined)
+    })
+  }
+
+  it('tells of a plugin that is missing, and how to install it', async () => {
+    const error = await faultOf(host.storage('s3'))
+    assert.equal(error.code, 'PLUGIN_MISSING')
+    assert.match(error.message, /neither @pbmkit\/storage-s3 nor pbmkit-storage-s3 is installed/)
+    assert.match(error.hint ?? '', /npm install @pbmkit\/storage-s3/)
+    assert.match((await faultOf(host.storage('@acme/none'))).hint ?? '', /npm install @acme\/none/)
+  })
+
+  it('finds a plugin that was installed after it was missed', async () => {
+    await faultOf(host.storage('late'))
+    await install('@pbmkit/storage-late', storageSource('late'))
+    assert.equal((await host.storage('late')).name, 'late')
+  })
+
+  for (const name of ['../evil', '/etc/passwd', 'file:///x', 'a b', '', 'x/../../y', '@a/b/c', 'node:fs']) {
+    it(`refuses ${JSON.stringify(name)} as a name`, async () => {
+      assert.equal((await faultOf(host.storage(name))).code, 'PLUGIN_NAME')
+    })
+  }
+
+  it('tells all faults of a configuration together', async () => {
+    await install('@pbmkit/compression-old', CODEC.replace('apiVersion: 1', 'apiVersion: 0'))
+    const config = { storage: { type: 's3' }, backup: { compression: 'old' }, pitr: { compression: 'zstd' } }
+    const error = await faultOf(host.check(config))
+    assert.equal(error.code, 'PLUGIN_FAULTS')
+    for (const name of ['storage-s3', 'compression-old', 'compression-zstd'])
+      assert.ok(error.message.includes(name), name)
+    assert.match(error.message, /npm install @pbmkit\/compression-zstd/)
+    assert.equal((error.cause as AggregateError).errors.length, 3)
+  })
+
+  it('finds no fault where all is installed', async () => {
+    await install('@pbmkit/storage-here', storageSource('here'))
+    await install('@pbmkit/compression-s2', CODEC.replace('tight', 's2'))
+    await host.check({ storage: { type: 'here' } })
+  })
+
+  it('tells what can be loaded, without loading it', async () => {
+    await install('@pbmkit/storage-here', "throw new Error('loaded')")
+    await install('@pbmkit/compression-zstd', "throw new Error('loaded')")
+    const found = (await host.loadable()).map(({ kind, name, version }) => `${kind} ${name} ${version}`)
+    assert.deepEqual(found, ['storage here 1.2.3', 'compression none ', 'compression zstd 1.2.3'])
+  })
+})

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { PluginHost } from '../plugin/host.js'
+import { hasCode, type ObjectStore, PluginError, type StoragePlugin } from '../plugin/index.js'
+import { openStore } from './open.js'
+
+const SECRET = 'p4ss/word+1'
+
+describe('openStore', () => {
+  let given: unknown
+  const leaky = (what: string) =>
+    new PluginError('STORAGE_DENIED', `${what} refused for key ${SECRET}`, {
+      cause: new Error(`GET /?sig=${encodeURIComponent(SECRET)}`),
+    })
+  const fail = () => Promise.reject(leaky('call'))
+  const store: ObjectStore = {
+    capabilities: { ifAbsent: false, serverSideCopy: false, modifiedAt: false },
+    save: fail,
+    read: async () => {
+      return (async function* () {
+        yield Buffer.from('x')
+        throw leaky('read')
+      })()
+    },
+    stat: fail,
+    list: () => ({ [Symbol.asyncIterator]: () => ({ next: fail }) }),
+    delete: fail,
+    copy: fail,
+    close: async () => undefined,
+  }
+  const plugin: StoragePlugin = {
+    kind: 'storage',
+    name: 'leaky',
+    apiVersion: 1,
+    optionsSchema: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['bucket'],
+      properties: {
+        bucket: { type: 'string' },
+        credentials: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { key: { type: 'string', writeOnly: true } },
+        },
+      },
+    },
+    open: async (options: { bucket: string }) => {
+      given = options
+      if (options.bucket === 'closed') throw leaky('open')
+      return store
+    },
+    describe: () => 'leaky',
+  }
+  class FilledHost extends PluginHost {
+    override async storage(type: string): Promise<StoragePlugin> {
+      return type === 'leaky' ? plugin : super.storage(type)
+    }
+  }
+  const host = new FilledHost({ resolveFrom: 'file:///nowhere/main.js' })
+  const context = { signal: new AbortController().signal, warn: () => undefined }
+  const open = (options: object) => openStore(host, { type: 'leaky', leaky: options }, context)
+
+  async function told(work: Promise<unknown>): Promise<void> {
+    const error = await work.then(
+      () => assert.fail('must be refused'),
+      (reason: unknown) => reason,
+    )
+    assert.ok(hasCode(error, 'STORAGE_DENIED'), 'the code is kept')
+    const seen = [
+      String(error),
+      (error as Error).stack,
+      String((error as Error).cause),
+      ((error as Error).cause as Error).stack,
+    ].join('\n')
+    assert.ok(!seen.includes(SECRET) && !seen.includes(encodeURIComponent(SECRET)), seen)
+    assert.ok(seen.includes('***'))
+  }
+
+  it('takes secrets out of the errors of every call', async () => {
+    const opened = await open({ bucket: 'b', credentials: { key: SECRET } })
+    await told(opened.save('a', (async function* () {})()))
+    await told(opened.stat('a'))
+    await told(opened.delete('a'))
+    await told(opened.copy('a', 'b'))
+    await told(
+      (async () => {
+        for await (const _ of opened.list());
+      })(),
+    )
+    await told(
+      (async () => {
+        for await (const _ of await opened.read('a'));
+      })(),
+    )
+    await told(open({ bucket: 'closed', credentials: { key: SECRET } }))
+  })
+
+  it('leaves out options that only PBM knows, and nulls', async () => {
+    await open({ bucket: 'b', uploadPartSize: 5, credentials: { key: null, vault: { token: 'x' } } })
+    assert.deepEqual(given, { bucket: 'b', credentials: {} })
+  })
+
+  it('refuses options that are wrong, and a plugin that is missing', async () => {
+    await assert.rejects(open({ bucket: 5 }), {
+      code: 'CONFIG_INVALID',
+      message: /storage.leaky.bucket: must be a text/,
+    })
+    await assert.rejects(open({}), { code: 'CONFIG_INVALID', message: /storage.leaky.bucket: is missing/ })
+    await assert.rejects(openStore(host, { type: 's3', s3: {} }, context), { code: 'PLUGIN_MISSING' })
+  })
+})
