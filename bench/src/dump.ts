@@ -1,0 +1,46 @@
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { dumpNamespaces, listNamespaces, none, type ObjectStore } from '@pbmkit/core'
+import { MongoClient } from 'mongodb'
+
+/**
+ * The dump alone, as a process of its own to be measured beside `mongodump --archive`: neither compression, agent, lock
+ * nor record, and like mongodump without waiting for the disk. Arguments: URI, folder, and a collection or none.
+ */
+const [uri = '', folder = '', collection] = process.argv.slice(2)
+
+const store: Pick<ObjectStore, 'save' | 'capabilities'> = {
+  capabilities: { ifAbsent: false, serverSideCopy: false, modifiedAt: false },
+  save: async (name, body) => {
+    const path = join(folder, name)
+    await mkdir(dirname(path), { recursive: true })
+    const file = createWriteStream(path)
+    let size = 0
+    for await (const chunk of body) {
+      size += chunk.length
+      if (!file.write(chunk)) await once(file, 'drain')
+    }
+    file.end()
+    await once(file, 'close')
+    return { name, size }
+  },
+}
+const ignore = () => undefined
+
+const client = new MongoClient(uri)
+await client.connect()
+const nss = [collection === undefined ? 'bench.*' : `bench.${collection}`]
+await dumpNamespaces(await listNamespaces(client, { nss }), {
+  node: client,
+  store: store as ObjectStore,
+  compression: none,
+  backup: 'dump',
+  replset: 'rs',
+  parallel: 4,
+  signal: new AbortController().signal,
+  log: { debug: ignore, info: ignore, warning: ignore, error: ignore },
+  onProgress: ignore,
+})
+await client.close()

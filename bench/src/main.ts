@@ -1,0 +1,190 @@
+#!/usr/bin/env node
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type ReplicaSet, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { Command } from 'commander'
+import type { MongoClient } from 'mongodb'
+import { DATABASE, load } from './data.js'
+import { type Cost, runMeasured } from './measure.js'
+import { findPeers, type PeerFlags, type Peers } from './peers.js'
+import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
+import { markdown, type Row } from './table.js'
+
+const PARTS = ['dump', 'backup', 'restore', 'smallest'] as const
+const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
+
+interface Flags extends PeerFlags {
+  readonly size: number
+  readonly parts: string[]
+  readonly codecs: string[]
+}
+
+const list = (text: string) => text.split(',')
+const program = new Command('bench')
+  .description('Measures backup and restore beside mongodump, mongorestore and PBM, and prints a Markdown table.')
+  .option('--size <MB>', 'megabytes of data', Number, 700)
+  .option('--parts <names>', `of ${PARTS.join(', ')}`, list, [...PARTS])
+  .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
+  .option('--mongodump <file>', 'default: the one on PATH')
+  .option('--mongorestore <file>', 'default: the one on PATH')
+  .option('--pbm <file>', 'the CLI of PBM; default: a real one on PATH')
+  .option('--pbm-agent <file>', 'the agent of PBM; default: a real one on PATH')
+  .parse()
+
+await main(program.opts<Flags>())
+
+async function main(flags: Flags): Promise<void> {
+  const peers = await findPeers(flags)
+  const folder = await temporaryFolder('pbmkit-bench-')
+  const set = await startReplicaSet({ members: 1 })
+  const rows: Row[] = []
+  try {
+    const client = await set.client()
+    if (flags.parts.includes('smallest')) await smallest({ set, client, peers, folder, rows })
+    const bytes = flags.parts.some((part) => part !== 'smallest') ? await load(client, flags.size) : 0
+    if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
+    if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
+      await systems({ set, client, peers, folder, rows }, flags)
+    }
+    console.log(markdown(rows, bytes))
+  } finally {
+    await set.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+interface Bench {
+  readonly set: ReplicaSet
+  readonly client: MongoClient
+  readonly peers: Peers
+  readonly folder: string
+  readonly rows: Row[]
+}
+
+/** The raw dump beside mongodump: all three collections, and the biggest alone. Each twice; the better one counts. */
+async function dump({ set, peers, folder, rows }: Bench): Promise<void> {
+  const uri = set.uri()
+  const script = fileURLToPath(new URL('./dump.js', import.meta.url))
+  for (const collection of [undefined, 'middle']) {
+    const what = collection === undefined ? 'dump, three collections' : 'dump, one collection'
+    const only = collection === undefined ? [] : [collection]
+    const out = join(folder, 'dump')
+    say(what)
+    const { mongodump } = peers
+    const beside =
+      mongodump === undefined
+        ? undefined
+        : await better(() =>
+            runMeasured(mongodump, [
+              `--uri=${uri}`,
+              `--db=${DATABASE}`,
+              ...only.map((name) => `--collection=${name}`),
+              `--archive=${join(folder, 'archive')}`,
+            ]),
+          )
+    const cost = await better(() => runMeasured(process.execPath, [script, uri, out, ...only]))
+    rows.push({ what, codec: 'none', cost, beside: beside && { name: 'mongodump', cost: beside } })
+    await rm(out, { recursive: true, force: true })
+  }
+}
+
+async function systems(bench: Bench, flags: Flags): Promise<void> {
+  const { peers, set, folder, rows, client } = bench
+  const restores = flags.parts.includes('restore')
+  const theirs = peers.pbm === undefined ? undefined : await measureSystem(bench, real(peers.pbm), flags)
+  const ours = await measureSystem(bench, pbmkit(), flags)
+  for (const codec of flags.codecs) {
+    const [own, other] = [ours.get(codec), theirs?.get(codec)]
+    if (own === undefined) continue
+    const { cost, stored } = own
+    rows.push({ what: 'backup', codec, cost, stored, beside: other && { name: 'PBM', cost: other.cost } })
+  }
+  if (!restores) return
+  const { mongodump, mongorestore } = peers
+  let plain: Cost | undefined
+  if (mongodump !== undefined && mongorestore !== undefined) {
+    say('restore with mongorestore')
+    const archive = `--archive=${join(folder, 'archive')}`
+    await runMeasured(mongodump, [`--uri=${set.uri()}`, `--db=${DATABASE}`, archive])
+    await client.db(DATABASE).dropDatabase()
+    plain = await runMeasured(mongorestore, [`--uri=${set.uri()}`, archive, '--numInsertionWorkersPerCollection=4'])
+  }
+  for (const codec of flags.codecs) {
+    const [own, other] = [ours.get(codec)?.restore, theirs?.get(codec)?.restore]
+    if (own === undefined) continue
+    if (plain !== undefined) {
+      rows.push({ what: 'restore', codec, cost: own, beside: { name: 'mongorestore', cost: plain } })
+    }
+    if (other !== undefined) rows.push({ what: 'restore', codec, cost: own, beside: { name: 'PBM', cost: other } })
+    if (plain === undefined && other === undefined) rows.push({ what: 'restore', codec, cost: own })
+  }
+}
+
+interface Measured {
+  readonly cost: Cost
+  readonly stored: number
+  readonly restore: Cost | undefined
+}
+
+async function measureSystem(bench: Bench, programs: SystemPrograms, flags: Flags): Promise<Map<string, Measured>> {
+  const measured = new Map<string, Measured>()
+  await withSystem(bench, programs, async (system) => {
+    for (const codec of flags.codecs) {
+      say(`${system.name}, ${codec}`)
+      const { cost, name, stored } = await system.backup(codec)
+      const restore = flags.parts.includes('restore') ? await system.restore(name) : undefined
+      measured.set(codec, { cost, stored, restore })
+    }
+  })
+  return measured
+}
+
+/** The smallest backup and restore: what the protocol costs without data. */
+async function smallest(bench: Bench): Promise<void> {
+  await bench.client.db('tiny').collection('one').insertOne({ a: 1 })
+  const measureOne = async (programs: SystemPrograms) => {
+    say(`the smallest backup and restore with ${programs.name}`)
+    const costs: Cost[] = []
+    await withSystem(bench, programs, async (system) => {
+      const { cost, name } = await system.backup('none')
+      costs.push(cost, await system.restore(name))
+    })
+    return costs
+  }
+  const theirs = bench.peers.pbm === undefined ? [] : await measureOne(real(bench.peers.pbm))
+  const ours = await measureOne(pbmkit())
+  for (const [index, cost] of ours.entries()) {
+    const other = theirs[index]
+    const what = index === 0 ? 'smallest backup' : 'smallest restore'
+    bench.rows.push({ what, codec: 'none', cost, beside: other && { name: 'PBM', cost: other } })
+  }
+}
+
+async function withSystem(
+  { set, client, folder }: Bench,
+  programs: SystemPrograms,
+  work: (system: RunningSystem) => Promise<void>,
+): Promise<void> {
+  const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+  const system = await startSystem(programs, client, uri, join(folder, programs.name))
+  try {
+    await work(system)
+  } finally {
+    await system.stop()
+  }
+}
+
+function real({ cli, agent }: { cli: string; agent: string }): SystemPrograms {
+  return { name: 'PBM', cli: [cli], agent: [agent] }
+}
+
+async function better(work: () => Promise<Cost>): Promise<Cost> {
+  const [first, second] = [await work(), await work()]
+  return first.wall <= second.wall ? first : second
+}
+
+/** To stderr: stdout is the table. */
+function say(text: string): void {
+  console.error(`… ${text}`)
+}

@@ -1,0 +1,114 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { MongoClient } from 'mongodb'
+import { type Cost, measure } from './measure.js'
+
+const run = promisify(execFile)
+
+/** A backup system with PBM's commands: ours, or PBM itself. */
+export interface SystemPrograms {
+  readonly name: string
+  readonly cli: readonly [string, ...string[]]
+  readonly agent: readonly [string, ...string[]]
+}
+
+/** Ours, as npm has installed it here. */
+export function pbmkit(): SystemPrograms {
+  const find = (name: string, file: string) =>
+    join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), file)
+  return {
+    name: 'pbmkit',
+    cli: [process.execPath, find('@pbmkit/cli', 'dist/bin.js')],
+    agent: [process.execPath, find('@pbmkit/agent', 'dist/bin.js')],
+  }
+}
+
+export interface RunningSystem {
+  readonly name: string
+  /** Makes a backup and gives its cost to the agent, its name and its bytes on the storage. */
+  backup(codec: string): Promise<{ cost: Cost; name: string; stored: number }>
+  restore(backup: string): Promise<Cost>
+  stop(): Promise<void>
+}
+
+/** Starts an agent beside a fresh configuration, and waits until it is ready. */
+export async function startSystem(
+  programs: SystemPrograms,
+  client: MongoClient,
+  uri: { readonly node: string; readonly cluster: string },
+  folder: string,
+): Promise<RunningSystem> {
+  await dropControlCollections(client)
+  await mkdir(folder, { recursive: true })
+  const [command, ...args] = programs.agent
+  const agent = spawn(command, [...args, '--mongodb-uri', uri.node], { stdio: ['ignore', 'ignore', 'ignore'] })
+  const pid = agent.pid ?? 0
+  const cli = async (...more: string[]) => {
+    const [file, ...first] = programs.cli
+    return (await run(file, [...first, ...more, '--mongodb-uri', uri.cluster], { maxBuffer: 1e8 })).stdout
+  }
+  const config = join(folder, 'config.yaml')
+  const storage = join(folder, 'storage')
+  await mkdir(storage)
+  await writeFile(config, `storage:\n  type: filesystem\n  filesystem:\n    path: ${storage}\n`)
+  await cli('config', '--file', config)
+  await until('the agent is ready', async () => {
+    const ready = await client.db('admin').collection('pbmAgents').findOne({ 'stors.ok': true, 'nodes.ok': true })
+    return ready !== null && (await client.db('admin').collection('pbmLock').findOne({})) === null
+  })
+  return {
+    name: programs.name,
+    backup: async (codec) => {
+      const before = new Set(await readdir(storage))
+      const cost = await measure([pid], () => cli('backup', '--compression', codec, '--wait'))
+      const name = (await readdir(storage)).find((file) => !before.has(file) && file.endsWith('.pbm.json'))
+      if (name === undefined) throw new Error(`${programs.name} made no backup`)
+      const backup = name.slice(0, -'.pbm.json'.length)
+      return { cost, name: backup, stored: await folderBytes(join(storage, backup)) }
+    },
+    restore: async (backup) => {
+      await sleep(1000)
+      const yes = programs.name === 'pbmkit' ? ['--yes'] : []
+      return await measure([pid], () => cli('restore', backup, '--wait', ...yes))
+    },
+    stop: async () => {
+      await stop(agent)
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGINT')
+  const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await ended
+  clearTimeout(late)
+}
+
+async function dropControlCollections(client: MongoClient): Promise<void> {
+  for (const { name } of await client.db('admin').listCollections({ name: /^pbm/ }, { nameOnly: true }).toArray()) {
+    await client.db('admin').collection(name).drop()
+  }
+}
+
+async function folderBytes(folder: string): Promise<number> {
+  let total = 0
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) total += (await stat(join(entry.parentPath, entry.name))).size
+  }
+  return total
+}
+
+async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 120_000
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited two minutes in vain until ${what}`)
+    await sleep(100)
+  }
+}
