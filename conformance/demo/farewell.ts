@@ -1,0 +1,26 @@
+/** How to do the same on a replica set of one's own. */
+export function farewell(): string {
+  return `
+The same on your own replica set, from this folder:
+
+  1. Create a user for the agents and the command line, on the primary:
+
+     db.getSiblingDB('admin').createRole({ role: 'pbmAnyAction', roles: [],
+       privileges: [{ resource: { anyResource: true }, actions: ['anyAction'] }] })
+     db.getSiblingDB('admin').createUser({ user: 'pbmuser', pwd: passwordPrompt(),
+       roles: ['readWrite', 'backup', 'clusterMonitor', 'restore', 'pbmAnyAction'] })
+
+  2. Beside every mongod, start an agent for it:
+
+     PBM_MONGODB_URI='mongodb://pbmuser:PASSWORD@127.0.0.1:27017/?authSource=admin' npx pbm-agent
+
+  3. Tell where backups go (a folder that all of these machines share), back up, restore:
+
+     export PBM_MONGODB_URI='mongodb://pbmuser:PASSWORD@HOST:27017/?authSource=admin&replicaSet=NAME'
+     printf 'storage: {type: filesystem, filesystem: {path: /backups}}' | npx pbm config --file -
+     npx pbm backup --wait
+     npx pbm list
+     npx pbm restore BACKUP_NAME --wait
+
+`
+}

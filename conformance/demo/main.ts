@@ -1,0 +1,35 @@
+import { constants } from 'node:os'
+import { setInterval } from 'node:timers'
+import { runDemo } from './demo.js'
+import { farewell } from './farewell.js'
+
+/*
+ * `npm run demo`. However it ends, nothing is left running or on disk: in order where this process is told to stop,
+ * and by the testbed's supervisor where it is killed.
+ */
+const abort = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    process.exitCode = 128 + constants.signals[signal]
+    if (!abort.signal.aborted) process.stderr.write(`\n${signal}: stopping the servers and removing their data …\n`)
+    abort.abort()
+  })
+}
+// npm does not pass every signal on to what it runs: when it is gone, so is whoever asked for the demo.
+const parent = process.ppid
+setInterval(() => {
+  if (process.ppid !== parent && !abort.signal.aborted) {
+    process.exitCode = 128 + constants.signals.SIGTERM
+    abort.abort()
+  }
+}, 250).unref()
+
+try {
+  await runDemo(abort.signal)
+  process.stdout.write(farewell())
+} catch (error) {
+  if (!abort.signal.aborted) {
+    process.exitCode = 1
+    process.stderr.write(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}\n`)
+  }
+}
