@@ -150,7 +150,8 @@ function stamper(clock: Clock): () => Pick<LogEntry, 'ts' | 'ns' | 'tz'> {
     return {
       ts: Number(last / 1_000_000_000n),
       ns: Number(last % 1_000_000_000n),
-      tz: -new Date(clock.now()).getTimezoneOffset() * 60,
+      // Not a negated product: at UTC that is -0, which BSON keeps as a double.
+      tz: 0 - new Date(clock.now()).getTimezoneOffset() * 60,
     }
   }
 }

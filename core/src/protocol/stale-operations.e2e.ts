@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import { type MongoClient, Timestamp } from 'mongodb'
+import type { BackupStatus } from '../control/backup-document.js'
+import { findBackup, insertBackup, UNSET_TIMESTAMP } from '../control/backups.js'
+import { listLocks } from '../control/locks.js'
+import { BACKUPS, LOCKS, RESTORES } from '../control/names.js'
+import { findRestore, insertRestore } from '../control/restores.js'
+import { ensureControlCollections } from '../control/setup.js'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { connectLeader } from '../mongo/connect.js'
+import { cleanStaleOperations, watchStaleOperations } from './stale-operations.js'
+
+describe('watch for dead operations', () => {
+  let set: ReplicaSet
+  let leader: MongoClient
+  let live: Timestamp
+  let dead: Timestamp
+  const lines: string[] = []
+  const note = (line: string) => void lines.push(line)
+  const log = { debug: note, info: note, warning: note, error: note }
+
+  before(async () => {
+    set = await startReplicaSet()
+    leader = (await connectLeader(set.uri(), { appName: 'test' })).client
+    await ensureControlCollections(leader)
+  })
+  after(async () => {
+    await leader.close()
+    await set.stop()
+  })
+  beforeEach(async () => {
+    lines.length = 0
+    for (const name of [BACKUPS, RESTORES, LOCKS]) await leader.db('admin').collection(name).deleteMany({})
+    live = await clusterTime(leader)
+    dead = new Timestamp({ t: secondsOf(live) - 40, i: 1 })
+  })
+
+  const backup = async (name: string, status: BackupStatus, hb: Timestamp) =>
+    insertBackup(leader, {
+      type: 'logical',
+      opid: `opid of ${name}`,
+      name,
+      replsets: [],
+      compression: 'none',
+      store: { type: 'filesystem' },
+      size: 0,
+      size_uncompressed: 0,
+      mongodb_version: '6.0.5',
+      fcv: '6.0',
+      start_ts: 1,
+      last_transition_ts: 1,
+      first_write_ts: UNSET_TIMESTAMP,
+      last_write_ts: UNSET_TIMESTAMP,
+      hb,
+      status,
+      conditions: [],
+      n: [],
+      pbm_version: '2.15.0',
+      balancer: 'off',
+    })
+  const restore = async (name: string, type: 'logical' | 'physical', hb: Timestamp) =>
+    insertRestore(leader, {
+      status: 'running',
+      name,
+      opid: `opid of ${name}`,
+      backup: 'b',
+      type,
+      bcp_chain: null,
+      start_pitr: 0,
+      pitr: 0,
+      start_ts: 1,
+      last_transition_ts: 1,
+      replsets: [],
+      hb,
+      conditions: [],
+    })
+  const lock = async (replset: string, opid: string, hb: Timestamp) =>
+    leader
+      .db('admin')
+      .collection(LOCKS)
+      .insertOne({ type: 'backup', replset, node: `${replset}:1`, opid, epoch: live, hb })
+
+  it('marks the dead with the reason, unlocks, deletes, and leaves the living alone', async () => {
+    await backup('dead', 'running', dead)
+    await backup('orphan', 'dumpDone', live)
+    await backup('alive', 'running', live)
+    await backup('done', 'done', dead)
+    await backup('canceled', 'canceled', dead)
+    await restore('dead restore', 'logical', dead)
+    await restore('physical restore', 'physical', dead)
+    await lock('rs0', 'opid of dead', dead)
+    await lock('rs1', 'opid of orphan', dead)
+    await lock('rs2', 'opid of alive', live)
+    const deleted: string[] = []
+    const onFailedBackup = async ({ name, status }: { name: string; status: string }) => {
+      deleted.push(`${name} ${status}`)
+      if (name === 'dead') throw new Error('storage gone')
+    }
+    await cleanStaleOperations({ leader, log, onFailedBackup })
+    const statuses = await Promise.all(
+      ['dead', 'orphan', 'alive', 'done', 'canceled'].map(async (name) => (await findBackup(leader, name))?.status),
+    )
+    assert.deepEqual(statuses, ['error', 'error', 'running', 'done', 'canceled'])
+    assert.match(String((await findBackup(leader, 'dead'))?.error), /died in state running.*no heartbeat for 4\d s/)
+    assert.match(String((await findBackup(leader, 'orphan'))?.error), /rs1\/rs1:1/)
+    assert.equal((await findRestore(leader, 'dead restore'))?.status, 'error')
+    assert.equal((await findRestore(leader, 'physical restore'))?.status, 'running')
+    assert.deepEqual(
+      (await listLocks(leader)).map(({ replset }) => replset),
+      ['rs2'],
+    )
+    assert.deepEqual(deleted.sort(), ['dead error', 'orphan error'])
+    assert(lines.some((line) => line.includes('storage gone')))
+    assert.deepEqual(await cleanStaleOperations({ leader, log }), [])
+  })
+
+  it('is done by the cluster leader alone, and goes on after a fault', async () => {
+    await backup('dead', 'starting', dead)
+    const stop = new AbortController()
+    let asked = 0
+    await watchStaleOperations({
+      leader,
+      log,
+      signal: stop.signal,
+      everyMillis: 1,
+      isClusterLeader: async () => {
+        asked++
+        if (asked === 3) throw new Error('no primary')
+        if (asked < 5) assert.equal((await findBackup(leader, 'dead'))?.status, 'starting')
+        return asked >= 5
+      },
+      onFailedBackup: async () => stop.abort(),
+    })
+    assert.equal((await findBackup(leader, 'dead'))?.status, 'error')
+    assert.equal(lines.filter((line) => line.includes('no primary')).length, 1)
+  })
+})
