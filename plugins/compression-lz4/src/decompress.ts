@@ -15,7 +15,8 @@ import {
   WINDOW_BYTES,
 } from './format.js'
 
-const IN_FLIGHT = 4
+/** Bytes of blocks under way, at least two blocks. */
+const BYTES_IN_FLIGHT = 4 * 1024 * 1024
 
 interface Block {
   readonly stored: boolean
@@ -53,7 +54,7 @@ async function* frame(reader: ByteReader): AsyncGenerator<Buffer> {
   const checksum = header.contentChecksum ? await newChecksum() : undefined
   let size = 0n
   const plain = header.independent
-    ? mapOrdered(blocks(reader, header), IN_FLIGHT, (block) => decodeBlock(block, header))
+    ? mapOrdered(blocks(reader, header), blocksInFlight(header.largestBlock), (block) => decodeBlock(block, header))
     : linked(blocks(reader, header), header)
   for await (const bytes of plain) {
     checksum?.update(bytes)
@@ -64,6 +65,10 @@ async function* frame(reader: ByteReader): AsyncGenerator<Buffer> {
   if (header.contentSize !== undefined && size !== header.contentSize) {
     throw corrupt('The LZ4 stream is damaged: a frame has not the size that its header tells')
   }
+}
+
+function blocksInFlight(largest: number): number {
+  return Math.max(1, Math.min(8, BYTES_IN_FLIGHT / largest))
 }
 
 async function readHeader(reader: ByteReader): Promise<FrameHeader> {
@@ -124,7 +129,9 @@ async function* legacyFrame(reader: ByteReader): AsyncGenerator<Buffer, number |
       yield await reader.take(size)
     }
   }
-  for await (const bytes of mapOrdered(legacyBlocks(), IN_FLIGHT, (block) => decode(block, LEGACY_BLOCK_BYTES))) {
+  for await (const bytes of mapOrdered(legacyBlocks(), blocksInFlight(LEGACY_BLOCK_BYTES), (block) =>
+    decode(block, LEGACY_BLOCK_BYTES),
+  )) {
     if (bytes.length > 0) yield bytes
   }
   return following

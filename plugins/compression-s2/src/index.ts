@@ -4,8 +4,10 @@ import { compress } from 'snappy'
 
 /** PBM: storage-format.md §5. 1 stored, 3 better, 4 best, 0 and 2 the default. */
 const levels = { min: 0, max: 4, default: 2 }
-/** As the reference encoder writes them. */
-const BLOCK_BYTES = 1024 * 1024
+/**
+ * The native Snappy encoder looks back 64 KiB only: larger blocks would cost memory and gain nothing.
+ */
+const BLOCK_BYTES = 64 * 1024
 
 const s2: CompressionPlugin = {
   kind: 'compression',
@@ -15,7 +17,12 @@ const s2: CompressionPlugin = {
   levels,
   compress: (source, options = {}) => {
     const level = checkedLevel('s2', levels, options.level)
-    return writeFramed(source, S2, BLOCK_BYTES, level === 1 ? async () => undefined : (block) => compress(block))
+    return writeFramed(
+      source,
+      S2,
+      BLOCK_BYTES,
+      level === 1 ? async () => undefined : (block) => compress(block, { copyOutputData: true }),
+    )
   },
   decompress: readFramed,
 }

@@ -16,8 +16,8 @@ interface Strength {
 
 /** PBM folds levels into four classes: below 3, 3 to 5, 6 to 9, from 10. PBM: cli-and-config.md §3.3. */
 export function strengthOf(level: number): Strength {
-  if (level < 3) return { level: 1, frameBytes: 4 * 1024 * 1024 }
-  if (level < 6) return { level: 3, frameBytes: 4 * 1024 * 1024 }
+  if (level < 3) return { level: 1, frameBytes: 2 * 1024 * 1024 }
+  if (level < 6) return { level: 3, frameBytes: 2 * 1024 * 1024 }
   if (level < 10) return { level: 7, frameBytes: 8 * 1024 * 1024 }
   return { level: 11, frameBytes: 8 * 1024 * 1024 }
 }

@@ -15,7 +15,7 @@ import {
 } from './format.js'
 
 /** Chunks under way: bounds memory at this many blocks of 4 MiB. */
-const IN_FLIGHT = 6
+const IN_FLIGHT = 3
 
 interface Chunk {
   readonly stored: boolean
@@ -56,7 +56,7 @@ export async function* readFramed(source: AsyncIterable<Uint8Array>): AsyncGener
 
 async function decodeNatively(body: Buffer): Promise<Buffer | undefined> {
   try {
-    return (await uncompress(body, { asBuffer: true })) as Buffer
+    return (await uncompress(body, { asBuffer: true, copyOutputData: true })) as Buffer
   } catch {
     // Not Snappy: either S2 or damaged, which the other decoder will tell.
     return undefined

@@ -12,7 +12,7 @@ import {
 /** Input that makes one piece of output: small blocks go to threads and storage in groups of this many bytes. */
 const GROUP_BYTES = 1024 * 1024
 /** Groups under way. */
-const IN_FLIGHT = 4
+const IN_FLIGHT = 3
 
 /** Compresses one block into the block format of Snappy or S2, its length in front; nothing means: store it. */
 export type BlockEncoder = (block: Buffer) => Promise<Buffer | undefined>
