@@ -46,7 +46,8 @@ const SECRET_OPTIONS = /\b((?:tlsCertificateKeyFilePassword|authMechanismPropert
 const URI_IN_TEXT = /(mongodb(?:\+srv)?:\/\/)[^\s'"]*@/gi
 
 function withScheme(text: string): string {
-  return /^mongodb(\+srv)?:\/\//i.test(text) ? text : `mongodb://${text}`
+  // Any other scheme stays, to be refused.
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `mongodb://${text}`
 }
 
 function parse(uri: string): ConnectionString {
