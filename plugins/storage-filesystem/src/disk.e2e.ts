@@ -1,0 +1,280 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
+import plugin from './index.js'
+import { Scratch } from './scratch.js'
+import { temporaryName } from './temporary.js'
+
+const MIB = 1024 * 1024
+
+async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const each of source) found.push(each)
+  return found
+}
+
+async function* body(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) yield Buffer.from(chunk)
+}
+
+describe('storage-filesystem on the disk', () => {
+  const scratch = new Scratch()
+  let path: string
+  let store: ObjectStore
+
+  const open = (folder: string) =>
+    plugin.open({ path: folder }, { signal: new AbortController().signal, warn: () => undefined })
+  /** Everything below the folder, of any kind. */
+  const everything = async () => (await readdir(path, { recursive: true })).sort()
+  const names = async () => (await all(store.list())).map(({ name }) => name)
+
+  beforeEach(async () => {
+    path = await scratch.folder()
+    store = await open(path)
+  })
+
+  afterEach(async () => {
+    await store.close()
+    await scratch.remove()
+  })
+
+  async function refused(
+    work: Promise<unknown>,
+    code: Parameters<typeof hasCode>[1],
+    ...texts: string[]
+  ): Promise<void> {
+    const error = await work.then(
+      () => assert.fail(`must be refused with ${code}`),
+      (reason: unknown) => reason,
+    )
+    assert.ok(hasCode(error, code), String(error))
+    for (const text of texts) assert.ok(String(error).includes(text), String(error))
+  }
+
+  it('lays objects out as files, as PBM does: 0644 in folders of 0755, whatever the umask', async () => {
+    const umask = process.umask(0o077)
+    try {
+      await store.save('2026-11-22T02:59:29Z/rs0/db.coll.s2', body('x'))
+    } finally {
+      process.umask(umask)
+    }
+    const file = join(path, '2026-11-22T02:59:29Z', 'rs0', 'db.coll.s2')
+    assert.equal(await readFile(file, 'utf8'), 'x')
+    assert.equal((await stat(file)).mode & 0o777, 0o644)
+    await store.save('other/object', body('x'))
+    assert.equal((await stat(join(path, 'other'))).mode & 0o777, 0o755 & ~process.umask())
+  })
+
+  it('makes the folder of the storage when it is missing, and takes a link to it', async () => {
+    const folder = join(path, 'new', 'folder')
+    await (await open(folder)).close()
+    await symlink(folder, join(path, 'link'))
+    const linked = await open(join(path, 'link'))
+    await linked.save('object', body('x'))
+    assert.equal(await readFile(join(folder, 'object'), 'utf8'), 'x')
+    await linked.close()
+  })
+
+  it('refuses a path that is a file or leads through one', async () => {
+    await writeFile(join(path, 'file'), '')
+    await refused(open(join(path, 'file')), 'STORAGE_UNAVAILABLE', 'not a folder')
+    await refused(open(join(path, 'file', 'below')), 'STORAGE_UNAVAILABLE', 'not a folder')
+  })
+
+  it('leaves nothing of failed and aborted saves, no folder either', async () => {
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield Buffer.alloc(3 * MIB)
+      throw new Error('cut')
+    }
+    await assert.rejects(store.save('a/b/c', failing()), /cut/)
+    const controller = new AbortController()
+    async function* aborting(): AsyncGenerator<Uint8Array> {
+      yield Buffer.alloc(3 * MIB)
+      controller.abort()
+      yield Buffer.alloc(3 * MIB)
+    }
+    await refused(store.save('a/b/c', aborting(), { signal: controller.signal }), 'STORAGE_ABORTED')
+    assert.deepEqual(await everything(), [])
+  })
+
+  it('removes the folders that a delete empties, and no other', async () => {
+    await store.save('a/b/c/d', body('x'))
+    await store.save('a/e', body('x'))
+    await store.delete('a/b/c/d')
+    assert.deepEqual(await everything(), ['a', 'a/e'])
+    await store.delete('a/e')
+    assert.deepEqual(await everything(), [])
+  })
+
+  it('puts an object where a folder was left empty', async () => {
+    await mkdir(join(path, 'object'))
+    await store.save('object', body('x'))
+    assert.deepEqual(await names(), ['object'])
+  })
+
+  it('follows no link inside the storage', async () => {
+    const outside = await scratch.folder()
+    await writeFile(join(outside, 'file'), 'secret')
+    await symlink(outside, join(path, 'folder'))
+    await symlink(join(outside, 'file'), join(path, 'file'))
+    await store.save('object', body('x'))
+    assert.deepEqual(await names(), ['object'])
+    for (const name of ['file', 'folder/file']) {
+      await refused(store.read(name), 'STORAGE_DENIED', 'link')
+      await refused(store.stat(name), 'STORAGE_DENIED', 'link')
+      await refused(store.copy(name, 'copy'), 'STORAGE_DENIED', 'link')
+      await refused(store.delete(name), 'STORAGE_DENIED', 'link')
+    }
+    await refused(store.save('folder/new', body('x')), 'STORAGE_DENIED', 'link')
+    assert.deepEqual(await readdir(outside), ['file'])
+    // A link in the place of an object is replaced, not written through.
+    await store.save('file', body('new'))
+    assert.equal(await readFile(join(outside, 'file'), 'utf8'), 'secret')
+  })
+
+  it('lists no file that another program is writing', async () => {
+    await mkdir(join(path, 'backup'))
+    await writeFile(join(path, 'backup', 'db.coll.s2.tmp'), 'half')
+    await store.save('backup/object', body('x'))
+    assert.deepEqual(await names(), ['backup/object'])
+    assert.ok((await everything()).includes('backup/db.coll.s2.tmp'))
+  })
+
+  it('tells pipes, folders and sockets from objects', async () => {
+    await mkdir(join(path, 'folder'))
+    await once(spawn('mkfifo', [join(path, 'pipe')]), 'exit')
+    await refused(store.read('pipe'), 'STORAGE_NOT_FOUND')
+    await refused(store.stat('folder'), 'STORAGE_NOT_FOUND')
+    assert.deepEqual(await names(), [])
+  })
+
+  it('tells that the folder is gone, and does not make it anew', async () => {
+    const gone = await scratch.folder()
+    const opened = await open(join(gone, 'share'))
+    await opened.save('object', body('x'))
+    await scratch.remove()
+    await refused(opened.save('a/b', body('x')), 'STORAGE_UNAVAILABLE', 'mounted')
+    await refused(opened.read('object'), 'STORAGE_UNAVAILABLE', 'mounted')
+    await refused(opened.stat('object'), 'STORAGE_UNAVAILABLE', 'mounted')
+    await refused(opened.delete('object'), 'STORAGE_UNAVAILABLE', 'mounted')
+    await refused(all(opened.list()), 'STORAGE_UNAVAILABLE', 'mounted')
+    await opened.close()
+    path = await scratch.folder()
+  })
+
+  it('holds no file open after reads that ended in any way', async function () {
+    if (process.platform !== 'linux') this.skip()
+    await store.save('object', body(Buffer.alloc(9 * MIB, 1)))
+    const openFiles = async () => {
+      const fds = await readdir('/proc/self/fd')
+      const targets = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+      return targets.filter((target) => target.startsWith(path))
+    }
+    for await (const _ of await store.read('object')) break
+    await all(await store.read('object', { offset: 5 }))
+    await refused(store.read('object', { offset: 10 * MIB }), 'STORAGE_INVALID_RANGE')
+    const controller = new AbortController()
+    await store.read('object', { signal: controller.signal })
+    controller.abort()
+    while ((await openFiles()).length > 0) await new Promise((resolve) => setTimeout(resolve, 1))
+    await store.read('object')
+    assert.equal((await openFiles()).length, 1)
+    await store.close()
+    assert.deepEqual(await openFiles(), [])
+  })
+
+  describe('files that were being written', () => {
+    const writers: ChildProcess[] = []
+
+    /** A process that saves and never ends; resolves once its file is there. */
+    async function writer(): Promise<ChildProcess> {
+      const script = `
+        const { default: plugin } = await import(${JSON.stringify(new URL('./index.js', import.meta.url).href)})
+        const store = await plugin.open({ path: ${JSON.stringify(path)} }, { signal: new AbortController().signal, warn() {} })
+        store.save('a/object', (async function* () {
+          yield Buffer.alloc(2 * 1024 * 1024)
+          console.log('writing')
+          await new Promise((resolve) => setTimeout(resolve, 1e9))
+        })())`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      writers.push(child)
+      if (child.stdout !== null) await once(child.stdout, 'data')
+      return child
+    }
+
+    afterEach(() => {
+      for (const child of writers.splice(0)) child.kill('SIGKILL')
+    })
+
+    it('stay as long as their process lives, and are removed when it was killed', async () => {
+      const child = await writer()
+      assert.deepEqual(await names(), [])
+      assert.equal((await everything()).filter((name) => name.endsWith('.tmp')).length, 1)
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      assert.deepEqual(await names(), [])
+      assert.deepEqual(await everything(), ['a'])
+      await store.save('a/object', body('x'))
+      assert.deepEqual(await everything(), ['a', 'a/object'])
+    })
+
+    it('of another machine stay for a day', async () => {
+      const foreign = temporaryName().replace(/[0-9a-f]{12}/, '0123456789ab')
+      await writeFile(join(path, foreign), 'half')
+      await names()
+      assert.deepEqual(await everything(), [foreign])
+      const yesterday = new Date(Date.now() - 25 * 3600 * 1000)
+      await utimes(join(path, foreign), yesterday, yesterday)
+      await names()
+      assert.deepEqual(await everything(), [])
+    })
+  })
+
+  describe('without permission', () => {
+    const isRoot = process.getuid?.() === 0
+
+    /** Runs `work` as a user to whom permissions apply; the superuser passes them all. */
+    async function asUser<T>(work: () => Promise<T>): Promise<T> {
+      if (isRoot) process.seteuid?.(65_534)
+      try {
+        return await work()
+      } finally {
+        if (isRoot) process.seteuid?.(0)
+      }
+    }
+
+    it('tells who may not write, and where', async () => {
+      await store.save('folder/object', body('x'))
+      await chmod(path, 0o555)
+      await chmod(join(path, 'folder'), 0o555)
+      await asUser(async () => {
+        await refused(store.save('folder/new', body('x')), 'STORAGE_DENIED', path, 'permission denied', 'user with id')
+        await refused(store.save('new/object', body('x')), 'STORAGE_DENIED', path)
+        await refused(store.delete('folder/object'), 'STORAGE_DENIED', path)
+        await refused(store.copy('folder/object', 'folder/copy'), 'STORAGE_DENIED', path)
+        assert.equal((await store.stat('folder/object')).size, 1)
+      })
+      assert.deepEqual(await names(), ['folder/object'])
+      await chmod(path, 0o755)
+    })
+
+    it('tells who may not read, and where', async () => {
+      await store.save('folder/object', body('x'))
+      await chmod(path, 0o755)
+      await chmod(join(path, 'folder', 'object'), 0)
+      await asUser(() => refused(store.read('folder/object'), 'STORAGE_DENIED', 'permission denied'))
+      await chmod(join(path, 'folder'), 0)
+      await asUser(async () => {
+        await refused(store.stat('folder/object'), 'STORAGE_DENIED', 'permission denied')
+        await refused(all(store.list()), 'STORAGE_DENIED', 'permission denied')
+        await refused(open(join(path, 'folder', 'new')), 'STORAGE_DENIED', 'permission denied')
+      })
+      await chmod(join(path, 'folder'), 0o755)
+    })
+  })
+})
