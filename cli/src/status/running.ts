@@ -12,7 +12,7 @@ import { prettySize } from '../output/bytes.js'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
 import { rfc3339 } from '../output/times.js'
-import { type OverallProgress, overallProgress } from '../wait/progress.js'
+import { countedIn, type OverallProgress, overallProgress } from '../wait/progress.js'
 
 /** The `running` section, with PBM's names, and our `progress` and `stale`. Empty when nothing runs. */
 export interface RunningSection {
@@ -93,7 +93,7 @@ function progressWords({ phase, bytes, totalBytes, documents, bytesPerSecond, se
   const parts = [
     phase,
     `${prettySize(bytes)} of ${prettySize(totalBytes)}`,
-    `${documents.toLocaleString('en-US')} documents`,
+    `${documents.toLocaleString('en-US')} ${countedIn(phase)}`,
   ]
   if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
   if (secondsLeft !== undefined) parts.push(`${shortDuration(secondsLeft * 1000)} left`)

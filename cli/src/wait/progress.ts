@@ -57,16 +57,24 @@ export function progressLine(
   return parts.join('  ').slice(0, columns)
 }
 
-function figures({ phase, bytes, totalBytes, documents, bytesPerSecond, secondsLeft }: OverallProgress): string[] {
-  const share = totalBytes > 0 ? Math.min(1, bytes / totalBytes) : 0
+function figures(progress: OverallProgress): string[] {
+  const { phase, bytes, totalBytes, documents, totalDocuments, bytesPerSecond, secondsLeft } = progress
+  // Index builds have no bytes, only a count.
+  const [moved, all] = totalBytes > 0 ? [bytes, totalBytes] : [documents, totalDocuments]
+  const share = all > 0 ? Math.min(1, moved / all) : 0
   const cells = Math.floor(share * BAR_CELLS)
   const parts = [
     `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)} ${String(Math.floor(share * 100)).padStart(3)}%`,
     phase,
   ]
   if (bytes > 0) parts.push(`${prettySize(bytes)} of ${prettySize(totalBytes)}`)
-  if (documents > 0) parts.push(`${documents.toLocaleString('en-US')} documents`)
+  if (documents > 0) parts.push(`${documents.toLocaleString('en-US')} ${countedIn(phase)}`)
   if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
   if (secondsLeft !== undefined) parts.push(`${shortDuration(secondsLeft * 1000)} left`)
   return parts
+}
+
+/** What agents count as documents in a phase. */
+export function countedIn(phase: string): string {
+  return phase === 'indexes' ? 'indexes' : 'documents'
 }

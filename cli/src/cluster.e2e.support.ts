@@ -1,0 +1,100 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type ReplicaSet, spawnSupervised, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { connectLeader, listAgents } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import { type Ended, pbm, type RunOptions } from './run.spec.support.js'
+
+// The agent is a program beside this one, not a dependency.
+const AGENT = fileURLToPath(new URL('../../agent/dist/bin.js', import.meta.url))
+
+/** A replica set of one member with authentication, and agents as they are started. */
+export interface Cluster {
+  readonly set: ReplicaSet
+  /** Of the agents' own user. */
+  readonly uri: string
+  readonly leader: MongoClient
+  /** The folder for storages. */
+  readonly folder: string
+  readonly host: string
+  pbm(args: readonly string[], options?: RunOptions): Promise<Ended>
+  /** As `pbm … -o json`: the parsed standard output. */
+  json(args: readonly string[], options?: RunOptions): Promise<Ended & { value: unknown }>
+  startAgent(): Promise<Agent>
+  stop(): Promise<void>
+}
+
+export interface Agent {
+  signal(signal: NodeJS.Signals): void
+  stop(signal?: NodeJS.Signals): Promise<void>
+}
+
+export async function startCluster(): Promise<Cluster> {
+  const set = await startReplicaSet({ members: 1, auth: true })
+  const user = await set.createPbmUser()
+  const uri = set.uri({ user })
+  const { client: leader } = await connectLeader(uri, { appName: 'cli-e2e' })
+  const folder = await temporaryFolder('pbmkit-cli-e2e-')
+  await mkdir(join(folder, 'backups'))
+  const [member] = set.members
+  if (member === undefined) throw new Error('a replica set without a member')
+  const agents: ChildProcess[] = []
+  const run = (args: readonly string[], options: RunOptions = {}) =>
+    pbm(args, { ...options, env: { PBM_MONGODB_URI: uri, ...options.env } })
+
+  return {
+    set,
+    uri,
+    leader,
+    folder,
+    host: member.host,
+    pbm: run,
+    json: async (args, options) => {
+      const ended = await run([...args, '-o', 'json'], options)
+      return { ...ended, value: JSON.parse(ended.stdout) }
+    },
+    startAgent: async () => {
+      const child = spawnSupervised(process.execPath, [AGENT], {
+        env: { ...process.env, PBM_MONGODB_URI: member.uri({ user }) },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let output = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream?.on('data', (chunk: Buffer) => {
+          output += chunk.toString()
+        })
+      agents.push(child)
+      await until('the agent', async () => {
+        if (child.exitCode !== null) throw new Error(`the agent ended:\n${output}`)
+        return /started beside/.test(output) && (await listAgents(leader)).length > 0
+      })
+      return {
+        signal: (signal) => void child.kill(signal),
+        stop: async (signal = 'SIGTERM') => {
+          if (child.exitCode !== null || child.signalCode !== null) return
+          const closed = once(child, 'close')
+          child.kill(signal)
+          await closed
+        },
+      }
+    },
+    stop: async () => {
+      for (const child of agents) child.kill('SIGKILL')
+      await leader.close()
+      await set.stop()
+    },
+  }
+}
+
+/** Looks until `condition` holds; a test's own time limit is the limit. */
+export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  for (let looks = 0; looks < 1200; looks++) {
+    if (await condition()) return
+    await sleep(50)
+  }
+  throw new Error(`waited in vain for ${what}`)
+}

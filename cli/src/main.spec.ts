@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { type Ended, pbm } from './run.spec.support.js'
+
+function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
+  assert.equal(ended.code, code, ended.stdout + ended.stderr)
+  assert.equal(ended.stdout, '')
+  for (const part of parts) assert.match(ended.stderr, part)
+}
+
+describe('pbm without a server', () => {
+  it('tells that a connection string is missing, and where to put it', async () => {
+    failed(await pbm(['list']), 1, /no MongoDB connection string/, /PBM_MONGODB_URI_FILE/)
+    const json = await pbm(['list', '-o', 'json'])
+    assert.equal(json.code, 1)
+    assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'URI_MISSING')
+  })
+
+  it('needs none for version, help and completion', async () => {
+    const version = await pbm(['version', '-o', 'json'])
+    assert.deepEqual(Object.keys(JSON.parse(version.stdout) as object), [
+      'Version',
+      'Platform',
+      'NodeVersion',
+      'PBMVersion',
+    ])
+    const help = await pbm(['help', 'backup'])
+    assert.equal(help.code, 0)
+    assert.match(help.stdout, /--wait-time/)
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const { code, stdout } = await pbm(['completion', shell])
+      assert.equal(code, 0)
+      assert.match(stdout, /force-resync/)
+    }
+  })
+
+  it('refuses a wrong command line with 2 before it connects', async () => {
+    const env = { PBM_MONGODB_URI: 'mongodb://127.0.0.1:1/' }
+    const wrong: [string[], RegExp][] = [
+      [['lst'], /unknown command 'lst'[\s\S]*list/],
+      [['list', '-o', 'jsn'], /--out: 'jsn'/],
+      [['list', '--nope'], /unknown option/],
+      [['list', 'extra'], /too many arguments/],
+      [['backup', '--wait-time', '5s'], /--wait-time[\s\S]*-w/],
+      [['backup', '-w', '--wait-time', '5'], /is not a duration/],
+      [['backup', '--compression-level', 'x'], /--compression-level/],
+      [['backup', '-t', 'physical'], /--type physical: not supported yet/],
+      [['backup', '--ns', 'a.b'], /--ns[\s\S]*not supported yet/],
+      [['backup', '--profile', 'other'], /--profile other: not supported yet/],
+      [['restore'], /which backup/],
+      [['restore', 'x', '--time', '2031-02-03T04:05:06'], /--time: not supported yet/],
+      [['restore', 'x', '--index-commit-quorum', 'all'], /--index-commit-quorum/],
+      [['delete-backup'], /which backups/],
+      [['delete-backup', 'x', '--older-than', '1d'], /exclude each other/],
+      [['config', 'pitr', '--list'], /exclude each other/],
+      [['config', '--include-restores'], /--force-resync/],
+      [['status', '-s', 'weather'], /no section 'weather'/],
+      [['logs', '-s', 'X'], /--severity/],
+      [['logs', '--timezone', 'Mars/Base'], /no time zone/],
+      [['cleanup', '--older-than', '3d', '-y'], /pbm cleanup: not supported yet/],
+      [['completion', 'powershell'], /bash/],
+    ]
+    for (const [args, message] of wrong) failed(await pbm(args, { env }), 2, message)
+    const json = await pbm(['backup', '--nope', '-o', 'json'], { env })
+    assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'USAGE')
+  })
+})

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startStandalone } from '@pbmkit/conformance/testbed'
+import { type AgentDocument, clusterTime, LOCKS, publishAgent } from '@pbmkit/core'
+import { Timestamp } from 'mongodb'
+import { type Cluster, startCluster } from './cluster.e2e.support.js'
+import { type Ended, pbm } from './run.spec.support.js'
+
+function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
+  assert.equal(ended.code, code, ended.stdout + ended.stderr)
+  assert.equal(ended.stdout, '')
+  for (const part of parts) assert.match(ended.stderr, part)
+}
+
+describe('pbm and servers it can not use', () => {
+  it('tells a server that is not there, and a standalone', async () => {
+    failed(await pbm(['status', '--mongodb-uri', 'mongodb://u:s3cret@127.0.0.1:1/']), 1, /ECONNREFUSED/)
+    failed(await pbm(['status', '--mongodb-uri', 'http://127.0.0.1:1/']), 1)
+    const standalone = await startStandalone({})
+    try {
+      failed(await pbm(['status', '--mongodb-uri', standalone.uri({})]), 1, /standalone/, /--replSet/)
+    } finally {
+      await standalone.stop()
+    }
+  })
+})
+
+describe('pbm refuses', () => {
+  let cluster: Cluster
+
+  before(async () => {
+    cluster = await startCluster()
+  })
+  after(() => cluster.stop())
+
+  it('wrong credentials, without telling them', async () => {
+    const uri = cluster.set.uri({ user: 'pbm', password: 'wrong-s3cret' })
+    const ended = await pbm(['status'], { env: { PBM_MONGODB_URI: uri } })
+    failed(ended, 1, /uthentication/)
+    assert.doesNotMatch(ended.stderr, /s3cret/)
+  })
+
+  it('takes the connection string from a file', async () => {
+    const file = join(cluster.folder, 'uri')
+    await writeFile(file, `${cluster.uri}\n`)
+    assert.equal((await pbm(['list'], { env: { PBM_MONGODB_URI_FILE: file } })).code, 0)
+    failed(await pbm(['list'], { env: { PBM_MONGODB_URI_FILE: `${file}x` } }), 1, /can't read/)
+  })
+
+  it('to work without a configuration, and says how to make one; status and list still work', async () => {
+    for (const args of [
+      ['backup'],
+      ['restore', 'x', '-y'],
+      ['config'],
+      ['config', '--set', 'pitr.enabled=true'],
+      ['config', '--force-resync'],
+    ])
+      failed(await cluster.pbm(args), 1, /no configuration/, /pbm config --file/)
+    const status = await cluster.pbm(['status'])
+    assert.equal(status.code, 0)
+    assert.match(status.stdout, /No configuration yet/)
+    assert.match(status.stdout, /no agent/)
+    const { value } = await cluster.json(['list'])
+    assert.deepEqual(value, { snapshots: [], pitr: { on: false, ranges: [] } })
+    assert.deepEqual((await cluster.json(['list', '--restore'])).value, [])
+    assert.deepEqual((await cluster.json(['logs'])).value, [])
+  })
+
+  it('a configuration with unknown keys, wrong values or broken YAML, and keeps the old one', async () => {
+    const bad: [string, RegExp][] = [
+      [
+        'storage:\n  type: filesystem\n  filesystem: {path: /b}\nbackup:\n  compresion: s2\n',
+        /backup\.compresion[\s\S]*line 5|line 5[\s\S]*compresion/,
+      ],
+      ['storage:\n  type: filesystem\n  filesystem: {path: /b}\nbackup: {compression: zip}\n', /zip/],
+      ['storage:\n  type: tape\n', /tape/],
+      ['storage: [\n', /YAML/],
+      ['', /empty/],
+    ]
+    for (const [input, message] of bad) failed(await cluster.pbm(['config', '--file', '-'], { input }), 1, message)
+    failed(await cluster.pbm(['config', '--file', '/nowhere/pbm.yaml']), 1, /can't read \/nowhere\/pbm\.yaml/)
+    failed(await cluster.pbm(['config']), 1, /no configuration/)
+  })
+
+  it('saves a configuration where no agent runs, and tells that nobody lists the storage', async () => {
+    const input = `storage:\n  type: filesystem\n  filesystem: {path: ${cluster.folder}/backups}\n`
+    const waited = await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+    failed(waited, 1, /is saved/, /no pbm-agent/)
+    const ended = await cluster.pbm(['config', '--set', `storage.filesystem.path=${cluster.folder}/other`])
+    assert.equal(ended.code, 0)
+    assert.match(ended.stderr, /--force-resync/)
+    assert.equal((await cluster.pbm(['config', 'storage.filesystem.path'])).stdout, `${cluster.folder}/other\n`)
+  })
+
+  it('changes all keys or none', async () => {
+    failed(
+      await cluster.pbm(['config', '--set', 'backup.compression=zstd', '--set', 'backup.nope=1']),
+      1,
+      /backup\.nope/,
+    )
+    assert.equal((await cluster.pbm(['config', 'backup.compression'])).stdout, '\n')
+    const { value } = await cluster.json(['config', '--set', 'backup.compression=zstd,backup.compressionLevel=3'])
+    assert.deepEqual(value, [
+      { key: 'backup.compression', value: 'zstd' },
+      { key: 'backup.compressionLevel', value: 3 },
+    ])
+    failed(await cluster.pbm(['config', 'no.such.key']), 1, /no/)
+  })
+
+  it('operations without any agent, and with a dead one, which it names', async () => {
+    for (const args of [['backup'], ['config', '--force-resync']])
+      failed(await cluster.pbm(args), 1, /no pbm-agent serves the replica set/, /Start pbm-agent/)
+    await publishAgent(cluster.leader, agentDocument(cluster, new Timestamp({ t: 1_000_000_000, i: 1 })))
+    failed(
+      await cluster.pbm(['backup']),
+      1,
+      new RegExp(`is dead: ${cluster.host}: lost agent, last heartbeat 2001-09-09`),
+    )
+    const { value } = await cluster.json(['status', '-s', 'cluster'])
+    const [replset] = (value as { cluster: { nodes: Record<string, unknown>[] }[] }).cluster
+    assert.deepEqual(Object.keys(replset?.nodes[0] ?? {}), [
+      'host',
+      'agent',
+      'role',
+      'prio_pitr',
+      'prio_backup',
+      'ok',
+      'errors',
+    ])
+    assert.match(String(replset?.nodes[0]?.errors), /lost agent/)
+  })
+
+  it('a backup that no member can make, with the reason of each', async () => {
+    const agent = agentDocument(cluster, await clusterTime(cluster.leader))
+    await publishAgent(cluster.leader, { ...agent, nodes: { ok: false, e: 'connection reset' } })
+    failed(await cluster.pbm(['backup']), 1, /no member[\s\S]*connection reset/)
+    await publishAgent(cluster.leader, { ...agent, plugins: { storage: ['filesystem'], compression: ['gzip'] } })
+    failed(await cluster.pbm(['backup', '--compression', 'lz4']), 1, /no compression plugin 'lz4'/)
+    failed(await cluster.pbm(['backup', '--compression', 'zip']), 1, /zip/)
+  })
+
+  it('a second operation while one runs, with 4, but not for a dead one', async () => {
+    const locks = cluster.leader.db('admin').collection(LOCKS)
+    const epoch = new Timestamp({ t: 1, i: 1 })
+    const lock = { type: 'restore', replset: cluster.set.name, node: cluster.host, opid: 'ab'.repeat(12), epoch }
+    await locks.insertOne({ ...lock, hb: await clusterTime(cluster.leader) })
+    for (const args of [
+      ['backup'],
+      ['restore', 'x', '-y'],
+      ['delete-backup', '--older-than', '1d', '-y'],
+      ['config', '--set', 'pitr.enabled=true'],
+    ])
+      failed(await cluster.pbm(args), 4, /another operation is running: restore on/, /abab/)
+    const { value } = await cluster.json(['status', '-s', 'running'])
+    assert.equal((value as { running: { type: string } }).running.type, 'restore')
+    await locks.updateOne({ opid: lock.opid }, { $set: { hb: epoch } })
+    failed(await cluster.pbm(['restore', 'x', '-y']), 1, /there is no backup 'x'/)
+    await locks.deleteMany({})
+  })
+
+  it('to cancel, restore, describe or delete what is not there', async () => {
+    failed(await cluster.pbm(['cancel-backup']), 1, /no backup is running/)
+    for (const args of [
+      ['restore', 'x', '-y'],
+      ['describe-backup', 'x'],
+      ['delete-backup', 'x', '-y'],
+    ])
+      failed(await cluster.pbm(args), 1, /there is no backup 'x'/)
+    failed(await cluster.pbm(['describe-restore', 'x']), 1, /there is no restore 'x'/)
+    assert.equal((await cluster.pbm(['delete-backup', '--older-than', '1d', '-y'])).code, 0)
+  })
+})
+
+function agentDocument(cluster: Cluster, hb: Timestamp): AgentDocument {
+  const fine = { ok: true, e: '' }
+  return {
+    n: cluster.host,
+    rs: cluster.set.name,
+    s: 1,
+    str: 'PRIMARY',
+    hdn: false,
+    psv: false,
+    arb: false,
+    delay: 0,
+    repl_lag: 0,
+    v: '2.15.0',
+    mv: '6.0.5',
+    pbms: fine,
+    nodes: fine,
+    stors: fine,
+    hb,
+    e: '',
+  }
+}

@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict'
+import {
+  appendLog,
+  type BackupDocument,
+  COMMANDS,
+  clusterTime,
+  insertBackup,
+  insertRestore,
+  publishAgent,
+  type RestoreDocument,
+  setBackupStatus,
+  setReplsetProgress,
+  setRestoreStatus,
+} from '@pbmkit/core'
+import { type Document, Timestamp } from 'mongodb'
+import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Ended, pbmProcess } from './run.spec.support.js'
+
+/**
+ * Here the test answers the commands instead of an agent, through the same control collections, so that each way in which
+ * an operation can end, or stop, is met at will.
+ */
+describe('pbm waits', () => {
+  let cluster: Cluster
+  let beating: NodeJS.Timeout
+
+  before(async () => {
+    cluster = await startCluster()
+    const input = `storage:\n  type: filesystem\n  filesystem: {path: ${cluster.folder}/backups}\n`
+    assert.equal((await cluster.pbm(['config', '--file', '-'], { input })).code, 0)
+    await beat()
+    beating = setInterval(() => void beat(), 3000)
+  })
+  after(async () => {
+    clearInterval(beating)
+    await cluster.stop()
+  })
+
+  it('for a backup, shows its progress and answers only when it is done', async () => {
+    const [ended, name] = await backup(['-w'], async (name, opid) => {
+      await insertBackup(cluster.leader, await backupDocument(name, opid, 'starting'))
+      await setBackupStatus(cluster.leader, name, 'running')
+      await setReplsetProgress(cluster.leader, name, cluster.set.name, {
+        phase: 'collections',
+        bytes: 1_000_000,
+        totalBytes: 4_000_000,
+        documents: 10,
+        totalDocuments: 40,
+        startedAt: 0,
+        updatedAt: 1000,
+      })
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      await setBackupStatus(cluster.leader, name, 'dumpDone')
+      await setBackupStatus(cluster.leader, name, 'done')
+    })
+    assert.equal(ended.code, 0, ended.stderr)
+    assert.deepEqual(withoutId(JSON.parse(ended.stdout)), {
+      name,
+      storagePath: `${cluster.folder}/backups`,
+      status: 'done',
+      size: 0,
+    })
+    const lines = ended.stderr.trim().split('\n')
+    const told = lines.map((line) => (JSON.parse(line) as { progress: Document }).progress)
+    assert.deepEqual(
+      told.find(({ bytes }) => bytes === 1_000_000),
+      {
+        operation: 'backup',
+        name,
+        status: 'running',
+        phase: 'collections',
+        bytes: 1_000_000,
+        totalBytes: 4_000_000,
+        documents: 10,
+        totalDocuments: 40,
+        bytesPerSecond: 1_000_000,
+        secondsLeft: 3,
+      },
+    )
+  })
+
+  it('not at all without --wait, once the backup runs', async () => {
+    const [ended] = await backup([], async (name, opid) => {
+      await insertBackup(cluster.leader, await backupDocument(name, opid, 'running'))
+      await done(name)
+    })
+    assert.equal(ended.code, 0)
+    assert.equal((JSON.parse(ended.stdout) as { status: string }).status, 'running')
+  })
+
+  it('until a backup fails, is canceled, is refused, vanishes or is stuck: 1 and the reason', async () => {
+    const ways: [string, RegExp, (name: string, opid: string) => Promise<void>][] = [
+      [
+        'BACKUP_FAILED',
+        /failed: the disk is full; rs0: no space left/,
+        async (name, opid) => {
+          const document = await backupDocument(name, opid, 'running')
+          const [replset] = document.replsets
+          if (replset !== undefined) replset.error = 'no space left'
+          await insertBackup(cluster.leader, document)
+          await setBackupStatus(cluster.leader, name, 'error', { error: 'the disk is full' })
+        },
+      ],
+      [
+        'BACKUP_CANCELED',
+        /was canceled/,
+        async (name, opid) => {
+          await insertBackup(cluster.leader, await backupDocument(name, opid, 'running'))
+          await setBackupStatus(cluster.leader, name, 'canceled', { error: 'canceled' })
+        },
+      ],
+      [
+        'REFUSED',
+        /was refused: balancer trouble/,
+        async (name, opid) => log({ e: 'backup', eobj: name, opid, msg: 'balancer trouble' }),
+      ],
+      [
+        'BACKUP_VANISHED',
+        /disappeared/,
+        async (name, opid) => {
+          await insertBackup(cluster.leader, await backupDocument(name, opid, 'running'))
+          await new Promise((resolve) => setTimeout(resolve, 600))
+          await cluster.leader.db('admin').collection('pbmBackups').deleteOne({ name })
+        },
+      ],
+      [
+        'STUCK',
+        /stuck at 'running': the last heartbeat of its agent was 2001-09-09/,
+        async (name, opid) => {
+          const hb = new Timestamp({ t: 1_000_000_000, i: 1 })
+          await insertBackup(cluster.leader, { ...(await backupDocument(name, opid, 'running')), hb })
+        },
+      ],
+    ]
+    for (const [code, message, answer] of ways) {
+      const [ended] = await backup(['-w'], answer)
+      assert.equal(ended.code, 1, code)
+      const report = JSON.parse(ended.stdout) as { Error: string; code: string; hint: string }
+      assert.equal(report.code, code)
+      assert.match(report.Error, message)
+    }
+    const status = await cluster.pbm(['status', '-s', 'backups'])
+    assert.match(status.stdout, /error: the disk is full/)
+    assert.match(status.stdout, /error: stuck at 'running'/)
+    assert.match(status.stdout, /canceled/)
+    const { value } = await cluster.json(['list'])
+    assert.equal((value as { snapshots: unknown[] }).snapshots.length, 2, 'only the two that are done')
+  })
+
+  it('no longer than --wait-time: 3, and the backup goes on', async () => {
+    const [ended, name] = await backup(['-w', '--wait-time', '700ms'], async (name, opid) =>
+      insertBackup(cluster.leader, await backupDocument(name, opid, 'running')),
+    )
+    assert.equal(ended.code, 3)
+    assert.match(ended.stdout, /"code":"WAIT_TIME"/)
+    assert.match(ended.stdout, /pbm cancel-backup/)
+    await done(name)
+  })
+
+  it('until Ctrl-C: 130, and how to go on', async () => {
+    const answered = answer('backup', async (name, opid) =>
+      insertBackup(cluster.leader, await backupDocument(name, opid, 'running')),
+    )
+    const ended = await pbmProcess(['backup', '-w'], {
+      env: { PBM_MONGODB_URI: cluster.uri },
+      during: async (child, told) => {
+        await until('the wait', async () => /"status":"running"/.test(told()))
+        child.kill('SIGINT')
+      },
+    })
+    const name = await answered
+    assert.equal(ended.code, 130, ended.stderr)
+    assert.match(ended.stderr, new RegExp(`stopped waiting; backup ${name} goes on`))
+    assert.match(ended.stderr, /pbm status[^\n]*pbm cancel-backup/)
+    await done(name)
+  })
+
+  it('for a cancellation, and tells a backup that was done before', async () => {
+    const name = '2001-01-01T00:00:00Z'
+    await insertBackup(cluster.leader, await backupDocument(name, 'ef'.repeat(12), 'running'))
+    const canceled = answer('cancelBackup', async () => {
+      await setBackupStatus(cluster.leader, name, 'canceled', { error: 'canceled' })
+    })
+    const { code, value } = await cluster.json(['cancel-backup'])
+    await canceled
+    assert.equal(code, 0)
+    assert.equal((value as { status: string }).status, 'canceled')
+
+    const late = '2001-01-01T00:00:01Z'
+    await insertBackup(cluster.leader, await backupDocument(late, 'fe'.repeat(12), 'running'))
+    const ignored = answer('cancelBackup', async () => done(late))
+    const ended = await cluster.pbm(['cancel-backup'])
+    await ignored
+    assert.equal(ended.code, 1)
+    assert.match(ended.stderr, /was done before the cancellation/)
+  })
+
+  it('for a restore: done, or failed with the reason; says that point-in-time recovery is off now', async () => {
+    await cluster.leader
+      .db('admin')
+      .collection('pbmConfig')
+      .updateOne({}, { $set: { 'pitr.enabled': true } })
+    const name = '2001-01-01T00:00:01Z'
+    const ways: ['done' | 'error', number, RegExp][] = [
+      ['done', 0, /"status":"done"/],
+      ['error', 1, /failed: an object is missing/],
+    ]
+    for (const [status, code, message] of ways) {
+      const answered = answer('restore', async (restore, opid) => {
+        await insertRestore(cluster.leader, await restoreDocument(restore, opid, name))
+        await setRestoreStatus(cluster.leader, restore, 'running')
+        await setRestoreStatus(cluster.leader, restore, 'dumpDone')
+        await new Promise((resolve) => setTimeout(resolve, 500))
+        await setRestoreStatus(
+          cluster.leader,
+          restore,
+          status,
+          status === 'error' ? { error: 'an object is missing' } : {},
+        )
+      })
+      const ended = await cluster.pbm(['restore', name, '-y', '-w', '-o', 'json'])
+      const restore = await answered
+      assert.equal(ended.code, code, ended.stdout + ended.stderr)
+      assert.match(ended.stdout, message)
+      assert.match(ended.stderr, /switched off[^\n]*fresh backup/)
+      const { value } = await cluster.json(['describe-restore', restore])
+      assert.equal((value as { status: string }).status, status)
+    }
+    assert.match((await cluster.pbm(['list', '--restore'])).stdout, /error: an object is missing/)
+  })
+
+  async function backup(
+    flags: string[],
+    reply: (name: string, opid: string) => Promise<void>,
+  ): Promise<[ended: Ended, name: string]> {
+    const answered = answer('backup', reply)
+    const ended = await cluster.pbm(['backup', '-o', 'json', ...flags])
+    return [ended, await answered]
+  }
+
+  /** Waits for the next command of the kind and replies to it; resolves to the name in it. */
+  async function answer(kind: string, reply: (name: string, opid: string) => Promise<void>): Promise<string> {
+    const commands = cluster.leader.db('admin').collection(COMMANDS)
+    const seen = await commands.countDocuments({ cmd: kind })
+    let command: Document | undefined
+    await until(`the command ${kind}`, async () => {
+      command = (await commands.find({ cmd: kind }).toArray())[seen]
+      return command !== undefined
+    })
+    const name = String(command?.[kind]?.name ?? '')
+    await reply(name, String(command?._id))
+    return name
+  }
+
+  async function done(name: string): Promise<void> {
+    await setBackupStatus(cluster.leader, name, 'dumpDone')
+    await setBackupStatus(cluster.leader, name, 'done')
+  }
+
+  async function beat(): Promise<void> {
+    const fine = { ok: true, e: '' }
+    const member = { s: 1, str: 'PRIMARY', hdn: false, psv: false, arb: false, delay: 0, repl_lag: 0 }
+    await publishAgent(cluster.leader, {
+      n: cluster.host,
+      rs: cluster.set.name,
+      ...member,
+      ...{
+        v: '2.15.0',
+        mv: '6.0.5',
+        pbms: fine,
+        nodes: fine,
+        stors: fine,
+        hb: await clusterTime(cluster.leader),
+        e: '',
+      },
+    })
+  }
+
+  async function log(entry: { e: string; eobj: string; opid: string; msg: string }): Promise<void> {
+    const ts = Math.floor(Date.now() / 1000)
+    await appendLog(cluster.leader, [{ ts, ns: 0, tz: 0, s: 1, rs: cluster.set.name, node: cluster.host, ...entry }])
+  }
+
+  async function backupDocument(name: string, opid: string, status: 'starting' | 'running'): Promise<BackupDocument> {
+    const hb = await clusterTime(cluster.leader)
+    const common = { status, start_ts: hb.t, last_transition_ts: hb.t, size: 0, size_uncompressed: 0, conditions: [] }
+    const written = { first_write_ts: hb, last_write_ts: hb }
+    return {
+      ...{ type: 'logical', opid, name, compression: 's2', store: { type: 'filesystem' } },
+      ...{ mongodb_version: '6.0.5', fcv: '6.0', pbm_version: '2.15.0', balancer: 'off', n: [], hb },
+      ...common,
+      ...written,
+      replsets: [{ name: cluster.set.name, node: cluster.host, ...common, ...written }],
+    }
+  }
+
+  async function restoreDocument(name: string, opid: string, backup: string): Promise<RestoreDocument> {
+    const hb = await clusterTime(cluster.leader)
+    return {
+      ...{ status: 'starting', name, opid, backup, type: 'logical', bcp_chain: null, start_pitr: 0, pitr: 0 },
+      ...{ start_ts: hb.t, last_transition_ts: hb.t, replsets: [], hb, conditions: [] },
+    }
+  }
+})
+
+function withoutId(result: { opid?: string }): object {
+  const { opid, ...rest } = result
+  assert.match(String(opid), /^[0-9a-f]{24}$/)
+  return rest
+}
