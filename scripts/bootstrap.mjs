@@ -1,7 +1,7 @@
 // Makes a fresh clone ready to run: dependencies, build, a mongod. Does nothing that is done already.
 // Runs before anything is installed, so: no dependencies, and no syntax newer than Node 20.
 import { spawn } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -43,6 +43,19 @@ function dependenciesAreCurrent() {
   return existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
 }
 
+// npm links the programs of packages only where they exist at install time; these are compiled afterwards.
+function linkPrograms() {
+  for (const [name, folder] of [
+    ['pbm', 'cli'],
+    ['pbm-agent', 'agent'],
+  ]) {
+    const program = join(root, folder, 'dist', 'bin.js')
+    chmodSync(program, 0o755)
+    rmSync(bin(name), { force: true })
+    symlinkSync(join('..', '..', folder, 'dist', 'bin.js'), bin(name))
+  }
+}
+
 async function main() {
   const major = Number(process.versions.node.split('.')[0])
   if (major < OLDEST_NODE) throw new SetupError(`needs Node.js ${OLDEST_NODE} or later, this is ${process.version}`)
@@ -57,6 +70,8 @@ async function main() {
     )
   })
   await step('compiling', () => run(bin('tsc'), ['-b']))
+
+  linkPrograms()
 
   const finder = join(root, 'conformance', 'dist', 'testbed', 'find-mongod.js')
   const { findMongod } = await import(pathToFileURL(finder).href)

@@ -13,15 +13,15 @@ import {
   startReplicaSet,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
-import type { MongoClient } from 'mongodb'
+import type { Document, MongoClient } from 'mongodb'
 import { runProgram } from './commands.js'
 
 const AGENT = fileURLToPath(new URL('../../../agent/dist/bin.js', import.meta.url))
 const CLI = fileURLToPath(new URL('../../../cli/dist/bin.js', import.meta.url))
 const AGENTS_TIMEOUT_MS = 60_000
 const POLL_MS = 100
-/** About 20 MB: enough to see it move, little enough to wait for. */
-const SCALE = 10
+/** About 40 MB of documents: enough to see it move, little enough to wait for. */
+const SCALE = 30
 
 /** Backs up a real replica set, destroys its data, restores it and compares; removes all it made, however it ends. */
 export async function runDemo(signal: AbortSignal): Promise<void> {
@@ -39,7 +39,8 @@ export async function runDemo(signal: AbortSignal): Promise<void> {
 
     say('Starting an agent beside each of them')
     agents = await startAgents(set, user, folder)
-    await untilAgentsReport(admin, set.members.length, agents, signal)
+    const everyAgent = { count: set.members.length, agents, signal }
+    await untilAgents(admin, {}, everyAgent)
 
     const env = { PBM_MONGODB_URI: set.uri({ user }) }
     const pbm = (args: readonly string[], options: { input?: string; quiet?: boolean } = {}) => {
@@ -52,6 +53,7 @@ export async function runDemo(signal: AbortSignal): Promise<void> {
     await pbm(['config', '--file', '-', '--wait'], {
       input: `storage:\n  type: filesystem\n  filesystem:\n    path: ${JSON.stringify(storage)}\n`,
     })
+    await untilAgents(admin, { 'stors.ok': true }, everyAgent)
     await pbm(['status'])
 
     say('Loading sample data: every BSON type, views, time series, capped, clustered, indexes of all kinds, users')
@@ -122,17 +124,17 @@ async function startAgents(set: ReplicaSet, user: string, folder: string): Promi
   }
 }
 
-async function untilAgentsReport(
+/** Waits until every agent has reported, and reported what the filter says. */
+async function untilAgents(
   admin: MongoClient,
-  count: number,
-  agents: Agents,
-  signal: AbortSignal,
+  filter: Document,
+  { count, agents, signal }: { count: number; agents: Agents; signal: AbortSignal },
 ): Promise<void> {
   const deadline = Date.now() + AGENTS_TIMEOUT_MS
-  while ((await admin.db('admin').collection('pbmAgents').countDocuments()) < count) {
+  while ((await admin.db('admin').collection('pbmAgents').countDocuments(filter)) < count) {
     signal.throwIfAborted()
     agents.assertRunning()
-    if (Date.now() > deadline) throw new Error(`the agents have not reported after ${AGENTS_TIMEOUT_MS / 1000} s`)
+    if (Date.now() > deadline) throw new Error(`the agents are not ready after ${AGENTS_TIMEOUT_MS / 1000} s`)
     await sleep(POLL_MS)
   }
 }
