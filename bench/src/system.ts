@@ -1,8 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { MongoClient } from 'mongodb'
 import { type Cost, measure } from './measure.js'
@@ -18,12 +18,12 @@ export interface SystemPrograms {
 
 /** Ours, as npm has installed it here. */
 export function pbmkit(): SystemPrograms {
-  const find = (name: string, file: string) =>
-    join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), file)
+  // Beside the module that the package exports.
+  const find = (name: string) => fileURLToPath(new URL('./bin.js', import.meta.resolve(name)))
   return {
     name: 'pbmkit',
-    cli: [process.execPath, find('@pbmkit/cli', 'dist/bin.js')],
-    agent: [process.execPath, find('@pbmkit/agent', 'dist/bin.js')],
+    cli: [process.execPath, find('@pbmkit/cli')],
+    agent: [process.execPath, find('@pbmkit/agent')],
   }
 }
 
@@ -72,8 +72,7 @@ export async function startSystem(
     },
     restore: async (backup) => {
       await sleep(1000)
-      const yes = programs.name === 'pbmkit' ? ['--yes'] : []
-      return await measure([pid], () => cli('restore', backup, '--wait', ...yes))
+      return await measure([pid], () => cli('restore', backup, '--wait', '--yes'))
     },
     stop: async () => {
       await stop(agent)
