@@ -1,5 +1,8 @@
 /** `@pbmkit/core`: pipelines, protocol and formats. The agent and the CLI build on this entry; plugins on `./plugin`. */
 
+// tsyringe asks for it before anything that is injected is loaded.
+import 'reflect-metadata'
+
 export * from './archive/crc64.js'
 export * from './archive/demultiplex.js'
 export * from './archive/metadata.js'
