@@ -1,5 +1,5 @@
 import { ByteReader, corrupt, mapOrdered, truncated } from '@pbmkit/core/plugin'
-import { uncompress } from 'lz4-napi'
+import { uncompress, uncompressSync } from 'lz4-napi'
 import {
   type Checksum,
   digestOf,
@@ -15,8 +15,13 @@ import {
   WINDOW_BYTES,
 } from './format.js'
 
-/** Bytes of blocks under way, at least two blocks. */
-const BYTES_IN_FLIGHT = 4 * 1024 * 1024
+/** Blocks under way. */
+const IN_FLIGHT = 4
+/**
+ * Larger blocks (PBM's, of 4 MiB) are decoded on this thread, in some milliseconds each: memory that the native library
+ * allocates on another thread and frees on this one comes back late, which would triple what the process holds.
+ */
+const LARGEST_ON_OTHER_THREADS = 1024 * 1024
 
 interface Block {
   readonly stored: boolean
@@ -54,7 +59,7 @@ async function* frame(reader: ByteReader): AsyncGenerator<Buffer> {
   const checksum = header.contentChecksum ? await newChecksum() : undefined
   let size = 0n
   const plain = header.independent
-    ? mapOrdered(blocks(reader, header), blocksInFlight(header.largestBlock), (block) => decodeBlock(block, header))
+    ? mapOrdered(blocks(reader, header), IN_FLIGHT, (block) => decodeBlock(block, header))
     : linked(blocks(reader, header), header)
   for await (const bytes of plain) {
     checksum?.update(bytes)
@@ -65,10 +70,6 @@ async function* frame(reader: ByteReader): AsyncGenerator<Buffer> {
   if (header.contentSize !== undefined && size !== header.contentSize) {
     throw corrupt('The LZ4 stream is damaged: a frame has not the size that its header tells')
   }
-}
-
-function blocksInFlight(largest: number): number {
-  return Math.max(1, Math.min(8, BYTES_IN_FLIGHT / largest))
 }
 
 async function readHeader(reader: ByteReader): Promise<FrameHeader> {
@@ -129,9 +130,7 @@ async function* legacyFrame(reader: ByteReader): AsyncGenerator<Buffer, number |
       yield await reader.take(size)
     }
   }
-  for await (const bytes of mapOrdered(legacyBlocks(), blocksInFlight(LEGACY_BLOCK_BYTES), (block) =>
-    decode(block, LEGACY_BLOCK_BYTES),
-  )) {
+  for await (const bytes of mapOrdered(legacyBlocks(), IN_FLIGHT, (block) => decode(block, LEGACY_BLOCK_BYTES))) {
     if (bytes.length > 0) yield bytes
   }
   return following
@@ -139,11 +138,12 @@ async function* legacyFrame(reader: ByteReader): AsyncGenerator<Buffer, number |
 
 /** `most`: the length that lz4-napi makes room for; it takes it from the block's first bytes. */
 async function decode(block: Buffer, most: number, window?: Buffer): Promise<Buffer> {
+  const dictionary = window?.length === 0 ? undefined : window
   const sized = Buffer.allocUnsafe(4 + block.length)
   sized.writeUInt32LE(most)
   block.copy(sized, 4)
   try {
-    return await uncompress(sized, window?.length === 0 ? undefined : window)
+    return most <= LARGEST_ON_OTHER_THREADS ? await uncompress(sized, dictionary) : uncompressSync(sized, dictionary)
   } catch (error) {
     throw corrupt('The LZ4 stream is damaged: a block can not be decoded', error)
   }

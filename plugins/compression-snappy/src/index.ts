@@ -8,7 +8,8 @@ const snappy: CompressionPlugin = {
   name: 'snappy',
   apiVersion: 1,
   suffix: '.snappy',
-  compress: (source) => writeFramed(source, SNAPPY, SNAPPY.largestBlock, (block) => compress(block, { copyOutputData: true })),
+  compress: (source) =>
+    writeFramed(source, SNAPPY, SNAPPY.largestBlock, (block) => compress(block, { copyOutputData: true })),
   // PBM before 1.7 wrote S2 into objects named .snappy: the stream's identifier decides, not the name.
   decompress: readFramed,
 }
