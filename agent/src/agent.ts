@@ -35,6 +35,9 @@ import { Tasks } from './tasks.js'
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MILLIS = 20_000
 
+/** How long deleting the objects of one failed backup may take. */
+const CLEAN_MILLIS = 600_000
+
 export interface AgentOptions {
   readonly settings: Settings
   readonly connections: Connections
@@ -196,7 +199,9 @@ export class Agent {
         const config = await requireConfig(leader)
         const store = await this.#openMainStore(config)
         try {
-          const objects = await deleteBackupObjects(store, backup, { signal })
+          // A storage that hangs must not keep the watch from the next dead operation.
+          const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
+          const objects = await deleteBackupObjects(store, backup, { signal: inTime })
           log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
         } finally {
           await store.close()

@@ -16,6 +16,7 @@ import {
   type BackupCommand,
   type BackupDocument,
   type Config,
+  clusterTime,
   connectLeader,
   findBackup,
   findRestore,
@@ -27,8 +28,7 @@ import {
   sendCommand,
   writeConfig,
 } from '@pbmkit/core'
-import type { MongoClient } from 'mongodb'
-import { Timestamp } from 'mongodb'
+import { Binary, Long, type MongoClient, Timestamp } from 'mongodb'
 
 /** Real agents beside a real replica set, for the end-to-end tests. */
 export interface Cluster {
@@ -66,7 +66,13 @@ export interface AgentProcess {
 const BIN = fileURLToPath(new URL('./bin.js', import.meta.url))
 
 export async function startCluster(
-  options: { members?: 1 | 2 | 3; agents?: number; pluginDir?: string; storage?: string } = {},
+  options: {
+    members?: 1 | 2 | 3
+    agents?: number
+    pluginDir?: string
+    storage?: string
+    args?: readonly string[]
+  } = {},
 ): Promise<Cluster> {
   const set = await startReplicaSet({ members: options.members ?? 3, auth: true })
   const user = await set.createPbmUser()
@@ -85,6 +91,7 @@ export async function startCluster(
     startAgent: async (member, given = {}) => {
       const agent = spawnAgent(member, member.uri({ user }), {
         ...given,
+        args: given.args ?? options.args ?? [],
         env: { ...(options.pluginDir !== undefined && { PBM_PLUGIN_DIR: options.pluginDir }), ...given.env },
       })
       agents.push(agent)
@@ -224,6 +231,21 @@ export async function restoreEnded(cluster: Cluster, name: string, seconds = 90)
   return found
 }
 
+/**
+ * Lets the cluster's time pass: what counts as dead by it is dead at once. The tests' user may do that, as one with any
+ * action on any resource.
+ */
+export async function passSeconds(cluster: Cluster, seconds: number): Promise<void> {
+  const now = await clusterTime(cluster.leader)
+  await cluster.leader.withSession(async (session) => {
+    session.advanceClusterTime({
+      clusterTime: new Timestamp({ t: now.t + seconds, i: 1 }),
+      signature: { hash: new Binary(Buffer.alloc(20)), keyId: Long.ZERO },
+    })
+    await cluster.leader.db('admin').command({ ping: 1 }, { session })
+  })
+}
+
 /** No operation holds a lock. */
 export async function unlocked(cluster: Cluster): Promise<void> {
   await until('locks to be released', async () => (await listLocks(cluster.leader)).length === 0)
@@ -265,14 +287,22 @@ export async function slowStoragePlugin(): Promise<string> {
 function slowPluginSource(filesystem: string): string {
   return `
 import filesystem from ${JSON.stringify(filesystem)}
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// While a file named 'hold-<word>' stands beside the storage, objects whose name holds the word do not go on.
+// While the file '<path>.hold-<place>' stands, objects of that place do not go on.
+const places = {
+  types: /\\/types\\./,
+  list: /\\/rs0\\/metadata\\.json$/,
+  oplog: /\\/rs0\\/oplog\\//,
+  record: /\\.pbm\\.json$/,
+}
 const held = (path, name, signal) => async () => {
   for (;;) {
     signal?.throwIfAborted()
-    if (!['metadata.json', 'oplog', 'pbm.json', 'types'].some((word) => name.includes(word) && existsSync(path + '.hold-' + word))) return
+    const holds = Object.entries(places).filter(([, pattern]) => pattern.test(name))
+    if (!holds.some(([place]) => existsSync(path + '.hold-' + place))) return
+    if (!existsSync(path + '.held')) writeFileSync(path + '.held', name)
     await sleep(20)
   }
 }

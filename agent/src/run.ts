@@ -3,7 +3,6 @@ import { errorText, maskText, PbmError, systemClock } from '@pbmkit/core'
 import { Agent } from './agent.js'
 import { connect } from './connect.js'
 import { type LocalLog, openLocalLog } from './local-log.js'
-import { notifySystemd } from './notify-systemd.js'
 import { type Flags, loadSettings, type Settings } from './settings.js'
 
 /** Runs the agent until a signal ends it. Never rejects; the number is the exit code. */
@@ -39,12 +38,10 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
       signal: stopping.signal,
     })
     agent = await Agent.start({ settings, connections, logger: local.logger })
-    notifySystemd('READY=1')
     await agent.runUntil(stopping.signal)
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')
   } finally {
-    notifySystemd('STOPPING=1')
     await agent
       ?.stop(exitCode === 0 ? 'was stopped' : 'failed')
       .catch((error: unknown) => fail(error, 'while stopping: '))

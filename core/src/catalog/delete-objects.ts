@@ -39,7 +39,9 @@ export async function deleteBackupObjects(
     }
   }
   await remove(backupMetadataName(backup.name))
-  if (deleted === 0) await Promise.all((await metadataUnderOtherNames(store, backup.name, options)).map(remove))
+  if (deleted === 0 && isLegacyArchive(backup.pbm_version)) {
+    await Promise.all((await metadataUnderOtherNames(store, backup.name, options)).map(remove))
+  }
 
   const names = legacyObjects(backup)
   for await (const { name } of store.list({ prefix: backupFolder(backup.name), ...options })) names.push(name)
