@@ -20,8 +20,8 @@ const AGENT = fileURLToPath(new URL('../../../agent/dist/bin.js', import.meta.ur
 const CLI = fileURLToPath(new URL('../../../cli/dist/bin.js', import.meta.url))
 const AGENTS_TIMEOUT_MS = 60_000
 const POLL_MS = 100
-/** About 40 MB of documents: enough to see it move, little enough to wait for. */
-const SCALE = 30
+/** Tens of megabytes: enough to see it move, little enough to wait for. */
+const SCALE = 20
 
 /** Backs up a real replica set, destroys its data, restores it and compares; removes all it made, however it ends. */
 export async function runDemo(signal: AbortSignal): Promise<void> {

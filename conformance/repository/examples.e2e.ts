@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type ReplicaSet,
+  removeTemporaryFolder,
+  spawnSupervised,
+  startReplicaSet,
+  temporaryFolder,
+} from '@pbmkit/conformance/testbed'
+import { type Example, extractExamples, fitToStage } from './examples.js'
+import { readText, repositoryFiles, repositoryRoot } from './files.js'
+
+const root = repositoryRoot()
+const PRELUDE = `
+newest_backup() {
+  pbm list -o json | node -e "
+    let text = ''; process.stdin.on('data', (chunk) => (text += chunk)).on('end', () =>
+      console.log(JSON.parse(text).snapshots.map(({ name }) => name).sort().at(-1)))"
+}
+`
+
+/** Puts `pbm` and `pbm-agent` of this working tree, and its Node.js, on PATH. */
+async function programs(folder: string): Promise<string> {
+  const bin = join(folder, 'bin')
+  await mkdir(bin)
+  for (const [name, script] of [
+    ['pbm', 'cli/dist/bin.js'],
+    ['pbm-agent', 'agent/dist/bin.js'],
+  ] as const) {
+    const body = `#!/bin/sh\nexec "${process.execPath}" "${join(root, script)}" "$@"\n`
+    await writeFile(join(bin, name), body, { mode: 0o755 })
+  }
+  return [bin, join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter)
+}
+
+async function runExample(example: Example): Promise<void> {
+  const folder = await temporaryFolder('pbmkit-example-')
+  let set: ReplicaSet | undefined
+  const env: NodeJS.ProcessEnv = { ...process.env, PATH: await programs(folder), HOME: folder }
+  const leaders: number[] = []
+  try {
+    let uri = 'mongodb://127.0.0.1:1/'
+    if (example.needs.length > 0) {
+      set = await startReplicaSet({ auth: true })
+      uri = set.uri({ user: await set.createPbmUser() })
+      env.PBM_MONGODB_URI = uri
+    }
+    if (example.needs.includes('agent')) {
+      const agent = spawnSupervised(process.execPath, [join(root, 'agent/dist/bin.js')], { env, stdio: 'ignore' })
+      if (agent.pid !== undefined) leaders.push(agent.pid)
+      const reports = (await set?.client())?.db('admin').collection('pbmAgents')
+      while ((await reports?.countDocuments()) === 0) await sleep(100)
+    }
+    const code = fitToStage(example.code, { uri, backups: join(folder, 'backups') })
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    const script = join(folder, example.language === 'sh' ? 'example.sh' : 'example.mjs')
+    await writeFile(script, example.language === 'sh' ? `set -eu\n${PRELUDE}${code}` : code)
+    const program = example.language === 'sh' ? '/bin/sh' : process.execPath
+    const child = spawnSupervised(program, [script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    if (child.pid !== undefined) leaders.push(child.pid)
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk))
+    // Not `close`: what the example left running in the background holds the pipes open.
+    const [exitCode] = await once(child, 'exit')
+    assert.equal(exitCode, 0, `${example.file}:${example.line}\n${code}\n${output}`)
+  } finally {
+    // A program that was started is the leader of its own process group, which has what it started in turn.
+    for (const pid of leaders) killGroup(pid)
+    await set?.stop()
+    await removeTemporaryFolder(folder)
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // Nothing of the group is left.
+  }
+}
+
+describe('examples in the documentation', () => {
+  for (const file of repositoryFiles(root).filter((path) => path.endsWith('.md'))) {
+    for (const example of extractExamples(file, readText(root, file))) {
+      it(`${file}: ${example.name}`, () => runExample(example))
+    }
+  }
+})

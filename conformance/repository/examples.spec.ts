@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict'
+import { extractExamples, fitToStage } from './examples.js'
+
+describe('examples in documents', () => {
+  it('takes marked blocks only, and joins those of one name', () => {
+    const text = [
+      '```sh\nrm -rf untested\n```',
+      '<!-- test: first, needs: replset agent -->\n```sh\necho one\n```',
+      'text',
+      '<!-- test: other -->\n\n```js\nconsole.log(1)\n```',
+      '<!-- test: first -->\n```sh\necho two\n```',
+    ].join('\n')
+    assert.deepEqual(extractExamples('a.md', text), [
+      {
+        file: 'a.md',
+        name: 'first',
+        language: 'sh',
+        needs: ['replset', 'agent'],
+        code: 'echo one\necho two\n',
+        line: 4,
+      },
+      { file: 'a.md', name: 'other', language: 'js', needs: [], code: 'console.log(1)\n', line: 9 },
+    ])
+  })
+
+  it('refuses marks that would silently test nothing', () => {
+    assert.throws(() => extractExamples('a.md', '<!-- test first -->\n```sh\n```'), /a\.md:1: write/)
+    assert.throws(() => extractExamples('a.md', '<!-- test: first -->\ntext'), /a\.md:1: a block/)
+    assert.throws(() => extractExamples('a.md', '<!-- test: x, needs: moon -->\n```sh\n```'), /unknown need: moon/)
+  })
+
+  it('replaces made-up servers, folders and backups by those of the test', () => {
+    const code =
+      "export U='mongodb://a:b@host:1/?x=y'\nmkdir /backups; ls /data/backups\npbm restore 2031-02-03T04:05:06Z -y"
+    assert.equal(
+      fitToStage(code, { uri: 'mongodb://real', backups: '/tmp/x' }),
+      "export U='mongodb://real'\nmkdir /tmp/x; ls /data/backups\npbm restore $(newest_backup) -y",
+    )
+  })
+})

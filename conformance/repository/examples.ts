@@ -1,0 +1,72 @@
+/** What an example needs around it; see CONTRIBUTING.md, 'Examples that are tested'. */
+export type ExampleNeed = 'replset' | 'agent'
+
+export interface Example {
+  readonly file: string
+  /** Blocks of one file with the same name are one program, run top to bottom. */
+  readonly name: string
+  readonly language: 'sh' | 'js'
+  readonly needs: readonly ExampleNeed[]
+  readonly code: string
+  /** Of the first block, from 1. */
+  readonly line: number
+}
+
+const MARK = /^<!-- test: (?<name>[^,]+?)(?:, needs: (?<needs>[a-z ]+))? -->$/
+const FENCE = /^```(?<language>\w*)$/
+const NEEDS: readonly string[] = ['replset', 'agent'] satisfies ExampleNeed[]
+const LANGUAGES: Readonly<Record<string, Example['language']>> = { sh: 'sh', js: 'js', mjs: 'js' }
+
+/**
+ * The examples of a Markdown document that say they are tested: fenced blocks right below
+ * `<!-- test: name -->` or `<!-- test: name, needs: replset agent -->`.
+ *
+ * @throws Error on a mark that is misspelt, or that no block of a known language follows
+ */
+export function extractExamples(file: string, text: string): Example[] {
+  const examples = new Map<string, Example>()
+  const lines = text.split('\n')
+  for (const [index, line] of lines.entries()) {
+    if (!line.startsWith('<!-- test')) continue
+    const place = `${file}:${index + 1}`
+    const { name, needs = '' } = MARK.exec(line.trimEnd())?.groups ?? {}
+    if (name === undefined)
+      throw new Error(`${place}: write <!-- test: name --> or <!-- test: name, needs: replset -->`)
+    const start = lines.findIndex((next, at) => at > index && next !== '')
+    const language = LANGUAGES[FENCE.exec(lines[start] ?? '')?.groups?.language ?? '']
+    const end = lines.indexOf('```', start + 1)
+    if (language === undefined || end < 0) throw new Error(`${place}: a block of sh or js has to follow`)
+    const code = `${lines.slice(start + 1, end).join('\n')}\n`
+    const before = examples.get(name)
+    examples.set(name, {
+      file,
+      name,
+      language,
+      needs: before?.needs ?? needs.split(' ').filter(isNeed),
+      code: (before?.code ?? '') + code,
+      line: before?.line ?? index + 1,
+    })
+    const unknown = needs.split(' ').filter((need) => need !== '' && !isNeed(need))
+    if (unknown.length > 0) throw new Error(`${place}: unknown need: ${unknown.join(', ')}`)
+  }
+  return [...examples.values()]
+}
+
+export interface Stage {
+  /** Stands in for every `mongodb://…` of the example. */
+  readonly uri: string
+  /** Stands in for `/backups`. */
+  readonly backups: string
+}
+
+/** Puts the test's own server and folder where the example has made-up ones. */
+export function fitToStage(code: string, stage: Stage): string {
+  return code
+    .replaceAll(/mongodb:\/\/[^\s'"`]+/g, () => stage.uri)
+    .replaceAll(/(?<![\w/.-])\/backups\b/g, () => stage.backups)
+    .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, () => '$(newest_backup)')
+}
+
+function isNeed(text: string): text is ExampleNeed {
+  return NEEDS.includes(text)
+}
