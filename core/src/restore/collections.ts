@@ -26,7 +26,7 @@ export async function dropReplaced(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
   signal: AbortSignal,
-): Promise<number> {
+): Promise<{ dropped: number; kept: number }> {
   const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
   const uuids = new Set(namespaces.flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid])))
   const found = await listTarget(client)
@@ -46,7 +46,10 @@ export async function dropReplaced(
       .catch(ignoreMissing)
   }
   await inParallel(doomed, drop)
-  return doomed.length
+  const kept = found.filter(
+    (target) => target.db !== 'admin' && !target.name.startsWith('system.') && !doomed.includes(target),
+  )
+  return { dropped: doomed.length, kept: kept.length }
 }
 
 /** Creates collections with their UUIDs and options, then time series, then views. */

@@ -1,6 +1,7 @@
 import { Timestamp } from 'bson'
 import type { RestoreCommand } from '../control/command-document.js'
 import type { RestoreDocument, RestoreReplset } from '../control/restore-document.js'
+import { isTimeAsked } from './point-in-time.js'
 
 const UNSET = new Timestamp({ t: 0, i: 0 })
 
@@ -15,7 +16,7 @@ export function emptyRestore(command: RestoreCommand, opid: string, now: number,
     bcp_chain: null,
     ...(command.nss === undefined ? {} : { nss: command.nss }),
     start_pitr: 0,
-    pitr: 0,
+    pitr: isTimeAsked(command.oplogTS) ? command.oplogTS.getHighBitsUnsigned() : 0,
     start_ts: now,
     last_transition_ts: now,
     replsets: [],

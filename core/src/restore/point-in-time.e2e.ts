@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compareStates, fixturesFolder, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
+import { Timestamp } from 'mongodb'
+import { insertChunk } from '../control/pitr-chunks.js'
 import { optime } from '../oplog/entry.js'
 import { fromStorageJson } from '../store/backup-metadata.js'
 import { backupMetadataName, PITR_FOLDER, parsePitrChunkName } from '../store/names.js'
@@ -78,4 +80,22 @@ describe('Restore of a backup and the chunks after it', () => {
       assert.deepEqual(await differences(label), [])
     })
   }
+
+  it('takes the chunks that the control collection lists, and the time of the command', async () => {
+    const [base, mark] = [manifest.snapshots[0]?.name ?? '', manifest.marks.find(({ label }) => label === 'dml')]
+    const oplogTS = new Timestamp({ t: mark?.unix ?? 0, i: 0 })
+    await assert.rejects(bench.restore(base, { command: { oplogTS } }), { code: 'BACKUP_DAMAGED', message: /gap/ })
+    for await (const { name: fname, size } of bench.store.list({ prefix: `${PITR_FOLDER}/rs0/` })) {
+      const chunk = parsePitrChunkName(fname)
+      if (chunk === undefined) continue
+      const { start: start_ts, end: end_ts } = chunk
+      await insertChunk(bench.leader, { rs: 'rs0', fname, compression: 's2', start_ts, end_ts, size })
+    }
+    for (const db of ['shop', 'types', 'odd']) await bench.node.db(db).dropDatabase()
+    assert.equal(await bench.restore(base, { command: { oplogTS } }), 'done')
+    assert.deepEqual(await differences('dml'), [])
+    await assert.rejects(bench.restore(base, { command: { oplogTS: new Timestamp({ t: 2, i: 0 }) } }), {
+      code: 'RESTORE_TIME',
+    })
+  })
 })

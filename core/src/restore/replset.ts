@@ -74,8 +74,8 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
 
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
-  const dropped = await dropReplaced(client, namespaces, signal)
-  log.info(`dropped ${dropped} collections that the backup replaces`)
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, signal)
+  log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })

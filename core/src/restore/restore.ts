@@ -1,10 +1,9 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
-import { findBackup } from '../control/backups.js'
+import type { BackupReplset } from '../control/backup-document.js'
 import type { CommandDocument, RestoreCommand } from '../control/command-document.js'
 import { readConfig, readEpoch, resetEpoch, setPitrEnabled } from '../control/config.js'
-import { listSlicerLocks } from '../control/locks.js'
+import { type LockHeader, listSlicerLocks } from '../control/locks.js'
 import type { RestoreStatus } from '../control/restore-document.js'
 import {
   addRestoreReplset,
@@ -19,18 +18,16 @@ import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
-import { hasCode } from '../plugin/errors.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { awaitRestoreReplsets, awaitRestoreState } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
-import { fromStorageJson } from '../store/backup-metadata.js'
-import { backupMetadataName } from '../store/names.js'
-import { readText } from '../store/read-text.js'
 import type { Clock } from '../time/clock.js'
 import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import { emptyReplset, emptyRestore } from './documents.js'
+import { findRestorable } from './find-backup.js'
+import { chunksUpTo } from './point-in-time.js'
 import { ProgressPublisher } from './progress.js'
 import { type RestoreTuning, restoreReplset } from './replset.js'
 import { refuseUnsupported, replsetOfBackup } from './select.js'
@@ -70,7 +67,9 @@ export class Restore {
     const header = { type: 'restore' as const, replset: this.self.rs, node: this.self.node, opid, epoch }
     const lock = await acquireLock({ leader, header, clock, log })
     if (!isHeld(lock)) {
-      log.warning(`the restore does not start: ${lock.refused === 'done' ? 'it ran before' : 'another operation runs'}`)
+      // `done` and `taken`: this very command runs or ran; only a different operation is worth a record.
+      if (lock.refused === 'concurrent') await this.#refuse(command.restore, opid, info, lock.by)
+      else log.debug('this restore was taken by another node')
       return 'refused'
     }
     try {
@@ -80,6 +79,15 @@ export class Restore {
     } finally {
       await lock.release()
     }
+  }
+
+  /** Whoever waits for the restore learns at once that it will not begin. */
+  async #refuse(command: RestoreCommand, opid: string, info: NodeInfo, by: LockHeader | undefined): Promise<void> {
+    const error = `another operation runs on ${this.self.rs}: ${by?.type ?? 'unknown'} ${by?.opid ?? ''}`.trimEnd()
+    this.log.error(`the restore does not begin: ${error}`)
+    if (!info.isClusterLeader) return
+    await insertRestore(this.leader, emptyRestore(command, opid, unixSeconds(), await clusterTime(this.leader)))
+    await setRestoreStatus(this.leader, command.name, 'error', { error })
   }
 
   /** The parts a run works with; the class itself is only what the container makes. */
@@ -155,8 +163,9 @@ class RestoreRun {
       )
     }
     await this.#awaitSlicerGone(signal)
-    const backup = await this.#findBackup(signal)
+    const backup = await findRestorable(leader, store, this.#command.backupName, signal)
     const part: BackupReplset = replsetOfBackup(backup, self.rs, this.#command.rsMap)
+    const pointInTime = await chunksUpTo({ leader, host, rs: part.name, backup, target: this.#command.oplogTS })
     const compression = await host.compression(backup.compression)
     await restoreReplset({
       client: node,
@@ -165,6 +174,7 @@ class RestoreRun {
       part,
       compression,
       tuning: tuningOf(this.#command, config?.restore ?? {}),
+      pointInTime,
       signal,
       log,
       progress,
@@ -222,22 +232,6 @@ class RestoreRun {
     }
   }
 
-  async #findBackup(signal: AbortSignal): Promise<BackupDocument> {
-    const { leader, store } = this.#parts
-    const { backupName } = this.#command
-    const backup = (await findBackup(leader, backupName)) ?? (await readStoredBackup(store, backupName, signal))
-    if (backup.status !== 'done') {
-      throw new PbmError('BACKUP_NOT_DONE', `Backup ${backupName} can't be restored: it is ${backup.status}`)
-    }
-    if (backup.type !== 'logical') {
-      throw new PbmError(
-        'BACKUP_NOT_LOGICAL',
-        `Backup ${backupName} is ${backup.type}; only logical ones can be restored`,
-      )
-    }
-    return backup
-  }
-
   #explained(error: unknown): PbmError {
     const code = error instanceof PbmError ? error.code : 'RESTORE_FAILED'
     const after = this.#touched
@@ -259,18 +253,6 @@ class RestoreRun {
     } catch (cause) {
       log.error(`the failure can't be written to the record of the restore: ${errorText(cause)}`)
     }
-  }
-}
-
-async function readStoredBackup(store: ObjectStore, name: string, signal: AbortSignal): Promise<BackupDocument> {
-  try {
-    return fromStorageJson(await readText(store, backupMetadataName(name), { signal }))
-  } catch (error) {
-    if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_INVALID_NAME')) throw error
-    throw new PbmError('BACKUP_UNKNOWN', `There is no backup ${name}`, {
-      hint: 'pbm list shows the backups; pbm config --force-resync finds those on a storage not used before.',
-      cause: error,
-    })
   }
 }
 

@@ -4,11 +4,10 @@ import { PbmError } from '../errors.js'
 
 /** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
 export function refuseUnsupported(command: RestoreCommand): void {
-  const { nss, nsFrom, oplogTS, external } = command
+  const { nss, nsFrom, external } = command
   const asked =
     (nss !== undefined && nss.length > 0 && !nss.includes('*.*') && 'of chosen namespaces') ||
     (nsFrom !== undefined && nsFrom !== '' && 'into another namespace') ||
-    (oplogTS !== undefined && oplogTS.getHighBitsUnsigned() > 1 && 'to a point in time') ||
     (external && 'of external data')
   if (asked) throw new PbmError('RESTORE_UNSUPPORTED', `A restore ${asked} is not supported by this version`)
 }
