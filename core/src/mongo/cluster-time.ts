@@ -10,10 +10,14 @@ export const STALE_SECONDS = 30
  * carries it. Throws CLUSTER_TIME_MISSING from a server that is no replica-set member.
  */
 export async function clusterTime(client: MongoClient): Promise<Timestamp> {
-  const reply = await client
-    .db(CONTROL_DATABASE)
-    .command({ find: LOCKS, limit: 1, singleBatch: true, projection: { _id: 1 } })
-  return clusterTimeOf(reply)
+  // Not `db.command`, which the driver does not retry: an election would fail whoever asks for the time.
+  return client.withSession(async (session) => {
+    await client
+      .db(CONTROL_DATABASE)
+      .collection(LOCKS)
+      .findOne({}, { session, projection: { _id: 1 } })
+    return clusterTimeOf({ $clusterTime: session.clusterTime, operationTime: session.operationTime })
+  })
 }
 
 /** The cluster time that came with a reply. */

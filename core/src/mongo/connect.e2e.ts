@@ -39,7 +39,10 @@ describe('connections', () => {
     await set.createPbmUser()
     // A user exists once a majority has it; these tests ask every member.
     const admin = await set.client()
-    await admin.db('admin').collection('probe').insertOne({}, { writeConcern: { w: 3 } })
+    await admin
+      .db('admin')
+      .collection('probe')
+      .insertOne({}, { writeConcern: { w: 3 } })
   })
   after(() => set.stop())
   afterEach(async () => {
@@ -152,6 +155,18 @@ describe('connections', () => {
     const error = await refusal(connectNode(uri, app))
     assert.equal(error.code, 'TLS_FILE')
     assert.match(error.message, /\/no\/such\/file\.pem/)
+  })
+
+  it('tells a replica set without a primary from one that cannot be reached', async () => {
+    const lone = await startReplicaSet({ members: 2 })
+    try {
+      await (await lone.primary()).kill('SIGKILL')
+      const error = await refusal(connectLeader(`${lone.uri()}&serverSelectionTimeoutMS=1000`, app))
+      assert.equal(error.code, 'NO_PRIMARY')
+      assert.match(error.message, /rs0/)
+    } finally {
+      await lone.stop()
+    }
   })
 
   it('refuses a standalone', async () => {

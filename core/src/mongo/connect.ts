@@ -59,10 +59,20 @@ export async function connectLeader(
   const leader = found.configServers ?? { rs: found.setName, hosts: target.hosts }
   target.hosts = leader.hosts
   const where = leader.hosts.join(',')
-  const client = await open(target, uri, { ...options, replicaSet: leader.rs })
+  const client = await open(target, uri, { ...options, replicaSet: leader.rs }).catch((error: PbmError) => {
+    // A member did answer just now.
+    throw error.code === 'UNREACHABLE' ? noPrimary(leader.rs, where, error) : error
+  })
   return guarded(client, where, uri, async () => {
     await probePrivileges(client)
     return { client, replset: leader.rs }
+  })
+}
+
+function noPrimary(rs: string, where: string, cause: PbmError): PbmError {
+  return new PbmError('NO_PRIMARY', `replica set ${rs} has no primary that can be reached (${where})`, {
+    hint: 'Check rs.status(); its members must be reachable from here under the names in rs.conf()',
+    cause: cause.cause,
   })
 }
 
@@ -138,11 +148,14 @@ async function probe(
   }
 }
 
+/** A majority read may wait for ever on a member that has lost its primary. */
+const LOCAL = { readConcern: { level: 'local' } } as const
+
 /** Where a shard's config servers are; undefined on a member of a plain replica set (PBM: control-plane.md §1.1). */
 async function configServersOf(client: MongoClient): Promise<{ rs: string; hosts: string[] } | undefined> {
   const identity = await client
     .db('admin')
-    .collection<{ _id: string; configsvrConnectionString?: string }>('system.version')
+    .collection<{ _id: string; configsvrConnectionString?: string }>('system.version', LOCAL)
     .findOne({ _id: 'shardIdentity' })
   const text = identity?.configsvrConnectionString
   return text === undefined ? undefined : splitConnectionString(text)

@@ -79,7 +79,10 @@ describe('nomination groups', () => {
       fc.property(agents, fc.integer(), (fields, seed) => {
         const all = fields.map((one) => agent(one))
         let state = seed
-        const random = () => ((state = (state * 48_271 + 11) % 2_147_483_647) >>> 0) / 4_294_967_296
+        const random = () => {
+          state = (state * 48_271 + 11) % 2_147_483_647
+          return (state >>> 0) / 4_294_967_296
+        }
         const groups = nominationGroups(all, 'rs0', {}, random)
         const own = all.filter(({ rs }) => rs === 'rs0')
         assert.deepEqual(groups.flat().sort(), own.map(({ n }) => n).sort())

@@ -85,6 +85,20 @@ describe('lock', () => {
     }
   })
 
+  it('lets exactly one have it, once, after the collections were dropped', async () => {
+    await locks().drop()
+    await leader.db('admin').collection(OPERATIONS).drop()
+    const opid = new ObjectId().toHexString()
+    const race = () =>
+      Promise.all(
+        Array.from({ length: 10 }, (_, i) => acquireLock({ leader, header: header({ node: `n:${i}`, opid }) })),
+      )
+    const winners = (await race()).filter(isHeld)
+    assert.equal(winners.length, 1)
+    await winners[0]?.release()
+    assert.equal((await race()).filter(isHeld).length, 0)
+  })
+
   it('lets exactly one of many have a dead holder’s, once its backup is marked', async () => {
     const dead = await deadLock()
     await insertBackup(leader, backupOf(String(dead.opid), dead.hb))

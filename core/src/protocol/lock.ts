@@ -1,7 +1,8 @@
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { headerDocument, type LockDocument, type LockHeader, lockCollection, removeLock } from '../control/locks.js'
-import { CONTROL_DATABASE } from '../control/names.js'
+import { CONTROL_DATABASE, OPERATIONS } from '../control/names.js'
 import { recordOperation } from '../control/operations.js'
+import { ensureControlCollection } from '../control/setup.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -58,6 +59,8 @@ export function isHeld(outcome: HeldLock | LockRefused): outcome is HeldLock {
  */
 export async function acquireLock(options: AcquireOptions): Promise<HeldLock | LockRefused> {
   const { leader, header } = options
+  // The unique indexes are the lock. Were the collections dropped, an insert would make them anew without any.
+  await Promise.all([lockCollection(header.type), OPERATIONS].map((name) => ensureControlCollection(leader, name)))
   // Each round either ends or removes a dead holder; contenders that win in between make further rounds needed.
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const since = (options.clock ?? systemClock).now()
