@@ -15,8 +15,8 @@ export class BodyFailure extends Error {
 export interface Operation {
   /** Throws STORAGE_ABORTED or STORAGE_CLOSED once the call has to end. */
   check(): void
-  /** What `waiting` resolves to, or a rejection as {@link check} throws it, whichever is first. */
-  orEnd<T>(waiting: Promise<T>): Promise<T>
+  /** `orEnd` settles as `waiting` does, or rejects as {@link check} throws, whichever is first; until `stop`, one at a time. */
+  interruptible(): { orEnd<T>(waiting: Promise<T>): Promise<T>; stop(): void }
   onEnd(listener: () => void): () => void
 }
 
@@ -46,18 +46,24 @@ export class Operations {
         for (const each of all) each.removeEventListener('abort', listener)
       }
     }
-    const orEnd = <T>(waiting: Promise<T>): Promise<T> =>
-      new Promise((resolve, reject) => {
-        const stop = onEnd(() => {
-          try {
-            check()
-          } catch (error) {
-            reject(error)
+    const interruptible = () => {
+      let interrupt: (() => void) | undefined
+      // One listener for all that is waited for: a body may have a million chunks.
+      const stop = onEnd(() => interrupt?.())
+      const orEnd = <T>(waiting: Promise<T>): Promise<T> =>
+        new Promise((resolve, reject) => {
+          interrupt = () => {
+            try {
+              check()
+            } catch (error) {
+              reject(error)
+            }
           }
+          waiting.then(resolve, reject)
         })
-        waiting.then(resolve, reject).finally(stop)
-      })
-    return { check, orEnd, onEnd }
+      return { orEnd, stop }
+    }
+    return { check, interruptible, onEnd }
   }
 
   /** Runs a call to its end, which {@link close} waits for. Errors of the system come out as errors of a storage. */

@@ -179,6 +179,7 @@ async function drain(
   take: (chunk: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const chunks = body[Symbol.asyncIterator]()
+  const { orEnd, stop } = operation.interruptible()
   let ended = false
   const next = async () => {
     try {
@@ -193,7 +194,7 @@ async function drain(
   try {
     for (;;) {
       operation.check()
-      const { done, value } = await operation.orEnd(next())
+      const { done, value } = await orEnd(next())
       if (done === true) return
       await take(value)
     }
@@ -202,5 +203,7 @@ async function drain(
     // A body that shares the signal fails when it aborts; the abort is what happened.
     operation.check()
     throw error
+  } finally {
+    stop()
   }
 }
