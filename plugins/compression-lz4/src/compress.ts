@@ -1,5 +1,5 @@
 import { blocksOf, mapOrdered } from '@pbmkit/core/plugin'
-import { compress } from 'lz4-napi'
+import { type BlockEncoder, encoderOf } from './encoders.js'
 import { digestOf, newChecksum, STORED_BIT } from './format.js'
 
 /**
@@ -10,12 +10,11 @@ import { digestOf, newChecksum, STORED_BIT } from './format.js'
 const FRAME_HEADER = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x64, 0x50, 0x08])
 const BLOCK_BYTES = 256 * 1024
 const IN_FLIGHT = 4
-/** lz4-napi writes the uncompressed length in front of a block. */
-const LENGTH_BYTES = 4
 
 /** One frame, its blocks compressed in parallel. PBM: storage-format.md §5. */
-export async function* compressLz4(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+export async function* compressLz4(source: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Buffer> {
   const checksum = await newChecksum()
+  const encode = encoderOf(level)
   async function* summed(): AsyncGenerator<Buffer> {
     for await (const block of blocksOf(source, BLOCK_BYTES)) {
       checksum.update(block)
@@ -23,17 +22,16 @@ export async function* compressLz4(source: AsyncIterable<Uint8Array>): AsyncGene
     }
   }
   yield FRAME_HEADER
-  yield* mapOrdered(summed(), IN_FLIGHT, framedBlock)
+  yield* mapOrdered(summed(), IN_FLIGHT, (block) => framedBlock(block, encode))
   const trailer = Buffer.alloc(8)
   trailer.writeUInt32LE(digestOf(checksum), 4)
   yield trailer
 }
 
-async function framedBlock(block: Buffer): Promise<Buffer> {
-  const packed = await compress(block)
-  const saved = packed.length - LENGTH_BYTES < block.length
-  const framed = saved ? packed : Buffer.concat([Buffer.alloc(LENGTH_BYTES), block])
-  // The place of one length takes the other: no copy of the block.
-  framed.writeUInt32LE(saved ? packed.length - LENGTH_BYTES : (block.length | STORED_BIT) >>> 0)
-  return framed
+async function framedBlock(block: Buffer, encode: BlockEncoder): Promise<Buffer> {
+  const encoded = await encode(block)
+  const smaller = encoded.length < block.length
+  const field = Buffer.alloc(4)
+  field.writeUInt32LE(smaller ? encoded.length : (block.length | STORED_BIT) >>> 0)
+  return Buffer.concat([field, smaller ? encoded : block])
 }

@@ -11,10 +11,7 @@ const lz4: CompressionPlugin = {
   apiVersion: 1,
   suffix: '.lz4',
   levels,
-  compress: (source, options = {}) => {
-    checkedLevel('lz4', levels, options.level)
-    return compressLz4(source)
-  },
+  compress: (source, options = {}) => compressLz4(source, checkedLevel('lz4', levels, options.level)),
   decompress: decompressLz4,
 }
 

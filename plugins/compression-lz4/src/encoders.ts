@@ -1,0 +1,29 @@
+import { availableParallelism } from 'node:os'
+import { compress } from 'lz4-napi'
+import { Piscina } from 'piscina'
+import type { EncodeTask } from './encode-worker.js'
+
+/** lz4-napi writes the uncompressed length in front of a block. */
+const LENGTH_BYTES = 4
+
+/** Compresses one block, without any length in front. */
+export type BlockEncoder = (block: Buffer) => Promise<Uint8Array>
+
+let threads: Piscina | undefined
+
+/** The encoder of a level: the native one for 0, else the one that searches deeper, on worker threads. */
+export function encoderOf(level: number): BlockEncoder {
+  if (level === 0) return async (block) => (await compress(block)).subarray(LENGTH_BYTES)
+  return async (block) => {
+    threads ??= new Piscina({
+      filename: new URL('./encode-worker.js', import.meta.url).href,
+      minThreads: 0,
+      maxThreads: Math.min(4, availableParallelism()),
+      idleTimeout: 1000,
+    })
+    // A copy of its own: to post a view would post all of the memory behind it.
+    const task: EncodeTask = { block: Uint8Array.from(block), depth: level }
+    const encoded: Uint8Array = await threads.run(task, { transferList: [task.block.buffer as ArrayBuffer] })
+    return encoded
+  }
+}
