@@ -94,7 +94,8 @@ function archiveSource(namespace: DumpNamespace, read: Parameters<typeof readNam
   return {
     db,
     collection,
-    bodyCollection: namespace.source?.collection ?? collection,
+    // The copies of users and roles have another source too, but their own name.
+    bodyCollection: type === 'timeseries' ? (namespace.source?.collection ?? collection) : collection,
     metadata: writeDefinition(namespace),
     type,
     documents: () => withoutDropped(namespace, read),

@@ -1,0 +1,332 @@
+import 'reflect-metadata'
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadSampleData, type ReplicaSet, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { BSON, type MongoClient, ObjectId, type Timestamp } from 'mongodb'
+import { container } from 'tsyringe'
+import { createCrc64 } from '../archive/crc64.js'
+import { readMetadataJson } from '../archive/metadata.js'
+import { readArchive } from '../archive/reader.js'
+import { documentsIn } from '../bson/documents.js'
+import { publishAgent } from '../control/agents.js'
+import { findBackup } from '../control/backups.js'
+import type { BackupCommand, CommandDocument } from '../control/command-document.js'
+import type { BackupConfig } from '../control/config-document.js'
+import { listLocks } from '../control/locks.js'
+import { ensureControlCollections } from '../control/setup.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { connectLeader, connectNode } from '../mongo/connect.js'
+import { nodeInfo } from '../mongo/topology.js'
+import { PluginHost } from '../plugin/host.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import { fromStorageJson } from '../store/backup-metadata.js'
+import { systemClock } from '../time/clock.js'
+import { CLOCK, COMPRESSION, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { BackupLeader } from './backup-leader.js'
+import { backupCanceled } from './failure.js'
+import { BackupNominee } from './nominee.js'
+
+const ignore = () => undefined
+const log = { debug: ignore, info: ignore, warning: ignore, error: ignore }
+
+describe('a logical backup', () => {
+  let set: ReplicaSet
+  let admin: MongoClient
+  let node: MongoClient
+  let leader: MongoClient
+  let folder: string
+  let store: ObjectStore
+  const host = new PluginHost({ resolveFrom: import.meta.url })
+  let serial = 0
+
+  before(async () => {
+    set = await startReplicaSet({ auth: true })
+    admin = await set.client()
+    const user = await set.createPbmUser()
+    const options = { appName: 'test' }
+    node = await connectNode(set.uri({ user, direct: true }), options)
+    leader = (await connectLeader(set.uri({ user }), options)).client
+    folder = await temporaryFolder('pbmkit-backup-')
+    const plugin = await host.storage('filesystem')
+    store = await plugin.open({ path: folder }, { signal: new AbortController().signal, warn: ignore })
+    await ensureControlCollections(leader)
+    await loadSampleData(admin)
+  })
+  after(async () => {
+    await node?.close()
+    await leader?.close()
+    await set.stop()
+  })
+
+  async function configure(backup: BackupConfig): Promise<void> {
+    const config = leader.db('admin').collection('pbmConfig')
+    const storage = { type: 'filesystem', filesystem: { path: folder } }
+    await config.replaceOne({}, { storage, backup, epoch: await clusterTime(leader) }, { upsert: true })
+  }
+
+  /** One agent's part and the cluster leader's, as the agent beside a lone primary runs them. */
+  async function run(
+    more: Partial<BackupCommand> = {},
+    options: { backup?: BackupConfig; signal?: AbortSignal; store?: ObjectStore } = {},
+  ): Promise<{ name: string; failure: unknown }> {
+    const info = await nodeInfo(node)
+    await configure(options.backup ?? {})
+    const part = { ok: true, e: '' }
+    await publishAgent(leader, {
+      ...{ n: info.me, rs: info.rs, s: 1, str: 'PRIMARY', hdn: false, psv: false, arb: false, delay: 0, repl_lag: 0 },
+      ...{ v: '0', mv: info.version, pbms: part, nodes: part, stors: part, hb: await clusterTime(leader), e: '' },
+    })
+    const name = new Date(Date.UTC(2030, 0, 1) + 1000 * serial++).toISOString().replace('.000', '')
+    const compression = more.compression ?? 'none'
+    const child = container.createChildContainer()
+    child.registerInstance(NODE, node)
+    child.registerInstance(LEADER, leader)
+    child.registerInstance(SELF, { rs: info.rs, node: info.me })
+    child.registerInstance(OPERATION_LOG, log)
+    child.registerInstance(CLOCK, systemClock)
+    child.registerInstance(STORE, options.store ?? store)
+    child.registerInstance(COMPRESSION, await host.compression(compression))
+    const backup: BackupCommand = { type: 'logical', base: false, name, compression, ...more }
+    const command: CommandDocument & { cmd: 'backup' } = { _id: new ObjectId(), ts: 0, cmd: 'backup', backup }
+    const signal = options.signal ?? new AbortController().signal
+    const parts = [
+      child.resolve(BackupLeader).run(command, { signal }),
+      child.resolve(BackupNominee).run(command, { signal }),
+    ]
+    const [led, worked] = await Promise.allSettled(parts)
+    const failed = worked?.status === 'rejected' ? worked : led?.status === 'rejected' ? led : undefined
+    return { name, failure: failed?.reason }
+  }
+
+  const objectsOf = async (name: string) =>
+    (await readdir(folder, { recursive: true })).filter((file) => file.startsWith(name)).sort()
+
+  it('writes every namespace with its checksum, and the metadata last', async () => {
+    const { name, failure } = await run()
+    assert.equal(failure, undefined)
+    const document = await findBackup(leader, name)
+    assert.equal(document?.status, 'done')
+    assert.deepEqual(
+      document?.conditions.map(({ status }) => status),
+      ['starting', 'running', 'dumpDone', 'done'],
+    )
+    const stored = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
+    assert.equal(stored.status, 'done')
+    assert(stored.last_write_ts.equals(document.last_write_ts as Timestamp))
+    const replset = join(folder, name, set.name)
+    const list = readMetadataJson(await readFile(join(replset, 'metadata.json'), 'utf8'))
+    assert(list.namespaces.some(({ collection }) => collection === 'pbmRUsers'))
+    assert(!list.namespaces.some(({ collection }) => collection === 'pbmConfig'))
+    for (const { db, collection, crc, size, object } of list.namespaces) {
+      if (size === 0) continue
+      const bytes = await readFile(object === undefined ? join(replset, `${db}.${collection}`) : join(folder, object))
+      assert.equal(bytes.length, size, collection)
+      const sum = await createCrc64()
+      sum.update(bytes)
+      assert.equal(sum.digest(), crc, collection)
+    }
+    assert.deepEqual(await listLocks(leader), [])
+  })
+
+  it('dumps what it is told to only', async () => {
+    await admin
+      .db('only')
+      .collection('this')
+      .insertOne({ _id: 1 as never })
+    await admin
+      .db('only')
+      .collection('that')
+      .insertOne({ _id: 1 as never })
+    const { name } = await run({ nss: ['only.this'] })
+    const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+    assert.deepEqual(
+      list.namespaces.map(({ db, collection }) => `${db}.${collection}`),
+      ['only.this'],
+    )
+  })
+
+  it('is exact to its last write under load, its oplog in one object without a gap', async () => {
+    const load = startLoad(admin)
+    await sleep(300)
+    // A piece of oplog every 60 ms: they must be joined to one.
+    const { name, failure } = await run(
+      { compression: 'zstd' },
+      { backup: { oplogSpanMin: 0.001, compression: 'zstd' } },
+    )
+    await load.stop()
+    assert.equal(failure, undefined)
+    const document = await findBackup(leader, name)
+    assert(document !== undefined)
+    const oplog = await readdir(join(folder, name, set.name, 'oplog'))
+    assert.equal(oplog.length, 1)
+    const bytes = await readAll(await store.read(`${name}/${set.name}/oplog/${oplog[0]}`), 'zstd')
+    const entries = [...documentsIn(bytes)].map((entry) => BSON.deserialize(entry) as { ts: Timestamp })
+    const expected = await admin
+      .db('local')
+      .collection('oplog.rs')
+      .find({ ts: { $gte: document.first_write_ts, $lte: document.last_write_ts } }, { projection: { ts: 1 } })
+      .sort({ $natural: 1 })
+      .toArray()
+    assert.deepEqual(
+      entries.map(({ ts }) => ts.toString()),
+      expected.map(({ ts }) => ts.toString()),
+    )
+    // Replayed by hand: the dump plus the plain writes of its oplog is the state at the last write.
+    const dump = await readAll(await store.read(`${name}/${set.name}/load.rows.zst`), 'zstd')
+    const rows = replay(dump, bytes, 'load.rows')
+    const at = { level: 'snapshot', atClusterTime: document.last_write_ts }
+    const reply = await admin.db('load').command({ find: 'rows', batchSize: 1e6, readConcern: at })
+    assert.equal(digest(rows), digest(new Map(reply.cursor.firstBatch.map((row: { _id: number }) => [row._id, row]))))
+  })
+
+  it('writes a mongodump archive with its oplog on layout archive', async () => {
+    const { name, failure } = await run({ compression: 'gzip' }, { backup: { layout: 'archive', compression: 'gzip' } })
+    assert.equal(failure, undefined)
+    assert.deepEqual(await objectsOf(name), [
+      `${name}.pbm.json`,
+      `${name}_${set.name}.dump.gz`,
+      `${name}_${set.name}.oplog.gz`,
+    ])
+    const gzip = await host.compression('gzip')
+    const archive = await readArchive(gzip.decompress(await store.read(`${name}_${set.name}.dump.gz`)))
+    const ended: string[] = []
+    for await (const event of archive.events) if (event.kind === 'end') ended.push(event.namespace.collection)
+    assert.equal(ended[0], 'system.version')
+    assert.equal(ended.at(-1), 'oplog')
+    assert.equal(archive.namespaces.length, ended.length)
+  })
+
+  it('ends as canceled at any moment, and leaves no object behind', async () => {
+    for (const millis of [0, 30, 80, 140, 200]) {
+      const abort = new AbortController()
+      const timer = setTimeout(() => abort.abort(backupCanceled()), millis)
+      const { name, failure } = await run({ compression: 'zstd' }, { signal: abort.signal, store: slow(store) })
+      clearTimeout(timer)
+      const status = (await findBackup(leader, name))?.status
+      if (failure === undefined) continue
+      assert.equal(status, 'canceled', `after ${millis} ms`)
+      assert.deepEqual(await filesOf(await objectsOf(name)), [])
+      assert.deepEqual(await listLocks(leader), [])
+    }
+  })
+
+  it('fails visibly when its record or its lock is dropped', async () => {
+    for (const collection of ['pbmBackups', 'pbmLock']) {
+      const dropping = sleep(400).then(() => leader.db('admin').collection(collection).drop())
+      const { name, failure } = await run({}, { store: slow(store, 12_000) })
+      await dropping
+      assert(failure instanceof Error)
+      const document = await findBackup(leader, name)
+      assert.equal(document?.status, 'error')
+      assert.match(document?.error ?? '', /gone/)
+      assert.deepEqual(await filesOf(await objectsOf(name)), [])
+      await ensureControlCollections(leader)
+    }
+  })
+
+  it('fails with the words of the storage, and the next one works', async () => {
+    const full: ObjectStore = {
+      ...bound(store),
+      save: async () => {
+        throw Object.assign(new Error('no space left on /backups'), { code: 'STORAGE_NO_SPACE' })
+      },
+    }
+    const { name } = await run({}, { store: full })
+    const document = await findBackup(leader, name)
+    assert.equal(document?.status, 'error')
+    assert.match(document?.error ?? '', /no space left/)
+    assert.equal((await run()).failure, undefined)
+  })
+
+  it('refuses what it cannot do, in its record', async () => {
+    for (const [more, expected] of [
+      [{ type: 'physical' }, /physical/],
+      [{ compression: 'gzip', level: 99 }, /level 99/],
+      [{ profile: 'other' }, /profile/],
+    ] as [Partial<BackupCommand>, RegExp][]) {
+      const { name } = await run(more)
+      const document = await findBackup(leader, name)
+      assert.equal(document?.status, 'error')
+      assert.match(document?.error ?? '', expected)
+    }
+  })
+
+  async function readAll(source: AsyncIterable<Uint8Array>, method: string): Promise<Buffer> {
+    const parts: Uint8Array[] = []
+    for await (const part of (await host.compression(method)).decompress(source)) parts.push(part)
+    return Buffer.concat(parts)
+  }
+
+  async function filesOf(names: string[]): Promise<string[]> {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+    return names.filter((name) => files.includes(join(folder, name)))
+  }
+})
+
+function bound(store: ObjectStore): ObjectStore {
+  return {
+    capabilities: store.capabilities,
+    save: (name, body, options) => store.save(name, body, options),
+    read: (name, options) => store.read(name, options),
+    stat: (name, options) => store.stat(name, options),
+    list: (options) => store.list(options),
+    delete: (name, options) => store.delete(name, options),
+    copy: (source, target, options) => store.copy(source, target, options),
+    close: () => store.close(),
+  }
+}
+
+/** A store whose saves take their time, so that faults hit a backup in the middle; an abort ends them at once. */
+function slow(store: ObjectStore, millis = 60): ObjectStore {
+  return {
+    ...bound(store),
+    save: async (name, body, options) => {
+      if (!name.endsWith('.init')) await systemClock.sleep(millis, options?.signal)
+      return await store.save(name, body, options)
+    },
+  }
+}
+
+function startLoad(client: MongoClient): { stop(): Promise<void> } {
+  const rows = client.db('load').collection<{ _id: number; n: number }>('rows')
+  let running = true
+  const write = async (worker: number) => {
+    for (let turn = 0; running; turn++) {
+      const _id = turn * 4 + worker
+      await rows.insertOne({ _id, n: 0 })
+      await rows.updateOne({ _id: (_id * 7) % (_id + 1) }, { $inc: { n: 1 } })
+      if (turn % 5 === 0) await rows.deleteOne({ _id: (_id * 3) % (_id + 1) })
+    }
+  }
+  const workers = [0, 1, 2, 3].map(write)
+  return {
+    stop: async () => {
+      running = false
+      await Promise.all(workers)
+    },
+  }
+}
+
+type Row = { _id: number; n: number }
+
+function replay(dump: Buffer, oplog: Buffer, ns: string): Map<number, Row> {
+  const rows = new Map([...documentsIn(dump)].map((raw) => BSON.deserialize(raw) as Row).map((row) => [row._id, row]))
+  for (const raw of documentsIn(oplog)) {
+    const entry = BSON.deserialize(raw)
+    if (entry.ns !== ns) continue
+    if (entry.op === 'i') rows.set(entry.o._id, entry.o)
+    if (entry.op === 'd') rows.delete(entry.o._id)
+    const row = rows.get(entry.o2?._id)
+    if (entry.op === 'u' && row !== undefined) Object.assign(row, entry.o.diff.u)
+  }
+  return rows
+}
+
+function digest(rows: Map<number, Row>): string {
+  const sorted = [...rows.values()].sort((a, b) => a._id - b._id)
+  return `${sorted.length} ${createHash('sha256').update(JSON.stringify(sorted)).digest('hex')}`
+}

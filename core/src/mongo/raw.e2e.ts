@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import { BSON, Timestamp, UUID } from 'bson'
+import type { MongoClient } from 'mongodb'
+import { documentsIn } from '../bson/documents.js'
+import { PbmError } from '../errors.js'
+import { readDocuments } from './raw-read.js'
+import { awaitMajority, insertDocuments } from './raw-write.js'
+
+const zero = new Timestamp({ t: 0, i: 0 })
+
+/** Documents whose every byte matters: integer-like keys after others, zero timestamps, sizes from tiny to large. */
+function documents(count: number): Buffer[] {
+  return Array.from({ length: count }, (_, id) =>
+    Buffer.from(
+      BSON.serialize(
+        new Map<string, unknown>([
+          ['_id', id],
+          ['text', 'x'.repeat((id * 37) % 900)],
+          ['9', id % 100 === 7 ? zero : 0],
+          ['1', [zero, { 5: 1, 4: 2 }]],
+        ]),
+      ),
+    ),
+  )
+}
+
+async function* chunked(list: readonly Buffer[], size: number): AsyncGenerator<Buffer> {
+  const bytes = Buffer.concat(list)
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+}
+
+async function read(source: AsyncIterable<Buffer>): Promise<Buffer[]> {
+  const found: Buffer[] = []
+  for await (const buffer of source) found.push(...documentsIn(buffer))
+  return found
+}
+
+function code(expected: string) {
+  return (error: unknown) => error instanceof PbmError && error.code === expected
+}
+
+describe('raw reads and writes', () => {
+  let set: ReplicaSet
+  let client: MongoClient
+  before(async () => {
+    set = await startReplicaSet()
+    client = await set.client()
+  })
+  after(() => set.stop())
+
+  const openCursors = async () =>
+    Number((await client.db('admin').command({ serverStatus: 1 })).metrics.cursor.open.noTimeout)
+  const uuidOf = async (name: string) => {
+    const [info] = await client.db('raw').listCollections({ name }).toArray()
+    return new UUID((info as { info: { uuid: { buffer: Uint8Array } } }).info.uuid.buffer)
+  }
+
+  it('give every byte back, zero timestamps too', async () => {
+    const list = documents(20_000)
+    const told: number[] = []
+    const written = await insertDocuments(client, 'raw', 'exact', chunked(list, 70_001), {
+      inFlight: 4,
+      onProgress: (count) => told.push(count),
+    })
+    assert.deepEqual(written, { documents: list.length, bytes: Buffer.concat(list).length })
+    assert.equal(told.at(-1), list.length)
+    await awaitMajority(client)
+    const found = await read(readDocuments(client, 'raw', 'exact', { filter: {}, sort: { _id: 1 } }))
+    assert.deepEqual(found, list)
+  })
+
+  it('keep the order of a capped collection', async () => {
+    await client.db('raw').createCollection('capped', { capped: true, size: 10_000_000 })
+    const list = documents(1000).reverse()
+    await insertDocuments(client, 'raw', 'capped', chunked(list, 4096), { ordered: true, batchBytes: 10_000 })
+    await awaitMajority(client)
+    assert.deepEqual(await read(readDocuments(client, 'raw', 'capped')), list)
+  })
+
+  it('take documents of 16 MB', async () => {
+    for (const stamp of [{}, { t: zero }]) {
+      const empty = BSON.calculateObjectSize({ _id: 1, ...stamp, b: Buffer.alloc(0) })
+      const big = Buffer.from(BSON.serialize({ _id: 1, ...stamp, b: Buffer.alloc(16 * 2 ** 20 - empty) }))
+      await client.db('raw').collection('big').drop()
+      await insertDocuments(client, 'raw', 'big', chunked([big], 2 ** 20))
+      await awaitMajority(client)
+      assert.deepEqual(await read(readDocuments(client, 'raw', 'big')), [big])
+    }
+  })
+
+  it('bypass validation, but name what the server refuses', async () => {
+    await client.db('raw').createCollection('strict', { validator: { never: { $exists: true } } })
+    const list = documents(300)
+    await insertDocuments(client, 'raw', 'strict', chunked(list, 5000))
+    await assert.rejects(insertDocuments(client, 'raw', 'strict', chunked(list.slice(8), 5000)), (error: unknown) => {
+      assert(error instanceof PbmError)
+      assert.equal(error.code, 'WRITE_FAILED')
+      assert.match(error.message, /_id 8 of raw\.strict.*duplicate key/)
+      return true
+    })
+  })
+
+  it('tell a rename from a drop, and an unknown UUID', async () => {
+    const list = documents(5000)
+    await insertDocuments(client, 'raw', 'moving', chunked(list, 100_000))
+    await awaitMajority(client)
+    const uuid = await uuidOf('moving')
+    const whileReading = async (act: () => Promise<unknown>) => {
+      let turn = 0
+      for await (const _ of readDocuments(client, 'raw', uuid, { batchBytes: 50_000 })) if (turn++ === 2) await act()
+    }
+    await assert.rejects(
+      whileReading(() => client.db('raw').collection('moving').rename('moved')),
+      code('COLLECTION_RENAMED'),
+    )
+    assert.equal((await read(readDocuments(client, 'raw', uuid))).length, list.length)
+    await assert.rejects(
+      whileReading(() => client.db('raw').collection('moved').drop()),
+      code('COLLECTION_DROPPED'),
+    )
+    await assert.rejects(read(readDocuments(client, 'raw', uuid)), code('COLLECTION_MISSING'))
+  })
+
+  it('leave no cursor behind when broken off or aborted', async () => {
+    await insertDocuments(client, 'raw', 'long', chunked(documents(5000), 100_000))
+    await awaitMajority(client)
+    for await (const _ of readDocuments(client, 'raw', 'long', { batchBytes: 50_000 })) break
+    const abort = new AbortController()
+    const reading = async () => {
+      for await (const _ of readDocuments(client, 'raw', 'long', { batchBytes: 50_000, signal: abort.signal })) {
+        abort.abort(new Error('enough'))
+      }
+    }
+    await assert.rejects(reading(), /enough/)
+    assert.equal(await openCursors(), 0)
+  })
+
+  it('say so when the cursor is killed', async () => {
+    const reading = async () => {
+      let turn = 0
+      for await (const _ of readDocuments(client, 'raw', 'long', { batchBytes: 50_000 })) {
+        if (turn++ !== 1) continue
+        const pipeline = [
+          { $currentOp: { idleCursors: true, allUsers: true } },
+          { $match: { type: 'idleCursor', ns: 'raw.long' } },
+        ]
+        const idle = await client.db('admin').aggregate(pipeline).toArray()
+        const cursors = idle.map((one) => one.cursor.cursorId)
+        await client.db('raw').command({ killCursors: 'long', cursors })
+      }
+    }
+    await assert.rejects(reading(), code('CURSOR_LOST'))
+  })
+
+  it('stop writing when the source fails', async () => {
+    async function* failing(): AsyncGenerator<Buffer> {
+      yield* chunked(documents(100), 1000)
+      throw new Error('the storage is gone')
+    }
+    await assert.rejects(insertDocuments(client, 'raw', 'partial', failing()), /the storage is gone/)
+  })
+})
