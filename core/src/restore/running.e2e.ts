@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fixturesFolder } from '@pbmkit/conformance/testbed'
+import { Timestamp } from 'mongodb'
+import { readConfig, writeConfig } from '../control/config.js'
+import { findRestore } from '../control/restores.js'
+import { acquireLock, isHeld } from '../protocol/lock.js'
+import { type Bench, fixtureFolder, restoreCommand, startBench } from './testing.e2e.js'
+
+describe('A restore among other operations', () => {
+  if (fixturesFolder() === undefined) return
+  let bench: Bench
+  let name = ''
+
+  before(async () => {
+    bench = await startBench('pbm-codecs')
+    const manifest = JSON.parse(await readFile(join(fixtureFolder('pbm-codecs'), 'manifest.json'), 'utf8')) as {
+      snapshots: { name: string; compression: string }[]
+    }
+    name = manifest.snapshots.find(({ compression }) => compression === 'none')?.name ?? ''
+  })
+  after(async () => {
+    await bench?.stop()
+  })
+
+  it('does not begin while another one runs, and says so in its record', async () => {
+    const header = {
+      type: 'backup' as const,
+      replset: 'rs0',
+      node: 'elsewhere:27017',
+      opid: 'a'.repeat(24),
+      epoch: new Timestamp({ t: 1, i: 1 }),
+    }
+    const other = await acquireLock({ leader: bench.leader, header })
+    assert.ok(isHeld(other))
+    const command = restoreCommand(name).restore
+    assert.equal(await bench.restore(name, { command: { name: command.name } }), 'refused')
+    const record = await findRestore(bench.leader, command.name)
+    assert.equal(record?.status, 'error')
+    assert.match(record?.error ?? '', /another operation runs on rs0: backup a{24}/)
+    await other.release()
+  })
+
+  it('turns point-in-time recovery off and says so', async () => {
+    const storage = { type: 'filesystem', filesystem: { path: bench.folder } }
+    const config = { storage, pitr: { enabled: true }, epoch: new Timestamp({ t: 1, i: 1 }) }
+    await writeConfig(bench.leader, config, bench.host)
+    assert.equal(await bench.restore(name), 'done')
+    assert.equal((await readConfig(bench.leader))?.pitr?.enabled, false)
+    assert.ok(bench.log.lines.some((line) => line.startsWith('warning point-in-time recovery was on and is off now')))
+  })
+
+  it('uses votingMembers where the commit quorum asks for more members than there are', async () => {
+    assert.equal(await bench.restore(name, { command: { indexCommitQuorum: '7' } }), 'done')
+    assert.ok(bench.log.lines.some((line) => line.includes("commit quorum 7 can't be met")))
+  })
+
+  it('names the unique index that documents violate', async () => {
+    const list = join(bench.folder, name, 'rs0', 'metadata.json')
+    const text = await readFile(list, 'utf8')
+    // The definition is JSON in a string of JSON.
+    const changed = text
+      .replace('\\"name\\":\\"ttl\\"', '\\"unique\\":true,\\"name\\":\\"ttl\\"')
+      .replace(
+        '\\"key\\":{\\"at\\":{\\"$numberInt\\":\\"1\\"}}',
+        '\\"key\\":{\\"nothing\\":{\\"$numberInt\\":\\"1\\"}}',
+      )
+    assert.notEqual(changed, text)
+    await writeFile(list, changed)
+    await assert.rejects(bench.restore(name), { code: 'INDEX_UNIQUE_VIOLATION', message: /index ttl of shop\.orders/ })
+    await writeFile(list, text)
+  })
+
+  it('reports a damaged object also when it was not verified before', async () => {
+    const config = await readConfig(bench.leader)
+    assert.ok(config)
+    await writeConfig(bench.leader, { ...config, restore: { verify: false } }, bench.host)
+    await truncate(join(bench.folder, name, 'rs0', 'shop.orders'), 50_000)
+    const command = restoreCommand(name).restore
+    await assert.rejects(bench.restore(name, { command: { name: command.name } }), { code: 'BACKUP_DAMAGED' })
+    assert.match((await findRestore(bench.leader, command.name))?.error ?? '', /incomplete now: repeat the restore/)
+  })
+})
