@@ -16,7 +16,7 @@ import {
   type StateMachine,
 } from './state-machine.js'
 
-const POLL_MILLIS = 100
+const POLL_MILLIS = 50
 /** Locks and cluster time are looked at less often than states: death takes half a minute to show anyway. */
 const LIVENESS_MILLIS = 1_000
 

@@ -12,7 +12,7 @@ export const ROUND_MILLIS = 5_000
 export const DRAW_MILLIS = 2_000
 /** How long PBM's agents look for their nomination after the command (PBM: control-plane.md §4). */
 export const NOMINATION_MILLIS = 15_000
-const POLL_MILLIS = 100
+const POLL_MILLIS = 50
 
 export interface NominateOptions {
   leader: MongoClient
@@ -104,7 +104,7 @@ export interface AwaitNominationOptions {
 }
 
 /**
- * The part of every suitable agent: waits until its node is nominated or the matter is settled. Reacts within a tenth of
+ * The part of every suitable agent: waits until its node is nominated or the matter is settled. Reacts within a twentieth of
  * a second. Rejects with the signal's reason.
  */
 export async function awaitNomination(options: AwaitNominationOptions): Promise<NominationOutcome> {
