@@ -127,6 +127,22 @@ describe('the configuration in the cluster', () => {
     })
   })
 
+  it('reads the zeros and nulls of PBM as unset', async () => {
+    const restore = {
+      batchSize: 0,
+      numParallelCollections: 0,
+      mongodLocation: '',
+      mongodLocationMap: null,
+      downloadChunkMb: 32,
+    }
+    const backup = { oplogSpanMin: new Double(0), compressionLevel: 0, numParallelCollections: 0 }
+    const storage = { type: 'filesystem', filesystem: { path: '/tmp/a' } }
+    const epoch = new Timestamp({ t: 1, i: 1 })
+    await configCollection(leader).insertOne({ storage, pitr: null, backup, restore, epoch })
+    const expected = { storage, backup: { compressionLevel: 0 }, restore: { downloadChunkMb: 32 }, epoch }
+    assert.deepEqual(await requireConfig(leader), expected)
+  })
+
   it('unsets keys and names of maps', async () => {
     await upload()
     await assign('backup.priority.a.b:1=2', 'backup.priority.c:1=3', 'pitr.enabled=true')

@@ -4,7 +4,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin/host.js'
 import { resolveSchema } from './config-check.js'
 import type { Config } from './config-document.js'
-import { toWire, withoutNulls } from './config-values.js'
+import { isRecord, toWire, withoutNulls } from './config-values.js'
 import { CONFIG, CONTROL_DATABASE } from './names.js'
 
 /** Matches the main document and no profile; PBM leaves the field out (PBM: control-plane.md §1.2). */
@@ -75,7 +75,18 @@ export async function setPitrEnabled(leader: MongoClient, enabled: boolean): Pro
   return epoch
 }
 
+/**
+ * A stored document as a {@link Config}. PBM writes null, 0 and '' for much that was never set; all of them mean the
+ * default (PBM: control-plane.md §1.2, §7), so the keys are left out. Only a compression level of 0 is a value.
+ */
 export function toConfig(document: Document): Config {
-  const { _id, ...fields } = document
-  return withoutNulls(fields) as Config
+  const { _id, ...fields } = withoutNulls(document) as Document
+  for (const section of ['pitr', 'backup', 'restore']) {
+    if (!isRecord(fields[section])) continue
+    const told = Object.entries(fields[section]).filter(
+      ([key, value]) => key === 'compressionLevel' || (value !== 0 && value !== ''),
+    )
+    fields[section] = Object.fromEntries(told)
+  }
+  return fields as Config
 }
