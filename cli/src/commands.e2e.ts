@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { listAgents } from '@pbmkit/core'
+import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { pbmProcess } from './run.spec.support.js'
+
+/** Every command against a real agent, in text and in JSON. One story, in order. */
+describe('pbm and an agent', () => {
+  let cluster: Cluster
+  let name: string
+
+  before(async () => {
+    cluster = await startCluster()
+    const admin = await cluster.set.client()
+    await admin
+      .db('shop')
+      .collection('orders')
+      .insertMany(Array.from({ length: 500 }, (_, n) => ({ n })))
+    await admin.db('shop').collection('orders').createIndex({ n: 1 })
+    await cluster.startAgent()
+  })
+  after(() => cluster.stop())
+
+  it('config: writes a file, waits for the list of the storage, and shows everything back', async () => {
+    const input = `storage:\n  type: filesystem\n  filesystem: {path: ${cluster.folder}/backups}\nbackup: {compression: zstd}\n`
+    const ended = await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+    assert.equal(ended.code, 0, ended.stderr)
+    const expected = {
+      storage: { type: 'filesystem', filesystem: { path: `${cluster.folder}/backups` } },
+      backup: { compression: 'zstd' },
+    }
+    assert.deepEqual((await cluster.json(['config'])).value, expected)
+    assert.deepEqual((await cluster.json(['config', '--list'])).value, expected)
+    assert.deepEqual((await cluster.json(['config', 'backup.compression'])).value, {
+      key: 'backup.compression',
+      value: 'zstd',
+    })
+    assert.match((await cluster.pbm(['config'])).stdout, /^storage:\n {2}type: filesystem\n/)
+  })
+
+  it('status: the agent is OK', async () => {
+    // Agents look at a new storage with their next report.
+    await until('the storage to be seen', async () => (await listAgents(cluster.leader)).every(({ stors }) => stors.ok))
+    const { value } = await cluster.json(['status', '-p'])
+    const { cluster: replsets, pitr, running, backups } = value as Record<string, never>
+    assert.deepEqual(Object.keys(value as object), ['cluster', 'pitr', 'running', 'backups'])
+    assert.deepEqual(replsets, [
+      {
+        rs: cluster.set.name,
+        nodes: [{ host: cluster.host, agent: 'v2.15.0', role: 'P', prio_pitr: '0.5', prio_backup: '0.5', ok: true }],
+      },
+    ])
+    assert.deepEqual(pitr, { conf: false, run: false, nodes: [] })
+    assert.deepEqual(running, {})
+    assert.deepEqual(backups, {
+      type: 'filesystem',
+      path: `${cluster.folder}/backups`,
+      snapshot: [],
+      pitrChunks: { size: 0 },
+    })
+    assert.match((await cluster.pbm(['s'])).stdout, /P\s+v2\.15\.0\s+OK/)
+  })
+
+  it('backup --wait: is done when it says so, with each form of output', async () => {
+    const ended = await cluster.json(['backup', '--wait', '--compression', 'gzip', '--num-parallel-collections', '2'])
+    assert.equal(ended.code, 0, ended.stderr)
+    const told = ended.value as { name: string; storagePath: string; status: string; size: number }
+    name = told.name
+    assert.match(name, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    assert.equal(told.storagePath, `${cluster.folder}/backups`)
+    assert.equal(told.status, 'done')
+    assert.ok((await readdir(join(cluster.folder, 'backups'))).includes(`${name}.pbm.json`))
+    for (const line of ended.stderr.trim().split('\n')) JSON.parse(line)
+  })
+
+  it('list and describe-backup: what there is', async () => {
+    const { value } = await cluster.json(['list'])
+    const { snapshots, pitr } = value as { snapshots: Record<string, unknown>[]; pitr: object }
+    assert.deepEqual(pitr, { on: false, ranges: [] })
+    assert.equal(snapshots.length, 1)
+    assert.deepEqual(Object.keys(snapshots[0] ?? {}), [
+      ...['name', 'size', 'status', 'printStatus', 'restoreTo', 'pbmVersion', 'type', 'src'],
+    ])
+    assert.match((await cluster.pbm(['list'])).stdout, new RegExp(`${name} .*logical +main`))
+    assert.equal((await cluster.pbm(['list', '--names'])).stdout, `${name}\n`)
+
+    const described = (await cluster.json(['describe-backup', name, '--with-collections'])).value as Record<
+      string,
+      unknown
+    >
+    const fields = ['name', 'storage_type', 'opid', 'type', 'last_write_ts', 'last_transition_ts', 'last_write_time']
+    for (const field of [...fields, 'last_transition_time', 'mongodb_version', 'fcv', 'pbm_version', 'status', 'size'])
+      assert.ok(field in described, field)
+    const [replset] = described.replsets as { name: string; node: string; collections: string[] }[]
+    assert.equal(replset?.node, cluster.host)
+    assert.ok(replset?.collections.includes('shop.orders'))
+    const text = (await cluster.pbm(['describe-backup', name])).stdout
+    assert.match(text, /status: done/)
+    assert.doesNotMatch(text, /last_write_ts/)
+    const near = await cluster.pbm(['describe-backup', `${name.slice(0, -2)}x`])
+    assert.match(near.stderr, new RegExp(`Did you mean ${name}`))
+  })
+
+  it('restore: asks, and puts back what was there', async () => {
+    const unanswered = await cluster.pbm(['restore', name])
+    assert.equal(unanswered.code, 1)
+    assert.match(unanswered.stderr, /Add -y/)
+
+    const admin = await cluster.set.client()
+    await admin.db('shop').dropDatabase()
+    const { code, value, stderr } = await cluster.json(['restore', name, '-y', '--wait'])
+    assert.equal(code, 0, stderr)
+    const told = value as { name: string; snapshot: string; status: string }
+    assert.equal(told.snapshot, name)
+    assert.equal(await admin.db('shop').collection('orders').countDocuments(), 500)
+
+    const [restore] = (await cluster.json(['list', '--restore'])).value as Record<string, unknown>[]
+    assert.deepEqual(restore, {
+      start: restore?.start,
+      status: 'done',
+      type: 'snapshot',
+      snapshot: name,
+      name: told.name,
+    })
+    const described = (await cluster.json(['describe-restore', told.name])).value as { status: string; backup: string }
+    assert.equal(described.status, 'done')
+    assert.equal(described.backup, name)
+  })
+
+  it('logs: filters, and follows until Ctrl-C', async () => {
+    const { value } = await cluster.json(['logs', '-e', `backup/${name}`, '-s', 'D', '-t', '0'])
+    const entries = value as Record<string, unknown>[]
+    assert.ok(entries.length > 0)
+    for (const entry of entries) {
+      assert.equal(entry.eobj, name)
+      assert.deepEqual(Object.keys(entry), ['ts', 's', 'rs', 'node', 'e', 'eobj', 'ep', 'opid', 'msg'])
+    }
+    assert.equal((await cluster.pbm(['logs', '-t', '1'])).stdout.trim().split('\n').length, 1)
+    const followed = await pbmProcess(['logs', '-f', '-t', '1', '-o', 'json'], {
+      env: { PBM_MONGODB_URI: cluster.uri },
+      during: async (child, told) => {
+        while (!told().includes('\n')) await new Promise((resolve) => setTimeout(resolve, 50))
+        const again = await cluster.pbm(['config', '--force-resync', '--wait'])
+        assert.equal(again.code, 0, again.stderr)
+        while (!told().includes('"resync"')) await new Promise((resolve) => setTimeout(resolve, 50))
+        child.kill('SIGINT')
+      },
+    })
+    assert.equal(followed.code, 0, followed.stderr)
+    for (const line of followed.stdout.trim().split('\n')) assert.ok('msg' in (JSON.parse(line) as object))
+  })
+
+  it('config on another storage: lists what lies there, and on the first one again', async () => {
+    await mkdir(join(cluster.folder, 'other'))
+    const there = await cluster.pbm(['config', '--set', `storage.filesystem.path=${cluster.folder}/other`, '--wait'])
+    assert.equal(there.code, 0, there.stderr)
+    assert.deepEqual(((await cluster.json(['list'])).value as { snapshots: unknown[] }).snapshots, [])
+    const back = await cluster.pbm(['config', '--set', `storage.filesystem.path=${cluster.folder}/backups`, '--wait'])
+    assert.equal(back.code, 0, back.stderr)
+    assert.equal((await cluster.pbm(['list', '--names'])).stdout, `${name}\n`)
+  })
+
+  it('a storage that is not there: the reason, from the agent', async () => {
+    await writeFile(join(cluster.folder, 'file'), '')
+    const path = `${cluster.folder}/file/backups`
+    const lost = await cluster.pbm(['config', '--set', `storage.filesystem.path=${path}`, '--wait'])
+    assert.equal(lost.code, 1)
+    assert.match(lost.stderr, /resync failed/)
+    await until('the storage to be missed', async () =>
+      (await listAgents(cluster.leader)).every(({ stors }) => !stors.ok),
+    )
+    const ended = await cluster.pbm(['backup', '--wait'])
+    assert.equal(ended.code, 1)
+    assert.match(ended.stderr, /no member[\s\S]*storage/)
+    const back = await cluster.pbm(['config', '--set', `storage.filesystem.path=${cluster.folder}/backups`, '--wait'])
+    assert.equal(back.code, 0, back.stderr)
+  })
+
+  it('delete-backup: shows, asks, and waits until it is gone', async () => {
+    const dry = await cluster.json(['delete-backup', '--older-than', '0d', '--dry-run'])
+    assert.deepEqual(
+      (dry.value as { backups: { name: string }[] }).backups.map((backup) => backup.name),
+      [name],
+    )
+    assert.equal((await cluster.pbm(['delete-backup', name])).code, 1, 'nobody confirmed')
+    const ended = await cluster.pbm(['delete-backup', name, '-y'])
+    assert.equal(ended.code, 0, ended.stderr)
+    assert.deepEqual(((await cluster.json(['list'])).value as { snapshots: unknown[] }).snapshots, [])
+    assert.ok(!(await readdir(join(cluster.folder, 'backups'))).includes(name))
+  })
+})
