@@ -5,7 +5,7 @@ import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, utimes, write
 import { join } from 'node:path'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import plugin from './index.js'
-import { Scratch } from './scratch.js'
+import { Scratch } from './scratch.e2e.support.js'
 import { temporaryName } from './temporary.js'
 
 const MIB = 1024 * 1024

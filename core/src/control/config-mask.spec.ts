@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { Double, Int32, Long, Timestamp } from 'bson'
+import { cloud, host } from './config.spec.support.js'
+import { maskConfig, sameStorage } from './config-mask.js'
+import { configSchema } from './config-schema.js'
+import { toWire } from './config-values.js'
+
+describe('showing and comparing a configuration', () => {
+  const epoch = new Timestamp(1n)
+
+  it('masks by the schema', async () => {
+    const storage = {
+      type: 'cloud',
+      cloud: { bucket: 'key-bucket', credentials: { 'access-key-id': 'AK', 'secret-access-key': '', type: 'key' } },
+    }
+    const masked = await maskConfig({ storage, epoch }, host)
+    assert.deepEqual(masked.storage.cloud, {
+      bucket: 'key-bucket',
+      credentials: { 'access-key-id': '***', 'secret-access-key': '', type: 'key' },
+    })
+  })
+
+  it('masks by names what no schema describes', async () => {
+    const s3 = {
+      bucket: 'b',
+      credentials: { 'secret-access-key': 'x', vault: { server: 'v' } },
+      serverSideEncryption: { sseCustomerKey: 'k', sseAlgorithm: 'a' },
+    }
+    const masked = await maskConfig({ storage: { type: 's3', s3 }, epoch }, host)
+    assert.deepEqual(masked.storage.s3, {
+      bucket: 'b',
+      credentials: { 'secret-access-key': '***', vault: { server: '***' } },
+      serverSideEncryption: { sseCustomerKey: '***', sseAlgorithm: 'a' },
+    })
+    const both = await maskConfig(
+      {
+        storage: { type: 'cloud', cloud: { bucket: 'b', newToken: 'x' }, azure: { credentials: { key: 'x' } } },
+        epoch,
+      },
+      host,
+    )
+    assert.deepEqual(both.storage, {
+      type: 'cloud',
+      cloud: { bucket: 'b', newToken: '***' },
+      azure: { credentials: { key: '***' } },
+    })
+  })
+
+  const base = { bucket: 'b', prefix: 'p', credentials: { 'access-key-id': '1' } }
+  const PAIRS: [string, object, boolean][] = [
+    ['other credentials', { ...base, credentials: { 'access-key-id': '2' } }, true],
+    ['outer slashes', { ...base, bucket: '/b/', prefix: 'p/' }, true],
+    ['an empty map', { ...base, endpointUrlMap: {} }, true],
+    ['another bucket', { ...base, bucket: 'c' }, false],
+    ['no prefix', { bucket: 'b' }, false],
+    ['an endpoint for a node', { ...base, endpointUrlMap: { 'h:1': 'x' } }, false],
+  ]
+  for (const [what, options, same] of PAIRS) {
+    it(`takes a storage with ${what} for ${same ? 'the same' : 'another'}`, async () => {
+      assert.equal(await sameStorage({ type: 'cloud', cloud: base }, { type: 'cloud', cloud: options }, host), same)
+    })
+  }
+
+  it('writes the types that PBM writes', () => {
+    const config = {
+      storage: { type: 'cloud', cloud: { partSize: 10, maxObjSizeGB: 1 } },
+      backup: { oplogSpanMin: 10, compressionLevel: 3, priority: { 'h:1': 1 }, timeouts: { startingStatus: 60 } },
+      newer: 5,
+    }
+    const wire = toWire(config, configSchema(cloud)) as typeof config
+    assert.deepEqual(wire.backup, {
+      oplogSpanMin: new Double(10),
+      compressionLevel: new Int32(3),
+      priority: { 'h:1': new Double(1) },
+      timeouts: { startingStatus: Long.fromNumber(60) },
+    })
+    assert.deepEqual(wire.storage.cloud, { partSize: new Int32(10), maxObjSizeGB: new Double(1) })
+    assert.equal(wire.newer, 5)
+  })
+})
