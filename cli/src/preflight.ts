@@ -15,8 +15,8 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { shortDuration } from './output/durations.js'
 import { rfc3339 } from './output/times.js'
 
-/** How long a freshly written configuration may be unknown to the agents' storage checks. */
-const CONFIG_SETTLES_SECONDS = 20
+/** An agent that fails to reach its storage tries again with each report, every 5 s. */
+const REPORT_SECONDS = 5
 const LOOK_AGAIN_MILLISECONDS = 250
 /** PBM's limit for a node to be fit for a backup. */
 const MOST_LAG_SECONDS = 21
@@ -51,9 +51,9 @@ export async function requireBackupAgents(leader: MongoClient, config: Config, c
       requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
       return
     }
-    // Agents check the storage every few seconds: right after pbm config their last answer is about the old one.
-    const onlyStorage = faults.every(({ storageOnly }) => storageOnly)
-    if (!onlyStorage || view.now.t - epoch > CONFIG_SETTLES_SECONDS) throw faults[0]?.error
+    // Right after pbm config the last report of an agent is about the storage before.
+    const outdated = view.agents.some(({ hb }) => !isStale(hb, view.now) && hb.t <= epoch + REPORT_SECONDS)
+    if (!outdated || !faults.every(({ storageOnly }) => storageOnly)) throw faults[0]?.error
     await systemClock.sleep(LOOK_AGAIN_MILLISECONDS)
   }
 }
