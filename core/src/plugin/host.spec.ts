@@ -88,6 +88,11 @@ describe('PluginHost', () => {
     const both = new PluginHost({ resolveFrom, pluginDir: join(root, 'plugins') })
     assert.equal(((await both.storage('dual')) as { place?: number }).place, 2)
     assert.equal(((await host.storage('dual')) as { place?: number }).place, 1)
+    assert.ok(
+      (await faultOf(both.storage('s3'))).hint?.startsWith(
+        `npm install --prefix ${join(root, 'plugins')} @pbmkit/storage-s3`,
+      ),
+    )
   })
 
   it('has none built in and takes pgzip for gzip', async () => {

@@ -66,6 +66,8 @@ export class PluginHost {
   /** Child of tsyringe's global container; parent of the containers of operations. */
   readonly container: DependencyContainer = container.createChildContainer()
   readonly #bases: readonly string[]
+  /** What installs a package where it is looked for first. */
+  readonly #install: string
   readonly #loading = new Map<string, Promise<unknown>>()
   readonly #loaded: LoadablePlugin[] = [
     { kind: 'compression', name: 'none', version: '', packageName: 'built in', folder: '' },
@@ -74,6 +76,7 @@ export class PluginHost {
   constructor(options: PluginHostOptions) {
     const { resolveFrom, pluginDir } = options
     this.#bases = pluginDir === undefined || pluginDir === '' ? [resolveFrom] : [baseOfFolder(pluginDir), resolveFrom]
+    this.#install = pluginDir === undefined || pluginDir === '' ? 'npm install' : `npm install --prefix ${pluginDir}`
     this.container.registerInstance(COMPRESSION_PLUGIN, none)
   }
 
@@ -154,7 +157,7 @@ export class PluginHost {
           'PLUGIN_LOAD',
           `${kind} plugin ${JSON.stringify(name)}: ${packageName} is installed, but can't be loaded`,
           {
-            hint: `install it anew: npm install ${packageName}`,
+            hint: `install it anew: ${this.#install} ${packageName}`,
             cause: cause instanceof BrokenPackage ? cause.cause : cause,
           },
         )
@@ -167,7 +170,7 @@ export class PluginHost {
       'PLUGIN_MISSING',
       `${kind} plugin ${JSON.stringify(name)}: ${neither}${packages} ${isAre} installed`,
       {
-        hint: `npm install ${candidates[0]} (looked from ${this.#bases.map(folderOfBase).join(' and ')})`,
+        hint: `${this.#install} ${candidates[0]} (looked from ${this.#bases.map(folderOfBase).join(' and ')})`,
       },
     )
   }
@@ -179,7 +182,7 @@ export class PluginHost {
       module = await import(found.entry)
     } catch (cause) {
       throw new PbmError('PLUGIN_LOAD', `${label} throws while it is loaded`, {
-        hint: `install it anew, with what it needs: npm install ${found.packageName}`,
+        hint: `install it anew, with what it needs: ${this.#install} ${found.packageName}`,
         cause,
       })
     }
@@ -197,10 +200,10 @@ export class PluginHost {
   }
 }
 
-function mending(code: string, kind: PluginKind, packageName: string): string {
+function mending(code: string, kind: PluginKind, install: string): string {
   if (code === 'PLUGIN_WRONG_KIND') return `name a ${kind} plugin in the configuration; this package is none`
-  if (code === 'PLUGIN_WRONG_API') return `npm install ${packageName}@latest, or the version made for this pbmkit`
-  return `npm install ${packageName}@latest; if that is the one you have, tell its author`
+  if (code === 'PLUGIN_WRONG_API') return `${install}@latest, or the version made for this pbmkit`
+  return `${install}@latest; if that is the one you have, tell its author`
 }
 
 async function faultsOf(attempts: readonly Promise<unknown>[]): Promise<unknown[]> {
