@@ -1,6 +1,6 @@
 import { type BackupDocument, isStale } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
-import { rfc3339 } from './output/times.js'
+import { rfc3339, tableTime } from './output/times.js'
 import { failureReason } from './wait/failure.js'
 
 /** One backup in the JSON of `list` and `status`, with PBM's names (PBM: cli-and-config.md §1.3). */
@@ -61,4 +61,9 @@ function outcome(
 
 export function isSelective(snapshot: { nss?: readonly string[] }): boolean {
   return snapshot.nss !== undefined && snapshot.nss.length > 0 && !snapshot.nss.includes('*.*')
+}
+
+/** For tables; `-` where the backup does not know it (PBM writes the timestamp (1,1) for "unset"). */
+export function restoreTime({ restoreTo }: Snapshot): string {
+  return restoreTo > 1 ? tableTime(restoreTo) : '-'
 }

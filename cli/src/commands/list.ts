@@ -20,7 +20,7 @@ import { rfc3339, tableTime } from '../output/times.js'
 import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
 import type { Run } from '../program.js'
 import type { Session } from '../session.js'
-import { isSelective, type Snapshot, toSnapshot } from '../snapshots.js'
+import { isSelective, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
 
 interface ListOptions {
   restore?: boolean
@@ -112,7 +112,7 @@ function listText(
             snapshot.profile ?? 'main',
             isSelective(snapshot) ? 'yes' : 'no',
             snapshot.type === 'incremental' && snapshot.src === '' ? 'yes' : 'no',
-            tableTime(snapshot.restoreTo),
+            restoreTime(snapshot),
           ]),
           colours,
         ),

@@ -7,7 +7,7 @@ import { indent, table } from '../output/table.js'
 import { tableTime } from '../output/times.js'
 import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
 import type { Session } from '../session.js'
-import { isSelective, type Snapshot, toSnapshot } from '../snapshots.js'
+import { isSelective, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
 import { storagePlace } from '../storage-place.js'
 
 /** The `backups` section, with PBM's names. */
@@ -56,7 +56,7 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
       snapshot.type,
       snapshot.profile ?? 'main',
       isSelective(snapshot) ? 'yes' : 'no',
-      snapshot.printStatus === 'success' ? tableTime(snapshot.restoreTo) : '-',
+      snapshot.printStatus === 'success' ? restoreTime(snapshot) : '-',
       stateText(snapshot, colours),
     ])
     lines.push(table(['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'RESTORE TIME (UTC)', 'STATE'], rows, colours))
