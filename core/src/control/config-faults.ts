@@ -1,4 +1,4 @@
-import type { ErrorObject } from 'ajv'
+import type { ErrorObject, ValidateFunction } from 'ajv'
 import { PBM_COMPRESSIONS } from '../plugin/naming.js'
 import { type SchemaNode, typesOf } from '../plugin/schema.js'
 import { configValidator } from './config-schema.js'
@@ -10,9 +10,13 @@ export interface ConfigFault {
   readonly unknownKey: boolean
 }
 
+/** Compiling takes far longer than validating. */
+const validators = new WeakMap<object, ValidateFunction>()
+
 /** Everything that is wrong in `document` by `schema`; [] when it is right. */
 export function schemaFaults(document: unknown, schema: SchemaNode): ConfigFault[] {
-  const validate = configValidator().compile(schema)
+  const validate = validators.get(schema) ?? configValidator().compile(schema)
+  validators.set(schema, validate)
   if (validate(document)) return []
   const faults = new Map<string, ConfigFault>()
   for (const error of validate.errors ?? []) {

@@ -66,6 +66,16 @@ export interface KnownStorage {
  * through: its absence is a fault by itself, and its keys can't be judged.
  */
 export function configSchema(storage: KnownStorage | undefined): SchemaNode {
+  if (storage === undefined) return UNKNOWN_STORAGE
+  const known = schemas.get(storage.optionsSchema) ?? schemaWith(storage)
+  schemas.set(storage.optionsSchema, known)
+  return known
+}
+
+/** Built once for each plugin: validators are kept by the schema they were compiled from. */
+const schemas = new WeakMap<object, SchemaNode>()
+
+function schemaWith(storage: KnownStorage | undefined): SchemaNode {
   const needsOptions = ((storage?.optionsSchema as SchemaNode | undefined)?.required ?? []).length > 0
   const block: SchemaNode =
     storage === undefined
@@ -76,6 +86,8 @@ export function configSchema(storage: KnownStorage | undefined): SchemaNode {
         }
   return { ...section({ storage: block, pitr, backup, restore }), required: ['storage'] }
 }
+
+const UNKNOWN_STORAGE = schemaWith(undefined)
 
 /** The validator with the keywords of {@link configSchema}. */
 export function configValidator(): Ajv {
