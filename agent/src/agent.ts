@@ -26,6 +26,7 @@ import { ObjectId } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
 import { dispatch } from './dispatch.js'
+import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
 import type { Settings } from './settings.js'
 import { STATUS_MILLIS, StatusPublisher } from './status.js'
@@ -158,8 +159,9 @@ export class Agent {
         const { leader, node } = this.#context
         const [config, info] = await Promise.all([requireConfig(leader), nodeInfo(node)])
         if (info.isArbiter) return
+        const leads = await leadsCluster(this.#context, info)
         const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
-        await work({ ...this.#context, command, opid, config, info, log, signal })
+        await work({ ...this.#context, command, opid, config, info, leads, log, signal })
       },
       (text) => early.error(text),
     )
@@ -194,7 +196,7 @@ export class Agent {
       leader,
       signal,
       log,
-      isClusterLeader: async () => (await nodeInfo(node)).isClusterLeader,
+      isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
       onFailedBackup: async (backup) => {
         const config = await requireConfig(leader)
         const store = await this.#openMainStore(config)

@@ -290,16 +290,20 @@ import filesystem from ${JSON.stringify(filesystem)}
 import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// While the file '<path>.hold-<place>' stands, objects of that place do not go on.
+// While the file '<path>.hold-<place>' stands, objects of that place do not go on; while '<path>.<code>' does, all fail.
 const places = {
   types: /\\/types\\./,
   list: /\\/rs0\\/metadata\\.json$/,
   oplog: /\\/rs0\\/oplog\\//,
   record: /\\.pbm\\.json$/,
 }
+const faults = ['STORAGE_NO_SPACE', 'STORAGE_DENIED', 'STORAGE_UNAVAILABLE']
 const held = (path, name, signal) => async () => {
   for (;;) {
     signal?.throwIfAborted()
+    for (const code of faults) {
+      if (existsSync(path + '.' + code)) throw Object.assign(new Error('the test says so: ' + name), { code, retriable: false })
+    }
     const holds = Object.entries(places).filter(([, pattern]) => pattern.test(name))
     if (!holds.some(([place]) => existsSync(path + '.hold-' + place))) return
     if (!existsSync(path + '.held')) writeFileSync(path + '.held', name)

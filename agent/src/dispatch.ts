@@ -43,6 +43,6 @@ function named(kind: string, object: string, work: Dispatched['work']): Dispatch
 }
 
 /** Told once for the whole cluster. */
-async function refuse({ command, info, log }: OperationContext): Promise<void> {
-  if (info.isClusterLeader) log.error(`${command.cmd} is not supported by this version of the agent`)
+async function refuse({ command, leads, log }: OperationContext): Promise<void> {
+  if (leads) log.error(`${command.cmd} is not supported by this version of the agent`)
 }

@@ -6,11 +6,11 @@ import { type OperationContext, withContainer, withStore } from './context.js'
  * could do the work waits for its nomination.
  */
 export async function runBackup(context: OperationContext): Promise<void> {
-  const { command, info, host, signal, log } = context
+  const { command, info, leads, host, signal, log } = context
   if (command.cmd !== 'backup') return
   const backup = withDefaults(command, context)
   const compression = await host.compression(backup.backup.compression)
-  const leading = info.isClusterLeader
+  const leading = leads
     ? withContainer(context, { compression }, (container) => container.resolve(BackupLeader).run(backup, { signal }))
     : Promise.resolve()
   const working = info.delaySecs > 0 ? Promise.resolve() : work()

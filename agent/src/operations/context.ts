@@ -41,6 +41,8 @@ export interface OperationContext extends AgentContext {
   readonly config: Config
   /** The node as it was when the command came. */
   readonly info: NodeInfo
+  /** Whether this agent has the duties of the cluster leader. */
+  readonly leads: boolean
   readonly log: OperationLog
   readonly signal: AbortSignal
 }

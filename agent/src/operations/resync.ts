@@ -7,7 +7,7 @@ export async function runResync(context: OperationContext): Promise<void> {
   const { command, leader, config, log } = context
   const profile = command.cmd === 'resync' ? command.resync : undefined
   if (profile?.name !== undefined && profile.name !== '' ? true : profile?.all === true) {
-    if (context.self.rs === context.leaderReplset && context.info.isClusterLeader) {
+    if (context.leads) {
       log.error('configuration profiles are not supported by this version: only the main storage can be read')
     }
     return
