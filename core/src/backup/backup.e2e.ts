@@ -2,7 +2,7 @@ import 'reflect-metadata'
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadSampleData, type ReplicaSet, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { BSON, type MongoClient, ObjectId, type Timestamp } from 'mongodb'
@@ -182,6 +182,35 @@ describe('a logical backup', () => {
     assert.equal(digest(rows), digest(new Map(reply.cursor.firstBatch.map((row: { _id: number }) => [row._id, row]))))
   })
 
+  it('follows a collection that is renamed while it is dumped, and notes one that is dropped', async () => {
+    const db = admin.db('moving')
+    // More than the first batch (16 MB) and the one that is under way behind it.
+    const rows = Array.from({ length: 30 }, (_, _id) => ({ _id, b: 'x'.repeat(1_000_000) }))
+    for (const name of ['renamed', 'dropped'])
+      await db.collection<(typeof rows)[number]>(name).insertMany(rows, { writeConcern: { w: 'majority' } })
+    const acts = new Map<string, () => Promise<unknown>>([
+      ['moving.renamed', () => db.collection('renamed').rename('elsewhere')],
+      ['moving.dropped', () => db.collection('dropped').drop()],
+    ])
+    const acting: ObjectStore = {
+      ...bound(store),
+      save: (name, body, options) => {
+        const act = acts.get(basename(name))
+        acts.delete(basename(name))
+        return store.save(name, afterFirst(body, act), options)
+      },
+    }
+    const { name, failure } = await run({ nss: ['moving.*'] }, { store: acting })
+    assert.equal(failure, undefined)
+    const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+    const sizes = new Map(list.namespaces.map(({ collection, size }) => [collection, size]))
+    assert.equal(sizes.get('dropped'), 0)
+    assert.equal(
+      sizes.get('renamed'),
+      rows.reduce((sum, row) => sum + BSON.calculateObjectSize(row), 0),
+    )
+  })
+
   it('writes a mongodump archive with its oplog on layout archive', async () => {
     const { name, failure } = await run({ compression: 'gzip' }, { backup: { layout: 'archive', compression: 'gzip' } })
     assert.equal(failure, undefined)
@@ -277,6 +306,16 @@ function bound(store: ObjectStore): ObjectStore {
     delete: (name, options) => store.delete(name, options),
     copy: (source, target, options) => store.copy(source, target, options),
     close: () => store.close(),
+  }
+}
+
+async function* afterFirst(body: AsyncIterable<Uint8Array>, act?: () => Promise<unknown>): AsyncGenerator<Uint8Array> {
+  let acted = act === undefined
+  for await (const chunk of body) {
+    yield chunk
+    if (acted) continue
+    acted = true
+    await act?.()
   }
 }
 
