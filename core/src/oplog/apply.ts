@@ -37,6 +37,8 @@ export class Applier implements OperationSink {
   }
 
   async change(operation: Operation): Promise<void> {
+    // The server keeps views in memory too, and misses changes that come as one with others.
+    if (operation.ns.endsWith('.system.views')) return this.command(operation)
     const document = applicable(operation)
     if (this.#bytes > 0 && this.#bytes + document.length > MAX_BATCH_BYTES) await this.#send()
     this.#batch.push(document)
@@ -70,13 +72,12 @@ export class Applier implements OperationSink {
 
   async #run(batch: readonly Buffer[], operations: readonly Operation[]): Promise<void> {
     this.#signal.throwIfAborted()
-    const large = batch.length === 1 && (batch[0]?.length ?? 0) > MAX_BATCH_BYTES
     try {
       await this.#client.db('admin').command({
         applyOps: RawValue.documents(batch),
         bypassDocumentValidation: true,
         // Applied as one, the server logs the command itself, in which a document of 16 MB would not fit.
-        ...(large ? { allowAtomic: false } : {}),
+        ...(batch.length === 1 ? { allowAtomic: false } : {}),
       })
     } catch (error) {
       this.#signal.throwIfAborted()
