@@ -3,7 +3,7 @@ import { costOf, ElementWriter } from './element-writer.js'
 /** The largest block this encoder takes. */
 export const LARGEST_BLOCK = 1024 * 1024
 const SHORTEST_MATCH = 4
-const HASH_BITS = 17
+const HASH_BITS = 15
 
 const heads = new Int32Array(1 << HASH_BITS)
 /** For every position the one before it with the same hash. */

@@ -9,7 +9,7 @@ import type { EncodeTask } from './encode-worker.js'
 /** The native Snappy encoder looks back 64 KiB only: larger blocks would cost memory and gain nothing. */
 const SNAPPY_BLOCK_BYTES = 64 * 1024
 /** How many earlier places levels 3 and 4 look at for every match. */
-const DEPTH_BETTER = 6
+const DEPTH_BETTER = 4
 const DEPTH_BEST = 32
 
 export interface Encoding {
