@@ -1,7 +1,7 @@
 // Makes a fresh clone ready to run: dependencies, build, a mongod. Does nothing that is done already.
 // Runs before anything is installed, so: no dependencies, and no syntax newer than Node 20.
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -37,10 +37,18 @@ async function step(text, work) {
   }
 }
 
+// Compares versions, not times: a pull that touches the lock file without changing a version needs no install.
 function dependenciesAreCurrent() {
-  // npm writes this file last, so it is older than the lock file after a pull and missing after a broken install.
-  const installed = join(root, 'node_modules', '.package-lock.json')
-  return existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
+  // npm writes this file last: it is missing after an install that broke off.
+  const installedFile = join(root, 'node_modules', '.package-lock.json')
+  if (!existsSync(installedFile)) return false
+  const installed = JSON.parse(readFileSync(installedFile, 'utf8')).packages
+  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+  return Object.entries(wanted).every(([path, { version, optional, link }]) => {
+    if (link) return existsSync(join(root, path))
+    // Those of other platforms are optional and rightly absent.
+    return !path.includes('node_modules/') || installed[path]?.version === version || (optional && !installed[path])
+  })
 }
 
 // npm links the programs of packages only where they exist at install time; these are compiled afterwards.
