@@ -42,7 +42,7 @@ export function logTimes(zone: string): (seconds: number) => string {
   return (seconds) => {
     const parts = new Map(formatter.formatToParts(seconds * 1000).map(({ type, value }) => [type, value]))
     const part = (type: Intl.DateTimeFormatPartTypes) => parts.get(type) ?? ''
-    const offset = part('timeZoneName').replace('GMT', '') || 'Z'
+    const offset = part('timeZoneName').replace(/^GMT([+-]00:00)?/, '') || 'Z'
     return `${part('year')}-${part('month')}-${part('day')}T${part('hour')}:${part('minute')}:${part('second')}${offset}`
   }
 }
