@@ -11,8 +11,7 @@ const heads = new Int32Array(1 << HASH_BITS)
 const chain = new Int32Array(FARTHEST + 1)
 
 /**
- * Encodes one LZ4 block, looking at up to `depth` earlier places for every match: PBM's levels 1 to 16 are such depths.
- * Keeps a match back when the next byte starts a longer one.
+ * Encodes one LZ4 block, looking at up to `depth` earlier places for every match. Keeps a match back when the next byte starts a longer one.
  */
 export function encodeBlock(input: Uint8Array, depth: number): Buffer {
   const output = Buffer.allocUnsafeSlow(input.length + Math.ceil(input.length / 255) + 16)

@@ -9,6 +9,14 @@ const LENGTH_BYTES = 4
 /** Compresses one block, without any length in front. */
 export type BlockEncoder = (block: Buffer) => Promise<Uint8Array>
 
+/** From level 7 on nothing is gained; in PBM's encoder neither from 8 on. */
+const DEEPEST = 256
+
+/** How many earlier places a level looks at for a match: about what reaches the ratio of PBM's encoder at that level. */
+export function depthOf(level: number): number {
+  return Math.min(DEEPEST, 2 << level)
+}
+
 let threads: Piscina | undefined
 
 /** The encoder of a level: the native one for 0, else the one that searches deeper, on worker threads. */
@@ -22,7 +30,7 @@ export function encoderOf(level: number): BlockEncoder {
       idleTimeout: 1000,
     })
     // A copy of its own: to post a view would post all of the memory behind it.
-    const task: EncodeTask = { block: Uint8Array.from(block), depth: level }
+    const task: EncodeTask = { block: Uint8Array.from(block), depth: depthOf(level) }
     const encoded: Uint8Array = await threads.run(task, { transferList: [task.block.buffer as ArrayBuffer] })
     return encoded
   }
