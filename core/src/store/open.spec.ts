@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { PluginHost } from '../plugin/host.js'
 import { hasCode, type ObjectStore, PluginError, type StoragePlugin } from '../plugin/index.js'
 import { openStore } from './open.js'
+import { scrubbed } from './scrub.js'
 
 const SECRET = 'p4ss/word+1'
 
@@ -93,6 +94,13 @@ describe('openStore', () => {
       })(),
     )
     await told(open({ bucket: 'closed', credentials: { key: SECRET } }))
+  })
+
+  it('takes secrets out of errors whose message can only be read', () => {
+    const error = scrubbed(new DOMException(`aborted with ${SECRET}`, 'AbortError'), [SECRET])
+    assert.equal((error as Error).message, 'aborted with ***')
+    const other = new DOMException('aborted', 'AbortError')
+    assert.equal(scrubbed(other, [SECRET]), other)
   })
 
   it('leaves out options that only PBM knows, and nulls', async () => {

@@ -14,10 +14,18 @@ export function scrubbed(error: unknown, secrets: readonly string[]): unknown {
   const seen = new Set<unknown>()
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current)
-    current.message = without(current.message, found)
-    if (current.stack !== undefined) current.stack = without(current.stack, found)
+    hide(current, 'message', found)
+    hide(current, 'stack', found)
   }
   return error
+}
+
+/** Defined and not assigned: some errors (DOMException) only have getters. */
+function hide(error: Error, key: 'message' | 'stack', secrets: readonly string[]): void {
+  const text = error[key]
+  if (text === undefined) return
+  const rest = without(text, secrets)
+  if (rest !== text) Object.defineProperty(error, key, { value: rest, configurable: true, writable: true })
 }
 
 function without(text: string, secrets: readonly string[]): string {
