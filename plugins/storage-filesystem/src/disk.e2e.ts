@@ -261,6 +261,7 @@ describe('storage-filesystem on the disk', () => {
       })
       assert.deepEqual(await names(), ['folder/object'])
       await chmod(path, 0o755)
+      await chmod(join(path, 'folder'), 0o755)
     })
 
     it('tells who may not read, and where', async () => {
