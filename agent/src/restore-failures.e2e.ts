@@ -28,18 +28,18 @@ describe('restores and storages that are cut off', () => {
     assert.deepEqual(compareStates(before_, await snapshotState(cluster.admin)), [])
   }
 
-  for (const [place, state] of [
-    ['list', 'starting'],
-    ['types', 'running'],
-    ['oplog', 'dumpDone'],
+  for (const [place, what] of [
+    ['list', 'the list of namespaces'],
+    ['types', 'a collection'],
+    ['oplog', 'the oplog'],
   ] as const) {
-    it(`an agent killed while its restore is ${state}, and the next one is exact`, async () => {
+    it(`an agent killed while its restore reads ${what}, and the next one is exact`, async () => {
       await cluster.hold(place)
       const name = await cluster.restore(backup)
       await until('the restore to stand still', async () => {
         const found = await findRestore(cluster.leader, name)
         if (found?.status === 'error') throw new Error(`${found.error}\n${outputs(cluster)}`)
-        return found?.status === state && cluster.isHeld()
+        return found !== undefined && cluster.isHeld()
       })
       const agent = cluster.agentOf((await cluster.set.primary()).host)
       await agent.stop('SIGKILL')

@@ -59,12 +59,12 @@ describe('start and catalog of an agent', () => {
 
   // Only there can the command line of another process be read like this.
   if (process.platform === 'linux') {
-  it('hides its command line', async () => {
-    const [agent] = cluster.agents
-    assert.ok(agent)
-    const commandLine = await readFile(`/proc/${agent.pid}/cmdline`, 'utf8')
-    assert.equal(commandLine.replace(/\0/g, ' ').trim(), 'pbm-agent')
-  })
+    it('hides its command line', async () => {
+      const [agent] = cluster.agents
+      assert.ok(agent)
+      const commandLine = await readFile(`/proc/${agent.pid}/cmdline`, 'utf8')
+      assert.equal(commandLine.replace(/\0/g, ' ').trim(), 'pbm-agent')
+    })
   }
 
   it('refuses operations without a configuration and names the command that mends it', async () => {
