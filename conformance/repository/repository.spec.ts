@@ -38,7 +38,8 @@ describe('the repository', () => {
 
   it('runs every test it has', () => {
     const tests = files.filter((path) => /\.(spec|e2e)\.ts$/.test(path))
-    const narrowed = tests.filter((path) => /\b(describe|it|context)\.(only|skip)\(/.test(readText(root, path)))
+    // With a title: `context.skip()` inside a test, where the machine lacks what it needs, is another thing.
+    const narrowed = tests.filter((path) => /\b(describe|it|context)\.(only|skip)\(\s*['"`]/.test(readText(root, path)))
     assert.deepEqual(narrowed, [])
   })
 
