@@ -177,6 +177,19 @@ describe('pbm and an agent', () => {
     assert.equal(back.code, 0, back.stderr)
   })
 
+  it('describe-backup --with-collections reads the layout of one archive, too', async () => {
+    await cluster.pbm(['config', '--set', 'backup.layout=archive'])
+    await until('the storage to be seen', async () => (await listAgents(cluster.leader)).every(({ stors }) => stors.ok))
+    const made = await cluster.json(['backup', '--wait'])
+    assert.equal(made.code, 0, made.stdout)
+    const archive = (made.value as { name: string }).name
+    const { value } = await cluster.json(['describe-backup', archive, '--with-collections'])
+    const [replset] = (value as { replsets: { collections: string[] }[] }).replsets
+    assert.ok(replset?.collections.includes('shop.orders'))
+    assert.equal((await cluster.pbm(['delete-backup', archive, '-y'])).code, 0)
+    await cluster.pbm(['config', '--set', 'backup.layout='])
+  })
+
   it('delete-backup: shows, asks, and waits until it is gone', async () => {
     const dry = await cluster.json(['delete-backup', '--older-than', '0d', '--dry-run'])
     assert.deepEqual(

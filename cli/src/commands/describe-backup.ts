@@ -1,9 +1,12 @@
 import {
   type BackupDocument,
   type BackupReplset,
+  isLegacyArchive,
   namespaceListName,
+  type ObjectStore,
   openStore,
   PbmError,
+  readArchive,
   readMetadataJson,
   readText,
 } from '@pbmkit/core'
@@ -108,13 +111,31 @@ async function collectionsOf(session: Session, backup: BackupDocument): Promise<
   })
   try {
     const found = new Map<string, string[]>()
-    for (const { name } of backup.replsets) {
-      const text = await readText(store, namespaceListName(backup.name, name), { signal: session.signal })
-      const names = readMetadataJson(text).namespaces.map(({ db, collection }) => `${db}.${collection}`)
-      found.set(name, names.sort())
+    for (const replset of backup.replsets) {
+      const names = (await namespacesOf(session, store, backup, replset))
+        .filter(({ db, collection }) => db !== '' && collection !== '')
+        .map(({ db, collection }) => `${db}.${collection}`)
+      found.set(replset.name, names.sort())
     }
     return found
   } finally {
     await store.close()
   }
+}
+
+/** From the list beside the data, or from the head of the one archive that older PBM and `backup.layout: archive` write. */
+async function namespacesOf(
+  session: Session,
+  store: ObjectStore,
+  backup: BackupDocument,
+  replset: BackupReplset,
+): Promise<readonly { db: string; collection: string }[]> {
+  const { signal } = session
+  const object = replset.dump_name ?? namespaceListName(backup.name, replset.name)
+  if (!isLegacyArchive(backup.pbm_version))
+    return readMetadataJson(await readText(store, object, { signal })).namespaces
+  const compression = await session.plugins.compression(backup.compression)
+  const archive = await readArchive(compression.decompress(await store.read(object, { signal })))
+  await archive.events.return(undefined)
+  return archive.namespaces
 }
