@@ -29,7 +29,6 @@ describe('restores and storages that are cut off', () => {
   }
 
   for (const [place, what] of [
-    ['list', 'the list of namespaces'],
     ['types', 'a collection'],
     ['oplog', 'the oplog'],
   ] as const) {
