@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
+import fc from 'fast-check'
 import type { BackupDocument } from '../control/backup-document.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { fromStorageJson } from '../store/backup-metadata.js'
 import { incompatibility } from './compatible.js'
-import { expired, type Inventory, isNeededForSlicing } from './retention.js'
+import { expired, type Inventory, isBaseSnapshot, isNeededForSlicing } from './retention.js'
+import { contains, type TimeRange, timelines } from './timelines.js'
 
 const at = (t: number, i = 0) => new Timestamp({ t, i })
 
 function backup(name: string, end: number, more: Partial<BackupDocument> = {}): BackupDocument {
   const base = fromStorageJson(JSON.stringify({ name, type: 'logical', status: 'done' }))
-  return { ...base, last_write_ts: at(end, 1), ...more }
+  const replsets = [{ name: 'rs' } as BackupDocument['replsets'][number]]
+  return { ...base, replsets, last_write_ts: at(end, 1), ...more }
 }
 
 function chunk(start: number, end: number, rs = 'rs'): PitrChunkDocument {
@@ -71,6 +74,92 @@ describe('what may be deleted', () => {
     assert.equal(isNeededForSlicing(b, inventory([a, b], [chunk(100, 150), chunk(150, 210)], true)), false)
     assert.equal(isNeededForSlicing(b, inventory([a, b], [chunk(100, 140), chunk(150, 210)], true)), true)
     assert.equal(isNeededForSlicing({ ...b, nss: ['x.*'] }, inventory([b], [], true)), false)
+  })
+})
+
+describe('what may be deleted, whatever there is', () => {
+  const place = fc.integer({ min: 1, max: 30 })
+  const states = ['done', 'done', 'done', 'error', 'running'] as const
+  const someBackup = fc.record({ end: place, status: fc.constantFrom(...states), selective: fc.boolean() })
+  const someChunk = fc.record({ rs: fc.constantFrom('rs', 'rt'), start: place, length: fc.integer({ min: 1, max: 8 }) })
+  const world = fc
+    .record({
+      backups: fc.array(someBackup, { maxLength: 5 }),
+      chunks: fc.array(someChunk, { maxLength: 14 }),
+      slicing: fc.boolean(),
+    })
+    .map(({ backups, chunks, slicing }) => {
+      const replsets = ['rs', 'rt'].map((name) => ({ name }) as BackupDocument['replsets'][number])
+      const made = backups.map(({ end, status, selective }, n) =>
+        backup(`b${n}`, end, { status, replsets, ...(selective ? { nss: ['db.*'] } : {}) }),
+      )
+      return inventory(
+        made,
+        chunks.map(({ rs, start, length }) => chunk(start, start + length, rs)),
+        slicing,
+      )
+    })
+  const rangesOf = ({ backups, chunks }: Inventory) => timelines(chunks, backups.filter(isBaseSnapshot)).ranges
+  const inAny = (ranges: readonly TimeRange[], time: bigint) => ranges.some((range) => contains(range, time))
+
+  function without(all: Inventory, gone: ReturnType<typeof expired>): Inventory {
+    return {
+      ...all,
+      backups: all.backups.filter((one) => !gone.backups.includes(one)),
+      chunks: all.chunks.filter((one) => !gone.chunks.includes(one)),
+    }
+  }
+
+  it('leaves every later time restorable that was', () => {
+    fc.assert(
+      fc.property(world, place, (all, limit) => {
+        const [before, after] = [rangesOf(all), rangesOf(without(all, expired(all, at(limit))))]
+        for (let t = limit + 1; t <= 40; t++) {
+          for (const i of [0, 1, 2]) {
+            const time = (BigInt(t) << 32n) | BigInt(i)
+            assert.equal(inAny(after, time), inAny(before, time), `${t},${i}`)
+          }
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('leaves no chunk without the base that it had', () => {
+    fc.assert(
+      fc.property(world, place, (all, limit) => {
+        const left = without(all, expired(all, at(limit)))
+        const [before, after] = [rangesOf(all), rangesOf(left)]
+        for (const { end_ts } of left.chunks) {
+          if (end_ts.t <= limit) continue
+          const time = (BigInt(end_ts.t) << 32n) | BigInt(end_ts.i)
+          assert.equal(inAny(after, time), inAny(before, time))
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('takes nothing that is later than the limit or not finished, and leaves slicing a base', () => {
+    fc.assert(
+      fc.property(world, place, (all, limit) => {
+        const gone = expired(all, at(limit))
+        for (const one of gone.backups) assert.ok(one.status !== 'running' && one.last_write_ts.t <= limit)
+        for (const one of gone.chunks) assert.ok(one.start_ts.t < limit && one.end_ts.t <= limit)
+        const bases = all.backups.filter(isBaseSnapshot)
+        if (all.slicing && bases.length > 0) assert.ok(without(all, gone).backups.some(isBaseSnapshot))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('finds nothing more to delete the second time', () => {
+    fc.assert(
+      fc.property(world, place, (all, limit) => {
+        const again = expired(without(all, expired(all, at(limit))), at(limit))
+        assert.deepEqual([again.backups, again.chunks], [[], []])
+      }),
+    )
   })
 })
 

@@ -1,6 +1,8 @@
 import type { Timestamp } from 'bson'
 import type { BackupDocument } from '../control/backup-document.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { optime } from '../oplog/entry.js'
+import { chainsByReplset, type TimeRange } from './timelines.js'
 
 /**
  * Which backups and chunks may go without making the rest unrestorable (PBM: control-plane.md §5.5). Pure: works on what
@@ -48,28 +50,28 @@ export function isNeededForSlicing(backup: BackupDocument, inventory: Inventory)
     (newest, base) => (newest?.last_write_ts.greaterThan(base.last_write_ts) === true ? newest : base),
     undefined,
   )
-  return previous === undefined || !isCovered(inventory.chunks, previous.last_write_ts, backup.last_write_ts)
+  const chains = chainsByReplset(inventory.chunks)
+  return previous === undefined || !isCovered(chains, backup.replsets, previous.last_write_ts, backup.last_write_ts)
 }
 
-/** Whether every replica set that has chunks has them without a gap from `from` to `to`; false when there is none. */
-export function isCovered(chunks: readonly PitrChunkDocument[], from: Timestamp, to: Timestamp): boolean {
-  const byReplset = Map.groupBy(chunks, ({ rs }) => rs)
+/** Whether the chunks lead without a gap from `from` to `to` on every one of `replsets`. */
+function isCovered(
+  chains: ReadonlyMap<string, readonly TimeRange[]>,
+  replsets: readonly { readonly name: string }[],
+  from: Timestamp,
+  to: Timestamp,
+): boolean {
+  const [start, end] = [optime(from), optime(to)]
   return (
-    byReplset.size > 0 &&
-    [...byReplset.values()].every((own) => {
-      let reached = from
-      for (const chunk of own.toSorted((a, b) => a.start_ts.compare(b.start_ts))) {
-        if (chunk.start_ts.greaterThan(reached)) break
-        if (chunk.end_ts.greaterThan(reached)) reached = chunk.end_ts
-      }
-      return reached.greaterThanOrEqual(to)
-    })
+    replsets.length > 0 &&
+    replsets.every(({ name }) => chains.get(name)?.some((chain) => chain.start <= start && chain.end >= end) === true)
   )
 }
 
 /**
- * What may be deleted of all that ends at or before `limit` (seconds count, as in PBM): never a base that the chunks after
- * it still need to reach `limit`, nor one that slicing needs, nor a chain with increments after `limit`.
+ * What may be deleted of all that ends at or before `limit` (seconds count, as in PBM). Every time from `limit` on that
+ * could be restored to still can be: never a base that the chunks after it need to reach `limit`, nor one that slicing
+ * needs, nor a chunk that a later base needs (which PBM deletes), nor a chain with increments after `limit`.
  */
 export function expired(inventory: Inventory, limit: Timestamp, profile = ''): Expired {
   const older = inventory.backups
@@ -86,14 +88,23 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
     return { backups: withoutLiveChain(older.slice(0, -1), inventory), chunks: endingBy(last.last_write_ts) }
   }
   if (profile !== '') return { backups: withoutLiveChain(older, inventory), chunks }
-  const base = older.findLast(isBaseSnapshot)
-  if (base === undefined) return { backups: older, chunks: endingBy(limit) }
-  const laterBase = inventory.backups.some(
-    (backup) => backup.store.profile !== true && isBaseSnapshot(backup) && backup.last_write_ts.greaterThan(limit),
-  )
-  const needed = isCovered(chunks, base.last_write_ts, limit) || (inventory.slicing && !laterBase)
-  const kept = needed ? older.filter(({ name }) => name !== base.name) : older
-  return { backups: withoutLiveChain(kept, inventory), chunks: needed ? endingBy(base.last_write_ts) : chunks }
+  const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
+  const kept = older.filter(({ name }) => name !== base?.name)
+  return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit) }
+}
+
+/** The newest of the bases from which a time at or after `limit` can be reached, or will be by slicing. */
+function neededBase(
+  bases: readonly BackupDocument[],
+  inventory: Inventory,
+  limit: Timestamp,
+): BackupDocument | undefined {
+  const chains = chainsByReplset(inventory.chunks)
+  const reaching = bases.findLast(({ replsets, last_write_ts }) => isCovered(chains, replsets, last_write_ts, limit))
+  if (reaching !== undefined || !inventory.slicing) return reaching
+  const isLater = (backup: BackupDocument) =>
+    backup.store.profile !== true && isBaseSnapshot(backup) && backup.last_write_ts.greaterThan(limit)
+  return inventory.backups.some(isLater) ? undefined : bases.at(-1)
 }
 
 /** Leaves out the chain of increments that a backup outside `candidates` still builds on. */

@@ -1,0 +1,165 @@
+import type { Timestamp } from 'bson'
+import { optime } from '../oplog/entry.js'
+
+/** A stored chunk, as far as its place in time goes. Both bounds are inclusive. */
+export interface ChunkBounds {
+  readonly rs: string
+  readonly start_ts: Timestamp
+  readonly end_ts: Timestamp
+}
+
+/** A snapshot that point-in-time recovery can start from (see `isBaseSnapshot`). */
+export interface Base {
+  readonly name: string
+  /** What the restored snapshot holds, inclusive: of the whole cluster. */
+  readonly last_write_ts: Timestamp
+  readonly replsets: readonly { readonly name: string }[]
+}
+
+/** A stretch of optimes (seconds in the upper 32 bits, increment in the lower), both ends inclusive. */
+export interface TimeRange {
+  readonly start: bigint
+  readonly end: bigint
+}
+
+/** Where the chunks lie, and what they can be used for. All lists are oldest first and without overlap. */
+export interface Timelines {
+  /** Times to restore to: after the end of a base, with an unbroken chain from there on each of its replica sets. */
+  readonly ranges: readonly TimeRange[]
+  /** Covered by the chunks of every replica set that has any, but without a base to start from. */
+  readonly unbacked: readonly TimeRange[]
+  /** The unbroken chains of each replica set. */
+  readonly perReplset: ReadonlyMap<string, readonly TimeRange[]>
+  /** Between the chains of each replica set: the last entry before the gap and the first after it. */
+  readonly gaps: ReadonlyMap<string, readonly TimeRange[]>
+}
+
+/** Puts chunks and snapshots together (PBM: control-plane.md §5.4, Timelines). Pure. */
+export function timelines(chunks: Iterable<ChunkBounds>, bases: readonly Base[]): Timelines {
+  const perReplset = chainsByReplset(chunks)
+  const ranges = union(bases.flatMap((base) => restorableFrom(base, perReplset) ?? []))
+  const common = [...perReplset.values()].reduce<readonly TimeRange[] | undefined>(
+    (found, chains) => (found === undefined ? chains : intersection(found, chains)),
+    undefined,
+  )
+  const unbacked = difference(common ?? [], ranges)
+  const gaps = new Map([...perReplset].map(([rs, chains]) => [rs, gapsBetween(chains)]))
+  return { ranges, unbacked, perReplset, gaps }
+}
+
+/** The chunks of each replica set joined where one begins no later than the one before ends; oldest first. */
+export function chainsByReplset(chunks: Iterable<ChunkBounds>): Map<string, TimeRange[]> {
+  const sorted = [...chunks]
+    .map(({ rs, start_ts, end_ts }) => ({ rs, start: optime(start_ts), end: optime(end_ts) }))
+    .filter(({ start, end }) => start <= end)
+    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))
+  const chains = new Map<string, { start: bigint; end: bigint }[]>()
+  for (const { rs, start, end } of sorted) {
+    const own = chains.get(rs) ?? []
+    chains.set(rs, own)
+    const last = own.at(-1)
+    // Neighbours share the entry at their border; the next optime alone says nothing of what lies between.
+    if (last === undefined || start > last.end) own.push({ start, end })
+    else if (end > last.end) last.end = end
+  }
+  return chains
+}
+
+/** The times that can be restored to from this base; undefined where a chain is missing or ends with the base. */
+export function restorableFrom(base: Base, chains: ReadonlyMap<string, readonly TimeRange[]>): TimeRange | undefined {
+  const from = optime(base.last_write_ts)
+  if (base.replsets.length === 0) return undefined
+  let end: bigint | undefined
+  for (const { name } of base.replsets) {
+    const chain = chains.get(name)?.find((one) => one.start <= from && from <= one.end)
+    if (chain === undefined) return undefined
+    if (end === undefined || chain.end < end) end = chain.end
+  }
+  return end === undefined || end <= from ? undefined : { start: from + 1n, end }
+}
+
+/** The newest of the bases from which `target` can be reached. */
+export function baseReaching<B extends Base>(
+  bases: readonly B[],
+  chains: ReadonlyMap<string, readonly TimeRange[]>,
+  target: bigint,
+): B | undefined {
+  let newest: B | undefined
+  for (const base of bases) {
+    const range = restorableFrom(base, chains)
+    if (range === undefined || !contains(range, target)) continue
+    if (newest === undefined || base.last_write_ts.greaterThan(newest.last_write_ts)) newest = base
+  }
+  return newest
+}
+
+export function contains(range: TimeRange, time: bigint): boolean {
+  return range.start <= time && time <= range.end
+}
+
+/** A stretch of Unix seconds, both ends inclusive. */
+export interface SecondsRange {
+  start: number
+  end: number
+}
+
+/**
+ * The seconds to restore to within a range; undefined where none lies in it. A time given in seconds is the optime with
+ * increment 0: what happened in that second is not part of it.
+ */
+export function wholeSeconds({ start, end }: TimeRange): SecondsRange | undefined {
+  const first = Number((start + 0xffffffffn) >> 32n)
+  const last = Number(end >> 32n)
+  return first <= last ? { start: first, end: last } : undefined
+}
+
+/** The seconds in which a range begins and ends, as PBM shows what no base is for. */
+export function touchedSeconds({ start, end }: TimeRange): SecondsRange {
+  return { start: Number(start >> 32n), end: Number(end >> 32n) }
+}
+
+/** The last whole second to restore to before `time`, and the first after it. */
+export function nearestSeconds(ranges: readonly TimeRange[], time: bigint): { before?: number; after?: number } {
+  const seconds = ranges.flatMap((range) => wholeSeconds(range) ?? [])
+  // A second lies before the time if its increment 0 does.
+  const [floor, ceil] = [Number(time >> 32n), Number((time + 0xffffffffn) >> 32n)]
+  const before = seconds.flatMap(({ start, end }) => (start <= floor ? [Math.min(end, floor)] : [])).at(-1)
+  const after = seconds.flatMap(({ start, end }) => (end >= ceil ? [Math.max(start, ceil)] : []))[0]
+  return { ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }
+}
+
+function gapsBetween(chains: readonly TimeRange[]): TimeRange[] {
+  return chains.slice(1).map(({ start }, at) => ({ start: chains[at]?.end ?? 0n, end: start }))
+}
+
+function union(ranges: readonly TimeRange[]): TimeRange[] {
+  const merged: { start: bigint; end: bigint }[] = []
+  for (const { start, end } of ranges.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
+    const last = merged.at(-1)
+    if (last === undefined || start > last.end + 1n) merged.push({ start, end })
+    else if (end > last.end) last.end = end
+  }
+  return merged
+}
+
+function intersection(some: readonly TimeRange[], others: readonly TimeRange[]): TimeRange[] {
+  return some.flatMap((a) =>
+    others
+      .map((b) => ({ start: a.start > b.start ? a.start : b.start, end: a.end < b.end ? a.end : b.end }))
+      .filter(({ start, end }) => start <= end),
+  )
+}
+
+function difference(ranges: readonly TimeRange[], taken: readonly TimeRange[]): TimeRange[] {
+  return taken.reduce<readonly TimeRange[]>(
+    (left, { start, end }) =>
+      left.flatMap((range) => {
+        if (range.end < start || range.start > end) return [range]
+        return [
+          { start: range.start, end: start - 1n },
+          { start: end + 1n, end: range.end },
+        ].filter((part) => part.start <= part.end)
+      }),
+    ranges,
+  ) as TimeRange[]
+}
