@@ -84,6 +84,14 @@ describe('storage-filesystem on the disk', () => {
     await refused(open(join(path, 'file', 'below')), 'STORAGE_UNAVAILABLE', 'not a folder')
   })
 
+  it('refuses a path where no folder can be made, at once', async function () {
+    await symlink(join(path, 'gone'), join(path, 'link'))
+    await refused(open(join(path, 'link')), 'STORAGE_UNAVAILABLE', "can't be made")
+    if (process.platform !== 'linux') this.skip()
+    await refused(open('/proc/nowhere'), 'STORAGE_UNAVAILABLE', '/proc/nowhere', "can't be made")
+    await refused(open('/proc/nowhere/below'), 'STORAGE_UNAVAILABLE', '/proc/nowhere/below')
+  })
+
   it('leaves nothing of failed and aborted saves, no folder either', async () => {
     async function* failing(): AsyncGenerator<Uint8Array> {
       yield Buffer.alloc(3 * MIB)

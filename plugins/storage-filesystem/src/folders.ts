@@ -1,5 +1,5 @@
-import { lstat, mkdir, open, rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { lstat, mkdir, open, rmdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { PluginError } from '@pbmkit/core/plugin'
 import { errnoOf } from './errors.js'
 
@@ -23,6 +23,31 @@ export async function inFolderOf<T>(root: string, name: string, work: (folder: s
       if (errnoOf(error) !== 'ENOENT' || attempt >= ATTEMPTS) throw error
       await requireRoot(root)
     }
+  }
+}
+
+/**
+ * Makes the root and the folders above it that are missing (0755). Node's own recursive `mkdir` tries forever where the
+ * system answers ENOENT to a `mkdir` in a folder that exists, as it does in `/proc`; here that is an error.
+ */
+export async function makeRoot(path: string): Promise<void> {
+  const missing: string[] = []
+  for (let folder = resolve(path); !(await isThere(folder)); folder = dirname(folder)) missing.push(folder)
+  for (const folder of missing.reverse()) {
+    await mkdir(folder, 0o755).catch((error: unknown) => {
+      // Another process was faster; what it made is looked at afterwards.
+      if (errnoOf(error) !== 'EEXIST') throw error
+    })
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' && dirname(path) !== path) return false
+    throw error
   }
 }
 

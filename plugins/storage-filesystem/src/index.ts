@@ -1,6 +1,7 @@
-import { mkdir, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
 import { errnoOf, translated } from './errors.js'
+import { makeRoot } from './folders.js'
 import { type FilesystemOptions, optionsSchema } from './options.js'
 import { FilesystemStore } from './store.js'
 
@@ -21,14 +22,21 @@ export default filesystem
 async function open(options: FilesystemOptions, context: PluginContext): Promise<ObjectStore> {
   const { path } = options
   try {
-    await mkdir(path, { recursive: true, mode: 0o755 })
+    await makeRoot(path)
     const root = await realpath(path)
     if (!(await stat(root)).isDirectory()) throw notAFolder(path)
     return new FilesystemStore(root, options, context)
   } catch (error) {
     if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOTDIR') throw notAFolder(path, error)
+    if (errnoOf(error) === 'ENOENT') throw cannotBeMade(path, error)
     throw translated(error, path, 'opening')
   }
+}
+
+/** A filesystem that takes no folders (`/proc`), or a link to something that is gone. */
+function cannotBeMade(path: string, cause: unknown): PluginError {
+  const text = `storage.filesystem.path ${path} does not exist and can't be made; name a folder on a disk or share`
+  return new PluginError('STORAGE_UNAVAILABLE', text, { cause, retriable: false })
 }
 
 function notAFolder(path: string, cause?: unknown): PluginError {
