@@ -29,6 +29,7 @@ import { dispatch } from './dispatch.js'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
 import type { Settings } from './settings.js'
+import { Slicing } from './slicing.js'
 import { STATUS_MILLIS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
 import { Tasks } from './tasks.js'
@@ -58,6 +59,7 @@ export class Agent {
   readonly #stopping = new AbortController()
   readonly #storage: StorageWatch
   readonly #status: StatusPublisher
+  readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
 
   private constructor({ settings, connections, logger }: AgentOptions, leaderReplset: string) {
@@ -72,6 +74,7 @@ export class Agent {
     const checkup = this.#central.operation({ event: 'agentCheckup' })
     const { signal } = this.#stopping
     this.#storage = new StorageWatch({ host, node: self.node, signal, warn: (text) => checkup.warning(text) })
+    this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const plugins = loadablePlugins(host)
     this.#status = new StatusPublisher({
       leader,
@@ -102,7 +105,13 @@ export class Agent {
   /** Works until the signal aborts; rejects with a fault that can't be mended by trying again. */
   async runUntil(signal: AbortSignal): Promise<void> {
     const ended = AbortSignal.any([signal, this.#stopping.signal])
-    const loops = [this.#follow(ended), this.#report(ended), this.#watchStale(ended), this.#readStorageAtFirst(ended)]
+    const loops = [
+      this.#follow(ended),
+      this.#report(ended),
+      this.#watchStale(ended),
+      this.#readStorageAtFirst(ended),
+      this.#slicing.runUntil(ended),
+    ]
     this.#loops.push(...loops)
     await Promise.all(loops)
   }
@@ -115,6 +124,7 @@ export class Agent {
     const { self, leader } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     this.#stopping.abort()
+    const slicing = this.#slicing.stop(this.#settings.stopGrace * 1000)
     if (this.#tasks.running.length > 0) {
       const names = this.#tasks.running.map(({ name }) => name).join(', ')
       log.info(`waiting up to ${this.#settings.stopGrace} s for ${names}`)
@@ -123,6 +133,7 @@ export class Agent {
         if (!(await this.#tasks.settled(MARK_MILLIS))) log.error(`gave up waiting for ${names}`)
       }
     }
+    await slicing
     await Promise.allSettled(this.#loops)
     await this.#storage.close()
     await removeAgent(leader, { n: self.node, rs: self.rs }).catch(() => undefined)

@@ -11,6 +11,7 @@ import { type ConfigFault, unknownKey } from './config-faults.js'
 import { maskConfig } from './config-mask.js'
 import { withTrimmedNames } from './config-trim.js'
 import { childSchema, isRecord, toWire, typedValue } from './config-values.js'
+import { forgetSuspension } from './pitr.js'
 
 /** `storage.filesystem.path` and the value for it as text; an empty text unsets the key. */
 export interface Setting {
@@ -66,7 +67,10 @@ export async function setConfigKeys(
     const update = updateOf(document, placed, schema, epoch)
     const unchanged = { _id: document._id, epoch: document.epoch ?? null }
     const { matchedCount } = await configCollection(leader).updateOne(unchanged, update)
-    if (matchedCount === 1) return { previous, config: { ...config, epoch } }
+    if (matchedCount === 1) {
+      if (placed.some(({ path }) => path.join('.') === 'pitr.enabled')) await forgetSuspension(leader)
+      return { previous, config: { ...config, epoch } }
+    }
     await delay(Math.random() * 20 * (round + 1))
   }
   throw new PbmError('CONFIG_CONFLICT', 'the configuration is being changed by others', { hint: 'try again' })

@@ -6,6 +6,7 @@ import { resolveSchema } from './config-check.js'
 import type { Config } from './config-document.js'
 import { isRecord, toWire, withoutNulls } from './config-values.js'
 import { CONFIG, CONTROL_DATABASE } from './names.js'
+import { forgetSuspension } from './pitr.js'
 
 /** Matches the main document and no profile; PBM leaves the field out (PBM: control-plane.md §1.2). */
 export const MAIN = { profile: null } as const
@@ -49,6 +50,7 @@ export async function writeConfig(leader: MongoClient, config: Config, host: Plu
     upsert: true,
     returnDocument: 'before',
   })
+  await forgetSuspension(leader)
   return { config: { ...config, epoch }, previous: previous === null ? undefined : toConfig(previous) }
 }
 

@@ -13,6 +13,14 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   return found.map(({ _id, ...raw }) => ({ ...(raw as PitrChunkDocument), size: readNumber(raw.size) }))
 }
 
+/** The chunk of a replica set that ends last. */
+export async function findLastChunk(leader: MongoClient, rs: string): Promise<PitrChunkDocument | undefined> {
+  const found = await chunks(leader).findOne({ rs }, { sort: { end_ts: -1 } })
+  if (found === null) return undefined
+  const { _id, ...raw } = found
+  return { ...(raw as PitrChunkDocument), size: readNumber(raw.size) }
+}
+
 /** False when that very slice is indexed already. */
 export async function insertChunk(leader: MongoClient, chunk: PitrChunkDocument): Promise<boolean> {
   try {

@@ -2,8 +2,9 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { BackupReplset } from '../control/backup-document.js'
 import type { CommandDocument, RestoreCommand } from '../control/command-document.js'
-import { readConfig, readEpoch, resetEpoch, setPitrEnabled } from '../control/config.js'
+import { readConfig, readEpoch, resetEpoch } from '../control/config.js'
 import { type LockHeader, listSlicerLocks } from '../control/locks.js'
+import { suspendPitr } from '../control/pitr-suspension.js'
 import type { RestoreStatus } from '../control/restore-document.js'
 import {
   addRestoreReplset,
@@ -157,9 +158,9 @@ class RestoreRun {
     refuseUnsupported(this.#command)
     const config = await readConfig(leader)
     if (this.#info.isClusterLeader && config?.pitr?.enabled === true) {
-      await setPitrEnabled(leader, false)
+      await suspendPitr(leader)
       log.warning(
-        'point-in-time recovery was on and is off now: make a backup, then turn it on with pbm config --set pitr.enabled=true',
+        'point-in-time recovery was on and is off now: make a full backup when the restore is done, then it goes on by itself',
       )
     }
     await this.#awaitSlicerGone(signal)

@@ -1,0 +1,82 @@
+import { type MongoClient, Timestamp } from 'mongodb'
+import { documentsIn, wholeDocuments } from '../bson/documents.js'
+import { BSON_TIMESTAMP, findField } from '../bson/elements.js'
+import { insertChunk } from '../control/pitr-chunks.js'
+import type { OperationLog } from '../log.js'
+import type { PluginHost } from '../plugin/host.js'
+import { compressionBySuffix } from '../plugin/naming.js'
+import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
+import { type PitrChunkName, parsePitrChunkName, pitrChunkName } from '../store/names.js'
+
+export interface AdoptOptions {
+  readonly leader: MongoClient
+  readonly store: ObjectStore
+  readonly host: PluginHost
+  readonly rs: string
+  /** Where slicing would begin. */
+  readonly start: Timestamp
+  readonly log: OperationLog
+  readonly signal: AbortSignal
+}
+
+/**
+ * A slicer killed between storing a chunk and listing it leaves an object that nobody knows of. Stored again with
+ * another end, it would lie beside its double, and the next resync would list both. So the whole ones that begin where
+ * slicing goes on are listed now, and the broken ones are deleted. Gives where slicing begins after that.
+ */
+export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
+  const { store, rs, log, signal } = options
+  for (let start = options.start; ; ) {
+    const found: { object: ObjectInfo; name: PitrChunkName }[] = []
+    // Up to the end, a name is made of where the chunk begins.
+    const prefix = pitrChunkName(rs, start, start, '').replace(/[^.]*\.oplog$/, '')
+    for await (const object of store.list({ prefix, signal })) {
+      const name = parsePitrChunkName(object.name)
+      if (name?.end.greaterThan(start)) found.push({ object, name })
+    }
+    // The longest first; what is inside it goes.
+    found.sort((a, b) => b.name.end.compare(a.name.end))
+    let next: Timestamp | undefined
+    for (const { object, name } of found) {
+      if (next === undefined && (await isWhole(object, name, options))) {
+        const { size, name: fname } = object
+        const compression = compressionBySuffix(fname)
+        await insertChunk(options.leader, { rs, fname, compression, start_ts: start, end_ts: name.end, size })
+        next = name.end
+        log.info(`listed chunk ${fname}, which a slicer stored before it died`)
+      } else {
+        await store.delete(object.name, { signal })
+        log.info(`deleted ${object.name}, which a slicer left when it died`)
+      }
+    }
+    if (next === undefined) return start
+    start = next
+  }
+}
+
+/** Reads it through: it must decompress, hold entries of its time only, and end with the one that it is named by. */
+async function isWhole(object: ObjectInfo, { start, end }: PitrChunkName, { store, host, signal }: AdoptOptions) {
+  try {
+    const compression = await host.compression(compressionBySuffix(object.name))
+    let last: Timestamp | undefined
+    for await (const documents of wholeDocuments(compression.decompress(await store.read(object.name, { signal })))) {
+      for (const entry of documentsIn(documents)) {
+        const ts = findField(entry, 'ts')
+        if (ts?.type !== BSON_TIMESTAMP) return false
+        last = new Timestamp(entry.readBigUInt64LE(ts.value))
+        if (last.lessThan(start)) return false
+      }
+    }
+    return last?.equals(end) === true
+  } catch (error) {
+    signal.throwIfAborted()
+    if (isOfStorage(error)) throw error
+    return false
+  }
+}
+
+/** A storage that does not answer says nothing about the object. */
+function isOfStorage(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && code.startsWith('STORAGE_') && code !== 'STORAGE_EMPTY'
+}

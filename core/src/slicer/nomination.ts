@@ -1,0 +1,133 @@
+import type { MongoClient } from 'mongodb'
+import { type AgentDocument, listAgents } from '../control/agents.js'
+import {
+  addPitrNominees,
+  findPitr,
+  openPitrElection,
+  openPitrNomination,
+  type PitrReplset,
+  reportPitrReplset,
+  setPitrStatus,
+} from '../control/pitr.js'
+import { PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { candidates, nominationGroups, type PriorityRules } from '../protocol/election.js'
+import type { Clock } from '../time/clock.js'
+
+export interface PitrElectionOptions {
+  readonly leader: MongoClient
+  /** Those that need a slicer. */
+  readonly replsets: readonly string[]
+  readonly rules: PriorityRules
+  readonly signal: AbortSignal
+  readonly log: OperationLog
+  readonly clock: Clock
+}
+
+export interface PitrElectionResult {
+  /** Who slices each replica set now. */
+  readonly winners: ReadonlyMap<string, string>
+  /** What the agents of the others said why they can't. */
+  readonly refusals: readonly PitrReplset[]
+}
+
+const POLL_MILLIS = 100
+/** Our agents look each half second; a little more for those that have to look at their oplog first. */
+const READY_MILLIS = 5_000
+/** PBM's agents begin to look each 15 s, then each 2 s (PBM: control-plane.md §4). */
+const PBM_READY_MILLIS = 20_000
+/** How long the one drawn from a group of equals is asked alone, and how long each group is in all. */
+const DRAW_MILLIS = 2_000
+const GROUP_MILLIS = 5_000
+
+/**
+ * The cluster leader's part of electing slicers, in PBM's steps so that its agents can take part: `ready`, which every
+ * agent that could slice answers, `running`, nominations by priority, and the winner's word that it holds the lock (PBM:
+ * control-plane.md §4, PITR nomination). Waits end when their condition holds: among our own agents it takes about a
+ * second, where PBM takes a minute. To be called only while nobody slices.
+ */
+export async function electSlicers(options: PitrElectionOptions): Promise<PitrElectionResult> {
+  const { leader, replsets, rules, signal } = options
+  const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
+  const fit = candidates(agents, now).filter(({ rs }) => replsets.includes(rs))
+  await openPitrElection(leader)
+  const answers = await gatherAnswers(options, fit)
+  const ready = fit.filter((agent) => answers.some((answer) => isOf(answer, agent) && answer.status === 'ready'))
+  const refusals = answers.filter(({ status }) => status === 'error')
+  if (ready.length === 0) {
+    await setPitrStatus(leader, 'error')
+    for (const refusal of refusals) await reportPitrReplset(leader, refusal)
+    return { winners: new Map(), refusals }
+  }
+  await setPitrStatus(leader, 'running')
+  const winners = new Map<string, string>()
+  await Promise.all(
+    replsets.map(async (rs) => {
+      const winner = await nominate(options, rs, nominationGroups(ready, rs, rules))
+      if (winner !== undefined) winners.set(rs, winner)
+    }),
+  )
+  signal.throwIfAborted()
+  return { winners, refusals }
+}
+
+/** Until every agent has answered, or had the time to. */
+async function gatherAnswers(
+  { leader, clock, signal, log }: PitrElectionOptions,
+  fit: readonly AgentDocument[],
+): Promise<PitrReplset[]> {
+  const begun = clock.now()
+  for (;;) {
+    signal.throwIfAborted()
+    const document = await findPitr(leader)
+    if (document === undefined || document.status !== 'ready') throw taken()
+    const silent = fit.filter((agent) => !document.replsets.some((answer) => isOf(answer, agent)))
+    if (silent.length === 0) return document.replsets
+    const patience = silent.some(({ plugins }) => plugins === undefined) ? PBM_READY_MILLIS : READY_MILLIS
+    if (clock.now() - begun >= patience) {
+      log.debug(`no answer to the election of a slicer from ${silent.map(({ n }) => n).join(', ')}`)
+      return document.replsets
+    }
+    await clock.sleep(POLL_MILLIS, signal)
+  }
+}
+
+/** Of several equals the first (they come in random order) is asked alone for a moment. */
+async function nominate(
+  { leader, clock, signal, log }: PitrElectionOptions,
+  rs: string,
+  groups: readonly (readonly string[])[],
+): Promise<string | undefined> {
+  await openPitrNomination(leader, rs)
+  const rounds = groups.flatMap((group) =>
+    group.length > 1
+      ? [
+          { nodes: group.slice(0, 1), millis: DRAW_MILLIS },
+          { nodes: group, millis: GROUP_MILLIS },
+        ]
+      : [{ nodes: group, millis: GROUP_MILLIS }],
+  )
+  for (const { nodes, millis } of rounds) {
+    await addPitrNominees(leader, rs, nodes)
+    log.debug(`nominated for slicing ${rs}: ${nodes.join(', ')}`)
+    for (const end = clock.now() + millis; ; ) {
+      signal.throwIfAborted()
+      const document = await findPitr(leader)
+      if (document === undefined || document.status !== 'running') throw taken()
+      const ack = document.n.find((nomination) => nomination.rs === rs)?.ack ?? ''
+      if (ack !== '') return ack
+      if (clock.now() >= end) break
+      await clock.sleep(POLL_MILLIS, signal)
+    }
+  }
+  return undefined
+}
+
+function taken(): PbmError {
+  return new PbmError('ELECTION_TAKEN', 'another cluster leader began an election of slicers, or pbmPITR was dropped')
+}
+
+function isOf(answer: PitrReplset, agent: AgentDocument): boolean {
+  return answer.name === agent.rs && answer.node === agent.n
+}

@@ -1,0 +1,166 @@
+import type { MongoClient, Timestamp } from 'mongodb'
+import { inject, injectable } from 'tsyringe'
+import { majorityLastWrite } from '../backup/oplog-window.js'
+import { insertChunk } from '../control/pitr-chunks.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import type { HeldLock } from '../protocol/lock.js'
+import type { Clock } from '../time/clock.js'
+import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { timeText } from './catch-up.js'
+import { type ChunkMethod, type StoredChunk, storeChunk } from './chunk.js'
+import { chunkEnd } from './chunk-end.js'
+
+export interface SlicerSettings {
+  /** Seconds between two chunks. */
+  readonly spanSeconds: number
+  readonly method: ChunkMethod
+}
+
+export interface SlicerRun {
+  /** Inclusive. */
+  readonly start: Timestamp
+  readonly settings: SlicerSettings
+  readonly lock: HeldLock
+  /** Stops at once, in the middle of a chunk; nothing of it stays. The lock's own signal does the same. */
+  readonly signal: AbortSignal
+  /** Ends slicing well: with a last chunk up to now. */
+  readonly finish: AbortSignal
+  /** Told each time a chunk is stored, and when storing fails (with the reason) or works again. Must not reject. */
+  readonly onState?: ((state: SlicerState) => Promise<void>) | undefined
+}
+
+export interface SlicerState {
+  /** The last entry that is stored. */
+  readonly stored: Timestamp
+  /** Why storing fails at the moment. */
+  readonly error?: string
+}
+
+/** What PBM's `status` looks for in the log: the errors before it are over (PBM: control-plane.md §6). */
+export const START_MESSAGE = 'start_ok'
+
+const FIRST_RETRY_MILLIS = 1_000
+const LAST_RETRY_MILLIS = 60_000
+
+/**
+ * Follows the oplog of one replica set and stores it chunk by chunk: wait for a span, read up to the last majority
+ * write, compress, store, list. It never loses its position: what fails is tried again from the same start. Rejects with
+ * OPLOG_ROLLED_OVER when the server has forgotten what was not stored yet, and with the reason of the signal or lock.
+ */
+@injectable()
+export class Slicer {
+  #settings: SlicerSettings | undefined
+  #wake = new AbortController()
+
+  constructor(
+    @inject(NODE) private readonly node: MongoClient,
+    @inject(LEADER) private readonly leader: MongoClient,
+    @inject(SELF) private readonly self: Member,
+    @inject(STORE) private readonly store: ObjectStore,
+    @inject(OPERATION_LOG) private readonly log: OperationLog,
+    @inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Takes effect with the next chunk; a shorter span, at once. */
+  change(settings: SlicerSettings): void {
+    this.#settings = settings
+    this.#wake.abort()
+  }
+
+  async run({ start, settings, lock, signal, finish, onState }: SlicerRun): Promise<void> {
+    const { log, clock } = this
+    const stopped = AbortSignal.any([signal, lock.signal])
+    this.#settings = settings
+    let position = start
+    log.info(`storing the oplog from ${timeText(start)}`)
+    log.debug(START_MESSAGE)
+    await onState?.({ stored: position })
+    let [due, failures] = [clock.now() + (await this.#firstWait(position)), 0]
+    for (;;) {
+      await this.#tick(due, failures, stopped, finish)
+      try {
+        const chunk = await this.#slice(position, stopped)
+        if (chunk !== undefined) {
+          await this.#list(chunk, lock, stopped)
+          position = chunk.document.end_ts
+        }
+        if (failures > 0) {
+          log.info('the oplog is stored again')
+          log.debug(START_MESSAGE)
+        }
+        if (chunk !== undefined || failures > 0) await onState?.({ stored: position })
+        failures = 0
+        const caughtUp = chunk === undefined || !chunk.more
+        if (caughtUp && finish.aborted) return
+        due = clock.now() + (caughtUp ? this.#spanMillis() : 0)
+      } catch (error) {
+        stopped.throwIfAborted()
+        if (error instanceof PbmError && error.code === 'OPLOG_ROLLED_OVER') throw error
+        failures++
+        const text = `the oplog can't be stored: ${errorText(error)}`
+        // Once as an error, which status shows until it is over; then it would only repeat itself.
+        failures === 1 ? log.error(text) : log.debug(text)
+        await onState?.({ stored: position, error: text })
+      }
+    }
+  }
+
+  /** Waits for the time of the next chunk, which a change of the span moves, or of the next attempt. */
+  async #tick(due: number, failures: number, stopped: AbortSignal, finish: AbortSignal): Promise<void> {
+    const { clock } = this
+    const spanAtFirst = this.#spanMillis()
+    const retry = clock.now() + Math.min(LAST_RETRY_MILLIS, FIRST_RETRY_MILLIS * 2 ** Math.min(16, failures - 1))
+    for (;;) {
+      stopped.throwIfAborted()
+      if (finish.aborted && failures === 0) return
+      const wait = (failures > 0 ? retry : due + this.#spanMillis() - spanAtFirst) - clock.now()
+      if (wait <= 0) return
+      this.#wake = new AbortController()
+      const waking = failures > 0 ? [] : [this.#wake.signal, finish]
+      // A timer can't wait longer than 24 days.
+      await clock.sleep(Math.min(wait, 86_400_000), AbortSignal.any([stopped, ...waking])).catch(() => undefined)
+    }
+  }
+
+  /** What is left of a span since the last chunk: a new slicer goes on in the rhythm of the one before. */
+  async #firstWait(position: Timestamp): Promise<number> {
+    const last = await majorityLastWrite(this.node).catch(() => position)
+    return Math.max(0, this.#spanMillis() - Math.max(0, last.t - position.t) * 1000)
+  }
+
+  #spanMillis(): number {
+    return (this.#settings?.spanSeconds ?? 0) * 1000
+  }
+
+  async #slice(start: Timestamp, signal: AbortSignal): Promise<(StoredChunk & { more: boolean }) | undefined> {
+    const { node, store, self, log } = this
+    const settings = this.#settings
+    if (settings === undefined) throw new Error('unreachable')
+    const last = await majorityLastWrite(node)
+    // Not before, where this member is behind the one that stored the last chunk.
+    if (last.lessThanOrEqual(start)) return undefined
+    const end = await chunkEnd(node, start, last, settings.spanSeconds)
+    const { method } = settings
+    const chunk = await storeChunk({ node, store, rs: self.rs, start, end, method, signal })
+    log.info(`created chunk ${timeText(start)} to ${timeText(end)}: ${chunk.entries} entries`)
+    return { ...chunk, more: last.greaterThan(end) }
+  }
+
+  /** The object is there; only its document is missing. A slicer that lost its lock leaves that to its successor. */
+  async #list({ document }: StoredChunk, lock: HeldLock, stopped: AbortSignal): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      stopped.throwIfAborted()
+      lock.assertHeld()
+      try {
+        await insertChunk(this.leader, document)
+        return
+      } catch (error) {
+        stopped.throwIfAborted()
+        if (attempt === 0) this.log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
+        await this.clock.sleep(Math.min(LAST_RETRY_MILLIS, FIRST_RETRY_MILLIS * 2 ** attempt), stopped)
+      }
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import type { MongoClient } from 'mongodb'
+import type { Config } from '../control/config-document.js'
+import { acknowledgePitr, reportPitrReplset } from '../control/pitr.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import type { PluginHost } from '../plugin/host.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
+import type { Clock } from '../time/clock.js'
+import type { Member } from '../tokens.js'
+import { adoptChunks } from './adopt.js'
+import { type Gap, timeText } from './catch-up.js'
+import { slicerSettings } from './settings.js'
+import type { Slicer, SlicerState } from './slicer.js'
+import { startingPoint } from './starting-point.js'
+
+export interface SlicingJobOptions {
+  readonly leader: MongoClient
+  readonly node: MongoClient
+  readonly self: Member
+  readonly host: PluginHost
+  readonly clock: Clock
+  readonly log: OperationLog
+  readonly config: Config
+  readonly openStore: () => Promise<ObjectStore>
+  /** The pipeline, made for this storage. */
+  readonly makeSlicer: (store: ObjectStore) => Slicer
+}
+
+/** How long work that was told to stop at once may take to let go: a read from a server that hangs never does. */
+const LET_GO_MILLIS = 5_000
+
+/**
+ * One agent's turn at storing the oplog: take the lock and say so, find where to begin, follow until told to stop, release
+ * the lock. Whatever ends it, the next turn goes on from the last listed chunk.
+ */
+export class SlicingJob {
+  readonly config: Config
+  /** Resolves when the lock is released. */
+  readonly ended: Promise<void>
+  readonly #options: SlicingJobOptions
+  readonly #finish = new AbortController()
+  readonly #abort = new AbortController()
+  #slicer: Slicer | undefined
+  #settingsText: string
+
+  constructor(options: SlicingJobOptions) {
+    this.#options = options
+    this.config = options.config
+    this.#settingsText = settingsText(options.config)
+    this.ended = this.#run().catch((error: unknown) => options.log.error(errorText(error)))
+  }
+
+  get isEnding(): boolean {
+    return this.#finish.signal.aborted || this.#abort.signal.aborted
+  }
+
+  /** Ends with a last chunk up to now; at once when that takes longer than `patienceMillis`. */
+  finish(why: string, patienceMillis: number): void {
+    if (this.isEnding) return
+    this.#options.log.info(`stops storing the oplog: ${why}`)
+    this.#finish.abort()
+    const late = new PbmError('SLICER_STOPPED', `the last chunk was not stored in time: ${why}`)
+    const timer = setTimeout(() => this.#abort.abort(late), patienceMillis)
+    timer.unref()
+    void this.ended.then(() => clearTimeout(timer))
+  }
+
+  /** Ends without a last chunk. */
+  abort(why: string): void {
+    if (this.#abort.signal.aborted) return
+    this.#options.log.info(`stops storing the oplog: ${why}`)
+    this.#abort.abort(new PbmError('SLICER_STOPPED', why))
+  }
+
+  /** Takes over a changed span or compression. */
+  async change(config: Config): Promise<void> {
+    const text = settingsText(config)
+    if (text === this.#settingsText) return
+    this.#slicer?.change(await slicerSettings(config, this.#options.host))
+    this.#settingsText = text
+  }
+
+  async #run(): Promise<void> {
+    const { leader, self, clock, log, config } = this.#options
+    const header = { type: 'pitr' as const, replset: self.rs, node: self.node, epoch: config.epoch }
+    const lock = await acquireLock({ leader, header, clock, log, onStale: async () => undefined })
+    if (!isHeld(lock)) {
+      log.debug(`another member of ${self.rs} stores the oplog: ${lock.by?.node ?? lock.refused}`)
+      return
+    }
+    const letGo = new Promise<void>((resolve) => {
+      const later = () => setTimeout(resolve, LET_GO_MILLIS).unref()
+      for (const signal of [this.#abort.signal, lock.signal]) {
+        if (signal.aborted) later()
+        else signal.addEventListener('abort', later, { once: true })
+      }
+    })
+    try {
+      await acknowledgePitr(leader, self.rs, self.node)
+      await Promise.race([this.#work(lock), letGo])
+    } catch (error) {
+      if (!this.#abort.signal.aborted) await this.#fail(error)
+    } finally {
+      await lock.release()
+    }
+  }
+
+  async #work(lock: HeldLock): Promise<void> {
+    const { leader, node, self, host, log, config, openStore, makeSlicer } = this.#options
+    const { rs } = self
+    const signal = AbortSignal.any([this.#abort.signal, lock.signal])
+    const point = await startingPoint({ leader, node, rs, config, host })
+    if ('waits' in point) throw new PbmError('SLICER_WAITS', point.reason)
+    const settings = await slicerSettings(config, host)
+    const store = await openStore()
+    try {
+      if (point.gap !== undefined) log.warning(gapText(rs, point.gap))
+      const start = await adoptChunks({ leader, store, host, rs, start: point.start, log, signal })
+      const slicer = makeSlicer(store)
+      this.#slicer = slicer
+      const onState = (state: SlicerState) => this.#report(state)
+      await slicer.run({ start, settings, lock, signal, finish: this.#finish.signal, onState })
+    } finally {
+      await store.close().catch(() => undefined)
+    }
+  }
+
+  async #report({ stored, error }: SlicerState): Promise<void> {
+    const { leader, self, log } = this.#options
+    const told = error === undefined ? {} : { error }
+    await reportPitrReplset(
+      leader,
+      { name: self.rs, node: self.node, status: 'running', ...told, stored },
+      { ifStatus: 'running' },
+    ).catch((cause: unknown) => log.debug(`the state of slicing can't be told: ${errorText(cause)}`))
+  }
+
+  /** Told to the cluster leader, too: PBM's begins anew then. */
+  async #fail(cause: unknown): Promise<void> {
+    const { leader, self, log } = this.#options
+    const error = `storing the oplog ended: ${errorText(cause)}`
+    log.error(error)
+    const entry = { name: self.rs, node: self.node, status: 'error' as const, error }
+    await reportPitrReplset(leader, entry, { ifStatus: 'running' }).catch(() => false)
+  }
+}
+
+export function gapText(rs: string, { from, to }: Gap): string {
+  const until = to === undefined ? 'on' : `to ${timeText(to)}`
+  return `gap in the stored oplog of ${rs}, from ${timeText(from)} ${until}: no time in it can be restored to`
+}
+
+function settingsText({ pitr, backup }: Config): string {
+  const { oplogSpanMin, compression, compressionLevel } = pitr ?? {}
+  return JSON.stringify([oplogSpanMin, compression, compressionLevel, backup?.compression, backup?.compressionLevel])
+}

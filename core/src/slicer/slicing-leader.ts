@@ -1,0 +1,153 @@
+import type { MongoClient } from 'mongodb'
+import { listAgents } from '../control/agents.js'
+import type { Config } from '../control/config-document.js'
+import { beatPitr, setPitrStatus } from '../control/pitr.js'
+import { resumePitr } from '../control/pitr-suspension.js'
+import type { OperationLog } from '../log.js'
+import type { LogContext } from '../log-writer.js'
+import { clusterMembers } from '../mongo/topology.js'
+import type { PluginHost } from '../plugin/host.js'
+import { candidates } from '../protocol/election.js'
+import { HEARTBEAT_MILLIS } from '../protocol/heartbeat.js'
+import type { Clock } from '../time/clock.js'
+import { delaysSlicing } from './blockers.js'
+import { missingSnapshot } from './catch-up.js'
+import { electSlicers } from './nomination.js'
+import { betterPlaced } from './placement.js'
+import { findNewestBase, findNewestRestore } from './starting-point.js'
+import type { SlicingView } from './view.js'
+
+export interface SlicingLeaderOptions {
+  readonly leader: MongoClient
+  readonly host: PluginHost
+  readonly clock: Clock
+  readonly log: (context: LogContext) => OperationLog
+}
+
+/** After an election that left a replica set without a slicer. */
+const RETRY_MILLIS = 10_000
+/** Agents tell of their nodes each 5 s; after an election of a primary they need two rounds to agree. */
+const STEADY_MILLIS = 10_000
+
+/**
+ * The cluster leader's duties for slicing: the heartbeat of `pbmPITR`, elections where nobody slices, handing over to a
+ * better placed member, and switching slicing on again after a restore. PBM's monitors do this each 15 s to 2 min (PBM:
+ * control-plane.md §5.4, Monitors).
+ */
+export class SlicingLeader {
+  readonly #options: SlicingLeaderOptions
+  #beatenAt = Number.NEGATIVE_INFINITY
+  #retryAt = Number.NEGATIVE_INFINITY
+  #told = ''
+  #priorities = ''
+  readonly #betterSince = new Map<string, number>()
+
+  constructor(options: SlicingLeaderOptions) {
+    this.#options = options
+  }
+
+  /** Does what is due. May take as long as an election. */
+  async step(view: SlicingView, signal: AbortSignal): Promise<void> {
+    const { config } = view
+    if (config === undefined) return
+    if (config.pitr?.enabled !== true) return await this.#resume(view, config)
+    await this.#beat(view)
+    if (delaysSlicing(view.operations) !== undefined) return
+    const replsets = (await clusterMembers(this.#options.leader)).map(({ rs }) => rs)
+    const idle = replsets.filter((rs) => !view.slicers.some(({ replset }) => replset === rs))
+    if (idle.length === 0) return await this.#place(view, config, replsets)
+    this.#betterSince.clear()
+    if (this.#options.clock.now() < this.#retryAt) return
+    // An election is the whole cluster's, so those that slice stop for it, after a last chunk.
+    if (view.slicers.length === 0) await this.#elect(config, replsets, signal)
+    else if (view.document?.status !== 'reconfig') await setPitrStatus(this.#options.leader, 'reconfig')
+  }
+
+  async #beat({ document }: SlicingView): Promise<void> {
+    const { clock, leader } = this.#options
+    if (document === undefined || clock.now() - this.#beatenAt < HEARTBEAT_MILLIS) return
+    this.#beatenAt = clock.now()
+    await beatPitr(leader)
+  }
+
+  async #elect(config: Config, replsets: readonly string[], signal: AbortSignal): Promise<void> {
+    const { leader, clock, host } = this.#options
+    const log = this.#options.log({ event: 'pitr', epoch: config.epoch })
+    if (config.pitr?.oplogOnly !== true) {
+      const [base, restore] = await Promise.all([findNewestBase(leader, config, host), findNewestRestore(leader)])
+      const missing = missingSnapshot(base, restore)
+      if (missing !== undefined) return this.#tell(config, `the oplog can't be stored: ${missing}`, log)
+    }
+    const rules = { priority: config.pitr?.priority }
+    const { winners, refusals } = await electSlicers({ leader, replsets, rules, signal, log, clock })
+    for (const [rs, node] of winners) log.info(`${rs}/${node} stores the oplog`)
+    const idle = replsets.filter((rs) => !winners.has(rs))
+    if (idle.length === 0) {
+      this.#told = ''
+      return
+    }
+    this.#retryAt = clock.now() + RETRY_MILLIS
+    for (const rs of idle) {
+      const reasons = new Set(refusals.filter(({ name }) => name === rs).map(({ error }) => error))
+      const why = reasons.size === 0 ? 'no agent took it' : [...reasons].join('; ')
+      this.#tell(config, `nobody stores the oplog of ${rs}: ${why}`, log)
+    }
+  }
+
+  /** Once for each reason and configuration: `status` shows the newest error of the present configuration. */
+  #tell(config: Config, text: string, log: OperationLog): void {
+    const key = `${config.epoch.toString()} ${text}`
+    if (this.#told === key) return
+    this.#told = key
+    log.error(text)
+  }
+
+  /** Hands over where another member has been better placed for a while, and at once when priorities were changed. */
+  async #place({ slicers, document, now }: SlicingView, config: Config, replsets: readonly string[]): Promise<void> {
+    const { leader, clock } = this.#options
+    if (document?.status === 'reconfig') return
+    const rules = { priority: config.pitr?.priority }
+    const priorities = JSON.stringify(rules)
+    const changed = this.#priorities !== '' && this.#priorities !== priorities
+    this.#priorities = priorities
+    const agents = await listAgents(leader)
+    const fit = candidates(agents, now)
+    for (const rs of replsets) {
+      const holder = slicers.find(({ replset }) => replset === rs)?.node ?? ''
+      const ofSet = fit.filter((agent) => agent.rs === rs)
+      const better = betterPlaced(holder, ofSet, rules)
+      if (better === undefined) {
+        this.#betterSince.delete(rs)
+        continue
+      }
+      const since = this.#betterSince.get(rs) ?? clock.now()
+      this.#betterSince.set(rs, since)
+      if (!changed && clock.now() - since < STEADY_MILLIS) continue
+      const log = this.#options.log({ event: 'pitr', epoch: config.epoch })
+      log.info(`${rs}/${better} is better placed to store the oplog than ${holder}, which hands over`)
+      this.#betterSince.clear()
+      return await setPitrStatus(leader, 'reconfig')
+    }
+  }
+
+  /** A restore has switched slicing off; the first snapshot since switches it on again. */
+  async #resume({ document, operations }: SlicingView, config: Config): Promise<void> {
+    if (document?.resume !== true || delaysSlicing(operations) !== undefined) return
+    const { leader, host, clock } = this.#options
+    if (clock.now() < this.#retryAt) return
+    this.#retryAt = clock.now() + 1_000
+    const [base, restore] = await Promise.all([findNewestBase(leader, config, host), findNewestRestore(leader)])
+    const waits = config.pitr?.oplogOnly !== true && missingSnapshot(base, restore) !== undefined
+    const log = this.#options.log({ event: 'pitr', epoch: config.epoch })
+    if (waits) {
+      const text = 'point-in-time recovery is off since a restore; it goes on by itself after the next full backup'
+      if (this.#told !== text) log.warning(text)
+      this.#told = text
+      return
+    }
+    this.#told = ''
+    this.#retryAt = Number.NEGATIVE_INFINITY
+    await resumePitr(leader)
+    log.info('point-in-time recovery is on again, as it was before the restore')
+  }
+}

@@ -1,0 +1,137 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { MongoClient } from 'mongodb'
+import type { Config } from '../control/config-document.js'
+import { PITR_TOOL, type PitrDocument, reportPitrReplset } from '../control/pitr.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import type { LogContext } from '../log-writer.js'
+import { nodeInfo } from '../mongo/topology.js'
+import type { PluginHost } from '../plugin/host.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import type { Clock } from '../time/clock.js'
+import type { Member } from '../tokens.js'
+import { delaysSlicing, stopsSlicing } from './blockers.js'
+import type { Slicer } from './slicer.js'
+import { SlicingJob } from './slicing-job.js'
+import { startingPoint } from './starting-point.js'
+import type { SlicingView } from './view.js'
+
+export interface SlicingWorkerOptions {
+  readonly leader: MongoClient
+  readonly node: MongoClient
+  readonly self: Member
+  readonly host: PluginHost
+  readonly clock: Clock
+  readonly log: (context: LogContext) => OperationLog
+  readonly openStore: (config: Config, log: OperationLog) => Promise<ObjectStore>
+  readonly makeSlicer: (store: ObjectStore, log: OperationLog) => Slicer
+}
+
+/** For the last chunk when slicing is switched off; a restore waits for 120 s. */
+const OFF_MILLIS = 60_000
+/** When another member goes on anyhow. */
+const HANDOVER_MILLIS = 15_000
+/** A mongod that does not answer does not slice. */
+const ANSWER_MILLIS = 10_000
+
+/**
+ * Every agent's part of slicing: it answers elections, slices when it was chosen, and follows the configuration while it
+ * does. What it does depends on nothing but the view of the moment, so that it finds its way after any interruption.
+ */
+export class SlicingWorker {
+  readonly #options: SlicingWorkerOptions
+  #job: SlicingJob | undefined
+
+  constructor(options: SlicingWorkerOptions) {
+    this.#options = options
+  }
+
+  async step(view: SlicingView): Promise<void> {
+    if (this.#job !== undefined) return await this.#follow(this.#job, view)
+    const { config, document, operations, slicers } = view
+    const { self } = this.#options
+    if (config?.pitr?.enabled !== true || delaysSlicing(operations) !== undefined || document === undefined) return
+    if (slicers.some(({ replset }) => replset === self.rs)) return
+    if (document.status === 'ready') return await this.#answer(config, document)
+    const nomination = document.n.find(({ rs }) => rs === self.rs)
+    if (document.status !== 'running' || nomination?.ack !== '' || !nomination.n.includes(self.node)) return
+    this.#start(config)
+  }
+
+  /** Stores a last chunk, within `patienceMillis`, and releases the lock. */
+  async stop(patienceMillis: number): Promise<void> {
+    this.#job?.finish('the agent stops', patienceMillis)
+    await this.#job?.ended
+  }
+
+  #start(config: Config): void {
+    const { openStore, makeSlicer, ...rest } = this.#options
+    const log = rest.log({ event: 'pitr', epoch: config.epoch })
+    const job = new SlicingJob({
+      ...rest,
+      log,
+      config,
+      openStore: () => openStore(config, log),
+      makeSlicer: (store) => makeSlicer(store, log),
+    })
+    this.#job = job
+    void job.ended.then(() => {
+      if (this.#job === job) this.#job = undefined
+    })
+  }
+
+  async #follow(job: SlicingJob, { config, document, operations }: SlicingView): Promise<void> {
+    if (config?.pitr?.enabled !== true) return job.finish('point-in-time recovery is off', OFF_MILLIS)
+    // The chunks of the old storage are no longer listed, so a last one there would be lost or, worse, listed.
+    if (!isDeepStrictEqual(config.storage, job.config.storage)) return job.abort('the storage has changed')
+    const operation = stopsSlicing(operations)
+    if (operation?.type === 'resync') return job.abort('the storage is being read anew')
+    if (operation !== undefined) return job.finish(`a ${operation.type} begins`, OFF_MILLIS)
+    if (document?.status === 'reconfig') return job.finish('a new election', HANDOVER_MILLIS)
+    if (document?.status === 'error') return job.finish('slicing failed on another replica set', HANDOVER_MILLIS)
+    if (config.pitr.oplogOnly !== job.config.pitr?.oplogOnly)
+      return job.finish('oplogOnly has changed', HANDOVER_MILLIS)
+    await job.change(config)
+  }
+
+  /**
+   * `ready`, or why not. A cluster leader of PBM waits for `ready` from everybody, able or not, and hears of the reason
+   * when the nominee fails.
+   */
+  async #answer(config: Config, document: PitrDocument): Promise<void> {
+    const { leader, node, self, host } = this.#options
+    if (document.replsets.some((one) => one.name === self.rs && one.node === self.node)) return
+    const answer = { name: self.rs, node: self.node }
+    const reason = document.tool === PITR_TOOL ? await inTime(this.#unable(config, host, node)) : undefined
+    const entry =
+      reason === undefined
+        ? { ...answer, status: 'ready' as const }
+        : { ...answer, status: 'error' as const, error: reason }
+    await reportPitrReplset(leader, entry, { ifStatus: 'ready' })
+  }
+
+  async #unable(config: Config, host: PluginHost, node: MongoClient): Promise<string | undefined> {
+    const { leader, self } = this.#options
+    try {
+      const info = await nodeInfo(node)
+      if (info.isArbiter) return 'an arbiter has no oplog'
+      if (info.delaySecs > 0) return 'its replication is delayed'
+      const point = await startingPoint({ leader, node, rs: self.rs, config, host })
+      return 'waits' in point ? point.reason : undefined
+    } catch (error) {
+      return errorText(error)
+    }
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new PbmError('NODE_SILENT', 'the mongod does not answer')), ANSWER_MILLIS)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,83 @@
+import type { Document, MongoClient, Timestamp } from 'mongodb'
+import { majorityLastWrite } from '../backup/oplog-window.js'
+import { isBaseSnapshot } from '../catalog/retention.js'
+import type { BackupDocument } from '../control/backup-document.js'
+import { listBackups } from '../control/backups.js'
+import type { Config } from '../control/config-document.js'
+import { sameStorage } from '../control/config-mask.js'
+import { findLastChunk } from '../control/pitr-chunks.js'
+import type { RestoreDocument } from '../control/restore-document.js'
+import { listRestores } from '../control/restores.js'
+import { PbmError } from '../errors.js'
+import type { PluginHost } from '../plugin/host.js'
+import { type BaseSnapshot, type CatchUp, catchUp, type RestoreTimes } from './catch-up.js'
+
+export interface StartingPointOptions {
+  readonly leader: MongoClient
+  readonly node: MongoClient
+  readonly rs: string
+  readonly config: Config
+  readonly host: PluginHost
+}
+
+/** Where a slicer on this node would begin, or what it waits for: {@link catchUp} over what is so now. */
+export async function startingPoint({ leader, node, rs, config, host }: StartingPointOptions): Promise<CatchUp> {
+  const [last, base, restore, oldest, now] = await Promise.all([
+    findLastChunk(leader, rs),
+    findNewestBase(leader, config, host, rs),
+    findNewestRestore(leader),
+    oldestEntry(node),
+    majorityLastWrite(node),
+  ])
+  return catchUp({
+    oplogOnly: config.pitr?.oplogOnly === true,
+    chunks: last === undefined ? [] : [last],
+    base,
+    restore,
+    oldest,
+    now,
+  })
+}
+
+/** The newest full snapshot on the main storage; with `rs` only one that has this replica set. */
+export async function findNewestBase(
+  leader: MongoClient,
+  config: Config,
+  host: PluginHost,
+  rs?: string,
+): Promise<BaseSnapshot | undefined> {
+  for (const backup of await listBackups(leader, { profile: null, status: 'done' })) {
+    if (!isBaseSnapshot(backup)) continue
+    if (rs !== undefined && !backup.replsets.some(({ name }) => name === rs)) continue
+    // Between a change of the storage and the resync that follows it, the list is still that of the storage before.
+    if (!(await sameStorage(backup.store, config.storage, host))) continue
+    return toBase(backup)
+  }
+  return undefined
+}
+
+function toBase({ name, start_ts, last_write_ts }: BackupDocument): BaseSnapshot {
+  return { name, startedAt: start_ts, lastWrite: last_write_ts }
+}
+
+/** The newest restore or replay that changed data, whether it ended well or not. */
+export async function findNewestRestore(leader: MongoClient): Promise<RestoreTimes | undefined> {
+  const restore = (await listRestores(leader)).find(changedData)
+  if (restore === undefined) return undefined
+  return { startedAt: restore.start_ts, endedAt: restore.last_transition_ts }
+}
+
+const CHANGING = new Set(['cleanupCluster', 'running', 'dumpDone', 'done', 'partlyDone'])
+
+function changedData({ status, conditions }: RestoreDocument): boolean {
+  return CHANGING.has(status) || conditions.some((condition) => CHANGING.has(condition.status))
+}
+
+async function oldestEntry(node: MongoClient): Promise<Timestamp> {
+  const oplog = node
+    .db('local')
+    .collection<Document>('oplog.rs', { readConcern: { level: 'local' }, readPreference: 'primaryPreferred' })
+  const oldest = await oplog.findOne({}, { sort: { $natural: 1 }, projection: { _id: 0, ts: 1 } })
+  if (oldest === null) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
+  return oldest.ts as Timestamp
+}
