@@ -31,7 +31,7 @@ export async function runDemo(signal: AbortSignal): Promise<void> {
   const folder = await temporaryFolder('pbmkit-demo-')
   try {
     say('Starting a replica set of three mongods with authentication')
-    set = await startReplicaSet({ members: 3, auth: true, name: 'demo' })
+    set = await startReplicaSet({ members: 3, auth: true, name: 'demo', electionTimeoutMillis: 10_000 })
     signal.throwIfAborted()
     const admin = await set.client()
     const user = await set.createPbmUser()

@@ -15,7 +15,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     abort.abort()
   })
 }
-// npm does not pass every signal on to what it runs: when it is gone, so is whoever asked for the demo.
+// npm does not pass every signal on to what it runs: when it is gone, so is whoever asked for the demo. It is the
+// parent because each script on the way replaces its shell by `exec`.
 const parent = process.ppid
 setInterval(() => {
   if (process.ppid !== parent && !abort.signal.aborted) {

@@ -24,7 +24,7 @@ describe('a replica set of three with authentication', () => {
     const { config } = await (await set.client()).db('admin').command({ replSetGetConfig: 1 })
     assert.equal(config._id, 'three')
     assert.deepEqual(config.members[2].tags, { site: 'b' })
-    assert.equal(config.settings.electionTimeoutMillis, 2_000)
+    assert.equal(config.settings.electionTimeoutMillis, 5_000)
   })
 
   it('refuses who does not know the password', async () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Document, MongoClient } from 'mongodb'
+import { type Document, MongoClient, MongoServerError } from 'mongodb'
 import { createTlsFiles, type TlsFiles } from './certificates.js'
 import { launchMongod, type MongodProcess } from './mongod.js'
 import { hello } from './probe.js'
@@ -21,7 +21,7 @@ export interface ReplicaSetOptions {
   readonly tls?: boolean
   /** Default `rs0`. */
   readonly name?: string
-  /** How long members wait for a silent primary before they elect another one, in ms. Default 2000. */
+  /** How long members wait for a silent primary before they elect another one, in ms. Default 5000. */
   readonly electionTimeoutMillis?: number
   /** More arguments for every mongod. */
   readonly mongodArgs?: readonly string[]
@@ -194,6 +194,8 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
       credentials.set(ADMIN.user, ADMIN.password)
     }
     await ready()
+    const admin = await set.client()
+    await until('the settings asked for', () => settle(admin, options))
   } catch (error) {
     await set.stop()
     throw error
@@ -210,12 +212,8 @@ function configuration(name: string, members: readonly MongodProcess[], options:
       ...(options.hiddenMembers?.includes(_id) === true ? { hidden: true, priority: 0 } : {}),
       ...options.memberConfig?.[_id],
     })),
-    settings: {
-      electionTimeoutMillis: options.electionTimeoutMillis ?? 2_000,
-      heartbeatIntervalMillis: 500,
-      heartbeatTimeoutSecs: 2,
-      ...options.settings,
-    },
+    // The members wait so long for a first primary too; `settle` sets what was asked for.
+    settings: { ...settings(options), electionTimeoutMillis: 1_000 },
   }
 }
 
@@ -225,5 +223,35 @@ async function initiate(member: MongodProcess, config: Document): Promise<void> 
     await connection.db('admin').command({ replSetInitiate: config })
   } finally {
     await connection.close()
+  }
+}
+
+function settings(options: ReplicaSetOptions): Document {
+  // Shorter makes failovers quick, and a busy machine look like a dead one.
+  const electionTimeoutMillis = options.electionTimeoutMillis ?? 5_000
+  return {
+    electionTimeoutMillis,
+    heartbeatIntervalMillis: 500,
+    heartbeatTimeoutSecs: Math.ceil(electionTimeoutMillis / 1_000),
+    ...options.settings,
+  }
+}
+
+/** Gives undefined while the members still agree on an earlier configuration: to be tried again. */
+async function settle(admin: MongoClient, options: ReplicaSetOptions): Promise<true | undefined> {
+  const { config } = await admin.db('admin').command({ replSetGetConfig: 1 })
+  Object.assign(config.settings, settings(options))
+  config.version += 1
+  try {
+    await admin.db('admin').command({ replSetReconfig: config })
+    return true
+  } catch (error) {
+    const passing = [
+      'ConfigurationInProgress',
+      'CurrentConfigNotCommittedYet',
+      'NewReplicaSetConfigurationIncompatible',
+    ]
+    if (error instanceof MongoServerError && passing.includes(error.codeName ?? '')) return undefined
+    throw error
   }
 }
