@@ -1,5 +1,5 @@
 import type { MongoClient } from 'mongodb'
-import { type AgentDocument, listAgents } from '../control/agents.js'
+import type { AgentDocument } from '../control/agents.js'
 import {
   addPitrNominees,
   findPitr,
@@ -11,14 +11,15 @@ import {
 } from '../control/pitr.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { clusterTime } from '../mongo/cluster-time.js'
-import { candidates, nominationGroups, type PriorityRules } from '../protocol/election.js'
+import { nominationGroups, type PriorityRules } from '../protocol/election.js'
 import type { Clock } from '../time/clock.js'
 
 export interface PitrElectionOptions {
   readonly leader: MongoClient
   /** Those that need a slicer. */
   readonly replsets: readonly string[]
+  /** Their agents that may be asked (`candidates`). */
+  readonly fit: readonly AgentDocument[]
   readonly rules: PriorityRules
   readonly signal: AbortSignal
   readonly log: OperationLog
@@ -48,9 +49,7 @@ const GROUP_MILLIS = 5_000
  * second, where PBM takes a minute. To be called only while nobody slices.
  */
 export async function electSlicers(options: PitrElectionOptions): Promise<PitrElectionResult> {
-  const { leader, replsets, rules, signal } = options
-  const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-  const fit = candidates(agents, now).filter(({ rs }) => replsets.includes(rs))
+  const { leader, replsets, fit, rules, signal } = options
   await openPitrElection(leader)
   const answers = await gatherAnswers(options, fit)
   const ready = fit.filter((agent) => answers.some((answer) => isOf(answer, agent) && answer.status === 'ready'))

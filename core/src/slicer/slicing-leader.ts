@@ -5,6 +5,7 @@ import { beatPitr, setPitrStatus } from '../control/pitr.js'
 import { resumePitr } from '../control/pitr-suspension.js'
 import type { OperationLog } from '../log.js'
 import type { LogContext } from '../log-writer.js'
+import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin/host.js'
 import { candidates } from '../protocol/election.js'
@@ -78,8 +79,13 @@ export class SlicingLeader {
       const missing = missingSnapshot(base, restore)
       if (missing !== undefined) return this.#tell(config, `the oplog can't be stored: ${missing}`, log)
     }
+    const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
+    const fit = candidates(agents, now).filter(({ rs }) => replsets.includes(rs))
+    if (fit.length === 0) {
+      return this.#tell(config, 'the oplog can’t be stored: no agent is well (pbm status shows why)', log)
+    }
     const rules = { priority: config.pitr?.priority }
-    const { winners, refusals } = await electSlicers({ leader, replsets, rules, signal, log, clock })
+    const { winners, refusals } = await electSlicers({ leader, replsets, fit, rules, signal, log, clock })
     for (const [rs, node] of winners) log.info(`${rs}/${node} stores the oplog`)
     const idle = replsets.filter((rs) => !winners.has(rs))
     if (idle.length === 0) {
