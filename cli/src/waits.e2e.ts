@@ -147,6 +147,21 @@ describe('pbm waits', () => {
     assert.equal((value as { snapshots: unknown[] }).snapshots.length, 2, 'only the two that are done')
   })
 
+  it('not for the backup of another command of the same second: 4', async () => {
+    const other = 'cd'.repeat(12)
+    const [ended, name] = await backup(['-w'], async (taken) => {
+      await insertBackup(cluster.leader, await backupDocument(taken, other, 'running'))
+    })
+    assert.equal(ended.code, 4)
+    assert.deepEqual(pickError(ended.stdout), ['OPERATION_RUNNING', true])
+    await done(name)
+
+    function pickError(stdout: string): [string, boolean] {
+      const { code, Error: message } = JSON.parse(stdout) as { code: string; Error: string }
+      return [code, message.includes(other)]
+    }
+  })
+
   it('no longer than --wait-time: 3, and the backup goes on', async () => {
     const [ended, name] = await backup(['-w', '--wait-time', '700ms'], async (name, opid) =>
       insertBackup(cluster.leader, await backupDocument(name, opid, 'running')),

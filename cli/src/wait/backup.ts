@@ -18,7 +18,7 @@ export interface SentBackup {
 
 /**
  * Waits until the backup runs. Ends early, with the reason the agents logged, when the leader refuses it: then there is never
- * any metadata to look at. Fails with REFUSED, NO_ANSWER, BACKUP_FAILED, BACKUP_CANCELED, STUCK or INTERRUPTED.
+ * any metadata to look at. Fails with OPERATION_RUNNING when the name is another command's, with REFUSED, NO_ANSWER, BACKUP_FAILED, BACKUP_CANCELED, STUCK or INTERRUPTED.
  */
 export async function waitForBackupStart(session: Session, leader: MongoClient, sent: SentBackup): Promise<void> {
   const { name, opid } = sent
@@ -29,6 +29,7 @@ export async function waitForBackupStart(session: Session, leader: MongoClient, 
     async () => {
       const backup = await findBackup(leader, name)
       if (backup !== undefined) {
+        if (backup.opid !== opid) throw taken(backup)
         known = true
         await refuseFailed(leader, backup)
         return backup.status === 'starting' ? undefined : true
@@ -89,6 +90,15 @@ function interrupted(name: string): PbmError {
   return new PbmError('INTERRUPTED', `stopped waiting; backup ${name} goes on`, {
     hint: `Watch it: pbm status, pbm describe-backup ${name}. Stop it: pbm cancel-backup.`,
   })
+}
+
+/** Backups are named by their second: of several commands within one, the first makes the backup. */
+function taken(backup: BackupDocument): PbmError {
+  return new PbmError(
+    'OPERATION_RUNNING',
+    `another backup began in the same second, as ${backup.name} (operation ${backup.opid})`,
+    { hint: 'Yours was not started. See pbm status; wait for its end, or stop it with pbm cancel-backup.' },
+  )
 }
 
 function vanished(name: string): PbmError {

@@ -2,7 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { isAgentOk, listAgents } from '../control/agents.js'
 import type { BackupDocument, BackupStore } from '../control/backup-document.js'
-import { insertBackup, setBackupStatus, UNSET_TIMESTAMP } from '../control/backups.js'
+import { findBackup, insertBackup, setBackupStatus, UNSET_TIMESTAMP } from '../control/backups.js'
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
@@ -45,14 +45,17 @@ export class BackupLeader {
 
   /**
    * Resolves when every replica set has its nominee. Rejects when the backup cannot begin; its record then says why,
-   * except when the name is taken by another backup (`BACKUP_EXISTS`).
+   * except when the name is taken by another backup (`BACKUP_EXISTS`). Resolves as well when another agent opened this
+   * very backup: in an election two may take themselves for the leader.
    */
   async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
     const { name } = command.backup
     const refusal = await this.refusal(command)
     const replsets = await clusterMembers(this.leader)
     const document = await this.newBackup(command)
-    await this.insert(refusal === undefined ? document : { ...document, status: 'error', error: errorText(refusal) })
+    const record =
+      refusal === undefined ? document : { ...document, status: 'error' as const, error: errorText(refusal) }
+    if (!(await this.insert(record))) return
     if (refusal !== undefined) throw refusal
     try {
       await this.elect(name, replsets, await requireConfig(this.leader), signal)
@@ -127,11 +130,14 @@ export class BackupLeader {
     } as BackupDocument
   }
 
-  private async insert(document: BackupDocument): Promise<void> {
+  /** False when another agent was faster with the same command. */
+  private async insert(document: BackupDocument): Promise<boolean> {
     try {
       await insertBackup(this.leader, document)
+      return true
     } catch (error) {
       if (!isDuplicateKey(error)) throw error
+      if ((await findBackup(this.leader, document.name))?.opid === document.opid) return false
       throw new PbmError('BACKUP_EXISTS', `there is a backup named ${document.name} already`, {
         hint: 'Backups are named by the second they begin at: start it again',
         cause: error,

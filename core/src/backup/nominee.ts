@@ -19,6 +19,7 @@ import {
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
+import type { LockDocument } from '../control/locks.js'
 import { unixSeconds } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -86,13 +87,13 @@ export class BackupNominee {
   async run(command: BackupCommandDocument, { signal }: RunOptions): Promise<boolean> {
     const { leader, self, clock, log } = this
     const backup = command.backup.name
-    const outcome = await awaitNomination({ leader, backup, rs: self.rs, node: self.node, signal, clock })
+    const opid = command._id.toHexString()
+    const outcome = await awaitNomination({ leader, backup, opid, rs: self.rs, node: self.node, signal, clock })
     if (outcome !== 'nominated') {
       log.debug(`not nominated for backup ${backup}: ${outcome}`)
       return false
     }
     const config = await requireConfig(leader)
-    const opid = command._id.toHexString()
     const lock = await acquireLock({
       leader,
       clock,
@@ -101,6 +102,7 @@ export class BackupNominee {
     })
     if (!isHeld(lock)) {
       log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
+      if (lock.refused === 'concurrent') await this.refuse(backup, lock.by)
       return false
     }
     try {
@@ -110,6 +112,13 @@ export class BackupNominee {
     } finally {
       await lock.release()
     }
+  }
+
+  /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
+  private async refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+    const error = `a ${by?.type ?? 'command'} runs on ${by?.replset ?? this.self.rs}/${by?.node ?? ''}; try again when it has ended`
+    this.log.error(`backup ${backup} does not begin: ${error}`)
+    await setBackupStatus(this.leader, backup, 'error', { error, by: 'leader' })
   }
 
   private async withHeartbeat(command: BackupCommandDocument, config: Config, lock: HeldLock, canceled: AbortSignal) {
@@ -231,6 +240,10 @@ export class BackupNominee {
     if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
     const problems = await checkFiles(store, document, { signal })
     if (problems.length > 0) throw new PbmError('BACKUP_INCOMPLETE', `objects are missing: ${problems.join('; ')}`)
+    // A restore goes by it: without, the backup would be listed and could not be used.
+    if (!isTimestampSet(document.last_write_ts)) {
+      throw new PbmError('BACKUP_INCOMPLETE', `the record of backup ${name} does not say where its oplog ends`)
+    }
     lock.assertHeld()
     const timestamp = unixSeconds()
     const done: BackupDocument = {

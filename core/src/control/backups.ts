@@ -186,12 +186,12 @@ export async function findNomination(
   leader: MongoClient,
   name: string,
   rs: string,
-): Promise<{ status: BackupStatus; nomination?: Nomination } | undefined> {
-  const found = await backups(leader).findOne({ name }, { projection: { status: 1, n: 1 } })
+): Promise<{ opid: string; status: BackupStatus; nomination?: Nomination } | undefined> {
+  const found = await backups(leader).findOne({ name }, { projection: { opid: 1, status: 1, n: 1 } })
   if (found === null) return undefined
   const nomination = readList(found.n as Nomination[] | null).find((one) => one.rs === rs)
-  const status = found.status as BackupStatus
-  return nomination === undefined ? { status } : { status, nomination: { ...nomination, n: readList(nomination.n) } }
+  const known = { opid: String(found.opid), status: found.status as BackupStatus }
+  return nomination === undefined ? known : { ...known, nomination: { ...nomination, n: readList(nomination.n) } }
 }
 
 /** Replaces the nominees of a replica set that has no acknowledgment yet. False when it has one, or no nomination. */

@@ -83,7 +83,7 @@ describe('election and convergence', () => {
 
   /** An agent as it takes part: nomination, lock, acknowledgment. */
   async function agent(node: string) {
-    const outcome = await awaitNomination({ leader, backup, rs, node, signal })
+    const outcome = await awaitNomination({ leader, backup, opid, rs, node, signal })
     if (outcome !== 'nominated') return { node, outcome }
     const epoch = new Timestamp({ t: 1, i: 1 })
     const lock = await acquireLock({ leader, header: { type: 'backup', replset: rs, node, opid, epoch } })
@@ -128,9 +128,19 @@ describe('election and convergence', () => {
     if (won !== undefined && 'lock' in won) await won.lock?.release()
   })
 
+  it('is not for the command of the same second that came second', async () => {
+    const nominating = nominate({ leader, backup, rs, groups: [['a:1']], signal, log: quiet })
+    const second = new ObjectId().toHexString()
+    assert.equal(await awaitNomination({ leader, backup, opid: second, rs, node: 'a:1', signal }), 'other')
+    const won = await agent('a:1')
+    assert.equal(won.outcome, 'won')
+    assert.equal(await nominating, 'a:1')
+    await won.lock?.release()
+  })
+
   it('ends at once when the backup is canceled or its record vanishes', async () => {
     const canceled = nominate({ leader, backup, rs, groups: [['dead:1']], signal, log: quiet })
-    const waiting = awaitNomination({ leader, backup, rs, node: 'a:1', signal })
+    const waiting = awaitNomination({ leader, backup, opid, rs, node: 'a:1', signal })
     await setBackupStatus(leader, backup, 'canceled')
     await assert.rejects(canceled, { code: 'OPERATION_ENDED' })
     assert.equal(await waiting, 'ended')
@@ -139,7 +149,7 @@ describe('election and convergence', () => {
       code: 'OPERATION_GONE',
     })
     const stop = new AbortController()
-    const aborted = awaitNomination({ leader, backup, rs, node: 'a:1', signal: stop.signal })
+    const aborted = awaitNomination({ leader, backup, opid, rs, node: 'a:1', signal: stop.signal })
     stop.abort(new Error('shutdown'))
     await assert.rejects(aborted, /shutdown/)
   })

@@ -86,12 +86,17 @@ function refuseEnded(backup: string, status: BackupStatus): void {
   throw new PbmError('OPERATION_ENDED', `backup ${backup} is ${status} already`)
 }
 
-/** `nominated`: go for the lock. `lost`: another node has it. `ended`: the backup failed or was canceled. */
-export type NominationOutcome = 'nominated' | 'lost' | 'ended' | 'timeout'
+/**
+ * `nominated`: go for the lock. `lost`: another node has it. `ended`: the backup failed or was canceled. `other`: the
+ * backup of that name is another command's.
+ */
+export type NominationOutcome = 'nominated' | 'lost' | 'ended' | 'other' | 'timeout'
 
 export interface AwaitNominationOptions {
   leader: MongoClient
   backup: string
+  /** The command's. Names are seconds: two commands of one second name the same backup, and only one of them makes it. */
+  opid: string
   rs: string
   /** This agent's node. */
   node: string
@@ -108,12 +113,13 @@ export interface AwaitNominationOptions {
  * a second. Rejects with the signal's reason.
  */
 export async function awaitNomination(options: AwaitNominationOptions): Promise<NominationOutcome> {
-  const { leader, backup, rs, node, signal, clock = systemClock } = options
+  const { leader, backup, opid, rs, node, signal, clock = systemClock } = options
   const { appearMillis = NOMINATION_MILLIS, totalMillis = 60_000 } = options
   const begun = clock.now()
   while (true) {
     signal.throwIfAborted()
     const found = await findNomination(leader, backup, rs)
+    if (found !== undefined && found.opid !== opid) return 'other'
     const ack = found?.nomination?.ack ?? ''
     if (ack !== '') return 'lost'
     if (found !== undefined && isTerminal(BACKUP_STATES, found.status)) return 'ended'
