@@ -70,6 +70,26 @@ describe('work that is cut off', () => {
     await cluster.startAgent(agent.member)
   })
 
+  it('an agent that hangs longer than the others wait does no more harm when it goes on', async () => {
+    const { name, agent } = await cluster.heldBackup('record', 'dumpDone')
+    agent.signal('SIGSTOP')
+    await passSeconds(cluster, 35)
+    await failedAndClean(name, 'error', /no heartbeat|stale/)
+    await cluster.letGo('record')
+    agent.signal('SIGCONT')
+    await until('it to notice', async () => /backup failed: /.test(agent.output()))
+    await failedAndClean(name, 'error', /no heartbeat|stale/)
+    await backupWorks()
+  })
+
+  it('a primary that steps down as the command comes: somebody takes it up', async () => {
+    const [name] = await Promise.all([cluster.backup(), cluster.set.stepDown(15)])
+    const { status } = await backupEnded(cluster, name)
+    assert.match(status, /^(done|error)$/)
+    await unlocked(cluster)
+    await backupWorks()
+  })
+
   it('the primary steps down while the backup runs', async () => {
     const { name } = await cluster.heldBackup('types')
     await cluster.set.stepDown(15)

@@ -1,24 +1,35 @@
-import { BackupLeader, BackupNominee, type CommandDocument } from '@pbmkit/core'
+import { BackupLeader, BackupNominee, type CommandDocument, findBackupByOpid, type NodeInfo } from '@pbmkit/core'
+import { leadsCluster } from '../leadership.js'
 import { type OperationContext, withContainer, withStore } from './context.js'
+import { comesIntoOffice } from './succession.js'
 
 /**
  * The agent beside the primary of the leader replica set opens the backup and has its nodes elected; every agent that
  * could do the work waits for its nomination.
  */
 export async function runBackup(context: OperationContext): Promise<void> {
-  const { command, info, leads, host, signal, log } = context
+  const { command, opid, leader, info, leads, host, signal, log } = context
   if (command.cmd !== 'backup') return
   const backup = withDefaults(command, context)
   const compression = await host.compression(backup.backup.compression)
-  const leading = leads
-    ? withContainer(context, { compression }, (container) => container.resolve(BackupLeader).run(backup, { signal }))
-    : Promise.resolve()
+  const leading = lead()
   const working = info.delaySecs > 0 ? Promise.resolve() : work()
   // A fault of the one part must not hide that of the other.
   const [led, worked] = await Promise.allSettled([leading, working])
   if (led.status === 'rejected' && worked.status === 'rejected') log.error(String(worked.reason))
   if (led.status === 'rejected') throw led.reason
   if (worked.status === 'rejected') throw worked.reason
+
+  async function lead(): Promise<void> {
+    const office = {
+      holds: (now: NodeInfo) => leadsCluster(context, now),
+      isTakenUp: async () => (await findBackupByOpid(leader, opid)) !== undefined,
+    }
+    if (!leads && !(await comesIntoOffice(context, office))) return
+    await withContainer(context, { compression }, (container) =>
+      container.resolve(BackupLeader).run(backup, { signal }),
+    )
+  }
 
   async function work(): Promise<void> {
     await withStore(context, (store) =>

@@ -1,0 +1,30 @@
+import type { NodeInfo } from '@pbmkit/core'
+import { nodeInfo } from '@pbmkit/core'
+import type { OperationContext } from './context.js'
+
+/** How long after a command an agent that comes into office still takes it up; nominees wait longer for their election. */
+const SUCCESSION_MILLIS = 12_000
+const SUCCESSION_POLL_MILLIS = 500
+
+/**
+ * Whether this agent has to take up a command that concerns one office of the cluster (the leader, the primary). In an
+ * election a command may meet nobody who holds the office: then each agent looks again for a moment, until somebody has
+ * taken it up. False as well when the operation is told to stop.
+ */
+export async function comesIntoOffice(
+  { node, clock, signal }: Pick<OperationContext, 'node' | 'clock' | 'signal'>,
+  office: { readonly holds: (info: NodeInfo) => Promise<boolean>; readonly isTakenUp: () => Promise<boolean> },
+): Promise<boolean> {
+  const until = clock.now() + SUCCESSION_MILLIS
+  while (clock.now() < until) {
+    await clock.sleep(SUCCESSION_POLL_MILLIS, signal).catch(() => undefined)
+    if (signal.aborted) return false
+    try {
+      if (await office.isTakenUp()) return false
+      if (await office.holds(await nodeInfo(node))) return true
+    } catch {
+      // A member that restarts or is cut off has no office; the feed and the status tell of it.
+    }
+  }
+  return false
+}
