@@ -1,0 +1,120 @@
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createTlsFiles } from './certificates.js'
+import { type FindMinioOptions, findMinio } from './find-minio.js'
+import { freePort } from './free-port.js'
+import { isListening } from './probe.js'
+import { removeTemporaryFolder, spawnSupervised, temporaryFolder } from './supervisor.js'
+
+const START_TIMEOUT_MS = 120_000
+const POLL_MS = 25
+
+export interface MinioOptions extends FindMinioOptions {
+  /** A certificate of an authority of its own, that nobody trusts. */
+  readonly tls?: boolean
+  /** More of MinIO's `MINIO_…` variables. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+/** A running MinIO that listens on 127.0.0.1 only, its data in a folder that goes with it. */
+export interface Minio {
+  /** `http://127.0.0.1:port`, or `https://…`. */
+  readonly endpoint: string
+  readonly port: number
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  /** PEM file of the authority of its certificate. */
+  readonly caFile: string | undefined
+  /** Where objects lie, in MinIO's own format. */
+  readonly dataFolder: string
+  /** SIGSTOP: connections stay open and nothing answers, as when a machine or a network hangs. */
+  pause(): void
+  /** SIGCONT. */
+  resume(): void
+  kill(): Promise<void>
+  /** Starts it again on the same port and data. */
+  restart(): Promise<void>
+  /** Kills it and removes its data. */
+  stop(): Promise<void>
+}
+
+/** Starts a MinIO and waits until it serves. Rejects when none can be had; see {@link findMinio}. */
+export async function startMinio(options: MinioOptions = {}): Promise<Minio> {
+  const binary = await findMinio(options)
+  const folder = await temporaryFolder('pbmkit-minio-')
+  const [dataFolder, certificates] = [join(folder, 'data'), join(folder, 'certs')]
+  await mkdir(dataFolder)
+  await mkdir(certificates)
+  const caFile = options.tls === true ? await createCertificate(folder, certificates) : undefined
+  const port = await freePort()
+  const endpoint = `${caFile === undefined ? 'http' : 'https'}://127.0.0.1:${port}`
+  const accessKeyId = 'testbed-access'
+  const secretAccessKey = 'testbed-secret-4e1b'
+  const args = ['server', '--quiet', '--address', `127.0.0.1:${port}`, '--certs-dir', certificates, dataFolder]
+  const env = {
+    PATH: process.env.PATH,
+    HOME: folder,
+    MINIO_ROOT_USER: accessKeyId,
+    MINIO_ROOT_PASSWORD: secretAccessKey,
+    MINIO_BROWSER: 'off',
+    MINIO_UPDATE: 'off',
+    ...options.settings,
+  }
+  const start = async () => {
+    const started = spawnSupervised(binary, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    let log = ''
+    const keep = (text: string) => {
+      log = (log + text).slice(-4000)
+    }
+    started.stdout?.setEncoding('utf8').on('data', keep)
+    started.stderr?.setEncoding('utf8').on('data', keep)
+    const deadline = Date.now() + START_TIMEOUT_MS
+    while (!((await isListening(port)) && (await isReady(endpoint)))) {
+      if (started.exitCode !== null || started.signalCode !== null) throw new Error(`MinIO ended at once:\n${log}`)
+      if (Date.now() > deadline) throw new Error(`MinIO does not serve after ${START_TIMEOUT_MS} ms:\n${log}`)
+      await sleep(POLL_MS)
+    }
+    return started
+  }
+  let child = await start()
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+  return {
+    ...{ endpoint, port, accessKeyId, secretAccessKey, caFile, dataFolder },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    kill,
+    restart: async () => {
+      await kill()
+      child = await start()
+    },
+    stop: async () => {
+      await kill()
+      await removeTemporaryFolder(folder)
+    },
+  }
+}
+
+/** MinIO wants certificate and key in files of these names. */
+async function createCertificate(folder: string, certificates: string): Promise<string> {
+  const { ca, server } = await createTlsFiles(folder)
+  const both = await readFile(server, 'utf8')
+  const key = both.slice(both.indexOf('-----BEGIN PRIVATE KEY-----'))
+  await writeFile(join(certificates, 'public.crt'), new X509Certificate(both).toString())
+  await writeFile(join(certificates, 'private.key'), key, { mode: 0o600 })
+  return ca
+}
+
+/** It listens before it can answer. Over TLS that nobody trusts, listening has to do. */
+async function isReady(endpoint: string): Promise<boolean> {
+  if (endpoint.startsWith('https:')) return true
+  const answer = await fetch(`${endpoint}/minio/health/ready`).catch(() => undefined)
+  return answer?.ok === true
+}

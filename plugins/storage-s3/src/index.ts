@@ -1,0 +1,42 @@
+import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
+import { connect } from './client.js'
+import { translated } from './errors.js'
+import { endpointOf, optionsSchema, type S3Options, unknownLogLevels } from './options.js'
+import { encryptionParameters } from './sse.js'
+import { probe, S3Store } from './store.js'
+
+export type { S3Options } from './options.js'
+
+/** Keeps backups in a bucket of Amazon S3, or of a server that speaks its protocol. */
+const s3: StoragePlugin<S3Options> = { kind: 'storage', name: 's3', apiVersion: 1, optionsSchema, open, describe }
+
+export default s3
+
+function describe({ bucket, prefix, endpointUrl }: S3Options): string {
+  const place = [bucket, ...(prefix ?? '').split('/').filter((segment) => segment !== '')].join('/')
+  return `s3://${place}${endpointUrl ? ` at ${endpointUrl}` : ''}`
+}
+
+async function open(options: S3Options, context: PluginContext): Promise<ObjectStore> {
+  const unknown = unknownLogLevels(options.debugLogLevels)
+  if (unknown.length > 0) context.warn(`storage.s3.debugLogLevels: there is no level ${unknown.join(', ')}`)
+  const { 'access-key-id': key, 'secret-access-key': secret } = options.credentials ?? {}
+  if (Boolean(key) !== Boolean(secret)) {
+    const text = `storage.s3.credentials needs access-key-id and secret-access-key, or none of them; ${key ? 'secret-access-key' : 'access-key-id'} is missing`
+    throw new PluginError('STORAGE_DENIED', text)
+  }
+  encryptionParameters(options.serverSideEncryption)
+  const connection = await connect(options, context.node)
+  const place = describe({ ...options, endpointUrl: '' })
+  try {
+    await probe({ client: connection.client, bucket: options.bucket }, context.signal)
+    return new S3Store(options, context, connection, place)
+  } catch (error) {
+    connection.destroy()
+    if (context.signal.aborted) {
+      throw new PluginError('STORAGE_ABORTED', 'opening was aborted', { cause: context.signal.reason })
+    }
+    const endpoint = endpointOf(options, context.node) ?? 'AWS S3'
+    throw translated(error, { doing: `opening ${place}`, bucket: options.bucket, endpoint })
+  }
+}

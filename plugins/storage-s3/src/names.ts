@@ -1,0 +1,74 @@
+import { posix } from 'node:path'
+import { PluginError } from '@pbmkit/core/plugin'
+
+/** Of a name, and in S3 of a whole key with its prefix. */
+const MAX_BYTES = 1024
+
+/** Between object names and keys of the bucket. */
+export interface Keys {
+  /** Throws STORAGE_INVALID_NAME for a name that can't be kept, before anything is touched. */
+  keyOf(name: string): string
+  /** The name of a listed key; `undefined` for keys that are none of ours, such as the markers of folders. */
+  nameOf(key: string): string | undefined
+  /**
+   * Prefix of the keys whose names begin with `prefix`, or a shorter one where servers refuse that; `undefined` when no
+   * legal name begins so.
+   */
+  keyPrefixOf(prefix: string): string | undefined
+}
+
+/**
+ * @param prefix `storage.s3.prefix`, joined as PBM does: surplus slashes go, one at the front stays
+ * @param maxSegmentBytes longest path segment the server keeps, where it has such a limit
+ */
+export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | undefined): Keys {
+  const root = prefix === undefined || prefix === '' ? '' : withSlash(posix.join(prefix))
+  const refuse = (name: string, reason: string) =>
+    new PluginError('STORAGE_INVALID_NAME', `object name ${shorten(name)}: ${reason}`)
+  return {
+    keyOf: (name) => {
+      const reason = whyIllegal(name, maxSegmentBytes)
+      if (reason !== undefined) throw refuse(name, reason)
+      const key = root + name
+      const bytes = Buffer.byteLength(key)
+      if (bytes <= MAX_BYTES) return key
+      throw refuse(name, `with storage.s3.prefix it has ${bytes} bytes, ${MAX_BYTES} are the limit of S3`)
+    },
+    nameOf: (key) => {
+      if (!key.startsWith(root)) return undefined
+      const name = key.slice(root.length)
+      return whyIllegal(name, undefined) === undefined ? name : undefined
+    },
+    // A legal name and `x` at its end are legal together, but for the length: so a prefix can be judged as a name.
+    keyPrefixOf: (start) =>
+      start === '' || whyIllegal(`${start}x`, undefined, MAX_BYTES + 1) === undefined
+        ? root + start.replace(/(?<=^|\/)\.\.?$/, '')
+        : undefined,
+  }
+}
+
+function withSlash(path: string): string {
+  if (path === '.' || path === './') return ''
+  return path.endsWith('/') ? path : `${path}/`
+}
+
+function whyIllegal(name: string, maxSegmentBytes: number | undefined, maxBytes = MAX_BYTES): string | undefined {
+  if (typeof name !== 'string' || name === '') return 'a name must not be empty'
+  if (!name.isWellFormed()) return 'it is not valid Unicode'
+  if (name.includes('\0')) return 'it holds a NUL'
+  const bytes = Buffer.byteLength(name)
+  if (bytes > maxBytes) return `it has ${bytes} bytes, ${MAX_BYTES} are the limit`
+  for (const segment of name.split('/')) {
+    if (segment === '') return 'it holds an empty segment'
+    if (segment === '.' || segment === '..') return `it holds the segment ${segment}`
+    const length = maxSegmentBytes === undefined ? 0 : Buffer.byteLength(segment)
+    if (maxSegmentBytes !== undefined && length > maxSegmentBytes)
+      return `a segment has ${length} bytes, this server keeps ${maxSegmentBytes}`
+  }
+  return undefined
+}
+
+function shorten(name: string): string {
+  const shown = JSON.stringify(name)
+  return shown.length > 120 ? `${shown.slice(0, 116)}…"` : shown
+}

@@ -1,0 +1,72 @@
+import { BodyFailure, type Operation } from './operation.js'
+
+const SMALLEST_BUFFER = 64 * 1024
+
+/** Cuts a body into parts of any size. Memory of parts that were given back is used again. */
+export class PartSource {
+  readonly #chunks: AsyncIterator<Uint8Array>
+  readonly #operation: Operation
+  readonly #free: Buffer[] = []
+  #rest: Uint8Array = Buffer.alloc(0)
+  #ended = false
+
+  constructor(body: AsyncIterable<Uint8Array>, operation: Operation) {
+    this.#chunks = body[Symbol.asyncIterator]()
+    this.#operation = operation
+  }
+
+  /** The next `size` bytes; fewer, perhaps none, only at the end. Throws {@link BodyFailure} for an error of the body. */
+  async next(size: number): Promise<Buffer> {
+    const spare = this.#free.pop()
+    let part = spare !== undefined && spare.length >= size ? spare : Buffer.alloc(0)
+    let held = 0
+    while (held < size && (this.#rest.length > 0 || (await this.#more()))) {
+      const taken = Math.min(this.#rest.length, size - held)
+      if (held + taken > part.length) part = grown(part, held, Math.max(held + taken, SMALLEST_BUFFER), size)
+      part.set(taken === this.#rest.length ? this.#rest : this.#rest.subarray(0, taken), held)
+      held += taken
+      this.#rest = this.#rest.subarray(taken)
+    }
+    return part.subarray(0, held)
+  }
+
+  /** Takes the memory of a part back, once nobody reads it any more. */
+  release(part: Buffer): void {
+    // Of a view, the whole buffer: parts begin at its start.
+    if (part.length > SMALLEST_BUFFER) this.#free.push(Buffer.from(part.buffer, part.byteOffset))
+  }
+
+  /** Tells the body to end, and does not wait for it: it may hang. */
+  stop(): void {
+    if (this.#ended) return
+    this.#ended = true
+    void Promise.resolve(this.#chunks.return?.()).catch(() => undefined)
+  }
+
+  async #more(): Promise<boolean> {
+    if (this.#ended) return false
+    this.#operation.check()
+    const { done, value } = await this.#operation.orEnd(this.#pull())
+    if (done === true) return false
+    this.#rest = value
+    return true
+  }
+
+  async #pull(): Promise<IteratorResult<Uint8Array>> {
+    try {
+      const result = await this.#chunks.next()
+      if (result.done === true) this.#ended = true
+      return result
+    } catch (error) {
+      this.#ended = true
+      throw new BodyFailure(error)
+    }
+  }
+}
+
+/** Doubles, so that a small object does not cost the memory of a whole part. */
+function grown(part: Buffer, held: number, needed: number, most: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(needed, part.length * 2)))
+  part.copy(larger, 0, 0, held)
+  return larger
+}
