@@ -26,9 +26,6 @@ export interface RunOptions {
   readonly signal: AbortSignal
 }
 
-/** What `pbm_version` says of a backup in the archive layout: PBM reads it by its rules before 2.0. */
-export const ARCHIVE_LAYOUT_VERSION = '1.8.1'
-
 /**
  * The cluster leader's part of a backup: checks, the record, and an agent for every replica set
  * (PBM: control-plane.md §5.1, steps 1 and 3). After that the nominees do the work, and the watch over stale operations
@@ -101,7 +98,6 @@ export class BackupLeader {
     const config = await requireConfig(this.leader)
     const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
     const now = unixSeconds()
-    const archive = config.backup?.layout === 'archive'
     const selective = backup.nss !== undefined && backup.nss.length > 0
     return {
       type: backup.type,
@@ -124,9 +120,8 @@ export class BackupLeader {
       status: 'starting',
       conditions: [],
       n: [],
-      pbm_version: archive ? ARCHIVE_LAYOUT_VERSION : PBM_COMPATIBLE_VERSION,
+      pbm_version: PBM_COMPATIBLE_VERSION,
       balancer: 'off',
-      ...(archive ? { layout: 'archive' as const } : {}),
     } as BackupDocument
   }
 

@@ -219,6 +219,8 @@ describe('a logical backup', () => {
       `${name}_${set.name}.dump.gz`,
       `${name}_${set.name}.oplog.gz`,
     ])
+    const { layout, pbm_version } = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
+    assert.deepEqual({ layout, pbm_version }, { layout: 'archive', pbm_version: '1.8.1' })
     const gzip = await host.compression('gzip')
     const archive = await readArchive(gzip.decompress(await store.read(`${name}_${set.name}.dump.gz`)))
     const ended: string[] = []

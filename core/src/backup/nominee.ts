@@ -10,6 +10,7 @@ import {
   beatBackup,
   findBackup,
   isTimestampSet,
+  setBackupFields,
   setBackupStatus,
   setReplsetFields,
   setReplsetStatus,
@@ -50,6 +51,9 @@ type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
 /** How long the replica sets are given to begin (PBM: control-plane.md §5.1). */
 const STARTING_SECONDS = 33
+
+/** What `pbm_version` says of a backup in the archive layout: PBM reads it by its rules before 2.0. */
+const ARCHIVE_LAYOUT_VERSION = '1.8.1'
 
 /** A fact of the run that every step needs. */
 interface Run {
@@ -200,6 +204,10 @@ export class BackupNominee {
     const archive = run.config.backup?.layout === 'archive'
     const suffix = this.compression.suffix
     const now = unixSeconds()
+    // Said by who writes the objects: the record may be another's, PBM's agent say, which knows one layout only.
+    if (archive) {
+      await setBackupFields(this.leader, name, { layout: 'archive', pbm_version: ARCHIVE_LAYOUT_VERSION })
+    }
     const added = await addReplset(this.leader, name, {
       name: rs,
       node,
