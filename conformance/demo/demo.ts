@@ -23,15 +23,32 @@ const POLL_MS = 100
 /** Tens of megabytes: enough to see it move, little enough to wait for. */
 const SCALE = 20
 
-/** Backs up a real replica set, destroys its data, restores it and compares; removes all it made, however it ends. */
+/**
+ * Backs up a real replica set, destroys its data, restores it and compares. Removes all it made, however it ends; when
+ * it is aborted, what was still starting is left to the testbed's supervisor, which acts when this process ends.
+ */
 export async function runDemo(signal: AbortSignal): Promise<void> {
+  const undo: Array<() => Promise<void> | void> = []
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  try {
+    // Not every step can be broken off: servers start, data loads. Leave them where they are.
+    await Promise.race([showAll(signal, undo), aborted])
+  } finally {
+    for (const step of undo.toReversed()) await step()
+  }
+}
+
+async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | void>): Promise<void> {
   const started = Date.now()
-  let set: ReplicaSet | undefined
-  let agents: Agents | undefined
   const folder = await temporaryFolder('pbmkit-demo-')
+  undo.push(() => removeTemporaryFolder(folder))
+  let agents: Agents | undefined
   try {
     say('Starting a replica set of three mongods with authentication')
-    set = await startReplicaSet({ members: 3, auth: true, name: 'demo', electionTimeoutMillis: 10_000 })
+    const set = await startReplicaSet({ members: 3, auth: true, name: 'demo', electionTimeoutMillis: 10_000 })
+    undo.push(() => set.stop())
     signal.throwIfAborted()
     const admin = await set.client()
     const user = await set.createPbmUser()
@@ -39,6 +56,7 @@ export async function runDemo(signal: AbortSignal): Promise<void> {
 
     say('Starting an agent beside each of them')
     agents = await startAgents(set, user, folder)
+    undo.push(agents.stop)
     const everyAgent = { count: set.members.length, agents, signal }
     await untilAgents(admin, {}, everyAgent)
 
@@ -84,10 +102,6 @@ export async function runDemo(signal: AbortSignal): Promise<void> {
   } catch (error) {
     if (!signal.aborted) agents?.showLogs()
     throw error
-  } finally {
-    agents?.stop()
-    await set?.stop()
-    await removeTemporaryFolder(folder)
   }
 }
 

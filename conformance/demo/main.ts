@@ -34,3 +34,6 @@ try {
     process.stderr.write(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}\n`)
   }
 }
+
+// What an aborted demo had begun would keep this process alive until it ends.
+process.exit()
