@@ -16,13 +16,14 @@ import {
   PbmError,
   PluginHost,
   readConfig,
+  readEpoch,
   removeAgent,
   requireConfig,
   systemClock,
   watchCommands,
   watchStaleOperations,
 } from '@pbmkit/core'
-import { ObjectId } from 'mongodb'
+import { ObjectId, type Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
 import { dispatch } from './dispatch.js'
@@ -36,6 +37,9 @@ import { Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MILLIS = 20_000
+
+/** How often an agent looks whether the configuration changed. */
+const EPOCH_POLL_MILLIS = 1_000
 
 /** How long deleting the objects of one failed backup may take. */
 const CLEAN_MILLIS = 600_000
@@ -180,10 +184,10 @@ export class Agent {
 
   async #report(signal: AbortSignal): Promise<void> {
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const { clock } = this.#context
     let told = ''
+    let epoch: Timestamp | undefined
     while (!signal.aborted) {
-      await clock.sleep(STATUS_MILLIS, signal).catch(() => undefined)
+      epoch = await this.#untilNextReport(epoch, signal)
       if (signal.aborted) return
       try {
         const { nodes, stors } = await this.#status.publish()
@@ -198,6 +202,19 @@ export class Agent {
         told = text
       }
     }
+  }
+
+  /** A changed configuration is looked at soon: whoever changed it waits for what the agents say of the storage. */
+  async #untilNextReport(known: Timestamp | undefined, signal: AbortSignal): Promise<Timestamp | undefined> {
+    const { clock, leader } = this.#context
+    const due = clock.now() + STATUS_MILLIS
+    let epoch = known
+    while (clock.now() < due && !signal.aborted) {
+      await clock.sleep(EPOCH_POLL_MILLIS, signal).catch(() => undefined)
+      epoch = (await readEpoch(leader).catch(() => undefined)) ?? epoch
+      if (epoch !== undefined && (known === undefined || !epoch.equals(known))) return epoch
+    }
+    return epoch
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
