@@ -2,6 +2,7 @@ import type { CommandDocument } from '@pbmkit/core'
 import { runBackup } from './operations/backup.js'
 import type { OperationContext } from './operations/context.js'
 import { runDelete } from './operations/delete.js'
+import { runReplay } from './operations/replay.js'
 import { runRestore } from './operations/restore.js'
 import { runResync } from './operations/resync.js'
 
@@ -29,7 +30,7 @@ export function dispatch(command: CommandDocument): Dispatched {
     case 'cleanup':
       return named(command.cmd, '', runDelete)
     case 'replay':
-      return named(command.cmd, command.replay.name, refuse)
+      return named(command.cmd, command.replay.name, runReplay)
     case 'addConfigProfile':
     case 'removeConfigProfile':
       return named(command.cmd, command.profile.name, refuse)

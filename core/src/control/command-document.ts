@@ -6,7 +6,7 @@ export type CommandDocument = { _id: ObjectId; ts: number } & Command
 export type Command =
   | { cmd: 'backup'; backup: BackupCommand }
   | { cmd: 'restore'; restore: RestoreCommand }
-  | { cmd: 'replay'; replay: { name: string; start: Timestamp; end: Timestamp; rsMap?: Record<string, string> } }
+  | { cmd: 'replay'; replay: ReplayCommand }
   | { cmd: 'cancelBackup' }
   | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
   | { cmd: 'delete'; delete: { backup: string; olderthan: number; type: string; profile: string } }
@@ -27,6 +27,15 @@ export interface BackupCommand {
   filelist?: boolean
   profile?: string
   usersAndRoles?: boolean
+}
+
+export interface ReplayCommand {
+  name: string
+  /** Both inclusive. */
+  start: Timestamp
+  end: Timestamp
+  /** Replica set of the chunks → of the cluster. */
+  rsMap?: Record<string, string>
 }
 
 export interface RestoreCommand {

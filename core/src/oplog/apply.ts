@@ -3,53 +3,108 @@ import { buildDocument, documentElement, type RawElement, stringElement } from '
 import { errorText, PbmError } from '../errors.js'
 import { RawValue } from '../mongo/raw-command.js'
 import type { Operation } from './entry.js'
+import { documentHash, hashText } from './lanes.js'
 import { binaryElement, booleanElement } from './raw-fields.js'
 
 /** The server takes up to 16 MiB a command and, where it applies a batch as one, logs it as one entry of that bound. */
-const MAX_BATCH_BYTES = 8 * 1024 * 1024
-const MAX_BATCH_OPERATIONS = 2000
+const MAX_BATCH_BYTES = 4 * 1024 * 1024
+const MAX_BATCH_OPERATIONS = 1000
+
+/** Batches under way at once; more only wait for each other in the server. */
+const LANES = 4
 
 /** Where a replay sends what is to be done, with the namespace and UUID of the target already put right. */
 export interface OperationSink {
-  change(operation: Operation): Promise<void>
+  /**
+   * Changes of one document are done in their order; with `inOrder`, so are all of the collection: where order is part
+   * of the content (capped), or where changes of one document make room for another (unique indexes, `_id` collations).
+   */
+  change(operation: Operation, inOrder: boolean): Promise<void>
   /** A command of `ns` `<db>.$cmd`; all changes before it are done first, and it is done when this resolves. */
   command(operation: Operation): Promise<void>
   flush(): Promise<void>
 }
 
 /**
- * Applies operations through `applyOps` on the primary, many changes in one command, in order: one command is under way
- * while the next is gathered. Inserts of documents that are there replace them, updates of missing documents insert
- * (their delete follows), validators are passed over: all this is what makes replay over a fuzzy snapshot converge
- * (PBM: archive-and-oplog.md §4.5). Running a batch again changes nothing.
+ * Applies operations through `applyOps` on the primary, many changes in one command, several commands at a time: each
+ * document has its lane, in which one command is under way while the next is gathered. Inserts of documents that are
+ * there replace them, updates of missing documents insert (their delete follows), validators are passed over: all this
+ * is what makes replay over a fuzzy snapshot converge (PBM: archive-and-oplog.md §4.5). Running a batch again changes
+ * nothing.
  */
 export class Applier implements OperationSink {
   readonly #client: MongoClient
   readonly #signal: AbortSignal
-  #batch: Buffer[] = []
-  #operations: Operation[] = []
-  #bytes = 0
-  #underWay: Promise<void> = Promise.resolve()
+  readonly #lanes: readonly Lane[]
+  #failure: { error: unknown } | undefined
 
-  constructor(client: MongoClient, options: { signal: AbortSignal }) {
+  constructor(client: MongoClient, options: { signal: AbortSignal; lanes?: number }) {
     this.#client = client
     this.#signal = options.signal
+    this.#lanes = Array.from(
+      { length: options.lanes ?? LANES },
+      () => new Lane((batch, operations) => this.#run(batch, operations)),
+    )
   }
 
-  async change(operation: Operation): Promise<void> {
+  async change(operation: Operation, inOrder: boolean): Promise<void> {
     // The server keeps views in memory too, and misses changes that come as one with others.
     if (operation.ns.endsWith('.system.views')) return this.command(operation)
-    const document = applicable(operation)
-    if (this.#bytes > 0 && this.#bytes + document.length > MAX_BATCH_BYTES) await this.#send()
-    this.#batch.push(document)
-    this.#operations.push(operation)
-    this.#bytes += document.length
-    if (this.#batch.length >= MAX_BATCH_OPERATIONS) await this.#send()
+    this.#throwFailure()
+    const hash = (inOrder ? undefined : documentHash(operation)) ?? hashText(operation.ns)
+    await this.#lanes[hash % this.#lanes.length]?.add(applicable(operation), operation)
   }
 
   async command(operation: Operation): Promise<void> {
     await this.flush()
     await this.#run([applicable(operation)], [operation])
+    this.#throwFailure()
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.flush()))
+    this.#throwFailure()
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  /** Never rejects for a batch of a lane: the failure is told by the next call. */
+  async #run(batch: readonly Buffer[], operations: readonly Operation[]): Promise<void> {
+    if (this.#failure !== undefined) return
+    try {
+      this.#signal.throwIfAborted()
+      await this.#client.db('admin').command({
+        applyOps: RawValue.documents(batch),
+        bypassDocumentValidation: true,
+        // Applied as one, the server logs the command itself, in which a document of 16 MB would not fit.
+        ...(batch.length === 1 ? { allowAtomic: false } : {}),
+      })
+    } catch (error) {
+      this.#failure ??= { error: this.#signal.aborted ? this.#signal.reason : replayError(error, operations) }
+    }
+  }
+}
+
+/** The changes of the documents that share it, in order. */
+class Lane {
+  readonly #run: (batch: readonly Buffer[], operations: readonly Operation[]) => Promise<void>
+  #batch: Buffer[] = []
+  #operations: Operation[] = []
+  #bytes = 0
+  #underWay: Promise<void> = Promise.resolve()
+
+  constructor(run: (batch: readonly Buffer[], operations: readonly Operation[]) => Promise<void>) {
+    this.#run = run
+  }
+
+  async add(document: Buffer, operation: Operation): Promise<void> {
+    if (this.#bytes > 0 && this.#bytes + document.length > MAX_BATCH_BYTES) await this.#send()
+    this.#batch.push(document)
+    this.#operations.push(operation)
+    this.#bytes += document.length
+    if (this.#batch.length >= MAX_BATCH_OPERATIONS) await this.#send()
   }
 
   async flush(): Promise<void> {
@@ -60,29 +115,11 @@ export class Applier implements OperationSink {
   /** Waits for the command before, then starts this batch. */
   async #send(): Promise<void> {
     await this.#underWay
-    const batch = this.#batch
-    const operations = this.#operations
+    const [batch, operations] = [this.#batch, this.#operations]
     this.#batch = []
     this.#operations = []
     this.#bytes = 0
     this.#underWay = this.#run(batch, operations)
-    // The failure is told by the next send or flush; until then nobody listens.
-    this.#underWay.catch(() => undefined)
-  }
-
-  async #run(batch: readonly Buffer[], operations: readonly Operation[]): Promise<void> {
-    this.#signal.throwIfAborted()
-    try {
-      await this.#client.db('admin').command({
-        applyOps: RawValue.documents(batch),
-        bypassDocumentValidation: true,
-        // Applied as one, the server logs the command itself, in which a document of 16 MB would not fit.
-        ...(batch.length === 1 ? { allowAtomic: false } : {}),
-      })
-    } catch (error) {
-      this.#signal.throwIfAborted()
-      throw replayError(error, operations)
-    }
   }
 }
 

@@ -9,6 +9,8 @@ export interface CatalogCollection {
   uuid: string | undefined
   /** Whether the collection's default collation is another than `simple`. */
   readonly collated: boolean
+  /** Whether changes of different documents must keep their order, too: see `OperationSink.change`. */
+  inOrder: boolean
   /** Raw specs by index name, without the default `_id` index and the clustered one. */
   readonly indexes: Map<string, Buffer>
 }
@@ -37,7 +39,9 @@ export class IndexCatalog {
     this.#forget(this.#byNamespace.get(ns))
     const key = uuid?.toString('hex')
     if (key !== undefined) this.#forget(this.#byUuid.get(key))
-    const collection: CatalogCollection = { ns, uuid: key, collated: isCollated(options), indexes: new Map() }
+    const collated = isCollated(options)
+    const inOrder = collated || (options !== undefined && isTrue(options, 'capped'))
+    const collection: CatalogCollection = { ns, uuid: key, collated, inOrder, indexes: new Map() }
     this.#byNamespace.set(ns, collection)
     if (key !== undefined) this.#byUuid.set(key, collection)
     return collection

@@ -46,7 +46,7 @@ export class ReplayCommands {
       case 'emptycapped':
         return known === undefined ? undefined : this.#apply(operation, known)
       default:
-        if (known !== undefined) this.#options.catalog.dropIndexes(known, operation.o)
+        if (known !== undefined) await this.#dropIndexes(known, operation.o)
     }
   }
 
@@ -153,6 +153,16 @@ export class ReplayCommands {
     catalog.rename(kept, ns)
     if (displaced !== undefined) catalog.readd(displaced)
     catalog.correctNames(db, await this.#options.listNames(db))
+  }
+
+  async #dropIndexes(collection: CatalogCollection, o: Buffer): Promise<void> {
+    const { catalog, sink, dropIndexes } = this.#options
+    const before = [...collection.indexes.keys()]
+    catalog.dropIndexes(collection, o)
+    const dropped = before.filter((name) => !collection.indexes.has(name))
+    if (dropIndexes === undefined || dropped.length === 0) return
+    await sink.flush()
+    await dropIndexes(collection.ns, dropped)
   }
 
   #addIndexes(collection: CatalogCollection, o: Buffer, command: string): void {

@@ -7,11 +7,14 @@ import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
 import { ReplayCommands } from './replay-commands.js'
 import { innerOperations, TransactionBuffer, transactionStep } from './transactions.js'
 
+/** Entries between two tellings of progress. */
+const TELL_EVERY = 256
+
 export interface ReplayOptions {
   readonly sink: OperationSink
   /** What the target has now; kept up to date. Its indexes are to be built when the replay is over. */
   readonly catalog: IndexCatalog
-  /** Inclusive; entries before it are passed over. */
+  /** Inclusive; of the entries before it only transactions count that commit later. */
   readonly start?: bigint
   /** Inclusive. */
   readonly end: bigint
@@ -22,6 +25,10 @@ export interface ReplayOptions {
   /** Namespaces of which nothing is replayed, beside those that never are. */
   readonly isLeftOut?: (ns: string) => boolean
   readonly transactionBytes?: number
+  /** Where the target has its indexes already: removes those that the oplog drops, before what they would forbid. */
+  readonly dropIndexes?: (ns: string, names: readonly string[]) => Promise<void>
+  /** Told now and then, with the entries taken since the last time and the `ts` reached. */
+  readonly onProgress?: (entries: number, reached: bigint) => void
 }
 
 /**
@@ -37,6 +44,7 @@ export class Replay {
   readonly #transactions: TransactionBuffer
   readonly #commands: ReplayCommands
   #last = 0n
+  #untold = 0
   #operations = 0
   #ended = false
 
@@ -67,12 +75,15 @@ export class Replay {
     for await (const entry of entries) {
       if (entry.ts > this.#options.end) {
         this.#ended = true
-        return
+        break
       }
-      if (entry.ts <= this.#last || entry.ts < (this.#options.start ?? 0n)) continue
+      if (entry.ts <= this.#last) continue
       this.#last = entry.ts
-      await this.#entry(entry)
+      if (entry.ts < (this.#options.start ?? 0n)) await this.#before(entry)
+      else await this.#entry(entry)
+      if (++this.#untold === TELL_EVERY) this.#tell()
     }
+    this.#tell()
   }
 
   /**
@@ -90,6 +101,20 @@ export class Replay {
   /** Frees temporary files after a failure. */
   async close(): Promise<void> {
     await this.#transactions.close()
+  }
+
+  /** Before the start nothing is applied, but transactions begin that commit in the range. */
+  async #before(entry: OplogEntry): Promise<void> {
+    const step = transactionStep(entry)
+    if (step === undefined) return
+    const begins = entry.previous === 0n || this.#transactions.has(entry)
+    if ((step === 'part' || step === 'prepare') && begins) await this.#transactions.add(entry)
+    else await this.#transactions.discard(entry)
+  }
+
+  #tell(): void {
+    this.#options.onProgress?.(this.#untold, this.#last)
+    this.#untold = 0
   }
 
   async #entry(entry: OplogEntry): Promise<void> {
@@ -140,7 +165,8 @@ export class Replay {
     }
     this.#operations++
     // The server wants the name of today beside the UUID.
-    await this.#options.sink.change({ ...operation, ns: target?.ns ?? ns, ui: byName ? undefined : operation.ui })
+    const change = { ...operation, ns: target?.ns ?? ns, ui: byName ? undefined : operation.ui }
+    await this.#options.sink.change(change, target?.inOrder ?? true)
   }
 
   #isLeftOut(ns: string): boolean {

@@ -68,7 +68,7 @@ export class TransactionBuffer {
 
   /** Keeps the operations of a part. Throws `OPLOG_TRANSACTION_CUT` when the range began inside the transaction. */
   async add(entry: OplogEntry): Promise<void> {
-    const key = keyOf(entry)
+    const key = transactionKey(entry)
     let pending = this.#pending.get(key)
     if (pending === undefined) {
       this.#refuseCut(entry)
@@ -86,7 +86,7 @@ export class TransactionBuffer {
 
   /** The operations of the transaction in order, the given entry's own last; the transaction is forgotten. */
   async *take(entry: OplogEntry): AsyncGenerator<Operation> {
-    const key = keyOf(entry)
+    const key = transactionKey(entry)
     const pending = this.#pending.get(key)
     if (pending === undefined) this.#refuseCut(entry)
     this.#pending.delete(key)
@@ -103,11 +103,11 @@ export class TransactionBuffer {
 
   /** Whether the transaction of this commit or abort was seen. */
   has(entry: OplogEntry): boolean {
-    return this.#pending.has(keyOf(entry))
+    return this.#pending.has(transactionKey(entry))
   }
 
   async discard(entry: OplogEntry): Promise<void> {
-    const key = keyOf(entry)
+    const key = transactionKey(entry)
     const pending = this.#pending.get(key)
     if (pending === undefined) return
     this.#pending.delete(key)
@@ -124,12 +124,7 @@ export class TransactionBuffer {
 
   /** The first entry of a transaction has a zero `prevOpTime`; any other one needs what came before it. */
   #refuseCut(entry: OplogEntry): void {
-    if (entry.previous === 0n) return
-    throw new PbmError(
-      'OPLOG_TRANSACTION_CUT',
-      `The transaction that ends at ${optimeText(entry.ts)} began before the oplog that is replayed, at or before ${optimeText(entry.previous)}`,
-      { hint: 'Replay from an earlier time, or restore from an earlier backup.' },
-    )
+    if (entry.previous !== 0n) throw transactionCut(entry)
   }
 
   async #spillLargest(): Promise<void> {
@@ -147,6 +142,14 @@ export class TransactionBuffer {
   }
 }
 
+export function transactionCut(entry: OplogEntry): PbmError {
+  return new PbmError(
+    'OPLOG_TRANSACTION_CUT',
+    `The transaction that ends at ${optimeText(entry.ts)} began before the oplog that is replayed, at or before ${optimeText(entry.previous)}`,
+    { hint: 'Replay from an earlier time, or restore from an earlier backup.' },
+  )
+}
+
 function* documentsInOrder(bytes: Buffer): Generator<Operation> {
   for (let offset = 0; offset < bytes.length; ) {
     const length = bytes.readInt32LE(offset)
@@ -155,6 +158,7 @@ function* documentsInOrder(bytes: Buffer): Generator<Operation> {
   }
 }
 
-function keyOf(entry: OplogEntry): string {
+/** What the entries of one transaction have in common. */
+export function transactionKey(entry: OplogEntry): string {
   return `${entry.lsid?.toString('latin1') ?? ''}/${entry.txnNumber ?? 0n}`
 }

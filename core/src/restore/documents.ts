@@ -1,5 +1,5 @@
 import { Timestamp } from 'bson'
-import type { RestoreCommand } from '../control/command-document.js'
+import type { ReplayCommand, RestoreCommand } from '../control/command-document.js'
 import type { RestoreDocument, RestoreReplset } from '../control/restore-document.js'
 import { isTimeAsked } from './point-in-time.js'
 
@@ -7,16 +7,27 @@ const UNSET = new Timestamp({ t: 0, i: 0 })
 
 /** The record of a restore that begins. Times are Unix seconds. */
 export function emptyRestore(command: RestoreCommand, opid: string, now: number, hb: Timestamp): RestoreDocument {
+  const { name, backupName: backup, nss, oplogTS } = command
+  const pitr = isTimeAsked(oplogTS) ? oplogTS.getHighBitsUnsigned() : 0
+  return { ...starting(name, opid, now, hb), backup, pitr, ...(nss === undefined ? {} : { nss }) }
+}
+
+/** The record of a replay that begins: it has no backup, and the time it begins at. */
+export function emptyReplay(command: ReplayCommand, opid: string, now: number, hb: Timestamp): RestoreDocument {
+  const { name, start, end } = command
+  return { ...starting(name, opid, now, hb), start_pitr: start.getHighBitsUnsigned(), pitr: end.getHighBitsUnsigned() }
+}
+
+function starting(name: string, opid: string, now: number, hb: Timestamp): RestoreDocument {
   return {
     status: 'starting',
-    name: command.name,
+    name,
     opid,
-    backup: command.backupName,
+    backup: '',
     type: 'logical',
     bcp_chain: null,
-    ...(command.nss === undefined ? {} : { nss: command.nss }),
     start_pitr: 0,
-    pitr: isTimeAsked(command.oplogTS) ? command.oplogTS.getHighBitsUnsigned() : 0,
+    pitr: 0,
     start_ts: now,
     last_transition_ts: now,
     replsets: [],

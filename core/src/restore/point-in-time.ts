@@ -1,9 +1,10 @@
 import type { Timestamp } from 'bson'
 import type { MongoClient } from 'mongodb'
+import { planPointInTime } from '../catalog/plan-restore.js'
 import type { BackupDocument } from '../control/backup-document.js'
+import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { listChunks } from '../control/pitr-chunks.js'
-import { PbmError } from '../errors.js'
-import { optime, optimeText } from '../oplog/entry.js'
+import { optime } from '../oplog/entry.js'
 import type { PluginHost } from '../plugin/host.js'
 import { compressionBySuffix } from '../plugin/naming.js'
 import type { OplogPiece } from './snapshot.js'
@@ -20,33 +21,25 @@ export interface PointInTimeQuery {
 
 /**
  * The chunks that lead from the end of the backup to `target`, in order of their start; undefined where no time is
- * asked for. That they leave no gap and are whole is for the verification to say. Throws `RESTORE_TIME` for a time that
- * the backup is too new for.
+ * asked for. Whoever sent the command has checked the time; that is done again here, since chunks come and go. Throws
+ * `RESTORE_TIME`.
  */
 export async function chunksUpTo(query: PointInTimeQuery): Promise<{ chunks: OplogPiece[]; end: bigint } | undefined> {
   const { leader, host, rs, backup, target } = query
   if (!isTimeAsked(target)) return undefined
-  const end = optime(target)
-  const begin = optime(backup.last_write_ts)
-  if (end <= begin) {
-    throw new PbmError(
-      'RESTORE_TIME',
-      `Backup ${backup.name} ends at ${optimeText(begin)}, not before ${optimeText(end)}`,
-      {
-        hint: 'Choose an older base snapshot, or restore the backup without a time.',
-      },
-    )
-  }
-  const stored = (await listChunks(leader, { rs })).map((chunk) => ({
-    object: chunk.fname,
-    start: optime(chunk.start_ts),
-    end: optime(chunk.end_ts),
-  }))
-  const wanted = stored.filter((chunk) => chunk.end >= begin && chunk.start <= end)
-  const chunks = await Promise.all(
-    wanted.map(async (chunk) => ({ ...chunk, compression: await host.compression(compressionBySuffix(chunk.object)) })),
-  )
-  return { chunks, end }
+  const all = await listChunks(leader)
+  const [begin, end] = [optime(backup.last_write_ts), optime(target)]
+  planPointInTime({ chunks: all, bases: [backup], base: backup, target: end })
+  const own = all.filter((chunk) => chunk.rs === rs && optime(chunk.end_ts) >= begin && optime(chunk.start_ts) <= end)
+  return { chunks: await Promise.all(own.map((chunk) => pieceOf(chunk, host))), end }
+}
+
+/** A chunk of the index as a piece of oplog to be read. */
+export async function pieceOf(chunk: PitrChunkDocument, host: PluginHost): Promise<OplogPiece> {
+  const { fname: object, start_ts, end_ts } = chunk
+  // The name says it for PBM too: chunks copied from a backup keep their suffix, whatever the index has.
+  const compression = await host.compression(compressionBySuffix(object))
+  return { object, start: optime(start_ts), end: optime(end_ts), compression }
 }
 
 export function isTimeAsked(target: Timestamp | undefined): target is Timestamp {

@@ -1,5 +1,7 @@
+import type { Timestamp } from 'bson'
 import { ProgressCounter } from '../backup/progress.js'
 import type { Progress } from '../control/backup-document.js'
+import { toTimestamp } from '../oplog/entry.js'
 import type { Clock } from '../time/clock.js'
 
 const INTERVAL_MILLIS = 250
@@ -11,12 +13,13 @@ const INTERVAL_MILLIS = 250
 export class ProgressPublisher {
   readonly #counter: ProgressCounter
   readonly #clock: Clock
-  readonly #publish: (progress: Progress) => Promise<unknown>
+  readonly #publish: (progress: Progress, op: Timestamp | undefined) => Promise<unknown>
+  #op: bigint | undefined
   #published = 0
   #underWay: Promise<unknown> | undefined
   #outdated = false
 
-  constructor(clock: Clock, publish: (progress: Progress) => Promise<unknown>) {
+  constructor(clock: Clock, publish: (progress: Progress, op: Timestamp | undefined) => Promise<unknown>) {
     this.#clock = clock
     this.#counter = new ProgressCounter(clock)
     this.#publish = publish
@@ -33,6 +36,11 @@ export class ProgressPublisher {
     if (this.#clock.now() - this.#published >= INTERVAL_MILLIS) this.#tell()
   }
 
+  /** The oplog is replayed up to here: what a restore that goes on for long is judged by. */
+  replayed(ts: bigint): void {
+    this.#op = ts
+  }
+
   /** Waits for what is being published, so that nothing is written after the operation's end. */
   async settle(): Promise<void> {
     while (this.#underWay !== undefined) await this.#underWay
@@ -42,7 +50,7 @@ export class ProgressPublisher {
     this.#outdated = this.#underWay !== undefined
     if (this.#outdated) return
     this.#published = this.#clock.now()
-    this.#underWay = this.#publish(this.#counter.snapshot())
+    this.#underWay = this.#publish(this.#counter.snapshot(), this.#op === undefined ? undefined : toTimestamp(this.#op))
       .catch(() => undefined)
       .finally(() => {
         this.#underWay = undefined

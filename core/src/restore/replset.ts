@@ -4,10 +4,8 @@ import type { NamespaceMetadata } from '../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import type { OperationLog } from '../log.js'
 import { awaitMajority } from '../mongo/raw-write.js'
-import { Applier } from '../oplog/apply.js'
-import { earlier, optime, optimeText, readEntries } from '../oplog/entry.js'
+import { earlier, optime } from '../oplog/entry.js'
 import { isExcluded } from '../oplog/namespaces.js'
-import { Replay } from '../oplog/replay.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
@@ -15,8 +13,9 @@ import { TOOL_NAME } from '../version.js'
 import { createCollections, dropReplaced, insertAll } from './collections.js'
 import { buildIndexes } from './indexes.js'
 import type { ProgressPublisher } from './progress.js'
-import { type OplogPiece, openSnapshot, readObject, type Snapshot } from './snapshot.js'
-import { catalogOf, namesByUuid } from './target.js'
+import { replayPieces } from './replay-pieces.js'
+import { type OplogPiece, openSnapshot, type Snapshot } from './snapshot.js'
+import { catalogOf } from './target.js'
 import {
   collectDocuments,
   connectedUser,
@@ -27,6 +26,7 @@ import {
   usersOrRoles,
 } from './users-and-roles.js'
 import { verifySnapshot } from './verify.js'
+import { checkPieces } from './verify-oplog.js'
 
 /** How a restore works; each has a default. */
 export interface RestoreTuning {
@@ -69,7 +69,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
   const kept = await connectedUser(client)
-  await verify(restore, snapshot)
+  const storedOplog = await verify(restore, snapshot)
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
 
   await restore.reach('cleanupCluster')
@@ -98,7 +98,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await restoreUsersAndRoles(client, stored, kept, signal)
   await restore.reach('dumpDone')
 
-  const wanted = await replayOplog(restore, oplogOf(restore, snapshot), namespaces, kept)
+  const wanted = await replayOplog(restore, oplogOf(restore, snapshot), storedOplog, namespaces, kept)
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
@@ -111,61 +111,42 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
   return [...snapshot.oplog, ...(pointInTime?.chunks ?? [])]
 }
 
-async function verify(restore: ReplsetRestore, snapshot: Snapshot) {
+/** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
+async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<number> {
   const { store, backup, part, signal, log, progress, tuning, pointInTime } = restore
-  if (tuning.verify === false) {
-    log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
-    return
-  }
-  progress.phase('verify', { bytes: snapshot.namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
-  let told = 0
+  const oplog = oplogOf(restore, snapshot)
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
+  const range = { signal, start: optime(part.first_write_ts), end: pointInTime?.end ?? ownEnd }
+  const sizes = await checkPieces(store, oplog, range)
+  const stored = sizes.reduce((sum, size) => sum + size, 0)
+  if (tuning.verify === false) {
+    log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
+    return stored
+  }
+  progress.phase('verify', { bytes: snapshot.namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await verifySnapshot(store, snapshot, {
-    signal,
-    oplog: oplogOf(restore, snapshot),
+    ...range,
+    oplog,
     width: Math.max(2, Math.min(4, availableParallelism())),
-    start: optime(part.first_write_ts),
-    end: pointInTime?.end ?? ownEnd,
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
-    onProgress: (bytes) => {
-      progress.add(0, bytes - told)
-      told = bytes
-    },
+    onBytes: (bytes) => progress.add(0, bytes),
   })
   log.info('the backup is complete: sizes, checksums and oplog are right')
+  return stored
 }
 
 async function replayOplog(
   { client, store, backup, signal, log, progress, pointInTime }: ReplsetRestore,
   pieces: readonly OplogPiece[],
+  storedBytes: number,
   namespaces: readonly NamespaceMetadata[],
   kept: Kept,
 ) {
-  progress.phase('oplog')
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
-  const replay = new Replay({
-    sink: new Applier(client, { signal }),
-    catalog,
-    end,
-    isKept: (ns, id) => (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),
-    listNames: (db) => namesByUuid(client, db),
-  })
-  try {
-    for (const piece of pieces) {
-      if (piece.start > end) break
-      log.debug(`replaying ${piece.object}`)
-      const before = replay.operations
-      await replay.run(readEntries(readObject(store, piece.object, piece.compression, { signal })))
-      progress.add(replay.operations - before, 0)
-    }
-    const { openTransactions } = await replay.finish()
-    const dropped = openTransactions === 0 ? '' : `; ${openTransactions} transactions had not committed by then`
-    log.info(`replayed the oplog up to ${optimeText(end)}: ${replay.operations} operations${dropped}`)
-  } finally {
-    await replay.close()
-  }
+  const context = { client, store, signal, log, progress }
+  await replayPieces(context, { pieces, storedBytes, catalog, kept, end })
   return catalog.wanted()
 }
 

@@ -2,39 +2,26 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { BackupReplset } from '../control/backup-document.js'
 import type { CommandDocument, RestoreCommand } from '../control/command-document.js'
-import { readConfig, readEpoch, resetEpoch } from '../control/config.js'
-import { type LockHeader, listSlicerLocks } from '../control/locks.js'
-import { suspendPitr } from '../control/pitr-suspension.js'
-import type { RestoreStatus } from '../control/restore-document.js'
-import {
-  addRestoreReplset,
-  beatRestore,
-  insertRestore,
-  setRestoreReplsetProgress,
-  setRestoreReplsetStatus,
-  setRestoreStatus,
-} from '../control/restores.js'
-import { unixSeconds } from '../control/wire.js'
-import { errorText, PbmError } from '../errors.js'
+import { readConfig } from '../control/config.js'
+import { listSlicerLocks } from '../control/locks.js'
+import { resumePitr, suspendPitr } from '../control/pitr-suspension.js'
+import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
-import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
+import type { NodeInfo } from '../mongo/topology.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
-import { awaitRestoreReplsets, awaitRestoreState } from '../protocol/convergence.js'
-import { startHeartbeat } from '../protocol/heartbeat.js'
-import { acquireLock, isHeld } from '../protocol/lock.js'
 import type { Clock } from '../time/clock.js'
 import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
-import { emptyReplset, emptyRestore } from './documents.js'
+import { emptyRestore } from './documents.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
-import { ProgressPublisher } from './progress.js'
 import { type RestoreTuning, restoreReplset } from './replset.js'
+import { RestoreRun, type RunDescription, type RunSteps } from './run.js'
+import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseUnsupported, replsetOfBackup } from './select.js'
 
-/** What became of a command. `not-primary`: another agent's work. `refused`: another operation has the lock. */
-export type RestoreOutcome = 'done' | 'not-primary' | 'refused'
+export type { RestoreOutcome } from './run-lock.js'
 
 const SLICER_WAIT_MILLIS = 120_000
 const SLICER_POLL_MILLIS = 200
@@ -60,165 +47,75 @@ export class Restore {
     command: CommandDocument & { cmd: 'restore' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
-    const info = await nodeInfo(this.node)
-    if (!info.isPrimary) return 'not-primary'
-    const { leader, log, clock } = this
+    const { node, leader, self, log, clock } = this
+    const { restore } = command
     const opid = command._id.toHexString()
-    const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))
-    const header = { type: 'restore' as const, replset: this.self.rs, node: this.self.node, opid, epoch }
-    const lock = await acquireLock({ leader, header, clock, log })
-    if (!isHeld(lock)) {
-      // `done` and `taken`: this very command runs or ran; only a different operation is worth a record.
-      if (lock.refused === 'concurrent') await this.#refuse(command.restore, opid, info, lock.by)
-      else log.debug('this restore was taken by another node')
-      return 'refused'
-    }
-    try {
-      const run = new RestoreRun(this, command.restore, opid, info, AbortSignal.any([signal, lock.signal]))
-      await run.execute()
-      return 'done'
-    } finally {
-      await lock.release()
-    }
+    const record: RunDescription['record'] = (now, hb) => emptyRestore(restore, opid, now, hb)
+    const described = { kind: 'restore' as const, name: restore.name, record }
+    return await onLockedPrimary({ node, leader, self, log, clock }, { ...described, opid, signal }, (info, stopped) =>
+      this.#execute(restore, new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped }), info),
+    )
   }
 
-  /** Whoever waits for the restore learns at once that it will not begin. */
-  async #refuse(command: RestoreCommand, opid: string, info: NodeInfo, by: LockHeader | undefined): Promise<void> {
-    const error = `another operation runs on ${this.self.rs}: ${by?.type ?? 'unknown'} ${by?.opid ?? ''}`.trimEnd()
-    this.log.error(`the restore does not begin: ${error}`)
-    if (!info.isClusterLeader) return
-    await insertRestore(this.leader, emptyRestore(command, opid, unixSeconds(), await clusterTime(this.leader)))
-    await setRestoreStatus(this.leader, command.name, 'error', { error })
-  }
-
-  /** The parts a run works with; the class itself is only what the container makes. */
-  get parts() {
-    const { node, leader, self, log, clock, store, host } = this
-    return { node, leader, self, log, clock, store, host }
-  }
-}
-
-type Parts = Restore['parts']
-
-/** One run of the command, with the lock held. */
-class RestoreRun {
-  readonly #parts: Parts
-  readonly #command: RestoreCommand
-  readonly #opid: string
-  readonly #info: NodeInfo
-  readonly #stopped: AbortSignal
-  /** Once true, a failure leaves the target with part of the data. */
-  #touched = false
-
-  constructor(restore: Restore, command: RestoreCommand, opid: string, info: NodeInfo, stopped: AbortSignal) {
-    this.#parts = restore.parts
-    this.#command = command
-    this.#opid = opid
-    this.#info = info
-    this.#stopped = stopped
-  }
-
-  async execute(): Promise<void> {
-    const { leader, self, log, clock } = this.#parts
-    const { name, backupName } = this.#command
-    log.info(`restore of ${backupName} begins`)
-    await this.#announce()
-    const heartbeat = startHeartbeat({
-      clock,
-      beat: () => (this.#info.isClusterLeader ? beatRestore(leader, name) : Promise.resolve(true)),
-      reason: (why, cause) =>
-        why === 'gone'
-          ? new PbmError('OPERATION_GONE', 'the record of the restore is gone')
-          : new PbmError('HEARTBEAT_LOST', 'no heartbeat of the restore could be written in time', { cause }),
-      onFailure: (error) => log.warning(`the heartbeat of the restore can't be written: ${errorText(error)}`),
-    })
-    // Ends what is still under way beside a step that failed.
-    const work = new AbortController()
-    const signal = AbortSignal.any([this.#stopped, heartbeat.signal, work.signal])
-    const progress = new ProgressPublisher(clock, (told) => setRestoreReplsetProgress(leader, name, self.rs, told))
-    try {
-      await this.#restore(signal, progress)
-      await progress.settle()
-      await this.#reach('done', signal)
-      if ((await readConfig(leader)) !== undefined && this.#info.isClusterLeader) await resetEpoch(leader)
-      log.info('the restore is done')
-    } catch (error) {
-      work.abort(error)
-      await progress.settle()
-      const failure = this.#explained(signal.aborted && this.#stopped.aborted ? this.#stopped.reason : error)
-      await this.#fail(failure)
-      throw failure
-    } finally {
-      await heartbeat.stop()
-    }
-  }
-
-  async #restore(signal: AbortSignal, progress: ProgressPublisher): Promise<void> {
-    const { node, leader, self, log, store, host } = this.#parts
-    refuseUnsupported(this.#command)
-    const config = await readConfig(leader)
-    if (this.#info.isClusterLeader && config?.pitr?.enabled === true) {
+  async #execute(command: RestoreCommand, run: RestoreRun, info: NodeInfo): Promise<void> {
+    const { leader, log } = this
+    log.info(`restore of ${command.backupName} begins`)
+    let suspended = false
+    const suspend = async () => {
       await suspendPitr(leader)
+      suspended = true
+    }
+    try {
+      await run.execute((steps) => this.#restore(command, info, steps, suspend))
+    } catch (error) {
+      // Nothing has happened, so the chain of chunks goes on as if the restore had never been asked for.
+      if (suspended && !run.isTouched) await resumePitr(leader).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #restore(
+    command: RestoreCommand,
+    info: NodeInfo,
+    { signal, progress, reach, touched }: RunSteps,
+    suspend: () => Promise<void>,
+  ): Promise<void> {
+    const { node, leader, self, log, store, host } = this
+    refuseUnsupported(command)
+    const backup = await findRestorable(leader, store, command.backupName, signal)
+    const part: BackupReplset = replsetOfBackup(backup, self.rs, command.rsMap)
+    const pointInTime = await chunksUpTo({ leader, host, rs: part.name, backup, target: command.oplogTS })
+    const compression = await host.compression(backup.compression)
+    const config = await readConfig(leader)
+    if (info.isClusterLeader && config?.pitr?.enabled === true) {
+      await suspend()
       log.warning(
         'point-in-time recovery was on and is off now: make a full backup when the restore is done, then it goes on by itself',
       )
     }
     await this.#awaitSlicerGone(signal)
-    const backup = await findRestorable(leader, store, this.#command.backupName, signal)
-    const part: BackupReplset = replsetOfBackup(backup, self.rs, this.#command.rsMap)
-    const pointInTime = await chunksUpTo({ leader, host, rs: part.name, backup, target: this.#command.oplogTS })
-    const compression = await host.compression(backup.compression)
     await restoreReplset({
       client: node,
       store,
       backup,
       part,
       compression,
-      tuning: tuningOf(this.#command, config?.restore ?? {}),
+      tuning: tuningOf(command, config?.restore ?? {}),
       pointInTime,
       signal,
       log,
       progress,
       reach: async (state) => {
-        await this.#reach(state, signal)
-        if (state === 'cleanupCluster') this.#touched = true
+        await reach(state)
+        if (state === 'cleanupCluster') touched()
       },
     })
-  }
-
-  /** The documents that everybody waits for, first of all. */
-  async #announce(): Promise<void> {
-    const { leader, self, clock } = this.#parts
-    const { name } = this.#command
-    if (this.#info.isClusterLeader) {
-      const restore = emptyRestore(this.#command, this.#opid, unixSeconds(), await clusterTime(leader))
-      if (!(await insertRestore(leader, restore))) {
-        throw new PbmError('RESTORE_EXISTS', `There is a restore ${name} already`)
-      }
-    }
-    await awaitRestoreState({ leader, name, state: 'starting', signal: this.#stopped, clock, timeoutMillis: 30_000 })
-    await addRestoreReplset(leader, name, { ...emptyReplset(self.rs, unixSeconds()), node: self.node })
-  }
-
-  /** This replica set has come so far; waits until all have. */
-  async #reach(state: Exclude<RestoreStatus, 'error'>, signal: AbortSignal): Promise<void> {
-    const { leader, self, log, clock } = this.#parts
-    const { name } = this.#command
-    signal.throwIfAborted()
-    await setRestoreReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
-    if (this.#info.isClusterLeader) {
-      const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
-      await awaitRestoreReplsets({ leader, name, replsets, state, signal, clock })
-      await setRestoreStatus(leader, name, state, { by: 'leader' })
-    } else {
-      await awaitRestoreState({ leader, name, state, signal, clock })
-    }
-    log.debug(`state ${state}`)
+    if (info.isClusterLeader) log.info('make a full backup now: point-in-time recovery can only go on from a new one')
   }
 
   /** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */
   async #awaitSlicerGone(signal: AbortSignal): Promise<void> {
-    const { leader, self, clock } = this.#parts
+    const { leader, self, clock } = this
     const until = clock.now() + SLICER_WAIT_MILLIS
     for (;;) {
       const now = await clusterTime(leader)
@@ -230,29 +127,6 @@ class RestoreRun {
         })
       }
       await clock.sleep(SLICER_POLL_MILLIS, signal)
-    }
-  }
-
-  #explained(error: unknown): PbmError {
-    const code = error instanceof PbmError ? error.code : 'RESTORE_FAILED'
-    const after = this.#touched
-      ? 'The data of the cluster is incomplete now: repeat the restore.'
-      : 'Nothing of the data was changed.'
-    const lost = isNotPrimary(error) ? 'this node is no longer the primary: ' : ''
-    return new PbmError(code, `${lost}${errorText(error)}`, { hint: after, cause: error })
-  }
-
-  /** Best effort: where not even this can be written, the watch of the cluster leader marks the restore later. */
-  async #fail(failure: PbmError): Promise<void> {
-    const { leader, self, log } = this.#parts
-    const { name } = this.#command
-    const error = errorText(failure)
-    log.error(error)
-    try {
-      await setRestoreReplsetStatus(leader, name, self.rs, 'error', { error })
-      await setRestoreStatus(leader, name, 'error', { error })
-    } catch (cause) {
-      log.error(`the failure can't be written to the record of the restore: ${errorText(cause)}`)
     }
   }
 }
@@ -272,13 +146,4 @@ function tuningOf(
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
     commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
   }
-}
-
-const NOT_PRIMARY_CODES: ReadonlySet<unknown> = new Set([10107, 11600, 11602, 13435, 13436, 189, 91])
-
-function isNotPrimary(error: unknown): boolean {
-  for (let current = error; current instanceof Error; current = current.cause) {
-    if (NOT_PRIMARY_CODES.has((current as { code?: unknown }).code)) return true
-  }
-  return false
 }

@@ -71,12 +71,24 @@ export async function* readObject(
   store: ObjectStore,
   object: string,
   compression: CompressionPlugin,
-  options: CallOptions = {},
+  options: CallOptions & { readonly onBytes?: (stored: number) => void } = {},
 ): AsyncGenerator<Uint8Array> {
+  const { onBytes, ...call } = options
   try {
-    yield* compression.decompress(await store.read(object, options))
+    const stored = await store.read(object, call)
+    yield* compression.decompress(onBytes === undefined ? stored : counted(stored, onBytes))
   } catch (error) {
     throw objectError(error, object)
+  }
+}
+
+async function* counted<Chunk extends Uint8Array>(
+  source: AsyncIterable<Chunk>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Chunk> {
+  for await (const chunk of source) {
+    onBytes(chunk.length)
+    yield chunk
   }
 }
 

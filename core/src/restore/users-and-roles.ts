@@ -100,7 +100,7 @@ async function replaceAll(
     const id = findString(document, '_id') ?? ''
     if (kept.has(id)) continue
     ids.push(id)
-    await applier.change({ op: 'i', ns: `admin.${collection}`, ui: undefined, o: document, o2: undefined })
+    await applier.change({ op: 'i', ns: `admin.${collection}`, ui: undefined, o: document, o2: undefined }, true)
   }
   await applier.flush()
   await admin.collection<{ _id: string }>(collection).deleteMany({ _id: { $nin: ids } })

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { Timestamp } from 'bson'
+import { PbmError } from '../errors.js'
+import { optime } from '../oplog/entry.js'
+import { planPointInTime } from './plan-restore.js'
+import type { Base, ChunkBounds } from './timelines.js'
+
+const at = (t: number, i = 1) => new Timestamp({ t, i })
+const seconds = (t: number) => optime({ t, i: 0 })
+const chunk = (start: number, end: number, rs = 'rs0'): ChunkBounds => ({ rs, start_ts: at(start), end_ts: at(end) })
+const base = (name: string, end: number): Base => ({ name, last_write_ts: at(end), replsets: [{ name: 'rs0' }] })
+
+function refused(question: Parameters<typeof planPointInTime>[0], message: RegExp, hint: RegExp): void {
+  assert.throws(
+    () => planPointInTime(question),
+    (error: unknown) => {
+      assert.ok(error instanceof PbmError)
+      assert.equal(error.code, 'RESTORE_TIME')
+      assert.match(error.message, message)
+      assert.match(error.hint ?? '', hint)
+      return true
+    },
+  )
+}
+
+describe('The base of a restore to a time', () => {
+  const [old, recent, late] = [base('old', 100), base('recent', 200), base('late', 500)]
+  const bases = [recent, old, late]
+  const chunks = [chunk(90, 150), chunk(150, 300), chunk(310, 400), chunk(490, 600)]
+
+  it('is the newest that leads there, unless one is given', () => {
+    assert.equal(planPointInTime({ chunks, bases, target: seconds(120) }), old)
+    assert.equal(planPointInTime({ chunks, bases, target: seconds(300) }), recent)
+    assert.equal(planPointInTime({ chunks, bases, target: seconds(300), base: old }), old)
+    assert.equal(planPointInTime({ chunks, bases, target: seconds(600) }), late)
+  })
+
+  it('is none outside of the ranges, and the nearest times are told', () => {
+    const of = (target: number) => ({ chunks, bases, target: seconds(target) })
+    refused(of(50), /1970-01-01T00:00:50 lies before the first time/, /nearest time is 1970-01-01T00:01:41;/)
+    refused(of(700), /lies after the last time/, /nearest time is 1970-01-01T00:10:00;/)
+    refused(
+      of(350),
+      /between two ranges.*rs0 has a gap from 1970-01-01T00:05:00 \(300,1\) to 1970-01-01T00:05:10/,
+      /00:05:00 and 1970-01-01T00:08:21/,
+    )
+    refused({ chunks: [], bases, target: seconds(150) }, /no backup with stored oplog after it/, /pbm list/)
+    refused({ chunks, bases: [], target: seconds(150) }, /no backup with stored oplog after it/, /pbm list/)
+  })
+
+  it('that is given must lead there itself', () => {
+    refused(
+      { chunks, bases, target: seconds(150), base: recent },
+      /recent holds the state of .* not before/,
+      /00:03:21/,
+    )
+    refused(
+      { chunks, bases, target: seconds(350), base: old },
+      /reaches 1970-01-01T00:05:00 \(300,1\).*gap/,
+      /00:05:00;/,
+    )
+    refused({ chunks, bases, target: seconds(450), base: base('x', 450) }, /x holds the state of/, /pbm list/)
+    refused(
+      { chunks, bases, target: seconds(480), base: base('x', 450) },
+      /No stored oplog goes on from the end of backup x/,
+      /pbm list/,
+    )
+  })
+})

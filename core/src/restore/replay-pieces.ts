@@ -1,0 +1,62 @@
+import type { MongoClient } from 'mongodb'
+import type { OperationLog } from '../log.js'
+import { Applier } from '../oplog/apply.js'
+import { optimeText, readEntries } from '../oplog/entry.js'
+import type { IndexCatalog } from '../oplog/index-catalog.js'
+import { Replay, type ReplayOptions } from '../oplog/replay.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import type { ProgressPublisher } from './progress.js'
+import { type OplogPiece, readObject } from './snapshot.js'
+import { namesByUuid } from './target.js'
+import type { Kept } from './users-and-roles.js'
+
+export interface ReplayContext {
+  /** Direct connection to the primary. */
+  readonly client: MongoClient
+  readonly store: ObjectStore
+  readonly signal: AbortSignal
+  readonly log: OperationLog
+  readonly progress: ProgressPublisher
+}
+
+export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes'> {
+  /** In order of their start. */
+  readonly pieces: readonly OplogPiece[]
+  /** Of all pieces on the storage: what progress is measured against. */
+  readonly storedBytes: number
+  readonly catalog: IndexCatalog
+  readonly kept: Kept
+}
+
+/** Streams stored pieces of oplog to the target; the catalog has the indexes of the end afterwards. */
+export async function replayPieces(context: ReplayContext, work: PiecesToReplay): Promise<void> {
+  const { client, store, signal, log, progress } = context
+  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes } = work
+  progress.phase('oplog', { bytes: storedBytes, documents: 0 })
+  const replay = new Replay({
+    sink: new Applier(client, { signal }),
+    catalog,
+    end,
+    ...(start === undefined ? {} : { start }),
+    ...(dropIndexes === undefined ? {} : { dropIndexes }),
+    isKept: (ns, id) => (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),
+    listNames: (db) => namesByUuid(client, db),
+    onProgress: (entries, reached) => {
+      progress.replayed(reached)
+      progress.add(entries, 0)
+    },
+  })
+  try {
+    for (const piece of pieces) {
+      if (piece.start > end) break
+      log.debug(`replaying ${piece.object}`)
+      const onBytes = (bytes: number) => progress.add(0, bytes)
+      await replay.run(readEntries(readObject(store, piece.object, piece.compression, { signal, onBytes })))
+    }
+    const { openTransactions } = await replay.finish()
+    const dropped = openTransactions === 0 ? '' : `; ${openTransactions} transactions had not committed by then`
+    log.info(`replayed the oplog up to ${optimeText(end)}: ${replay.operations} operations${dropped}`)
+  } finally {
+    await replay.close()
+  }
+}

@@ -1,0 +1,174 @@
+import type { MongoClient } from 'mongodb'
+import { readConfig, resetEpoch } from '../control/config.js'
+import type { RestoreDocument, RestoreStatus } from '../control/restore-document.js'
+import {
+  addRestoreReplset,
+  beatRestore,
+  insertRestore,
+  setRestoreReplsetFields,
+  setRestoreReplsetStatus,
+  setRestoreStatus,
+} from '../control/restores.js'
+import { unixSeconds } from '../control/wire.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
+import { awaitRestoreReplsets, awaitRestoreState } from '../protocol/convergence.js'
+import { startHeartbeat } from '../protocol/heartbeat.js'
+import type { Clock } from '../time/clock.js'
+import type { Member } from '../tokens.js'
+import { emptyReplset } from './documents.js'
+import { ProgressPublisher } from './progress.js'
+
+/** What a run works with. */
+export interface RunContext {
+  readonly leader: MongoClient
+  readonly self: Member
+  readonly log: OperationLog
+  readonly clock: Clock
+}
+
+/** The operation as its record has it. */
+export interface RunDescription {
+  readonly name: string
+  /** For messages. */
+  readonly kind: 'restore' | 'replay'
+  readonly info: NodeInfo
+  readonly stopped: AbortSignal
+  record(now: number, hb: RestoreDocument['hb']): RestoreDocument
+}
+
+/** What the work itself is given. */
+export interface RunSteps {
+  readonly signal: AbortSignal
+  readonly progress: ProgressPublisher
+  /** This replica set has come so far; resolves when all have. */
+  reach(state: Exclude<RestoreStatus, 'error'>): Promise<void>
+  /** From now on a failure leaves the data incomplete. */
+  touched(): void
+}
+
+/**
+ * One run of a restore or a replay, with the lock held: announces it, keeps its heartbeat, moves its states and says in
+ * its record how it ended (PBM: control-plane.md §5.3, §5.5).
+ */
+export class RestoreRun {
+  readonly #context: RunContext
+  readonly #run: RunDescription
+  #touched = false
+
+  constructor(context: RunContext, run: RunDescription) {
+    this.#context = context
+    this.#run = run
+  }
+
+  /** Whether data was changed. */
+  get isTouched(): boolean {
+    return this.#touched
+  }
+
+  /** Rejects with what the work failed with; it is written to the record before. */
+  async execute(work: (steps: RunSteps) => Promise<void>): Promise<void> {
+    const { leader, self, log, clock } = this.#context
+    const { name, kind, info, stopped } = this.#run
+    await this.#announce()
+    const heartbeat = startHeartbeat({
+      clock,
+      beat: () => (info.isClusterLeader ? beatRestore(leader, name) : Promise.resolve(true)),
+      reason: (why, cause) =>
+        why === 'gone'
+          ? new PbmError('OPERATION_GONE', `the record of the ${kind} is gone`)
+          : new PbmError('HEARTBEAT_LOST', `no heartbeat of the ${kind} could be written in time`, { cause }),
+      onFailure: (error) => log.warning(`the heartbeat of the ${kind} can't be written: ${errorText(error)}`),
+    })
+    // Ends what is still under way beside a step that failed.
+    const ending = new AbortController()
+    const signal = AbortSignal.any([stopped, heartbeat.signal, ending.signal])
+    const progress = new ProgressPublisher(clock, (told, op) =>
+      setRestoreReplsetFields(leader, name, self.rs, { progress: told, ...(op === undefined ? {} : { op }) }),
+    )
+    try {
+      await work({
+        signal,
+        progress,
+        reach: (state) => this.#reach(state, signal),
+        touched: () => {
+          this.#touched = true
+        },
+      })
+      await progress.settle()
+      await this.#reach('done', signal)
+      if (info.isClusterLeader && (await readConfig(leader)) !== undefined) await resetEpoch(leader)
+      log.info(`the ${kind} is done`)
+    } catch (error) {
+      ending.abort(error)
+      await progress.settle()
+      const failure = this.#explained(signal.aborted && stopped.aborted ? stopped.reason : error)
+      await this.#fail(failure)
+      throw failure
+    } finally {
+      await heartbeat.stop()
+    }
+  }
+
+  /** The documents that everybody waits for, first of all. */
+  async #announce(): Promise<void> {
+    const { leader, self, clock } = this.#context
+    const { name, kind, info, stopped, record } = this.#run
+    if (info.isClusterLeader && !(await insertRestore(leader, record(unixSeconds(), await clusterTime(leader))))) {
+      throw new PbmError('RESTORE_EXISTS', `There is a ${kind} ${name} already`)
+    }
+    await awaitRestoreState({ leader, name, state: 'starting', signal: stopped, clock, timeoutMillis: 30_000 })
+    await addRestoreReplset(leader, name, { ...emptyReplset(self.rs, unixSeconds()), node: self.node })
+  }
+
+  async #reach(state: Exclude<RestoreStatus, 'error'>, signal: AbortSignal): Promise<void> {
+    const { leader, self, log, clock } = this.#context
+    const { name, info } = this.#run
+    signal.throwIfAborted()
+    await setRestoreReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
+    if (info.isClusterLeader) {
+      const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
+      await awaitRestoreReplsets({ leader, name, replsets, state, signal, clock })
+      await setRestoreStatus(leader, name, state, { by: 'leader' })
+    } else {
+      await awaitRestoreState({ leader, name, state, signal, clock })
+    }
+    log.debug(`state ${state}`)
+  }
+
+  #explained(error: unknown): PbmError {
+    const code =
+      error instanceof PbmError ? error.code : this.#run.kind === 'restore' ? 'RESTORE_FAILED' : 'REPLAY_FAILED'
+    const repeat = this.#run.kind === 'restore' ? 'repeat the restore' : 'replay from the same start again, or restore'
+    const after = this.#touched
+      ? `The data of the cluster is incomplete now: ${repeat}.`
+      : 'Nothing of the data was changed.'
+    const lost = isNotPrimary(error) ? 'this node is no longer the primary: ' : ''
+    return new PbmError(code, `${lost}${errorText(error)}`, { hint: after, cause: error })
+  }
+
+  /** Best effort: where not even this can be written, the watch of the cluster leader marks the restore later. */
+  async #fail(failure: PbmError): Promise<void> {
+    const { leader, self, log } = this.#context
+    const { name, kind } = this.#run
+    const error = errorText(failure)
+    log.error(error)
+    try {
+      await setRestoreReplsetStatus(leader, name, self.rs, 'error', { error })
+      await setRestoreStatus(leader, name, 'error', { error })
+    } catch (cause) {
+      log.error(`the failure can't be written to the record of the ${kind}: ${errorText(cause)}`)
+    }
+  }
+}
+
+const NOT_PRIMARY_CODES: ReadonlySet<unknown> = new Set([10107, 11600, 11602, 13435, 13436, 189, 91])
+
+function isNotPrimary(error: unknown): boolean {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if (NOT_PRIMARY_CODES.has((current as { code?: unknown }).code)) return true
+  }
+  return false
+}
