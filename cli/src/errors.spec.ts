@@ -33,5 +33,7 @@ describe('errors of the command line', () => {
     const uri = 'mongodb://pbm:s3cr%40t@host:27017/?replicaSet=rs0'
     assert.equal(withoutCredentials(`at ${uri}`), 'at mongodb://***@host:27017/?replicaSet=rs0')
     assert.doesNotMatch(errorReport(new Error(`bad ${uri}`)).Error, /s3cr/)
+    const plain = 'mongodb://pbm:s3/cr@t@host:27017/?tlsCertificateKeyFilePassword=s3crt'
+    assert.doesNotMatch(errorReport(new Error(`bad ${plain}`)).Error, /s3|cr@t/)
   })
 })

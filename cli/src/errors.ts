@@ -1,4 +1,4 @@
-import { errorText, PbmError } from '@pbmkit/core'
+import { errorText, maskText, PbmError } from '@pbmkit/core'
 import { CommanderError } from 'commander'
 
 /** What the process exits with. Documented in the README: scripts build on these numbers. */
@@ -64,7 +64,7 @@ function messageOf(error: unknown): string {
   return errorText(error) || 'unknown error'
 }
 
-/** A driver message may quote the connection string. */
+/** A driver message may quote the connection string. Passwords with a plain `/` or `@` are masked as well. */
 export function withoutCredentials(text: string): string {
-  return text.replace(/(mongodb(?:\+srv)?:\/\/)[^\s/@]*@/g, '$1***@')
+  return maskText(text)
 }

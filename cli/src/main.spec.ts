@@ -63,4 +63,11 @@ describe('pbm without a server', () => {
     const json = await pbm(['backup', '--nope', '-o', 'json'], { env })
     assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'USAGE')
   })
+
+  it('refuses a command line without a command: with help, or as JSON', async () => {
+    failed(await pbm([]), 2, /Usage: pbm/)
+    const json = await pbm(['-o', 'json'])
+    assert.equal(json.code, 2)
+    assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'USAGE')
+  })
 })

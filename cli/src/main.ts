@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CommanderError } from 'commander'
-import { EXIT, errorReport, exitCodeOf } from './errors.js'
+import { EXIT, errorReport, exitCodeOf, usageError } from './errors.js'
 import type { Io } from './io.js'
 import { coloursFor } from './output/colour.js'
 import { buildProgram } from './program.js'
@@ -33,7 +33,8 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (isHelp(error)) {
       // `pbm` alone asks for help but is still a command line without a command.
-      if (error.exitCode !== 0) io.stderr.write(program.helpInformation())
+      if (error.exitCode !== 0 && formatOf(args) === 'text') io.stderr.write(program.helpInformation())
+      else if (error.exitCode !== 0) tell(usageError('no command is given', 'See pbm --help.'), args, io)
       return exitCodeOf(error)
     }
     tell(error, args, io)
