@@ -72,9 +72,14 @@ export async function startCluster(
     pluginDir?: string
     storage?: string
     args?: readonly string[]
+    mongodArgs?: readonly string[]
   } = {},
 ): Promise<Cluster> {
-  const set = await startReplicaSet({ members: options.members ?? 3, auth: true })
+  const set = await startReplicaSet({
+    members: options.members ?? 3,
+    auth: true,
+    mongodArgs: options.mongodArgs ?? [],
+  })
   const user = await set.createPbmUser()
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
