@@ -167,8 +167,9 @@ export function translated(error: unknown, scene: Scene): PluginError {
   if (network !== undefined) return failed('STORAGE_UNAVAILABLE', network.text, network.retriable)
   const status = statusOf(error)
   const passing = status >= 500 || status === 429 || status === 408 || status === 0
-  const shown = `${code === '' ? '' : `${code}: `}${firstLine(known)}${status === 0 ? '' : ` (HTTP ${status})`}`
-  return failed('STORAGE_UNAVAILABLE', passing ? `the server can't now, ${shown}` : `refused, ${shown}`, passing)
+  const said = /^Unknown/.test(code) ? '' : `${code === '' ? '' : `${code}: `}${firstLine(known)}`
+  const shown = [said, status === 0 ? '' : `(HTTP ${status})`].filter((text) => text !== '').join(' ')
+  return failed('STORAGE_UNAVAILABLE', `${passing ? "the server can't now" : 'the server refuses'} ${shown}`, passing)
 }
 
 function byStatus(status: number, error: Error): Row | undefined {
