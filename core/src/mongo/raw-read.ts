@@ -2,6 +2,8 @@ import { type Document, Long, type UUID } from 'bson'
 import { type ClientSession, type Db, type MongoClient, MongoServerError, type ReadPreferenceMode } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { asBuffer } from '../plugin/streams.js'
+import { noteBufferMade } from '../young-buffers.js'
+import './large-messages.js'
 import { type RawBatch, readBatch } from './raw-batch.js'
 
 export interface CursorOptions {
@@ -143,6 +145,7 @@ class RawCursor {
       ...(this.#options.signal === undefined ? {} : { signal: this.#options.signal }),
     })
     const batch = readBatch(asBuffer(reply.cursor as Uint8Array))
+    noteBufferMade(batch.documents.length)
     this.#id = batch.cursorId
     return batch
   }
