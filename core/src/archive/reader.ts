@@ -81,7 +81,7 @@ async function* readBody(window: ByteWindow, namespaces: readonly ArchiveNamespa
       let state = open.get(namespace)
       if (state?.ended === true) throw corrupt(window, `${db}.${collection} goes on after its end`)
       if (state === undefined) {
-        state = { namespace, crc: await createCrc64(), bytes: 0, ended: false }
+        state = { namespace, crc: createCrc64(), bytes: 0, ended: false }
         open.set(namespace, state)
       }
       for await (const documents of blockDocuments(window)) {

@@ -24,7 +24,7 @@ export async function* writeArchive(
   yield Buffer.concat([writeHeader(header), ...sources.map(writePreludeEntry), terminator()])
   for (const source of sources) {
     const { db, bodyCollection: collection } = source
-    const crc = await createCrc64()
+    const crc = createCrc64()
     let bytes = 0
     yield writeBlockHeader({ db, collection, eof: false, crc: 0n })
     for await (const documents of source.documents()) {

@@ -129,7 +129,7 @@ async function saveOne(namespace: DumpNamespace, object: string, options: DumpOp
     const first = await documents.next()
     // An empty object would count as a missing one: there is none, and the list says size 0.
     if (first.done === true) return NOTHING
-    const crc = await createCrc64()
+    const crc = createCrc64()
     let size = 0
     const hashed = async function* () {
       for (let next: IteratorResult<Buffer> = first; next.done !== true; next = await documents.next()) {

@@ -200,7 +200,7 @@ async function* checked(
   namespace: NamespaceMetadata,
   object: string,
 ): AsyncGenerator<Buffer> {
-  const crc = await createCrc64()
+  const crc = createCrc64()
   let bytes = 0
   try {
     for await (const documents of wholeDocuments(source)) {
