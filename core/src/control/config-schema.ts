@@ -67,13 +67,18 @@ export interface KnownStorage {
  */
 export function configSchema(storage: KnownStorage | undefined): SchemaNode {
   if (storage === undefined) return UNKNOWN_STORAGE
-  const known = schemas.get(storage.optionsSchema) ?? schemaWith(storage)
-  schemas.set(storage.optionsSchema, known)
+  const byName = schemas.get(storage.optionsSchema) ?? new Map<string, SchemaNode>()
+  schemas.set(storage.optionsSchema, byName)
+  const known = byName.get(storage.name) ?? schemaWith(storage)
+  byName.set(storage.name, known)
   return known
 }
 
-/** Built once for each plugin: validators are kept by the schema they were compiled from. */
-const schemas = new WeakMap<object, SchemaNode>()
+/**
+ * Built once for each plugin: validators are kept by the schema they were compiled from. By name, too, since a plugin
+ * that extends another may share its options.
+ */
+const schemas = new WeakMap<object, Map<string, SchemaNode>>()
 
 function schemaWith(storage: KnownStorage | undefined): SchemaNode {
   const needsOptions = ((storage?.optionsSchema as SchemaNode | undefined)?.required ?? []).length > 0
