@@ -6,6 +6,7 @@ import {
   type Cluster,
   objectsOn,
   outputs,
+  passSeconds,
   slowStoragePlugin,
   startCluster,
   until,
@@ -79,6 +80,7 @@ describe('slicing that is cut off', () => {
     assert.ok(last)
     // As it would be then: the object is there, its document is not.
     await cluster.admin.db('admin').collection('pbmPITRChunks').deleteOne({ fname: last.fname })
+    await passSeconds(cluster, 35)
     await cluster.startAgent(agent.member)
     await storedUntilNow(cluster)
     assert.match(outputs(cluster), /which a slicer stored before it died/)

@@ -21,10 +21,13 @@ import {
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
 
+/** While point-in-time recovery is off. */
+const IDLE_POLL_MILLIS = 1_000
+
 /**
  * Slicing beside the command loop: looks at what the control collections say, and lets the two parts do what is due, the
- * cluster leader's and every agent's own. Each has its own loop, since an election takes its time, and a mongod that
- * hangs must not keep an agent from letting go.
+ * cluster leader's and every agent's own. The first goes on in the background, since an election takes its time, and a
+ * mongod that hangs must not keep an agent from letting go.
  */
 export class Slicing {
   readonly #context: AgentContext
@@ -49,14 +52,24 @@ export class Slicing {
 
   /** Until the signal aborts. Never rejects: what fails is tried again. */
   async runUntil(signal: AbortSignal): Promise<void> {
-    const { leader, node, host, clock } = this.#context
+    const { leader, host, clock } = this.#context
     const duties = new SlicingLeader({ leader, host, clock, log: this.#log })
-    await Promise.all([
-      this.#loop(signal, (view) => this.#worker.step(view)),
-      this.#loop(signal, async (view) => {
-        if (await leadsCluster(this.#context, await nodeInfo(node))) await duties.step(view, signal)
-      }),
-    ])
+    const [work, lead] = [this.#attempt(signal), this.#attempt(signal)]
+    let leading: Promise<void> | undefined
+    let pause = SLICING_POLL_MILLIS
+    while (!signal.aborted) {
+      await work(async () => {
+        const view = await readSlicingView(leader)
+        await this.#worker.step(view)
+        const isOn = view.config?.pitr?.enabled === true
+        pause = isOn ? SLICING_POLL_MILLIS : IDLE_POLL_MILLIS
+        if (leading !== undefined || !(isOn || view.document?.resume === true)) return
+        leading = lead(() => this.#lead(duties, view, signal)).finally(() => {
+          leading = undefined
+        })
+      })
+      await clock.sleep(pause, signal).catch(() => undefined)
+    }
   }
 
   /** A last chunk where this agent slices, if it is stored within `patienceMillis`; then the lock is free for another. */
@@ -64,20 +77,24 @@ export class Slicing {
     await this.#worker.stop(patienceMillis)
   }
 
-  async #loop(signal: AbortSignal, step: (view: SlicingView) => Promise<void>): Promise<void> {
-    const { leader, clock } = this.#context
+  async #lead(duties: SlicingLeader, view: SlicingView, signal: AbortSignal): Promise<void> {
+    const info = await nodeInfo(this.#context.node)
+    if (await leadsCluster(this.#context, info)) await duties.step(view, signal)
+  }
+
+  /** Runs work that may fail; each fault is told once. */
+  #attempt(signal: AbortSignal): (work: () => Promise<void>) => Promise<void> {
     const log = this.#log({ event: 'pitr' })
     let told = ''
-    while (!signal.aborted) {
+    return async (work) => {
       try {
-        await step(await readSlicingView(leader))
+        await work()
         told = ''
       } catch (error) {
         const text = errorText(error)
         if (!signal.aborted && text !== told) log.warning(`slicing: ${text}`)
         told = text
       }
-      await clock.sleep(SLICING_POLL_MILLIS, signal).catch(() => undefined)
     }
   }
 }

@@ -82,7 +82,7 @@ export class SlicingLeader {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     const fit = candidates(agents, now).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
-      return this.#tell(config, 'the oplog can’t be stored: no agent is well (pbm status shows why)', log)
+      return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)
     }
     const rules = { priority: config.pitr?.priority }
     const { winners, refusals } = await electSlicers({ leader, replsets, fit, rules, signal, log, clock })
