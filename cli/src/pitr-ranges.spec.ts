@@ -1,46 +1,39 @@
 import assert from 'node:assert/strict'
+import type { PitrChunkDocument } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { commonTimelines, splitAtBase, timelines } from './pitr-ranges.js'
+import { rangesOf } from './pitr-ranges.js'
 
 const at = (t: number, i = 1) => new Timestamp({ t, i })
-const chunk = (start: number, end: number) => ({ start_ts: at(start), end_ts: at(end) })
-const base = (first: number, last: number) => ({ first_write_ts: at(first), last_write_ts: at(last) })
+const base = (end: number) => ({ name: `b${end}`, last_write_ts: at(end), replsets: [{ name: 'rs0' }] })
 
-describe('point-in-time ranges', () => {
-  it('joins chunks that touch, in any order, and breaks at gaps', () => {
-    assert.deepEqual(timelines([chunk(20, 30), chunk(10, 20), chunk(31, 40)]), [
-      { start: 10, end: 30 },
-      { start: 31, end: 40 },
-    ])
-    assert.deepEqual(timelines([chunk(10, 30), chunk(12, 20)]), [{ start: 10, end: 30 }])
-    assert.deepEqual(timelines([]), [])
+function chunk(start: number, end: number): PitrChunkDocument {
+  return { rs: 'rs0', fname: '', compression: 's2', start_ts: at(start), end_ts: at(end), size: 10 }
+}
+
+describe('pitrRanges', () => {
+  it('begin with the first second after the base and end with the last chunk', () => {
+    const { ranges, size } = rangesOf([chunk(90, 150), chunk(150, 200)], [base(100)], {})
+    assert.deepEqual(ranges, [{ range: { start: 101, end: 200 } }])
+    assert.equal(size, 20)
   })
 
-  it('keeps what every replica set covers', () => {
-    assert.deepEqual(commonTimelines([]), [])
-    assert.deepEqual(
-      commonTimelines([
-        [{ start: 10, end: 50 }],
-        [
-          { start: 0, end: 20 },
-          { start: 30, end: 60 },
-        ],
-      ]),
-      [
-        { start: 10, end: 20 },
-        { start: 30, end: 50 },
-      ],
-    )
+  it('show what has no base only when asked', () => {
+    const chunks = [chunk(90, 150), chunk(160, 200)]
+    assert.deepEqual(rangesOf(chunks, [base(100)], { unbacked: true }).ranges, [
+      { range: { start: 90, end: 100 }, noBaseSnapshot: true },
+      { range: { start: 101, end: 150 } },
+      { range: { start: 160, end: 200 }, noBaseSnapshot: true },
+    ])
+    assert.deepEqual(rangesOf(chunks, [], {}).ranges, [])
   })
 
-  it('offers what lies after the last write of the first base, and marks the rest', () => {
-    assert.deepEqual(splitAtBase({ start: 10, end: 50 }, [base(30, 40), base(15, 20)]), [
-      { range: { start: 10, end: 20 }, noBaseSnapshot: true },
-      { range: { start: 21, end: 50 } },
-    ])
-    assert.deepEqual(splitAtBase({ start: 10, end: 50 }, [base(60, 70)]), [
-      { range: { start: 10, end: 50 }, noBaseSnapshot: true },
-    ])
-    assert.deepEqual(splitAtBase({ start: 10, end: 50 }, [base(5, 10)]), [{ range: { start: 11, end: 50 } }])
+  it('show the chains of each replica set as they are', () => {
+    assert.deepEqual(rangesOf([chunk(90, 150), chunk(160, 200)], [base(100)], {}).rsRanges, {
+      rs0: [{ range: { start: 90, end: 150 } }, { range: { start: 160, end: 200 } }],
+    })
+  })
+
+  it('are none where not even one second lies in them', () => {
+    assert.deepEqual(rangesOf([chunk(90, 100)], [base(100)], {}).ranges, [])
   })
 })

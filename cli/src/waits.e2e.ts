@@ -237,7 +237,7 @@ describe('pbm waits', () => {
       const restore = await answered
       assert.equal(ended.code, code, ended.stdout + ended.stderr)
       assert.match(ended.stdout, message)
-      assert.match(ended.stderr, /switched off[^\n]*fresh backup/)
+      assert.match(ended.stderr, /is off during this restore[^\n]*fresh backup/)
       const { value } = await cluster.json(['describe-restore', restore])
       assert.equal((value as { status: string }).status, status)
     }

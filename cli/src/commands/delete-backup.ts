@@ -6,20 +6,17 @@ import {
   isFinished,
   isNeededForSlicing,
   isStale,
-  listBackups,
-  listChunks,
   PbmError,
-  readConfig,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { notSupportedYet, usageError } from '../errors.js'
 import { requireBackup } from '../find-backup.js'
 import { confirm } from '../io.js'
-import { prettySize } from '../output/bytes.js'
-import { parseOlderThan, rfc3339 } from '../output/times.js'
+import { parseOlderThan } from '../output/times.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
 import type { Run } from '../program.js'
+import { backupJson, backupLine, readInventory } from '../retention.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
 import { waitForOperation } from '../wait/operation.js'
@@ -61,12 +58,12 @@ async function deleteBackups(session: Session, name: string | undefined, options
     name !== undefined ? [await deletable(leader, name, now)] : await olderThan(leader, limit ?? now, options.type)
 
   const { output } = session
-  const result = (deleted: boolean, msg: string) => ({ msg, backups: going.map(toJson), deleted })
+  const result = (deleted: boolean, msg: string) => ({ msg, backups: going.map(backupJson), deleted })
   if (going.length === 0) {
     output.result(result(false, 'nothing to delete'), () => 'Nothing to delete.')
     return
   }
-  const candidates = going.map(candidateLine).join('\n')
+  const candidates = going.map(backupLine).join('\n')
   if (options.dryRun === true) {
     output.result(result(false, 'dry run: nothing was deleted'), () => `Would be deleted:\n${candidates}`)
     return
@@ -109,7 +106,7 @@ async function deletable(leader: MongoClient, name: string, now: Timestamp): Pro
     throw new PbmError('INCREMENT', `backup ${name} is an increment: only its whole chain can be deleted`, {
       hint: 'Delete the base of the chain; pbm list shows it.',
     })
-  if (isNeededForSlicing(backup, await inventory(leader)))
+  if (isNeededForSlicing(backup, await readInventory(leader)))
     throw new PbmError('NEEDED_FOR_PITR', `backup ${name} is the base that point-in-time recovery rests on`, {
       hint: 'Make a newer backup first, or switch it off: pbm config --set pitr.enabled=false.',
     })
@@ -117,16 +114,11 @@ async function deletable(leader: MongoClient, name: string, now: Timestamp): Pro
 }
 
 async function olderThan(leader: MongoClient, limit: Timestamp, type: string | undefined): Promise<BackupDocument[]> {
-  const { backups } = expired(await inventory(leader), limit)
+  const { backups } = expired(await readInventory(leader), limit)
   if (type === undefined) return backups
   return backups.filter((backup) =>
     type === 'selective' ? (backup.nss ?? []).length > 0 : backup.type === type && (backup.nss ?? []).length === 0,
   )
-}
-
-async function inventory(leader: MongoClient) {
-  const [backups, chunks, config] = await Promise.all([listBackups(leader), listChunks(leader), readConfig(leader)])
-  return { backups, chunks, slicing: config?.pitr?.enabled === true && config.pitr.oplogOnly !== true }
 }
 
 /** An agent may decide otherwise than the CLI (a backup that became needed meanwhile): that is no success. */
@@ -135,14 +127,4 @@ async function checkGone(leader: MongoClient, going: readonly BackupDocument[]):
   for (const { name } of going) if ((await findBackup(leader, name)) !== undefined) left.push(name)
   if (left.length > 0)
     throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: 'See pbm logs -e delete.' })
-}
-
-function candidateLine(backup: BackupDocument): string {
-  const kind = (backup.nss ?? []).length > 0 ? `${backup.type}, selective` : backup.type
-  const state = backup.status === 'done' ? `restorable to ${rfc3339(backup.last_write_ts.t)}` : backup.status
-  return `  ${backup.name}  ${prettySize(Number(backup.size))}  ${kind}  ${state}`
-}
-
-function toJson(backup: BackupDocument) {
-  return { name: backup.name, type: backup.type, size: Number(backup.size), status: backup.status }
 }

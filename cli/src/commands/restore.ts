@@ -1,4 +1,15 @@
-import { type BackupDocument, PbmError, requireConfig } from '@pbmkit/core'
+import {
+  type BackupDocument,
+  clusterTime,
+  isBaseSnapshot,
+  listBackups,
+  listChunks,
+  optime,
+  PbmError,
+  planPointInTime,
+  requireConfig,
+} from '@pbmkit/core'
+
 import { Command, Option } from 'commander'
 import { type MongoClient, Timestamp } from 'mongodb'
 import { notSupportedYet, usageError } from '../errors.js'
@@ -7,7 +18,8 @@ import { incompatibilities } from '../incompatibilities.js'
 import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
-import { restoreName, rfc3339 } from '../output/times.js'
+import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../output/times.js'
+import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import type { Run } from '../program.js'
 import { send } from '../send.js'
@@ -21,13 +33,13 @@ interface RestoreOptions extends WaitOptions {
   numParallelCollections?: number
   numInsertionWorkersPerCollection?: number
   indexCommitQuorum?: string
+  time?: string
+  baseSnapshot?: string
   [later: string]: unknown
 }
 
-/** PBM's flags that need selective, point-in-time, physical or external restores. */
+/** PBM's flags that need selective, physical or external restores. */
 const LATER: readonly (readonly [flags: string, option: string])[] = [
-  ['--time <time>', 'time'],
-  ['--base-snapshot <name>', 'baseSnapshot'],
   ['--ns <namespaces>', 'ns'],
   ['--ns-from <namespace>', 'nsFrom'],
   ['--ns-to <namespace>', 'nsTo'],
@@ -42,11 +54,13 @@ const LATER: readonly (readonly [flags: string, option: string])[] = [
   ['--allow-partly-done', 'allowPartlyDone'],
 ]
 
-/** `pbm restore NAME`: replaces the data of the replica set by that of the backup. */
+/** `pbm restore NAME` or `--time`: replaces the data of the replica set by that of a backup, or of a point in time. */
 export function restoreCommand(run: Run): Command {
   const command = new Command('restore')
-    .description('restore a backup: the data of the replica set is replaced')
-    .argument('[backup]', 'name of the backup, as pbm list has it')
+    .description('restore a backup or a point in time: the data of the replica set is replaced')
+    .argument('[backup]', 'name of the backup, as pbm list has it; not with --time')
+    .option('--time <time>', 'the point in time: 2031-02-03T04:05:06 (UTC), 2031-02-03, or T,I')
+    .option('--base-snapshot <name>', 'with --time: the backup to start from instead of the newest that leads there')
     .option('-y, --yes', 'do not ask')
     .option(
       '--num-parallel-collections <n>',
@@ -69,20 +83,24 @@ export function restoreCommand(run: Run): Command {
   )
 }
 
-async function restore(session: Session, backupName: string | undefined, options: RestoreOptions): Promise<void> {
+async function restore(session: Session, given: string | undefined, options: RestoreOptions): Promise<void> {
   for (const [flags, option] of LATER)
     if (options[option] !== undefined) throw notSupportedYet(flags.replace(/^-\w, /, '').split(' ')[0] ?? flags)
-  if (backupName === undefined) throw usageError('which backup?', 'pbm restore NAME; pbm list has the names.')
+  const target = checkedTarget(given, options)
   const quorum = checkedQuorum(options.indexCommitQuorum)
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
 
   const config = await requireConfig(leader)
   await refuseIfBusy(leader)
-  const backup = await restorableBackup(session, leader, backupName)
+  const backup =
+    target === undefined
+      ? await restorableBackup(session, leader, given ?? '')
+      : await baseOf(session, leader, target, options.baseSnapshot)
+  const backupName = backup.name
   await requireRestoreAgents(leader)
   const pitrWasOn = config.pitr?.enabled === true
-  if (options.yes !== true) await confirm(question(backup, pitrWasOn), session.io)
+  if (options.yes !== true) await confirm(question(backup, target, pitrWasOn), session.io)
 
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
   const opid = await send(leader, {
@@ -97,32 +115,79 @@ async function restore(session: Session, backupName: string | undefined, options
         ? { numInsertionWorkers: options.numInsertionWorkersPerCollection }
         : {}),
       ...(quorum === undefined ? {} : { indexCommitQuorum: quorum }),
+      ...(target === undefined ? {} : { oplogTS: target }),
       external: false,
       extConf: null,
       extTS: new Timestamp({ t: 0, i: 0 }),
       exit: false,
     },
   })
-  if (!session.output.json) session.output.note(`Starting restore ${name} of backup ${backupName} …`)
+  const what = target === undefined ? `backup ${backupName}` : `${momentText(target)} from backup ${backupName}`
+  if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
   await waitForRestoreStart(session, leader, { name, opid })
   if (pitrWasOn)
     session.output.warn(
-      'point-in-time recovery was switched off by this restore. When it has ended, make a fresh backup and switch it on again: pbm backup --wait && pbm config --set pitr.enabled=true',
+      'point-in-time recovery is off during this restore. When it has ended, make a fresh backup (pbm backup --wait): only then does it go on, by itself.',
     )
 
-  const told = { name, snapshot: backupName, opid, pitrDisabled: pitrWasOn }
+  const pointInTime = target === undefined ? {} : { 'point-in-time': momentText(target) }
+  const told = { name, snapshot: backupName, ...pointInTime, opid, pitrDisabled: pitrWasOn }
   if (options.wait !== true) {
     session.output.result({ ...told, status: 'running' }, () =>
       [`Restore ${name} runs.`, `See how it ends: pbm describe-restore ${name}`].join('\n'),
     )
     return
   }
-  const done = await waitForRestoreEnd(session, leader, name, deadline)
+  const done = await waitForRestoreEnd(session, leader, { name }, deadline)
   session.output.result({ ...told, status: done.status }, () => {
     const { good } = session.output.colours
     const seconds = Number(done.last_transition_ts) - Number(done.start_ts)
-    return `${good('Done:')} backup ${backupName} is restored (${seconds} s). A fresh backup is needed before point-in-time recovery can go on.`
+    const next = 'A fresh backup is needed before point-in-time recovery can go on.'
+    return `${good('Done:')} ${what} is restored (${seconds} s). ${next}`
   })
+}
+
+/** The point in time, or undefined for the end of the backup named. */
+function checkedTarget(given: string | undefined, { time, baseSnapshot }: RestoreOptions): Timestamp | undefined {
+  if (given !== undefined && time !== undefined)
+    throw usageError('a backup and --time exclude each other', 'To start from a certain backup: --base-snapshot NAME.')
+  if (time !== undefined) return parseMoment(time, '--time')
+  if (baseSnapshot !== undefined) throw usageError('--base-snapshot goes only with --time')
+  if (given === undefined)
+    throw usageError('restore what?', 'pbm restore NAME, or pbm restore --time TIME; pbm list has names and ranges.')
+  return undefined
+}
+
+/** The backup to start from. Fails with TIME_IN_FUTURE, and with RESTORE_TIME and the nearest times. */
+async function baseOf(
+  session: Session,
+  leader: MongoClient,
+  target: Timestamp,
+  baseSnapshot: string | undefined,
+): Promise<BackupDocument> {
+  const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
+  const usable = basesOf(backups).filter(({ type }) => type === 'logical')
+  if (target.greaterThan(now)) {
+    const { ranges } = rangesOf(chunks, usable, {})
+    const last = ranges.at(-1)?.range.end
+    throw new PbmError('TIME_IN_FUTURE', `${momentText(target)} lies in the future: it is ${tableTime(now.t)} now`, {
+      hint:
+        last === undefined
+          ? 'pbm list shows what can be restored.'
+          : `The last time to restore to is ${tableTime(last)}.`,
+    })
+  }
+  const base = baseSnapshot === undefined ? undefined : await restorableBackup(session, leader, baseSnapshot)
+  if (base !== undefined && !isBaseSnapshot(base))
+    throw new PbmError('RESTORE_TIME', `backup ${base.name} can't be the base of a point in time: it is selective`, {
+      hint: 'Choose a full backup, or leave --base-snapshot out.',
+    })
+  const target64 = optime({ t: target.t, i: target.i })
+  if (base !== undefined) return planPointInTime({ chunks, bases: usable, base, target: target64 })
+  // Backups that this cluster can't restore are no bases, unless somebody insists by name.
+  const reasons = await incompatibilities(leader, usable)
+  const bases = usable.filter(({ name }) => reasons.get(name) === undefined)
+  return planPointInTime({ chunks, bases, target: target64 })
 }
 
 async function restorableBackup(session: Session, leader: MongoClient, name: string): Promise<BackupDocument> {
@@ -142,11 +207,16 @@ async function restorableBackup(session: Session, leader: MongoClient, name: str
   return backup
 }
 
-function question(backup: BackupDocument, pitrIsOn: boolean): string {
+function question(backup: BackupDocument, target: Timestamp | undefined, pitrIsOn: boolean): string {
   const replsets = backup.replsets.map(({ name }) => name).join(', ')
+  const size = prettySize(Number(backup.size))
+  const what =
+    target === undefined
+      ? `backup ${backup.name} (${size}, state of ${rfc3339(backup.last_write_ts.t)})`
+      : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
   return [
-    `The data of ${replsets} will be replaced by backup ${backup.name} (${prettySize(Number(backup.size))}, state of ${rfc3339(backup.last_write_ts.t)}).`,
-    ...(pitrIsOn ? ['Point-in-time recovery will be switched off.'] : []),
+    `The data of ${replsets} will be replaced by ${what}.`,
+    ...(pitrIsOn ? ['Point-in-time recovery will be off until the next backup.'] : []),
     'Go ahead?',
   ].join('\n')
 }

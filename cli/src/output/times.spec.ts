@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { parseOlderThan, restoreName, rfc3339, tableTime } from './times.js'
+import { momentText, parseMoment, parseOlderThan, restoreName, rfc3339, tableTime } from './times.js'
 
 const NOW = Date.parse('2031-02-10T00:00:00Z') / 1000
 
@@ -31,6 +31,22 @@ describe('times', () => {
         assert.equal(parseOlderThan(tableTime(seconds), NOW).t, seconds)
       }),
     )
+  })
+
+  it('reads a moment back, be it seconds or a timestamp', () => {
+    for (const text of ['2031-02-03T04:05:06', '1927857906,7'])
+      assert.equal(momentText(parseMoment(text, '--time')), text)
+    assert.equal(momentText(parseMoment('2031-02-03', '--time')), '2031-02-03T00:00:00')
+    for (const text of [
+      '2031-02-30',
+      '2031-02-03T24:00:00',
+      '4294967296,0',
+      '1,4294967296',
+      '1970-01-01T00:00',
+      '3d',
+      '2200-01-01',
+    ])
+      assert.throws(() => parseMoment(text, '--time'), { code: 'USAGE', message: /^--time/ }, text)
   })
 
   it('refuses what is no time, and what lies ahead', () => {

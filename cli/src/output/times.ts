@@ -13,6 +13,11 @@ export function tableTime(seconds: number): string {
   return rfc3339(seconds).slice(0, -1)
 }
 
+/** A point in time as it is given to a command: in seconds where that is all of it, else `T,I`. */
+export function momentText({ t, i }: Timestamp): string {
+  return i === 0 ? tableTime(t) : `${t},${i}`
+}
+
 /** The name of a restore: RFC 3339 with nanoseconds and without trailing zeros, as Go prints `RFC3339Nano`. */
 export function restoreName(milliseconds: number, extraNanoseconds = 0): string {
   const seconds = Math.floor(milliseconds / 1000)
@@ -38,16 +43,28 @@ export function parseOlderThan(text: string, nowSeconds: number): Timestamp {
   return limit
 }
 
+/**
+ * A time as `--time`, `--start` and `--end` take it: `2031-02-03T04:05:06` (UTC; a trailing `Z` is accepted too),
+ * `2031-02-03` for midnight, or `T,I` (a BSON timestamp). One in seconds leaves out what happened in that second, as in
+ * PBM. Fails with USAGE.
+ */
+export function parseMoment(text: string, option: string): Timestamp {
+  return parseTime(text, option, '')
+}
+
+const MOST = 0xffffffff
+
 function parseTime(text: string, option: string, more: string): Timestamp {
-  const timestamp = /^(\d+),(\d+)$/.exec(text)
-  if (timestamp?.[1] !== undefined && timestamp[2] !== undefined)
-    return new Timestamp({ t: Number(timestamp[1]), i: Number(timestamp[2]) })
+  const timestamp = /^(\d{1,10}),(\d{1,10})$/.exec(text)
+  const [t, i] = [Number(timestamp?.[1]), Number(timestamp?.[2])]
+  if (timestamp !== null && t <= MOST && i <= MOST) return new Timestamp({ t, i })
   const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00` : text.replace(/Z$/, '')
-  const milliseconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}$/.test(date) ? Date.parse(`${date}Z`) : Number.NaN
-  if (Number.isNaN(milliseconds) || milliseconds < 0)
+  const seconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}$/.test(date) ? Date.parse(`${date}Z`) / 1000 : Number.NaN
+  // The engine takes 30 February for 2 March.
+  if (Number.isNaN(seconds) || seconds < 0 || seconds > MOST || tableTime(seconds) !== date)
     throw usageError(
       `${option}: '${text}' is not a time`,
       `Write 2031-02-03T04:05:06 (UTC), 2031-02-03, T,I (a BSON timestamp)${more}.`,
     )
-  return new Timestamp({ t: milliseconds / 1000, i: 0 })
+  return new Timestamp({ t: seconds, i: 0 })
 }

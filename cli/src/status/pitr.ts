@@ -1,6 +1,24 @@
-import { clusterMembers, clusterTime, isStale, listSlicerLocks, queryLog, readConfig } from '@pbmkit/core'
+import {
+  clusterMembers,
+  clusterTime,
+  findPitr,
+  isStale,
+  listBackups,
+  listChunks,
+  listRestores,
+  listSlicerLocks,
+  missingSnapshot,
+  queryLog,
+  readConfig,
+  slicingLag,
+  timelines,
+  touchedSeconds,
+} from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Colours } from '../output/colour.js'
+import { shortDuration } from '../output/durations.js'
+import { tableTime } from '../output/times.js'
+import { basesOf } from '../pitr-ranges.js'
 
 /** The `pitr` section, with PBM's names. */
 export interface PitrSection {
@@ -11,19 +29,75 @@ export interface PitrSection {
   /** `rs/host:port` of who does. */
   nodes: string[]
   error?: string
+  /** Ours: why nothing can be stored before the next backup. */
+  snapshotNeeded?: string
+  /** Ours, while it is on: the last entry stored of each replica set (Unix seconds), and how far behind that is. */
+  stored?: { rs: string; until?: number; lagSeconds?: number }[]
+  /** Ours: what is missing between the stored stretches of a replica set (Unix seconds). */
+  gaps?: { rs: string; start: number; end: number }[]
 }
 
 export async function pitrSection(leader: MongoClient): Promise<PitrSection> {
-  const [config, locks, now] = await Promise.all([readConfig(leader), listSlicerLocks(leader), clusterTime(leader)])
+  const [config, locks, now, chunks] = await Promise.all([
+    readConfig(leader),
+    listSlicerLocks(leader),
+    clusterTime(leader),
+    listChunks(leader),
+  ])
   const live = locks.filter(({ hb }) => !isStale(hb, now))
   const conf = config?.pitr?.enabled === true
   const error = config === undefined ? undefined : await slicingError(leader, config.epoch)
+  const needed = await snapshotNeeded(leader, conf, config?.pitr?.oplogOnly === true)
+  const gaps = [...timelines(chunks, []).gaps].flatMap(([rs, own]) =>
+    own.map((gap) => ({ rs, ...touchedSeconds(gap) })),
+  )
   return {
     conf,
     run: live.length > 0,
     nodes: live.map(({ replset, node }) => `${replset}/${node}`),
     ...(error === undefined ? {} : { error }),
+    ...(needed === undefined ? {} : { snapshotNeeded: needed }),
+    ...(conf ? { stored: await storedSoFar(leader, chunks, now) } : {}),
+    ...(gaps.length === 0 ? {} : { gaps }),
   }
+}
+
+/** After a restore nothing of before leads on: the chain of chunks begins anew at a snapshot. */
+async function snapshotNeeded(leader: MongoClient, conf: boolean, oplogOnly: boolean): Promise<string | undefined> {
+  if (!conf) {
+    return (await findPitr(leader))?.resume === true
+      ? 'it was on before the last restore and goes on by itself after the next full backup: pbm backup --wait'
+      : undefined
+  }
+  if (oplogOnly) return undefined
+  const [backups, [restore]] = await Promise.all([
+    listBackups(leader),
+    listRestores(leader, { status: ['done', 'partlyDone'], limit: 1 }),
+  ])
+  const bases = basesOf(backups).sort((a, b) => a.start_ts - b.start_ts)
+  const base = bases.at(-1)
+  return missingSnapshot(
+    base === undefined
+      ? undefined
+      : { name: base.name, startedAt: Number(base.start_ts), lastWrite: base.last_write_ts },
+    // A replay changes data like any client.
+    restore === undefined || restore.backup === ''
+      ? undefined
+      : { startedAt: Number(restore.start_ts), endedAt: Number(restore.last_transition_ts) },
+  )
+}
+
+async function storedSoFar(
+  leader: MongoClient,
+  chunks: Awaited<ReturnType<typeof listChunks>>,
+  now: Awaited<ReturnType<typeof clusterTime>>,
+) {
+  const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
+  return slicingLag(chunks, replsets, now).map(({ rs, stored, seconds }) => ({
+    rs,
+    ...(stored === undefined ? {} : { until: stored.t }),
+    ...(seconds === undefined ? {} : { lagSeconds: seconds }),
+  }))
 }
 
 /** Per replica set the newest error of slicing since the last change of configuration, unless it has started again since. */
@@ -39,7 +113,8 @@ async function slicingError(leader: MongoClient, epoch: NonNullable<Awaited<Retu
   return errors.length === 0 ? undefined : errors.join('; ')
 }
 
-export function pitrText({ conf, run, nodes, error }: PitrSection, colours: Colours): string {
+export function pitrText(section: PitrSection, colours: Colours): string {
+  const { conf, run, nodes, error, snapshotNeeded: needed, stored = [], gaps = [] } = section
   const lines = [
     conf
       ? `${colours.good('on')}${run ? '' : ', but nobody slices the oplog yet'}`
@@ -47,7 +122,18 @@ export function pitrText({ conf, run, nodes, error }: PitrSection, colours: Colo
         ? 'being switched off'
         : 'off',
   ]
+  if (needed !== undefined) lines.push(colours.caution(`A fresh backup is needed: ${needed}`))
   if (nodes.length > 0) lines.push(`Slicing: ${nodes.join(', ')}`)
+  for (const { rs, until, lagSeconds = 0 } of stored)
+    lines.push(
+      until === undefined
+        ? `${rs}: nothing stored yet`
+        : `${rs}: stored up to ${tableTime(until)}, ${shortDuration(lagSeconds * 1000)} behind`,
+    )
+  for (const { rs, start, end } of gaps)
+    lines.push(
+      colours.caution(`${rs}: gap from ${tableTime(start)} to ${tableTime(end)}; no time in it can be restored to`),
+    )
   if (error !== undefined) lines.push(colours.bad(`Error: ${error}`))
   return lines.join('\n')
 }

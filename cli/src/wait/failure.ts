@@ -17,14 +17,17 @@ export function backupFailed(backup: BackupDocument): PbmError {
   return new PbmError('BACKUP_FAILED', `backup ${backup.name} failed: ${failureReason(backup)}`, { hint })
 }
 
-export function restoreFailed(restore: RestoreDocument): PbmError {
-  return new PbmError('RESTORE_FAILED', `restore ${restore.name} failed: ${failureReason(restore)}`, {
-    hint: `More in: pbm logs -e restore/${restore.name} -t 0 -s D`,
+/** A replay has a record like a restore's, without a backup. */
+export type RestoreKind = 'restore' | 'replay'
+
+export function restoreFailed(restore: RestoreDocument, kind: RestoreKind = 'restore'): PbmError {
+  return new PbmError('RESTORE_FAILED', `${kind} ${restore.name} failed: ${failureReason(restore)}`, {
+    hint: `More in: pbm logs -e ${kind}/${restore.name} -t 0 -s D`,
   })
 }
 
 /** An operation nobody works on any more. */
-export function stuck(kind: 'backup' | 'restore', document: BackupDocument | RestoreDocument): PbmError {
+export function stuck(kind: 'backup' | RestoreKind, document: BackupDocument | RestoreDocument): PbmError {
   return new PbmError(
     'STUCK',
     `${kind} ${document.name} is stuck at '${document.status}': the last heartbeat of its agent was ${rfc3339(document.hb.t)}`,

@@ -1,6 +1,8 @@
 import type { Progress } from '@pbmkit/core'
+import type { Timestamp } from 'mongodb'
 import { prettySize } from '../output/bytes.js'
 import { shortDuration } from '../output/durations.js'
+import { tableTime } from '../output/times.js'
 
 /** What the replica sets of an operation have told so far, summed. */
 export interface OverallProgress {
@@ -13,6 +15,8 @@ export interface OverallProgress {
   bytesPerSecond: number
   /** Undefined as long as it can't be told. */
   secondsLeft: number | undefined
+  /** Restores: the time up to which the oplog is replayed on every replica set, Unix seconds. */
+  replayedTo?: number
 }
 
 /**
@@ -21,7 +25,9 @@ export interface OverallProgress {
  * Sums the progress of every replica set. Speed is measured between two tellings of the agents by their own clocks, since the
  * phase began, so a slow reader sees the same figures as a fast one.
  */
-export function overallProgress(replsets: readonly { progress?: Progress }[]): OverallProgress | undefined {
+export function overallProgress(
+  replsets: readonly { progress?: Progress; op?: Timestamp }[],
+): OverallProgress | undefined {
   const told = replsets.flatMap(({ progress }) => (progress === undefined ? [] : [progress]))
   const [first] = told
   if (first === undefined) return undefined
@@ -31,7 +37,9 @@ export function overallProgress(replsets: readonly { progress?: Progress }[]): O
   const totalBytes = Math.max(sum('totalBytes'), bytes)
   const milliseconds = Math.max(0, ...told.map(({ startedAt, updatedAt }) => Number(updatedAt) - Number(startedAt)))
   const bytesPerSecond = milliseconds > 0 ? Math.round((bytes * 1000) / milliseconds) : 0
+  const reached = replsets.flatMap(({ op }) => (op === undefined || op.t === 0 ? [] : [op.t]))
   return {
+    ...(reached.length === 0 || reached.length < replsets.length ? {} : { replayedTo: Math.min(...reached) }),
     phase: first.phase,
     bytes,
     totalBytes,
@@ -58,7 +66,7 @@ export function progressLine(
 }
 
 function figures(progress: OverallProgress): string[] {
-  const { phase, bytes, totalBytes, documents, totalDocuments, bytesPerSecond, secondsLeft } = progress
+  const { phase, bytes, totalBytes, documents, totalDocuments, bytesPerSecond, secondsLeft, replayedTo } = progress
   // Index builds have no bytes, only a count.
   const [moved, all] = totalBytes > 0 ? [bytes, totalBytes] : [documents, totalDocuments]
   const share = all > 0 ? Math.min(1, moved / all) : 0
@@ -67,6 +75,7 @@ function figures(progress: OverallProgress): string[] {
     `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)} ${String(Math.floor(share * 100)).padStart(3)}%`,
     phase,
   ]
+  if (phase === 'oplog' && replayedTo !== undefined) parts.push(`up to ${tableTime(replayedTo)}`)
   if (bytes > 0) parts.push(`${prettySize(bytes)} of ${prettySize(totalBytes)}`)
   if (documents > 0) parts.push(`${documents.toLocaleString('en-US')} ${countedIn(phase)}`)
   if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
@@ -76,5 +85,6 @@ function figures(progress: OverallProgress): string[] {
 
 /** What agents count as documents in a phase. */
 export function countedIn(phase: string): string {
+  if (phase === 'oplog') return 'operations'
   return phase === 'indexes' ? 'indexes' : 'documents'
 }

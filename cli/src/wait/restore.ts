@@ -1,7 +1,7 @@
 import { clusterTime, findRestore, isStale, PbmError, type RestoreDocument } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
-import { restoreFailed, stuck } from './failure.js'
+import { type RestoreKind, restoreFailed, stuck } from './failure.js'
 import { poll } from './poll.js'
 import { overallProgress } from './progress.js'
 import { showProgress } from './progress-bar.js'
@@ -14,29 +14,30 @@ export interface SentRestore {
   readonly name: string
   /** The command's id, 24 hex digits. */
   readonly opid: string
+  readonly kind?: RestoreKind
 }
 
 /** Waits until the restore runs. Fails with REFUSED, NO_ANSWER, RESTORE_FAILED, STUCK or INTERRUPTED. */
 export async function waitForRestoreStart(session: Session, leader: MongoClient, sent: SentRestore): Promise<void> {
-  const { name, opid } = sent
+  const { name, opid, kind = 'restore' } = sent
   const refused = refusal(leader, opid)
   const giveUp = session.clock.now() + START_MILLISECONDS
   await poll(
     async () => {
       const restore = await findRestore(leader, name)
       if (restore !== undefined) {
-        await refuseFailed(leader, restore)
+        await refuseFailed(leader, restore, kind)
         return restore.status === 'starting' ? undefined : true
       }
       const reason = await refused()
-      if (reason !== undefined) throw new PbmError('REFUSED', `restore ${name} was refused: ${reason}`)
+      if (reason !== undefined) throw new PbmError('REFUSED', `${kind} ${name} was refused: ${reason}`)
       if (session.clock.now() > giveUp)
-        throw new PbmError('NO_ANSWER', `no agent took up restore ${name} within ${START_MILLISECONDS / 1000} s`, {
+        throw new PbmError('NO_ANSWER', `no agent took up ${kind} ${name} within ${START_MILLISECONDS / 1000} s`, {
           hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
         })
       return undefined
     },
-    { clock: session.clock, signal: session.signal, onInterrupt: () => interrupted(name) },
+    { clock: session.clock, signal: session.signal, onInterrupt: () => interrupted(name, kind) },
   )
 }
 
@@ -44,19 +45,19 @@ export async function waitForRestoreStart(session: Session, leader: MongoClient,
 export async function waitForRestoreEnd(
   session: Session,
   leader: MongoClient,
-  name: string,
+  { name, kind = 'restore' }: Omit<SentRestore, 'opid'>,
   deadline: number | undefined,
 ): Promise<RestoreDocument> {
-  const display = showProgress(session.output, session.io.stderr, 'restore', name)
+  const display = showProgress(session.output, session.io.stderr, kind, name)
   try {
     return await poll(
       async () => {
         const restore = await findRestore(leader, name)
         if (restore === undefined)
-          throw new PbmError('RESTORE_VANISHED', `the record of restore ${name} disappeared while it ran`, {
+          throw new PbmError('RESTORE_VANISHED', `the record of ${kind} ${name} disappeared while it ran`, {
             hint: 'The control collections were dropped. See the logs of the agents for how it ended.',
           })
-        await refuseFailed(leader, restore)
+        await refuseFailed(leader, restore, kind)
         display.update(restore.status, overallProgress(restore.replsets))
         return restore.status === 'done' ? restore : undefined
       },
@@ -65,10 +66,10 @@ export async function waitForRestoreEnd(
         signal: session.signal,
         deadline,
         onDeadline: () =>
-          new PbmError('WAIT_TIME', `the wait time is over, and restore ${name} still runs`, {
+          new PbmError('WAIT_TIME', `the wait time is over, and ${kind} ${name} still runs`, {
             hint: `It goes on. Watch it: pbm status, pbm describe-restore ${name}.`,
           }),
-        onInterrupt: () => interrupted(name),
+        onInterrupt: () => interrupted(name, kind),
       },
     )
   } finally {
@@ -76,19 +77,19 @@ export async function waitForRestoreEnd(
   }
 }
 
-async function refuseFailed(leader: MongoClient, restore: RestoreDocument): Promise<void> {
-  if (restore.status === 'error') throw restoreFailed(restore)
+async function refuseFailed(leader: MongoClient, restore: RestoreDocument, kind: RestoreKind): Promise<void> {
+  if (restore.status === 'error') throw restoreFailed(restore, kind)
   if (restore.status === 'partlyDone')
     throw new PbmError('RESTORE_PARTLY_DONE', `restore ${restore.name} ended on some members only`, {
       hint: `See which: pbm describe-restore ${restore.name}.`,
     })
   // PBM inserts restores that failed at once with a heartbeat of zero; those have the status error, handled above.
   if (restore.status !== 'done' && restore.hb.t > 0 && isStale(restore.hb, await clusterTime(leader)))
-    throw stuck('restore', restore)
+    throw stuck(kind, restore)
 }
 
-function interrupted(name: string): PbmError {
-  return new PbmError('INTERRUPTED', `stopped waiting; restore ${name} goes on`, {
+function interrupted(name: string, kind: RestoreKind): PbmError {
+  return new PbmError('INTERRUPTED', `stopped waiting; ${kind} ${name} goes on`, {
     hint: `Watch it: pbm status, pbm describe-restore ${name}.`,
   })
 }

@@ -11,6 +11,8 @@ export interface CatalogCollection {
   readonly collated: boolean
   /** Whether changes of different documents must keep their order, too: see `OperationSink.change`. */
   inOrder: boolean
+  /** In the target before the restore and not in the backup: it makes way for what the oplog creates. */
+  foreign: boolean
   /** Raw specs by index name, without the default `_id` index and the clustered one. */
   readonly indexes: Map<string, Buffer>
 }
@@ -33,6 +35,8 @@ export class IndexCatalog {
   readonly #byUuid = new Map<string, CatalogCollection>()
   /** Time series: specs as users write them, by the name users know; those of the oplog are of the buckets. */
   readonly #timeSeries = new Map<string, Map<string, Buffer>>()
+  /** Views, of time series too, that were in the target before the restore and are not in the backup. */
+  readonly foreignViews = new Set<string>()
 
   /** Adds a collection, replacing what had its name. `options` are those of `create`, raw. */
   create(ns: string, uuid: Buffer | undefined, options: Buffer | undefined): CatalogCollection {
@@ -41,7 +45,7 @@ export class IndexCatalog {
     if (key !== undefined) this.#forget(this.#byUuid.get(key))
     const collated = isCollated(options)
     const inOrder = collated || (options !== undefined && isTrue(options, 'capped'))
-    const collection: CatalogCollection = { ns, uuid: key, collated, inOrder, indexes: new Map() }
+    const collection: CatalogCollection = { ns, uuid: key, collated, inOrder, foreign: false, indexes: new Map() }
     this.#byNamespace.set(ns, collection)
     if (key !== undefined) this.#byUuid.set(key, collection)
     return collection

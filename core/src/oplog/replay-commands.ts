@@ -4,7 +4,7 @@ import { PbmError } from '../errors.js'
 import { commandTarget } from './classify.js'
 import { commandName, databaseOf, type Operation } from './entry.js'
 import type { CatalogCollection } from './index-catalog.js'
-import { isKnownByName } from './namespaces.js'
+import { isKnownByName, isUsersOrRoles } from './namespaces.js'
 import { elementsOf, findUuid, withField, withoutFields } from './raw-fields.js'
 import type { ReplayOptions } from './replay.js'
 
@@ -65,18 +65,44 @@ export class ReplayCommands {
     )
   }
 
-  /** Views are documents of `system.views`, which need not be there yet. */
-  async ensureViews(ns: string): Promise<void> {
-    if (this.#options.catalog.findByName(ns) !== undefined) return
+  /** Views are documents of `system.views`, which need not be there yet. `view` is what the document is named. */
+  async ensureViews(ns: string, view: string | undefined): Promise<void> {
+    const { catalog } = this.#options
+    if (view !== undefined) {
+      await this.#makeWay(catalog.findByName(view))
+      catalog.foreignViews.delete(view)
+    }
+    if (catalog.findByName(ns) !== undefined) return
     const db = databaseOf(ns)
     const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('create', 'system.views'))
     await this.#options.sink.command({ op: 'c', ns: `${db}.$cmd`, ui: undefined, o, o2: undefined })
-    this.#options.catalog.create(ns, undefined, undefined)
+    catalog.create(ns, undefined, undefined)
+  }
+
+  /**
+   * Drops a collection that the target had before the restore and the backup does not have. The server would take it for
+   * the one that is created (same UUID: a restore into the same cluster), or move it aside under a name of its own.
+   */
+  async #makeWay(collection: CatalogCollection | undefined): Promise<void> {
+    if (collection?.foreign === true) await this.#dropNow(collection)
+  }
+
+  /** The same for a view. */
+  async #makeWayForView(ns: string): Promise<void> {
+    if (!this.#options.catalog.foreignViews.delete(ns)) return
+    const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('_id', ns))
+    const views = `${databaseOf(ns)}.system.views`
+    await this.#options.sink.command({ op: 'd', ns: views, ui: undefined, o, o2: undefined })
   }
 
   async #create(operation: Operation, ns: string): Promise<void> {
     const { catalog, sink } = this.#options
     const { ui } = operation
+    if (!isUsersOrRoles(ns)) {
+      await this.#makeWay(catalog.findByName(ns))
+      if (ui !== undefined) await this.#makeWay(catalog.find(ui, ns))
+      await this.#makeWayForView(ns)
+    }
     const here = catalog.findByName(ns)
     if (isKnownByName(ns)) {
       if (here !== undefined) return
@@ -120,9 +146,11 @@ export class ReplayCommands {
     const target = dropped === undefined ? undefined : catalog.find(dropped, to)
     if (known === undefined) {
       // The collection itself was dropped before the dump saw it; what it replaced is gone all the same.
-      if (target !== undefined) await this.#dropTarget(target, dropped)
+      if (target !== undefined) await this.#dropNow(target)
       return
     }
+    if (catalog.findByName(to) !== known) await this.#makeWay(catalog.findByName(to))
+    await this.#makeWayForView(to)
     const inTheWay = catalog.findByName(to)
     await sink.command(operation)
     if (target !== undefined && target !== known) catalog.drop(target)
@@ -134,11 +162,13 @@ export class ReplayCommands {
     }
   }
 
-  async #dropTarget(target: CatalogCollection, uuid: Buffer | undefined): Promise<void> {
-    const name = target.ns.slice(databaseOf(target.ns).length + 1)
-    const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('drop', name))
-    await this.#options.sink.command({ op: 'c', ns: `${databaseOf(target.ns)}.$cmd`, ui: uuid, o, o2: undefined })
-    this.#options.catalog.drop(target)
+  async #dropNow(collection: CatalogCollection): Promise<void> {
+    const { ns, uuid } = collection
+    const db = databaseOf(ns)
+    const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('drop', ns.slice(db.length + 1)))
+    const ui = uuid === undefined ? undefined : Buffer.from(uuid, 'hex')
+    await this.#options.sink.command({ op: 'c', ns: `${db}.$cmd`, ui, o, o2: undefined })
+    this.#options.catalog.drop(collection)
   }
 
   /** After the server moved `displaced` aside under a name of its own making. */

@@ -157,7 +157,9 @@ export class Replay {
     const { ns } = operation
     if (isUsersOrRoles(ns) && this.#options.isKept?.(ns, documentId(operation)) === true) return
     const byName = isKnownByName(ns) || operation.ui === undefined
-    if (ns.endsWith('.system.views')) await this.#commands.ensureViews(ns)
+    if (ns.endsWith('.system.views')) {
+      await this.#commands.ensureViews(ns, operation.op === 'i' ? documentId(operation) : undefined)
+    }
     const target: CatalogCollection | undefined = this.#catalog.find(byName ? undefined : operation.ui, ns)
     if (target === undefined && !isUsersOrRoles(ns)) {
       this.#commands.noteUnknown(operation.ui, ns)
@@ -174,7 +176,7 @@ export class Replay {
   }
 }
 
-/** `_id` of a user or role, which is a string. */
+/** `_id` of a user, role or view, which is a string. */
 function documentId(operation: Operation): string {
   const from = operation.op === 'u' ? (operation.o2 ?? operation.o) : operation.o
   return findString(from, '_id') ?? ''

@@ -11,7 +11,7 @@ import { catalogOf } from './target.js'
 
 /** The collections of a target with the indexes they have: what a replay onto live data starts from. */
 export async function liveCatalog(client: MongoClient, signal: AbortSignal): Promise<IndexCatalog> {
-  const catalog = await catalogOf(client, [])
+  const catalog = await catalogOf(client, undefined)
   for (const collection of catalog.collections()) {
     for (const spec of (await listIndexes(client, collection.ns, signal)).values()) {
       catalog.addIndex(collection, spec)

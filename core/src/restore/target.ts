@@ -3,7 +3,7 @@ import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../archive/metadata.js'
 import { IndexCatalog, isBuckets } from '../oplog/index-catalog.js'
-import { isKnownByName } from '../oplog/namespaces.js'
+import { isExcluded, isKnownByName, isUsersOrRoles } from '../oplog/namespaces.js'
 
 /** A collection or view of the target. */
 export interface TargetCollection {
@@ -46,16 +46,28 @@ export async function namesByUuid(client: MongoClient, db: string): Promise<Read
   return names
 }
 
-/** What a replay starts from: the collections the target has, with the indexes the backup gives them. */
-export async function catalogOf(client: MongoClient, restored: readonly NamespaceMetadata[]): Promise<IndexCatalog> {
+/**
+ * What a replay starts from: the collections the target has, with the indexes the backup gives them. Without a backup,
+ * all that is there belongs to it.
+ */
+export async function catalogOf(
+  client: MongoClient,
+  restored: readonly NamespaceMetadata[] | undefined,
+): Promise<IndexCatalog> {
   const catalog = new IndexCatalog()
+  const own = new Set(restored?.map(({ db, collection }) => `${db}.${collection}`))
+  const isForeign = (ns: string) =>
+    restored !== undefined && !own.has(ns) && !own.has(ns.replace('.system.buckets.', '.')) && !isShared(ns)
   for (const { db, name, type, uuid, options } of await listTarget(client)) {
-    if (type !== 'collection') continue
     const ns = `${db}.${name}`
+    if (type !== 'collection') {
+      if (isForeign(ns)) catalog.foreignViews.add(ns)
+      continue
+    }
     const known = uuid === undefined || isKnownByName(ns) || isBuckets(ns) ? undefined : Buffer.from(uuid, 'hex')
-    catalog.create(ns, known, options)
+    catalog.create(ns, known, options).foreign = isForeign(ns)
   }
-  for (const { db, collection, type, indexes } of restored) {
+  for (const { db, collection, type, indexes } of restored ?? []) {
     const ns = `${db}.${collection}`
     if (type === 'timeseries') for (const spec of indexes ?? []) catalog.addTimeSeriesIndex(ns, spec)
     const target = catalog.findByName(ns)
@@ -63,4 +75,9 @@ export async function catalogOf(client: MongoClient, restored: readonly Namespac
     for (const spec of indexes ?? []) catalog.addIndex(target, spec)
   }
   return catalog
+}
+
+/** Collections in which the target's own documents stand beside those of the backup. */
+function isShared(ns: string): boolean {
+  return isUsersOrRoles(ns) || ns.endsWith('.system.views') || isExcluded(ns)
 }

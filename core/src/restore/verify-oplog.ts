@@ -155,7 +155,8 @@ async function verifyOverlap(
   options: OplogVerification,
 ): Promise<void> {
   const end = before.end < after.end ? before.end : after.end
-  const range = { start: after.start, end: end < options.end ? end : options.end }
+  const start = before.start > after.start ? before.start : after.start
+  const range = { start, end: end < options.end ? end : options.end }
   const [left, right] = [changes(store, before, range, options), changes(store, after, range, options)]
   try {
     for (;;) {

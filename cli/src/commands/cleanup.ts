@@ -1,0 +1,124 @@
+import {
+  type BackupDocument,
+  clusterTime,
+  expired,
+  findBackup,
+  listChunks,
+  PbmError,
+  type PitrChunkDocument,
+  requireConfig,
+} from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import type { MongoClient, Timestamp } from 'mongodb'
+import { notSupportedYet, usageError } from '../errors.js'
+import { confirm } from '../io.js'
+import { parseOlderThan } from '../output/times.js'
+import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
+import type { Run } from '../program.js'
+import { backupJson, backupLine, chunkLines, chunkRanges, readInventory } from '../retention.js'
+import { send } from '../send.js'
+import type { Session } from '../session.js'
+import { waitForOperation } from '../wait/operation.js'
+import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+
+interface CleanupOptions extends WaitOptions {
+  olderThan?: string
+  all?: boolean
+  profile?: string
+  dryRun?: boolean
+  yes?: boolean
+  force?: boolean
+}
+
+const OLDER_THAN = '2031-02-03T04:05:06 (UTC), 2031-02-03, T,I, or 30d for days'
+
+/** `pbm cleanup`: old backups and chunks together. */
+export function cleanupCommand(run: Run): Command {
+  const command = new Command('cleanup')
+    .description('delete old backups and oplog chunks, but nothing that a later point in time needs')
+    .option('--older-than <time>', OLDER_THAN)
+    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+  return addDeleteOptions(command).action((options: CleanupOptions, self: Command) =>
+    run(self, (session) => cleanUp(session, options, 'cleanup')),
+  )
+}
+
+/** `pbm delete-pitr`: old chunks only. */
+export function deletePitrCommand(run: Run): Command {
+  const command = new Command('delete-pitr')
+    .description('delete old oplog chunks, but none that a later point in time needs')
+    .option('--older-than <time>', OLDER_THAN)
+    .option('-a, --all', 'all that are not needed to go on from the newest backup')
+    .addOption(new Option('-f, --force', 'the same as --yes').hideHelp())
+  return addDeleteOptions(command).action((options: CleanupOptions, self: Command) =>
+    run(self, (session) => cleanUp(session, options, 'deletePitr')),
+  )
+}
+
+function addDeleteOptions(command: Command): Command {
+  command.option('--dry-run', 'only show what would go').option('-y, --yes', 'do not ask')
+  return addWaitOptions(command, 'all is deleted; without it the deletion goes on by itself')
+}
+
+async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup' | 'deletePitr'): Promise<void> {
+  if (options.profile !== undefined && options.profile !== 'main') throw notSupportedYet(`--profile ${options.profile}`)
+  if (options.olderThan === undefined && options.all !== true)
+    throw usageError('how old?', `Give --older-than${cmd === 'cleanup' ? '' : ', or --all'}.`)
+  if (options.olderThan !== undefined && options.all === true)
+    throw usageError('--older-than and --all exclude each other')
+  const deadline = waitDeadline(options, session.clock)
+  const leader = await session.leader()
+  await requireConfig(leader)
+  if (options.dryRun !== true) await refuseIfBusy(leader)
+  const now = await clusterTime(leader)
+  const limit = options.olderThan === undefined ? now : parseOlderThan(options.olderThan, now.t)
+  const old = expired(await readInventory(leader), limit)
+  const going = { backups: cmd === 'cleanup' ? old.backups : [], chunks: old.chunks }
+
+  const { output } = session
+  const backups = cmd === 'cleanup' ? { backups: going.backups.map(backupJson) } : {}
+  const result = (deleted: boolean, msg: string) => ({ msg, ...backups, chunks: chunkRanges(going.chunks), deleted })
+  const lines = [...going.backups.map(backupLine), ...chunkLines(going.chunks)].join('\n')
+  if (lines === '') {
+    output.result(result(false, 'nothing to delete'), () => 'Nothing to delete.')
+    return
+  }
+  if (options.dryRun === true) {
+    output.result(result(false, 'dry run: nothing was deleted'), () => `Would be deleted:\n${lines}`)
+    return
+  }
+  await requireLeaderAgent(leader)
+  if (options.yes !== true && options.force !== true) await confirm(`To be deleted:\n${lines}\nDelete it?`, session.io)
+
+  const opid = await send(leader, commandOf(cmd, limit))
+  const title = cmd === 'cleanup' ? 'cleanup' : 'deletion of chunks'
+  if (options.wait !== true) {
+    output.result(result(false, 'being deleted'), () =>
+      [`Being deleted:`, lines, `See how it ends: pbm logs -e ${cmd} -i ${opid} -t 0`].join('\n'),
+    )
+    return
+  }
+  await waitForOperation(session, leader, { opid, title, event: cmd }, deadline)
+  await checkGone(leader, going, cmd)
+  output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${lines}`)
+}
+
+function commandOf(cmd: 'cleanup' | 'deletePitr', limit: Timestamp) {
+  return cmd === 'cleanup'
+    ? { cmd, cleanup: { olderThan: limit, profile: '' } }
+    : { cmd, deletePitr: { olderthan: limit.t } }
+}
+
+/** An agent may decide otherwise than the CLI (what became needed meanwhile): that is no success. */
+async function checkGone(
+  leader: MongoClient,
+  going: { readonly backups: readonly BackupDocument[]; readonly chunks: readonly PitrChunkDocument[] },
+  cmd: string,
+): Promise<void> {
+  const left: string[] = []
+  for (const { name } of going.backups) if ((await findBackup(leader, name)) !== undefined) left.push(name)
+  const stored = new Set((await listChunks(leader)).map(({ fname }) => fname))
+  for (const { fname } of going.chunks) if (stored.has(fname)) left.push(fname)
+  if (left.length > 0)
+    throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: `See pbm logs -e ${cmd}.` })
+}
