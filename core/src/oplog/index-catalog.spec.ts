@@ -32,6 +32,9 @@ describe('Index catalog', () => {
     const clustered = catalog.create('shop.clustered', bytes(OTHER), undefined)
     catalog.addIndex(clustered, raw({ v: 2, key: { _id: 1 }, name: 'mine', unique: true, clustered: true }))
     assert.deepEqual(Object.keys(specs(catalog)), ['shop.orders'])
+    // As PBM's backups have it: without `clustered`, under a name of the user's.
+    catalog.addIndex(clustered, raw({ v: 2, key: { _id: 1 }, name: 'mine', unique: true }))
+    assert.deepEqual(Object.keys(specs(catalog)), ['shop.orders'])
   })
 
   it('keeps integer-like keys in their order', () => {

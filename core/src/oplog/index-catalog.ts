@@ -23,6 +23,8 @@ export interface WantedIndexes {
   readonly specs: Buffer[]
 }
 
+const STRING = 0x02
+const EMPTY_DOCUMENT = buildDocument([])
 const SIMPLE_COLLATION = documentElement('collation', buildDocument([stringElement('locale', 'simple')]))
 
 /**
@@ -187,9 +189,14 @@ function seriesOf(ns: string): string {
   return ns.replace('.system.buckets.', '.')
 }
 
-/** The default `_id` index comes with `create`, the clustered one too. A hashed `_id` index is an ordinary one. */
+/**
+ * The default `_id` index comes with `create`, the clustered one too. PBM's backups don't say `clustered`, and the name is
+ * the user's: the key tells it, as to the server. A hashed `_id` index is an ordinary one.
+ */
 function isImplied(spec: Buffer): boolean {
-  return findString(spec, 'name') === '_id_' || isTrue(spec, 'clustered')
+  if (findString(spec, 'name') === '_id_' || isTrue(spec, 'clustered')) return true
+  const [field, more] = elementsOf(findDocument(spec, 'key') ?? EMPTY_DOCUMENT)
+  return field?.name === '_id' && field.type !== STRING && more === undefined
 }
 
 function isCollated(options: Buffer | undefined): boolean {
