@@ -66,7 +66,7 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
       const fallback = object?.fallback === true && saved.size > 0
       if (fallback) {
         log.warning(
-          `${namespace.db}.${namespace.collection} is stored as ${object.object}, its name being no object name: PBM itself can't restore it`,
+          `${namespace.db}.${namespace.collection} is stored as ${object.object}, its name being no object name: PBM itself can't restore this backup`,
         )
       }
       done[index] = {
