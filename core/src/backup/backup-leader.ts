@@ -1,24 +1,24 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { isAgentOk, listAgents } from '../control/agents.js'
-import type { BackupDocument, BackupStore } from '../control/backup-document.js'
-import { findBackup, insertBackup, setBackupStatus, UNSET_TIMESTAMP } from '../control/backups.js'
+import { listAgents } from '../control/agents.js'
+import type { BackupDocument } from '../control/backup-document.js'
+import { findBackup, insertBackup, setBackupStatus } from '../control/backups.js'
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
 import { listLiveLocks } from '../control/locks.js'
-import { isDuplicateKey, unixSeconds } from '../control/wire.js'
+import { isDuplicateKey } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
-import { candidates, nominationGroups } from '../protocol/election.js'
+import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
 import { nominate } from '../protocol/nomination.js'
 import { isSafeBackupName } from '../store/names.js'
 import type { Clock } from '../time/clock.js'
 import { CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../tokens.js'
-import { PBM_COMPATIBLE_VERSION } from '../version.js'
+import { newBackup } from './document.js'
 import { isCanceled } from './failure.js'
 
 export interface RunOptions {
@@ -49,13 +49,15 @@ export class BackupLeader {
     const { name } = command.backup
     const refusal = await this.refusal(command)
     const replsets = await clusterMembers(this.leader)
-    const document = await this.newBackup(command)
+    const config = await requireConfig(this.leader)
+    const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
+    const document = newBackup({ command, config, server, hb })
     const record =
       refusal === undefined ? document : { ...document, status: 'error' as const, error: errorText(refusal) }
     if (!(await this.insert(record))) return
     if (refusal !== undefined) throw refusal
     try {
-      await this.elect(name, replsets, await requireConfig(this.leader), signal)
+      await this.elect(name, replsets, config, signal)
     } catch (error) {
       const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
       await setBackupStatus(this.leader, name, status, { error: errorText(error), by: 'clusterLeader' })
@@ -94,37 +96,6 @@ export class BackupLeader {
     })
   }
 
-  private async newBackup({ _id, backup }: CommandDocument & { cmd: 'backup' }): Promise<BackupDocument> {
-    const config = await requireConfig(this.leader)
-    const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
-    const now = unixSeconds()
-    const selective = backup.nss !== undefined && backup.nss.length > 0
-    return {
-      type: backup.type,
-      opid: _id.toHexString(),
-      name: backup.name,
-      ...(selective ? { nss: backup.nss } : {}),
-      ...(selective && backup.usersAndRoles === true ? { sel_users_and_roles: true } : {}),
-      replsets: [],
-      compression: backup.compression,
-      store: { ...config.storage } as BackupStore,
-      size: 0,
-      size_uncompressed: 0,
-      mongodb_version: server.psmdbVersion ?? server.version,
-      fcv: server.fcv ?? '',
-      start_ts: now,
-      last_transition_ts: now,
-      first_write_ts: UNSET_TIMESTAMP,
-      last_write_ts: UNSET_TIMESTAMP,
-      hb,
-      status: 'starting',
-      conditions: [],
-      n: [],
-      pbm_version: PBM_COMPATIBLE_VERSION,
-      balancer: 'off',
-    } as BackupDocument
-  }
-
   /** False when another agent was faster with the same command. */
   private async insert(document: BackupDocument): Promise<boolean> {
     try {
@@ -146,10 +117,10 @@ export class BackupLeader {
     for (const { rs } of replsets) {
       if (fit.some((agent) => agent.rs === rs)) continue
       const known = all.filter((agent) => agent.rs === rs)
-      const sick = known.filter((agent) => !isAgentOk(agent)).map(({ n, e }) => `${n}${e === '' ? '' : ` (${e})`}`)
+      const told = known.map((agent) => `${agent.n}: ${unfitness(agent, now) ?? (agent.e || 'not well')}`).join('; ')
       throw new PbmError(
         'NO_AGENT',
-        `replica set ${rs} has no agent that could make the backup: ${known.length} known, ${sick.length} with errors${sick.length === 0 ? '' : `: ${sick.join(', ')}`}`,
+        `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,
         { hint: 'Start pbm-agent beside its members; pbm status shows what is wrong with each' },
       )
     }

@@ -12,7 +12,7 @@ import { readMetadataJson } from '../archive/metadata.js'
 import { readArchive } from '../archive/reader.js'
 import { documentsIn } from '../bson/documents.js'
 import { publishAgent } from '../control/agents.js'
-import { findBackup } from '../control/backups.js'
+import { findBackup, listBackups } from '../control/backups.js'
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
 import type { BackupConfig } from '../control/config-document.js'
 import { listLocks } from '../control/locks.js'
@@ -246,7 +246,10 @@ describe('a logical backup', () => {
 
   it('fails visibly when its record or its lock is dropped', async () => {
     for (const collection of ['pbmBackups', 'pbmLock']) {
-      const dropping = sleep(400).then(() => leader.db('admin').collection(collection).drop())
+      const dropping = (async () => {
+        while ((await listBackups(leader, { status: 'running' })).length === 0) await sleep(20)
+        await leader.db('admin').collection(collection).drop()
+      })()
       const { name, failure } = await run({}, { store: slow(store, 12_000) })
       await dropping
       assert(failure instanceof Error)

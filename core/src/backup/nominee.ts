@@ -230,8 +230,11 @@ export class BackupNominee {
 
   /** The cluster's first write is the latest of the replica sets', its last the earliest (PBM: control-plane.md §5.1). */
   private async setClusterTime(name: string, which: 'first' | 'last'): Promise<void> {
-    const replsets = (await findBackup(this.leader, name))?.replsets ?? []
-    const times = replsets.map((replset) => (which === 'first' ? replset.first_write_ts : replset.last_write_ts))
+    const document = await findBackup(this.leader, name)
+    if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
+    const times = document.replsets.map((replset) =>
+      which === 'first' ? replset.first_write_ts : replset.last_write_ts,
+    )
     const set = times.filter(isTimestampSet).sort((a, b) => a.compare(b))
     const chosen = which === 'first' ? set.at(-1) : set[0]
     if (chosen === undefined) throw new PbmError('OPERATION_GONE', `backup ${name} has no ${which} write`)

@@ -29,6 +29,8 @@ export interface CommandFeedOptions {
    * backups that wait in the queue are dropped, since they are canceled with the rest.
    */
   onCancel?: (command: CommandDocument) => void
+  /** Told once when it is settled what counts as seen: every command stored from then on is yielded. */
+  onReady?: () => void
   /** Told of what is looked past: documents that are no commands, and outages (once each). */
   onTrouble?: (message: string) => void
   clock?: Clock
@@ -74,6 +76,7 @@ async function pump(leader: MongoClient, options: CommandFeedOptions, queue: Que
       if (!started) {
         await passOld(leader, options, seen)
         started = true
+        options.onReady?.()
       }
       await follow(leader, options, seen, (found) => deliver(found, options, queue))
       trouble = ''

@@ -3,6 +3,7 @@ import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { type MongoClient, Timestamp } from 'mongodb'
 import type { BackupStatus } from '../control/backup-document.js'
 import { findBackup, insertBackup, UNSET_TIMESTAMP } from '../control/backups.js'
+import { sendCommand } from '../control/commands.js'
 import { listLocks } from '../control/locks.js'
 import { BACKUPS, LOCKS, RESTORES } from '../control/names.js'
 import { findRestore, insertRestore } from '../control/restores.js'
@@ -75,11 +76,11 @@ describe('watch for dead operations', () => {
       hb,
       conditions: [],
     })
-  const lock = async (replset: string, opid: string, hb: Timestamp) =>
+  const lock = async (replset: string, opid: string, hb: Timestamp, type: 'backup' | 'restore' = 'backup') =>
     leader
       .db('admin')
       .collection(LOCKS)
-      .insertOne({ type: 'backup', replset, node: `${replset}:1`, opid, epoch: live, hb })
+      .insertOne({ type, replset, node: `${replset}:1`, opid, epoch: live, hb })
 
   it('marks the dead with the reason, unlocks, deletes, and leaves the living alone', async () => {
     await backup('dead', 'running', dead)
@@ -113,6 +114,28 @@ describe('watch for dead operations', () => {
     assert.deepEqual(deleted.sort(), ['dead error', 'orphan error'])
     assert(lines.some((line) => line.includes('storage gone')))
     assert.deepEqual(await cleanStaleOperations({ leader, log }), [])
+  })
+
+  it('records a restore whose agent died before it did', async () => {
+    const opid = await sendCommand(leader, {
+      cmd: 'restore',
+      restore: {
+        name: '2031-02-03T04:05:06.000000007Z',
+        backupName: 'b',
+        fallbackEnabled: null,
+        allowPartlyDone: null,
+        external: false,
+        extConf: null,
+        extTS: new Timestamp({ t: 0, i: 0 }),
+        exit: false,
+      },
+    })
+    await lock('rs0', opid.toHexString(), dead, 'restore')
+    await cleanStaleOperations({ leader, log })
+    const restore = await findRestore(leader, '2031-02-03T04:05:06.000000007Z')
+    assert.deepEqual([restore?.status, restore?.backup], ['error', 'b'])
+    assert.match(restore?.error ?? '', /no heartbeat of rs0\/rs0:1/)
+    assert.deepEqual(await listLocks(leader), [])
   })
 
   it('is done by the cluster leader alone, and goes on after a fault', async () => {

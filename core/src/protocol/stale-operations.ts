@@ -1,6 +1,7 @@
-import type { MongoClient, Timestamp } from 'mongodb'
+import { type MongoClient, ObjectId, type Timestamp } from 'mongodb'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, findBackupByOpid, listBackups, setBackupStatus } from '../control/backups.js'
+import { findCommand } from '../control/commands.js'
 import { type LockDocument, type LockHeader, listLocks, removeLock } from '../control/locks.js'
 import type { RestoreDocument } from '../control/restore-document.js'
 import { findRestoreByOpid, listRestores, setRestoreStatus } from '../control/restores.js'
@@ -8,6 +9,7 @@ import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { recordRefusal } from './refusal.js'
 import { BACKUP_STATES, isTerminal, RESTORE_STATES } from './state-machine.js'
 
 /** What the control collections say at one moment. */
@@ -63,7 +65,10 @@ function reasonOf(
   return `the ${kind} died in state ${operation.status}: the agent of ${holder.replset}/${holder.node} gave no heartbeat`
 }
 
-/** Marks the backup or restore of a dead lock holder failed; operations without a record of their own need nothing. */
+/**
+ * Marks the backup or restore of a dead lock holder failed; other operations have no record. A restore whose agent died
+ * before it made one gets it now, from its command: else it would just be gone.
+ */
 export async function failOperation(leader: MongoClient, lock: LockHeader, reason: string): Promise<void> {
   if (lock.opid === undefined) return
   if (lock.type === 'backup') {
@@ -73,6 +78,10 @@ export async function failOperation(leader: MongoClient, lock: LockHeader, reaso
   if (lock.type === 'restore' || lock.type === 'replay') {
     const restore = await findRestoreByOpid(leader, lock.opid)
     if (restore !== undefined) await setRestoreStatus(leader, restore.name, 'error', { error: reason, by: 'watch' })
+    else if (ObjectId.isValid(lock.opid)) {
+      const command = await findCommand(leader, ObjectId.createFromHexString(lock.opid))
+      if (command !== undefined) await recordRefusal(leader, command, reason)
+    }
   }
 }
 
@@ -80,10 +89,12 @@ export interface StaleWatchOptions {
   leader: MongoClient
   signal: AbortSignal
   log: OperationLog
-  /** Whether this agent's node is the primary of the leader replica set now; nobody else may act. */
+  /** Whether this agent has the duties of the cluster leader now; nobody else may act. */
   isClusterLeader: () => Promise<boolean>
   /** Deletes the objects of a backup that was just marked failed; rejections are logged. */
   onFailedBackup?: (backup: BackupDocument) => Promise<void>
+  /** Called after each look of the cluster leader. */
+  afterLook?: () => Promise<void>
   clock?: Clock
   everyMillis?: number
 }
@@ -94,7 +105,10 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
   let lastFault = ''
   while (!signal.aborted) {
     try {
-      if (await options.isClusterLeader()) await cleanStaleOperations(options)
+      if (await options.isClusterLeader()) {
+        await cleanStaleOperations(options)
+        await options.afterLook?.()
+      }
       lastFault = ''
     } catch (error) {
       const fault = errorText(error)
@@ -140,7 +154,11 @@ async function takeSnapshot(leader: MongoClient): Promise<OperationsSnapshot> {
 }
 
 async function carryOut(leader: MongoClient, action: StaleAction): Promise<boolean> {
-  if (action.kind === 'lock') return removeLock(leader, action.lock)
+  if (action.kind === 'lock') {
+    if (!(await removeLock(leader, action.lock))) return false
+    await failOperation(leader, action.lock, action.reason)
+    return true
+  }
   const options = { error: action.reason, by: 'watch' as const, ifHeartbeat: action.hb }
   const marked =
     action.kind === 'backup'

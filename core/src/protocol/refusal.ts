@@ -1,0 +1,60 @@
+import type { MongoClient } from 'mongodb'
+import { newBackup } from '../backup/document.js'
+import { findBackup, insertBackup } from '../control/backups.js'
+import type { CommandDocument } from '../control/command-document.js'
+import { readConfig } from '../control/config.js'
+import { findRestore, insertRestore, setRestoreStatus } from '../control/restores.js'
+import { isDuplicateKey, unixSeconds } from '../control/wire.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { nodeInfo } from '../mongo/topology.js'
+import { emptyReplay, emptyRestore } from '../restore/documents.js'
+
+/**
+ * Leaves a record of a backup or restore that ended before anybody made one: without it, whoever waits for the operation
+ * learns nothing until patience ends. Nothing happens where there is a record, or for commands that never have one.
+ *
+ * @returns whether it made one
+ */
+export async function recordRefusal(leader: MongoClient, command: CommandDocument, error: string): Promise<boolean> {
+  if (command.cmd === 'backup') return recordBackup(leader, command, error)
+  if (command.cmd === 'restore' || command.cmd === 'replay') return recordRestore(leader, command, error)
+  return false
+}
+
+async function recordBackup(
+  leader: MongoClient,
+  command: CommandDocument & { cmd: 'backup' },
+  error: string,
+): Promise<boolean> {
+  if ((await findBackup(leader, command.backup.name)) !== undefined) return false
+  const [config, server, hb] = await Promise.all([
+    // A configuration that can't be read may be the very reason.
+    readConfig(leader).catch(() => undefined),
+    nodeInfo(leader),
+    clusterTime(leader),
+  ])
+  try {
+    await insertBackup(leader, { ...newBackup({ command, config, server, hb }), status: 'error', error })
+    return true
+  } catch (fault) {
+    if (isDuplicateKey(fault)) return false
+    throw fault
+  }
+}
+
+async function recordRestore(
+  leader: MongoClient,
+  command: CommandDocument & { cmd: 'restore' | 'replay' },
+  error: string,
+): Promise<boolean> {
+  const { name } = command.cmd === 'restore' ? command.restore : command.replay
+  if ((await findRestore(leader, name)) !== undefined) return false
+  const [opid, now, hb] = [command._id.toHexString(), unixSeconds(), await clusterTime(leader)]
+  const record =
+    command.cmd === 'restore'
+      ? emptyRestore(command.restore, opid, now, hb)
+      : emptyReplay(command.replay, opid, now, hb)
+  if (!(await insertRestore(leader, record))) return false
+  await setRestoreStatus(leader, name, 'error', { error })
+  return true
+}
