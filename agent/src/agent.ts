@@ -17,6 +17,7 @@ import {
   PluginHost,
   readConfig,
   readEpoch,
+  recordRefusal,
   removeAgent,
   requireConfig,
   systemClock,
@@ -28,6 +29,7 @@ import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
 import { dispatch } from './dispatch.js'
 import { leadsCluster } from './leadership.js'
+import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
@@ -90,34 +92,44 @@ export class Agent {
     })
   }
 
-  /** Creates what is missing in the control database and reports for the first time. */
+  /** Creates what is missing in the control database. */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { leader, leaderReplset, info } = options.connections
+    const { leader, leaderReplset } = options.connections
     await ensureControlCollections(leader)
-    const agent = new Agent(options, leaderReplset)
-    const checkup = agent.#central.operation({ event: 'agentCheckup' })
-    if (info.isArbiter) checkup.info('this node is an arbiter: it holds no data, so this agent only reports its status')
-    if (info.delaySecs > 0) {
-      checkup.info(`this node is delayed by ${info.delaySecs} s: this agent takes no backups and does not slice`)
-    }
-    const { stors } = await agent.#status.publish()
-    if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
-    checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
-    return agent
+    return new Agent(options, leaderReplset)
   }
 
   /** Works until the signal aborts; rejects with a fault that can't be mended by trying again. */
   async runUntil(signal: AbortSignal): Promise<void> {
     const ended = AbortSignal.any([signal, this.#stopping.signal])
+    // Whoever sees an agent reported may send it a command at once: from then on none may be missed.
+    const listening = Promise.withResolvers<void>()
+    const following = this.#follow(ended, listening.resolve)
+    this.#loops.push(following)
+    await Promise.race([listening.promise, following])
+    if (ended.aborted) return
+    await this.#announce()
     const loops = [
-      this.#follow(ended),
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
-    await Promise.all(loops)
+    await Promise.all([following, ...loops])
+  }
+
+  /** The first report. */
+  async #announce(): Promise<void> {
+    const { info } = this.#connections
+    const checkup = this.#central.operation({ event: 'agentCheckup' })
+    if (info.isArbiter) checkup.info('this node is an arbiter: it holds no data, so this agent only reports its status')
+    if (info.delaySecs > 0) {
+      checkup.info(`this node is delayed by ${info.delaySecs} s: this agent takes no backups and does not slice`)
+    }
+    const { stors } = await this.#status.publish()
+    if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
+    checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
   }
 
   /**
@@ -146,13 +158,14 @@ export class Agent {
     await this.#connections.close()
   }
 
-  async #follow(signal: AbortSignal): Promise<void> {
+  async #follow(signal: AbortSignal, onReady: () => void): Promise<void> {
     const { leader, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const commands = watchCommands(leader, {
       signal,
       replset: self.rs,
       onCancel: (command) => this.#cancel(command),
+      onReady,
       onTrouble: (text) => log.warning(text),
     })
     for await (const command of commands) this.#take(command)
@@ -172,11 +185,21 @@ export class Agent {
       { kind, name },
       async (signal) => {
         const { leader, node } = this.#context
-        const [config, info] = await Promise.all([requireConfig(leader), nodeInfo(node)])
+        const info = await nodeInfo(node)
         if (info.isArbiter) return
         const leads = await leadsCluster(this.#context, info)
-        const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
-        await work({ ...this.#context, command, opid, config, info, leads, log, signal })
+        try {
+          const config = await requireConfig(leader)
+          const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
+          await work({ ...this.#context, command, opid, config, info, leads, log, signal })
+        } catch (error) {
+          // As things are by now: an election may be what it failed by.
+          const now = await nodeInfo(node)
+          if (now.isPrimary || (await leadsCluster(this.#context, now))) {
+            await recordRefusal(leader, command, errorText(error))
+          }
+          throw error
+        }
       },
       (text) => early.error(text),
     )
@@ -218,16 +241,18 @@ export class Agent {
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
-    const { leader, node } = this.#context
+    const { leader, node, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
+    const openStore = async () => this.#openMainStore(await requireConfig(leader))
+    const leftovers = new Leftovers({ leader, log, clock, openStore })
     await watchStaleOperations({
       leader,
       signal,
       log,
       isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
+      afterLook: () => leftovers.sweep(AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])),
       onFailedBackup: async (backup) => {
-        const config = await requireConfig(leader)
-        const store = await this.#openMainStore(config)
+        const store = await openStore()
         try {
           // A storage that hangs must not keep the watch from the next dead operation.
           const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])

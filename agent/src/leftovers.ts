@@ -1,0 +1,101 @@
+import {
+  type BackupDocument,
+  backupMetadataName,
+  type Clock,
+  deleteBackupObjects,
+  errorText,
+  hasCode,
+  isSafeBackupName,
+  listBackups,
+  listLocks,
+  type ObjectStore,
+  type OperationLog,
+} from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+
+const SWEEP_MILLIS = 10_000
+
+export interface LeftoversOptions {
+  readonly leader: MongoClient
+  readonly clock: Clock
+  readonly log: OperationLog
+  readonly openStore: () => Promise<ObjectStore>
+}
+
+/**
+ * Deletes what failed backups left on the storage because nobody could delete it at the time: the agent that should have
+ * died too, or the storage was away. Each failed backup is looked at until nothing of it is left, then never again.
+ */
+export class Leftovers {
+  readonly #options: LeftoversOptions
+  readonly #clean = new Set<string>()
+  #next = 0
+  #told = ''
+
+  constructor(options: LeftoversOptions) {
+    this.#options = options
+  }
+
+  /** At most every 10 s, however often it is called. Rejects only when the control collections can't be read. */
+  async sweep(signal: AbortSignal): Promise<void> {
+    const { leader, log, clock } = this.#options
+    if (clock.now() < this.#next) return
+    this.#next = clock.now() + SWEEP_MILLIS
+    const [failed, locks] = await Promise.all([
+      listBackups(leader, { profile: null, status: ['error', 'canceled'] }),
+      listLocks(leader),
+    ])
+    const atWork = new Set(locks.map(({ opid }) => opid))
+    const left = failed.filter(
+      (backup) => !this.#clean.has(backup.name) && !atWork.has(backup.opid) && neverWasDone(backup),
+    )
+    if (left.length === 0) return
+    try {
+      await this.#delete(left, signal)
+      this.#told = ''
+    } catch (error) {
+      const text = errorText(error)
+      if (text !== this.#told) log.warning(`cannot look for what failed backups left on the storage: ${text}`)
+      this.#told = text
+    }
+  }
+
+  async #delete(backups: readonly BackupDocument[], signal: AbortSignal): Promise<void> {
+    const store = await this.#options.openStore()
+    try {
+      for (const backup of backups) {
+        // With its metadata there it is whole: the agent died between writing that and saying so.
+        if (!(await exists(store, backupMetadataName(backup.name), signal))) {
+          const objects = await deleteBackupObjects(store, backup, { signal })
+          if (objects > 0) this.#options.log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
+        }
+        this.#clean.add(backup.name)
+      }
+    } finally {
+      await store.close().catch(() => undefined)
+    }
+  }
+}
+
+/** One that was done once and is marked now (damaged, its deletion interrupted) is for a person to delete. */
+function neverWasDone({ type, name, conditions }: BackupDocument): boolean {
+  const last = conditions.at(-1)?.status
+  return (
+    type === 'logical' &&
+    isSafeBackupName(name) &&
+    (last === 'error' || last === 'canceled') &&
+    !conditions.some(({ status }) => status === 'done')
+  )
+}
+
+async function exists(store: ObjectStore, object: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await store.stat(object, { signal })
+    return true
+  } catch (error) {
+    if (hasCode(error, 'STORAGE_NOT_FOUND')) return false
+    // An empty one is no metadata.
+    if (hasCode(error, 'STORAGE_EMPTY')) return false
+    throw error
+  }
+}
