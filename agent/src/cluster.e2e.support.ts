@@ -20,6 +20,8 @@ import {
   connectLeader,
   findBackup,
   findRestore,
+  isAgentOk,
+  isStale,
   listAgents,
   listLocks,
   PluginHost,
@@ -41,6 +43,8 @@ export interface Cluster {
   readonly agents: AgentProcess[]
   startAgent(member: MongodProcess, options?: AgentProcessOptions): Promise<AgentProcess>
   configure(yaml: string): Promise<Config>
+  /** Every running agent reports itself, its node and its storage well. */
+  agentsWell(): Promise<void>
   backup(options?: Partial<BackupCommand>): Promise<string>
   restore(backup: string): Promise<string>
   stop(): Promise<void>
@@ -111,9 +115,16 @@ export async function startCluster(
     configure: async (yaml) => {
       const { config } = await writeConfig(leader, await parseConfig(yaml, host), host)
       // Agents look at the storage with their next status.
-      await until('agents to see the storage', async () => (await listAgents(leader)).every(({ stors }) => stors.ok))
+      await cluster.agentsWell()
       return config
     },
+    agentsWell: () =>
+      until('every agent to report that it is well', async () => {
+        const [reports, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
+        const running = new Set(agents.filter((agent) => agent.running).map(({ member }) => member.host))
+        const well = reports.filter((agent) => isAgentOk(agent) && !isStale(agent.hb, now))
+        return well.filter(({ n }) => running.has(n)).length === running.size
+      }),
     backup: async (given = {}) => {
       const name = given.name ?? (await freeName(leader))
       await sendCommand(leader, {
@@ -251,6 +262,19 @@ export async function passSeconds(cluster: Cluster, seconds: number): Promise<vo
   })
 }
 
+/** A little of each: enough to see that a restore is exact, and a backup of it takes a moment only. */
+export async function loadSmallData(admin: MongoClient): Promise<void> {
+  const db = admin.db('work')
+  const documents = (count: number) =>
+    Array.from({ length: count }, (_, _id) => ({ _id, text: `text ${_id}`, n: _id % 7 }))
+  await db.collection<{ _id: number }>('types').insertMany(documents(300))
+  await db.collection<{ _id: number }>('orders').insertMany(documents(50))
+  await db.collection('orders').createIndex({ n: 1 }, { name: 'by n', hidden: true })
+  await db.createCollection('events', { capped: true, size: 65_536 })
+  await db.createCollection('few', { viewOn: 'types', pipeline: [{ $match: { n: 3 } }] })
+  await db.command({ createUser: 'clerk', pwd: 'clerk', roles: ['read'] })
+}
+
 /** No operation holds a lock. */
 export async function unlocked(cluster: Cluster): Promise<void> {
   await until('locks to be released', async () => (await listLocks(cluster.leader)).length === 0)
@@ -295,19 +319,24 @@ import filesystem from ${JSON.stringify(filesystem)}
 import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// While the file '<path>.hold-<place>' stands, objects of that place do not go on; while '<path>.<code>' does, all fail.
+// While the file '<path>.hold-<place>' stands, objects of that place do not go on; while '<path>.<code>' does,
+// all fail; deleting too, when it is unavailable.
 const places = {
-  types: /\\/types\\./,
+  init: /^\\.pbm\\.init$/,
+  types: /\\/work\\.types\\./,
   list: /\\/rs0\\/metadata\\.json$/,
   oplog: /\\/rs0\\/oplog\\//,
   record: /\\.pbm\\.json$/,
 }
 const faults = ['STORAGE_NO_SPACE', 'STORAGE_DENIED', 'STORAGE_UNAVAILABLE']
+const fail = (code, name) => {
+  throw Object.assign(new Error('the test says so: ' + name), { code, retriable: false })
+}
 const held = (path, name, signal) => async () => {
   for (;;) {
     signal?.throwIfAborted()
     for (const code of faults) {
-      if (existsSync(path + '.' + code)) throw Object.assign(new Error('the test says so: ' + name), { code, retriable: false })
+      if (existsSync(path + '.' + code)) fail(code, name)
     }
     const holds = Object.entries(places).filter(([, pattern]) => pattern.test(name))
     if (!holds.some(([place]) => existsSync(path + '.hold-' + place))) return
@@ -332,6 +361,10 @@ export default {
       get(target, key) {
         if (key === 'save') return (name, body, call) => target.save(name, slowly(body, held(options.path, name, call?.signal)), call)
         if (key === 'read') return async (name, call) => slowly(await target.read(name, call), held(options.path, name, call?.signal))
+        if (key === 'delete') return async (name, call) => {
+          if (existsSync(options.path + '.STORAGE_UNAVAILABLE')) fail('STORAGE_UNAVAILABLE', name)
+          return target.delete(name, call)
+        }
         const value = target[key]
         return typeof value === 'function' ? value.bind(target) : value
       },

@@ -3,14 +3,16 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { loadSampleData, startStandalone } from '@pbmkit/conformance/testbed'
-import { listAgents, listBackups, listRestores, sendCommand } from '@pbmkit/core'
+import { startStandalone } from '@pbmkit/conformance/testbed'
+import { listAgents, listBackups, sendCommand } from '@pbmkit/core'
 import {
   backupEnded,
   type Cluster,
   filesystemConfig,
+  loadSmallData,
   objectsOn,
   outputs,
+  restoreEnded,
   startCluster,
   unlocked,
   until,
@@ -31,7 +33,7 @@ describe('start and catalog of an agent', () => {
   let cluster: Cluster
   before(async () => {
     cluster = await startCluster({ members: 1 })
-    await loadSampleData(cluster.admin, { oddNames: false })
+    await loadSmallData(cluster.admin)
   })
   after(() => cluster.stop())
 
@@ -40,21 +42,23 @@ describe('start and catalog of an agent', () => {
   it('refuses what can not work, and never tells the password', async () => {
     const [member] = cluster.set.members
     assert.ok(member)
-    const wrong = await refusedStart({
-      PBM_MONGODB_URI: `mongodb://${wrongUser}:${wrongPassword}@${member.host}/?authSource=admin`,
-    })
+    const standalone = await startStandalone()
+    const [wrong, none, nobody, scheme, alone] = await Promise.all([
+      refusedStart({
+        PBM_MONGODB_URI: `mongodb://${wrongUser}:${wrongPassword}@${member.host}/?authSource=admin`,
+      }),
+      refusedStart({}),
+      refusedStart({ PBM_MONGODB_URI: 'mongodb://127.0.0.1:1/' }, ['--wait-for-mongod', '0']),
+      refusedStart({ PBM_MONGODB_URI: 'http://x' }),
+      refusedStart({ PBM_MONGODB_URI: standalone.uri() }),
+    ]).finally(() => standalone.stop())
     assert.match(wrong, /credentials/)
     assert.doesNotMatch(wrong, new RegExp(wrongPassword))
-    assert.match(await refusedStart({}), /no MongoDB URI/)
-    const nobody = await refusedStart({ PBM_MONGODB_URI: 'mongodb://127.0.0.1:1/' }, ['--wait-for-mongod', '0'])
+    assert.match(none, /no MongoDB URI/)
     assert.match(nobody, /cannot reach MongoDB/)
-    assert.match(await refusedStart({ PBM_MONGODB_URI: 'http://x' }), /URI/)
-    const standalone = await startStandalone()
-    try {
-      assert.match(await refusedStart({ PBM_MONGODB_URI: standalone.uri() }), /standalone/)
-    } finally {
-      await standalone.stop()
-    }
+    assert.match(scheme, /URI/)
+    assert.match(alone, /standalone/)
+    assert.doesNotMatch(alone, /waiting up to/)
   })
 
   // Only there can the command line of another process be read like this.
@@ -68,14 +72,23 @@ describe('start and catalog of an agent', () => {
   }
 
   it('refuses operations without a configuration and names the command that mends it', async () => {
-    await cluster.backup()
-    await until('the refusal', async () =>
-      /no configuration is set: set one with: pbm config --file/.test(outputs(cluster)),
-    )
+    const advice = /no configuration is set: set one with: pbm config --file/
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.equal(backup.status, 'error')
+    assert.match(backup.error ?? '', advice)
+    const restore = await restoreEnded(cluster, await cluster.restore(backup.name))
+    assert.equal(restore.status, 'error')
+    assert.match(restore.error ?? '', advice)
+  })
+
+  it('refuses a backup by a method that is not installed', async () => {
+    await cluster.configure(filesystemConfig(cluster.storage))
+    const backup = await backupEnded(cluster, await cluster.backup({ compression: 'brotli' as 'zstd' }))
+    assert.equal(backup.status, 'error')
+    assert.match(backup.error ?? '', /brotli.*npm install/s)
   })
 
   it('finds the backups of a storage at a resync, marks damaged ones, and deletes', async () => {
-    await cluster.configure(filesystemConfig(cluster.storage))
     const names: string[] = []
     for (const compression of ['zstd', 'none']) {
       const name = await cluster.backup({ compression })
@@ -85,7 +98,7 @@ describe('start and catalog of an agent', () => {
     }
     const [first, second] = names
     assert.ok(first !== undefined && second !== undefined)
-    const victim = (await objectsOn(cluster.storage)).find((object) => object.startsWith(`${second}/rs0/shop.`))
+    const victim = (await objectsOn(cluster.storage)).find((object) => object.startsWith(`${second}/rs0/work.`))
     assert.ok(victim !== undefined)
     await rm(`${cluster.storage}/${victim}`)
     await writeFile(`${cluster.storage}/broken.pbm.json`, '{"name": 3}')
@@ -117,9 +130,9 @@ describe('start and catalog of an agent', () => {
 
   it('says that it can not restore an unknown backup', async () => {
     const name = await cluster.restore('2001-01-01T00:00:00Z')
-    await until('the error', async () =>
-      (await listRestores(cluster.leader)).some((one) => one.name === name && one.status === 'error'),
-    )
+    const restore = await restoreEnded(cluster, name)
+    assert.equal(restore.status, 'error')
+    assert.match(restore.error ?? '', /There is no backup/)
     await unlocked(cluster)
   })
 
