@@ -43,7 +43,10 @@ export async function dropReplaced(
     await client
       .db(db)
       .command({ drop: name, writeConcern: { w: 1 } })
-      .catch(ignoreMissing)
+      .catch((error: unknown) => {
+        if ((error as { code?: unknown }).code !== ILLEGAL_OPERATION) return ignoreMissing(error)
+        return dropByOplog(client, db, name)
+      })
   }
   await inParallel(doomed, drop)
   const kept = found.filter(
@@ -119,6 +122,15 @@ function increments(tell: (documents: number, bytes: number) => void): (document
   }
 }
 
+/** `drop` as an oplog entry, for `system.js`: the command of that name refuses system collections. */
+async function dropByOplog(client: MongoClient, db: string, collection: string): Promise<void> {
+  const operation = { op: 'c', ns: `${db}.$cmd`, o: { drop: collection } }
+  await client
+    .db('admin')
+    .command({ applyOps: [operation] })
+    .catch(ignoreMissing)
+}
+
 /** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
 async function createByOplog(client: MongoClient, namespace: NamespaceMetadata): Promise<void> {
   const { db, collection, uuid, options, type } = namespace
@@ -156,6 +168,7 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
   )
 }
 
+const ILLEGAL_OPERATION = 20
 const NAMESPACE_NOT_FOUND = 26
 
 function ignoreMissing(error: unknown): void {

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import type { MongoClient, UUID } from 'mongodb'
+import type { NamespaceMetadata } from '../archive/metadata.js'
+import { createCollections, dropReplaced } from './collections.js'
+
+describe('Collections of the target', () => {
+  const { signal } = new AbortController()
+  let set: ReplicaSet
+  let client: MongoClient
+
+  before(async () => {
+    set = await startReplicaSet()
+    client = await set.client()
+  })
+  after(async () => {
+    await set?.stop()
+  })
+
+  const namespace = (collection: string, uuid: string): NamespaceMetadata => ({
+    db: 'app',
+    collection,
+    collectionName: collection,
+    type: 'collection',
+    options: undefined,
+    indexes: [],
+    uuid,
+    crc: 0n,
+    size: 0,
+  })
+  const uuids = async () => {
+    const found = await client.db('app').listCollections({}, { nameOnly: false }).toArray()
+    return new Map(found.map(({ name, info }) => [name, (info?.uuid as UUID | undefined)?.toHexString(false)]))
+  }
+
+  it('are replaced by those of the backup, the one that the server lets nobody drop as well', async () => {
+    const app = client.db('app')
+    await app.collection<{ _id: string }>('system.js').insertOne({ _id: 'f' })
+    await app.createCollection('view', { viewOn: 'plain', pipeline: [] })
+    await app.createCollection('series', { timeseries: { timeField: 'at' } })
+    await app.createCollection('moved')
+    const moved = (await uuids()).get('moved')
+    assert.ok(moved !== undefined)
+    const wanted = new Map([
+      ['system.js', '11111111111141118111111111111111'],
+      ['view', '22222222222242228222222222222222'],
+      ['series', '33333333333343338333333333333333'],
+      ['back', moved],
+    ])
+    const namespaces = [...wanted].map(([name, uuid]) => namespace(name, uuid))
+    assert.deepEqual(await dropReplaced(client, namespaces, signal), { dropped: 4, kept: 0 })
+    await createCollections(client, namespaces, signal)
+    const found = await uuids()
+    found.delete('system.views')
+    assert.deepEqual([...found].sort(), [...wanted].sort())
+    assert.equal(await app.collection('system.js').countDocuments(), 0)
+  })
+})
