@@ -93,6 +93,19 @@ describe('three agents that store the oplog', () => {
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
   })
 
+  it('never slice twice: a lock taken away, a second agent at the same mongod', async () => {
+    const writing = startWriting(cluster.admin)
+    const agent = await slicingAgent(cluster)
+    const second = await cluster.startAgent(agent.member, { notReady: true })
+    await cluster.admin.db('admin').collection('pbmLockOp').deleteMany({})
+    await slicingAgent(cluster)
+    await storedUntilNow(cluster)
+    await second.stop()
+    await storedUntilNow(cluster)
+    await writing.stop()
+    await assertHoldsOplog(cluster, await listChunks(cluster.leader))
+  })
+
   it('take over when the primary steps down', async () => {
     const writing = startWriting(cluster.admin)
     await cluster.set.stepDown(15)

@@ -1,4 +1,4 @@
-import type { Document, MongoClient } from 'mongodb'
+import type { Document, MongoClient, Timestamp } from 'mongodb'
 import { CONTROL_DATABASE, PITR_CHUNKS } from './names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
 import { isDuplicateKey, readNumber, toWire } from './wire.js'
@@ -19,6 +19,12 @@ export async function findLastChunk(leader: MongoClient, rs: string): Promise<Pi
   if (found === null) return undefined
   const { _id, ...raw } = found
   return { ...(raw as PitrChunkDocument), size: readNumber(raw.size) }
+}
+
+/** The chunks of a replica set that begin at this very entry: more than one only where slicers overlapped. */
+export async function listChunksFrom(leader: MongoClient, rs: string, start: Timestamp): Promise<PitrChunkDocument[]> {
+  const found = await chunks(leader).find({ rs, start_ts: start }).toArray()
+  return found.map(({ _id, ...raw }) => ({ ...(raw as PitrChunkDocument), size: readNumber(raw.size) }))
 }
 
 /** False when that very slice is indexed already. */

@@ -1,7 +1,8 @@
 import { type MongoClient, Timestamp } from 'mongodb'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { BSON_TIMESTAMP, findField } from '../bson/elements.js'
-import { insertChunk } from '../control/pitr-chunks.js'
+import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
 import type { PluginHost } from '../plugin/host.js'
 import { compressionBySuffix } from '../plugin/naming.js'
@@ -28,9 +29,7 @@ export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
   const { store, rs, log, signal } = options
   for (let start = options.start; ; ) {
     const found: { object: ObjectInfo; name: PitrChunkName }[] = []
-    // Up to the end, a name is made of where the chunk begins.
-    const prefix = pitrChunkName(rs, start, start, '').replace(/[^.]*\.oplog$/, '')
-    for await (const object of store.list({ prefix, signal })) {
+    for await (const object of store.list({ prefix: prefixOf(rs, start), signal })) {
       const name = parsePitrChunkName(object.name)
       if (name?.end.greaterThan(start)) found.push({ object, name })
     }
@@ -52,6 +51,27 @@ export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
     if (next === undefined) return start
     start = next
   }
+}
+
+/**
+ * A slicer that lost its lock while it stored a chunk leaves that unlisted. Once its successor has listed the chunk that
+ * begins at the same entry, the other can go.
+ */
+export async function deleteStrays(
+  { leader, store, log, signal }: Pick<AdoptOptions, 'leader' | 'store' | 'log' | 'signal'>,
+  { rs, start_ts }: PitrChunkDocument,
+): Promise<void> {
+  const listed = new Set((await listChunksFrom(leader, rs, start_ts)).map(({ fname }) => fname))
+  for await (const { name } of store.list({ prefix: prefixOf(rs, start_ts), signal })) {
+    if (listed.has(name) || parsePitrChunkName(name) === undefined) continue
+    await store.delete(name, { signal })
+    log.info(`deleted ${name}, which a slicer stored after it lost its lock`)
+  }
+}
+
+/** Up to the end, a name is made of where the chunk begins. */
+function prefixOf(rs: string, start: Timestamp): string {
+  return pitrChunkName(rs, start, start, '').replace(/[^.]*\.oplog$/, '')
 }
 
 /** Reads it through: it must decompress, hold entries of its time only, and end with the one that it is named by. */

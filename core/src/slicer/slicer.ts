@@ -1,6 +1,7 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { majorityLastWrite } from '../backup/oplog-window.js'
+import { listSlicerLocks } from '../control/locks.js'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -8,6 +9,7 @@ import type { ObjectStore } from '../plugin/storage.js'
 import type { HeldLock } from '../protocol/lock.js'
 import type { Clock } from '../time/clock.js'
 import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { deleteStrays } from './adopt.js'
 import { timeText } from './catch-up.js'
 import { type ChunkMethod, type StoredChunk, storeChunk } from './chunk.js'
 import { chunkEnd } from './chunk-end.js'
@@ -41,6 +43,8 @@ export interface SlicerState {
 /** What PBM's `status` looks for in the log: the errors before it are over (PBM: control-plane.md §6). */
 export const START_MESSAGE = 'start_ok'
 
+/** What trying again cannot mend. */
+const FINAL = new Set(['OPLOG_ROLLED_OVER', 'LOCK_LOST'])
 const FIRST_RETRY_MILLIS = 1_000
 const LAST_RETRY_MILLIS = 60_000
 
@@ -70,7 +74,7 @@ export class Slicer {
   }
 
   async run({ start, settings, lock, signal, finish, onState }: SlicerRun): Promise<void> {
-    const { log, clock } = this
+    const { leader, store, log, clock } = this
     const stopped = AbortSignal.any([signal, lock.signal])
     this.#settings = settings
     let position = start
@@ -81,9 +85,11 @@ export class Slicer {
     for (;;) {
       await this.#tick(due, failures, stopped, finish)
       try {
+        await this.#requireLock()
         const chunk = await this.#slice(position, stopped)
         if (chunk !== undefined) {
           await this.#list(chunk, lock, stopped)
+          if (position.equals(start)) await deleteStrays({ leader, store, log, signal: stopped }, chunk.document)
           position = chunk.document.end_ts
         }
         if (failures > 0) {
@@ -97,7 +103,7 @@ export class Slicer {
         due = clock.now() + (caughtUp ? this.#spanMillis() : 0)
       } catch (error) {
         stopped.throwIfAborted()
-        if (error instanceof PbmError && error.code === 'OPLOG_ROLLED_OVER') throw error
+        if (error instanceof PbmError && FINAL.has(error.code)) throw error
         failures++
         const text = `the oplog can't be stored: ${errorText(error)}`
         // Once as an error, which status shows until it is over; then it would only repeat itself.
@@ -148,16 +154,29 @@ export class Slicer {
     return { ...chunk, more: last.greaterThan(end) }
   }
 
+  /** Between two heartbeats somebody may have removed the lock, and a successor may slice already. PBM looks, too. */
+  async #requireLock(): Promise<void> {
+    const { rs, node } = this.self
+    const [held] = await listSlicerLocks(this.leader, { type: 'pitr', replset: rs })
+    if (held?.node === node) return
+    throw new PbmError(
+      'LOCK_LOST',
+      `the lock of ${rs} for slicing is ${held === undefined ? 'gone' : `${held.node}'s`}`,
+    )
+  }
+
   /** The object is there; only its document is missing. A slicer that lost its lock leaves that to its successor. */
   async #list({ document }: StoredChunk, lock: HeldLock, stopped: AbortSignal): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       stopped.throwIfAborted()
       lock.assertHeld()
       try {
+        await this.#requireLock()
         await insertChunk(this.leader, document)
         return
       } catch (error) {
         stopped.throwIfAborted()
+        if (error instanceof PbmError && FINAL.has(error.code)) throw error
         if (attempt === 0) this.log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
         await this.clock.sleep(Math.min(LAST_RETRY_MILLIS, FIRST_RETRY_MILLIS * 2 ** attempt), stopped)
       }

@@ -39,6 +39,7 @@ export class SlicingLeader {
   readonly #options: SlicingLeaderOptions
   #beatenAt = Number.NEGATIVE_INFINITY
   #retryAt = Number.NEGATIVE_INFINITY
+  #electedAt = Number.NEGATIVE_INFINITY
   #told = ''
   #priorities = ''
   readonly #betterSince = new Map<string, number>()
@@ -58,7 +59,10 @@ export class SlicingLeader {
     const idle = replsets.filter((rs) => !view.slicers.some(({ replset }) => replset === rs))
     if (idle.length === 0) return await this.#place(view, config, replsets)
     this.#betterSince.clear()
-    if (this.#options.clock.now() < this.#retryAt) return
+    const now = this.#options.clock.now()
+    // One that was elected and failed at once would fail again.
+    const failed = view.document?.replsets.some(({ status }) => status === 'error') === true
+    if (now < this.#retryAt || (failed && now < this.#electedAt + RETRY_MILLIS)) return
     // An election is the whole cluster's, so those that slice stop for it, after a last chunk.
     if (view.slicers.length === 0) await this.#elect(config, replsets, signal)
     else if (view.document?.status !== 'reconfig') await setPitrStatus(this.#options.leader, 'reconfig')
@@ -86,6 +90,7 @@ export class SlicingLeader {
     }
     const rules = { priority: config.pitr?.priority }
     const { winners, refusals } = await electSlicers({ leader, replsets, fit, rules, signal, log, clock })
+    this.#electedAt = clock.now()
     for (const [rs, node] of winners) log.info(`${rs}/${node} stores the oplog`)
     const idle = replsets.filter((rs) => !winners.has(rs))
     if (idle.length === 0) {

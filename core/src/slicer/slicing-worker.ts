@@ -41,6 +41,7 @@ const ANSWER_MILLIS = 10_000
 export class SlicingWorker {
   readonly #options: SlicingWorkerOptions
   #job: SlicingJob | undefined
+  #isStopping = false
 
   constructor(options: SlicingWorkerOptions) {
     this.#options = options
@@ -60,11 +61,13 @@ export class SlicingWorker {
 
   /** Stores a last chunk, within `patienceMillis`, and releases the lock. */
   async stop(patienceMillis: number): Promise<void> {
+    this.#isStopping = true
     this.#job?.finish('the agent stops', patienceMillis)
     await this.#job?.ended
   }
 
   #start(config: Config): void {
+    if (this.#isStopping) return
     const { openStore, makeSlicer, ...rest } = this.#options
     const log = rest.log({ event: 'pitr', epoch: config.epoch })
     const job = new SlicingJob({
