@@ -8,10 +8,11 @@ import type { MongoClient } from 'mongodb'
 import { DATABASE, load } from './data.js'
 import { type Cost, runMeasured } from './measure.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
+import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest'] as const
+const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer'] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -42,12 +43,15 @@ async function main(flags: Flags): Promise<void> {
   try {
     const client = await set.client()
     if (flags.parts.includes('smallest')) await smallest({ set, client, peers, folder, rows })
-    const bytes = flags.parts.some((part) => part !== 'smallest') ? await load(client, flags.size) : 0
+    const slicing = flags.parts.includes('slicer') ? await slicers({ set, client, peers, folder, rows }) : []
+    const withData = flags.parts.some((part) => part !== 'smallest' && part !== 'slicer')
+    const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
       await systems({ set, client, peers, folder, rows }, flags)
     }
-    console.log(markdown(rows, bytes))
+    if (rows.length > 0) console.log(markdown(rows, bytes))
+    if (slicing.length > 0) console.log(slicingMarkdown(slicing))
   } finally {
     await set.stop()
     await rm(folder, { recursive: true, force: true })
@@ -159,6 +163,17 @@ async function smallest(bench: Bench): Promise<void> {
     const what = index === 0 ? 'smallest backup' : 'smallest restore'
     bench.rows.push({ what, codec: 'none', cost, beside: other && { name: 'PBM', cost: other } })
   }
+}
+
+/** Storing the oplog under many small writes. */
+async function slicers({ set, client, peers, folder }: Bench): Promise<SlicingRow[]> {
+  const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+  const rows: SlicingRow[] = []
+  for (const programs of [pbmkit(), ...(peers.pbm === undefined ? [] : [real(peers.pbm)])]) {
+    say(`storing the oplog with ${programs.name}`)
+    rows.push(await measureSlicing(programs, client, uri, folder))
+  }
+  return rows
 }
 
 async function withSystem(

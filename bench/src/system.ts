@@ -29,6 +29,10 @@ export function pbmkit(): SystemPrograms {
 
 export interface RunningSystem {
   readonly name: string
+  /** Of the agent. */
+  readonly pid: number
+  /** The folder of its storage. */
+  readonly storage: string
   /** Makes a backup and gives its cost to the agent, its name and its bytes on the storage. */
   backup(codec: string): Promise<{ cost: Cost; name: string; stored: number }>
   restore(backup: string): Promise<Cost>
@@ -41,6 +45,7 @@ export async function startSystem(
   client: MongoClient,
   uri: { readonly node: string; readonly cluster: string },
   folder: string,
+  moreConfig = '',
 ): Promise<RunningSystem> {
   await dropControlCollections(client)
   await mkdir(folder, { recursive: true })
@@ -54,7 +59,7 @@ export async function startSystem(
   const config = join(folder, 'config.yaml')
   const storage = join(folder, 'storage')
   await mkdir(storage)
-  await writeFile(config, `storage:\n  type: filesystem\n  filesystem:\n    path: ${storage}\n`)
+  await writeFile(config, `storage:\n  type: filesystem\n  filesystem:\n    path: ${storage}\n${moreConfig}`)
   await cli('config', '--file', config)
   await until('the agent is ready', async () => {
     const ready = await client.db('admin').collection('pbmAgents').findOne({ 'stors.ok': true, 'nodes.ok': true })
@@ -62,6 +67,8 @@ export async function startSystem(
   })
   return {
     name: programs.name,
+    pid,
+    storage,
     backup: async (codec) => {
       const before = new Set(await readdir(storage))
       const cost = await measure([pid], () => cli('backup', '--compression', codec, '--wait'))
@@ -96,7 +103,7 @@ async function dropControlCollections(client: MongoClient): Promise<void> {
   }
 }
 
-async function folderBytes(folder: string): Promise<number> {
+export async function folderBytes(folder: string): Promise<number> {
   let total = 0
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) total += (await stat(join(entry.parentPath, entry.name))).size
@@ -104,7 +111,7 @@ async function folderBytes(folder: string): Promise<number> {
   return total
 }
 
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + 120_000
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited two minutes in vain until ${what}`)
