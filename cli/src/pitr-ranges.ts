@@ -47,7 +47,7 @@ export function rangesOf(
 ): PitrRanges {
   const lines = timelines(chunks, bases)
   const backed = lines.ranges.flatMap((range) => toRange(wholeSeconds(range)))
-  const others = options.unbacked === true ? lines.unbacked.map(unbackedRange) : []
+  const others = options.unbacked === true ? lines.unbacked.flatMap(unbackedRange) : []
   return {
     ranges: [...backed, ...others].sort((a, b) => a.range.start - b.range.start || a.range.end - b.range.end),
     rsRanges: Object.fromEntries(
@@ -66,6 +66,8 @@ function toRange(range: SecondsRange | undefined): PitrRange[] {
   return range === undefined ? [] : [{ range }]
 }
 
-function unbackedRange(range: TimeRange): PitrRange {
-  return { range: touchedSeconds(range), noBaseSnapshot: true }
+/** Parts of a single second are of no use and not shown, as in PBM: chunks begin a little before the end of a backup. */
+function unbackedRange(part: TimeRange): PitrRange[] {
+  const range = touchedSeconds(part)
+  return range.start < range.end ? [{ range, noBaseSnapshot: true }] : []
 }

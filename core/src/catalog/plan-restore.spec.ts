@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
 import { PbmError } from '../errors.js'
 import { optime } from '../oplog/entry.js'
-import { planPointInTime } from './plan-restore.js'
+import { planPointInTime, planReplay } from './plan-restore.js'
 import type { Base, ChunkBounds } from './timelines.js'
 
 const at = (t: number, i = 1) => new Timestamp({ t, i })
@@ -65,5 +65,32 @@ describe('The base of a restore to a time', () => {
       /No stored oplog goes on from the end of backup x/,
       /pbm list/,
     )
+  })
+})
+
+describe('The chunks of a replay', () => {
+  const [a, b, c] = [chunk(100, 200), chunk(200, 300), chunk(310, 400)]
+  const of = (start: bigint, end: bigint) => planReplay({ chunks: [b, a, c], rs: 'rs0', start, end })
+
+  it('are those that lead from the start to the end, in order', () => {
+    assert.deepEqual(of(seconds(150), seconds(250)), [a, b])
+    assert.deepEqual(of(seconds(250), seconds(260)), [b])
+    assert.deepEqual(of(optime({ t: 310, i: 1 }), optime({ t: 400, i: 1 })), [c])
+  })
+
+  it('may begin in the second that is asked for', () => {
+    assert.deepEqual(of(seconds(310), seconds(350)), [c])
+    assert.throws(() => of(seconds(309), seconds(350)), { code: 'REPLAY_RANGE' })
+  })
+
+  it('are refused outside of what is stored, and over a gap', () => {
+    assert.throws(() => of(seconds(50), seconds(150)), { code: 'REPLAY_RANGE', message: /No stored oplog of rs0/ })
+    assert.throws(() => of(seconds(250), seconds(350)), {
+      code: 'REPLAY_RANGE',
+      message: /reaches 1970-01-01T00:05:00/,
+    })
+    assert.throws(() => of(seconds(250), seconds(250)), { code: 'REPLAY_RANGE', message: /does not lie after/ })
+    const none = () => planReplay({ chunks: [], rs: 'rs0', start: seconds(1), end: seconds(2) })
+    assert.throws(none, { code: 'REPLAY_RANGE', hint: /--unbacked/ })
   })
 })

@@ -206,4 +206,58 @@ describe('Replay of an oplog', () => {
     ])
     assert.ok(operations[0]?.o.equals(document))
   })
+
+  it('lets what the target had before make way for what the oplog creates or renames to', async () => {
+    const { sink, catalog, replay } = bench()
+    for (const [ns, uuid] of [
+      ['shop.b', COLLECTION],
+      ['shop.c', OTHER],
+    ] as const)
+      catalog.create(ns, bytes(uuid), undefined).foreign = true
+    catalog.create('shop.a', undefined, undefined)
+    catalog.foreignViews.add('shop.v')
+    await replay.run(
+      each([
+        // The same UUID under another name: the target is the cluster of the backup, later.
+        command(1, { create: 'new' }),
+        command(2, { renameCollection: 'shop.new', to: 'shop.c' }),
+        command(3, { create: 'v' }, { ui: undefined }),
+      ]),
+    )
+    await replay.finish()
+    assert.deepEqual(sink.done, [
+      ...['drop shop.$cmd', 'create shop.$cmd'],
+      ...['drop shop.$cmd', 'renameCollection shop.$cmd'],
+      ...['_id shop.system.views', 'create shop.$cmd'],
+    ])
+  })
+
+  it('takes of what lies before the start only transactions that commit after it', async () => {
+    const { sink, replay } = bench({ start: optime({ t: 100, i: 3 }) })
+    const part = { op: 'c', ns: 'admin.$cmd', ...session() }
+    const inner = (_id: number) => ({ op: 'i', ns: 'shop.a', ui: COLLECTION, o: { _id } })
+    const previous = (i: number) => ({ prevOpTime: { ts: new Timestamp({ t: 100, i }), t: 1 } })
+    await replay.run(
+      each([
+        entry(1, { ...part, o: { applyOps: [inner(1)], partialTxn: true } }),
+        insert(2, 2),
+        insert(3, 3),
+        entry(4, { ...part, ...previous(1), o: { applyOps: [inner(4)], count: 2 } }),
+      ]),
+    )
+    await replay.finish()
+    assert.deepEqual(sink.done, ['i shop.a 3', 'i shop.a 1', 'i shop.a 4'])
+  })
+
+  it('drops indexes at once where the target has them', async () => {
+    const dropped: string[] = []
+    const { catalog, replay } = bench({ dropIndexes: async (ns, names) => void dropped.push(`${ns} ${names.join()}`) })
+    const target = catalog.findByName('shop.a')
+    if (target !== undefined) catalog.addIndex(target, raw({ v: 2, key: { x: 1 }, name: 'x_1', unique: true }))
+    await replay.run(
+      each([command(1, { dropIndexes: 'a', index: 'x_1' }), command(2, { dropIndexes: 'a', index: 'y' })]),
+    )
+    await replay.finish()
+    assert.deepEqual(dropped, ['shop.a x_1'])
+  })
 })
