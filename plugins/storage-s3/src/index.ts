@@ -20,6 +20,9 @@ function describe({ bucket, prefix, endpointUrl }: S3Options): string {
 async function open(options: S3Options, context: PluginContext): Promise<ObjectStore> {
   const unknown = unknownLogLevels(options.debugLogLevels)
   if (unknown.length > 0) context.warn(`storage.s3.debugLogLevels: there is no level ${unknown.join(', ')}`)
+  if (options.insecureSkipTLSVerify === true) {
+    context.warn('storage.s3.insecureSkipTLSVerify is true: anybody on the way can pose as the server')
+  }
   const { 'access-key-id': key, 'secret-access-key': secret } = options.credentials ?? {}
   if (Boolean(key) !== Boolean(secret)) {
     const text = `storage.s3.credentials needs access-key-id and secret-access-key, or none of them; ${key ? 'secret-access-key' : 'access-key-id'} is missing`

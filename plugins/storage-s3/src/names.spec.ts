@@ -50,5 +50,6 @@ describe('keys of objects', () => {
     assert.equal(keys.keyPrefixOf('a/..'), 'x/a/')
     assert.equal(keys.keyPrefixOf('.'), 'x/')
     assert.equal(keys.keyPrefixOf('a.'), 'x/a.')
+    assert.equal(keys.keyPrefixOf('a\ud83c'), 'x/a')
   })
 })

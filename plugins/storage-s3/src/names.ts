@@ -40,10 +40,13 @@ export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | 
       return whyIllegal(name, undefined) === undefined ? name : undefined
     },
     // A legal name and `x` at its end are legal together, but for the length: so a prefix can be judged as a name.
-    keyPrefixOf: (start) =>
-      start === '' || whyIllegal(`${start}x`, undefined, MAX_BYTES + 1) === undefined
+    keyPrefixOf: (given) => {
+      // Cut in the middle of a character.
+      const start = given.replace(/[\ud800-\udbff]$/, '')
+      return start === '' || whyIllegal(`${start}x`, undefined, MAX_BYTES + 1) === undefined
         ? root + start.replace(/(?<=^|\/)\.\.?$/, '')
-        : undefined,
+        : undefined
+    },
   }
 }
 

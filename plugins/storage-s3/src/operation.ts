@@ -53,7 +53,16 @@ export class Operation {
         return wake()
       }
       this.#waiting.add(wake)
-      work.then(resolve, reject).finally(() => this.#waiting.delete(wake))
+      work.then(
+        (value) => {
+          this.#waiting.delete(wake)
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#waiting.delete(wake)
+          reject(error)
+        },
+      )
     })
   }
 
