@@ -45,7 +45,7 @@ describe('an agent whose mongod comes and goes', () => {
     const [member] = cluster.set.members
     const [agent] = cluster.agents
     assert.ok(member && agent)
-    await member.kill('SIGTERM')
+    await member.kill('SIGKILL')
     await until('the loss to be told', async () => /can't be reached|interrupted/.test(agent.output()))
     await member.restart()
     await cluster.set.ready()

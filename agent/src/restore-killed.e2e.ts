@@ -5,7 +5,7 @@ import { loadSmallData, outputs, passSeconds, restoreEnded, unlocked, until } fr
 import { type HeldCluster, startHeldCluster } from './held-storage.e2e.support.js'
 
 /** How long the server sits on each drop: long enough to kill an agent meanwhile. */
-const DROP_MILLIS = 3_000
+const DROP_MILLIS = 8_000
 
 describe('restores whose only agent is killed', () => {
   let cluster: HeldCluster
@@ -27,10 +27,18 @@ describe('restores whose only agent is killed', () => {
   afterEach(() => cluster.heal())
 
   async function killAndRestart(name: string, state: string): Promise<void> {
+    await kill()
+    await cluster.heal()
+    await restartAndMark(name, state)
+  }
+
+  async function kill(): Promise<void> {
+    await Promise.all(cluster.agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
+  }
+
+  async function restartAndMark(name: string, state: string): Promise<void> {
     const [member] = cluster.set.members
     assert.ok(member)
-    await cluster.agentOf(member.host).stop('SIGKILL')
-    await cluster.heal()
     await passSeconds(cluster, 35)
     await cluster.startAgent(member)
     const restore = await restoreEnded(cluster, name)
@@ -65,8 +73,9 @@ describe('restores whose only agent is killed', () => {
     await failPoint({ mode: 'alwaysOn', data })
     const name = await cluster.restore(backup)
     await until('the drops', async () => (await findRestore(cluster.leader, name))?.status === 'cleanupCluster')
+    await kill()
     await failPoint({ mode: 'off' })
-    await killAndRestart(name, 'cleanupCluster')
+    await restartAndMark(name, 'cleanupCluster')
     // What the server already had from the killed agent.
     await until('the last drop', async () => {
       const drops = [{ $currentOp: {} }, { $match: { 'command.drop': { $exists: true } } }]
