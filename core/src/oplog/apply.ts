@@ -1,6 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import { buildDocument, documentElement, type RawElement, stringElement } from '../bson/build.js'
 import { errorText, PbmError } from '../errors.js'
+import { applyOps } from '../mongo/apply-ops.js'
 import { RawValue } from '../mongo/raw-command.js'
 import type { Operation } from './entry.js'
 import { documentHash, hashText } from './lanes.js'
@@ -75,11 +76,13 @@ export class Applier implements OperationSink {
     if (this.#failure !== undefined) return
     try {
       this.#signal.throwIfAborted()
-      await this.#client.db('admin').command({
-        applyOps: RawValue.documents(batch),
-        bypassDocumentValidation: true,
-        // Applied as one, the server logs the command itself, in which a document of 16 MB would not fit.
-        ...(batch.length === 1 ? { allowAtomic: false } : {}),
+      await applyOps(this.#client, RawValue.documents(batch), {
+        signal: this.#signal,
+        more: {
+          bypassDocumentValidation: true,
+          // Applied as one, the server logs the command itself, in which a document of 16 MB would not fit.
+          ...(batch.length === 1 ? { allowAtomic: false } : {}),
+        },
       })
     } catch (error) {
       this.#failure ??= { error: this.#signal.aborted ? this.#signal.reason : replayError(error, operations) }

@@ -55,4 +55,25 @@ describe('Collections of the target', () => {
     assert.deepEqual([...found].sort(), [...wanted].sort())
     assert.equal(await app.collection('system.js').countDocuments(), 0)
   })
+
+  it('are made while a transaction is open, without holding up the rest of the server', async () => {
+    const app = client.db('app')
+    const beats = client.db('admin').collection<{ _id: number }>('beats')
+    await beats.insertOne({ _id: 0 })
+    await app.createCollection('busy')
+    await client.withSession(async (session) => {
+      session.startTransaction()
+      await app.collection<{ _id: number }>('busy').insertOne({ _id: 1 }, { session })
+      const made = createCollections(client, [namespace('later', '55555555555545558555555555555555')], signal)
+      // What stands for a heartbeat gets through although the collection can't be made yet.
+      for (let beat = 1; beat <= 3; beat++) {
+        await beats.insertOne({ _id: beat })
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+      assert.ok(!(await uuids()).has('later'))
+      await session.abortTransaction()
+      await made
+    })
+    assert.ok((await uuids()).has('later'))
+  })
 })

@@ -5,6 +5,7 @@ import type { NamespaceMetadata } from '../archive/metadata.js'
 import { buildDocument, documentElement, type RawElement, stringElement } from '../bson/build.js'
 import { findField, findString } from '../bson/elements.js'
 import { errorText, PbmError } from '../errors.js'
+import { applyOps } from '../mongo/apply-ops.js'
 import { RawValue } from '../mongo/raw-command.js'
 import { insertDocuments } from '../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../oplog/raw-fields.js'
@@ -45,7 +46,7 @@ export async function dropReplaced(
       .command({ drop: name, writeConcern: { w: 1 } })
       .catch((error: unknown) => {
         if ((error as { code?: unknown }).code !== ILLEGAL_OPERATION) return ignoreMissing(error)
-        return dropByOplog(client, db, name)
+        return dropByOplog(client, db, name, signal)
       })
   }
   await inParallel(doomed, drop)
@@ -66,7 +67,7 @@ export async function createCollections(
     signal.throwIfAborted()
     try {
       if (namespace.type === 'timeseries') await createTimeSeries(client, namespace)
-      else await createByOplog(client, namespace)
+      else await createByOplog(client, namespace, signal)
     } catch (error) {
       const { db, collection, type } = namespace
       throw new PbmError('CREATE_FAILED', `The ${type} ${db}.${collection} can't be created: ${errorText(error)}`, {
@@ -123,16 +124,13 @@ function increments(tell: (documents: number, bytes: number) => void): (document
 }
 
 /** `drop` as an oplog entry, for `system.js`: the command of that name refuses system collections. */
-async function dropByOplog(client: MongoClient, db: string, collection: string): Promise<void> {
+async function dropByOplog(client: MongoClient, db: string, collection: string, signal: AbortSignal): Promise<void> {
   const operation = { op: 'c', ns: `${db}.$cmd`, o: { drop: collection } }
-  await client
-    .db('admin')
-    .command({ applyOps: [operation] })
-    .catch(ignoreMissing)
+  await applyOps(client, [operation], { signal }).catch(ignoreMissing)
 }
 
 /** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
-async function createByOplog(client: MongoClient, namespace: NamespaceMetadata): Promise<void> {
+async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
   const { db, collection, uuid, options, type } = namespace
   const o: RawElement[] = [stringElement('create', collection), ...(options === undefined ? [] : elementsOf(options))]
   const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
@@ -143,7 +141,7 @@ async function createByOplog(client: MongoClient, namespace: NamespaceMetadata):
     ...(uuid === undefined ? [] : [binaryElement('ui', Buffer.from(uuid, 'hex'), 4)]),
     documentElement('o', buildDocument(o)),
   ])
-  await client.db('admin').command({ applyOps: RawValue.documents([operation]) })
+  await applyOps(client, RawValue.documents([operation]), { signal })
 }
 
 function idIndexOf({ indexes }: NamespaceMetadata): Buffer {

@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Document, MongoClient } from 'mongodb'
+import type { RawValue } from './raw-command.js'
+
+/**
+ * Milliseconds that each attempt may take; none bounds the last. Together they outlast the 60 s that a server lets a
+ * transaction live, each well below the 30 s after which a silent operation counts as dead.
+ */
+const ATTEMPTS_MILLIS: readonly number[] = [2_000, 4_000, ...Array<number>(8).fill(8_000)]
+/** For what waited meanwhile: heartbeats above all. */
+const BREATH_MILLIS = 1_000
+const MAX_TIME_EXPIRED = 50
+
+/**
+ * `applyOps` that steps back and tries again. The command takes the global lock, and while it waits for somebody's open
+ * transaction all other writes of the server wait behind it, the operation's own heartbeat too.
+ */
+export async function applyOps(
+  client: MongoClient,
+  operations: RawValue | readonly Document[],
+  options: {
+    readonly signal?: AbortSignal | undefined
+    readonly more?: Document
+    readonly attempts?: readonly number[]
+  } = {},
+): Promise<void> {
+  const { signal, more = {}, attempts = ATTEMPTS_MILLIS } = options
+  // The majority has it when the operation ends; waiting for it here would count as time of the attempt.
+  const command = { applyOps: operations, ...more, writeConcern: { w: 1 } }
+  for (const maxTimeMS of attempts) {
+    try {
+      signal?.throwIfAborted()
+      await client.db('admin').command({ ...command, maxTimeMS })
+      return
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== MAX_TIME_EXPIRED) throw error
+      await sleep(BREATH_MILLIS, undefined, { signal })
+    }
+  }
+  await client.db('admin').command(command)
+}
