@@ -46,7 +46,7 @@ describe('an agent whose mongod comes and goes', () => {
     const [agent] = cluster.agents
     assert.ok(member && agent)
     await member.kill('SIGKILL')
-    await until('the loss to be told', async () => /can't be reached|interrupted/.test(agent.output()))
+    await until('the loss to be told', async () => /can't be reached|interrupted|cannot look for/.test(agent.output()))
     await member.restart()
     await cluster.set.ready()
     await backupWorks()
