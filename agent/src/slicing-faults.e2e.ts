@@ -47,14 +47,19 @@ describe('slicing that is cut off', () => {
   it('a storage that is full, and has room again', async () => {
     const writing = startWriting(cluster.admin)
     await writeFile(fault('STORAGE_NO_SPACE'), '')
-    await until('the error', async () => /the test says so: pbmPitr/.test(outputs(cluster)))
-    const told = (await findPitr(cluster.leader))?.replsets[0]
-    assert.match(told?.error ?? '', /the oplog can't be stored/)
-    await rm(fault('STORAGE_NO_SPACE'))
+    try {
+      await until('the error', async () => /the test says so: pbmPitr/.test(outputs(cluster)))
+      await until('the error in pbmPITR', async () => {
+        const told = (await findPitr(cluster.leader))?.replsets[0]?.error ?? ''
+        return /the oplog can't be stored/.test(told)
+      })
+    } finally {
+      await rm(fault('STORAGE_NO_SPACE'))
+    }
     await storedUntilNow(cluster)
     await writing.stop()
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
-    assert.match(outputs(cluster), /the oplog is stored again/)
+    await until('the end of it to be told', async () => /the oplog is stored again/.test(outputs(cluster)))
     const listed = (await listChunks(cluster.leader)).map(({ fname }) => fname)
     const stored = (await objectsOn(cluster.storage)).filter((name) => name.startsWith('pbmPitr/'))
     assert.deepEqual(

@@ -93,6 +93,22 @@ describe('three agents that store the oplog', () => {
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
   })
 
+  it('take over from one whose mongod hangs', async () => {
+    const writing = startWriting(cluster.admin)
+    const { member } = await slicingAgent(cluster)
+    member.pause()
+    try {
+      await slicingAgent(cluster, member.host)
+      await storedUntilNow(cluster)
+    } finally {
+      member.resume()
+    }
+    await cluster.set.ready()
+    await writing.stop()
+    await storedUntilNow(cluster)
+    await assertHoldsOplog(cluster, await listChunks(cluster.leader))
+  })
+
   it('never slice twice: a lock taken away, a second agent at the same mongod', async () => {
     const writing = startWriting(cluster.admin)
     const agent = await slicingAgent(cluster)

@@ -100,7 +100,8 @@ export class Slicer {
         failures = 0
         const caughtUp = chunk === undefined || !chunk.more
         if (caughtUp && finish.aborted) return
-        due = clock.now() + (caughtUp ? this.#spanMillis() : 0)
+        // In rhythm: the time that storing took does not add to the lag.
+        due = Math.max(clock.now(), caughtUp ? due + this.#spanMillis() : 0)
       } catch (error) {
         stopped.throwIfAborted()
         if (error instanceof PbmError && FINAL.has(error.code)) throw error

@@ -42,6 +42,7 @@ export class SlicingJob {
   readonly #finish = new AbortController()
   readonly #abort = new AbortController()
   #slicer: Slicer | undefined
+  #isFailing = false
   #settingsText: string
 
   constructor(options: SlicingJobOptions) {
@@ -53,6 +54,11 @@ export class SlicingJob {
 
   get isEnding(): boolean {
     return this.#finish.signal.aborted || this.#abort.signal.aborted
+  }
+
+  /** Storing fails at the moment, and is tried again and again. */
+  get isFailing(): boolean {
+    return this.#isFailing
   }
 
   /** Ends with a last chunk up to now; at once when that takes longer than `patienceMillis`. */
@@ -128,6 +134,7 @@ export class SlicingJob {
 
   async #report({ stored, error }: SlicerState): Promise<void> {
     const { leader, self, log } = this.#options
+    this.#isFailing = error !== undefined
     const told = error === undefined ? {} : { error }
     await reportPitrReplset(
       leader,

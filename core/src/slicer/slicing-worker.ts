@@ -90,6 +90,8 @@ export class SlicingWorker {
     const operation = stopsSlicing(operations)
     if (operation?.type === 'resync') return job.abort('the storage is being read anew')
     if (operation !== undefined) return job.finish(`a ${operation.type} begins`, OFF_MILLIS)
+    // Another member may do what this one can't.
+    if (document?.status === 'reconfig' && job.isFailing) return job.abort('a new election')
     if (document?.status === 'reconfig') return job.finish('a new election', HANDOVER_MILLIS)
     if (document?.status === 'error') return job.finish('slicing failed on another replica set', HANDOVER_MILLIS)
     if (config.pitr.oplogOnly !== job.config.pitr?.oplogOnly)
