@@ -7,6 +7,8 @@ export interface Scene {
   readonly bucket: string
   /** URL of the server. */
   readonly endpoint: string
+  /** Whether objects are encrypted with a customer key. */
+  readonly customerKey?: boolean
 }
 
 /** The code that S3 gave, or that of the system or TLS; `''` for what is neither. */
@@ -50,8 +52,8 @@ const SERVICE: Readonly<Record<string, Row>> = {
   ],
   AccessDenied: [
     'STORAGE_DENIED',
-    ({ bucket }) =>
-      `access denied; the credentials need s3:ListBucket on ${bucket} and s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on what is below its prefix, and the use of its KMS key`,
+    ({ bucket, customerKey }) =>
+      `access denied; the credentials need s3:ListBucket on ${bucket} and s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on what is below its prefix, and the use of its KMS key${customerKey === true ? '; or the object was written with another storage.s3.serverSideEncryption.sseCustomerKey' : ''}`,
   ],
   NoSuchBucket: [
     'STORAGE_UNAVAILABLE',
@@ -125,6 +127,12 @@ for (const [code, others] of Object.entries(ALIASES)) {
   if (row !== undefined) for (const other of others) KNOWN.set(other, row)
 }
 
+const NOT_S3: Row = [
+  'STORAGE_UNAVAILABLE',
+  ({ endpoint }) =>
+    `${endpoint} does not answer as S3 does; ${endpoint.startsWith('http:') ? 'if it speaks TLS, write https:// in' : 'check'} storage.s3.endpointUrl`,
+]
+
 const TRUST = 'name its authority in storage.s3.caFile, or set storage.s3.insecureSkipTLSVerify: true to trust any'
 
 /** What keeps a request from reaching the server, by code of the system or of TLS. Only some go away by themselves. */
@@ -174,8 +182,7 @@ export function translated(error: unknown, scene: Scene): PluginError {
 
 function byStatus(status: number, error: Error): Row | undefined {
   const row = (code: string) => SERVICE[code]
-  if (/HTTP request to an HTTPS server/i.test(error.message))
-    return ['STORAGE_UNAVAILABLE', ({ endpoint }) => `${endpoint} speaks TLS; write https:// in storage.s3.endpointUrl`]
+  if (/HTTP request to an HTTPS server|XML parse error|Deserialization error/i.test(error.message)) return NOT_S3
   if (/encrypt|customer key|KMS/i.test(error.message) && status >= 400 && status < 500) return row('EncryptionRefused')
   if (status === 301 || status === 307) return row('PermanentRedirect')
   if (status === 401 || status === 403) return row('AccessDenied')

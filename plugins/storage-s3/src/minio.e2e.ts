@@ -118,7 +118,9 @@ describe('storage-s3 on MinIO', () => {
         const store = await server.open({ ...options, prefix })
         const root = prefix.replace('//', '/').replace(/\/?$/, '/')
         await store.save('x/object', body(Buffer.from('mine')))
-        await server.admin.send(new PutObjectCommand({ Bucket: options.bucket, Key: `${root}marker/`, Body: '' }))
+        await server.admin.send(
+          new PutObjectCommand({ Bucket: options.bucket, Key: `${root}marker/`, Body: Buffer.alloc(0) }),
+        )
         await server.admin.send(new PutObjectCommand({ Bucket: options.bucket, Key: 'other', Body: 'other' }))
         assert.equal((await head(`${root}x/object`)).ContentLength, 4)
         const names: string[] = []
@@ -208,7 +210,7 @@ describe('storage-s3 on MinIO', () => {
 
     it('reads on where the connection broke, and tells when the object was replaced', async () => {
       const store = await server.open({ ...options, retryer: { numMaxRetries: 20, maxRetryDelay: '500ms' } })
-      const bytes = randomBytes(64 * MIB)
+      const bytes = randomBytes(24 * MIB)
       await store.save('object', body(bytes))
       const chunks: Uint8Array[] = []
       let restarted = false
@@ -224,7 +226,7 @@ describe('storage-s3 on MinIO', () => {
         for await (const _ of await store.read('object')) {
           if (restarted) continue
           restarted = true
-          await store.save('object', body(Buffer.alloc(64 * MIB)))
+          await store.save('object', body(Buffer.alloc(24 * MIB)))
           await server.minio.restart()
         }
       }

@@ -1,4 +1,5 @@
-import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
+import type { Readable } from 'node:stream'
+import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import {
   type CallOptions,
   type ListOptions,
@@ -174,11 +175,20 @@ export class S3Store implements ObjectStore {
     if (operation.signal.aborted || !tellsTooLittle(error)) return ended(operation, error) ?? translated(error, scene)
     try {
       await probe(this.#place, operation.signal)
+      if (!isMissing(error)) await this.#probeObject(this.#keys.keyOf(name), operation.signal)
     } catch (cause) {
       const better = translated(cause, scene)
       if (!isMissing(error) || better.code !== 'STORAGE_DENIED') return ended(operation, cause) ?? better
     }
     return translated(error, scene)
+  }
+
+  /** What is wrong with one object, a customer key that is not its own for example. */
+  async #probeObject(Key: string, abortSignal: AbortSignal): Promise<void> {
+    const { client, bucket, encryption } = this.#place
+    const input = { Bucket: bucket, Key, Range: 'bytes=0-0', ...encryption.read }
+    const { Body } = await client.send(new GetObjectCommand(input), { abortSignal })
+    ;(Body as Readable | undefined)?.destroy()
   }
 
   async #requireAbsent(name: string, key: string, operation: Operation): Promise<void> {
@@ -198,7 +208,13 @@ export class S3Store implements ObjectStore {
 
   #scene(doing: string, name: string): Scene {
     const { bucket } = this.#options
-    return { doing: `${doing} ${this.#shown}${name === '' ? '' : `/${name}`}`, bucket, endpoint: this.#endpoint }
+    const customerKey = this.#place.encryption.read.SSECustomerKey !== undefined
+    return {
+      doing: `${doing} ${this.#shown}${name === '' ? '' : `/${name}`}`,
+      bucket,
+      endpoint: this.#endpoint,
+      customerKey,
+    }
   }
 }
 

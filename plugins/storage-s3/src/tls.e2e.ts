@@ -63,7 +63,7 @@ describe('storage-s3 over TLS', () => {
     const error = await failure(
       server.open({ ...options, endpointUrl: server.minio.endpoint.replace('https', 'http') }),
     )
-    assert.match(error.message, /speaks TLS; write https:\/\//)
+    assert.match(error.message, /if it speaks TLS, write https:\/\//)
   })
 
   it('encrypts with a customer key, and tells a wrong one and none', async () => {
