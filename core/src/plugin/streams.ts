@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
+import { noteBufferMade } from '../young-buffers.js'
 
 /**
  * Runs `source` through a Node duplex (a zlib stream, say) with backpressure in both directions.
@@ -76,6 +78,7 @@ export async function* blocksOf(source: AsyncIterable<Uint8Array>, size: number)
       const taken = Math.min(rest.length, size - held)
       if (held + taken > block.length) {
         const grown = Buffer.allocUnsafeSlow(Math.min(size, Math.max(usual, block.length * 2, held + taken)))
+        noteBufferMade(grown.length)
         block.copy(grown, 0, 0, held)
         block = grown
       }
@@ -94,6 +97,12 @@ export async function* blocksOf(source: AsyncIterable<Uint8Array>, size: number)
 }
 
 /**
+ * How many blocks of one stream a codec works on at once: more than there are processors for only hold memory, and more
+ * than libuv's four threads wait.
+ */
+export const BLOCKS_IN_FLIGHT = Math.min(4, Math.max(2, availableParallelism()))
+
+/**
  * Maps items through `work` with at most `width` of them under way, keeping their order. The next item is asked for
  * while earlier ones are worked on. Ends, also early or by an error, only when no work is under way any more, so that
  * nothing touches a buffer afterwards and no rejection goes unheard.
@@ -109,12 +118,18 @@ export async function* mapOrdered<In, Out>(
       const started = work(item)
       started.catch(() => undefined)
       running.push(started)
-      if (running.length >= width) yield await (running.shift() as Promise<Out>)
+      if (running.length >= width) yield noted(await (running.shift() as Promise<Out>))
     }
-    while (running.length > 0) yield await (running.shift() as Promise<Out>)
+    while (running.length > 0) yield noted(await (running.shift() as Promise<Out>))
   } finally {
     await Promise.allSettled(running)
   }
+}
+
+/** Codecs allot for the worst case, so what a result holds may be more than it shows. */
+function noted<T>(result: T): T {
+  if (ArrayBuffer.isView(result)) noteBufferMade(result.buffer.byteLength)
+  return result
 }
 
 /** The same bytes as a Buffer, without a copy. */

@@ -14,6 +14,7 @@ import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { namespaceFile, parseOplogChunkName } from '../store/names.js'
 import { isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
 import { readText } from '../store/read-text.js'
+import { noteBufferMade } from '../young-buffers.js'
 
 /** Documents of one namespace: plain BSON, chunked anyhow. Must be drained unless it fails. */
 export type Consume = (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<void>
@@ -76,7 +77,10 @@ export async function* readObject(
   const { onBytes, ...call } = options
   try {
     const stored = await store.read(object, call)
-    yield* compression.decompress(onBytes === undefined ? stored : counted(stored, onBytes))
+    for await (const bytes of compression.decompress(onBytes === undefined ? stored : counted(stored, onBytes))) {
+      noteBufferMade(bytes.length)
+      yield bytes
+    }
   } catch (error) {
     throw objectError(error, object)
   }

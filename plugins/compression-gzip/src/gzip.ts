@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { constants, crc32, createGunzip, deflateRaw, type ZlibOptions } from 'node:zlib'
-import { blocksOf, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin'
 
 const deflate = promisify<Buffer, ZlibOptions, Buffer>(deflateRaw)
 
@@ -8,8 +8,6 @@ const deflate = promisify<Buffer, ZlibOptions, Buffer>(deflateRaw)
 const BLOCK_BYTES = 1024 * 1024
 /** How far DEFLATE looks back: what a block gets of its predecessor as its dictionary. */
 const WINDOW_BYTES = 32 * 1024
-/** Blocks under way; zlib works on libuv's four threads. */
-const IN_FLIGHT = 4
 /** A final DEFLATE block without content: it closes a member whose other blocks were made independently. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00])
 
@@ -38,7 +36,9 @@ export async function* compressGzip(source: AsyncIterable<Uint8Array>, level: nu
   }
 
   yield header(level)
-  yield* mapOrdered(blocks(), IN_FLIGHT, ({ bytes, dictionary }) => deflate(bytes, settings(level, bytes, dictionary)))
+  yield* mapOrdered(blocks(), BLOCKS_IN_FLIGHT, ({ bytes, dictionary }) =>
+    deflate(bytes, settings(level, bytes, dictionary)),
+  )
   const trailer = Buffer.alloc(FINAL_BLOCK.length + 8)
   FINAL_BLOCK.copy(trailer)
   trailer.writeUInt32LE(checksum, 2)

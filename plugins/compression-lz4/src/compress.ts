@@ -1,4 +1,4 @@
-import { blocksOf, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin'
 import { type BlockEncoder, encoderOf } from './encoders.js'
 import { digestOf, newChecksum, STORED_BIT } from './format.js'
 
@@ -9,7 +9,6 @@ import { digestOf, newChecksum, STORED_BIT } from './format.js'
  */
 const FRAME_HEADER = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x64, 0x50, 0x08])
 const BLOCK_BYTES = 256 * 1024
-const IN_FLIGHT = 4
 
 /** One frame, its blocks compressed in parallel. PBM: storage-format.md §5. */
 export async function* compressLz4(source: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Buffer> {
@@ -22,7 +21,7 @@ export async function* compressLz4(source: AsyncIterable<Uint8Array>, level: num
     }
   }
   yield FRAME_HEADER
-  yield* mapOrdered(summed(), IN_FLIGHT, (block) => framedBlock(block, encode))
+  yield* mapOrdered(summed(), BLOCKS_IN_FLIGHT, (block) => framedBlock(block, encode))
   const trailer = Buffer.alloc(8)
   trailer.writeUInt32LE(digestOf(checksum), 4)
   yield trailer

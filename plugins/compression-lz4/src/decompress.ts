@@ -1,4 +1,4 @@
-import { ByteReader, corrupt, mapOrdered, truncated } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered, truncated } from '@pbmkit/core/plugin'
 import { uncompress, uncompressSync } from 'lz4-napi'
 import {
   type Checksum,
@@ -15,8 +15,6 @@ import {
   WINDOW_BYTES,
 } from './format.js'
 
-/** Blocks under way. */
-const IN_FLIGHT = 4
 /**
  * Larger blocks (PBM's, of 4 MiB) are decoded on this thread, in some milliseconds each: memory that the native library
  * allocates on another thread and frees on this one comes back late, which would triple what the process holds.
@@ -59,7 +57,7 @@ async function* frame(reader: ByteReader): AsyncGenerator<Buffer> {
   const checksum = header.contentChecksum ? await newChecksum() : undefined
   let size = 0n
   const plain = header.independent
-    ? mapOrdered(blocks(reader, header), IN_FLIGHT, (block) => decodeBlock(block, header))
+    ? mapOrdered(blocks(reader, header), BLOCKS_IN_FLIGHT, (block) => decodeBlock(block, header))
     : linked(blocks(reader, header), header)
   for await (const bytes of plain) {
     checksum?.update(bytes)
@@ -130,7 +128,9 @@ async function* legacyFrame(reader: ByteReader): AsyncGenerator<Buffer, number |
       yield await reader.take(size)
     }
   }
-  for await (const bytes of mapOrdered(legacyBlocks(), IN_FLIGHT, (block) => decode(block, LEGACY_BLOCK_BYTES))) {
+  for await (const bytes of mapOrdered(legacyBlocks(), BLOCKS_IN_FLIGHT, (block) =>
+    decode(block, LEGACY_BLOCK_BYTES),
+  )) {
     if (bytes.length > 0) yield bytes
   }
   return following

@@ -1,11 +1,8 @@
 import { promisify } from 'node:util'
 import { constants, type ZstdOptions, zstdCompress } from 'node:zlib'
-import { blocksOf, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin'
 
 const compressFrame = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress)
-
-/** Frames under way; zlib works on libuv's four threads. */
-const IN_FLIGHT = 4
 
 /** What one of PBM's encoder classes means in libzstd's terms. */
 interface Strength {
@@ -29,7 +26,9 @@ export function strengthOf(level: number): Strength {
 export async function* compressZstd(source: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Buffer> {
   const strength = strengthOf(level)
   let frames = 0
-  const packed = mapOrdered(blocksOf(source, strength.frameBytes), IN_FLIGHT, (block) => frame(block, strength.level))
+  const packed = mapOrdered(blocksOf(source, strength.frameBytes), BLOCKS_IN_FLIGHT, (block) =>
+    frame(block, strength.level),
+  )
   for await (const bytes of packed) {
     frames++
     yield bytes

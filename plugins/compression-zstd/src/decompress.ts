@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { constants, createZstdDecompress, type ZstdOptions, zstdDecompress } from 'node:zlib'
-import { ByteReader, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin'
 import { type Frame, frameBytes, nextFrame } from './frames.js'
 
 const decompressFrame = promisify<Buffer, ZstdOptions, Buffer>(zstdDecompress)
@@ -11,7 +11,6 @@ const params = { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX }
 
 /** Frames of at most so much content, as this plugin writes them, are decompressed whole and in parallel. */
 const SMALL_FRAME_BYTES = 8 * 1024 * 1024
-const IN_FLIGHT = 3
 
 interface WholeFrame {
   readonly bytes: Buffer
@@ -39,7 +38,8 @@ export async function* decompressZstd(source: AsyncIterable<Uint8Array>): AsyncG
     if (await reader.atEnd()) throw truncated('The zstd stream is empty: even no content takes a frame')
     do {
       large = undefined
-      for await (const bytes of mapOrdered(smallFrames(), IN_FLIGHT, decompressWhole)) if (bytes.length > 0) yield bytes
+      for await (const bytes of mapOrdered(smallFrames(), BLOCKS_IN_FLIGHT, decompressWhole))
+        if (bytes.length > 0) yield bytes
       if (large !== undefined) {
         const decoder = createZstdDecompress({ chunkSize: 256 * 1024, params })
         yield* throughDuplex(frameBytes(reader, large), decoder, named)

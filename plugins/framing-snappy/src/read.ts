@@ -1,4 +1,4 @@
-import { ByteReader, corrupt, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered } from '@pbmkit/core/plugin'
 import { uncompress } from 'snappy'
 import { decodeBlock, decodedLength } from './decode-block.js'
 import {
@@ -13,9 +13,6 @@ import {
   S2,
   SNAPPY,
 } from './format.js'
-
-/** Chunks under way: bounds memory at this many blocks of 4 MiB. */
-const IN_FLIGHT = 3
 
 interface Chunk {
   readonly stored: boolean
@@ -48,7 +45,7 @@ export async function* readFramed(source: AsyncIterable<Uint8Array>): AsyncGener
   }
 
   try {
-    for await (const bytes of mapOrdered(chunks(reader), IN_FLIGHT, decode)) if (bytes.length > 0) yield bytes
+    for await (const bytes of mapOrdered(chunks(reader), BLOCKS_IN_FLIGHT, decode)) if (bytes.length > 0) yield bytes
   } finally {
     await reader.close()
   }

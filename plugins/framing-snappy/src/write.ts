@@ -1,4 +1,4 @@
-import { blocksOf, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin'
 import {
   CHECKSUM_BYTES,
   CHUNK_COMPRESSED,
@@ -11,8 +11,6 @@ import {
 
 /** Input that makes one piece of output: small blocks go to threads and storage in groups of this many bytes. */
 const GROUP_BYTES = 1024 * 1024
-/** Groups under way. */
-const IN_FLIGHT = 3
 
 /** Compresses one block into the block format of Snappy or S2, its length in front; nothing means: store it. */
 export type BlockEncoder = (block: Buffer) => Promise<Buffer | undefined>
@@ -29,7 +27,7 @@ export async function* writeFramed(
 ): AsyncGenerator<Buffer> {
   const groups = blocksOf(source, Math.max(GROUP_BYTES, blockBytes))
   let started = false
-  for await (const chunks of mapOrdered(groups, IN_FLIGHT, (group) => chunksOf(group, blockBytes, encode))) {
+  for await (const chunks of mapOrdered(groups, BLOCKS_IN_FLIGHT, (group) => chunksOf(group, blockBytes, encode))) {
     if (!started) yield Buffer.concat([Buffer.from([CHUNK_IDENTIFIER, 6, 0, 0]), Buffer.from(dialect.identifier)])
     started = true
     yield chunks
