@@ -49,11 +49,11 @@ describe('parts of an upload', () => {
     assert.ok(Math.max(...sizes) <= 5 * GIB)
   })
 
-  it('are sent side by side within 40 MiB, and always at least one', () => {
+  it('are sent side by side within 30 MiB, and always at least one', () => {
     const { width } = partPlan({}, undefined)
     assert.equal(width(5 * MIB), 4)
-    assert.equal(width(10 * MIB), 4)
-    assert.equal(width(16 * MIB), 2)
+    assert.equal(width(10 * MIB), 3)
+    assert.equal(width(15 * MIB), 2)
     assert.equal(width(500 * MIB), 1)
   })
 })

@@ -6,7 +6,7 @@ const MAX_PARTS = 10_000
 const DEFAULT_PART_BYTES = 10 * MIB
 
 /** How much of one upload may be in memory, beside the part being gathered, as long as parts are this small. */
-const IN_FLIGHT_BYTES = 40 * MIB
+const IN_FLIGHT_BYTES = 30 * MIB
 const MOST_IN_FLIGHT = 4
 
 export interface PartPlan {
