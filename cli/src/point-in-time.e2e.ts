@@ -65,11 +65,13 @@ describe('pbm and points in time', () => {
   }
 
   /** Nothing else writes here, so what is there now is what a restore to now has to give. */
-  async function mark(): Promise<void> {
+  async function mark(): Promise<Mark> {
     const state = await snapshotState(admin)
     // An entry of its own, so that no work is at the very time.
     const { operationTime } = await admin.db('admin').command({ appendOplogNote: 1, data: { mark: marks.length } })
-    marks.push({ time: operationTime as Timestamp, state })
+    const made = { time: operationTime as Timestamp, state }
+    marks.push(made)
+    return made
   }
 
   async function stored(time: Timestamp): Promise<void> {
@@ -105,8 +107,11 @@ describe('pbm and points in time', () => {
     for (let n = 0; n < MARKS; n++) {
       await randomWork(admin, DATABASES, random, 40)
       await scene(admin, n)
-      await mark()
-      if (n === 1) base2 = await backup()
+      const { time } = await mark()
+      if (n !== 1) continue
+      // So that there is a chunk that only the first backup is of use for.
+      await stored(time)
+      base2 = await backup()
     }
     const last = marks.at(-1)
     assert.ok(last)

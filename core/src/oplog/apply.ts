@@ -7,9 +7,9 @@ import type { Operation } from './entry.js'
 import { documentHash, hashText } from './lanes.js'
 import { binaryElement, booleanElement } from './raw-fields.js'
 
-/** The server takes up to 16 MiB a command and, where it applies a batch as one, logs it as one entry of that bound. */
+/** The server takes up to 16 MiB a command. Small ones are done soon, so that other writes get their turn. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
-const MAX_BATCH_OPERATIONS = 1000
+const MAX_BATCH_OPERATIONS = 500
 
 /** Batches under way at once; more only wait for each other in the server. */
 const LANES = 4
@@ -80,8 +80,9 @@ export class Applier implements OperationSink {
         signal: this.#signal,
         more: {
           bypassDocumentValidation: true,
-          // Applied as one, the server logs the command itself, in which a document of 16 MB would not fit.
-          ...(batch.length === 1 ? { allowAtomic: false } : {}),
+          // As one transaction the batch would lock out everybody else, be logged as one entry, in which a document of
+          // 16 MB would not fit, and grow slow where many documents were deleted just before.
+          allowAtomic: false,
         },
       })
     } catch (error) {
