@@ -162,6 +162,7 @@ describe('control collections', () => {
     await acknowledgeNomination(leader, 'a', 'rs0', 'x:1')
     assert.equal(await setNominees(leader, 'a', 'rs0', ['y:1']), false)
     assert.deepEqual(await findNomination(leader, 'a', 'rs0'), {
+      opid: 'opid of a',
       status: 'starting',
       nomination: { rs: 'rs0', n: ['x:1'], ack: 'x:1' },
     })
