@@ -46,7 +46,8 @@ export interface Cluster {
   /** Every running agent reports itself, its node and its storage well. */
   agentsWell(): Promise<void>
   backup(options?: Partial<BackupCommand>): Promise<string>
-  restore(backup: string): Promise<string>
+  /** To the end of the backup, or to a time after it. */
+  restore(backup: string, time?: Timestamp): Promise<string>
   stop(): Promise<void>
 }
 
@@ -133,7 +134,7 @@ export async function startCluster(
       })
       return name
     },
-    restore: async (backup) => {
+    restore: async (backup, time) => {
       const name = `${new Date().toISOString().replace('Z', '')}000000Z`
       await sendCommand(leader, {
         cmd: 'restore',
@@ -142,6 +143,7 @@ export async function startCluster(
           backupName: backup,
           fallbackEnabled: null,
           allowPartlyDone: null,
+          ...(time !== undefined && { oplogTS: time }),
           external: false,
           extConf: null,
           extTS: new Timestamp({ t: 0, i: 0 }),

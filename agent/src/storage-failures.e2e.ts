@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { rename } from 'node:fs/promises'
 import { compareStates, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { listAgents } from '@pbmkit/core'
@@ -14,12 +13,7 @@ import {
   until,
 } from './cluster.e2e.support.js'
 import { FAULTS, type HeldCluster, startHeldCluster } from './held-storage.e2e.support.js'
-
-/** Runs mount or umount; what it complained of, or '' when it did it. */
-function mounting(command: 'mount' | 'umount', ...args: string[]): string {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' })
-  return status === 0 ? '' : `${error?.message ?? stderr}`.trim() || `status ${status}`
-}
+import { mounting } from './small-disk.e2e.support.js'
 
 describe('storages that fail', () => {
   let cluster: HeldCluster
