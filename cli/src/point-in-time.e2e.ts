@@ -108,10 +108,9 @@ describe('pbm and points in time', () => {
       await randomWork(admin, DATABASES, random, 40)
       await scene(admin, n)
       const { time } = await mark()
-      if (n !== 1) continue
-      // So that there is a chunk that only the first backup is of use for.
-      await stored(time)
-      base2 = await backup()
+      // So that there is a chunk that only the first backup is of use for, and more than one after the second.
+      if (n === 1 || n === 2) await stored(time)
+      if (n === 1) base2 = await backup()
     }
     const last = marks.at(-1)
     assert.ok(last)
