@@ -3,7 +3,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { PluginError } from '@pbmkit/core/plugin'
+import { jittered, PluginError } from '@pbmkit/core/plugin'
 import { ConfiguredRetryStrategy } from '@smithy/core/retry'
 import { DEFAULT_REGION, durationMillis, endpointOf, type S3Options } from './options.js'
 
@@ -94,12 +94,6 @@ function retryStrategy({ retryer }: S3Options): ConfiguredRetryStrategy {
   const most = retryer === undefined ? 20_000 : durationMillis(retryer.maxRetryDelay, 300_000)
   const attempts = retryer === undefined ? DEFAULT_ATTEMPTS : (retryer.numMaxRetries ?? 0) + 1
   return new ConfiguredRetryStrategy(attempts, (attempt) => jittered(attempt, BASE_DELAY_MS, least, most))
-}
-
-/** A random wait before try number `attempt` (from 1 on), in milliseconds: agents that failed together come back apart. */
-export function jittered(attempt: number, base: number, least: number, most: number): number {
-  const highest = Math.min(most, base * 2 ** Math.min(attempt, 30))
-  return Math.max(least, Math.random() * highest)
 }
 
 async function authorities(caFile: string): Promise<string[]> {

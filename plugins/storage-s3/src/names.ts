@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { PluginError } from '@pbmkit/core/plugin'
+import { PluginError, shownName, whyIllegalName } from '@pbmkit/core/plugin'
 
 /** Of a name, and in S3 of a whole key with its prefix. */
 const MAX_BYTES = 1024
@@ -24,10 +24,10 @@ export interface Keys {
 export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | undefined): Keys {
   const root = prefix === undefined || prefix === '' ? '' : withSlash(posix.join(prefix))
   const refuse = (name: string, reason: string) =>
-    new PluginError('STORAGE_INVALID_NAME', `object name ${shorten(name)}: ${reason}`)
+    new PluginError('STORAGE_INVALID_NAME', `object name ${shownName(name)}: ${reason}`)
   return {
     keyOf: (name) => {
-      const reason = whyIllegal(name, maxSegmentBytes)
+      const reason = whyIllegalName(name, { maxSegmentBytes })
       if (reason !== undefined) throw refuse(name, reason)
       const key = root + name
       const bytes = Buffer.byteLength(key)
@@ -37,13 +37,13 @@ export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | 
     nameOf: (key) => {
       if (!key.startsWith(root)) return undefined
       const name = key.slice(root.length)
-      return whyIllegal(name, undefined) === undefined ? name : undefined
+      return whyIllegalName(name) === undefined ? name : undefined
     },
     // A legal name and `x` at its end are legal together, but for the length: so a prefix can be judged as a name.
     keyPrefixOf: (given) => {
       // Cut in the middle of a character.
       const start = given.replace(/[\ud800-\udbff]$/, '')
-      return start === '' || whyIllegal(`${start}x`, undefined, MAX_BYTES + 1) === undefined
+      return start === '' || whyIllegalName(`${start}x`, { maxBytes: MAX_BYTES + 1 }) === undefined
         ? root + start.replace(/(?<=^|\/)\.\.?$/, '')
         : undefined
     },
@@ -53,25 +53,4 @@ export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | 
 function withSlash(path: string): string {
   if (path === '.' || path === './') return ''
   return path.endsWith('/') ? path : `${path}/`
-}
-
-function whyIllegal(name: string, maxSegmentBytes: number | undefined, maxBytes = MAX_BYTES): string | undefined {
-  if (typeof name !== 'string' || name === '') return 'a name must not be empty'
-  if (!name.isWellFormed()) return 'it is not valid Unicode'
-  if (name.includes('\0')) return 'it holds a NUL'
-  const bytes = Buffer.byteLength(name)
-  if (bytes > maxBytes) return `it has ${bytes} bytes, ${MAX_BYTES} are the limit`
-  for (const segment of name.split('/')) {
-    if (segment === '') return 'it holds an empty segment'
-    if (segment === '.' || segment === '..') return `it holds the segment ${segment}`
-    const length = maxSegmentBytes === undefined ? 0 : Buffer.byteLength(segment)
-    if (maxSegmentBytes !== undefined && length > maxSegmentBytes)
-      return `a segment has ${length} bytes, this server keeps ${maxSegmentBytes}`
-  }
-  return undefined
-}
-
-function shorten(name: string): string {
-  const shown = JSON.stringify(name)
-  return shown.length > 120 ? `${shown.slice(0, 116)}…"` : shown
 }

@@ -1,8 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { PluginError } from '@pbmkit/core/plugin'
-import { jittered } from './client.js'
-import type { Operation } from './operation.js'
+import { jittered, type Operation, type PluginError } from '@pbmkit/core/plugin'
 import type { EncryptionParameters } from './sse.js'
 
 /** What the parts of a store share. */

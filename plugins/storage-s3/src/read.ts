@@ -1,10 +1,8 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3'
-import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
-import { jittered } from './client.js'
+import { jittered, type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
 import { statusOf } from './errors.js'
-import type { Operation } from './operation.js'
 import type { Place } from './place.js'
 
 export interface Found {

@@ -9,12 +9,10 @@ import {
   type StorageClass,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import { PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { type Operation, PartSource, PluginError, type SaveOptions } from '@pbmkit/core/plugin'
 import { answeredAt } from './client.js'
 import { codeOf } from './errors.js'
-import type { Operation } from './operation.js'
 import type { PartPlan } from './part-size.js'
-import { PartSource } from './part-source.js'
 import { type Place, retried } from './place.js'
 
 export interface Written {

@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream'
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import {
+  BodyFailure,
   type CallOptions,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
+  type Operation,
+  Operations,
   type PluginContext,
   PluginError,
   type ReadOptions,
@@ -17,7 +20,6 @@ import { COPY_LIMITS, type CopyLimits, copyObject } from './copy.js'
 import { isMissing, type Scene, tellsTooLittle, translated } from './errors.js'
 import { listObjects } from './list.js'
 import { type Keys, keysBelow } from './names.js'
-import { BodyFailure, type Operation, Operations } from './operation.js'
 import { endpointOf, maxObjectBytes, type S3Options } from './options.js'
 import { partPlan } from './part-size.js'
 import type { Place } from './place.js'

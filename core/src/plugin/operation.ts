@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { PluginError } from '@pbmkit/core/plugin'
+import { PluginError } from './errors.js'
 
 /** An error of the body of a save, which goes to the caller as it is. */
 export class BodyFailure extends Error {
