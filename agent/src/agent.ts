@@ -1,5 +1,4 @@
 import {
-  type AgentPlugins,
   backupCanceled,
   type CommandDocument,
   type Config,
@@ -31,6 +30,7 @@ import { dispatch } from './dispatch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
+import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
 import { STATUS_MILLIS, StatusPublisher } from './status.js'
@@ -81,13 +81,13 @@ export class Agent {
     const { signal } = this.#stopping
     this.#storage = new StorageWatch({ host, node: self.node, signal, warn: (text) => checkup.warning(text) })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
-    const plugins = loadablePlugins(host)
+    const plugins = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
       leader,
       node,
       self,
       storage: this.#storage,
-      plugins,
+      plugins: () => plugins.plugins(),
       warn: (text) => checkup.warning(text),
     })
   }
@@ -287,17 +287,5 @@ export class Agent {
     const log = this.#central.operation({ event: 'agentCheckup' })
     const signal = new AbortController().signal
     return openStore(host, config.storage, { signal, warn: (text) => log.warning(text), node: self.node })
-  }
-}
-
-/** The names of the plugins at hand, looked up once: what is installed rarely changes while an agent runs. */
-function loadablePlugins(host: PluginHost): () => Promise<AgentPlugins> {
-  let found: Promise<AgentPlugins> | undefined
-  return () => {
-    found ??= host.loadable().then((all) => {
-      const named = (kind: string) => all.filter((plugin) => plugin.kind === kind).map(({ name }) => name)
-      return { storage: named('storage'), compression: named('compression'), encryption: named('encryption') }
-    })
-    return found
   }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { EXIT, errorReport, exitCodeOf, usageError } from './errors.js'
 import type { Io } from './io.js'
 import { coloursFor } from './output/colour.js'
@@ -19,7 +19,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
       await session.close()
     }
   })
-  for (const command of [program, ...program.commands])
+  for (const command of withSubcommands(program))
     command.exitOverride().configureOutput({
       writeOut: (text) => io.stdout.write(text),
       // Commander's errors arrive as exceptions and are told below like all others.
@@ -40,6 +40,10 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     tell(error, args, io)
     return exitCodeOf(error)
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)]
 }
 
 /** A command that is not waiting for anything of its own (it may be connecting) ends by itself soon after Ctrl-C. */

@@ -10,6 +10,7 @@ import { describeRestoreCommand } from './commands/describe-restore.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
 import { oplogReplayCommand } from './commands/oplog-replay.js'
+import { pluginCommand } from './commands/plugin.js'
 import { restoreCommand } from './commands/restore.js'
 import { statusCommand } from './commands/status.js'
 import { versionCommand } from './commands/version.js'
@@ -48,6 +49,7 @@ export function buildProgram(run: Run): Command {
     deletePitrCommand(run),
     cleanupCommand(run),
     logsCommand(run),
+    pluginCommand(run),
     versionCommand(run),
     completionCommand(run, () => program),
   ])

@@ -13,6 +13,12 @@ export function bashCompletion(commands: readonly CommandWords[], globals: reado
       ({ flags, choices }) =>
         `    ${flags.join('|')}) COMPREPLY=($(compgen -W "${choices.join(' ')}" -- "$word")); return ;;`,
     )
+  const subcommands = commands
+    .filter((command) => command.subcommands.length > 0)
+    .map(
+      ({ name, subcommands }) =>
+        `  elif [[ "$command" == ${name} ]]; then\n    COMPREPLY=($(compgen -W "${subcommands.join(' ')}" -- "$word"))\n`,
+    )
   return `# bash completion of pbm: source it, or save it as /etc/bash_completion.d/pbm
 _pbm() {
   local word="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" command="" options="" i
@@ -34,7 +40,7 @@ ${cases.join('\n')}
     COMPREPLY=($(compgen -W "$options ${globals.flatMap(({ flags }) => flags).join(' ')}" -- "$word"))
   elif [[ "$command" == completion ]]; then
     COMPREPLY=($(compgen -W "bash zsh fish" -- "$word"))
-  elif [[ "$command" =~ ^(restore|describe-backup|delete-backup)$ ]]; then
+${subcommands.join('')}  elif [[ "$command" =~ ^(restore|describe-backup|delete-backup)$ ]]; then
     # Readline breaks words at the colons of a backup's name: complete the whole and give back the last piece.
     local typed="\${COMP_LINE:0:COMP_POINT}"
     typed="\${typed##* }"

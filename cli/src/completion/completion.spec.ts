@@ -30,6 +30,7 @@ describe('shell completion', () => {
     assert.deepEqual(offered('pbm list -o js'), ['json', 'json-pretty'])
     assert.deepEqual(offered('pbm -o json describe-r'), ['describe-restore'])
     assert.deepEqual(offered('pbm completion z'), ['zsh'])
+    assert.deepEqual(offered('pbm plugin l'), ['list'])
     assert.deepEqual(offered('pbm restore 2031-02-03'), ['2031-02-03T04:05:06Z'])
     assert.deepEqual(offered('pbm restore 2031-02-03T04:0'), ['05:06Z'], 'after a colon only the rest')
   })

@@ -8,7 +8,7 @@ export function fishCompletion(commands: readonly CommandWords[], globals: reado
     'complete -c pbm -f',
     ...globals.map((option) => `complete -c pbm ${optionPart(option)}`),
   ]
-  for (const { name, aliases, description, options } of commands) {
+  for (const { name, aliases, description, options, subcommands } of commands) {
     lines.push(
       `complete -c pbm -n ${quoted(`not __fish_seen_subcommand_from ${names.join(' ')}`)} -a ${name} -d ${quoted(description)}`,
     )
@@ -16,6 +16,7 @@ export function fishCompletion(commands: readonly CommandWords[], globals: reado
     for (const option of options) lines.push(`complete -c pbm -n ${seen} ${optionPart(option)}`)
     if (['restore', 'describe-backup', 'delete-backup'].includes(name))
       lines.push(`complete -c pbm -n ${seen} -a '(pbm list --names 2>/dev/null)'`)
+    if (subcommands.length > 0) lines.push(`complete -c pbm -n ${seen} -a ${quoted(subcommands.join(' '))}`)
     if (name === 'completion') lines.push(`complete -c pbm -n ${seen} -a 'bash zsh fish'`)
   }
   return `${lines.join('\n')}\n`

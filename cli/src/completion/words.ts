@@ -5,7 +5,9 @@ export interface CommandWords {
   name: string
   aliases: string[]
   description: string
+  /** Its own, and those of its subcommands. */
   options: OptionWords[]
+  subcommands: string[]
 }
 
 export interface OptionWords {
@@ -23,7 +25,8 @@ export function commandWords(program: Command): CommandWords[] {
     name: command.name(),
     aliases: command.aliases(),
     description: firstLine(command.description()),
-    options: optionWords(command),
+    options: [command, ...command.commands].flatMap(optionWords),
+    subcommands: command.commands.map((below) => below.name()),
   }))
 }
 

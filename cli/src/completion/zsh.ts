@@ -3,10 +3,10 @@ import type { CommandWords, OptionWords } from './words.js'
 /** A `#compdef` file for a folder of `$fpath`; sourcing it works too, after `compinit`. */
 export function zshCompletion(commands: readonly CommandWords[], globals: readonly OptionWords[]): string {
   const described = commands.map(({ name, description }) => `    ${quoted(`${escaped(name)}:${description}`)}`)
-  const cases = commands.map(({ name, aliases, options }) => {
+  const cases = commands.map(({ name, aliases, options, subcommands }) => {
     const specs = [...options, ...globals].flatMap(optionSpecs)
     return `      ${[name, ...aliases].join('|')})
-        _arguments ${[...specs, argumentSpec(name)].join(' \\\n          ')} ;;`
+        _arguments ${[...specs, argumentSpec(name, subcommands)].join(' \\\n          ')} ;;`
   })
   return `#compdef pbm
 # zsh completion of pbm: save it as _pbm in a folder of $fpath
@@ -35,7 +35,8 @@ if [[ $funcstack[1] == _pbm ]]; then _pbm "$@"; else compdef _pbm pbm; fi
 `
 }
 
-function argumentSpec(command: string): string {
+function argumentSpec(command: string, subcommands: readonly string[]): string {
+  if (subcommands.length > 0) return `'1:command:(${subcommands.join(' ')})'`
   if (['restore', 'describe-backup', 'delete-backup'].includes(command)) return "'1:backup:_pbm_backups'"
   if (command === 'completion') return "'1:shell:(bash zsh fish)'"
   return "'*: :'"

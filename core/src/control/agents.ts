@@ -1,5 +1,6 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import type { InspectedPlugin } from '../plugin/host.js'
 import { AGENTS, CONTROL_DATABASE } from './names.js'
 import { readNumber } from './wire.js'
 
@@ -49,6 +50,8 @@ export interface AgentPlugins {
   storage: string[]
   compression: string[]
   encryption?: string[]
+  /** Each with its version and what is wrong with it; absent until the agent has looked. */
+  installed?: InspectedPlugin[]
 }
 
 /** Seconds after which the document of a silent agent is removed (PBM: control-plane.md §4, Candidates). */

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { PbmError } from '../errors.js'
 import { COMPRESSION_PLUGIN, PluginHost, STORAGE_PLUGIN } from './host.js'
+import { inspectApart } from './inspect-apart.js'
 
 const SCHEMA =
   "{ type: 'object', additionalProperties: false, properties: { path: { type: 'string', identity: true } } }"
@@ -196,5 +197,51 @@ describe('PluginHost', () => {
     await install('@pbmkit/compression-zstd', "throw new Error('loaded')")
     const found = (await host.loadable()).map(({ kind, name, version }) => `${kind} ${name} ${version}`)
     assert.deepEqual(found, ['storage here 1.2.3', 'compression none ', 'compression zstd 1.2.3'])
+  })
+
+  it('inspects what is installed: versions of the API, and faults with what mends them', async () => {
+    await install('@pbmkit/storage-here', storageSource('here'))
+    await install('pbmkit-storage-here', "throw new Error('the second of this name')")
+    await install('pbmkit-storage-old', storageSource('old', 'apiVersion: 0'))
+    await install('@acme/pbmkit-compression-tight', CODEC)
+    await install('@pbmkit/compression-zstd', undefined)
+    await install('not-a-plugin', "throw new Error('loaded')")
+    const told = (await host.inspect()).map(({ kind, name, packageName, apiVersion, fault }) =>
+      [kind, name, packageName, apiVersion ?? fault?.code].join(' '),
+    )
+    assert.deepEqual(told, [
+      'storage here @pbmkit/storage-here 1',
+      'storage old pbmkit-storage-old PLUGIN_WRONG_API',
+      'compression @acme/pbmkit-compression-tight @acme/pbmkit-compression-tight 1',
+      'compression none built in 1',
+      'compression zstd @pbmkit/compression-zstd PLUGIN_LOAD',
+    ])
+    const old = (await host.inspect()).find(({ name }) => name === 'old')
+    assert.match(old?.fault?.message ?? '', /plugin API 0, this is plugin API 1/)
+    assert.match(old?.fault?.hint ?? '', /^npm install pbmkit-storage-old@latest/)
+  })
+
+  describe('in a process of its own', () => {
+    const options = () => ({ resolveFrom: pathToFileURL(join(root, 'app', 'dist', 'main.js')).href })
+
+    it('tells the same, and keeps what a package does when loaded out of this process', async () => {
+      await install('@pbmkit/storage-here', `globalThis.pbmkitWasHere = true\n${storageSource('here')}`)
+      const found = await inspectApart(options())
+      assert.equal(found?.find(({ name }) => name === 'here')?.apiVersion, 1)
+      assert.equal((globalThis as { pbmkitWasHere?: boolean }).pbmkitWasHere, undefined)
+    })
+
+    it('outlives a package that ends the process', async () => {
+      await install('@pbmkit/storage-here', 'process.exit(0)')
+      assert.equal(await inspectApart(options()), undefined)
+    })
+
+    it('ends when told to, whatever a package does', async () => {
+      await install('@pbmkit/storage-here', 'setInterval(() => {}, 1000); await new Promise(() => {})')
+      const controller = new AbortController()
+      const inspecting = inspectApart(options(), controller.signal)
+      controller.abort()
+      assert.equal(await inspecting, undefined)
+    })
   })
 })

@@ -1,6 +1,6 @@
 import 'reflect-metadata'
 import { container, type DependencyContainer, type InjectionToken } from 'tsyringe'
-import { PbmError } from '../errors.js'
+import { errorText, PbmError } from '../errors.js'
 import { shapeFaults } from './check.js'
 import type { CompressionPlugin } from './compression.js'
 import type { EncryptionPlugin } from './encryption.js'
@@ -8,14 +8,20 @@ import {
   candidatePackages,
   isLegalPluginName,
   isPackageName,
-  PBM_COMPRESSIONS,
   PLUGIN_KINDS,
   type PluginKind,
   pluginOfPackage,
   withoutAlias,
 } from './naming.js'
 import { none } from './none.js'
-import { BrokenPackage, baseOfFolder, dependenciesOf, type FoundPackage, findPackage, folderOfBase } from './resolve.js'
+import {
+  BrokenPackage,
+  baseOfFolder,
+  type FoundPackage,
+  findPackage,
+  folderOfBase,
+  visiblePackages,
+} from './resolve.js'
 import type { StoragePlugin } from './storage.js'
 
 /** Every plugin of a kind that this process has loaded; `resolveAll` gives them. */
@@ -41,6 +47,14 @@ export interface LoadablePlugin {
   readonly folder: string
 }
 
+/** A plugin as {@link PluginHost.inspect} found it. */
+export interface InspectedPlugin extends LoadablePlugin {
+  /** Of the plugin interfaces it is made for; absent where it can't be loaded. */
+  readonly apiVersion?: number
+  /** Why it can't be used, and what mends that. */
+  readonly fault?: { readonly code: string; readonly message: string; readonly hint?: string }
+}
+
 /** What the configuration asks of plugins, as far as the host needs it. */
 export interface PluginNeeds {
   readonly storage?: { readonly type: string } | undefined
@@ -53,6 +67,9 @@ interface PluginOfKind {
   compression: CompressionPlugin
   encryption: EncryptionPlugin
 }
+
+/** Stands for a package whose main export leads nowhere. */
+const BROKEN = { version: '', folder: '' }
 
 const TOKENS = { storage: STORAGE_PLUGIN, compression: COMPRESSION_PLUGIN, encryption: ENCRYPTION_PLUGIN }
 
@@ -104,25 +121,39 @@ export class PluginHost {
     if (faults.length > 0) throw together(faults)
   }
 
-  /** What is loaded, and what the installation and the plugin folder name as dependencies; nothing is loaded for it. */
+  /** What is loaded, and what lies by its name in the installation and the plugin folder; nothing is loaded for it. */
   async loadable(): Promise<LoadablePlugin[]> {
-    const found = new Map(this.#loaded.map((plugin) => [`${plugin.kind} ${plugin.name}`, plugin]))
-    const named = (await Promise.all(this.#bases.map(dependenciesOf))).flat()
-    const wanted = new Map(named.map((packageName) => [packageName, pluginOfPackage(packageName)]))
-    for (const method of PBM_COMPRESSIONS) {
-      const name = withoutAlias('compression', method)
-      if (name !== 'none') wanted.set(`@pbmkit/compression-${name}`, { kind: 'compression', name })
-    }
-    for (const [packageName, plugin] of wanted) {
+    return (await this.#installed()).filter(({ broken }) => !broken).map(({ broken: _, ...plugin }) => plugin)
+  }
+
+  /** As {@link loadable}, with each loaded and checked: a fault is told, not thrown. */
+  async inspect(): Promise<InspectedPlugin[]> {
+    return Promise.all(
+      (await this.#installed()).map(async ({ broken: _, ...plugin }): Promise<InspectedPlugin> => {
+        if (plugin.name === none.name && plugin.kind === none.kind) return { ...plugin, apiVersion: none.apiVersion }
+        try {
+          const { apiVersion } = await this.#load(plugin.kind, plugin.name)
+          return { ...plugin, apiVersion }
+        } catch (error) {
+          return { ...plugin, fault: pluginFault(error) }
+        }
+      }),
+    )
+  }
+
+  async #installed(): Promise<(LoadablePlugin & { readonly broken: boolean })[]> {
+    const found = new Map(
+      this.#loaded.map((plugin) => [`${plugin.kind} ${plugin.name}`, { ...plugin, broken: false as boolean }] as const),
+    )
+    // In this order ours, whose names begin with @, go before a stranger's of the same name, as they do when loaded.
+    const names = [...new Set((await Promise.all(this.#bases.map(visiblePackages))).flat())].sort()
+    for (const packageName of names) {
+      const plugin = pluginOfPackage(packageName)
       if (plugin === undefined || found.has(`${plugin.kind} ${plugin.name}`)) continue
-      const place = await findPackage(packageName, this.#bases).catch(() => undefined)
+      const place = await findPackage(packageName, this.#bases).catch(() => BROKEN)
       if (place === undefined) continue
-      found.set(`${plugin.kind} ${plugin.name}`, {
-        ...plugin,
-        version: place.version,
-        packageName,
-        folder: place.folder,
-      })
+      const { version, folder } = place
+      found.set(`${plugin.kind} ${plugin.name}`, { ...plugin, version, packageName, folder, broken: place === BROKEN })
     }
     return [...found.values()].sort(
       (a, b) => PLUGIN_KINDS.indexOf(a.kind) - PLUGIN_KINDS.indexOf(b.kind) || (a.name < b.name ? -1 : 1),
@@ -190,7 +221,7 @@ export class PluginHost {
     if (fault !== undefined) {
       const rest = more.map(({ text }) => `, ${text.replace(/^.*?: /, '')}`).join('')
       throw new PbmError(fault.code, `${label} ${fault.text}${rest}`, {
-        hint: mending(fault.code, kind, found.packageName),
+        hint: mending(fault.code, kind, `${this.#install} ${found.packageName}`),
       })
     }
     const plugin = module.default as PluginOfKind[Kind]
@@ -204,6 +235,14 @@ function mending(code: string, kind: PluginKind, install: string): string {
   if (code === 'PLUGIN_WRONG_KIND') return `name a ${kind} plugin in the configuration; this package is none`
   if (code === 'PLUGIN_WRONG_API') return `${install}@latest, or the version made for this pbmkit`
   return `${install}@latest; if that is the one you have, tell its author`
+}
+
+/** A fault in plain words, for lists and for documents. */
+export function pluginFault(error: unknown): NonNullable<InspectedPlugin['fault']> {
+  const { code, hint } = error instanceof PbmError ? error : { code: 'PLUGIN_LOAD', hint: undefined }
+  const cause = error instanceof Error && error.cause !== undefined ? `: ${errorText(error.cause)}` : ''
+  const message = `${error instanceof Error ? error.message : String(error)}${cause}`
+  return { code, message, ...(hint === undefined ? {} : { hint }) }
 }
 
 async function faultsOf(attempts: readonly Promise<unknown>[]): Promise<unknown[]> {

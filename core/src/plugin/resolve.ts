@@ -1,5 +1,6 @@
-import { access, readFile } from 'node:fs/promises'
+import { access, readdir, readFile } from 'node:fs/promises'
 import { findPackageJSON } from 'node:module'
+import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve as resolveModule } from 'import-meta-resolve'
 
@@ -37,17 +38,28 @@ export async function findPackage(packageName: string, bases: readonly string[])
   return undefined
 }
 
-/** The packages that the package of `base` names as its dependencies; [] where there is none. */
-export async function dependenciesOf(base: string): Promise<string[]> {
-  try {
-    const manifest = findPackageJSON('.', base)
-    if (manifest === undefined) return []
-    const { dependencies } = JSON.parse(await readFile(manifest, 'utf8')) as { dependencies?: Record<string, string> }
-    return Object.keys(dependencies ?? {})
-  } catch {
-    // A folder without a package.json names none.
-    return []
+/**
+ * The names of the packages in every `node_modules` that a module at `base` looks into. Only names, for lists: no package
+ * is opened, and none is loaded because it lies there.
+ */
+export async function visiblePackages(base: string): Promise<string[]> {
+  const names = new Set<string>()
+  for (let folder = dirname(fileURLToPath(base)); ; folder = dirname(folder)) {
+    for (const name of await packagesIn(join(folder, 'node_modules'))) names.add(name)
+    if (dirname(folder) === folder) return [...names]
   }
+}
+
+async function packagesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder).catch(() => [])
+  const named = await Promise.all(
+    entries.map(async (entry) => {
+      if (!entry.startsWith('@')) return [entry]
+      const scoped = await readdir(join(folder, entry)).catch(() => [])
+      return scoped.map((name) => `${entry}/${name}`)
+    }),
+  )
+  return named.flat()
 }
 
 /** The base for a folder into which plugins were installed with `npm install --prefix`. */

@@ -1,0 +1,40 @@
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { InspectedPlugin, PluginHostOptions } from './host.js'
+
+/** A plugin that hangs while it is loaded must not keep a process alive. */
+const LIMIT_MILLIS = 60_000
+
+const PROGRAM = fileURLToPath(new URL('./inspect-process.js', import.meta.url))
+
+/**
+ * As `PluginHost.inspect`, in a process of its own: an agent should not carry the libraries of every storage in its memory,
+ * nor run what a package that nobody configured does when it is loaded. `undefined` when that process ends without a word.
+ */
+export async function inspectApart(
+  options: PluginHostOptions,
+  signal?: AbortSignal,
+): Promise<readonly InspectedPlugin[] | undefined> {
+  if (signal?.aborted === true) return undefined
+  const child = fork(PROGRAM, [], { stdio: 'ignore', execArgv: [], env: withoutSecrets(process.env) })
+  const stop = (): void => void child.kill('SIGKILL')
+  const timer = setTimeout(stop, LIMIT_MILLIS)
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    return await new Promise<readonly InspectedPlugin[] | undefined>((resolve) => {
+      child.once('message', (found) => resolve(found as InspectedPlugin[]))
+      child.once('error', () => resolve(undefined))
+      child.once('exit', () => resolve(undefined))
+      child.send(options, () => undefined)
+    })
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
+    child.kill()
+  }
+}
+
+/** The child needs no connection, so that it gets no connection string. */
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PBM_')))
+}
