@@ -50,7 +50,12 @@ function compareCollections(
   return differences
 }
 
-function compareLists(what: string, key: string, expected: readonly Fields[], actual: readonly Fields[]): string[] {
+export function compareLists(
+  what: string,
+  key: string,
+  expected: readonly Fields[],
+  actual: readonly Fields[],
+): string[] {
   const byKey = (list: readonly Fields[]) => Object.fromEntries(list.map((entry) => [String(entry[key]), entry]))
   const differences: string[] = []
   for (const [name, sides] of pairs(byKey(expected), byKey(actual))) {

@@ -31,6 +31,10 @@ export interface ReplicaSetOptions {
   readonly memberConfig?: Readonly<Record<number, Document>>
   /** Added to `settings` of the configuration. */
   readonly settings?: Document
+  /** What it is in a sharded cluster; default: no part of one. */
+  readonly role?: 'config' | 'shard'
+  /** With `auth`: the secret shared with the other replica sets of a sharded cluster. Default: one of its own. */
+  readonly keyFile?: string
 }
 
 export interface ReplicaSetUriOptions extends UriOptions {
@@ -69,7 +73,8 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
   const name = options.name ?? 'rs0'
   const folder = await temporaryFolder('pbmkit-replset-')
   const credentials = new Map<string, string>()
-  const keyFile = options.auth === true ? await createKeyFile(folder) : undefined
+  const keyFile = options.auth === true ? (options.keyFile ?? (await createKeyFile(folder))) : undefined
+  const roleArgs = options.role === undefined ? [] : [options.role === 'config' ? '--configsvr' : '--shardsvr']
   const tls = options.tls === true ? await createTlsFiles(folder) : undefined
   const members = await Promise.all(
     Array.from({ length: options.members ?? 1 }, (_, index) =>
@@ -78,7 +83,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
         replSet: name,
         keyFile,
         tls,
-        mongodArgs: options.mongodArgs,
+        mongodArgs: [...roleArgs, ...(options.mongodArgs ?? [])],
         credentials,
       }),
     ),
@@ -206,6 +211,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
 function configuration(name: string, members: readonly MongodProcess[], options: ReplicaSetOptions): Document {
   return {
     _id: name,
+    ...(options.role === 'config' ? { configsvr: true } : {}),
     members: members.map((member, _id) => ({
       _id,
       host: member.host,

@@ -103,7 +103,7 @@ async function roles(client: MongoClient): Promise<Record<string, CanonicalJson>
   return found
 }
 
-function canonical(value: unknown): CanonicalJson {
+export function canonical(value: unknown): CanonicalJson {
   // Through BSON and back, so that a number is what BSON makes of it and no class of the driver shows.
   const { wrapped } = deserialize(serialize({ wrapped: value }), { promoteValues: false })
   return JSON.parse(EJSON.stringify(wrapped, { relaxed: false })) as CanonicalJson

@@ -1,0 +1,191 @@
+import { Long, MaxKey, MinKey } from 'bson'
+import type { Document, MongoClient } from 'mongodb'
+import { runDistributedTransaction, type TransactionWork } from './distributed-transaction.js'
+import { type ReplicaSet, startReplicaSet } from './replica-set.js'
+import { createKeyFile } from './standalone.js'
+import { removeTemporaryFolder, temporaryFolder } from './supervisor.js'
+import { ADMIN } from './users.js'
+
+export interface ShardOptions {
+  /** Name of the replica set. */
+  readonly name: string
+  /** Default: the name of the replica set. */
+  readonly id?: string
+}
+
+export interface ShardedClusterOptions {
+  /** How many, named `s1`, `s2` and so on, or which. Default 2. */
+  readonly shards?: number | readonly ShardOptions[]
+  /** Of the config servers and of each shard. Default 1. */
+  readonly membersPerReplset?: 1 | 2 | 3
+  /** Keyfile authentication between all members, and users for clients on each replica set. Default false. */
+  readonly auth?: boolean
+  /** Name of the config servers' replica set. Default `cfg`. */
+  readonly configName?: string
+  /** More arguments for every mongod. */
+  readonly mongodArgs?: readonly string[]
+}
+
+export interface Shard {
+  readonly id: string
+  readonly set: ReplicaSet
+}
+
+export interface ShardedCollectionOptions {
+  /** Shard key; default `{_id: 'hashed'}`, whose chunks are spread over all shards. */
+  readonly key?: Document
+  /** Of a hashed key, over all shards; default two for each shard. A range key begins with one chunk. */
+  readonly chunks?: number
+}
+
+export interface MoveOptions {
+  /** Bounds of the range by the shard key, exclusive at its end; default the lowest and the highest value. */
+  readonly min?: Document
+  readonly max?: Document
+  /** Wait until the donor has deleted the documents. Default false: it does that in its own time. */
+  readonly waitForDelete?: boolean
+}
+
+/** Config servers and shards; there is no mongos, for nothing here needs one. */
+export interface ShardedCluster {
+  readonly config: ReplicaSet
+  readonly shards: readonly Shard[]
+  /** All replica sets, the config servers first. */
+  readonly replsets: readonly ReplicaSet[]
+  shard(id: string): Shard
+  createDatabase(db: string, primaryShard: string): Promise<void>
+  /** The database must be there. */
+  shardCollection(namespace: string, options?: ShardedCollectionOptions): Promise<void>
+  /** Moves a range to a shard, splitting chunks where it has to. */
+  moveRange(namespace: string, toShard: string, options?: MoveOptions): Promise<void>
+  /** Lets every shard read a collection's routing table anew: needed before direct writes after a restart. */
+  refresh(namespace: string): Promise<void>
+  /** Runs statements in one transaction over several shards and commits them on all of them or on none. */
+  transaction(work: TransactionWork): Promise<void>
+  setBalancer(mode: 'full' | 'off'): Promise<void>
+  /** Creates the user of agents and CLI on every replica set and gives its name. */
+  createPbmUser(): Promise<string>
+  stop(): Promise<void>
+}
+
+const MAJORITY = { writeConcern: { w: 'majority' } } as const
+
+/** Starts config servers and shards, and adds the shards to the cluster. */
+export async function startShardedCluster(options: ShardedClusterOptions = {}): Promise<ShardedCluster> {
+  const folder = await temporaryFolder('pbmkit-cluster-')
+  const keyFile = options.auth === true ? { auth: true, keyFile: await createKeyFile(folder) } : {}
+  const given = options.shards ?? 2
+  const named = typeof given === 'number' ? Array.from({ length: given }, (_, n) => ({ name: `s${n + 1}` })) : given
+  const mongodArgs = options.mongodArgs ?? []
+  const common = { members: options.membersPerReplset ?? 1, mongodArgs, ...keyFile }
+  const starting = [
+    startReplicaSet({ ...common, name: options.configName ?? 'cfg', role: 'config' }),
+    ...named.map(({ name }) => startReplicaSet({ ...common, name, role: 'shard' })),
+  ]
+  const started = (await Promise.allSettled(starting)).flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  const stop = async () => {
+    await Promise.all(started.map((set) => set.stop()))
+    await removeTemporaryFolder(folder)
+  }
+  try {
+    const [config, ...sets] = await Promise.all(starting)
+    if (config === undefined) throw new RangeError('a cluster has config servers')
+    const shards = named.map((shard: ShardOptions, index) => {
+      const set = sets[index]
+      if (set === undefined) throw new RangeError('a shard is a replica set')
+      return { id: shard.id ?? shard.name, set }
+    })
+    if (options.auth === true) await Promise.all(started.map(allowInternalCommands))
+    for (const { id, set } of shards) await addShard(await config.client(), id, set)
+    return clusterOf(config, shards, stop)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** What mongos says to the servers, the administrator says here; root alone may not. */
+async function allowInternalCommands(set: ReplicaSet): Promise<void> {
+  const admin = (await set.client()).db('admin')
+  await admin.command({ grantRolesToUser: ADMIN.user, roles: ['__system'], ...MAJORITY })
+}
+
+async function addShard(config: MongoClient, id: string, set: ReplicaSet): Promise<void> {
+  const hosts = set.members.map(({ host }) => host).join(',')
+  await config.db('admin').command({ _configsvrAddShard: `${set.name}/${hosts}`, name: id, ...MAJORITY })
+}
+
+function clusterOf(config: ReplicaSet, shards: readonly Shard[], stop: () => Promise<void>): ShardedCluster {
+  const replsets = [config, ...shards.map(({ set }) => set)]
+  const find = (id: string): Shard => {
+    const found = shards.find((shard) => shard.id === id)
+    if (found === undefined) throw new RangeError(`there is no shard ${id}`)
+    return found
+  }
+  const onConfig = async (command: Document) => (await config.client()).db('admin').command({ ...command, ...MAJORITY })
+  const refresh = async (namespace: string) => {
+    for (const { set } of shards) {
+      await (await set.client()).db('admin').command({ _flushRoutingTableCacheUpdates: namespace })
+    }
+  }
+  return {
+    config,
+    shards,
+    replsets,
+    shard: find,
+    createDatabase: async (db, primaryShardId) => {
+      await onConfig({ _configsvrCreateDatabase: db, primaryShardId })
+    },
+    shardCollection: async (namespace, { key = { _id: 'hashed' }, chunks } = {}) => {
+      const [db, collection] = splitNamespace(namespace)
+      const database = await (await config.client()).db('config').collection<{ _id: string }>('databases').findOne({
+        _id: db,
+      })
+      if (database === null) throw new RangeError(`there is no database ${db}`)
+      const { primary, version } = database as Document
+      const isHashed = Object.values(key).includes('hashed')
+      await (await find(primary).set.client()).db(db).command({
+        _shardsvrCreateCollection: collection,
+        shardKey: key,
+        ...(isHashed ? { numInitialChunks: Long.fromNumber(chunks ?? 2 * shards.length) } : {}),
+        presplitHashedZones: false,
+        databaseVersion: version,
+        ...MAJORITY,
+      })
+      await refresh(namespace)
+    },
+    moveRange: async (namespace, toShard, { min, max, waitForDelete = false } = {}) => {
+      const found = await (await config.client())
+        .db('config')
+        .collection<{ _id: string; key: Document }>('collections')
+        .findOne({ _id: namespace })
+      if (found === null) throw new RangeError(`${namespace} is not sharded`)
+      const bound = (value: MinKey | MaxKey) =>
+        Object.fromEntries(Object.keys(found.key).map((field) => [field, value]))
+      await onConfig({
+        _configsvrMoveRange: namespace,
+        toShard,
+        min: min ?? bound(new MinKey()),
+        max: max ?? bound(new MaxKey()),
+        waitForDelete,
+        secondaryThrottle: {},
+        forceJumbo: 0,
+      })
+    },
+    refresh,
+    transaction: (work) => runDistributedTransaction(shards, work),
+    setBalancer: async (mode) => {
+      await onConfig(mode === 'off' ? { _configsvrBalancerStop: 1 } : { _configsvrBalancerStart: 1 })
+    },
+    createPbmUser: async () => {
+      const [name] = await Promise.all(replsets.map((set) => set.createPbmUser()))
+      return name ?? ''
+    },
+    stop,
+  }
+}
+
+function splitNamespace(namespace: string): [db: string, collection: string] {
+  const dot = namespace.indexOf('.')
+  return [namespace.slice(0, dot), namespace.slice(dot + 1)]
+}
