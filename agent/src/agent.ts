@@ -1,7 +1,7 @@
 import {
+  type BackupDocument,
   backupCanceled,
   type CommandDocument,
-  type Config,
   deleteBackupObjects,
   ensureControlCollections,
   errorText,
@@ -19,6 +19,8 @@ import {
   recordRefusal,
   removeAgent,
   requireConfig,
+  type StorageConfig,
+  storageOfBackup,
   systemClock,
   watchCommands,
   watchStaleOperations,
@@ -243,7 +245,7 @@ export class Agent {
   async #watchStale(signal: AbortSignal): Promise<void> {
     const { leader, node, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const openStore = async () => this.#openMainStore(await requireConfig(leader))
+    const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
     const leftovers = new Leftovers({ leader, log, clock, openStore })
     await watchStaleOperations({
       leader,
@@ -252,7 +254,7 @@ export class Agent {
       isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
       afterLook: () => leftovers.sweep(AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])),
       onFailedBackup: async (backup) => {
-        const store = await openStore()
+        const store = await openStore(backup)
         try {
           // A storage that hangs must not keep the watch from the next dead operation.
           const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
@@ -282,10 +284,10 @@ export class Agent {
     }
   }
 
-  #openMainStore(config: Config) {
+  #openStorage(storage: StorageConfig) {
     const { host, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const signal = new AbortController().signal
-    return openStore(host, config.storage, { signal, warn: (text) => log.warning(text), node: self.node })
+    return openStore(host, storage, { signal, warn: (text) => log.warning(text), node: self.node })
   }
 }

@@ -2,6 +2,7 @@ import type { CommandDocument } from '@pbmkit/core'
 import { runBackup } from './operations/backup.js'
 import type { OperationContext } from './operations/context.js'
 import { runDelete } from './operations/delete.js'
+import { runProfile } from './operations/profile.js'
 import { runReplay } from './operations/replay.js'
 import { runRestore } from './operations/restore.js'
 import { runResync } from './operations/resync.js'
@@ -33,7 +34,7 @@ export function dispatch(command: CommandDocument): Dispatched {
       return named(command.cmd, command.replay.name, runReplay)
     case 'addConfigProfile':
     case 'removeConfigProfile':
-      return named(command.cmd, command.profile.name, refuse)
+      return named(command.cmd, command.profile.name, runProfile)
     case 'cancelBackup':
       return named(command.cmd, '', async () => undefined)
   }
@@ -41,9 +42,4 @@ export function dispatch(command: CommandDocument): Dispatched {
 
 function named(kind: string, object: string, work: Dispatched['work']): Dispatched {
   return { kind, object, name: object === '' ? kind : `${kind} ${object}`, work }
-}
-
-/** Told once for the whole cluster. */
-async function refuse({ command, leads, log }: OperationContext): Promise<void> {
-  if (leads) log.error(`${command.cmd} is not supported by this version of the agent`)
 }

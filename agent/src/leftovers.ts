@@ -10,6 +10,7 @@ import {
   listLocks,
   type ObjectStore,
   type OperationLog,
+  profileOf,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 
@@ -19,7 +20,8 @@ export interface LeftoversOptions {
   readonly leader: MongoClient
   readonly clock: Clock
   readonly log: OperationLog
-  readonly openStore: () => Promise<ObjectStore>
+  /** The storage that holds the backup. */
+  readonly openStore: (backup: BackupDocument) => Promise<ObjectStore>
 }
 
 /**
@@ -42,26 +44,29 @@ export class Leftovers {
     if (clock.now() < this.#next) return
     this.#next = clock.now() + SWEEP_MILLIS
     const [failed, locks] = await Promise.all([
-      listBackups(leader, { profile: null, status: ['error', 'canceled'] }),
+      listBackups(leader, { status: ['error', 'canceled'] }),
       listLocks(leader),
     ])
     const atWork = new Set(locks.map(({ opid }) => opid))
     const left = failed.filter(
       (backup) => !this.#clean.has(backup.name) && !atWork.has(backup.opid) && neverWasDone(backup),
     )
-    if (left.length === 0) return
-    try {
-      await this.#delete(left, signal)
-      this.#told = ''
-    } catch (error) {
-      const text = errorText(error)
-      if (text !== this.#told) log.warning(`cannot look for what failed backups left on the storage: ${text}`)
-      this.#told = text
+    const faults: string[] = []
+    for (const [, backups] of Map.groupBy(left, profileOf)) {
+      await this.#delete(backups, signal).catch((error: unknown) => faults.push(errorText(error)))
     }
+    const text = faults.join('; ')
+    if (text !== this.#told && text !== '') {
+      log.warning(`cannot look for what failed backups left on the storage: ${text}`)
+    }
+    this.#told = text
   }
 
+  /** Backups on one storage. */
   async #delete(backups: readonly BackupDocument[], signal: AbortSignal): Promise<void> {
-    const store = await this.#options.openStore()
+    const [first] = backups
+    if (first === undefined) return
+    const store = await this.#options.openStore(first)
     try {
       for (const backup of backups) {
         // With its metadata there it is whole: the agent died between writing that and saying so.

@@ -11,6 +11,7 @@ import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
 import { oplogReplayCommand } from './commands/oplog-replay.js'
 import { pluginCommand } from './commands/plugin.js'
+import { profileCommand } from './commands/profile.js'
 import { restoreCommand } from './commands/restore.js'
 import { statusCommand } from './commands/status.js'
 import { versionCommand } from './commands/version.js'
@@ -21,7 +22,7 @@ import type { Session } from './session.js'
 export type Run = (command: Command, body: (session: Session) => Promise<void>) => Promise<void>
 
 /** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
-const LATER = ['backup-finish', 'restore-finish', 'profile', 'diagnostic'] as const
+const LATER = ['backup-finish', 'restore-finish', 'diagnostic'] as const
 
 /** The whole command line. Nothing connects or writes before an action runs. */
 export function buildProgram(run: Run): Command {
@@ -49,6 +50,7 @@ export function buildProgram(run: Run): Command {
     deletePitrCommand(run),
     cleanupCommand(run),
     logsCommand(run),
+    profileCommand(run),
     pluginCommand(run),
     versionCommand(run),
     completionCommand(run, () => program),

@@ -1,4 +1,4 @@
-import { type BackupDocument, isStale } from '@pbmkit/core'
+import { type BackupDocument, isMain, isStale, profileOf } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import { rfc3339, tableTime } from './output/times.js'
 import { failureReason } from './wait/failure.js'
@@ -57,6 +57,12 @@ function outcome(
         ? { status: 'error', error: `stuck at '${backup.status}': last heartbeat ${rfc3339(backup.hb.t)}` }
         : { status: backup.status }
   }
+}
+
+/** The backups of one storage; all where no profile is asked for. */
+export function ofProfile(backups: readonly BackupDocument[], profile: string | undefined): BackupDocument[] {
+  if (profile === undefined) return [...backups]
+  return backups.filter((backup) => profileOf(backup) === (isMain(profile) ? undefined : profile))
 }
 
 export function isSelective(snapshot: { nss?: readonly string[] }): boolean {

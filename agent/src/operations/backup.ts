@@ -1,4 +1,11 @@
-import { BackupLeader, BackupNominee, type CommandDocument, findBackupByOpid, type NodeInfo } from '@pbmkit/core'
+import {
+  BackupLeader,
+  BackupNominee,
+  type CommandDocument,
+  findBackupByOpid,
+  type NodeInfo,
+  requireStorage,
+} from '@pbmkit/core'
 import { leadsCluster } from '../leadership.js'
 import { type OperationContext, withContainer, withStore } from './context.js'
 import { comesIntoOffice } from './succession.js'
@@ -32,10 +39,13 @@ export async function runBackup(context: OperationContext): Promise<void> {
   }
 
   async function work(): Promise<void> {
-    await withStore(context, (store) =>
-      withContainer(context, { store, compression }, (container) =>
-        container.resolve(BackupNominee).run(backup, { signal }),
-      ),
+    await withStore(
+      context,
+      (store) =>
+        withContainer(context, { store, compression }, (container) =>
+          container.resolve(BackupNominee).run(backup, { signal }),
+        ),
+      await requireStorage(leader, backup.backup.profile),
     )
   }
 }

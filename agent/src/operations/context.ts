@@ -16,6 +16,7 @@ import {
   PluginHost,
   SELF,
   STORE,
+  type StorageConfig,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
@@ -47,12 +48,13 @@ export interface OperationContext extends AgentContext {
   readonly signal: AbortSignal
 }
 
-/** Opens the main storage for as long as `work` takes. */
+/** Opens a storage, the main one where none is given, for as long as `work` takes. */
 export async function withStore<T>(
   { host, config, signal, log, self }: OperationContext,
   work: (store: ObjectStore) => Promise<T>,
+  storage: StorageConfig = config.storage,
 ): Promise<T> {
-  const store = await openStore(host, config.storage, {
+  const store = await openStore(host, storage, {
     // Not the operation's own signal: a cancelled backup still has objects to delete.
     signal: new AbortController().signal,
     warn: (message) => log.warning(message),

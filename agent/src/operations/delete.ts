@@ -1,40 +1,62 @@
-import { deleteBackup, deleteBackupsBefore, deleteOld, PbmError } from '@pbmkit/core'
+import { deleteBackup, deleteBackupsBefore, deleteOld, isMain, PbmError, requireStorage } from '@pbmkit/core'
 import { type OperationContext, withStore } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
+import { storageOf } from './restore.js'
 
-/** `delete`, `deletePitr` and `cleanup`. */
+/** `delete`, `deletePitr` and `cleanup`. One backup lies where it lies; many are those of a profile, or of the main storage. */
 export async function runDelete(context: OperationContext): Promise<void> {
   const { command, leader, log } = context
   if (command.cmd !== 'delete' && command.cmd !== 'deletePitr' && command.cmd !== 'cleanup') return
   await onOneLeaderMember(context, command.cmd, async (signal) => {
-    const profile =
-      command.cmd === 'delete' ? command.delete.profile : command.cmd === 'cleanup' ? command.cleanup.profile : ''
-    if (profile !== undefined && profile !== '' && profile !== 'main') {
-      throw new PbmError('NOT_SUPPORTED', `configuration profiles are not supported by this version: ${profile}`)
-    }
-    await withStore(context, async (store) => {
-      const target = { leader, store, log, signal }
-      switch (command.cmd) {
-        case 'delete': {
-          const { backup, olderthan, type } = command.delete
-          if (Number(olderthan) > 0) {
-            const names = await deleteBackupsBefore(target, Number(olderthan), type)
-            log.info(`deleted ${names.length} backups`)
-          } else if (backup !== '') await deleteBackup(target, backup)
-          else throw new PbmError('COMMAND_INVALID', 'the command names neither a backup nor a time')
-          break
+    const target = { leader, log, signal }
+    switch (command.cmd) {
+      case 'delete': {
+        const { backup, olderthan, type } = command.delete
+        const profile = named(command.delete.profile)
+        if (Number(olderthan) > 0) {
+          const storage = await requireStorage(leader, profile)
+          await withStore(
+            context,
+            async (store) => {
+              const names = await deleteBackupsBefore({ ...target, store, profile }, Number(olderthan), type)
+              log.info(`deleted ${names.length} backups`)
+            },
+            storage,
+          )
+        } else if (backup === '') throw new PbmError('COMMAND_INVALID', 'the command names neither a backup nor a time')
+        else {
+          const storage = await storageOf(context, backup)
+          await withStore(context, (store) => deleteBackup({ ...target, store }, backup), storage)
         }
-        case 'deletePitr': {
-          const { chunks } = await deleteOld(target, Number(command.deletePitr.olderthan), { backups: false })
-          log.info(`deleted ${chunks} oplog chunks`)
-          break
-        }
-        case 'cleanup': {
-          const deleted = await deleteOld(target, command.cleanup.olderThan.t, { backups: true })
-          log.info(`deleted ${deleted.backups} backups and ${deleted.chunks} oplog chunks`)
-        }
+        break
       }
-    })
+      case 'deletePitr':
+        await withStore(context, async (store) => {
+          const { chunks } = await deleteOld({ ...target, store }, Number(command.deletePitr.olderthan), {
+            backups: false,
+          })
+          log.info(`deleted ${chunks} oplog chunks`)
+        })
+        break
+      case 'cleanup': {
+        const profile = named(command.cleanup.profile)
+        const storage = await requireStorage(leader, profile)
+        await withStore(
+          context,
+          async (store) => {
+            const deleted = await deleteOld({ ...target, store, profile }, command.cleanup.olderThan.t, {
+              backups: true,
+            })
+            log.info(`deleted ${deleted.backups} backups and ${deleted.chunks} oplog chunks`)
+          },
+          storage,
+        )
+      }
+    }
     log.info('done')
   })
+}
+
+function named(profile: string | undefined): string | undefined {
+  return isMain(profile) ? undefined : profile
 }

@@ -1,13 +1,21 @@
-import { Restore } from '@pbmkit/core'
+import { findBackup, Restore, type StorageConfig, storageOfBackup } from '@pbmkit/core'
 import { type OperationContext, withContainer, withStore } from './context.js'
 import { onPrimary } from './primary-only.js'
 
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (command.cmd !== 'restore') return
-  await onPrimary(context, () =>
-    withStore(context, (store) =>
-      withContainer(context, { store }, (container) => container.resolve(Restore).run(command, { signal })),
+  await onPrimary(context, async () =>
+    withStore(
+      context,
+      (store) => withContainer(context, { store }, (container) => container.resolve(Restore).run(command, { signal })),
+      await storageOf(context, command.restore.backupName),
     ),
   )
+}
+
+/** A backup that is not in the list is looked for on the main storage. */
+export async function storageOf({ leader, config }: OperationContext, backupName: string): Promise<StorageConfig> {
+  const backup = await findBackup(leader, backupName)
+  return backup === undefined ? config.storage : await storageOfBackup(leader, backup)
 }

@@ -1,20 +1,54 @@
-import { resetEpoch, resync } from '@pbmkit/core'
+import {
+  errorText,
+  listProfiles,
+  PbmError,
+  type Profile,
+  replaceBackups,
+  requireProfile,
+  resetEpoch,
+  resync,
+} from '@pbmkit/core'
 import { type OperationContext, withStore } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 
-/** Reads the storage anew. The line `succeed`, and any error before it, is what a waiting CLI looks for, PBM's too. */
+/**
+ * Reads the main storage anew, or those of profiles. The line `succeed`, and any error before it, is what a waiting CLI
+ * looks for, PBM's too.
+ */
 export async function runResync(context: OperationContext): Promise<void> {
   const { command, leader, config, log } = context
-  const profile = command.cmd === 'resync' ? command.resync : undefined
-  if (profile?.name !== undefined && profile.name !== '' ? true : profile?.all === true) {
-    if (context.leads) {
-      log.error('configuration profiles are not supported by this version: only the main storage can be read')
-    }
-    return
-  }
+  const asked = command.cmd === 'resync' ? command.resync : undefined
   await onOneLeaderMember(context, 'resync', async (signal) => {
-    await withStore(context, (store) => resync({ leader, store, storage: config.storage, log, signal }))
+    if (asked?.all === true) await syncAll(context, await listProfiles(leader), asked.clear === true, signal)
+    else if (asked?.name !== undefined && asked.name !== '')
+      await sync(context, await requireProfile(leader, asked.name), asked.clear === true, signal)
+    else await withStore(context, (store) => resync({ leader, store, storage: config.storage, log, signal }))
     await resetEpoch(leader)
     log.info('succeed')
   })
+}
+
+async function sync(context: OperationContext, { name, storage }: Profile, clear: boolean, signal: AbortSignal) {
+  const { leader, log } = context
+  if (clear) {
+    await replaceBackups(leader, [], name)
+    log.info(`forgot the backups of profile ${name}`)
+    return
+  }
+  log.info(`reading the backups of profile ${name}`)
+  await withStore(context, (store) => resync({ leader, store, storage, profile: name, log, signal }), storage)
+}
+
+/** One that can't be read must not keep the others from being read. */
+async function syncAll(context: OperationContext, profiles: readonly Profile[], clear: boolean, signal: AbortSignal) {
+  const faults: string[] = []
+  for (const profile of profiles) {
+    try {
+      await sync(context, profile, clear, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      faults.push(`${profile.name}: ${errorText(error)}`)
+    }
+  }
+  if (faults.length > 0) throw new PbmError('PROFILES_UNREAD', `profiles that can't be read: ${faults.join('; ')}`)
 }

@@ -1,4 +1,4 @@
-import { type Config, findBackup, PbmError, requireConfig } from '@pbmkit/core'
+import { type Config, findBackup, isMain, PbmError, requireConfig, requireStorage } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { notSupportedYet, usageError } from '../errors.js'
@@ -28,11 +28,10 @@ interface BackupOptions extends WaitOptions {
   listFiles?: boolean
 }
 
-/** PBM's flags that need selective, incremental, physical or external backups, or other storages. */
+/** PBM's flags that need selective, incremental, physical or external backups. */
 const LATER = [
   '--ns <namespaces>',
   '--with-users-and-roles',
-  '--profile <name>',
   '--base',
   '--num-parallel-files <n>',
   '-l, --list-files',
@@ -49,6 +48,7 @@ export function backupCommand(run: Run): Command {
       'level of the method; default: backup.compressionLevel',
       wholeNumber('--compression-level', -10),
     )
+    .option('--profile <name>', 'to the storage of this profile; default: the main storage')
     .option(
       '--num-parallel-collections <n>',
       'collections dumped at a time; 0 takes it from the configuration',
@@ -66,9 +66,11 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const leader = await session.leader()
 
   const config = await requireConfig(leader)
+  const profile = isMain(options.profile) ? undefined : options.profile
+  const storage = await requireStorage(leader, profile)
   await refuseIfBusy(leader)
   const compression = await usableCompression(session, config, options)
-  await requireBackupAgents(leader, config, compression)
+  await requireBackupAgents(leader, { ...config, storage }, compression)
 
   const name = await freeName(session, leader)
   // A configured level is meant for the configured method.
@@ -82,18 +84,19 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
       name,
       compression,
       ...(level === undefined ? {} : { level }),
+      ...(profile === undefined ? {} : { profile }),
       ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
     },
   })
   if (!session.output.json) session.output.note(`Starting backup ${name} …`)
   await waitForBackupStart(session, leader, { name, opid })
 
-  const storagePath = await storagePlace(session.plugins, config.storage)
-  const told = { name, storagePath, opid }
+  const storagePath = await storagePlace(session.plugins, storage)
+  const told = { name, ...(profile === undefined ? {} : { profile }), storagePath, opid }
   if (options.wait !== true) {
     session.output.result({ ...told, status: 'running' }, () =>
       [
-        `Backup ${name} runs. It goes to ${config.storage.type} ${storagePath}.`,
+        `Backup ${name} runs. It goes to ${storage.type} ${storagePath}.`,
         `It is finished once pbm status says so; watch with pbm status, stop with pbm cancel-backup.`,
       ].join('\n'),
     )
@@ -102,7 +105,7 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const done = await waitForBackupEnd(session, leader, name, deadline)
   session.output.result({ ...told, status: done.status, size: Number(done.size) }, () => {
     const { good } = session.output.colours
-    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}, in ${config.storage.type} ${storagePath}`
+    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}, in ${storage.type} ${storagePath}`
   })
 }
 
@@ -114,8 +117,6 @@ function refuseUnsupported(options: BackupOptions): void {
     throw notSupportedYet('--ns (selective backup)', 'A backup without it holds everything.')
   if (options.withUsersAndRoles === true)
     throw notSupportedYet('--with-users-and-roles', 'It belongs to --ns; a full backup always holds users and roles.')
-  if (options.profile !== undefined && options.profile !== 'main')
-    throw notSupportedYet(`--profile ${options.profile}`, 'Backups go to the main storage.')
   if (options.base === true) throw notSupportedYet('--base (incremental backup)')
   if (options.numParallelFiles !== undefined) throw notSupportedYet('--num-parallel-files (physical backup)')
   if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')

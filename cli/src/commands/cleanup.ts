@@ -3,14 +3,16 @@ import {
   clusterTime,
   expired,
   findBackup,
+  isMain,
   listChunks,
   PbmError,
   type PitrChunkDocument,
   requireConfig,
+  requireStorage,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { notSupportedYet, usageError } from '../errors.js'
+import { usageError } from '../errors.js'
 import { confirm } from '../io.js'
 import { parseOlderThan } from '../output/times.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
@@ -37,7 +39,7 @@ export function cleanupCommand(run: Run): Command {
   const command = new Command('cleanup')
     .description('delete old backups and oplog chunks, but nothing that a later point in time needs')
     .option('--older-than <time>', OLDER_THAN)
-    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .option('--profile <name>', 'of the storage of this profile; default: of the main storage')
   return addDeleteOptions(command).action((options: CleanupOptions, self: Command) =>
     run(self, (session) => cleanUp(session, options, 'cleanup')),
   )
@@ -61,18 +63,19 @@ function addDeleteOptions(command: Command): Command {
 }
 
 async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup' | 'deletePitr'): Promise<void> {
-  if (options.profile !== undefined && options.profile !== 'main') throw notSupportedYet(`--profile ${options.profile}`)
   if (options.olderThan === undefined && options.all !== true)
     throw usageError('how old?', `Give --older-than${cmd === 'cleanup' ? '' : ', or --all'}.`)
   if (options.olderThan !== undefined && options.all === true)
     throw usageError('--older-than and --all exclude each other')
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
+  const profile = isMain(options.profile) ? '' : options.profile
   await requireConfig(leader)
+  await requireStorage(leader, profile)
   if (options.dryRun !== true) await refuseIfBusy(leader)
   const now = await clusterTime(leader)
   const limit = options.olderThan === undefined ? now : parseOlderThan(options.olderThan, now.t)
-  const old = expired(await readInventory(leader), limit)
+  const old = expired(await readInventory(leader), limit, profile)
   const going = { backups: cmd === 'cleanup' ? old.backups : [], chunks: old.chunks }
 
   const { output } = session
@@ -90,7 +93,7 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
   await requireLeaderAgent(leader)
   if (options.yes !== true && options.force !== true) await confirm(`To be deleted:\n${lines}\nDelete it?`, session.io)
 
-  const opid = await send(leader, commandOf(cmd, limit))
+  const opid = await send(leader, commandOf(cmd, limit, profile))
   const title = cmd === 'cleanup' ? 'cleanup' : 'deletion of chunks'
   if (options.wait !== true) {
     output.result(result(false, 'being deleted'), () =>
@@ -103,9 +106,9 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
   output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${lines}`)
 }
 
-function commandOf(cmd: 'cleanup' | 'deletePitr', limit: Timestamp) {
+function commandOf(cmd: 'cleanup' | 'deletePitr', limit: Timestamp, profile: string) {
   return cmd === 'cleanup'
-    ? { cmd, cleanup: { olderThan: limit, profile: '' } }
+    ? { cmd, cleanup: { olderThan: limit, profile } }
     : { cmd, deletePitr: { olderthan: limit.t } }
 }
 

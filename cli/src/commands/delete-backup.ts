@@ -4,13 +4,15 @@ import {
   expired,
   findBackup,
   isFinished,
+  isMain,
   isNeededForSlicing,
   isStale,
   PbmError,
+  requireStorage,
 } from '@pbmkit/core'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { notSupportedYet, usageError } from '../errors.js'
+import { usageError } from '../errors.js'
 import { requireBackup } from '../find-backup.js'
 import { confirm } from '../io.js'
 import { parseOlderThan } from '../output/times.js'
@@ -39,7 +41,7 @@ export function deleteBackupCommand(run: Run): Command {
     .argument('[name]', 'name of the backup')
     .option('--older-than <time>', '2031-02-03T04:05:06 (UTC), 2031-02-03, T,I, or 30d for days')
     .option('-t, --type <type>', `with --older-than: only ${TYPES.join(', ')}`)
-    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .option('--profile <name>', 'with --older-than: of this profile; default: of the main storage')
     .option('--dry-run', 'only show what would go')
     .option('-y, --yes', 'do not ask')
     .option('-f, --force', 'the same as --yes')
@@ -51,11 +53,15 @@ export function deleteBackupCommand(run: Run): Command {
 async function deleteBackups(session: Session, name: string | undefined, options: DeleteOptions): Promise<void> {
   checkCombination(name, options)
   const leader = await session.leader()
+  const profile = isMain(options.profile) ? '' : options.profile
+  await requireStorage(leader, profile)
   if (options.dryRun !== true) await refuseIfBusy(leader)
   const now = await clusterTime(leader)
   const limit = options.olderThan === undefined ? undefined : parseOlderThan(options.olderThan, now.t)
   const going =
-    name !== undefined ? [await deletable(leader, name, now)] : await olderThan(leader, limit ?? now, options.type)
+    name !== undefined
+      ? [await deletable(leader, name, now)]
+      : await olderThan(leader, limit ?? now, options.type, profile)
 
   const { output } = session
   const result = (deleted: boolean, msg: string) => ({ msg, backups: going.map(backupJson), deleted })
@@ -77,7 +83,7 @@ async function deleteBackups(session: Session, name: string | undefined, options
 
   const opid = await send(leader, {
     cmd: 'delete',
-    delete: { backup: name ?? '', olderthan: limit?.t ?? 0, type: options.type ?? '', profile: '' },
+    delete: { backup: name ?? '', olderthan: limit?.t ?? 0, type: options.type ?? '', profile },
   })
   await waitForOperation(session, leader, { opid, title: 'deletion', event: 'delete' })
   await checkGone(leader, going)
@@ -85,11 +91,12 @@ async function deleteBackups(session: Session, name: string | undefined, options
 }
 
 function checkCombination(name: string | undefined, options: DeleteOptions): void {
-  if (options.profile !== undefined && options.profile !== 'main') throw notSupportedYet(`--profile ${options.profile}`)
   if (name === undefined && options.olderThan === undefined)
     throw usageError('which backups?', 'Give a name, or --older-than; pbm list has the names.')
   if (name !== undefined && options.olderThan !== undefined)
     throw usageError('a name and --older-than exclude each other')
+  if (options.profile !== undefined && options.olderThan === undefined)
+    throw usageError('--profile goes only with --older-than', 'A backup that is named is deleted wherever it lies.')
   if (options.type === undefined) return
   if (options.olderThan === undefined) throw usageError('--type goes only with --older-than')
   if (!TYPES.some((type) => type === options.type))
@@ -113,8 +120,13 @@ async function deletable(leader: MongoClient, name: string, now: Timestamp): Pro
   return backup
 }
 
-async function olderThan(leader: MongoClient, limit: Timestamp, type: string | undefined): Promise<BackupDocument[]> {
-  const { backups } = expired(await readInventory(leader), limit)
+async function olderThan(
+  leader: MongoClient,
+  limit: Timestamp,
+  type: string | undefined,
+  profile: string,
+): Promise<BackupDocument[]> {
+  const { backups } = expired(await readInventory(leader), limit, profile)
   if (type === undefined) return backups
   return backups.filter((backup) =>
     type === 'selective' ? (backup.nss ?? []).length > 0 : backup.type === type && (backup.nss ?? []).length === 0,

@@ -9,6 +9,7 @@ import {
   readArchive,
   readMetadataJson,
   readText,
+  storageOfBackup,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import { requireBackup } from '../find-backup.js'
@@ -105,7 +106,7 @@ function withoutRawNumbers(described: ReturnType<typeof describe>): object {
 async function collectionsOf(session: Session, backup: BackupDocument): Promise<Map<string, string[]>> {
   if (backup.type !== 'logical')
     throw new PbmError('NO_COLLECTIONS', `a ${backup.type} backup holds files, not collections`)
-  const store = await openStore(session.plugins, backup.store, {
+  const store = await openStore(session.plugins, await storageOfBackup(await session.leader(), backup), {
     signal: session.signal,
     warn: (message) => session.output.warn(message),
   })

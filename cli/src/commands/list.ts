@@ -2,16 +2,17 @@ import {
   type BackupDocument,
   type Config,
   clusterTime,
+  isMain,
   listBackups,
   listLiveLocks,
   listRestores,
   type RestoreDocument,
   readConfig,
+  requireProfile,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { NO_CONFIG } from '../advice.js'
-import { notSupportedYet } from '../errors.js'
 import { incompatibilities } from '../incompatibilities.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
@@ -20,7 +21,7 @@ import { rfc3339, tableTime } from '../output/times.js'
 import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
 import type { Run } from '../program.js'
 import type { Session } from '../session.js'
-import { isSelective, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
+import { isSelective, ofProfile, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
 
 interface ListOptions {
   restore?: boolean
@@ -39,13 +40,12 @@ export function listCommand(run: Run): Command {
     .option('--size <n>', 'only the newest n; 0 is all', wholeNumber('--size'), 0)
     .option('-f, --full', 'ranges of each replica set too')
     .option('--unbacked', 'ranges without a base backup too')
-    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .option('--profile <name>', 'only the backups on the storage of this profile; main is the main storage')
     .addOption(new Option('--names', 'only names, one a line, for shell completion').hideHelp())
     .action((options: ListOptions, command: Command) =>
       run(command, async (session) => {
-        if (options.profile !== undefined && options.profile !== 'main')
-          throw notSupportedYet(`--profile ${options.profile}`)
         const leader = await session.leader()
+        if (!isMain(options.profile)) await requireProfile(leader, options.profile)
         if (options.restore === true) await printRestores(session, leader, options)
         else await printBackups(session, leader, options)
       }),
@@ -60,11 +60,16 @@ async function printBackups(session: Session, leader: MongoClient, options: List
       'the list is being read from the storage just now (resync) and may be incomplete; try again when pbm status says it has ended',
     )
 
-  const [config, backups, now] = await Promise.all([readConfig(leader), listBackups(leader), clusterTime(leader)])
+  const [config, all, now] = await Promise.all([readConfig(leader), listBackups(leader), clusterTime(leader)])
+  const backups = ofProfile(all, options.profile)
   const finished = await restorable(leader, backups)
   const snapshots = newest(finished, options.size).map((backup) => toSnapshot(backup, now))
   if (options.names === true) {
     for (const { name } of snapshots) output.entry(name, () => name)
+    return
+  }
+  if (!isMain(options.profile)) {
+    output.result({ snapshots }, () => snapshotsText(session, snapshots, config).join('\n'))
     return
   }
   const { ranges, rsRanges } = await pitrRanges(leader, backups, options)
@@ -95,6 +100,16 @@ function listText(
   config: Config | undefined,
 ): string {
   const { colours } = session.output
+  const lines = snapshotsText(session, snapshots, config)
+  lines.push('', `Point-in-time recovery: ${pitr.on ? colours.good('on') : 'off'}`)
+  for (const range of pitr.ranges) lines.push(`  ${rangeText(range)}`)
+  for (const [rs, ranges] of Object.entries(pitr.rsRanges ?? {}))
+    lines.push(`  ${rs}:`, ...ranges.map((range) => `    ${rangeText(range)}`))
+  return lines.join('\n')
+}
+
+function snapshotsText(session: Session, snapshots: readonly Snapshot[], config: Config | undefined): string[] {
+  const { colours } = session.output
   const lines: string[] = []
   if (config === undefined) lines.push(colours.caution(NO_CONFIG))
   if (snapshots.length === 0)
@@ -118,11 +133,7 @@ function listText(
         ),
       ),
     )
-  lines.push('', `Point-in-time recovery: ${pitr.on ? colours.good('on') : 'off'}`)
-  for (const range of pitr.ranges) lines.push(`  ${rangeText(range)}`)
-  for (const [rs, ranges] of Object.entries(pitr.rsRanges ?? {}))
-    lines.push(`  ${rs}:`, ...ranges.map((range) => `    ${rangeText(range)}`))
-  return lines.join('\n')
+  return lines
 }
 
 export function rangeText({ range, noBaseSnapshot }: PitrRange): string {

@@ -7,6 +7,7 @@ import {
   optime,
   PbmError,
   planPointInTime,
+  profileOf,
   requireConfig,
 } from '@pbmkit/core'
 
@@ -182,6 +183,13 @@ async function baseOf(
     throw new PbmError('RESTORE_TIME', `backup ${base.name} can't be the base of a point in time: it is selective`, {
       hint: 'Choose a full backup, or leave --base-snapshot out.',
     })
+  const profile = base === undefined ? undefined : profileOf(base)
+  if (base !== undefined && profile !== undefined)
+    throw new PbmError(
+      'RESTORE_TIME',
+      `backup ${base.name} can't be the base of a point in time: it lies on the storage of profile ${profile}`,
+      { hint: 'Choose a backup on the main storage, where the oplog is, or leave --base-snapshot out.' },
+    )
   const target64 = optime({ t: target.t, i: target.i })
   if (base !== undefined) return planPointInTime({ chunks, bases: usable, base, target: target64 })
   // Backups that this cluster can't restore are no bases, unless somebody insists by name.

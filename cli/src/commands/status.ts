@@ -1,8 +1,8 @@
-import { PbmError } from '@pbmkit/core'
-import { Command, Option } from 'commander'
+import { isMain, PbmError, requireProfile } from '@pbmkit/core'
+import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { NO_CONFIG } from '../advice.js'
-import { errorReport, notSupportedYet, usageError } from '../errors.js'
+import { errorReport, usageError } from '../errors.js'
 import type { Colours } from '../output/colour.js'
 import { indent } from '../output/table.js'
 import type { Run } from '../program.js'
@@ -52,8 +52,8 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   },
   backups: {
     title: 'Backups',
-    read: async (session, leader) => {
-      const json = await backupsSection(session, leader)
+    read: async (session, leader, { profile }) => {
+      const json = await backupsSection(session, leader, profile)
       return { json, text: (colours) => backupsText(json, colours) }
     },
   },
@@ -71,16 +71,16 @@ export function statusCommand(run: Run): Command {
       [] as string[],
     )
     .option('-p, --priority', "with the agents' priorities for backups and point-in-time recovery")
-    .addOption(new Option('--profile <name>', 'only main yet').hideHelp())
+    .option('--profile <name>', 'only the backups on the storage of this profile; main is the main storage')
     .action((options: StatusOptions, command: Command) => run(command, (session) => status(session, options)))
 }
 
 async function status(session: Session, options: StatusOptions): Promise<void> {
-  if (options.profile !== undefined && options.profile !== 'main') throw notSupportedYet(`--profile ${options.profile}`)
   for (const name of options.sections)
     if (!Object.hasOwn(SECTIONS, name))
       throw usageError(`--sections: there is no section '${name}'`, `Choose of ${Object.keys(SECTIONS).join(', ')}.`)
   const leader = await session.leader()
+  if (!isMain(options.profile)) await requireProfile(leader, options.profile)
   const wanted = Object.entries(SECTIONS).filter(
     ([name]) => options.sections.length === 0 || options.sections.includes(name),
   )

@@ -1,4 +1,4 @@
-import { clusterTime, listBackups, requireConfig, storageOptions } from '@pbmkit/core'
+import { clusterTime, isMain, listBackups, requireStorage, storageOptions } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { incompatibilities } from '../incompatibilities.js'
 import { prettySize } from '../output/bytes.js'
@@ -7,7 +7,7 @@ import { indent, table } from '../output/table.js'
 import { tableTime } from '../output/times.js'
 import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
 import type { Session } from '../session.js'
-import { isSelective, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
+import { isSelective, ofProfile, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
 import { storagePlace } from '../storage-place.js'
 
 /** The `backups` section, with PBM's names. */
@@ -20,15 +20,17 @@ export interface BackupsSection {
 }
 
 /** All backups, newest first: finished, failed, canceled, running and stuck. */
-export async function backupsSection(session: Session, leader: MongoClient): Promise<BackupsSection> {
-  const config = await requireConfig(leader)
-  const [backups, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
+export async function backupsSection(session: Session, leader: MongoClient, profile?: string): Promise<BackupsSection> {
+  const storage = await requireStorage(leader, profile)
+  const [all, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
+  const backups = ofProfile(all, profile)
   const reasons = await incompatibilities(leader, backups)
-  const { ranges, size } = await pitrRanges(leader, backups, { unbacked: true })
-  const region = await regionOf(session, config.storage)
+  // The oplog lies on the main storage only.
+  const { ranges, size } = isMain(profile) ? await pitrRanges(leader, all, { unbacked: true }) : { ranges: [], size: 0 }
+  const region = await regionOf(session, storage)
   return {
-    type: config.storage.type,
-    path: await storagePlace(session.plugins, config.storage),
+    type: storage.type,
+    path: await storagePlace(session.plugins, storage),
     ...(region === undefined ? {} : { region }),
     snapshot: backups
       .map((backup) => toSnapshot(backup, now, reasons.get(backup.name)))

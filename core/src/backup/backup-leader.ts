@@ -7,6 +7,7 @@ import type { BackupCommand, CommandDocument } from '../control/command-document
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
 import { listLiveLocks } from '../control/locks.js'
+import { knownBackupStore, requireStorage } from '../control/profiles.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -46,12 +47,13 @@ export class BackupLeader {
    * very backup: in an election two may take themselves for the leader.
    */
   async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
-    const { name } = command.backup
+    const { name, profile } = command.backup
     const refusal = await this.refusal(command)
     const replsets = await clusterMembers(this.leader)
     const config = await requireConfig(this.leader)
     const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
-    const document = newBackup({ command, config, server, hb })
+    const store = await knownBackupStore(this.leader, profile)
+    const document = newBackup({ command, store, server, hb })
     const record =
       refusal === undefined ? document : { ...document, status: 'error' as const, error: errorText(refusal) }
     if (!(await this.insert(record))) return
@@ -75,8 +77,11 @@ export class BackupLeader {
     if (!isSafeBackupName(backup.name)) {
       return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
     }
-    if (backup.profile !== undefined && backup.profile !== '') {
-      return new PbmError('PROFILE_UNSUPPORTED', `storage profile ${backup.profile}: profiles are not supported yet`)
+    try {
+      await requireStorage(this.leader, backup.profile)
+    } catch (error) {
+      if (error instanceof PbmError) return error
+      throw error
     }
     const levelFault = this.levelFault(backup)
     if (levelFault !== undefined) return levelFault

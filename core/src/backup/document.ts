@@ -2,22 +2,21 @@ import type { Timestamp } from 'mongodb'
 import type { BackupDocument, BackupStore } from '../control/backup-document.js'
 import { UNSET_TIMESTAMP } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
-import type { Config } from '../control/config-document.js'
 import { unixSeconds } from '../control/wire.js'
 import type { NodeInfo } from '../mongo/topology.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 
 export interface NewBackup {
   readonly command: CommandDocument & { cmd: 'backup' }
-  /** Left out where there is none: the backup is being refused for that. */
-  readonly config: Pick<Config, 'storage'> | undefined
+  /** Where it goes; without a type where that is unknown and the backup refused for it. */
+  readonly store: BackupStore
   readonly server: Pick<NodeInfo, 'version' | 'psmdbVersion' | 'fcv'>
   /** Cluster time. */
   readonly hb: Timestamp
 }
 
 /** The record of a backup that begins (PBM: control-plane.md §5.1, step 1). */
-export function newBackup({ command: { _id, backup }, config, server, hb }: NewBackup): BackupDocument {
+export function newBackup({ command: { _id, backup }, store, server, hb }: NewBackup): BackupDocument {
   const now = unixSeconds()
   const selective = backup.nss !== undefined && backup.nss.length > 0
   return {
@@ -28,7 +27,7 @@ export function newBackup({ command: { _id, backup }, config, server, hb }: NewB
     ...(selective && backup.usersAndRoles === true ? { sel_users_and_roles: true } : {}),
     replsets: [],
     compression: backup.compression,
-    store: (config === undefined ? { type: '' } : { ...config.storage }) as BackupStore,
+    store,
     size: 0,
     size_uncompressed: 0,
     mongodb_version: server.psmdbVersion ?? server.version,

@@ -14,9 +14,11 @@ import { expired, type Inventory, isFinished, isNeededForSlicing, isSelective } 
 
 export interface DeleteContext extends CallOptions {
   readonly leader: MongoClient
-  /** The main storage. */
+  /** The storage of what is deleted. */
   readonly store: ObjectStore
   readonly log: OperationLog
+  /** Whose storage that is, where many are deleted; left out for the main one. */
+  readonly profile?: string | undefined
 }
 
 /**
@@ -52,7 +54,11 @@ export async function deleteBackup(context: DeleteContext, name: string): Promis
  * @returns the names deleted, oldest first. Rejects with TIME_IN_FUTURE and the codes of the storage.
  */
 export async function deleteBackupsBefore(context: DeleteContext, limit: number, type = ''): Promise<string[]> {
-  const { backups } = expired(await readInventory(context.leader), await pastTime(context.leader, limit))
+  const { backups } = expired(
+    await readInventory(context.leader),
+    await pastTime(context.leader, limit),
+    context.profile,
+  )
   const chosen = backups.filter((backup) => isOfType(backup, type))
   for (const backup of chosen.toReversed()) await remove(context, backup)
   return chosen.map(({ name }) => name)
@@ -64,8 +70,8 @@ export async function deleteOld(
   limit: number,
   what: { readonly backups: boolean },
 ): Promise<{ backups: number; chunks: number }> {
-  const { leader, store, signal } = context
-  const old = expired(await readInventory(leader), await pastTime(leader, limit))
+  const { leader, store, signal, profile } = context
+  const old = expired(await readInventory(leader), await pastTime(leader, limit), profile)
   for (const chunk of old.chunks) {
     // The index first: a chunk without its document is harmless, a document without its chunk breaks a restore.
     await deleteChunk(leader, chunk)

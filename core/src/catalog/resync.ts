@@ -1,9 +1,11 @@
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
-import type { BackupDocument, BackupStore } from '../control/backup-document.js'
+import type { BackupDocument } from '../control/backup-document.js'
 import { replaceBackups } from '../control/backups.js'
+import type { StorageConfig } from '../control/config-document.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { replaceChunks } from '../control/pitr-chunks.js'
+import { backupStoreOf } from '../control/profiles.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { compressionBySuffix } from '../plugin/naming.js'
@@ -27,7 +29,9 @@ export interface ResyncOptions extends CallOptions {
   readonly leader: MongoClient
   readonly store: ObjectStore
   /** `storage` of the configuration: takes the place of what the metadata says, which may be another mount or endpoint. */
-  readonly storage: BackupStore
+  readonly storage: StorageConfig
+  /** Whose storage it is; left out for the main one, which alone has chunks and an init object that is written anew. */
+  readonly profile?: string | undefined
   readonly log: OperationLog
 }
 
@@ -41,15 +45,15 @@ export interface ResyncResult {
 }
 
 /**
- * Makes the control collections say what is on the main storage (PBM: storage-format.md §2, "Resync"): rewrites the init
+ * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, "Resync"): rewrites the init
  * object (the write test), reads every backup's metadata at whatever depth, checks its objects, and rebuilds the index of
  * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
  *
  * Documents of logical restores stay: they are nowhere else.
  */
 export async function resync(options: ResyncOptions): Promise<ResyncResult> {
-  const { leader, store, storage, log, signal } = options
-  await rewriteInitObject(store, { signal })
+  const { leader, store, storage, profile, log, signal } = options
+  if (profile === undefined) await rewriteInitObject(store, { signal })
   const skipped: { object: string; reason: string }[] = []
   const listing = await listCatalog(store, skipped, { signal })
 
@@ -63,7 +67,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   for (const { object, backup, reason } of read) {
     if (backup === undefined) skipped.push({ object, reason })
     else if (backups.has(backup.name)) skipped.push({ object, reason: `backup ${backup.name} is there already` })
-    else backups.set(backup.name, { ...backup, store: storage })
+    else backups.set(backup.name, { ...backup, store: backupStoreOf(storage, profile) })
   }
   const damaged = await Promise.all(
     [...backups.values()].map((backup) => limit(() => markDamaged(store, backup, log, { signal }))),
@@ -71,12 +75,12 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   signal?.throwIfAborted()
 
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
-  await replaceBackups(leader, [...backups.values()])
-  await replaceChunks(leader, listing.chunks)
+  await replaceBackups(leader, [...backups.values()], profile ?? null)
+  if (profile === undefined) await replaceChunks(leader, listing.chunks)
   const result = {
     backups: backups.size,
     damaged: damaged.filter(Boolean).length,
-    chunks: listing.chunks.length,
+    chunks: profile === undefined ? listing.chunks.length : 0,
     skipped,
   }
   log.info(

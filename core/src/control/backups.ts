@@ -166,7 +166,7 @@ export async function replaceBackups(
   found: readonly BackupDocument[],
   profile: string | null = null,
 ): Promise<void> {
-  const mine: Document = profile === null ? { 'store.profile': null } : { 'store.name': profile }
+  const mine: Document = profile === null ? { 'store.profile': null } : { 'store.profile': true, 'store.name': profile }
   const ended = { ...mine, status: { $in: [...BACKUP_STATES.terminal] } }
   const names = found.map(({ name }) => name)
   await backups(leader).deleteMany({ ...ended, name: { $nin: names } })

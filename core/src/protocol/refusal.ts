@@ -2,7 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { newBackup } from '../backup/document.js'
 import { findBackup, insertBackup } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
-import { readConfig } from '../control/config.js'
+import { knownBackupStore } from '../control/profiles.js'
 import { findRestore, insertRestore, setRestoreStatus } from '../control/restores.js'
 import { isDuplicateKey, unixSeconds } from '../control/wire.js'
 import { clusterTime } from '../mongo/cluster-time.js'
@@ -27,14 +27,14 @@ async function recordBackup(
   error: string,
 ): Promise<boolean> {
   if ((await findBackup(leader, command.backup.name)) !== undefined) return false
-  const [config, server, hb] = await Promise.all([
+  const [store, server, hb] = await Promise.all([
     // A configuration that can't be read may be the very reason.
-    readConfig(leader).catch(() => undefined),
+    knownBackupStore(leader, command.backup.profile),
     nodeInfo(leader),
     clusterTime(leader),
   ])
   try {
-    await insertBackup(leader, { ...newBackup({ command, config, server, hb }), status: 'error', error })
+    await insertBackup(leader, { ...newBackup({ command, store, server, hb }), status: 'error', error })
     return true
   } catch (fault) {
     if (isDuplicateKey(fault)) return false

@@ -19,7 +19,7 @@ import { chunksUpTo } from './point-in-time.js'
 import { type RestoreTuning, restoreReplset } from './replset.js'
 import { RestoreRun, type RunDescription, type RunSteps } from './run.js'
 import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
-import { refuseUnsupported, replsetOfBackup } from './select.js'
+import { refuseProfileBase, refuseUnsupported, replsetOfBackup } from './select.js'
 
 export type { RestoreOutcome } from './run-lock.js'
 
@@ -83,6 +83,7 @@ export class Restore {
     const { node, leader, self, log, store, host } = this
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
+    refuseProfileBase(backup, command)
     const part: BackupReplset = replsetOfBackup(backup, self.rs, command.rsMap)
     const pointInTime = await chunksUpTo({ leader, host, rs: part.name, backup, target: command.oplogTS })
     const compression = await host.compression(backup.compression)

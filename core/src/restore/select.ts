@@ -1,6 +1,8 @@
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import type { RestoreCommand } from '../control/command-document.js'
+import { profileOf } from '../control/profiles.js'
 import { PbmError } from '../errors.js'
+import { isTimeAsked } from './point-in-time.js'
 
 /** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
 export function refuseUnsupported(command: RestoreCommand): void {
@@ -10,6 +12,17 @@ export function refuseUnsupported(command: RestoreCommand): void {
     (nsFrom !== undefined && nsFrom !== '' && 'into another namespace') ||
     (external && 'of external data')
   if (asked) throw new PbmError('RESTORE_UNSUPPORTED', `A restore ${asked} is not supported by this version`)
+}
+
+/** The chunks lie on the main storage, and a restore reads one storage. */
+export function refuseProfileBase(backup: BackupDocument, { oplogTS }: RestoreCommand): void {
+  const profile = profileOf(backup)
+  if (profile === undefined || !isTimeAsked(oplogTS)) return
+  throw new PbmError(
+    'RESTORE_UNSUPPORTED',
+    `Backup ${backup.name} can't be the base of a point in time: it lies on the storage of profile ${profile}`,
+    { hint: 'Choose a base on the main storage, where the oplog is.' },
+  )
 }
 
 /**
