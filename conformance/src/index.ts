@@ -1,5 +1,6 @@
 export * from './command-line-tool.js'
 export * from './compression.js'
 export * from './compression-interop.js'
+export * from './encryption.js'
 export * from './runner.js'
 export * from './storage.js'

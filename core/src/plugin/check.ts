@@ -43,9 +43,20 @@ export function shapeFaults(candidate: unknown, kind: PluginKind, expectedName?:
   else if (expectedName !== undefined && plugin.name !== expectedName) {
     faults.push(`calls itself ${JSON.stringify(plugin.name)} and not ${JSON.stringify(expectedName)}`)
   }
+  if (kind === 'encryption') faults.push(...encryptionFaults(plugin))
   if (kind === 'compression') faults.push(...compressionFaults(plugin))
   else faults.push(...schemaFaults(plugin.optionsSchema))
   return faults.map((text) => ({ code: 'PLUGIN_INVALID', text: `is not a valid ${kind} plugin: ${text}` }))
+}
+
+function encryptionFaults(plugin: Record<string, unknown>): string[] {
+  const faults: string[] = []
+  // It becomes part of the names of objects.
+  if (typeof plugin.name === 'string' && !/^[a-z0-9-]*$/.test(plugin.name)) {
+    faults.push('name may only have lower-case letters, digits and dashes')
+  }
+  if (plugin.keysOf !== undefined && typeof plugin.keysOf !== 'function') faults.push('keysOf is not a function')
+  return faults
 }
 
 function compressionFaults(plugin: Record<string, unknown>): string[] {

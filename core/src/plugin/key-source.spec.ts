@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { hasCode } from './errors.js'
+import { type KeySource, readKeySource } from './key-source.js'
+
+const SECRET = 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I='
+
+describe('readKeySource', () => {
+  let folder: string
+  let warnings: string[]
+  const read = (source: KeySource, signal = new AbortController().signal) =>
+    readKeySource(source, 'encryption key', { signal, warn: (text) => warnings.push(text) })
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pbmkit-keys-'))
+    warnings = []
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+
+  async function refused(source: KeySource, told: RegExp, signal?: AbortSignal): Promise<void> {
+    await assert.rejects(read(source, signal), (error: Error) => {
+      assert.ok(hasCode(error, 'ENCRYPTION_KEY_MISSING'), String(error))
+      assert.match(error.message, told)
+      const texts = [error.message, error.stack, JSON.stringify(error), String(error.cause)]
+      for (const text of texts) assert.ok(!text?.includes(SECRET), 'the secret shows')
+      return true
+    })
+  }
+
+  async function keyFile(content: string, mode = 0o600): Promise<string> {
+    const path = join(folder, 'keys')
+    await writeFile(path, content)
+    await chmod(path, mode)
+    return path
+  }
+
+  it('reads a file', async () => {
+    assert.equal(await read({ file: await keyFile(`${SECRET}\n`) }), `${SECRET}\n`)
+    assert.deepEqual(warnings, [])
+  })
+
+  it('warns of a file that everybody can read', async () => {
+    await read({ file: await keyFile(SECRET, 0o644) })
+    assert.match(warnings.join(), /every user of this machine: chmod 600/)
+  })
+
+  it('says why a file gives no key', async () => {
+    await refused({ file: join(folder, 'nowhere') }, /from file .*nowhere: there is no such file/)
+    await refused({ file: folder }, /EISDIR/)
+    await refused({ file: await keyFile(' \n') }, /is empty: file/)
+    await refused({ file: await keyFile('x'.repeat(2 * 1024 * 1024)) }, /2097152 bytes/)
+  })
+
+  it('reads an environment variable', async () => {
+    process.env.PBMKIT_KEY_SOURCE_TEST = SECRET
+    try {
+      assert.equal(await read({ env: 'PBMKIT_KEY_SOURCE_TEST' }), SECRET)
+    } finally {
+      delete process.env.PBMKIT_KEY_SOURCE_TEST
+    }
+    await refused({ env: 'PBMKIT_KEY_SOURCE_TEST' }, /variable PBMKIT_KEY_SOURCE_TEST is not set/)
+  })
+
+  it('runs a command, without a shell', async () => {
+    const print = ['-e', 'process.stdout.write(process.argv[1])']
+    assert.equal(await read({ command: [process.execPath, ...print, '$HOME `id`'] }), '$HOME `id`')
+  })
+
+  it('says how a command failed, and nothing of what it wrote', async () => {
+    const failing = `console.log(${JSON.stringify(SECRET)}); console.error(${JSON.stringify(SECRET)}); process.exit(3)`
+    await refused({ command: [process.execPath, '-e', failing] }, /ended with exit code 3; run it by hand/)
+    await refused({ command: [join(folder, 'nowhere'), SECRET] }, /is not there/)
+    await refused({ command: [process.execPath, '-e', ''] }, /is empty: command/)
+    await refused({ command: [] }, /is empty/)
+  })
+
+  it('ends a command when the process shuts down', async () => {
+    const stopping = new AbortController()
+    const reading = refused({ command: [process.execPath, '-e', 'setInterval(() => 1, 1000)'] }, /./, stopping.signal)
+    setTimeout(() => stopping.abort(), 50)
+    await reading
+  })
+
+  it('wants exactly one place', async () => {
+    await refused({}, /exactly one place/)
+    await refused({ env: 'A', file: 'b' }, /exactly one place/)
+  })
+})

@@ -1,0 +1,48 @@
+import { type Cipher, type EncryptionPlugin, type KeySource, readKeySource } from '@pbmkit/core/plugin'
+import { openCipher } from './cipher.js'
+import { HEAD_BYTES, readHeader } from './header.js'
+import { parseKeyring } from './keyring.js'
+
+/** Where the keys are to be found; exactly one of them. */
+export interface AesGcmOptions {
+  readonly keyFile?: string
+  readonly keyEnv?: string
+  readonly keyCommand?: readonly string[]
+}
+
+const plugin: EncryptionPlugin<AesGcmOptions> = {
+  kind: 'encryption',
+  name: 'aes-gcm',
+  apiVersion: 1,
+  optionsSchema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      keyFile: {
+        type: 'string',
+        minLength: 1,
+        description: 'file with the keys, one on each line in Base64 or hexadecimal; the first one seals, all open',
+      },
+      keyEnv: { type: 'string', minLength: 1, description: 'environment variable with the keys' },
+      keyCommand: {
+        type: 'array',
+        items: { type: 'string' },
+        minItems: 1,
+        description: 'program and arguments, run without a shell, which writes the keys to its standard output',
+      },
+    },
+  },
+  async open(options, context): Promise<Cipher> {
+    return openCipher(parseKeyring(await readKeySource(sourceOf(options), 'encryption key', context)))
+  },
+  keysOf: (head) => {
+    const header = readHeader(Buffer.from(head.subarray(0, HEAD_BYTES)))
+    return [header.keyId]
+  },
+}
+
+function sourceOf({ keyFile, keyEnv, keyCommand }: AesGcmOptions): KeySource {
+  return { file: keyFile, env: keyEnv, command: keyCommand }
+}
+
+export default plugin
