@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import {
   appendLog,
   type BackupDocument,
+  busyText,
   COMMANDS,
   clusterTime,
   insertBackup,
@@ -15,6 +16,9 @@ import {
 import { type Document, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
 import { type Ended, pbmProcess } from './run.spec.support.js'
+
+/** A backup of long ago. */
+const FINISHED = '2000-01-01T00:00:00Z'
 
 /**
  * Here the test answers the commands instead of an agent, through the same control collections, so that each way in which
@@ -145,6 +149,44 @@ describe('pbm waits', () => {
     assert.match(status.stdout, /canceled/)
     const { value } = await cluster.json(['list'])
     assert.equal((value as { snapshots: unknown[] }).snapshots.length, 2, 'only the two that are done')
+  })
+
+  it('not where another operation was faster, whoever says so and wherever: 4', async () => {
+    const error = busyText({ type: 'delete', replset: 'rs0', node: 'h:1', epoch: new Timestamp({ t: 1, i: 1 }) })
+    const ways: [string[], (name: string, opid: string) => Promise<unknown>][] = [
+      [
+        ['backup'],
+        async (name, opid) =>
+          insertBackup(cluster.leader, { ...(await backupDocument(name, opid, 'starting')), status: 'error', error }),
+      ],
+      // As PBM's agents say it.
+      [
+        ['backup'],
+        async (name, opid) =>
+          log({ e: 'backup', eobj: name, opid, msg: "get lock: another operation is running: restore 'abc'" }),
+      ],
+      [
+        ['restore', FINISHED, '-y'],
+        async (name, opid) => {
+          await insertRestore(cluster.leader, await restoreDocument(name, opid, FINISHED))
+          await setRestoreStatus(cluster.leader, name, 'error', { error })
+        },
+      ],
+      [['config', '--force-resync', '--wait'], async (_, opid) => log({ e: 'resync', eobj: '', opid, msg: error })],
+      [['delete-backup', FINISHED, '-y'], async (_, opid) => log({ e: 'delete', eobj: '', opid, msg: error })],
+    ]
+    await insertBackup(cluster.leader, await backupDocument(FINISHED, 'ab'.repeat(12), 'running'))
+    await done(FINISHED)
+    for (const [args, reply] of ways) {
+      const command = args[0] === 'config' ? 'resync' : String(args[0]).replace('delete-backup', 'delete')
+      const answered = answer(command, async (name, opid) => void (await reply(name, opid)))
+      const ended = await cluster.pbm([...args, '-o', 'json'])
+      await answered
+      assert.equal(ended.code, 4, args.join(' ') + ended.stdout + ended.stderr)
+      const { code, Error: message } = JSON.parse(ended.stdout) as { code: string; Error: string }
+      assert.equal(code, 'OPERATION_RUNNING')
+      assert.match(message, /does not begin: .*another operation is running: (delete on rs0|restore)/)
+    }
   })
 
   it('not for the backup of another command of the same second: 4', async () => {

@@ -1,4 +1,4 @@
-import { acquireLock, isHeld, type LockHeader } from '@pbmkit/core'
+import { acquireLock, busyText, isHeld, type LockHeader } from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /**
@@ -15,9 +15,7 @@ export async function onOneLeaderMember(
   const header = { type, replset: self.rs, node: self.node, opid, epoch: config.epoch }
   const lock = await acquireLock({ leader, header, clock, log })
   if (!isHeld(lock)) {
-    if (lock.refused === 'concurrent') {
-      log.error(`refused: a ${lock.by?.type} runs on ${lock.by?.replset}/${lock.by?.node}; try again when it has ended`)
-    }
+    if (lock.refused === 'concurrent') log.error(busyText(lock.by))
     return
   }
   try {

@@ -1,7 +1,7 @@
 import { type BackupDocument, clusterTime, findBackup, isStale, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
-import { backupFailed, stuck } from './failure.js'
+import { backupFailed, notBegun, stuck } from './failure.js'
 import { poll } from './poll.js'
 import { overallProgress } from './progress.js'
 import { showProgress } from './progress-bar.js'
@@ -18,7 +18,7 @@ export interface SentBackup {
 
 /**
  * Waits until the backup runs. Ends early, with the reason the agents logged, when the leader refuses it: then there is never
- * any metadata to look at. Fails with OPERATION_RUNNING when the name is another command's, with REFUSED, NO_ANSWER, BACKUP_FAILED, BACKUP_CANCELED, STUCK or INTERRUPTED.
+ * any metadata to look at. Fails with OPERATION_RUNNING when another operation was faster, with REFUSED, NO_ANSWER, BACKUP_FAILED, BACKUP_CANCELED, STUCK or INTERRUPTED.
  */
 export async function waitForBackupStart(session: Session, leader: MongoClient, sent: SentBackup): Promise<void> {
   const { name, opid } = sent
@@ -36,7 +36,7 @@ export async function waitForBackupStart(session: Session, leader: MongoClient, 
       }
       if (known) throw vanished(name)
       const reason = await refused()
-      if (reason !== undefined) throw new PbmError('REFUSED', `backup ${name} was refused: ${reason}`)
+      if (reason !== undefined) throw notBegun('REFUSED', `backup ${name}`, reason)
       // Once there is metadata, its heartbeat tells whether somebody works on it; until then only the clock does.
       if (session.clock.now() > giveUp) throw noAnswer(name)
       return undefined

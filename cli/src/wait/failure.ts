@@ -1,4 +1,4 @@
-import { type BackupDocument, PbmError, type RestoreDocument } from '@pbmkit/core'
+import { type BackupDocument, PbmError, type RestoreDocument, saysBusy } from '@pbmkit/core'
 import { rfc3339 } from '../output/times.js'
 
 /** Why a backup or restore failed: its own error, and what its replica sets say beyond that. */
@@ -14,15 +14,32 @@ export function backupFailed(backup: BackupDocument): PbmError {
   const hint = `More in: pbm logs -e backup/${backup.name} -t 0 -s D`
   if (backup.status === 'canceled')
     return new PbmError('BACKUP_CANCELED', `backup ${backup.name} was canceled; nothing of it was kept`, { hint })
-  return new PbmError('BACKUP_FAILED', `backup ${backup.name} failed: ${failureReason(backup)}`, { hint })
+  const reason = failureReason(backup)
+  if (saysBusy(reason)) return busy(`backup ${backup.name}`, reason)
+  return new PbmError('BACKUP_FAILED', `backup ${backup.name} failed: ${reason}`, { hint })
 }
 
 /** A replay has a record like a restore's, without a backup. */
 export type RestoreKind = 'restore' | 'replay'
 
 export function restoreFailed(restore: RestoreDocument, kind: RestoreKind = 'restore'): PbmError {
-  return new PbmError('RESTORE_FAILED', `${kind} ${restore.name} failed: ${failureReason(restore)}`, {
+  const reason = failureReason(restore)
+  if (saysBusy(reason)) return busy(`${kind} ${restore.name}`, reason)
+  return new PbmError('RESTORE_FAILED', `${kind} ${restore.name} failed: ${reason}`, {
     hint: `More in: pbm logs -e ${kind}/${restore.name} -t 0 -s D`,
+  })
+}
+
+/** What an agent logged instead of beginning: OPERATION_RUNNING where another operation stands in the way, else `code`. */
+export function notBegun(code: string, what: string, reason: string, hint?: string): PbmError {
+  if (saysBusy(reason)) return busy(what, reason)
+  const verb = code === 'REFUSED' ? 'was refused' : 'failed'
+  return new PbmError(code, `${what} ${verb}: ${reason}`, hint === undefined ? {} : { hint })
+}
+
+function busy(what: string, reason: string): PbmError {
+  return new PbmError('OPERATION_RUNNING', `${what} does not begin: ${reason}`, {
+    hint: 'See pbm status, and try again when it has ended.',
   })
 }
 

@@ -1,6 +1,7 @@
 import { hasOperation, listLocks, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
+import { notBegun } from './failure.js'
 import { poll } from './poll.js'
 import { operationErrors } from './refusal.js'
 
@@ -11,7 +12,7 @@ const LAST_LOOKS = 5
 
 /**
  * Waits for an operation without a document of its own (resync, delete): an agent records its id, holds a lock while it
- * works, and logs what went wrong. Fails with OPERATION_FAILED and the logged reason, NO_ANSWER, WAIT_TIME or INTERRUPTED.
+ * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, NO_ANSWER, WAIT_TIME or INTERRUPTED.
  */
 export async function waitForOperation(
   session: Session,
@@ -32,7 +33,7 @@ export async function waitForOperation(
         hasOperation(leader, opid, replset),
         operationErrors(leader, opid),
       ])
-      if (errors[0] !== undefined) throw new PbmError('OPERATION_FAILED', `${title} failed: ${errors[0].msg}`, { hint })
+      if (errors[0] !== undefined) throw notBegun('OPERATION_FAILED', `the ${title}`, errors[0].msg, hint)
       taken ||= recorded
       if (taken) {
         if (locks.length > 0) return undefined

@@ -1,7 +1,7 @@
 import { clusterTime, findRestore, isStale, PbmError, type RestoreDocument } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
-import { type RestoreKind, restoreFailed, stuck } from './failure.js'
+import { notBegun, type RestoreKind, restoreFailed, stuck } from './failure.js'
 import { poll } from './poll.js'
 import { overallProgress } from './progress.js'
 import { showProgress } from './progress-bar.js'
@@ -17,7 +17,7 @@ export interface SentRestore {
   readonly kind?: RestoreKind
 }
 
-/** Waits until the restore runs. Fails with REFUSED, NO_ANSWER, RESTORE_FAILED, STUCK or INTERRUPTED. */
+/** Waits until the restore runs. Fails with OPERATION_RUNNING, REFUSED, NO_ANSWER, RESTORE_FAILED, STUCK or INTERRUPTED. */
 export async function waitForRestoreStart(session: Session, leader: MongoClient, sent: SentRestore): Promise<void> {
   const { name, opid, kind = 'restore' } = sent
   const refused = refusal(leader, opid)
@@ -30,7 +30,7 @@ export async function waitForRestoreStart(session: Session, leader: MongoClient,
         return restore.status === 'starting' ? undefined : true
       }
       const reason = await refused()
-      if (reason !== undefined) throw new PbmError('REFUSED', `${kind} ${name} was refused: ${reason}`)
+      if (reason !== undefined) throw notBegun('REFUSED', `${kind} ${name}`, reason)
       if (session.clock.now() > giveUp)
         throw new PbmError('NO_ANSWER', `no agent took up ${kind} ${name} within ${START_MILLISECONDS / 1000} s`, {
           hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',

@@ -14,6 +14,7 @@ import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
+import { busyText } from '../protocol/busy.js'
 import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
 import { nominate } from '../protocol/nomination.js'
 import { isSafeBackupName } from '../store/names.js'
@@ -88,7 +89,7 @@ export class BackupLeader {
     const opid = _id.toHexString()
     const running = (await listLiveLocks(this.leader)).find((lock) => lock.opid !== opid)
     if (running === undefined) return undefined
-    return new PbmError('OPERATION_RUNNING', `a ${running.type} is running on replica set ${running.replset}`, {
+    return new PbmError('OPERATION_RUNNING', busyText(running), {
       hint: 'Wait for its end (pbm status), or cancel it',
     })
   }

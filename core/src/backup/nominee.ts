@@ -27,6 +27,7 @@ import type { OperationLog } from '../log.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
+import { busyText } from '../protocol/busy.js'
 import { awaitBackupReplsets, awaitBackupState } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
@@ -120,7 +121,7 @@ export class BackupNominee {
 
   /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
   private async refuse(backup: string, by: LockDocument | undefined): Promise<void> {
-    const error = `a ${by?.type ?? 'command'} runs on ${by?.replset ?? this.self.rs}/${by?.node ?? ''}; try again when it has ended`
+    const error = busyText(by)
     this.log.error(`backup ${backup} does not begin: ${error}`)
     await setBackupStatus(this.leader, backup, 'error', { error, by: 'leader' })
   }

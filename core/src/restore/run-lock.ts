@@ -5,6 +5,7 @@ import { insertRestore, setRestoreStatus } from '../control/restores.js'
 import { unixSeconds } from '../control/wire.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { type NodeInfo, nodeInfo } from '../mongo/topology.js'
+import { busyText } from '../protocol/busy.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import type { RunContext } from './run.js'
 
@@ -41,7 +42,7 @@ export async function onLockedPrimary(
       log.debug(`this ${kind} was taken by another node`)
       return 'refused'
     }
-    const error = `another operation runs on ${self.rs}: ${lock.by?.type ?? 'unknown'} ${lock.by?.opid ?? ''}`.trimEnd()
+    const error = busyText(lock.by)
     log.error(`the ${kind} does not begin: ${error}`)
     if (!info.isClusterLeader) return 'refused'
     // Whoever waits for it learns at once that it will not begin.

@@ -38,7 +38,10 @@ describe('A restore among other operations', () => {
     assert.equal(await bench.restore(name, { command: { name: command.name } }), 'refused')
     const record = await findRestore(bench.leader, command.name)
     assert.equal(record?.status, 'error')
-    assert.match(record?.error ?? '', /another operation runs on rs0: backup a{24}/)
+    assert.match(
+      record?.error ?? '',
+      /another operation is running: backup on rs0\/elsewhere:27017 \(operation a{24}\)/,
+    )
     await other.release()
   })
 
