@@ -13,6 +13,7 @@ import { TOOL_NAME } from '../version.js'
 import { createCollections, dropReplaced, insertAll } from './collections.js'
 import { buildIndexes } from './indexes.js'
 import type { ProgressPublisher } from './progress.js'
+import { refuseOtherCase } from './refuse-case.js'
 import { replayPieces } from './replay-pieces.js'
 import { type OplogPiece, openSnapshot, type Snapshot } from './snapshot.js'
 import { catalogOf } from './target.js'
@@ -68,6 +69,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
+  await refuseOtherCase(client, namespaces)
   const kept = await connectedUser(client)
   const storedOplog = await verify(restore, snapshot)
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)

@@ -24,6 +24,19 @@ describe('A restore among other operations', () => {
     await bench?.stop()
   })
 
+  it('does not begin where a database of the target differs in case only, which no server takes beside its own', async () => {
+    const databases = async () => (await bench.admin.db().admin().listDatabases({ nameOnly: true })).databases
+    await bench.admin.db('Shop').collection('things').insertOne({ a: 1 })
+    await bench.admin.db('shopping').collection('things').insertOne({ a: 1 })
+    await assert.rejects(bench.restore(name), {
+      code: 'DATABASE_CASE',
+      message: /database Shop where the backup has shop/,
+    })
+    assert.equal(await bench.admin.db('Shop').collection('things').countDocuments(), 1)
+    assert.ok(!(await databases()).some((database) => database.name === 'shop'))
+    await bench.admin.db('Shop').dropDatabase()
+  })
+
   it('does not begin while another one runs, and says so in its record', async () => {
     const header = {
       type: 'backup' as const,
