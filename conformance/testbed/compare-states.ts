@@ -41,7 +41,7 @@ function compareCollections(
   for (const [option, sides] of pairs(expected.options, actual.options)) {
     compare(`option ${option}`, sides.expected, sides.actual)
   }
-  // The server itself makes the buckets of a time series, with an id that cannot be chosen.
+  // Backups made by PBM do not hold the id of the buckets of a time series.
   if (!/\.system\.buckets\./.test(namespace)) compare('uuid', expected.uuid, actual.uuid)
   differences.push(...compareLists(`${namespace}: index`, 'name', expected.indexes ?? [], actual.indexes ?? []))
   compare('count', expected.count, actual.count)

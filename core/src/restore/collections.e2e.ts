@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
-import type { MongoClient, UUID } from 'mongodb'
+import { BSON, type MongoClient, type UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../archive/metadata.js'
 import { createCollections, dropReplaced } from './collections.js'
 
@@ -54,6 +54,33 @@ describe('Collections of the target', () => {
     found.delete('system.views')
     assert.deepEqual([...found].sort(), [...wanted].sort())
     assert.equal(await app.collection('system.js').countDocuments(), 0)
+  })
+
+  it('have their UUIDs again, buckets of time series too, whatever their options', async () => {
+    const app = client.db('app')
+    const series = [
+      { timeseries: { timeField: 'at', metaField: 'm', granularity: 'minutes' }, expireAfterSeconds: 100 },
+      { timeseries: { timeField: 'at' }, collation: { locale: 'de' } },
+    ]
+    const stored = async (name: string) => {
+      const found = await app.listCollections({ name }, { nameOnly: false }).toArray()
+      return found.map(({ info, ...kept }) => kept)
+    }
+    for (const [index, options] of series.entries()) {
+      const name = `series ${index}`
+      const bucketsUuid = `${index}6666666666646668666666666666666`
+      await app.createCollection(name, options)
+      const before = [await stored(name), await stored(`system.buckets.${name}`)]
+      const wanted = { ...namespace(name, ''), type: 'timeseries' as const, uuid: undefined, bucketsUuid }
+      const described = { ...wanted, options: Buffer.from(BSON.serialize(options)) }
+      await dropReplaced(client, [described], signal)
+      await createCollections(client, [described], signal)
+      assert.equal((await uuids()).get(`system.buckets.${name}`), bucketsUuid)
+      assert.deepEqual([await stored(name), await stored(`system.buckets.${name}`)], before)
+      await app.collection(name).insertOne({ at: new Date(), m: 1 })
+      assert.equal(await app.collection(name).countDocuments(), 1)
+      assert.deepEqual(await app.collection(name).indexes(), [])
+    }
   })
 
   it('are made while a transaction is open, without holding up the rest of the server', async () => {

@@ -1,4 +1,4 @@
-import { BSON } from 'bson'
+import { Binary, BSON } from 'bson'
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../archive/metadata.js'
@@ -66,7 +66,7 @@ export async function createCollections(
   const create = async (namespace: NamespaceMetadata) => {
     signal.throwIfAborted()
     try {
-      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace)
+      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, signal)
       else await createByOplog(client, namespace, signal)
     } catch (error) {
       const { db, collection, type } = namespace
@@ -151,11 +151,37 @@ function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
 }
 
 /** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */
-async function createTimeSeries(client: MongoClient, { db, collection, options }: NamespaceMetadata): Promise<void> {
+async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+  const { db, collection, options, bucketsUuid } = namespace
   const raw = options === undefined ? [] : elementsOf(options)
   const values = Object.fromEntries(raw.map((element) => [element.name, RawValue.element(element)]))
-  await client.db(db).command({ create: collection, ...values })
+  const create = () => client.db(db).command({ create: collection, ...values })
+  await create()
+  if (bucketsUuid !== undefined) {
+    await giveBucketsUuid(client, { db, collection, bucketsUuid }, signal)
+    // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
+    await create().catch(ignoreExisting)
+  }
   await client.db(db).command({ dropIndexes: collection, index: '*' })
+}
+
+/**
+ * Replaces the buckets that the server made by the same ones under the UUID of the backup. Their options (a validator,
+ * versions of formats) are the server's business, so they are taken from what it made. A server that does not take them
+ * from here keeps the series with a UUID of its own.
+ */
+async function giveBucketsUuid(
+  client: MongoClient,
+  { db, collection, bucketsUuid }: { db: string; collection: string; bucketsUuid: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const name = BUCKETS + collection
+  const [made] = await client.db(db).listCollections({ name }, { nameOnly: false, promoteValues: false }).toArray()
+  if (made === undefined) return
+  await client.db(db).command({ drop: collection })
+  const ui = new Binary(Buffer.from(bucketsUuid, 'hex'), 4)
+  const operation = { op: 'c', ns: `${db}.$cmd`, ui, o: { create: name, ...made.options } }
+  await applyOps(client, [operation], { signal }).catch(() => signal.throwIfAborted())
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
@@ -168,6 +194,11 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
 
 const ILLEGAL_OPERATION = 20
 const NAMESPACE_NOT_FOUND = 26
+const NAMESPACE_EXISTS = 48
+
+function ignoreExisting(error: unknown): void {
+  if ((error as { code?: unknown }).code !== NAMESPACE_EXISTS) throw error
+}
 
 function ignoreMissing(error: unknown): void {
   if ((error as { code?: unknown }).code !== NAMESPACE_NOT_FOUND) throw error
