@@ -5,6 +5,7 @@ import {
   deleteBackupObjects,
   ensureControlCollections,
   errorText,
+  isCanceled,
   type Log,
   listBackups,
   listChunks,
@@ -198,7 +199,7 @@ export class Agent {
           // As things are by now: an election may be what it failed by.
           const now = await nodeInfo(node)
           if (now.isPrimary || (await leadsCluster(this.#context, now))) {
-            await recordRefusal(leader, command, errorText(error))
+            await recordRefusal(leader, command, errorText(error), isCanceled(signal.reason) ? 'canceled' : 'error')
           }
           throw error
         }

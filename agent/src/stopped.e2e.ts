@@ -29,6 +29,12 @@ describe('work that is stopped or moved', () => {
     })
   }
 
+  it('a backup cancelled before anybody has a record of it', async () => {
+    const name = await cluster.backup()
+    await sendCommand(cluster.leader, { cmd: 'cancelBackup' })
+    await cluster.failedAndClean(name, 'canceled', /canceled/)
+  })
+
   it('an agent told to stop in mid-backup marks it, cleans and leaves', async () => {
     const { name, agent } = await cluster.heldBackup('types')
     assert.equal(await agent.stop('SIGTERM'), 0, agent.output())

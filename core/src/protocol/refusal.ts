@@ -13,10 +13,16 @@ import { emptyReplay, emptyRestore } from '../restore/documents.js'
  * Leaves a record of a backup or restore that ended before anybody made one: without it, whoever waits for the operation
  * learns nothing until patience ends. Nothing happens where there is a record, or for commands that never have one.
  *
+ * @param status `canceled` is for backups only: other operations can't be canceled.
  * @returns whether it made one
  */
-export async function recordRefusal(leader: MongoClient, command: CommandDocument, error: string): Promise<boolean> {
-  if (command.cmd === 'backup') return recordBackup(leader, command, error)
+export async function recordRefusal(
+  leader: MongoClient,
+  command: CommandDocument,
+  error: string,
+  status: 'error' | 'canceled' = 'error',
+): Promise<boolean> {
+  if (command.cmd === 'backup') return recordBackup(leader, command, error, status)
   if (command.cmd === 'restore' || command.cmd === 'replay') return recordRestore(leader, command, error)
   return false
 }
@@ -25,6 +31,7 @@ async function recordBackup(
   leader: MongoClient,
   command: CommandDocument & { cmd: 'backup' },
   error: string,
+  status: 'error' | 'canceled',
 ): Promise<boolean> {
   if ((await findBackup(leader, command.backup.name)) !== undefined) return false
   const [store, server, hb] = await Promise.all([
@@ -34,7 +41,7 @@ async function recordBackup(
     clusterTime(leader),
   ])
   try {
-    await insertBackup(leader, { ...newBackup({ command, store, server, hb }), status: 'error', error })
+    await insertBackup(leader, { ...newBackup({ command, store, server, hb }), status, error })
     return true
   } catch (fault) {
     if (isDuplicateKey(fault)) return false
