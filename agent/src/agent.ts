@@ -2,7 +2,7 @@ import {
   type BackupDocument,
   backupCanceled,
   type CommandDocument,
-  deleteBackupObjects,
+  deleteFailedBackup,
   ensureControlCollections,
   errorText,
   isCanceled,
@@ -259,7 +259,7 @@ export class Agent {
         try {
           // A storage that hangs must not keep the watch from the next dead operation.
           const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
-          const objects = await deleteBackupObjects(store, backup, { signal: inTime })
+          const objects = await deleteFailedBackup(store, backup, { signal: inTime })
           log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
         } finally {
           await store.close()
@@ -275,7 +275,7 @@ export class Agent {
       const [config, info] = await Promise.all([readConfig(leader), nodeInfo(node)])
       if (config === undefined || !info.isClusterLeader || signal.aborted) return
       const [backups, chunks] = await Promise.all([
-        listBackups(leader, { profile: null, limit: 1 }),
+        listBackups(leader, { profile: null, status: 'done', limit: 1 }),
         listChunks(leader),
       ])
       if (backups.length > 0 || chunks.length > 0) return

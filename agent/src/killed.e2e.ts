@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { compareStates, snapshotState } from '@pbmkit/conformance/testbed'
 import { findBackup, listBackups } from '@pbmkit/core'
+import { Long } from 'mongodb'
 import {
   backupEnded,
   loadSmallData,
@@ -115,5 +116,20 @@ describe('agents killed in the middle of their work', () => {
     )
     assert.equal((await listBackups(cluster.leader)).find((one) => one.name === name)?.status, 'error')
     await cluster.backupWorks()
+  })
+
+  it('between the last object and saying so, and the one that marks it: it goes, unlike that of another cluster', async () => {
+    const whole = await cluster.backupWorks()
+    const foreign = await cluster.backupWorks()
+    const records = cluster.admin.db('admin').collection('pbmBackups')
+    // What the two leave; the newest is looked at first.
+    const failed = { status: 'error', conditions: [{ timestamp: Long.ONE, status: 'error' }] }
+    await records.updateOne({ name: foreign }, { $set: { ...failed, opid: '0'.repeat(24) } })
+    await records.updateOne({ name: whole }, { $set: failed })
+    const there = async (name: string) => (await objectsOn(cluster.storage)).some((object) => object.startsWith(name))
+    await until('its objects to be gone', async () => !(await there(whole)))
+    assert.equal(await there(foreign), true)
+    assert.equal((await findBackup(cluster.leader, whole))?.status, 'error')
+    await records.deleteOne({ name: foreign })
   })
 })

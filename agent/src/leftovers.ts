@@ -1,13 +1,12 @@
 import {
   type BackupDocument,
-  backupMetadataName,
   type Clock,
-  deleteBackupObjects,
+  deleteFailedBackup,
   errorText,
-  hasCode,
   isSafeBackupName,
   listBackups,
   listLocks,
+  neverWasDone,
   type ObjectStore,
   type OperationLog,
   profileOf,
@@ -47,9 +46,11 @@ export class Leftovers {
       listBackups(leader, { status: ['error', 'canceled'] }),
       listLocks(leader),
     ])
+    // A resync takes whole backups for what they are; one of them must not go meanwhile.
+    if (locks.some(({ type }) => type === 'resync')) return
     const atWork = new Set(locks.map(({ opid }) => opid))
     const left = failed.filter(
-      (backup) => !this.#clean.has(backup.name) && !atWork.has(backup.opid) && neverWasDone(backup),
+      (backup) => !this.#clean.has(backup.name) && !atWork.has(backup.opid) && isLeftover(backup),
     )
     const faults: string[] = []
     for (const [, backups] of Map.groupBy(left, profileOf)) {
@@ -69,11 +70,8 @@ export class Leftovers {
     const store = await this.#options.openStore(first)
     try {
       for (const backup of backups) {
-        // With its metadata there it is whole: the agent died between writing that and saying so.
-        if (!(await exists(store, backupMetadataName(backup.name), signal))) {
-          const objects = await deleteBackupObjects(store, backup, { signal })
-          if (objects > 0) this.#options.log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
-        }
+        const objects = await deleteFailedBackup(store, backup, { signal })
+        if (objects > 0) this.#options.log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
         this.#clean.add(backup.name)
       }
     } finally {
@@ -83,24 +81,6 @@ export class Leftovers {
 }
 
 /** One that was done once and is marked now (damaged, its deletion interrupted) is for a person to delete. */
-function neverWasDone({ type, name, conditions }: BackupDocument): boolean {
-  const last = conditions.at(-1)?.status
-  return (
-    type === 'logical' &&
-    isSafeBackupName(name) &&
-    (last === 'error' || last === 'canceled') &&
-    !conditions.some(({ status }) => status === 'done')
-  )
-}
-
-async function exists(store: ObjectStore, object: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await store.stat(object, { signal })
-    return true
-  } catch (error) {
-    if (hasCode(error, 'STORAGE_NOT_FOUND')) return false
-    // An empty one is no metadata.
-    if (hasCode(error, 'STORAGE_EMPTY')) return false
-    throw error
-  }
+function isLeftover(backup: BackupDocument): boolean {
+  return backup.type === 'logical' && isSafeBackupName(backup.name) && neverWasDone(backup)
 }

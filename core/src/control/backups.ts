@@ -2,6 +2,7 @@ import { type Document, Long, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { BACKUP_REPLSET_STATES, BACKUP_STATES } from '../protocol/state-machine.js'
 import type { BackupDocument, BackupReplset, BackupStatus, Nomination, Progress } from './backup-document.js'
+import { isOnlyRecorded } from './backup-history.js'
 import { BACKUPS, CONTROL_DATABASE } from './names.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
 import { readList, readNumber, toWire } from './wire.js'
@@ -159,7 +160,8 @@ export async function deleteBackupDocument(leader: MongoClient, name: string): P
 
 /**
  * Replaces all backups of one storage (null: the main one) by what was found there. A backup under way is kept: it is not
- * on the storage yet. Names that another storage has are left alone.
+ * on the storage yet. So is one that failed, was canceled or is half deleted: why is written nowhere else, and PBM, which
+ * drops these records, leaves people to wonder. Names that another storage has are left alone.
  */
 export async function replaceBackups(
   leader: MongoClient,
@@ -169,7 +171,11 @@ export async function replaceBackups(
   const mine: Document = profile === null ? { 'store.profile': null } : { 'store.profile': true, 'store.name': profile }
   const ended = { ...mine, status: { $in: [...BACKUP_STATES.terminal] } }
   const names = found.map(({ name }) => name)
-  await backups(leader).deleteMany({ ...ended, name: { $nin: names } })
+  const missing = await backups(leader)
+    .find({ ...ended, name: { $nin: names } })
+    .toArray()
+  const gone = missing.filter((document) => !isOnlyRecorded(readBackup(document) ?? { status: 'done', conditions: [] }))
+  await backups(leader).deleteMany({ ...ended, _id: { $in: gone.map(({ _id }) => _id) } })
   for (const backup of found) {
     const kept = await backups(leader).findOne({ name: backup.name }, { projection: { status: 1, store: 1 } })
     if (kept === null) await backups(leader).insertOne(toWire(backup))

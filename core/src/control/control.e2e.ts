@@ -22,6 +22,7 @@ import {
   setReplsetStatus,
   UNSET_TIMESTAMP,
 } from './backups.js'
+import { markDeletion } from './deletion-mark.js'
 import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from './names.js'
 import type { RestoreDocument } from './restore-document.js'
 import { addRestoreReplset, findRestore, insertRestore, setRestoreReplsetStatus, setRestoreStatus } from './restores.js'
@@ -179,6 +180,27 @@ describe('control collections', () => {
     assert.deepEqual([await names(), await names(null), await names('p')], [['c', 'b', 'a'], ['b', 'a'], ['c']])
     await replaceBackups(leader, [{ ...backup('d'), start_ts: 4, status: 'done' }])
     assert.deepEqual(await names(), ['d', 'c', 'b'])
+  })
+
+  it('keep the records of what failed, was canceled or is half deleted when the storage is read', async () => {
+    const ended = { size: 1 }
+    for (const [name, last] of [
+      ['failed', { status: 'error', error: 'no space' }],
+      ['canceled', { status: 'canceled', error: 'canceled' }],
+      ['deleting', { status: 'done' }],
+      ['damaged', { status: 'done' }],
+      ['done', { status: 'done' }],
+    ] as const)
+      await insertBackup(leader, { ...backup(name), ...ended, ...last })
+    await markDeletion(leader, 'deleting')
+    // As the last reading of the storage left it.
+    await collection(BACKUPS).updateOne({ name: 'damaged' }, { $set: { status: 'error', error: 'an object is gone' } })
+    const names = async () => (await listBackups(leader)).map(({ name }) => name).sort()
+    await replaceBackups(leader, [])
+    assert.deepEqual(await names(), ['canceled', 'deleting', 'failed'])
+    // What is there whole after all takes the place of its record.
+    await replaceBackups(leader, [{ ...backup('failed'), status: 'done' }])
+    assert.equal((await findBackup(leader, 'failed'))?.status, 'done')
   })
 
   it('hold a restore and guard its states', async () => {
