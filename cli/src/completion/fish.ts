@@ -24,8 +24,9 @@ export function fishCompletion(commands: readonly CommandWords[], globals: reado
 
 function optionPart({ flags, description, takesValue, choices }: OptionWords): string {
   const parts = flags.map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`))
-  if (takesValue) parts.push('-r')
-  if (flags.includes('--file') || flags.includes('--plugin-dir')) parts.push('-F')
+  // -x, unlike -r, offers no names of files beside the choices.
+  if (flags.includes('--file') || flags.includes('--plugin-dir')) parts.push('-r -F')
+  else if (takesValue) parts.push('-x')
   if (choices.length > 0) parts.push(`-a ${quoted(choices.join(' '))}`)
   return `${parts.join(' ')} -d ${quoted(description)}`
 }
