@@ -1,4 +1,5 @@
 import { PbmError } from '../errors.js'
+import { tlsFault, tlsOptionsOf } from './tls-errors.js'
 import { maskText } from './uri.js'
 
 /**
@@ -18,6 +19,8 @@ export function explainConnectError(error: unknown, where: string, uri: string):
   if (file?.path !== undefined) {
     return failed('TLS_FILE', `cannot read the TLS file ${file.path}`, 'Check tlsCAFile and tlsCertificateKeyFile')
   }
+  const tls = tlsFault(chain, tlsOptionsOf(uri))
+  if (tls !== undefined) return failed(tls.code, tls.what, tls.hint)
   if (chain.some((cause) => cause.code === 18 || /Authentication failed/i.test(cause.message))) {
     return failed(
       'AUTHENTICATION',
@@ -32,21 +35,11 @@ export function explainConnectError(error: unknown, where: string, uri: string):
       'Name a user in the URI, with the roles readWrite on admin, backup, restore, clusterMonitor and one with anyAction on anyResource',
     )
   }
-  if (chain.some(isTlsFailure)) {
-    return failed('TLS', 'the TLS connection failed', 'Check tls, tlsCAFile, tlsCertificateKeyFile and the host names')
-  }
   if (chain.some((cause) => cause.name === 'MongoParseError' || cause.name === 'MongoInvalidArgumentError')) {
     return failed('URI_INVALID', 'the MongoDB URI has options the driver refuses', 'Correct the named option')
   }
   if (chain.some((cause) => cause.name === 'MongoServerSelectionError' || cause.name === 'MongoNetworkError')) {
-    const closed = chain.some((cause) => /connection \S+ to .* closed|ECONNRESET/i.test(cause.message))
-    return failed(
-      'UNREACHABLE',
-      'cannot reach MongoDB',
-      closed
-        ? 'The server closes the connection: does it demand TLS (tls=true in the URI)?'
-        : 'Check host and port, that mongod runs, and the firewall',
-    )
+    return failed('UNREACHABLE', 'cannot reach MongoDB', 'Check host and port, that mongod runs, and the firewall')
   }
   return failed('CONNECTION', 'connecting to MongoDB failed', 'See the reason')
 }
@@ -84,12 +77,4 @@ function causes(error: unknown): Cause[] {
   }
   const texts = new Set<string>()
   return found.filter((cause) => !texts.has(cause.message) && texts.add(cause.message))
-}
-
-function isTlsFailure(cause: Cause): boolean {
-  const code = String(cause.code ?? '')
-  return (
-    /^(ERR_SSL|ERR_TLS|ERR_OSSL|CERT_|EPROTO|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/.test(code) ||
-    /certificate|SSL routines|tlsv1|wrong version number|Hostname\/IP does not match/i.test(cause.message)
-  )
 }

@@ -138,7 +138,7 @@ describe('connections', () => {
     try {
       const closing = await refusal(connectNode(`mongodb://127.0.0.1:${port}/?${options}`, app))
       assert.equal(closing.code, 'UNREACHABLE')
-      assert.match(String(closing.hint), /TLS/)
+      assert.match(closing.message, /demands TLS/)
     } finally {
       await new Promise((resolve) => server.close(resolve))
     }
@@ -186,9 +186,19 @@ describe('connections', () => {
       await leader(secure.uri())
       const host = secure.members[0]?.host
       const options = 'serverSelectionTimeoutMS=500'
-      assert.equal((await refusal(connectNode(`mongodb://${host}/?tls=true&${options}`, app))).code, 'TLS')
-      const plain = await refusal(connectNode(`mongodb://${host}/?${options}`, app))
-      assert.match(String(plain.hint), /TLS/)
+      for (const attempt of [connectNode, connectLeader]) {
+        const untrusted = await refusal(attempt(`mongodb://${host}/?tls=true&${options}`, app))
+        assert.equal(untrusted.code, 'TLS')
+        assert.match(String(untrusted.hint), /tlsCAFile=/)
+        const plain = await refusal(attempt(`mongodb://${host}/?${options}`, app))
+        assert.match(plain.message, /demands TLS/)
+        assert.match(String(plain.hint), /tls=true/)
+        const toPlain = await refusal(attempt(`mongodb://${set.members[0]?.host}/?tls=true&${options}`, app))
+        assert.equal(toPlain.code, 'TLS')
+        assert.match(toPlain.message, /the server does not speak it/)
+        const nameless = `mongodb://${host}/?tls=true&tlsCAFile=${secure.tls?.ca}&authMechanism=MONGODB-X509&${options}`
+        assert.match(String((await refusal(attempt(nameless, app))).hint), /tlsCertificateKeyFile/)
+      }
     } finally {
       await secure.stop()
     }
