@@ -24,7 +24,8 @@ export interface Cluster {
   pbm(args: readonly string[], options?: RunOptions): Promise<Ended>
   /** As `pbm … -o json`: the parsed standard output. */
   json(args: readonly string[], options?: RunOptions): Promise<Ended & { value: unknown }>
-  startAgent(): Promise<Agent>
+  /** With the URI of the agents' own user, unless another is given. */
+  startAgent(uri?: string): Promise<Agent>
   stop(): Promise<void>
 }
 
@@ -33,8 +34,8 @@ export interface Agent {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-export async function startCluster(): Promise<Cluster> {
-  const set = await startReplicaSet({ members: 1, auth: true })
+export async function startCluster(options: { tls?: boolean } = {}): Promise<Cluster> {
+  const set = await startReplicaSet({ members: 1, auth: true, tls: options.tls ?? false })
   const user = await set.createPbmUser()
   const uri = set.uri({ user })
   const { client: leader } = await connectLeader(uri, { appName: 'cli-e2e' })
@@ -57,9 +58,9 @@ export async function startCluster(): Promise<Cluster> {
       const ended = await run([...args, '-o', 'json'], options)
       return { ...ended, value: JSON.parse(ended.stdout) }
     },
-    startAgent: async () => {
+    startAgent: async (agentUri = member.uri({ user })) => {
       const child = spawnSupervised(process.execPath, [AGENT], {
-        env: { ...process.env, PBM_MONGODB_URI: member.uri({ user }) },
+        env: { ...process.env, PBM_MONGODB_URI: agentUri },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       let output = ''
