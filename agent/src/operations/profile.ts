@@ -1,8 +1,8 @@
 import {
   ensureInitObject,
+  forgetBackups,
   PbmError,
   removeProfile,
-  replaceBackups,
   requireProfile,
   type StorageConfig,
   saveProfile,
@@ -26,7 +26,7 @@ export async function runProfile(context: OperationContext): Promise<void> {
       return
     }
     await requireProfile(leader, name)
-    await replaceBackups(leader, [], name)
+    await forgetBackups(leader, name)
     await removeProfile(leader, name)
     log.info('profile removed')
   })

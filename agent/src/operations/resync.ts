@@ -1,9 +1,9 @@
 import {
   errorText,
+  forgetBackups,
   listProfiles,
   PbmError,
   type Profile,
-  replaceBackups,
   requireProfile,
   resetEpoch,
   resync,
@@ -31,7 +31,7 @@ export async function runResync(context: OperationContext): Promise<void> {
 async function sync(context: OperationContext, { name, storage }: Profile, clear: boolean, signal: AbortSignal) {
   const { leader, log } = context
   if (clear) {
-    await replaceBackups(leader, [], name)
+    await forgetBackups(leader, name)
     log.info(`forgot the backups of profile ${name}`)
     return
   }

@@ -168,8 +168,7 @@ export async function replaceBackups(
   found: readonly BackupDocument[],
   profile: string | null = null,
 ): Promise<void> {
-  const mine: Document = profile === null ? { 'store.profile': null } : { 'store.profile': true, 'store.name': profile }
-  const ended = { ...mine, status: { $in: [...BACKUP_STATES.terminal] } }
+  const ended = endedOn(profile)
   const names = found.map(({ name }) => name)
   const missing = await backups(leader)
     .find({ ...ended, name: { $nin: names } })
@@ -181,6 +180,17 @@ export async function replaceBackups(
     if (kept === null) await backups(leader).insertOne(toWire(backup))
     else await backups(leader).replaceOne({ ...ended, _id: kept._id }, toWire(backup))
   }
+}
+
+/** Takes all backups of a profile that ended off the list, failed ones too: nobody can reach their storage any more. */
+export async function forgetBackups(leader: MongoClient, profile: string): Promise<void> {
+  await backups(leader).deleteMany(endedOn(profile))
+}
+
+/** Backups of one storage (null: the main one) that nobody works on. */
+function endedOn(profile: string | null): Document {
+  const mine: Document = profile === null ? { 'store.profile': null } : { 'store.profile': true, 'store.name': profile }
+  return { ...mine, status: { $in: [...BACKUP_STATES.terminal] } }
 }
 
 /** Opens the nomination of a replica set; once, however often it is called. */
