@@ -8,12 +8,15 @@ import { countsLine } from './reporter.mjs'
 // Not in .mocharc.json, whose `spec` would be run in addition to files named on a command line.
 const EVERY_TEST = '{core,plugins/*,agent,cli,conformance,bench}/dist/**/*.{spec,e2e}.js'
 
+// Files side by side: most of the time of a test with real servers is waiting for an election or a process to end.
+const SIDE_BY_SIDE = ['--parallel', '--jobs', '3']
+
 const named = process.argv.slice(2)
 const folder = mkdtempSync(join(tmpdir(), 'pbmkit-counts-'))
 const file = join(folder, 'counts.json')
 let counts
 try {
-  const { status } = spawnSync('c8', ['mocha', ...(named.length > 0 ? named : [EVERY_TEST])], {
+  const { status } = spawnSync('c8', ['mocha', ...SIDE_BY_SIDE, ...(named.length > 0 ? named : [EVERY_TEST])], {
     stdio: 'inherit',
     env: { ...process.env, PBMKIT_TEST_COUNTS: file },
   })
