@@ -11,8 +11,10 @@ const LAST_WORDS_MILLISECONDS = 2000
 
 /** Runs one command line and resolves to the exit code. Every error is told here, in the form the user asked for. */
 export async function main(args: readonly string[], io: Io): Promise<number> {
+  let opened: Session | undefined
   const program = buildProgram(async (command, body) => {
     const session = new Session(io, command.optsWithGlobals())
+    opened = session
     try {
       await body(session)
     } finally {
@@ -27,9 +29,9 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
       outputError: () => undefined,
     })
 
-  const running = program.parseAsync([...args], { from: 'user' }).then(() => EXIT.done)
+  const running = program.parseAsync([...args], { from: 'user' }).then(() => opened?.exitCode ?? EXIT.done)
   try {
-    return await Promise.race([running, interrupted(io.signal)])
+    return await Promise.race([running, interrupted(io.signal, () => opened?.finishFirst === true)])
   } catch (error) {
     if (isHelp(error)) {
       // `pbm` alone asks for help but is still a command line without a command.
@@ -47,12 +49,13 @@ function withSubcommands(command: Command): Command[] {
 }
 
 /** A command that is not waiting for anything of its own (it may be connecting) ends by itself soon after Ctrl-C. */
-async function interrupted(signal: AbortSignal): Promise<number> {
+async function interrupted(signal: AbortSignal, mustFinish: () => boolean): Promise<number> {
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-  await delay(LAST_WORDS_MILLISECONDS, undefined, { ref: false })
+  do await delay(LAST_WORDS_MILLISECONDS, undefined, { ref: false })
+  while (mustFinish())
   return EXIT.interrupted
 }
 

@@ -14,6 +14,7 @@ import { pluginCommand } from './commands/plugin.js'
 import { profileCommand } from './commands/profile.js'
 import { restoreCommand } from './commands/restore.js'
 import { statusCommand } from './commands/status.js'
+import { storageCommand } from './commands/storage.js'
 import { versionCommand } from './commands/version.js'
 import { notSupportedYet } from './errors.js'
 import type { Session } from './session.js'
@@ -52,6 +53,7 @@ export function buildProgram(run: Run): Command {
     logsCommand(run),
     profileCommand(run),
     pluginCommand(run),
+    storageCommand(run),
     versionCommand(run),
     completionCommand(run, () => program),
   ])

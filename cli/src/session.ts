@@ -16,6 +16,10 @@ export class Session {
   readonly output: Output
   readonly plugins: PluginHost
   readonly clock: Clock = systemClock
+  /** What the process ends with when the command has told its result. */
+  exitCode = 0
+  /** Set while Ctrl-C must not end the process before the command has ended by itself. */
+  finishFirst = false
   private connection: Promise<{ client: MongoClient; replset: string }> | undefined
 
   constructor(

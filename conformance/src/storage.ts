@@ -19,6 +19,11 @@ export interface StorageSuiteOptions<Options extends object> extends TestRunner 
   readonly plugin: StoragePlugin<Options>
   /** Options of a store that is empty and that nobody else uses, anew for each call: a new folder, a new prefix. */
   readonly options: () => Options | Promise<Options>
+  /**
+   * Bytes that stand before each name of the suite where the store under test is a folder of another one, as in
+   * `pbm storage check`: the longest names are shorter by so much. 0 when absent, as it is for a plugin of its own.
+   */
+  readonly reservedNameBytes?: number
 }
 
 /**
@@ -26,8 +31,8 @@ export interface StorageSuiteOptions<Options extends object> extends TestRunner 
  * `capabilities`; then the cases check that it refuses with the right code.
  */
 export function storageConformance<Options extends object>(suite: StorageSuiteOptions<Options>): void {
-  const { describe, it, plugin, options } = suite
-  const bench: StorageBench = { it, plugin, options }
+  const { describe, it, plugin, options, reservedNameBytes } = suite
+  const bench: StorageBench = { it, plugin, options, reservedNameBytes }
   describe(`storage plugin ${plugin.name}`, () => {
     describe('what it says of itself', () => pluginCases(bench))
     describe('names', () => nameCases(bench))

@@ -15,6 +15,8 @@ export interface StorageBench {
   readonly plugin: StoragePlugin<any>
   /** Options of a store of its own, empty, for each call. */
   readonly options: () => object | Promise<object>
+  /** See `StorageSuiteOptions`. */
+  readonly reservedNameBytes?: number | undefined
 }
 
 export interface Place {

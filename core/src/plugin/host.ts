@@ -111,6 +111,26 @@ export class PluginHost {
     return this.#load('encryption', type)
   }
 
+  /**
+   * A package that is no plugin, found where plugins are: what only some commands need and few install. Rejects with
+   * PLUGIN_MISSING and PLUGIN_LOAD, as for a plugin.
+   */
+  async module(packageName: string): Promise<unknown> {
+    const found = await findPackage(packageName, this.#bases).catch(() => undefined)
+    if (found === undefined)
+      throw new PbmError('PLUGIN_MISSING', `${packageName} is not installed, and this needs it`, {
+        hint: `${this.#install} ${packageName} (looked from ${this.#bases.map(folderOfBase).join(' and ')})`,
+      })
+    try {
+      return await import(found.entry)
+    } catch (cause) {
+      throw new PbmError('PLUGIN_LOAD', `${packageName} throws while it is loaded`, {
+        hint: `install it anew: ${this.#install} ${packageName}`,
+        cause,
+      })
+    }
+  }
+
   /** Loads all that `config` names. Rejects with one PbmError that tells every fault, whose cause holds them singly. */
   async check(config: PluginNeeds): Promise<void> {
     const methods = new Set([config.backup?.compression ?? 's2', config.pitr?.compression ?? 'none'])
