@@ -7,16 +7,31 @@ import type { PluginHost } from '../plugin/host.js'
 import type { PluginContext } from '../plugin/plugin.js'
 import type { SchemaNode } from '../plugin/schema.js'
 import type { ObjectStore, StoragePlugin } from '../plugin/storage.js'
-import { scrubbed, scrubbedStore } from './scrub.js'
+import { type Clock, systemClock } from '../time/clock.js'
+import { asMetered, Meter, meteredStore } from './meter.js'
+import { type Retry, retriedStore } from './retry.js'
+import { scrubbed, scrubbedStore, withoutSecrets } from './scrub.js'
+import { asSplit, splitStore } from './split.js'
+import { type ThrottleConfig, throttledStore } from './throttle.js'
+
+export interface OpenOptions {
+  /** `backup.throttle` of the configuration. */
+  readonly throttle?: ThrottleConfig | undefined
+  /** How long a call that fails is tried again (milliseconds); 0 for who wants to know at once. 30 s when absent. */
+  readonly retryMillis?: number
+  readonly clock?: Clock
+}
 
 /**
- * Opens the storage that the configuration names. Rejects with PLUGIN_… when its plugin can't be loaded, CONFIG_INVALID
- * when the options don't fit it, and the codes of a storage when the place can't be reached. No message holds a secret.
+ * Opens the storage that the configuration names, in core's wrappers. Rejects with PLUGIN_… when its plugin can't be
+ * loaded, CONFIG_INVALID when the options don't fit it, and the codes of a storage when the place can't be reached. No
+ * message holds a secret.
  */
 export async function openStore(
   host: PluginHost,
   storage: StorageConfig,
   context: PluginContext,
+  wrapping: OpenOptions = {},
 ): Promise<ObjectStore> {
   const plugin = await host.storage(storage.type)
   const options = storageOptions(storage, plugin)
@@ -24,7 +39,39 @@ export async function openStore(
   const store = await plugin.open(options, context).catch((error: unknown) => {
     throw scrubbed(error, secrets)
   })
-  return secrets.length === 0 ? store : scrubbedStore(store, secrets)
+  const scrubbedContext = { ...context, warn: (text: string) => context.warn(withoutSecrets(text, secrets)) }
+  return wrappedStore(store, scrubbedContext, secrets, wrapping)
+}
+
+/**
+ * A plugin's store with all that is written once for all of them. From the inside: throttling sees every byte that moves,
+ * also when it is sent again; retries are those of single objects, so that splitting and counting see what came of them;
+ * and nothing gets out with a secret in it.
+ */
+export function wrappedStore(
+  store: ObjectStore,
+  context: PluginContext,
+  secrets: readonly string[] = [],
+  { throttle = {}, retryMillis, clock = systemClock }: OpenOptions = {},
+): ObjectStore {
+  const meter = new Meter(clock)
+  const onRetry = (retry: Retry) => {
+    meter.countRetry()
+    if (retry.failures === 1) context.warn(`${messageOf(retry.error)}; trying again`)
+  }
+  const retried = retriedStore(throttledStore(store, throttle), {
+    ...{ clock, signal: context.signal, onRetry },
+    ...(retryMillis === undefined ? {} : { deadlineMillis: retryMillis }),
+  })
+  const { maxObjectBytes } = store.capabilities
+  const split =
+    maxObjectBytes === undefined ? retried : splitStore(retried, maxObjectBytes, (text) => context.warn(text))
+  const whole = scrubbedStore(meteredStore(split, meter), secrets)
+  return asSplit(asMetered(whole, meter), split)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

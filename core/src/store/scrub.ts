@@ -9,13 +9,11 @@ const SHORTEST_SECRET = 4
  * stay. Libraries of vendors put keys into messages and URLs.
  */
 export function scrubbed(error: unknown, secrets: readonly string[]): unknown {
-  const values = secrets.filter((secret) => secret.length >= SHORTEST_SECRET)
-  const found = values.flatMap((secret) => [secret, encodeURIComponent(secret)])
   const seen = new Set<unknown>()
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current)
-    hide(current, 'message', found)
-    hide(current, 'stack', found)
+    hide(current, 'message', secrets)
+    hide(current, 'stack', secrets)
   }
   return error
 }
@@ -24,12 +22,16 @@ export function scrubbed(error: unknown, secrets: readonly string[]): unknown {
 function hide(error: Error, key: 'message' | 'stack', secrets: readonly string[]): void {
   const text = error[key]
   if (text === undefined) return
-  const rest = without(text, secrets)
+  const rest = withoutSecrets(text, secrets)
   if (rest !== text) Object.defineProperty(error, key, { value: rest, configurable: true, writable: true })
 }
 
-function without(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((rest, secret) => rest.replaceAll(secret, MASK), text)
+/** The text with the values of secrets taken out, also where they are encoded for a URL. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  return secrets
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .flatMap((secret) => [secret, encodeURIComponent(secret)])
+    .reduce((rest, secret) => rest.replaceAll(secret, MASK), text)
 }
 
 /** The store with every error {@link scrubbed}. */
