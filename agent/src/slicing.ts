@@ -41,11 +41,16 @@ export class Slicing {
     this.#worker = new SlicingWorker({
       ...{ leader, node, self, host, clock, log },
       openStore: (config, jobLog) =>
-        openStore(host, config.storage, {
-          signal: new AbortController().signal,
-          warn: (message) => jobLog.warning(message),
-          node: self.node,
-        }),
+        openStore(
+          host,
+          config.storage,
+          {
+            signal: new AbortController().signal,
+            warn: (message) => jobLog.warning(message),
+            node: self.node,
+          },
+          { throttle: config.backup?.throttle },
+        ),
       makeSlicer: (store, jobLog) => makeSlicer(context, store, jobLog),
     })
   }

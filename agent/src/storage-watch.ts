@@ -67,7 +67,7 @@ export class StorageWatch {
     const { host, node, signal, warn } = this.#options
     if (this.#store === undefined || text !== this.#storageText) {
       await this.close()
-      this.#store = await openStore(host, config.storage, { signal, warn, node })
+      this.#store = await openStore(host, config.storage, { signal, warn, node }, { retryMillis: 0 })
       this.#storageText = text
     }
     // A storage never initialised is no fault: the first backup or resync does that.

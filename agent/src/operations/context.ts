@@ -17,6 +17,8 @@ import {
   SELF,
   STORE,
   type StorageConfig,
+  transferFigures,
+  transferText,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
@@ -54,16 +56,19 @@ export async function withStore<T>(
   work: (store: ObjectStore) => Promise<T>,
   storage: StorageConfig = config.storage,
 ): Promise<T> {
-  const store = await openStore(host, storage, {
+  const context = {
     // Not the operation's own signal: a cancelled backup still has objects to delete.
     signal: new AbortController().signal,
-    warn: (message) => log.warning(message),
+    warn: (message: string) => log.warning(message),
     node: self.node,
-  })
+  }
+  const store = await openStore(host, storage, context, { throttle: config.backup?.throttle })
   signal.throwIfAborted()
   try {
     return await work(store)
   } finally {
+    const moved = transferText(transferFigures(store))
+    if (moved !== '') log.info(moved)
     await store.close().catch(() => undefined)
   }
 }

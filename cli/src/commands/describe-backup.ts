@@ -68,6 +68,7 @@ function describe(backup: BackupDocument, collections: ReadonlyMap<string, strin
       configshard: replset.configshard,
       security: (replset.mongod_opts?.security as object | undefined) ?? undefined,
       error: replset.error || undefined,
+      transfer: transfer(replset),
       collections: collections.get(replset.name),
     })),
   }
@@ -82,6 +83,16 @@ function sizes(part: { size: number; size_uncompressed: number }) {
     size_h: sizeInIecUnits(size),
     size_uncompressed_h: sizeInIecUnits(uncompressed),
   }
+}
+
+/** What storing it took; PBM's agents do not say. */
+function transfer({ transfer }: BackupReplset) {
+  if (transfer?.bytes === undefined) return undefined
+  const [objects, bytes, millis, retries] = [transfer.objects, transfer.bytes, transfer.millis, transfer.retries].map(
+    Number,
+  )
+  const speed = Math.round(((bytes ?? 0) * 1000) / Math.max(1, millis ?? 0))
+  return { objects, bytes, bytes_h: sizeInIecUnits(bytes ?? 0), millis, speed_h: `${sizeInIecUnits(speed)}/s`, retries }
 }
 
 function times(part: BackupDocument | BackupReplset) {

@@ -12,6 +12,7 @@ import {
   backupMetadataName,
   isSafeBackupName,
 } from '../store/names.js'
+import { strayParts } from '../store/split.js'
 
 /** The code of the reason with which `pbm cancel-backup` aborts a backup: it ends as `canceled`, not as `error`. */
 export const BACKUP_CANCELED = 'BACKUP_CANCELED'
@@ -47,6 +48,7 @@ export async function deleteUnfinished(
     await remove(archiveOplogName(backup, replset, suffix))
   }
   for await (const { name } of store.list({ prefix: backupFolder(backup) })) await remove(name)
+  for await (const name of strayParts(store, { prefix: backupFolder(backup) })) await remove(name)
 }
 
 /**

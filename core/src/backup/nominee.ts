@@ -33,6 +33,7 @@ import { startHeartbeat } from '../protocol/heartbeat.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import { awaitNomination } from '../protocol/nomination.js'
 import { toStorageJson } from '../store/backup-metadata.js'
+import { transferFigures, transferOf } from '../store/meter.js'
 import {
   archiveDumpName,
   archiveOplogName,
@@ -191,6 +192,8 @@ export class BackupNominee {
       return await majorityLastWrite(node)
     })
     await setReplsetFields(leader, name, this.self.rs, { last_write_ts: sizes.end })
+    const transfer = transferOf(transferFigures(this.store))
+    if (transfer !== undefined) await setReplsetFields(leader, name, this.self.rs, { transfer })
     await addBackupSize(leader, name, { size: sizes.bytes, uncompressed: 0 })
     run.lock.assertHeld()
     await setReplsetStatus(leader, name, this.self.rs, 'done', { by: 'nominee' })

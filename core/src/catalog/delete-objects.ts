@@ -7,6 +7,7 @@ import { fromStorageJson } from '../store/backup-metadata.js'
 import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/names.js'
 import { isLegacyArchive } from '../store/pbm-version.js'
 import { readText } from '../store/read-text.js'
+import { strayParts } from '../store/split.js'
 
 /** Deletions under way at once. */
 const WIDTH = 8
@@ -45,6 +46,7 @@ export async function deleteBackupObjects(
 
   const names = legacyObjects(backup)
   for await (const { name } of store.list({ prefix: backupFolder(backup.name), ...options })) names.push(name)
+  for await (const name of strayParts(store, { prefix: backupFolder(backup.name), ...options })) names.push(name)
   const limit = pLimit(WIDTH)
   await Promise.all(names.map((name) => limit(() => remove(name))))
   return deleted

@@ -98,6 +98,19 @@ export interface BackupReplset {
   this_id?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
+  /** Ours; PBM ignores it: what came of storing the data. */
+  transfer?: Transfer
+}
+
+/** What the agent that did the work sent to the storage. */
+export interface Transfer {
+  objects: number
+  /** Stored, the oplog too, and what was sent again counted once. */
+  bytes: number
+  /** During which something was being stored. */
+  millis: number
+  /** Calls of the storage that failed and were tried again. */
+  retries: number
 }
 
 /** What an agent tells of a running operation, for progress bars. PBM ignores the field. */

@@ -46,6 +46,8 @@ export interface BackupConfig {
   timeouts?: { startingStatus?: number; balancerStop?: number }
   /** Ours: `archive` writes one mongodump archive per replica set. */
   layout?: 'pbm' | 'archive'
+  /** Ours: bytes per second of all an agent's operations together; 0 is no limit. Restores and the slicer are under it. */
+  throttle?: { upload?: number; download?: number }
 }
 
 export interface RestoreConfig {

@@ -53,6 +53,8 @@ const REPLSET: Field[] = [
   { key: 'pbm_version', kind: 'string', omit: 'empty' },
   { key: 'mongo_version', kind: 'string', omit: 'empty' },
   { key: 'this_id', kind: 'string', omit: 'empty' },
+  // Ours; PBM ignores unknown keys.
+  { key: 'transfer', kind: 'object', omit: 'empty' },
 ]
 
 const BACKUP: Field[] = [
