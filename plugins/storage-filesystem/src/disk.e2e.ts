@@ -3,10 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
+import { hasCode, type ObjectStore, temporaryName } from '@pbmkit/core/plugin'
 import plugin from './index.js'
 import { Scratch } from './scratch.e2e.support.js'
-import { temporaryName } from './temporary.js'
 
 const MIB = 1024 * 1024
 

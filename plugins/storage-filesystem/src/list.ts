@@ -1,12 +1,11 @@
 import type { Dirent } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ObjectInfo } from '@pbmkit/core/plugin'
+import { isAbandoned, type ObjectInfo, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin'
 import { errnoOf, translated } from './errors.js'
 import { requireRoot } from './folders.js'
-import { TEMPORARY_SUFFIX } from './names.js'
 import type { Operation } from './operation.js'
-import { isAbandoned, removeQuietly } from './temporary.js'
+import { removeQuietly } from './write.js'
 
 /** How many files are looked at together. */
 const BATCH = 64

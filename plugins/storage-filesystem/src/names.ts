@@ -1,10 +1,8 @@
-import { PluginError } from '@pbmkit/core/plugin'
+import { PluginError, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin'
 
 const MAX_NAME_BYTES = 1024
 /** What Linux, macOS and Windows filesystems keep as one file or folder name. */
 export const MAX_SEGMENT_BYTES = 255
-/** Files being written; PBM leaves them out of every listing, so no object may be called so. */
-export const TEMPORARY_SUFFIX = '.tmp'
 
 /** Throws STORAGE_INVALID_NAME for a name that this store can't keep, before anything is touched. */
 export function checkName(name: string): void {

@@ -1,19 +1,20 @@
 import { type FileHandle, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type {
-  CallOptions,
-  ListOptions,
-  ObjectInfo,
-  ObjectStore,
-  PluginContext,
-  ReadOptions,
-  SaveOptions,
-  StorageCapabilities,
-  TransferOptions,
+import {
+  type CallOptions,
+  type ListOptions,
+  type ObjectInfo,
+  type ObjectStore,
+  type PluginContext,
+  type ReadOptions,
+  type SaveOptions,
+  type StorageCapabilities,
+  TEMPORARY_SUFFIX,
+  type TransferOptions,
 } from '@pbmkit/core/plugin'
 import { removeEmptyFolders } from './folders.js'
 import { listObjects } from './list.js'
-import { checkName, MAX_SEGMENT_BYTES, TEMPORARY_SUFFIX } from './names.js'
+import { checkName, MAX_SEGMENT_BYTES } from './names.js'
 import { BodyFailure, type Operation, Operations } from './operation.js'
 import { bufferBytes, type FilesystemOptions, maxObjectBytes } from './options.js'
 import { bytesOf, lookUp, openObject, rangeOf, requireBytes } from './read.js'

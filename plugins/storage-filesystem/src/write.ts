@@ -1,9 +1,8 @@
-import { constants, type FileHandle, link, lstat, open, rename, rmdir } from 'node:fs/promises'
+import { constants, type FileHandle, link, lstat, open, rename, rmdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { PluginError } from '@pbmkit/core/plugin'
+import { PluginError, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin'
 import { errnoOf } from './errors.js'
 import { inFolderOf, removeEmptyFolders, requireRoot, syncFolder } from './folders.js'
-import { removeQuietly, TOUCH_EVERY, temporaryName } from './temporary.js'
 
 export interface Written {
   readonly size: number
@@ -63,6 +62,11 @@ export async function writeObject(
     const text = `writing ${join(root, name)}: the folder or the file was taken away while it was written`
     throw new PluginError('STORAGE_UNAVAILABLE', text, { cause: error })
   }
+}
+
+/** Removes a file that may be gone, or may not be ours to remove; cleaning up never makes an operation fail. */
+export async function removeQuietly(path: string): Promise<void> {
+  await unlink(path).catch(() => undefined)
 }
 
 /** A folder can't become an object. An empty one, which an interrupted process left, gives way. */

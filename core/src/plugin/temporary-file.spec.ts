@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { isAbandoned, temporaryName } from './temporary.js'
+import { isAbandoned, temporaryName } from './temporary-file.js'
 
 const DAY = 24 * 3600 * 1000
 const now = Date.now()

@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { TEMPORARY_SUFFIX } from './names.js'
+
+/** Of files being written; PBM leaves them out of every listing, so no object of a storage made of files may end so. */
+export const TEMPORARY_SUFFIX = '.tmp'
 
 /**
  * Files being written are called `.pbmkit-<machine>-<pid>-<start>-<random>.tmp`: short, so that names of 255 bytes can be
@@ -10,8 +11,9 @@ import { TEMPORARY_SUFFIX } from './names.js'
  */
 const PATTERN = /^\.pbmkit-([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f]{16}\.tmp$/
 
-/** Writers touch their file each hour, so one that was left alone this long has no writer (milliseconds). */
+/** A file that was left alone this long has no writer any more (milliseconds). */
 const ABANDONED_AFTER = 24 * 3600 * 1000
+/** How often a writer touches its file at least, so that it does not look abandoned elsewhere (milliseconds). */
 export const TOUCH_EVERY = 3600 * 1000
 
 /** Where process ids mean the same: this boot of this machine, and this pid namespace (a container has its own). */
@@ -22,6 +24,7 @@ const MACHINE = createHash('sha256')
 
 const STARTED = startOf(process.pid) ?? '0'
 
+/** A new name for a file being written: {@link isAbandoned} tells what a dead process left. */
 export function temporaryName(): string {
   return `.pbmkit-${MACHINE}-${process.pid}-${STARTED}-${randomBytes(8).toString('hex')}${TEMPORARY_SUFFIX}`
 }
@@ -33,11 +36,6 @@ export function isAbandoned(fileName: string, modifiedAt: Date, now = Date.now()
   const [, machine, pid, start] = match
   if (machine === MACHINE) return startOf(Number(pid)) !== start
   return now - modifiedAt.getTime() > ABANDONED_AFTER
-}
-
-/** Removes a file that may be gone, or may not be ours to remove; cleaning up never makes an operation fail. */
-export async function removeQuietly(path: string): Promise<void> {
-  await unlink(path).catch(() => undefined)
 }
 
 /** When a process started, in the kernel's ticks: with it a pid is not taken for an earlier one. `undefined`: no such process. */

@@ -1,0 +1,44 @@
+import type { Operation, TransferOptions } from '@pbmkit/core/plugin'
+import type { Channel } from './channel.js'
+import type { Place } from './place.js'
+import { closeQuietly, openFile } from './read.js'
+import { type Written, writeBody, writeObject } from './write.js'
+
+/** Of one request: the server does nothing else for this connection meanwhile. */
+const COPY_BYTES = 16 * 1024 * 1024
+
+/** Copies on the server where it can, else through here. */
+export async function copyObject(
+  place: Place,
+  source: string,
+  target: string,
+  options: TransferOptions,
+  operation: Operation,
+): Promise<Written> {
+  const file = await openFile(place, source, operation)
+  try {
+    return await writeObject(place, target, false, operation, async (channel, handle) => {
+      const { size } = file.attributes
+      if (channel === file.channel && channel.has('copy-data')) {
+        for (let position = 0; position < size; ) {
+          const length = Math.min(COPY_BYTES, size - position)
+          await operation.orEnd(channel.copyData(file.handle, handle, position, length))
+          position += length
+          options.onProgress?.(position)
+          operation.check()
+        }
+        if (size === 0) options.onProgress?.(0)
+      } else {
+        await writeBody(place, channel, handle, bytes(file.channel, file.handle, size), options, operation)
+      }
+    })
+  } finally {
+    closeQuietly(file)
+  }
+}
+
+async function* bytes(channel: Channel, handle: Buffer, size: number): AsyncGenerator<Uint8Array> {
+  for (let position = 0; position < size; position += channel.readBytes) {
+    yield await channel.read(handle, position, Math.min(channel.readBytes, size - position))
+  }
+}
