@@ -10,7 +10,7 @@ import { type Cost, runMeasured } from './measure.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
 import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
-import { markdown, type Row } from './table.js'
+import { costText, markdown, type Row } from './table.js'
 
 const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer'] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
@@ -79,7 +79,7 @@ async function dump({ set, peers, folder, rows }: Bench): Promise<void> {
     const beside =
       mongodump === undefined
         ? undefined
-        : await better(() =>
+        : await better('mongodump', () =>
             runMeasured(mongodump, [
               `--uri=${uri}`,
               `--db=${DATABASE}`,
@@ -87,7 +87,7 @@ async function dump({ set, peers, folder, rows }: Bench): Promise<void> {
               `--archive=${join(folder, 'archive')}`,
             ]),
           )
-    const cost = await better(() => runMeasured(process.execPath, [script, uri, out, ...only]))
+    const cost = await better('pbmkit', () => runMeasured(process.execPath, [script, uri, out, ...only]))
     rows.push({ what, codec: 'none', cost, beside: beside && { name: 'mongodump', cost: beside } })
     await rm(out, { recursive: true, force: true })
   }
@@ -113,6 +113,7 @@ async function systems(bench: Bench, flags: Flags): Promise<void> {
     await runMeasured(mongodump, [`--uri=${set.uri()}`, `--db=${DATABASE}`, archive])
     await client.db(DATABASE).dropDatabase()
     plain = await runMeasured(mongorestore, [`--uri=${set.uri()}`, archive, '--numInsertionWorkersPerCollection=4'])
+    sayCost('mongorestore', plain)
   }
   for (const codec of flags.codecs) {
     const [own, other] = [ours.get(codec)?.restore, theirs?.get(codec)?.restore]
@@ -137,7 +138,9 @@ async function measureSystem(bench: Bench, programs: SystemPrograms, flags: Flag
     for (const codec of flags.codecs) {
       say(`${system.name}, ${codec}`)
       const { cost, name, stored } = await system.backup(codec)
+      sayCost('backup', cost)
       const restore = flags.parts.includes('restore') ? await system.restore(name) : undefined
+      if (restore !== undefined) sayCost('restore', restore)
       measured.set(codec, { cost, stored, restore })
     }
   })
@@ -152,7 +155,10 @@ async function smallest(bench: Bench): Promise<void> {
     const costs: Cost[] = []
     await withSystem(bench, programs, async (system) => {
       const { cost, name } = await system.backup('none')
-      costs.push(cost, await system.restore(name))
+      sayCost('backup', cost)
+      const restore = await system.restore(name)
+      sayCost('restore', restore)
+      costs.push(cost, restore)
     })
     return costs
   }
@@ -194,9 +200,16 @@ function real({ cli, agent }: { cli: string; agent: string }): SystemPrograms {
   return { name: 'PBM', cli: [cli], agent: [agent] }
 }
 
-async function better(work: () => Promise<Cost>): Promise<Cost> {
+async function better(name: string, work: () => Promise<Cost>): Promise<Cost> {
   const [first, second] = [await work(), await work()]
-  return first.wall <= second.wall ? first : second
+  const cost = first.wall <= second.wall ? first : second
+  sayCost(name, cost)
+  return cost
+}
+
+/** At once, so that a run that is broken off has not measured in vain. */
+function sayCost(work: string, cost: Cost): void {
+  say(`  ${work}: ${costText(cost)}`)
 }
 
 /** To stderr: stdout is the table. */

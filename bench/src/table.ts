@@ -11,6 +11,10 @@ export interface Row {
   readonly beside?: { readonly name: string; readonly cost: Cost } | undefined
 }
 
+export function costText({ wall, cpu, rss }: Cost): string {
+  return `${wall.toFixed(1)} s, ${cpu.toFixed(1)} s of CPU, ${rss.toFixed(0)} MB`
+}
+
 /** The measurements as a Markdown table under the machine they were made on. */
 export function markdown(rows: readonly Row[], dataBytes: number): string {
   const processors = cpus()
