@@ -6,6 +6,8 @@ import { PbmError } from '../errors.js'
  * it first. It is checked here, once, so that a driver that changed says so by name.
  */
 export interface DocumentSequence {
+  /** Its head, and what was pushed. */
+  readonly chunks: Uint8Array[]
   /** Any number of whole documents in `bytes` at once; the object is only for command monitoring. */
   push(document: object, bytes: Uint8Array): number
 }
@@ -22,7 +24,8 @@ function load(): DocumentSequenceClass {
   return found
 }
 
-const Sequence = load()
+/** The driver's class. */
+export const Sequence = load()
 
 /** A document sequence for `field` that holds these raw documents. */
 export function documentSequence(field: string, ...documents: Uint8Array[]): DocumentSequence {

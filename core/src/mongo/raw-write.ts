@@ -6,6 +6,8 @@ import { BSON_BOOLEAN, findField } from '../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../bson/zero-timestamp.js'
 import { PbmError } from '../errors.js'
 import { documentSequence } from './document-sequence.js'
+import './large-requests.js'
+import { type WriteBatch, WriteBatches } from './write-batch.js'
 
 export interface RawWriteOptions {
   readonly signal?: AbortSignal | undefined
@@ -102,9 +104,8 @@ class RawWriter {
   readonly #batchBytes: number
   readonly #inFlight: number
   readonly #running = new Set<Promise<void>>()
-  #parts: Buffer[] = []
-  #partBytes = 0
-  #partDocuments = 0
+  readonly #batches: WriteBatches
+  #batch: WriteBatch
   #failure: unknown
 
   constructor(
@@ -121,9 +122,11 @@ class RawWriter {
     this.#limits = limits
     this.#batchBytes = Math.min(options.batchBytes ?? DEFAULT_BATCH_BYTES, limits.messageBytes - 64 * 1024)
     this.#inFlight = options.ordered === true ? 1 : Math.max(1, options.inFlight ?? 2)
+    this.#batches = new WriteBatches(this.#batchBytes)
+    this.#batch = this.#batches.begin()
   }
 
-  /** Cuts a buffer of whole documents into commands; slices are views, nothing is copied here. */
+  /** Cuts a buffer of whole documents into commands. All of it is copied when this resolves. */
   async add(buffer: Buffer): Promise<void> {
     let start = 0
     let candidate = this.#limits.keepsZeroTimestamps ? -1 : nextZeroCandidate(buffer, 0)
@@ -141,14 +144,14 @@ class RawWriter {
         candidate = nextZeroCandidate(buffer, next)
       }
       if (start < next) {
-        const pendingBytes = this.#partBytes + (offset - start)
+        const pendingBytes = this.#batch.bytes + (offset - start)
         if (pendingBytes > 0 && pendingBytes + length > this.#batchBytes) {
           this.#take(buffer, start, offset)
           await this.flush()
           start = offset
         }
-        this.#partDocuments++
-        if (this.#partDocuments >= this.#limits.batchDocuments) {
+        this.#batch.documents++
+        if (this.#batch.documents >= this.#limits.batchDocuments) {
           this.#take(buffer, start, next)
           await this.flush()
           start = next
@@ -160,19 +163,14 @@ class RawWriter {
   }
 
   #take(buffer: Buffer, start: number, end: number): void {
-    if (end === start) return
-    this.#parts.push(buffer.subarray(start, end))
-    this.#partBytes += end - start
+    if (end > start) this.#batches.append(this.#batch, buffer.subarray(start, end))
   }
 
   async flush(): Promise<void> {
-    if (this.#partBytes === 0) return
-    const parts = this.#parts
-    const [documents, bytes] = [this.#partDocuments, this.#partBytes]
-    this.#parts = []
-    this.#partBytes = 0
-    this.#partDocuments = 0
-    await this.#send(documents, bytes, () => this.#insert(parts))
+    const batch = this.#batch
+    if (batch.bytes === 0) return
+    await this.#send(batch.documents, batch.bytes, () => this.#insert(batch))
+    this.#batch = this.#batches.begin()
   }
 
   async #send(documents: number, bytes: number, command: () => Promise<void>): Promise<void> {
@@ -193,15 +191,17 @@ class RawWriter {
     if (this.#options.ordered === true) await running
   }
 
-  async #insert(parts: Buffer[]): Promise<void> {
+  async #insert(batch: WriteBatch): Promise<void> {
+    const documents = batch.memory.subarray(0, batch.bytes)
     await this.#command(
       {
         insert: this.#collection,
-        documents: documentSequence('documents', ...parts),
+        documents: documentSequence('documents', documents),
         ...(this.#limits.keepsZeroTimestamps ? { bypassEmptyTsReplacement: true } : {}),
       },
-      parts,
+      documents,
     )
+    this.#batches.end(batch)
   }
 
   /**
@@ -227,10 +227,10 @@ class RawWriter {
       ]),
       { name: 'upsert', type: BSON_BOOLEAN, value: Buffer.of(1) },
     ])
-    await this.#command({ update: this.#collection, updates: documentSequence('updates', update) }, [document])
+    await this.#command({ update: this.#collection, updates: documentSequence('updates', update) }, document)
   }
 
-  async #command(command: Document, parts: Buffer[]): Promise<void> {
+  async #command(command: Document, documents: Buffer): Promise<void> {
     const { signal } = this.#options
     const reply = await this.#client.db(this.#database).command(
       {
@@ -242,7 +242,7 @@ class RawWriter {
       { readPreference: 'primary', ...(signal === undefined ? {} : { signal }) },
     )
     const [first] = (reply.writeErrors ?? []) as { index: number; code: number; errmsg: string }[]
-    if (first !== undefined) throw this.#refused(parts, first)
+    if (first !== undefined) throw this.#refused(documents, first)
     const concern = reply.writeConcernError as { code: number; errmsg: string } | undefined
     if (concern !== undefined) {
       throw new PbmError(
@@ -252,10 +252,10 @@ class RawWriter {
     }
   }
 
-  #refused(parts: Buffer[], error: { index: number; code: number; errmsg: string }): PbmError {
+  #refused(documents: Buffer, error: { index: number; code: number; errmsg: string }): PbmError {
     return new PbmError(
       'WRITE_FAILED',
-      `The server refused the document with _id ${idText(parts, error.index)} of ${this.#database}.${this.#collection}: ${error.errmsg} (code ${error.code})`,
+      `The server refused the document with _id ${idText(documents, error.index)} of ${this.#database}.${this.#collection}: ${error.errmsg} (code ${error.code})`,
     )
   }
 
@@ -270,19 +270,16 @@ class RawWriter {
   }
 }
 
-function idText(parts: Buffer[], index: number): string {
+function idText(documents: Buffer, index: number): string {
   let rest = index
-  for (const part of parts) {
-    for (let offset = 0; offset < part.length; rest--) {
-      const length = part.readInt32LE(offset)
-      if (rest === 0) {
-        const id = findField(part, '_id', offset)
-        if (id === undefined) return '(none)'
-        const document = buildDocument([{ name: '_id', type: id.type, value: part.subarray(id.value, id.end) }])
-        return EJSON.stringify(BSON.deserialize(document)._id)
-      }
-      offset += length
+  for (let offset = 0; offset < documents.length; rest--) {
+    if (rest === 0) {
+      const id = findField(documents, '_id', offset)
+      if (id === undefined) return '(none)'
+      const document = buildDocument([{ name: '_id', type: id.type, value: documents.subarray(id.value, id.end) }])
+      return EJSON.stringify(BSON.deserialize(document)._id)
     }
+    offset += documents.readInt32LE(offset)
   }
   return '(unknown)'
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { BSON, Timestamp, UUID } from 'bson'
-import type { MongoClient } from 'mongodb'
+import { MongoClient } from 'mongodb'
 import { documentsIn } from '../bson/documents.js'
 import { PbmError } from '../errors.js'
 import { readDocuments } from './raw-read.js'
@@ -68,6 +68,18 @@ describe('raw reads and writes', () => {
     await awaitMajority(client)
     const found = await read(readDocuments(client, 'raw', 'exact', { filter: {}, sort: { _id: 1 } }))
     assert.deepEqual(found, list)
+  })
+
+  it('are the same over a compressed connection', async () => {
+    const list = documents(5000)
+    const compressed = new MongoClient(`${set.uri()}&compressors=zlib`)
+    try {
+      await insertDocuments(compressed, 'raw', 'compressed', chunked(list, 100_000), { batchBytes: 200_000 })
+      await awaitMajority(compressed)
+      assert.deepEqual(await read(readDocuments(compressed, 'raw', 'compressed', { sort: { _id: 1 } })), list)
+    } finally {
+      await compressed.close()
+    }
   })
 
   it('keep the order of a capped collection', async () => {

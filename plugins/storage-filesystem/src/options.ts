@@ -17,7 +17,9 @@ const MIB = 1024 * KIB
 const GIB = 1024 * MIB
 
 const DEFAULT_MAX_OBJECT_GIB = 5018
-const DEFAULT_BUFFER = MIB
+export const DEFAULT_WRITE_BYTES = MIB
+/** From twice as much on, the blocks read live too long to be collected young, which doubles a restore's CPU. */
+export const DEFAULT_READ_BYTES = 512 * KIB
 
 export const optionsSchema: OptionsSchema = {
   type: 'object',
@@ -37,8 +39,8 @@ export const optionsSchema: OptionsSchema = {
 }
 
 /** PBM's bounds: 0 is the default, all else is brought into 32 KiB to 10 MiB. */
-export function bufferBytes(configured: number | undefined): number {
-  if (configured === undefined || configured <= 0) return DEFAULT_BUFFER
+export function bufferBytes(configured: number | undefined, usual: number): number {
+  if (configured === undefined || configured <= 0) return usual
   return Math.min(Math.max(configured, 32 * KIB), 10 * MIB)
 }
 

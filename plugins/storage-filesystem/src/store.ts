@@ -16,7 +16,13 @@ import { removeEmptyFolders } from './folders.js'
 import { listObjects } from './list.js'
 import { checkName, MAX_SEGMENT_BYTES } from './names.js'
 import { BodyFailure, type Operation, Operations } from './operation.js'
-import { bufferBytes, type FilesystemOptions, maxObjectBytes } from './options.js'
+import {
+  bufferBytes,
+  DEFAULT_READ_BYTES,
+  DEFAULT_WRITE_BYTES,
+  type FilesystemOptions,
+  maxObjectBytes,
+} from './options.js'
 import { bytesOf, lookUp, openObject, rangeOf, requireBytes } from './read.js'
 import { BlockWriter, exists, writeObject } from './write.js'
 
@@ -34,8 +40,8 @@ export class FilesystemStore implements ObjectStore {
   constructor(root: string, options: FilesystemOptions, context: PluginContext) {
     this.#root = root
     this.#operations = new Operations(context.signal)
-    this.#readBytes = bufferBytes(options.restoreBuffSize)
-    this.#writeBytes = bufferBytes(options.backupBuffSize)
+    this.#readBytes = bufferBytes(options.restoreBuffSize, DEFAULT_READ_BYTES)
+    this.#writeBytes = bufferBytes(options.backupBuffSize, DEFAULT_WRITE_BYTES)
     this.capabilities = {
       ifAbsent: true,
       serverSideCopy: false,
