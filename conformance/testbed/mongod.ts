@@ -8,6 +8,7 @@ import type { Document } from 'mongodb'
 import type { TlsFiles } from './certificates.js'
 import { findMongod } from './find-mongod.js'
 import { freePort } from './free-port.js'
+import { type CuttableNetwork, startNetworkTo } from './network.js'
 import { hello, isListening } from './probe.js'
 import { spawnSupervised } from './supervisor.js'
 import { buildUri, type UriOptions } from './uri.js'
@@ -20,6 +21,8 @@ export interface MongodProcess {
   /** `127.0.0.1:port`, as replica-set configurations name it. */
   readonly host: string
   readonly port: number
+  /** In front of it, where it was started with one: all who speak to it go through it. */
+  readonly network: CuttableNetwork | undefined
   /** Of the running process; of the last one when it is dead. */
   readonly pid: number
   readonly running: boolean
@@ -44,6 +47,8 @@ export interface LaunchOptions {
   readonly keyFile?: string | undefined
   readonly tls?: TlsFiles | undefined
   readonly mongodArgs?: readonly string[] | undefined
+  /** Gives it an address behind which it can be cut off. */
+  readonly cuttable?: boolean | undefined
   /** Passwords of known users; the first is the default user of `uri()`. */
   readonly credentials: ReadonlyMap<string, string>
 }
@@ -59,7 +64,9 @@ export async function launchMongod(options: LaunchOptions): Promise<MongodProces
   const log = join(options.folder, 'mongod.log')
   await mkdir(data, { recursive: true })
   const port = await freePort()
-  const host = `127.0.0.1:${port}`
+  const own = `127.0.0.1:${port}`
+  const network = options.cuttable === true ? await startNetworkTo(own) : undefined
+  const host = network?.address ?? own
   const args = [
     ...['--bind_ip', '127.0.0.1', '--port', String(port), '--nounixsocket'],
     ...['--dbpath', data, '--logpath', log, '--logappend'],
@@ -92,7 +99,7 @@ export async function launchMongod(options: LaunchOptions): Promise<MongodProces
   }
 
   const waitUntilServing = async (started: ChildProcess): Promise<void> => {
-    const uri = buildUri({ hosts: [host], direct: true, caFile: options.tls?.ca })
+    const uri = buildUri({ hosts: [own], direct: true, caFile: options.tls?.ca })
     const deadline = Date.now() + START_TIMEOUT_MS
     for (;;) {
       if (hasExited(started)) {
@@ -119,6 +126,7 @@ export async function launchMongod(options: LaunchOptions): Promise<MongodProces
   return {
     host,
     port,
+    network,
     get pid() {
       return child.pid ?? -1
     },

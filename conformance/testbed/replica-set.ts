@@ -35,6 +35,8 @@ export interface ReplicaSetOptions {
   readonly role?: 'config' | 'shard'
   /** With `auth`: the secret shared with the other replica sets of a sharded cluster. Default: one of its own. */
   readonly keyFile?: string
+  /** Members speak to each other, and clients to them, through a {@link MongodProcess.network} that can be cut. */
+  readonly cuttable?: boolean
 }
 
 export interface ReplicaSetUriOptions extends UriOptions {
@@ -84,6 +86,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
         keyFile,
         tls,
         mongodArgs: [...roleArgs, ...(options.mongodArgs ?? [])],
+        cuttable: options.cuttable,
         credentials,
       }),
     ),
@@ -187,6 +190,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
     stop: async () => {
       await (await client?.catch(() => undefined))?.close()
       await Promise.all(members.map((member) => member.kill()))
+      await Promise.all(members.map(({ network }) => network?.stop()))
       await removeTemporaryFolder(folder)
     },
   }
