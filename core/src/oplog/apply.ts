@@ -1,15 +1,11 @@
 import type { MongoClient } from 'mongodb'
-import { buildDocument, documentElement, type RawElement, stringElement } from '../bson/build.js'
-import { errorText, PbmError } from '../errors.js'
-import { applyOps } from '../mongo/apply-ops.js'
-import { RawValue } from '../mongo/raw-command.js'
+import { ReplayBatch, sendBatch } from './apply-batch.js'
 import type { Operation } from './entry.js'
 import { documentHash, hashText } from './lanes.js'
-import { binaryElement, booleanElement } from './raw-fields.js'
 
 /** The server takes up to 16 MiB a command. Small ones are done soon, so that other writes get their turn. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
-const MAX_BATCH_OPERATIONS = 500
+const MAX_BATCH_OPERATIONS = 1000
 
 /** Batches under way at once; more only wait for each other in the server. */
 const LANES = 4
@@ -27,11 +23,10 @@ export interface OperationSink {
 }
 
 /**
- * Applies operations through `applyOps` on the primary, many changes in one command, several commands at a time: each
- * document has its lane, in which one command is under way while the next is gathered. Inserts of documents that are
- * there replace them, updates of missing documents insert (their delete follows), validators are passed over: all this
- * is what makes replay over a fuzzy snapshot converge (PBM: archive-and-oplog.md §4.5). Running a batch again changes
- * nothing.
+ * Applies operations on the primary, many changes in one command, several commands at a time: each document has its
+ * lane, in which one batch is under way while the next is gathered. Inserts of documents that are there replace them,
+ * updates of missing documents insert (their delete follows), validators are passed over: all this is what makes replay
+ * over a fuzzy snapshot converge (PBM: archive-and-oplog.md §4.5). Running a batch again changes nothing.
  */
 export class Applier implements OperationSink {
   readonly #client: MongoClient
@@ -42,23 +37,25 @@ export class Applier implements OperationSink {
   constructor(client: MongoClient, options: { signal: AbortSignal; lanes?: number }) {
     this.#client = client
     this.#signal = options.signal
-    this.#lanes = Array.from(
-      { length: options.lanes ?? LANES },
-      () => new Lane((batch, operations) => this.#run(batch, operations)),
-    )
+    this.#lanes = Array.from({ length: options.lanes ?? LANES }, () => new Lane((batch) => this.#run(batch)))
   }
 
   async change(operation: Operation, inOrder: boolean): Promise<void> {
     // The server keeps views in memory too, and misses changes that come as one with others.
     if (operation.ns.endsWith('.system.views')) return this.command(operation)
     this.#throwFailure()
-    const hash = (inOrder ? undefined : documentHash(operation)) ?? hashText(operation.ns)
-    await this.#lanes[hash % this.#lanes.length]?.add(applicable(operation), operation)
+    const hash = inOrder ? undefined : documentHash(operation)
+    const lane = this.#lanes[(hash ?? hashText(operation.ns)) % this.#lanes.length]
+    const full = lane?.add(operation, hash)
+    // Most calls end here: to wait for nothing costs more than the rest.
+    if (full !== undefined) await full
   }
 
   async command(operation: Operation): Promise<void> {
     await this.flush()
-    await this.#run([applicable(operation)], [operation])
+    const batch = new ReplayBatch()
+    batch.addCommand(operation)
+    await this.#run(batch)
     this.#throwFailure()
   }
 
@@ -72,89 +69,44 @@ export class Applier implements OperationSink {
   }
 
   /** Never rejects for a batch of a lane: the failure is told by the next call. */
-  async #run(batch: readonly Buffer[], operations: readonly Operation[]): Promise<void> {
+  async #run(batch: ReplayBatch): Promise<void> {
     if (this.#failure !== undefined) return
     try {
       this.#signal.throwIfAborted()
-      await applyOps(this.#client, RawValue.documents(batch), {
-        signal: this.#signal,
-        more: {
-          bypassDocumentValidation: true,
-          // As one transaction the batch would lock out everybody else, be logged as one entry, in which a document of
-          // 16 MB would not fit, and grow slow where many documents were deleted just before.
-          allowAtomic: false,
-        },
-      })
+      await sendBatch(this.#client, batch, this.#signal)
     } catch (error) {
-      this.#failure ??= { error: this.#signal.aborted ? this.#signal.reason : replayError(error, operations) }
+      this.#failure ??= { error: this.#signal.aborted ? this.#signal.reason : error }
     }
   }
 }
 
 /** The changes of the documents that share it, in order. */
 class Lane {
-  readonly #run: (batch: readonly Buffer[], operations: readonly Operation[]) => Promise<void>
-  #batch: Buffer[] = []
-  #operations: Operation[] = []
-  #bytes = 0
+  readonly #run: (batch: ReplayBatch) => Promise<void>
+  #batch = new ReplayBatch()
   #underWay: Promise<void> = Promise.resolve()
 
-  constructor(run: (batch: readonly Buffer[], operations: readonly Operation[]) => Promise<void>) {
+  constructor(run: (batch: ReplayBatch) => Promise<void>) {
     this.#run = run
   }
 
-  async add(document: Buffer, operation: Operation): Promise<void> {
-    if (this.#bytes > 0 && this.#bytes + document.length > MAX_BATCH_BYTES) await this.#send()
-    this.#batch.push(document)
-    this.#operations.push(operation)
-    this.#bytes += document.length
-    if (this.#batch.length >= MAX_BATCH_OPERATIONS) await this.#send()
+  /** `hash` is the document's; undefined where all of the collection keep their order. A promise when the batch is full. */
+  add(operation: Operation, hash: number | undefined): Promise<void> | undefined {
+    this.#batch.addChange(operation, hash)
+    const isFull = this.#batch.operations >= MAX_BATCH_OPERATIONS || this.#batch.bytes >= MAX_BATCH_BYTES
+    return isFull ? this.#send() : undefined
   }
 
   async flush(): Promise<void> {
-    if (this.#batch.length > 0) await this.#send()
+    if (this.#batch.operations > 0) await this.#send()
     await this.#underWay
   }
 
-  /** Waits for the command before, then starts this batch. */
+  /** Waits for the batch before, then starts this one. */
   async #send(): Promise<void> {
     await this.#underWay
-    const [batch, operations] = [this.#batch, this.#operations]
-    this.#batch = []
-    this.#operations = []
-    this.#bytes = 0
-    this.#underWay = this.#run(batch, operations)
+    const batch = this.#batch
+    this.#batch = new ReplayBatch()
+    this.#underWay = this.#run(batch)
   }
-}
-
-/** The operation as applyOps takes it. */
-function applicable({ op, ns, ui, o, o2 }: Operation): Buffer {
-  const elements: RawElement[] = [stringElement('op', op), stringElement('ns', ns)]
-  if (ui !== undefined) elements.push(binaryElement('ui', ui, 4))
-  elements.push(documentElement('o', o))
-  if (op === 'u') {
-    if (o2 !== undefined) elements.push(documentElement('o2', o2))
-    // Upsert: by default servers do so, but newer ones may not.
-    elements.push(booleanElement('b', true))
-  }
-  return buildDocument(elements)
-}
-
-function replayError(error: unknown, operations: readonly Operation[]): PbmError {
-  const results = resultsOf(error)
-  const failed = operations[results?.findIndex((applied) => !applied) ?? -1] ?? operations[0]
-  const where = failed === undefined ? '' : ` (${failed.op} on ${failed.ns})`
-  return new PbmError('REPLAY_FAILED', `Applying the oplog failed${where}: ${shortened(errorText(error))}`, {
-    cause: error,
-  })
-}
-
-function resultsOf(error: unknown): boolean[] | undefined {
-  const response = (error as { errorResponse?: { results?: unknown } }).errorResponse
-  return Array.isArray(response?.results) ? (response.results as boolean[]) : undefined
-}
-
-/** The server's messages hold the whole operation. */
-function shortened(message: string): string {
-  return message.length > 500 ? `${message.slice(0, 500)}…` : message
 }
