@@ -57,6 +57,11 @@ export function createCrc64(): Crc64 {
   }
 }
 
+/** The digest as 16 hexadecimal digits. */
+export function crcText(crc: Crc64): string {
+  return BigInt.asUintN(64, crc.digest()).toString(16).padStart(16, '0')
+}
+
 function makeEngine(): Engine {
   const module = makeCrc64Module()
   const { buffer } = module.memory

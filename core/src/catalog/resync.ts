@@ -4,7 +4,7 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { replaceBackups } from '../control/backups.js'
 import type { StorageConfig } from '../control/config-document.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
-import { replaceChunks } from '../control/pitr-chunks.js'
+import { listChunks, replaceChunks } from '../control/pitr-chunks.js'
 import { backupStoreOf } from '../control/profiles.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -76,7 +76,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
 
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
   await replaceBackups(leader, [...backups.values()], profile ?? null)
-  if (profile === undefined) await replaceChunks(leader, listing.chunks)
+  if (profile === undefined) await replaceChunks(leader, withChecksums(listing.chunks, await listChunks(leader)))
   const result = {
     backups: backups.size,
     damaged: damaged.filter(Boolean).length,
@@ -109,6 +109,15 @@ async function listCatalog(store: ObjectStore, skipped: { object: string; reason
     }
   }
   return { metadata, chunks }
+}
+
+/** Checksums are in the control collections only: those of objects that are the same as before are kept. */
+function withChecksums(chunks: readonly PitrChunkDocument[], known: readonly PitrChunkDocument[]): PitrChunkDocument[] {
+  const checksums = new Map(known.map(({ fname, size, crc }) => [`${fname} ${size}`, crc]))
+  return chunks.map((chunk) => {
+    const crc = checksums.get(`${chunk.fname} ${chunk.size}`)
+    return crc === undefined ? chunk : { ...chunk, crc }
+  })
 }
 
 async function readBackup(

@@ -9,4 +9,9 @@ export interface PitrChunkDocument {
   end_ts: Timestamp
   /** Stored bytes after a resync, as in PBM. */
   size: number
+  /**
+   * Ours, which PBM ignores: CRC-64/XZ of the entries before compression, 16 hexadecimal digits. Unknown for chunks of
+   * PBM's, and for those that a resync found on the storage without having known them before.
+   */
+  crc?: string
 }

@@ -36,10 +36,10 @@ export async function chunksUpTo(query: PointInTimeQuery): Promise<{ chunks: Opl
 
 /** A chunk of the index as a piece of oplog to be read. */
 export async function pieceOf(chunk: PitrChunkDocument, host: PluginHost): Promise<OplogPiece> {
-  const { fname: object, start_ts, end_ts } = chunk
+  const { fname: object, start_ts, end_ts, crc } = chunk
   // The name says it for PBM too: chunks copied from a backup keep their suffix, whatever the index has.
   const compression = await host.compression(compressionBySuffix(object))
-  return { object, start: optime(start_ts), end: optime(end_ts), compression }
+  return { object, start: optime(start_ts), end: optime(end_ts), compression, crc }
 }
 
 export function isTimeAsked(target: Timestamp | undefined): target is Timestamp {

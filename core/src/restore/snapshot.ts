@@ -32,6 +32,8 @@ export interface OplogPiece {
   readonly start: bigint
   readonly end: bigint
   readonly compression: CompressionPlugin
+  /** Of what is in it, as `pbmPITRChunks` has it; absent where nobody knows it. */
+  readonly crc?: string | undefined
 }
 
 /** What a backup holds of one replica set, whatever its layout (PBM: storage-format.md §1). */

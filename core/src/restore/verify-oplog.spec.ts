@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type Document, Timestamp } from 'bson'
+import { crcText, createCrc64 } from '../archive/crc64.js'
 import { optime } from '../oplog/entry.js'
 import { raw, session } from '../oplog/testing.spec.js'
 import { PluginError } from '../plugin/errors.js'
@@ -53,6 +54,22 @@ describe('The pieces of oplog before a restore', () => {
   it('may share the entry at their border, or leave it out', async () => {
     await verify(good, [a, b])
     await verify({ ...good, b: chunk(change(7), change(9)) }, [a, b])
+  })
+
+  it('must have their checksum, where it is known', async () => {
+    const crc = createCrc64()
+    crc.update(good.a)
+    const known = { ...a, crc: crcText(crc) }
+    await verify(good, [known, b])
+    const altered = Buffer.from(good.a)
+    // The _id in the middle entry: as good a document as before.
+    const at = altered.indexOf('_id', change(1).length) + 4
+    altered.writeInt32LE(4, at)
+    await verify({ ...good, a: altered }, [a, b])
+    await assert.rejects(verify({ ...good, a: altered }, [known, b]), {
+      code: 'BACKUP_DAMAGED',
+      message: /^a was altered: its checksum is wrong/,
+    })
   })
 
   it('may repeat a stretch, with or without no-ops', async () => {

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit'
+import { type Crc64, crcText, createCrc64 } from '../archive/crc64.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { classify } from '../oplog/classify.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../oplog/entry.js'
@@ -53,8 +54,8 @@ export function verifyCoverage(pieces: readonly OplogPiece[], range: { start: bi
 }
 
 /**
- * Reads every piece through: it must decode, be in order, lie within the bounds it is named for and hold its last
- * entry, nothing in it may be beyond a replay, and where pieces overlap they must hold the same changes. Memory does not
+ * Reads every piece through: it must decode, have its checksum where that is known, be in order, lie within the bounds it is named
+ * for and hold its last entry, nothing in it may be beyond a replay, and where pieces overlap they must hold the same changes. Memory does not
  * depend on their size. Throws `BACKUP_DAMAGED` or `BACKUP_OBJECT_MISSING` with the name of the piece.
  */
 export async function verifyPieces(
@@ -90,7 +91,8 @@ async function verifyPiece(
   let first: RawEntry | undefined
   let last: RawEntry | undefined
   let reached = 0n
-  for await (const found of readRaw(store, piece, options)) {
+  const crc = piece.crc === undefined ? undefined : createCrc64()
+  for await (const found of readRaw(store, piece, { ...options, crc })) {
     const { entry, raw } = found
     const { ts } = entry
     options.onBytes?.(raw.length)
@@ -104,6 +106,8 @@ async function verifyPiece(
     if (ts <= end) verifyEntry(entry, ts)
     transactions.take(entry)
   }
+  if (crc !== undefined && crcText(crc) !== piece.crc)
+    throw damaged(`${piece.object} was altered: its checksum is wrong`)
   if (exactEnds && reached < piece.end && reached < end) {
     throw damaged(`${piece.object} ends at ${optimeText(reached)} instead of ${optimeText(piece.end)}`)
   }
@@ -190,9 +194,15 @@ interface RawEntry {
   readonly entry: OplogEntry
 }
 
-async function* readRaw(store: ObjectStore, piece: OplogPiece, { signal }: CallOptions): AsyncGenerator<RawEntry> {
+/** `crc` takes all that is read. */
+async function* readRaw(
+  store: ObjectStore,
+  piece: OplogPiece,
+  { signal, crc }: CallOptions & { readonly crc?: Crc64 | undefined },
+): AsyncGenerator<RawEntry> {
   try {
     for await (const documents of wholeDocuments(readObject(store, piece.object, piece.compression, { signal }))) {
+      crc?.update(documents)
       for (const raw of documentsIn(documents)) yield { raw, entry: parseEntry(raw) }
     }
   } catch (error) {

@@ -1,7 +1,7 @@
 import { type MongoClient, Timestamp } from 'mongodb'
+import { crcText, createCrc64 } from '../archive/crc64.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { BSON_TIMESTAMP, findField } from '../bson/elements.js'
-import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
 import type { PluginHost } from '../plugin/host.js'
@@ -37,10 +37,11 @@ export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
     found.sort((a, b) => b.name.end.compare(a.name.end))
     let next: Timestamp | undefined
     for (const { object, name } of found) {
-      if (next === undefined && (await isWhole(object, name, options))) {
+      const crc = next === undefined ? await readWhole(object, name, options) : undefined
+      if (crc !== undefined) {
         const { size, name: fname } = object
         const compression = compressionBySuffix(fname)
-        await insertChunk(options.leader, { rs, fname, compression, start_ts: start, end_ts: name.end, size })
+        await insertChunk(options.leader, { rs, fname, compression, start_ts: start, end_ts: name.end, size, crc })
         next = name.end
         log.info(`listed chunk ${fname}, which a slicer stored before it died`)
       } else {
@@ -59,10 +60,10 @@ export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
  */
 export async function deleteStrays(
   { leader, store, log, signal }: Pick<AdoptOptions, 'leader' | 'store' | 'log' | 'signal'>,
-  { rs, start_ts }: PitrChunkDocument,
+  { rs, start }: { readonly rs: string; readonly start: Timestamp },
 ): Promise<void> {
-  const listed = new Set((await listChunksFrom(leader, rs, start_ts)).map(({ fname }) => fname))
-  for await (const { name } of store.list({ prefix: prefixOf(rs, start_ts), signal })) {
+  const listed = new Set((await listChunksFrom(leader, rs, start)).map(({ fname }) => fname))
+  for await (const { name } of store.list({ prefix: prefixOf(rs, start), signal })) {
     if (listed.has(name) || parsePitrChunkName(name) === undefined) continue
     await store.delete(name, { signal })
     log.info(`deleted ${name}, which a slicer stored after it lost its lock`)
@@ -74,24 +75,29 @@ function prefixOf(rs: string, start: Timestamp): string {
   return pitrChunkName(rs, start, start, '').replace(/[^.]*\.oplog$/, '')
 }
 
-/** Reads it through: it must decompress, hold entries of its time only, and end with the one that it is named by. */
-async function isWhole(object: ObjectInfo, { start, end }: PitrChunkName, { store, host, signal }: AdoptOptions) {
+/**
+ * Reads it through: it must decompress, hold entries of its time only, and end with the one that it is named by. Gives
+ * its checksum then.
+ */
+async function readWhole(object: ObjectInfo, { start, end }: PitrChunkName, { store, host, signal }: AdoptOptions) {
   try {
     const compression = await host.compression(compressionBySuffix(object.name))
+    const crc = createCrc64()
     let last: Timestamp | undefined
     for await (const documents of wholeDocuments(compression.decompress(await store.read(object.name, { signal })))) {
+      crc.update(documents)
       for (const entry of documentsIn(documents)) {
         const ts = findField(entry, 'ts')
-        if (ts?.type !== BSON_TIMESTAMP) return false
+        if (ts?.type !== BSON_TIMESTAMP) return undefined
         last = new Timestamp(entry.readBigUInt64LE(ts.value))
-        if (last.lessThan(start)) return false
+        if (last.lessThan(start)) return undefined
       }
     }
-    return last?.equals(end) === true
+    return last?.equals(end) === true ? crcText(crc) : undefined
   } catch (error) {
     signal.throwIfAborted()
     if (isOfStorage(error)) throw error
-    return false
+    return undefined
   }
 }
 

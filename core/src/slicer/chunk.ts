@@ -1,4 +1,5 @@
 import type { MongoClient, Timestamp } from 'mongodb'
+import { crcText, createCrc64 } from '../archive/crc64.js'
 import { readOplog } from '../backup/oplog-slice.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
@@ -13,6 +14,8 @@ export interface ChunkOptions {
   readonly start: Timestamp
   readonly end: Timestamp
   readonly method: ChunkMethod
+  /** Throws where the lock is lost: asked at the end of what is stored, for an object can't be taken back. */
+  readonly assertHeld: () => void
   readonly signal: AbortSignal
 }
 
@@ -36,7 +39,16 @@ export interface StoredChunk {
  * Stores one chunk: oplog → raw entries → compress → store. Memory is bounded however long it is. A failure leaves
  * nothing. Rejects with the codes of a storage, OPLOG_ROLLED_OVER or the driver's error.
  */
-export async function storeChunk({ node, store, rs, start, end, method, signal }: ChunkOptions): Promise<StoredChunk> {
+export async function storeChunk({
+  node,
+  store,
+  rs,
+  start,
+  end,
+  method,
+  assertHeld,
+  signal,
+}: ChunkOptions): Promise<StoredChunk> {
   const { plugin, name, level } = method
   let entries = 0
   let bytes = 0
@@ -45,7 +57,16 @@ export async function storeChunk({ node, store, rs, start, end, method, signal }
     bytes += length
   }
   const fname = pitrChunkName(rs, start, end, plugin.suffix)
+  const crc = createCrc64()
   const raw = readOplog(node, { start, end }, { signal, onProgress: count })
-  const { size } = await store.save(fname, plugin.compress(raw, level === undefined ? {} : { level }), { signal })
-  return { document: { rs, fname, compression: name, start_ts: start, end_ts: end, size }, entries, bytes }
+  const checked = async function* () {
+    for await (const documents of raw) {
+      crc.update(documents)
+      yield documents
+    }
+    assertHeld()
+  }
+  const { size } = await store.save(fname, plugin.compress(checked(), level === undefined ? {} : { level }), { signal })
+  const document = { rs, fname, compression: name, start_ts: start, end_ts: end, size, crc: crcText(crc) }
+  return { document, entries, bytes }
 }

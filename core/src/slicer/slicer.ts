@@ -47,6 +47,8 @@ export const START_MESSAGE = 'start_ok'
 const FINAL = new Set(['OPLOG_ROLLED_OVER', 'LOCK_LOST'])
 const FIRST_RETRY_MILLIS = 1_000
 const LAST_RETRY_MILLIS = 60_000
+/** How long the slicer before, cut off from the cluster, may take to end a chunk that it was storing. */
+const STRAYS_MILLIS = 10 * 60_000
 
 /**
  * Follows the oplog of one replica set and stores it chunk by chunk: wait for a span, read up to the last majority
@@ -74,23 +76,24 @@ export class Slicer {
   }
 
   async run({ start, settings, lock, signal, finish, onState }: SlicerRun): Promise<void> {
-    const { leader, store, log, clock } = this
+    const { log, clock } = this
     const stopped = AbortSignal.any([signal, lock.signal])
     this.#settings = settings
     let position = start
     log.info(`storing the oplog from ${timeText(start)}`)
     log.debug(START_MESSAGE)
     await onState?.({ stored: position })
+    const straysUntil = clock.now() + STRAYS_MILLIS
     let [due, failures] = [clock.now() + (await this.#firstWait(position)), 0]
     for (;;) {
       await this.#tick(due, failures, stopped, finish)
       try {
         await this.#requireLock()
-        const chunk = await this.#slice(position, stopped)
+        const chunk = await this.#slice(position, lock, stopped)
         if (chunk !== undefined) {
           await this.#list(chunk, lock, stopped)
-          if (position.equals(start)) await deleteStrays({ leader, store, log, signal: stopped }, chunk.document)
           position = chunk.document.end_ts
+          if (clock.now() < straysUntil) await this.#clear(start, stopped)
         }
         if (failures > 0) {
           log.info('the oplog is stored again')
@@ -141,7 +144,11 @@ export class Slicer {
     return (this.#settings?.spanSeconds ?? 0) * 1000
   }
 
-  async #slice(start: Timestamp, signal: AbortSignal): Promise<(StoredChunk & { more: boolean }) | undefined> {
+  async #slice(
+    start: Timestamp,
+    lock: HeldLock,
+    signal: AbortSignal,
+  ): Promise<(StoredChunk & { more: boolean }) | undefined> {
     const { node, store, self, log } = this
     const settings = this.#settings
     if (settings === undefined) throw new Error('unreachable')
@@ -150,7 +157,16 @@ export class Slicer {
     if (last.lessThanOrEqual(start)) return undefined
     const end = await chunkEnd(node, start, last, settings.spanSeconds)
     const { method } = settings
-    const chunk = await storeChunk({ node, store, rs: self.rs, start, end, method, signal })
+    const chunk = await storeChunk({
+      node,
+      store,
+      rs: self.rs,
+      start,
+      end,
+      method,
+      assertHeld: lock.assertHeld,
+      signal,
+    })
     log.info(`created chunk ${timeText(start)} to ${timeText(end)}: ${chunk.entries} entries`)
     return { ...chunk, more: last.greaterThan(end) }
   }
@@ -164,6 +180,15 @@ export class Slicer {
       'LOCK_LOST',
       `the lock of ${rs} for slicing is ${held === undefined ? 'gone' : `${held.node}'s`}`,
     )
+  }
+
+  /** What the slicer before left. The chunk is stored and listed, so a failure is none of slicing. */
+  async #clear(start: Timestamp, signal: AbortSignal): Promise<void> {
+    const { leader, store, log, self } = this
+    await deleteStrays({ leader, store, log, signal }, { rs: self.rs, start }).catch((error: unknown) => {
+      signal.throwIfAborted()
+      log.warning(`chunks that a slicer may have left can't be looked for: ${errorText(error)}`)
+    })
   }
 
   /** The object is there; only its document is missing. A slicer that lost its lock leaves that to its successor. */
