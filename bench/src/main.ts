@@ -8,15 +8,17 @@ import type { MongoClient } from 'mongodb'
 import { DATABASE, load } from './data.js'
 import { type Cost, runMeasured } from './measure.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
+import { measureReplay, replayMarkdown } from './replay.js'
 import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { costText, markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer'] as const
+const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay'] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
   readonly size: number
+  readonly operations: number
   readonly parts: string[]
   readonly codecs: string[]
 }
@@ -26,6 +28,7 @@ const program = new Command('bench')
   .description('Measures backup and restore beside mongodump, mongorestore and PBM, and prints a Markdown table.')
   .option('--size <MB>', 'megabytes of data', Number, 700)
   .option('--parts <names>', `of ${PARTS.join(', ')}`, list, [...PARTS])
+  .option('--operations <number>', 'in the oplog that is replayed', Number, 100_000)
   .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
   .option('--mongodump <file>', 'default: the one on PATH')
   .option('--mongorestore <file>', 'default: the one on PATH')
@@ -44,7 +47,8 @@ async function main(flags: Flags): Promise<void> {
     const client = await set.client()
     if (flags.parts.includes('smallest')) await smallest({ set, client, peers, folder, rows })
     const slicing = flags.parts.includes('slicer') ? await slicers({ set, client, peers, folder, rows }) : []
-    const withData = flags.parts.some((part) => part !== 'smallest' && part !== 'slicer')
+    const replayed = flags.parts.includes('replay') ? await replays({ set, client, peers, folder, rows }, flags) : []
+    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay'].includes(part))
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
@@ -52,6 +56,7 @@ async function main(flags: Flags): Promise<void> {
     }
     if (rows.length > 0) console.log(markdown(rows, bytes))
     if (slicing.length > 0) console.log(slicingMarkdown(slicing))
+    if (replayed.length > 0) console.log(replayMarkdown(replayed))
   } finally {
     await set.stop()
     await rm(folder, { recursive: true, force: true })
@@ -180,6 +185,13 @@ async function slicers({ set, client, peers, folder }: Bench): Promise<SlicingRo
     rows.push(await measureSlicing(programs, client, uri, folder))
   }
   return rows
+}
+
+/** Replaying a stored oplog onto a backup. */
+async function replays({ set, client, peers, folder }: Bench, { operations }: Flags) {
+  const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+  const pbm = peers.pbm === undefined ? undefined : real(peers.pbm)
+  return await measureReplay(client, uri, folder, operations, { pbm, mongorestore: peers.mongorestore })
 }
 
 async function withSystem(

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type MongoClient, Timestamp } from 'mongodb'
 import { type Cost, measure } from './measure.js'
+import { writeSmall } from './small-writes.js'
 import { folderBytes, type RunningSystem, type SystemPrograms, startSystem, until } from './system.js'
 
 export interface SlicingRow {
@@ -16,7 +17,6 @@ export interface SlicingRow {
 }
 
 const RATE = 20_000
-const BATCH = 1_000
 const SECONDS = 30
 /** Between two chunks. */
 const SPAN_SECONDS = 5
@@ -32,9 +32,9 @@ export async function measureSlicing(
   folder: string,
 ): Promise<SlicingRow> {
   const config = `pitr:\n  enabled: true\n  oplogSpanMin: ${SPAN_SECONDS / 60}\n  compression: s2\n`
-  const system = await startSystem(programs, client, uri, join(folder, programs.name), config)
+  const system = await startSystem(programs, client, uri, join(folder, programs.name), { config })
   try {
-    await base(system)
+    await makeBase(system)
     await until(`${programs.name} stores the oplog`, async () => (await lastStored(client)) !== undefined)
     return await load(system, client)
   } finally {
@@ -43,11 +43,10 @@ export async function measureSlicing(
 }
 
 /** The first look at the storage may begin only after the agent is ready, and refuses the backup. */
-async function base(system: RunningSystem): Promise<void> {
+export async function makeBase(system: RunningSystem): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await system.backup('s2')
-      return
+      return (await system.backup('s2')).name
     } catch (error) {
       if (attempt === 10 || !/another operation/.test(String(error))) throw error
       await sleep(1000)
@@ -56,18 +55,12 @@ async function base(system: RunningSystem): Promise<void> {
 }
 
 async function load(system: RunningSystem, client: MongoClient): Promise<SlicingRow> {
-  const collection = client.db('load').collection('small')
-  let [written, worstLag, writing] = [0, 0, true]
+  const target = { database: 'load', collection: 'small' }
+  let [rate, worstLag, writing] = [0, 0, true]
   const write = async () => {
-    const begun = performance.now()
-    while (performance.now() - begun < SECONDS * 1000) {
-      const documents = Array.from({ length: BATCH }, (_, index) => ({ n: written + index, text: 'a small document' }))
-      await collection.insertMany(documents, { ordered: false })
-      written += BATCH
-      await sleep(Math.max(0, begun + (written / RATE) * 1000 - performance.now()))
-    }
+    const { written, seconds } = await writeSmall(client, target, { rate: RATE, seconds: SECONDS })
+    rate = written / seconds
     writing = false
-    return (performance.now() - begun) / 1000
   }
   const watch = async () => {
     while (writing) {
@@ -76,20 +69,19 @@ async function load(system: RunningSystem, client: MongoClient): Promise<Slicing
       await sleep(250)
     }
   }
-  let [seconds, catchUp] = [0, 0]
+  let catchUp = 0
   const cost = await measure([system.pid], async () => {
-    const [took] = await Promise.all([write(), watch()])
-    seconds = took
+    await Promise.all([write(), watch()])
     const [end, from] = [await lastWrite(client), performance.now()]
     await until('all is stored', async () => (await lastStored(client))?.greaterThanOrEqual(end) === true)
     catchUp = (performance.now() - from) / 1000
   })
-  await collection.drop()
+  await client.db(target.database).collection(target.collection).drop()
   const stored = await folderBytes(join(system.storage, 'pbmPitr'))
-  return { name: system.name, rate: written / seconds, cost, stored, worstLag, catchUp }
+  return { name: system.name, rate, cost, stored, worstLag, catchUp }
 }
 
-async function lastStored(client: MongoClient): Promise<Timestamp | undefined> {
+export async function lastStored(client: MongoClient): Promise<Timestamp | undefined> {
   const chunk = await client
     .db('admin')
     .collection('pbmPITRChunks')
@@ -97,7 +89,7 @@ async function lastStored(client: MongoClient): Promise<Timestamp | undefined> {
   return chunk?.end_ts as Timestamp | undefined
 }
 
-async function lastWrite(client: MongoClient): Promise<Timestamp> {
+export async function lastWrite(client: MongoClient): Promise<Timestamp> {
   const { lastWrite } = await client.db('admin').command({ hello: 1 })
   return (lastWrite?.majorityOpTime?.ts as Timestamp | undefined) ?? new Timestamp(0n)
 }

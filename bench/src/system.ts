@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { MongoClient } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import { type Cost, measure } from './measure.js'
 
 const run = promisify(execFile)
@@ -36,7 +36,17 @@ export interface RunningSystem {
   /** Makes a backup and gives its cost to the agent, its name and its bytes on the storage. */
   backup(codec: string): Promise<{ cost: Cost; name: string; stored: number }>
   restore(backup: string): Promise<Cost>
+  /** Applies the stored oplog between two times (seconds, increment), both inclusive. */
+  replay(start: Timestamp, end: Timestamp): Promise<Cost>
+  setConfig(key: string, value: string): Promise<void>
   stop(): Promise<void>
+}
+
+export interface SystemOptions {
+  /** More lines of its configuration. */
+  readonly config?: string
+  /** A folder of backups that are there already; it stays. Default: a new one, removed in the end. */
+  readonly storage?: string
 }
 
 /** Starts an agent beside a fresh configuration, and waits until it is ready. */
@@ -45,7 +55,7 @@ export async function startSystem(
   client: MongoClient,
   uri: { readonly node: string; readonly cluster: string },
   folder: string,
-  moreConfig = '',
+  options: SystemOptions = {},
 ): Promise<RunningSystem> {
   await dropControlCollections(client)
   await mkdir(folder, { recursive: true })
@@ -57,9 +67,9 @@ export async function startSystem(
     return (await run(file, [...first, ...more, '--mongodb-uri', uri.cluster], { maxBuffer: 1e8 })).stdout
   }
   const config = join(folder, 'config.yaml')
-  const storage = join(folder, 'storage')
-  await mkdir(storage)
-  await writeFile(config, `storage:\n  type: filesystem\n  filesystem:\n    path: ${storage}\n${moreConfig}`)
+  const storage = options.storage ?? join(folder, 'storage')
+  await mkdir(storage, { recursive: true })
+  await writeFile(config, `storage:\n  type: filesystem\n  filesystem:\n    path: ${storage}\n${options.config ?? ''}`)
   await cli('config', '--file', config)
   await until('the agent is ready', async () => {
     const ready = await client.db('admin').collection('pbmAgents').findOne({ 'stors.ok': true, 'nodes.ok': true })
@@ -80,6 +90,14 @@ export async function startSystem(
     restore: async (backup) => {
       await sleep(1000)
       return await measure([pid], () => cli('restore', backup, '--wait', '--yes'))
+    },
+    replay: async (start, end) => {
+      await sleep(1000)
+      const [from, to] = [start, end].map(({ t, i }) => `${t},${i}`)
+      return await measure([pid], () => cli('oplog-replay', `--start=${from}`, `--end=${to}`, '--wait'))
+    },
+    setConfig: async (key, value) => {
+      await cli('config', '--set', `${key}=${value}`)
     },
     stop: async () => {
       await stop(agent)
