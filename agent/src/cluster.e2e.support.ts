@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import {
+  type CuttableNetwork,
   type MongodProcess,
   type ReplicaSet,
   spawnSupervised,
+  startNetwork,
   startReplicaSet,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
@@ -56,10 +58,14 @@ export interface AgentProcessOptions {
   readonly args?: readonly string[]
   /** Do not wait for its first status. */
   readonly notReady?: boolean
+  /** All it says to any mongod goes through this. */
+  readonly network?: CuttableNetwork
 }
 
 export interface AgentProcess {
   readonly member: MongodProcess
+  /** Its own, where the cluster was started with `networks`. */
+  readonly network: CuttableNetwork | undefined
   readonly pid: number
   readonly running: boolean
   output(): string
@@ -78,12 +84,17 @@ export async function startCluster(
     storage?: string
     args?: readonly string[]
     mongodArgs?: readonly string[]
+    /** Members behind addresses that can be cut off from everybody. */
+    cuttable?: boolean
+    /** Gives every agent a network of its own, which can be cut. */
+    networks?: boolean
   } = {},
 ): Promise<Cluster> {
   const set = await startReplicaSet({
     members: options.members ?? 3,
     auth: true,
     mongodArgs: options.mongodArgs ?? [],
+    cuttable: options.cuttable ?? false,
   })
   const user = await set.createPbmUser()
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
@@ -91,6 +102,7 @@ export async function startCluster(
   await mkdir(storage, { recursive: true })
   const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: options.pluginDir })
   const agents: AgentProcess[] = []
+  const networks: CuttableNetwork[] = []
 
   const cluster: Cluster = {
     set,
@@ -99,8 +111,11 @@ export async function startCluster(
     storage,
     agents,
     startAgent: async (member, given = {}) => {
+      const network = given.network ?? (options.networks === true ? await startNetwork() : undefined)
+      if (network !== undefined) networks.push(network)
       const agent = spawnAgent(member, member.uri({ user }), {
         ...given,
+        ...(network !== undefined && { network }),
         args: given.args ?? options.args ?? [],
         env: { ...(options.pluginDir !== undefined && { PBM_PLUGIN_DIR: options.pluginDir }), ...given.env },
       })
@@ -155,6 +170,7 @@ export async function startCluster(
     stop: async () => {
       await Promise.all(agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
       await leader.close()
+      await Promise.all(networks.map((network) => network.stop()))
       await set.stop()
       await rm(storage, { recursive: true, force: true })
     },
@@ -168,9 +184,14 @@ export function filesystemConfig(path: string, more = ''): string {
   return `storage:\n  type: filesystem\n  filesystem:\n    path: ${path}\n${more}`
 }
 
-function spawnAgent(member: MongodProcess, uri: string, { env, args = [] }: AgentProcessOptions): AgentProcess {
+function spawnAgent(
+  member: MongodProcess,
+  uri: string,
+  { env, args = [], network }: AgentProcessOptions,
+): AgentProcess {
+  const own = network === undefined ? uri : `${uri}&${network.uriOptions}`
   const child: ChildProcess = spawnSupervised(process.execPath, [BIN, ...args], {
-    env: { PATH: process.env.PATH, PBM_MONGODB_URI: uri, ...env },
+    env: { PATH: process.env.PATH, PBM_MONGODB_URI: own, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
@@ -182,6 +203,7 @@ function spawnAgent(member: MongodProcess, uri: string, { env, args = [] }: Agen
   const running = () => child.exitCode === null && child.signalCode === null
   return {
     member,
+    network,
     pid: child.pid ?? -1,
     get running() {
       return running()
@@ -321,14 +343,15 @@ import filesystem from ${JSON.stringify(filesystem)}
 import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// While the file '<path>.hold-<place>' stands, objects of that place do not go on; while '<path>.<code>' does,
-// all fail; deleting too, when it is unavailable.
+// While the file '<path>.hold-<place>' stands, objects of that place do not go on ('<path>.hold-<place>.<pid>': those of
+// that process); while '<path>.<code>' does, all fail; deleting too, when it is unavailable.
 const places = {
   init: /^\\.pbm\\.init$/,
   types: /\\/work\\.types\\./,
   list: /\\/rs0\\/metadata\\.json$/,
   oplog: /\\/rs0\\/oplog\\//,
   record: /\\.pbm\\.json$/,
+  chunk: /^pbmPitr\\//,
 }
 const faults = ['STORAGE_NO_SPACE', 'STORAGE_DENIED', 'STORAGE_UNAVAILABLE']
 const fail = (code, name) => {
@@ -341,7 +364,8 @@ const held = (path, name, signal) => async () => {
       if (existsSync(path + '.' + code)) fail(code, name)
     }
     const holds = Object.entries(places).filter(([, pattern]) => pattern.test(name))
-    if (!holds.some(([place]) => existsSync(path + '.hold-' + place))) return
+    const isHeld = ([place]) => ['', '.' + process.pid].some((end) => existsSync(path + '.hold-' + place + end))
+    if (!holds.some(isHeld)) return
     if (!existsSync(path + '.held')) writeFileSync(path + '.held', name)
     await sleep(20)
   }
