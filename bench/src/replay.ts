@@ -39,6 +39,11 @@ export async function measureReplay(
   const storage = join(folder, 'replay-storage')
   const work = await prepare(client, uri, join(folder, 'replay'), storage, operations)
   const rows: ReplayRow[] = []
+  const add = (row: ReplayRow) => {
+    rows.push(row)
+    // A peer may take long; what is known is known.
+    console.error(`… ${row.name}: ${row.cost.wall.toFixed(1)} s`)
+  }
   const systems = [pbmkit(), ...(peers.pbm === undefined ? [] : [peers.pbm])]
   for (const programs of systems) {
     const cost = await withSystem(programs, async (system) => {
@@ -46,7 +51,7 @@ export async function measureReplay(
       return await system.replay(work.start, work.end)
     })
     await check(programs.name)
-    rows.push({ name: programs.name, operations, cost })
+    add({ name: programs.name, operations, cost })
   }
   const { mongorestore } = peers
   if (mongorestore !== undefined) {
@@ -54,7 +59,7 @@ export async function measureReplay(
     const args = [`--uri=${uri.cluster}`, '--oplogReplay', `--dir=${work.dump}`]
     const cost = await runMeasured(mongorestore, args)
     await check('mongorestore')
-    rows.push({ name: 'mongorestore', operations, cost })
+    add({ name: 'mongorestore', operations, cost })
   }
   await client.db(DATABASE).dropDatabase()
   await rm(storage, { recursive: true, force: true })
