@@ -51,10 +51,14 @@ describe('pbm with pitr.oplogOnly', () => {
     await until('slicing', async () => (await listSlicerLocks(cluster.leader)).length > 0)
     beginning = await mark()
     await stored(beginning)
-    const { value } = await cluster.json(['list', '--unbacked'])
-    const { pitr } = value as { pitr: { on: boolean; ranges: { noBaseSnapshot?: boolean }[] } }
-    assert.equal(pitr.on, true)
-    assert.ok(pitr.ranges.length > 0 && pitr.ranges.every(({ noBaseSnapshot }) => noBaseSnapshot === true))
+    // Ranges are told in whole seconds, and the first entry's own is none of them.
+    await until('a range', async () => {
+      const { value } = await cluster.json(['list', '--unbacked'])
+      const { pitr } = value as { pitr: { on: boolean; ranges: { noBaseSnapshot?: boolean }[] } }
+      assert.equal(pitr.on, true)
+      assert.ok(pitr.ranges.every(({ noBaseSnapshot }) => noBaseSnapshot === true))
+      return pitr.ranges.length > 0
+    })
     assert.doesNotMatch((await cluster.pbm(['status', '-s', 'pitr'])).stdout, /make one with pbm backup/)
   })
 
