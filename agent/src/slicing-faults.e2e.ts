@@ -4,14 +4,20 @@ import { findPitr, listChunks } from '@pbmkit/core'
 import {
   backupEnded,
   type Cluster,
-  objectsOn,
   outputs,
   passSeconds,
   slowStoragePlugin,
   startCluster,
   until,
 } from './cluster.e2e.support.js'
-import { assertHoldsOplog, nobodySlices, slicingAgent, startWriting, storedUntilNow } from './slicing.e2e.support.js'
+import {
+  assertHoldsOplog,
+  nobodySlices,
+  noStrays,
+  slicingAgent,
+  startWriting,
+  storedUntilNow,
+} from './slicing.e2e.support.js'
 
 /** Minutes: a chunk each second. */
 const SPAN = 1 / 60
@@ -60,12 +66,7 @@ describe('slicing that is cut off', () => {
     await writing.stop()
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
     await until('the end of it to be told', async () => /the oplog is stored again/.test(outputs(cluster)))
-    const listed = (await listChunks(cluster.leader)).map(({ fname }) => fname)
-    const stored = (await objectsOn(cluster.storage)).filter((name) => name.startsWith('pbmPitr/'))
-    assert.deepEqual(
-      stored.filter((name) => !listed.includes(name)),
-      [],
-    )
+    await noStrays(cluster)
   })
 
   it('the server hangs for a while', async () => {

@@ -6,14 +6,13 @@ import {
   type AgentProcess,
   backupEnded,
   type Cluster,
-  objectsOn,
   outputs,
   passSeconds,
   slowStoragePlugin,
   startCluster,
   until,
 } from './cluster.e2e.support.js'
-import { assertHoldsOplog, slicingAgent, startWriting, storedUntilNow } from './slicing.e2e.support.js'
+import { assertHoldsOplog, noStrays, slicingAgent, startWriting, storedUntilNow } from './slicing.e2e.support.js'
 
 /** Minutes: a chunk each second. */
 const SPAN = 1 / 60
@@ -47,13 +46,7 @@ describe('slicing across a network that is cut', () => {
     await writing.stop()
     await storedUntilNow(cluster)
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
-    await until('unlisted chunks to be gone', async () => {
-      const listed = new Set((await listChunks(cluster.leader)).map(({ fname }) => fname))
-      const stored = (await objectsOn(cluster.storage)).filter((name) => name.startsWith('pbmPitr/'))
-      return stored.filter((name) => !name.endsWith('.tmp')).every((name) => listed.has(name))
-    }).catch((error: unknown) => {
-      throw new Error(`${error}\n${outputs(cluster)}`)
-    })
+    await noStrays(cluster)
   }
 
   /** In the middle of a chunk, which it can end only when it is let go. */

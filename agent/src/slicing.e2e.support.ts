@@ -13,7 +13,7 @@ import {
   wholeDocuments,
 } from '@pbmkit/core'
 import { type MongoClient, Timestamp } from 'mongodb'
-import { type AgentProcess, type Cluster, outputs, until } from './cluster.e2e.support.js'
+import { type AgentProcess, type Cluster, objectsOn, outputs, until } from './cluster.e2e.support.js'
 
 /** Writes small documents until stopped, through elections. */
 export function startWriting(client: MongoClient, name = 'writes'): { stop(): Promise<number> } {
@@ -104,6 +104,19 @@ export async function assertHoldsOplog(cluster: Cluster, chunks: readonly PitrCh
     stored.map((time) => time.toString()),
     oplog.map(({ ts }) => String(ts)),
   )
+}
+
+/** Every chunk on the storage is listed, or will be in a moment. */
+export async function noStrays(cluster: Cluster): Promise<void> {
+  let strays: string[] = []
+  await until('unlisted chunks to be gone', async () => {
+    const stored = (await objectsOn(cluster.storage)).filter((name) => /^pbmPitr\/.*\.oplog/.test(name))
+    const listed = new Set((await listChunks(cluster.leader)).map(({ fname }) => fname))
+    strays = stored.filter((name) => !listed.has(name) && !name.endsWith('.tmp'))
+    return strays.length === 0
+  }).catch((error: unknown) => {
+    throw new Error(`${error}: ${strays.join(', ')}\n${outputs(cluster)}`)
+  })
 }
 
 async function entriesOf({ storage }: Cluster, { fname, compression }: PitrChunkDocument): Promise<Timestamp[]> {
