@@ -8,11 +8,11 @@ import {
   type Cluster,
   objectsOn,
   outputs,
-  slowStoragePlugin,
   startCluster,
   unlocked,
   until,
 } from './cluster.e2e.support.js'
+import { slowStoragePlugin } from './slow-storage.e2e.support.js'
 
 /** Where the storage stands still, and the state a backup is in meanwhile. */
 export const PLACES = [

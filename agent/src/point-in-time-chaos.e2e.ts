@@ -9,7 +9,6 @@ import {
   outputs,
   passSeconds,
   restoreEnded,
-  slowStoragePlugin,
   startCluster,
   unlocked,
   until,
@@ -26,6 +25,7 @@ import {
   type Writer,
 } from './point-in-time-chaos.e2e.support.js'
 import { assertHoldsOplog, nobodySlices, slicingAgent, storedUntilNow } from './slicing.e2e.support.js'
+import { slowStoragePlugin } from './slow-storage.e2e.support.js'
 import { type FillableStorage, fillableStorage } from './small-disk.e2e.support.js'
 
 /** Minutes: a chunk each three seconds. */

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
 import { findPitr, listChunks } from '@pbmkit/core'
-import {
-  backupEnded,
-  type Cluster,
-  outputs,
-  passSeconds,
-  slowStoragePlugin,
-  startCluster,
-  until,
-} from './cluster.e2e.support.js'
+import { backupEnded, type Cluster, outputs, passSeconds, startCluster, until } from './cluster.e2e.support.js'
 import {
   assertHoldsOplog,
   nobodySlices,
@@ -18,6 +10,7 @@ import {
   startWriting,
   storedUntilNow,
 } from './slicing.e2e.support.js'
+import { slowStoragePlugin } from './slow-storage.e2e.support.js'
 
 /** Minutes: a chunk each second. */
 const SPAN = 1 / 60

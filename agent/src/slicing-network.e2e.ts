@@ -8,11 +8,11 @@ import {
   type Cluster,
   outputs,
   passSeconds,
-  slowStoragePlugin,
   startCluster,
   until,
 } from './cluster.e2e.support.js'
 import { assertHoldsOplog, noStrays, slicingAgent, startWriting, storedUntilNow } from './slicing.e2e.support.js'
+import { slowStoragePlugin } from './slow-storage.e2e.support.js'
 
 /** Minutes: a chunk each second. */
 const SPAN = 1 / 60
