@@ -1,5 +1,7 @@
 import {
+  Ciphers,
   CLOCK,
+  chunkMethod,
   errorText,
   LEADER,
   type LogContext,
@@ -17,6 +19,7 @@ import {
   type SlicingView,
   SlicingWorker,
   STORE,
+  sealedStore,
 } from '@pbmkit/core'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
@@ -40,17 +43,16 @@ export class Slicing {
     const { leader, node, self, host, clock } = context
     this.#worker = new SlicingWorker({
       ...{ leader, node, self, host, clock, log },
-      openStore: (config, jobLog) =>
-        openStore(
-          host,
-          config.storage,
-          {
-            signal: new AbortController().signal,
-            warn: (message) => jobLog.warning(message),
-            node: self.node,
-          },
-          { throttle: config.backup?.throttle },
-        ),
+      openStore: async (config, jobLog) => {
+        const { signal } = new AbortController()
+        const given = { signal, warn: (message: string) => jobLog.warning(message), node: self.node }
+        const ciphers = new Ciphers(host, config.encryption, given)
+        return sealedStore(
+          await openStore(host, config.storage, given, { throttle: config.backup?.throttle }),
+          ciphers,
+          chunkMethod,
+        )
+      },
       makeSlicer: (store, jobLog) => makeSlicer(context, store, jobLog),
     })
   }

@@ -1,4 +1,5 @@
 import {
+  Ciphers,
   type Config,
   errorText,
   type ObjectStore,
@@ -39,7 +40,8 @@ export class StorageWatch {
       this.#status = { ok: false, e: 'no configuration is set: pbm config --file pbm-config.yaml' }
       return this.#status
     }
-    const text = JSON.stringify([config.storage, config.backup?.compression, config.pitr?.compression])
+    const { storage, backup, pitr, encryption } = config
+    const text = JSON.stringify([storage, backup?.compression, pitr?.compression, encryption])
     const fresh = Date.now() - this.#probedAt < PROBE_MILLIS
     if (this.#status.ok && fresh && text === this.#probedConfig) return this.#status
     this.#probedConfig = text
@@ -47,6 +49,7 @@ export class StorageWatch {
     try {
       await this.#options.host.check(config)
       await this.#probe(config)
+      await this.#requireKey(config)
       this.#status = { ok: true, e: '' }
     } catch (error) {
       this.#status = { ok: false, e: errorText(error) }
@@ -60,6 +63,13 @@ export class StorageWatch {
     this.#store = undefined
     this.#storageText = ''
     await store?.close().catch(() => undefined)
+  }
+
+  /** Better known now than at the next backup. */
+  async #requireKey({ encryption }: Config): Promise<void> {
+    const { host, node, signal } = this.#options
+    // Warnings are the operations' to give: this looks again and again.
+    await new Ciphers(host, encryption, { signal, warn: () => undefined, node }).current()
   }
 
   async #probe(config: Config): Promise<void> {

@@ -3,6 +3,7 @@ import type { InjectionToken } from 'tsyringe'
 import type { OperationLog } from './log.js'
 import type { CompressionPlugin } from './plugin/compression.js'
 import type { ObjectStore } from './plugin/storage.js'
+import type { Ciphers } from './sealing/ciphers.js'
 import type { Clock } from './time/clock.js'
 
 /**
@@ -16,6 +17,8 @@ export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of th
 export const CLOCK: InjectionToken<Clock> = Symbol('clock')
 export const STORE: InjectionToken<ObjectStore> = Symbol('the open storage of the operation')
 export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
+
+export const CIPHERS: InjectionToken<Ciphers> = Symbol('the encryption methods of the operation')
 
 /** A member of a replica set; `node` is `host:port` as the replica-set configuration has it (`hello.me`). */
 export interface Member {

@@ -1,10 +1,13 @@
 import {
+  CIPHERS,
+  Ciphers,
   CLOCK,
   type Clock,
   COMPRESSION,
   type CommandDocument,
   type CompressionPlugin,
   type Config,
+  chunkMethod,
   LEADER,
   type Member,
   NODE,
@@ -17,6 +20,7 @@ import {
   SELF,
   STORE,
   type StorageConfig,
+  sealedStore,
   transferFigures,
   transferText,
 } from '@pbmkit/core'
@@ -50,22 +54,32 @@ export interface OperationContext extends AgentContext {
   readonly signal: AbortSignal
 }
 
-/** Opens a storage, the main one where none is given, for as long as `work` takes. */
+/** What the operation's objects are sealed with and opened by. */
+export function ciphersOf({ host, config, log, self }: OperationContext): Ciphers {
+  return new Ciphers(host, config.encryption, {
+    signal: new AbortController().signal,
+    warn: (message) => log.warning(message),
+    node: self.node,
+  })
+}
+
+/** Opens a storage, the main one where none is given, for as long as `work` takes. Chunks of the oplog are opened as they are read. */
 export async function withStore<T>(
-  { host, config, signal, log, self }: OperationContext,
+  context: OperationContext,
   work: (store: ObjectStore) => Promise<T>,
-  storage: StorageConfig = config.storage,
+  storage: StorageConfig = context.config.storage,
 ): Promise<T> {
-  const context = {
+  const { host, config, signal, log, self } = context
+  const given = {
     // Not the operation's own signal: a cancelled backup still has objects to delete.
     signal: new AbortController().signal,
     warn: (message: string) => log.warning(message),
     node: self.node,
   }
-  const store = await openStore(host, storage, context, { throttle: config.backup?.throttle })
+  const store = await openStore(host, storage, given, { throttle: config.backup?.throttle })
   signal.throwIfAborted()
   try {
-    return await work(store)
+    return await work(sealedStore(store, ciphersOf(context), chunkMethod))
   } finally {
     const moved = transferText(transferFigures(store))
     if (moved !== '') log.info(moved)
@@ -86,6 +100,7 @@ export async function withContainer<T>(
   container.registerInstance(OPERATION_LOG, context.log)
   container.registerInstance(CLOCK, context.clock)
   container.registerInstance(PluginHost, context.host)
+  container.registerInstance(CIPHERS, ciphersOf(context))
   if (given.store !== undefined) container.registerInstance(STORE, given.store)
   if (given.compression !== undefined) container.registerInstance(COMPRESSION, given.compression)
   try {

@@ -8,7 +8,7 @@ import {
   resetEpoch,
   resync,
 } from '@pbmkit/core'
-import { type OperationContext, withStore } from './context.js'
+import { ciphersOf, type OperationContext, withStore } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 
 /**
@@ -22,7 +22,10 @@ export async function runResync(context: OperationContext): Promise<void> {
     if (asked?.all === true) await syncAll(context, await listProfiles(leader), asked.clear === true, signal)
     else if (asked?.name !== undefined && asked.name !== '')
       await sync(context, await requireProfile(leader, asked.name), asked.clear === true, signal)
-    else await withStore(context, (store) => resync({ leader, store, storage: config.storage, log, signal }))
+    else
+      await withStore(context, (store) =>
+        resync({ leader, store, storage: config.storage, log, signal, ciphers: ciphersOf(context) }),
+      )
     await resetEpoch(leader)
     log.info('succeed')
   })
@@ -36,7 +39,11 @@ async function sync(context: OperationContext, { name, storage }: Profile, clear
     return
   }
   log.info(`reading the backups of profile ${name}`)
-  await withStore(context, (store) => resync({ leader, store, storage, profile: name, log, signal }), storage)
+  await withStore(
+    context,
+    (store) => resync({ leader, store, storage, profile: name, log, signal, ciphers: ciphersOf(context) }),
+    storage,
+  )
 }
 
 /** One that can't be read must not keep the others from being read. */

@@ -1,15 +1,18 @@
 import {
   type BackupDocument,
   type BackupReplset,
+  Ciphers,
   isLegacyArchive,
   namespaceListName,
   type ObjectStore,
   openStore,
   PbmError,
   readArchive,
+  readConfig,
   readMetadataJson,
   readText,
   storageOfBackup,
+  storeOf,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import { requireBackup } from '../find-backup.js'
@@ -69,6 +72,7 @@ function describe(backup: BackupDocument, collections: ReadonlyMap<string, strin
       security: (replset.mongod_opts?.security as object | undefined) ?? undefined,
       error: replset.error || undefined,
       transfer: transfer(replset),
+      encryption: replset.encryption && { type: replset.encryption.type, key_ids: replset.encryption.keyIds },
       collections: collections.get(replset.name),
     })),
   }
@@ -117,14 +121,14 @@ function withoutRawNumbers(described: ReturnType<typeof describe>): object {
 async function collectionsOf(session: Session, backup: BackupDocument): Promise<Map<string, string[]>> {
   if (backup.type !== 'logical')
     throw new PbmError('NO_COLLECTIONS', `a ${backup.type} backup holds files, not collections`)
-  const store = await openStore(session.plugins, await storageOfBackup(await session.leader(), backup), {
-    signal: session.signal,
-    warn: (message) => session.output.warn(message),
-  })
+  const context = { signal: session.signal, warn: (message: string) => session.output.warn(message) }
+  const store = await openStore(session.plugins, await storageOfBackup(await session.leader(), backup), context)
+  const config = await readConfig(await session.leader())
+  const opened = storeOf(store, new Ciphers(session.plugins, config?.encryption, context), backup)
   try {
     const found = new Map<string, string[]>()
     for (const replset of backup.replsets) {
-      const names = (await namespacesOf(session, store, backup, replset))
+      const names = (await namespacesOf(session, opened, backup, replset))
         .filter(({ db, collection }) => db !== '' && collection !== '')
         .map(({ db, collection }) => `${db}.${collection}`)
       found.set(replset.name, names.sort())

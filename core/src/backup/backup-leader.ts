@@ -17,11 +17,13 @@ import type { CompressionPlugin } from '../plugin/compression.js'
 import { busyText } from '../protocol/busy.js'
 import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
 import { nominate } from '../protocol/nomination.js'
+import type { Ciphers } from '../sealing/ciphers.js'
 import { isSafeBackupName } from '../store/names.js'
 import type { Clock } from '../time/clock.js'
-import { CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../tokens.js'
+import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../tokens.js'
 import { newBackup } from './document.js'
 import { isCanceled } from './failure.js'
+import { refuseLayout } from './sealing.js'
 
 export interface RunOptions {
   /** Aborted to cancel ({@link backupCanceled}) or to stop the agent (any other reason). */
@@ -40,6 +42,7 @@ export class BackupLeader {
     @inject(COMPRESSION) private readonly compression: CompressionPlugin,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
+    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
   ) {}
 
   /**
@@ -86,6 +89,8 @@ export class BackupLeader {
     }
     const levelFault = this.levelFault(backup)
     if (levelFault !== undefined) return levelFault
+    const sealingFault = await this.sealingFault()
+    if (sealingFault !== undefined) return sealingFault
     const opid = _id.toHexString()
     const running = (await listLiveLocks(this.leader)).find((lock) => lock.opid !== opid)
     if (running === undefined) return undefined
@@ -100,6 +105,17 @@ export class BackupLeader {
     return new PbmError('COMPRESSION_LEVEL', `level ${level} is none of ${name}`, {
       hint: `Say a level from ${levels.min} to ${levels.max}, or none`,
     })
+  }
+
+  /** Nominees look again, at their own keys; most faults of the configuration are the same everywhere. */
+  private async sealingFault(): Promise<PbmError | undefined> {
+    try {
+      if ((await this.ciphers?.current()) !== undefined) refuseLayout(await requireConfig(this.leader))
+      return undefined
+    } catch (error) {
+      if (error instanceof PbmError) return error
+      throw error
+    }
   }
 
   /** False when another agent was faster with the same command. */

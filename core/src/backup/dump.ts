@@ -22,6 +22,8 @@ export interface DumpOptions {
   readonly signal: AbortSignal
   readonly log: OperationLog
   readonly onProgress: (documents: number, bytes: number) => void
+  /** Names of objects tell nothing. */
+  readonly hidden?: boolean | undefined
 }
 
 export interface DumpResult {
@@ -39,13 +41,14 @@ const UNAUTHORIZED = 13
  * failure stops the others and is thrown; nothing half-written stays on the storage.
  */
 export async function dumpNamespaces(namespaces: readonly DumpNamespace[], options: DumpOptions): Promise<DumpResult> {
-  const { backup, replset, compression, store, log } = options
+  const { backup, replset, compression, store, log, hidden } = options
   const planned = planNamespaceObjects({
     backup,
     replset,
     suffix: compression.suffix,
     namespaces,
     maxSegmentBytes: store.capabilities.maxSegmentBytes,
+    hidden,
   })
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
@@ -64,7 +67,7 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
           : await dumpOne(namespace, object.object, { ...options, signal })
       storedBytes += saved.storedBytes
       const fallback = object?.fallback === true && saved.size > 0
-      if (fallback) {
+      if (fallback && hidden !== true) {
         log.warning(
           `${namespace.db}.${namespace.collection} is stored as ${object.object}, its name being no object name: PBM itself can't restore this backup`,
         )

@@ -2,7 +2,7 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { checkFiles } from '../catalog/check-files.js'
 import { ensureInitObject } from '../catalog/init-object.js'
-import type { BackupDocument } from '../control/backup-document.js'
+import type { BackupDocument, BackupEncryption } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
@@ -32,6 +32,8 @@ import { awaitBackupReplsets, awaitBackupState } from '../protocol/convergence.j
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import { awaitNomination } from '../protocol/nomination.js'
+import type { Ciphers } from '../sealing/ciphers.js'
+import { storeOf } from '../sealing/sealed-store.js'
 import { toStorageJson } from '../store/backup-metadata.js'
 import { transferFigures, transferOf } from '../store/meter.js'
 import {
@@ -42,12 +44,13 @@ import {
   oplogFolder,
 } from '../store/names.js'
 import type { Clock } from '../time/clock.js'
-import { CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { CIPHERS, CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 import type { RunOptions } from './backup-leader.js'
 import { deleteUnfinished, isCanceled, recordLostBackup } from './failure.js'
 import { findOplogStart, majorityLastWrite } from './oplog-window.js'
 import { ReplsetBackup } from './replset-backup.js'
+import { PartSealing, refuseLayout, withoutNames } from './sealing.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -84,6 +87,7 @@ export class BackupNominee {
     @inject(COMPRESSION) private readonly compression: CompressionPlugin,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
+    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
   ) {}
 
   /**
@@ -164,10 +168,11 @@ export class BackupNominee {
     const { signal, leads, replsets, info, config } = run
     const { name } = run.command.backup
     const timeoutMillis = (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000
+    const sealing = await this.sealing(config)
     const start = await findOplogStart(this.node)
     this.log.info(`backup of ${this.self.rs} from ${this.self.node} begins`)
     if (leads) await ensureInitObject(this.store, { signal })
-    await this.join(run, start)
+    await this.join(run, start, sealing?.record)
     if (leads) {
       await awaitBackupReplsets({ leader, name, signal, clock, timeoutMillis, state: 'running', replsets })
       await setBackupStatus(leader, name, 'running', { by: 'leader' })
@@ -175,9 +180,11 @@ export class BackupNominee {
     } else {
       await awaitBackupState({ leader, name, signal, clock, state: 'running' })
     }
-    const { node, store, compression, log } = this
+    const { node, compression, log } = this
+    const store = sealing?.store(name) ?? this.store
     const part = new ReplsetBackup({
       ...{ node, leader, store, compression, log, clock, signal, start, config, info },
+      sealed: sealing !== undefined,
       command: run.command.backup,
       replset: this.self.rs,
     })
@@ -191,7 +198,8 @@ export class BackupNominee {
       }
       return await majorityLastWrite(node)
     })
-    await setReplsetFields(leader, name, this.self.rs, { last_write_ts: sizes.end })
+    const ended = { last_write_ts: sizes.end, ...sealing?.ended(sizes.objects) }
+    await setReplsetFields(leader, name, this.self.rs, ended)
     const transfer = transferOf(transferFigures(this.store))
     if (transfer !== undefined) await setReplsetFields(leader, name, this.self.rs, { transfer })
     await addBackupSize(leader, name, { size: sizes.bytes, uncompressed: 0 })
@@ -202,7 +210,15 @@ export class BackupNominee {
     this.log.info('backup finished')
   }
 
-  private async join(run: Run, start: Timestamp): Promise<void> {
+  /** Before anything is written: a backup whose key is missing must not begin. */
+  private async sealing(config: Config): Promise<PartSealing | undefined> {
+    const method = await this.ciphers?.current()
+    if (method === undefined || this.ciphers === undefined) return undefined
+    refuseLayout(config)
+    return new PartSealing(this.store, this.ciphers, method, this.self.rs)
+  }
+
+  private async join(run: Run, start: Timestamp, encryption: BackupEncryption | undefined): Promise<void> {
     const { name } = run.command.backup
     const { rs, node } = this.self
     const archive = run.config.backup?.layout === 'archive'
@@ -226,6 +242,7 @@ export class BackupNominee {
       last_write_ts: UNSET_TIMESTAMP,
       ...(run.info.isConfigServer ? { iscs: true } : {}),
       conditions: [],
+      ...(encryption === undefined ? {} : { encryption }),
       pbm_version: PBM_COMPATIBLE_VERSION,
       mongo_version: run.info.psmdbVersion ?? run.info.version,
     })
@@ -253,7 +270,7 @@ export class BackupNominee {
     await this.setClusterTime(name, 'last')
     const document = await findBackup(leader, name)
     if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
-    const problems = await checkFiles(store, document, { signal })
+    const problems = await checkFiles(storeOf(store, this.ciphers, document), document, { signal })
     if (problems.length > 0) throw new PbmError('BACKUP_INCOMPLETE', `objects are missing: ${problems.join('; ')}`)
     // A restore goes by it: without, the backup would be listed and could not be used.
     if (!isTimestampSet(document.last_write_ts)) {
@@ -262,7 +279,7 @@ export class BackupNominee {
     lock.assertHeld()
     const timestamp = unixSeconds()
     const done: BackupDocument = {
-      ...document,
+      ...withoutNames(document),
       status: 'done',
       last_transition_ts: timestamp,
       conditions: [...document.conditions, { timestamp, status: 'done' }],

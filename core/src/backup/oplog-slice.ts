@@ -17,6 +17,8 @@ export interface OplogSlicerOptions {
   readonly start: Timestamp
   readonly signal: AbortSignal
   readonly onProgress?: ((documents: number, bytes: number) => void) | undefined
+  /** Several pieces stay several: sealed ones can't be joined, and may not even be read by who wrote them. */
+  readonly keepPieces?: boolean | undefined
 }
 
 /**
@@ -67,20 +69,20 @@ export class OplogSlicer {
     await this.#piece(await majorityLastWrite(this.#options.node))
   }
 
-  /** Saves the rest up to `end`, and makes one object of all. Gives its name. */
-  async finish(end: Timestamp): Promise<string> {
+  /** Saves the rest up to `end`, and makes one object of all. */
+  async finish(end: Timestamp): Promise<void> {
     await this.#piece(end)
-    const { store, backup, replset, start, compression, signal } = this.#options
+    const { store, backup, replset, start, compression, signal, keepPieces } = this.#options
+    if (keepPieces === true) return
     const name = oplogChunkName(backup, replset, start, end, compression.suffix)
     const [only] = this.#pieces
-    if (this.#pieces.length === 1 && only === name) return name
+    if (this.#pieces.length === 1 && only === name) return
     const pieces = this.#pieces
     async function* joined() {
       for (const piece of pieces) yield* await store.read(piece, { signal })
     }
     await store.save(name, joined(), { signal, sizeHint: this.#storedBytes })
     for (const piece of pieces) if (piece !== name) await store.delete(piece, { signal })
-    return name
   }
 
   async #piece(end: Timestamp): Promise<void> {

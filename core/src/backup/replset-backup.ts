@@ -33,9 +33,13 @@ export interface ReplsetBackupOptions {
   readonly replset: string
   /** Where the oplog begins; taken before anything is listed or read. */
   readonly start: Timestamp
+  /** The store seals: names of objects must tell nothing. */
+  readonly sealed: boolean
 }
 
 export interface ReplsetBackupResult {
+  /** How many namespaces have an object of their own. */
+  readonly objects: number
   /** As PBM counts them: stored bytes of the data, and the oplog uncompressed. */
   readonly bytes: number
   /** The last write that a restore has, inclusive. */
@@ -74,19 +78,20 @@ export class ReplsetBackup {
   }
 
   async #objects(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
-    const { node, store, compression, log, command, replset, start } = this.#options
+    const { node, store, compression, log, command, replset, start, sealed } = this.#options
     // A failed slice must stop the dump, since what it lost can't be had again; and the other way round.
     const failed = new AbortController()
     const signal = AbortSignal.any([this.#options.signal, failed.signal])
     const dumpEnded = new AbortController()
     const common = { node, store, compression, backup: command.name, replset, level: this.#level(), log, signal }
-    const slicer = new OplogSlicer({ ...common, start, onProgress: this.#count })
+    const slicer = new OplogSlicer({ ...common, start, keepPieces: sealed, onProgress: this.#count })
     const abort = (error: unknown) => {
       failed.abort(error)
       throw error
     }
     const slicing = this.#sliceWhileDumping(slicer, dumpEnded.signal).catch(abort)
-    const dumping = dumpNamespaces(namespaces, { ...common, parallel: this.#parallel(), onProgress: this.#count })
+    const width = { parallel: this.#parallel(), hidden: sealed }
+    const dumping = dumpNamespaces(namespaces, { ...common, ...width, onProgress: this.#count })
       .catch(abort)
       .finally(() => dumpEnded.abort())
     // Both end before anything is thrown: nobody may write when the caller deletes what was written.
@@ -107,7 +112,8 @@ export class ReplsetBackup {
     const end = await dumped()
     this.#progress.phase('oplog')
     await slicer.finish(end)
-    return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, end }
+    const objects = dump.namespaces.filter(({ size }) => size > 0).length
+    return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, end }
   }
 
   async #archive(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
@@ -120,7 +126,7 @@ export class ReplsetBackup {
       onProgress: this.#count,
       onCollections: dumped,
     })
-    return { bytes: result.storedBytes + result.oplogBytes, end: result.end }
+    return { bytes: result.storedBytes + result.oplogBytes, objects: 1, end: result.end }
   }
 
   readonly #count = (documents: number, bytes: number) => this.#progress.add(documents, bytes)

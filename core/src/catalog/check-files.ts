@@ -1,10 +1,12 @@
 import { deserialize } from 'bson'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
-import { errorText } from '../errors.js'
+import { errorText, PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { isKeyFault } from '../sealing/ciphers.js'
 import { backupFolder, filelistName, namespaceFile, replsetFolder, suffixOfCompression } from '../store/names.js'
+import { FALLBACK_FOLDER } from '../store/namespace-objects.js'
 import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
 import { readText } from '../store/read-text.js'
 
@@ -59,6 +61,7 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
     namespaces = listedNamespaces(await sizes.text(list))
   } catch (error) {
     sizes.options.signal?.throwIfAborted()
+    if (replset.encryption !== undefined && isUnopened(error)) return sizes.problemsOfSealed(backup, replset)
     return [`${list} can't be read: ${errorText(error)}`]
   }
   const problems: string[] = []
@@ -69,6 +72,11 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
     if (problem !== undefined) problems.push(problem)
   }
   return problems
+}
+
+/** Nothing is wrong with the object; who looks has not the key or the plugin to open it. */
+function isUnopened(error: unknown): boolean {
+  return isKeyFault(error) || (error instanceof PbmError && /^(PLUGIN_|CONFIG_)/.test(error.code))
 }
 
 async function checkPhysical(sizes: Sizes, backup: BackupDocument, replset: BackupReplset): Promise<string[]> {
@@ -172,6 +180,16 @@ class Sizes {
     for (const name of this.#sizes.keys())
       if (name.startsWith(`${natural}.`) && !name.slice(natural.length + 1).includes('.')) return name
     return natural
+  }
+
+  /** Without the key, the names are not to be had: the number of objects is. */
+  problemsOfSealed(backup: BackupDocument, { name, encryption }: BackupReplset): string[] {
+    const folder = `${replsetFolder(backup.name, name)}${FALLBACK_FOLDER}/`
+    const objects = [...this.#sizes].filter(([object]) => object.startsWith(folder))
+    const problems = objects.filter(([, size]) => size === 0).map(([object]) => `${object} is empty`)
+    const wanted = encryption?.objects ?? 0
+    if (objects.length < wanted) problems.push(`${folder} has ${objects.length} objects instead of ${wanted}`)
+    return problems
   }
 
   text(name: string): Promise<string> {

@@ -10,6 +10,9 @@ import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { compressionBySuffix } from '../plugin/naming.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import type { Ciphers } from '../sealing/ciphers.js'
+import { isKeyObject } from '../sealing/key-objects.js'
+import { storeOf } from '../sealing/sealed-store.js'
 import { fromStorageJson } from '../store/backup-metadata.js'
 import {
   backupMetadataName,
@@ -33,6 +36,8 @@ export interface ResyncOptions extends CallOptions {
   /** Whose storage it is; left out for the main one, which alone has chunks and an init object that is written anew. */
   readonly profile?: string | undefined
   readonly log: OperationLog
+  /** To look into sealed backups; without their keys they are listed all the same. */
+  readonly ciphers?: Ciphers | undefined
 }
 
 export interface ResyncResult {
@@ -70,7 +75,9 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
     else backups.set(backup.name, { ...backup, store: backupStoreOf(storage, profile) })
   }
   const damaged = await Promise.all(
-    [...backups.values()].map((backup) => limit(() => markDamaged(store, backup, log, { signal }))),
+    [...backups.values()].map((backup) =>
+      limit(() => markDamaged(storeOf(store, options.ciphers, backup), backup, log, { signal })),
+    ),
   )
   signal?.throwIfAborted()
 
@@ -99,13 +106,15 @@ async function listCatalog(store: ObjectStore, skipped: { object: string; reason
     if (!name.startsWith(`${PITR_FOLDER}/`)) continue
     const chunk = parsePitrChunkName(name)
     const key = `${chunk?.replset} ${chunk?.start} ${chunk?.end}`
+    if (isKeyObject(name)) continue
     if (chunk === undefined) skipped.push({ object: name, reason: 'not the name of an oplog chunk' })
     else if (size === 0) skipped.push({ object: name, reason: 'it is empty' })
     else if (bounds.has(key)) skipped.push({ object: name, reason: 'a chunk with the same bounds is there already' })
     else {
       bounds.add(key)
-      const { replset: rs, start: start_ts, end: end_ts } = chunk
-      chunks.push({ rs, fname: name, compression: compressionBySuffix(name), start_ts, end_ts, size })
+      const { replset: rs, start: start_ts, end: end_ts, encryption } = chunk
+      const sealed = encryption === undefined ? {} : { encryption }
+      chunks.push({ rs, fname: name, compression: compressionBySuffix(name), start_ts, end_ts, size, ...sealed })
     }
   }
   return { metadata, chunks }

@@ -100,6 +100,8 @@ export interface BackupReplset {
   progress?: Progress
   /** Ours; PBM ignores it: what came of storing the data. */
   transfer?: Transfer
+  /** Ours; PBM ignores it: how the objects are sealed. Absent where they are not. */
+  encryption?: BackupEncryption
 }
 
 /** What the agent that did the work sent to the storage. */
@@ -111,6 +113,16 @@ export interface Transfer {
   millis: number
   /** Calls of the storage that failed and were tried again. */
   retries: number
+}
+
+/** How one replica set's part of a backup is sealed; nothing in it is secret. */
+export interface BackupEncryption {
+  /** Name of the method. */
+  type: string
+  /** Ids of the keys, any of which opens it. */
+  keyIds: string[]
+  /** How many namespaces have an object; their names are sealed. Absent while it runs. */
+  objects?: number
 }
 
 /** What an agent tells of a running operation, for progress bars. PBM ignores the field. */

@@ -4,7 +4,7 @@ import type { SchemaNode } from '../plugin/schema.js'
 import type { StoragePlugin } from '../plugin/storage.js'
 import { DEFAULT_COMPRESSION } from './config-document.js'
 import { type ConfigFault, schemaFaults } from './config-faults.js'
-import { configSchema } from './config-schema.js'
+import { configSchema, type KnownPlugin } from './config-schema.js'
 import { isRecord } from './config-values.js'
 
 /** The schema of a configuration whose storage type is `type`, and what is wrong with that type's plugin. */
@@ -14,16 +14,45 @@ export interface ResolvedSchema {
   readonly faults: readonly ConfigFault[]
 }
 
-export async function resolveSchema(type: unknown, host: PluginHost): Promise<ResolvedSchema> {
-  if (typeof type !== 'string' || type === '') return { schema: configSchema(undefined), plugin: undefined, faults: [] }
+/** `encryption` is that section as it was written, where the schema of a whole configuration is needed. */
+export async function resolveSchema(type: unknown, host: PluginHost, encryption?: unknown): Promise<ResolvedSchema> {
+  const { methods, faults } = await resolveEncryption(encryption, host)
+  if (typeof type !== 'string' || type === '') {
+    return { schema: configSchema(undefined, methods), plugin: undefined, faults }
+  }
   try {
     const plugin = await host.storage(type)
-    return { schema: configSchema(plugin), plugin, faults: [] }
+    return { schema: configSchema(plugin, methods), plugin, faults }
   } catch (error) {
     const fault = { path: ['storage', 'type'], text: errorText(error), unknownKey: false }
-    return { schema: configSchema(undefined), plugin: undefined, faults: [fault] }
+    return { schema: configSchema(undefined, methods), plugin: undefined, faults: [fault, ...faults] }
   }
 }
+
+/** Each block stands under the name of its method; the type may be a package whose method has a shorter name. */
+async function resolveEncryption(
+  section: unknown,
+  host: PluginHost,
+): Promise<{ methods: KnownPlugin[]; faults: ConfigFault[] }> {
+  const methods = new Map<string, KnownPlugin>()
+  const faults: ConfigFault[] = []
+  const load = async (name: string, path: string[]) => {
+    try {
+      const plugin = await host.encryption(name)
+      methods.set(plugin.name, plugin)
+    } catch (error) {
+      faults.push({ path, text: errorText(error), unknownKey: false })
+      methods.set(name, { name, optionsSchema: ANYTHING })
+    }
+  }
+  const { type, ...blocks } = isRecord(section) ? section : {}
+  if (typeof type === 'string' && type !== '' && type !== 'none') await load(type, ['encryption', 'type'])
+  for (const name of Object.keys(blocks)) if (!methods.has(name)) await load(name, ['encryption', name])
+  return { methods: [...methods.values()], faults }
+}
+
+/** For a block that nobody here can judge. */
+const ANYTHING = { type: 'object', additionalProperties: {} }
 
 /** Everything that is wrong with `document`, by the schema and by what the plugins say. */
 export async function configFaults(
@@ -32,7 +61,11 @@ export async function configFaults(
   host: PluginHost,
 ): Promise<ConfigFault[]> {
   const faults = [...resolved.faults, ...schemaFaults(document, resolved.schema)]
-  const { backup, pitr } = isRecord(document) ? document : {}
+  const { backup, pitr, encryption } = isRecord(document) ? document : {}
+  if (isRecord(backup) && backup.layout === 'archive' && isRecord(encryption) && encryption.type !== 'none') {
+    const text = 'archive can not be encrypted; leave it out, or set encryption.type to none'
+    faults.push({ path: ['backup', 'layout'], text, unknownKey: false })
+  }
   const sections = { backup: isRecord(backup) ? backup : {}, pitr: isRecord(pitr) ? pitr : {} }
   for (const name of ['backup', 'pitr'] as const) {
     const { compression, compressionLevel } = sections[name]

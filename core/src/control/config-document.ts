@@ -9,6 +9,7 @@ export interface Config {
   pitr?: PitrConfig
   backup?: BackupConfig
   restore?: RestoreConfig
+  encryption?: EncryptionConfig
   /** Cluster time of the last change; agents compare it to notice one. */
   epoch: Timestamp
 }
@@ -17,6 +18,15 @@ export interface Config {
 export interface StorageConfig {
   type: string
   [provider: string]: unknown
+}
+
+/**
+ * Ours; PBM ignores it. The method that new objects are sealed with, or `none`, and for each method that is in use or was
+ * once, under its name, where its keys are: never a key.
+ */
+export interface EncryptionConfig {
+  type: string
+  [method: string]: unknown
 }
 
 /** `host:port` as the replica-set configuration has it → priority. */

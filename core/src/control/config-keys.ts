@@ -84,7 +84,7 @@ export async function applySettings(
 ): Promise<{ config: Config; placed: readonly PlacedSetting[]; schema: SchemaNode }> {
   const { epoch, ...rest } = previous
   const type = settings.findLast(({ key }) => key === 'storage.type')?.value ?? previous.storage?.type
-  const resolved = await resolveSchema(type, host)
+  const resolved = await resolveSchema(type, host, encryptionWith(previous.encryption, settings))
   const faults: ConfigFault[] = []
   const placed: PlacedSetting[] = []
   let next: unknown = rest
@@ -105,10 +105,26 @@ export async function applySettings(
   return { config: { ...(next as Omit<Config, 'epoch'>), epoch }, placed, schema: resolved.schema }
 }
 
+/** The section with every block that the settings name, so that its schema is at hand. */
+function encryptionWith(section: Config['encryption'], settings: readonly Setting[]): Record<string, unknown> {
+  const named: Record<string, unknown> = { ...section }
+  for (const { key, value } of settings) {
+    const [head, name, ...rest] = key.split('.')
+    if (head !== 'encryption' || name === undefined) continue
+    if (name === 'type') named.type = value
+    else if (rest.length > 0) named[name] ??= {}
+  }
+  return named
+}
+
 /** The value at `key`, or a whole section. Throws CONFIG_MISSING, and CONFIG_INVALID for a key that does not exist. */
 export async function getConfigKey(leader: MongoClient, key: string, host: PluginHost): Promise<ConfigValue> {
   const config = await requireConfig(leader)
-  const { schema } = await resolveSchema(config.storage?.type, host)
+  const { schema } = await resolveSchema(
+    config.storage?.type,
+    host,
+    config.encryption ?? encryptionWith(undefined, [{ key, value: '' }]),
+  )
   const place = placeOf(key, schema)
   const { epoch, ...shown } = await maskConfig(config, host)
   const stored = valueAt(shown, key.split('.'))

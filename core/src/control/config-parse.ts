@@ -29,7 +29,7 @@ const MAX_DEPTH = 32
 export async function parseConfig(yaml: string, host: PluginHost): Promise<Config> {
   const { root, lineOf } = readYaml(yaml)
   const type = isMap(root) ? typeOfStorage(root) : undefined
-  const resolved = await resolveSchema(type, host)
+  const resolved = await resolveSchema(type, host, encryptionOf(root))
   const lines = new Map<string, number>()
   const document = toPlain(root, resolved.schema, [], (path, node) => lines.set(path.join('\0'), lineOf(node)))
   if (document === undefined)
@@ -66,6 +66,18 @@ function firstLine(message: string): string {
 function typeOfStorage(root: YAMLMap): unknown {
   const type = root.getIn(['storage', 'type'])
   return type === undefined || type === null ? undefined : String(type)
+}
+
+/** As far as its schema depends on it: the type, and which blocks there are. */
+function encryptionOf(root: Node | null): Record<string, unknown> | undefined {
+  const section: unknown = isMap(root) ? root.get('encryption') : undefined
+  if (!isMap(section)) return undefined
+  return Object.fromEntries(
+    section.items.map((pair: Pair) => {
+      const key = keyOf(pair)
+      return [key, key === 'type' && isScalar(pair.value) ? String(pair.value.value) : {}]
+    }),
+  )
 }
 
 /** The value of a node, read by the schema; `undefined` for null, which means unset. */

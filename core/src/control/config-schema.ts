@@ -57,32 +57,41 @@ const restore = section({
   verify: boolean,
 })
 
-/** A storage whose options are known: the plugin's name is the key of their block. */
-export interface KnownStorage {
+/** A plugin whose options are known: its name is the key of their block. */
+export interface KnownPlugin {
   readonly name: string
   readonly optionsSchema: object
 }
 
 /**
- * The schema of the whole document, with the plugin's own schema at `storage.<name>`. Without a plugin any block is let
- * through: its absence is a fault by itself, and its keys can't be judged.
+ * The schema of the whole document, with the plugins' own schemas at `storage.<name>` and `encryption.<name>`. Without a
+ * plugin any block is let through: its absence is a fault by itself, and its keys can't be judged.
  */
-export function configSchema(storage: KnownStorage | undefined): SchemaNode {
-  if (storage === undefined) return UNKNOWN_STORAGE
-  const byName = schemas.get(storage.optionsSchema) ?? new Map<string, SchemaNode>()
-  schemas.set(storage.optionsSchema, byName)
-  const known = byName.get(storage.name) ?? schemaWith(storage)
-  byName.set(storage.name, known)
+export function configSchema(storage: KnownPlugin | undefined, encryption: readonly KnownPlugin[] = []): SchemaNode {
+  const key = [storage ?? NO_PLUGIN, ...encryption].map(({ name, optionsSchema }) => `${name}#${idOf(optionsSchema)}`)
+  const known = schemas.get(key.join()) ?? schemaWith(storage, encryption)
+  schemas.set(key.join(), known)
   return known
 }
 
 /**
- * Built once for each plugin: validators are kept by the schema they were compiled from. By name, too, since a plugin
- * that extends another may share its options.
+ * Built once for each set of plugins: validators are kept by the schema they were compiled from. By name, too, since a
+ * plugin that extends another may share its options.
  */
-const schemas = new WeakMap<object, Map<string, SchemaNode>>()
+const schemas = new Map<string, SchemaNode>()
 
-function schemaWith(storage: KnownStorage | undefined): SchemaNode {
+const NO_PLUGIN: KnownPlugin = { name: '', optionsSchema: {} }
+
+const ids = new WeakMap<object, number>()
+let lastId = 0
+
+function idOf(schema: object): number {
+  const id = ids.get(schema) ?? ++lastId
+  ids.set(schema, id)
+  return id
+}
+
+function schemaWith(storage: KnownPlugin | undefined, encryption: readonly KnownPlugin[]): SchemaNode {
   const needsOptions = ((storage?.optionsSchema as SchemaNode | undefined)?.required ?? []).length > 0
   const block: SchemaNode =
     storage === undefined
@@ -91,10 +100,10 @@ function schemaWith(storage: KnownStorage | undefined): SchemaNode {
           ...section({ type: text, [storage.name]: storage.optionsSchema }),
           required: needsOptions ? ['type', storage.name] : ['type'],
         }
-  return { ...section({ storage: block, pitr, backup, restore }), required: ['storage'] }
+  const methods = encryption.map(({ name, optionsSchema }) => [name, optionsSchema] as const)
+  const sealing = { ...section({ type: text, ...Object.fromEntries(methods) }), required: ['type'] }
+  return { ...section({ storage: block, pitr, backup, restore, encryption: sealing }), required: ['storage'] }
 }
-
-const UNKNOWN_STORAGE = schemaWith(undefined)
 
 /** The validator with the keywords of {@link configSchema}. */
 export function configValidator(): Ajv {

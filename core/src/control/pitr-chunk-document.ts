@@ -14,4 +14,6 @@ export interface PitrChunkDocument {
    * PBM's, and for those that a resync found on the storage without having known them before.
    */
   crc?: string
+  /** Ours: the name of the method that it is sealed with. */
+  encryption?: string
 }

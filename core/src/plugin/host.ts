@@ -60,6 +60,7 @@ export interface PluginNeeds {
   readonly storage?: { readonly type: string } | undefined
   readonly backup?: { readonly compression?: string | undefined } | undefined
   readonly pitr?: { readonly compression?: string | undefined } | undefined
+  readonly encryption?: { readonly type: string } | undefined
 }
 
 interface PluginOfKind {
@@ -137,6 +138,9 @@ export class PluginHost {
     const faults = await faultsOf([
       ...(config.storage === undefined ? [] : [this.storage(config.storage.type)]),
       ...[...methods].map((method) => this.compression(method)),
+      ...(config.encryption === undefined || config.encryption.type === 'none'
+        ? []
+        : [this.encryption(config.encryption.type)]),
     ])
     if (faults.length > 0) throw together(faults)
   }

@@ -11,8 +11,10 @@ import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import type { NodeInfo } from '../mongo/topology.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
+import type { Ciphers } from '../sealing/ciphers.js'
+import { storeOf } from '../sealing/sealed-store.js'
 import type { Clock } from '../time/clock.js'
-import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { CIPHERS, CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import { emptyRestore } from './documents.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
@@ -40,6 +42,7 @@ export class Restore {
     @inject(CLOCK) private readonly clock: Clock,
     @inject(STORE) private readonly store: ObjectStore,
     @inject(PluginHost) private readonly host: PluginHost,
+    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
   ) {}
 
   /** Rejects with what the restore failed with; it is written to the document before. */
@@ -97,7 +100,7 @@ export class Restore {
     await this.#awaitSlicerGone(signal)
     await restoreReplset({
       client: node,
-      store,
+      store: storeOf(store, this.ciphers, backup),
       backup,
       part,
       compression,

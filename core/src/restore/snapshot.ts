@@ -260,6 +260,8 @@ function missing(message: string, cause?: unknown): PbmError {
 export function objectError(error: unknown, object: string): unknown {
   if (hasCode(error, 'STORAGE_NOT_FOUND')) return missing(`${object} is missing on the storage`, error)
   if (hasCode(error, 'STORAGE_EMPTY')) return damaged(`${object} is empty`, error)
+  if (hasCode(error, 'ENCRYPTION_TAMPERED'))
+    return damaged(`${object} is altered, and no longer what was sealed`, error)
   if (hasCode(error, 'CODEC_TRUNCATED')) return damaged(`${object} is cut off`, error)
   if (hasCode(error, 'CODEC_CORRUPT')) return damaged(`${object} is altered`, error)
   if (error instanceof PbmError && /^(BSON|ARCHIVE)_/.test(error.code)) return damaged(`${object} is damaged`, error)

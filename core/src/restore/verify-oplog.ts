@@ -5,6 +5,7 @@ import { classify } from '../oplog/classify.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../oplog/entry.js'
 import { innerOperations, transactionCut, transactionKey, transactionStep } from '../oplog/transactions.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { chunkMethod } from '../sealing/sealed-store.js'
 import { damaged, type OplogPiece, objectError, readObject } from './snapshot.js'
 
 /** Look-ups under way at once. */
@@ -34,10 +35,20 @@ export async function checkPieces(
           throw objectError(error, object)
         })
         if (size === 0) throw damaged(`${object} is empty`)
+        if (chunkMethod(object) !== undefined) await openFirst(store, object, options)
         return size
       }),
     ),
   )
+}
+
+/** Whether its key is at hand must be known before anything is dropped, also where nothing is verified. */
+async function openFirst(store: ObjectStore, object: string, { signal }: CallOptions): Promise<void> {
+  try {
+    for await (const _ of await store.read(object, { signal })) return
+  } catch (error) {
+    throw objectError(error, object)
+  }
 }
 
 /** The pieces, in order of their start, must leave no gap between `start` and `end`. Throws `BACKUP_DAMAGED`. */

@@ -7,6 +7,7 @@ import type { OperationLog } from '../log.js'
 import type { PluginHost } from '../plugin/host.js'
 import { compressionBySuffix } from '../plugin/naming.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
+import { isKeyFault } from '../sealing/ciphers.js'
 import { type PitrChunkName, parsePitrChunkName, pitrChunkName } from '../store/names.js'
 
 export interface AdoptOptions {
@@ -37,11 +38,13 @@ export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
     found.sort((a, b) => b.name.end.compare(a.name.end))
     let next: Timestamp | undefined
     for (const { object, name } of found) {
-      const crc = next === undefined ? await readWhole(object, name, options) : undefined
-      if (crc !== undefined) {
+      const whole = next === undefined ? await readWhole(object, name, options) : undefined
+      if (whole !== undefined) {
         const { size, name: fname } = object
         const compression = compressionBySuffix(fname)
-        await insertChunk(options.leader, { rs, fname, compression, start_ts: start, end_ts: name.end, size, crc })
+        const sealed = name.encryption === undefined ? {} : { encryption: name.encryption }
+        const told = { rs, fname, compression, start_ts: start, end_ts: name.end }
+        await insertChunk(options.leader, { ...told, size, ...sealed, ...whole })
         next = name.end
         log.info(`listed chunk ${fname}, which a slicer stored before it died`)
       } else {
@@ -79,7 +82,11 @@ function prefixOf(rs: string, start: Timestamp): string {
  * Reads it through: it must decompress, hold entries of its time only, and end with the one that it is named by. Gives
  * its checksum then.
  */
-async function readWhole(object: ObjectInfo, { start, end }: PitrChunkName, { store, host, signal }: AdoptOptions) {
+async function readWhole(
+  object: ObjectInfo,
+  { start, end }: PitrChunkName,
+  { store, host, signal }: AdoptOptions,
+): Promise<{ crc?: string } | undefined> {
   try {
     const compression = await host.compression(compressionBySuffix(object.name))
     const crc = createCrc64()
@@ -93,11 +100,12 @@ async function readWhole(object: ObjectInfo, { start, end }: PitrChunkName, { st
         if (last.lessThan(start)) return undefined
       }
     }
-    return last?.equals(end) === true ? crcText(crc) : undefined
+    return last?.equals(end) === true ? { crc: crcText(crc) } : undefined
   } catch (error) {
     signal.throwIfAborted()
     if (isOfStorage(error)) throw error
-    return undefined
+    // Who seals need not be able to open. No storage shows a part of an object, so it is whole.
+    return isKeyFault(error) ? {} : undefined
   }
 }
 

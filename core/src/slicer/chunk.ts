@@ -24,6 +24,8 @@ export interface ChunkMethod {
   /** As the configuration names it: `pgzip` stays `pgzip`. */
   readonly name: string
   readonly level: number | undefined
+  /** The name of the method it is sealed with: the store does that, by the name of the object. */
+  readonly encryption?: string | undefined
 }
 
 export interface StoredChunk {
@@ -49,14 +51,14 @@ export async function storeChunk({
   assertHeld,
   signal,
 }: ChunkOptions): Promise<StoredChunk> {
-  const { plugin, name, level } = method
+  const { plugin, name, level, encryption } = method
   let entries = 0
   let bytes = 0
   const count = (documents: number, length: number) => {
     entries += documents
     bytes += length
   }
-  const fname = pitrChunkName(rs, start, end, plugin.suffix)
+  const fname = pitrChunkName(rs, start, end, plugin.suffix, encryption)
   const crc = createCrc64()
   const raw = readOplog(node, { start, end }, { signal, onProgress: count })
   const checked = async function* () {
@@ -67,6 +69,8 @@ export async function storeChunk({
     assertHeld()
   }
   const { size } = await store.save(fname, plugin.compress(checked(), level === undefined ? {} : { level }), { signal })
-  const document = { rs, fname, compression: name, start_ts: start, end_ts: end, size, crc: crcText(crc) }
+  const sealed = encryption === undefined ? {} : { encryption }
+  const told = { rs, fname, compression: name, start_ts: start, end_ts: end }
+  const document = { ...told, size, crc: crcText(crc), ...sealed }
   return { document, entries, bytes }
 }

@@ -1,14 +1,19 @@
 import { type Config, DEFAULT_COMPRESSION } from '../control/config-document.js'
 import type { PluginHost } from '../plugin/host.js'
+import { sealingMethod } from '../sealing/ciphers.js'
 import type { SlicerSettings } from './slicer.js'
 
 const DEFAULT_SPAN_MINUTES = 10
 
 /** What of the configuration a slicer takes over while it runs. Compression falls back to that of backups, as in PBM. */
-export async function slicerSettings({ pitr, backup }: Config, host: PluginHost): Promise<SlicerSettings> {
+export async function slicerSettings(
+  { pitr, backup, encryption: sealing }: Config,
+  host: PluginHost,
+): Promise<SlicerSettings> {
   const name = pitr?.compression ?? backup?.compression ?? DEFAULT_COMPRESSION
   const plugin = await host.compression(name)
   // A level is one of its method.
   const level = pitr?.compressionLevel ?? (pitr?.compression === undefined ? backup?.compressionLevel : undefined)
-  return { spanSeconds: (pitr?.oplogSpanMin || DEFAULT_SPAN_MINUTES) * 60, method: { plugin, name, level } }
+  const encryption = await sealingMethod(sealing, host)
+  return { spanSeconds: (pitr?.oplogSpanMin || DEFAULT_SPAN_MINUTES) * 60, method: { plugin, name, level, encryption } }
 }

@@ -87,6 +87,9 @@ export class SlicingWorker {
     if (config?.pitr?.enabled !== true) return job.finish('point-in-time recovery is off', OFF_MILLIS)
     // The chunks of the old storage are no longer listed, so a last one there would be lost or, worse, listed.
     if (!isDeepStrictEqual(config.storage, job.config.storage)) return job.abort('the storage has changed')
+    // Keys are looked for when slicing begins.
+    if (!isDeepStrictEqual(config.encryption, job.config.encryption))
+      return job.finish('the encryption has changed', HANDOVER_MILLIS)
     const operation = stopsSlicing(operations)
     if (operation?.type === 'resync') return job.abort('the storage is being read anew')
     if (operation !== undefined) return job.finish(`a ${operation.type} begins`, OFF_MILLIS)

@@ -55,6 +55,7 @@ const REPLSET: Field[] = [
   { key: 'this_id', kind: 'string', omit: 'empty' },
   // Ours; PBM ignores unknown keys.
   { key: 'transfer', kind: 'object', omit: 'empty' },
+  { key: 'encryption', kind: 'object', omit: 'absent' },
 ]
 
 const BACKUP: Field[] = [

@@ -130,8 +130,9 @@ function mebibytes(bytes: number): string {
 }
 
 /** Lets {@link transferFigures} find the meter by another store around a metered one. */
-export function asMetered(store: ObjectStore, meter: Meter): ObjectStore {
-  meters.set(store, meter)
+export function asMetered(store: ObjectStore, of: Meter | ObjectStore): ObjectStore {
+  const meter = of instanceof Meter ? of : meters.get(of)
+  if (meter !== undefined) meters.set(store, meter)
   return store
 }
 

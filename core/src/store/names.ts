@@ -128,13 +128,30 @@ export function archiveOplogName(backup: string, replset: string, suffix: string
   return `${backup}_${replset}.oplog${suffix}`
 }
 
-export function pitrChunkName(replset: string, start: Timestamp, end: Timestamp, suffix: string): string {
-  const day = timestampText(start).slice(0, 8)
-  return `${PITR_FOLDER}/${replset}/${day}/${timestampText(start)}.${timestampText(end)}.oplog${suffix}`
+/** With its slash at the end: where the chunks that begin on that day (UTC) are. */
+export function pitrDayFolder(replset: string, start: Timestamp): string {
+  return `${PITR_FOLDER}/${replset}/${timestampText(start).slice(0, 8)}/`
+}
+
+/**
+ * A sealed chunk says so where PBM has the word `oplog`, so that PBM, which can't read it, does not take it for a chunk.
+ * `encryption` is the name of the method.
+ */
+export function pitrChunkName(
+  replset: string,
+  start: Timestamp,
+  end: Timestamp,
+  suffix: string,
+  encryption?: string,
+): string {
+  const kind = encryption === undefined ? 'oplog' : `oplog-${encryption}`
+  return `${pitrDayFolder(replset, start)}${timestampText(start)}.${timestampText(end)}.${kind}${suffix}`
 }
 
 export interface PitrChunkName extends ChunkName {
   readonly replset: string
+  /** The method it is sealed with; absent for one that is not. */
+  readonly encryption?: string
 }
 
 /** Takes the whole object name. The date folder is ignored and a missing increment means 0, as in PBM. */
@@ -144,11 +161,13 @@ export function parsePitrChunkName(object: string): PitrChunkName | undefined {
   const replset = segments[1]
   if (segments[0] !== PITR_FOLDER || segments.length < 3 || replset === undefined || replset === '') return undefined
   const parts = file.split('.')
-  if (parts.length < 3 || parts.length > 4 || parts[2] !== 'oplog') return undefined
+  const kind = /^oplog(?:-([a-z0-9-]+))?$/.exec(parts[2] ?? '')
+  if (parts.length < 3 || parts.length > 4 || kind === null) return undefined
   const start = parseTimestampText(parts[0] ?? '')
   const end = parseTimestampText(parts[1] ?? '')
   if (start === undefined || end === undefined) return undefined
-  return { replset, start, end, suffix: parts[3] === undefined ? '' : `.${parts[3]}` }
+  const suffix = parts[3] === undefined ? '' : `.${parts[3]}`
+  return { replset, start, end, suffix, ...(kind[1] === undefined ? {} : { encryption: kind[1] }) }
 }
 
 /** `YYYYMMDDhhmmss-I`, UTC, the increment unpadded. */

@@ -33,8 +33,10 @@ export function planNamespaceObjects(options: {
   readonly namespaces: readonly NamespaceId[]
   /** `capabilities.maxSegmentBytes` of the storage. */
   readonly maxSegmentBytes?: number | undefined
+  /** Every namespace gets a number: its name must not be seen from outside. */
+  readonly hidden?: boolean | undefined
 }): NamespaceObject[] {
-  const { backup, replset, suffix, namespaces, maxSegmentBytes } = options
+  const { backup, replset, suffix, namespaces, maxSegmentBytes, hidden = false } = options
   const folder = replsetFolder(backup, replset)
   const taken = new NameTree(RESERVED)
   let fallbacks = 0
@@ -43,7 +45,10 @@ export function planNamespaceObjects(options: {
     const natural = `${file}${suffix}`
     // PBM cleans the path in some places before and in others after the suffix: both forms have to be safe.
     const usable =
-      file.split('/').every(isSafeSegment) && isUsable(natural, folder, maxSegmentBytes) && taken.add(natural)
+      !hidden &&
+      file.split('/').every(isSafeSegment) &&
+      isUsable(natural, folder, maxSegmentBytes) &&
+      taken.add(natural)
     if (usable) return { db, collection, object: `${folder}${natural}`, fallback: false }
     fallbacks += 1
     return { db, collection, object: `${folder}${FALLBACK_FOLDER}/${fallbacks}${suffix}`, fallback: true }

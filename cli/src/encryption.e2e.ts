@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readdir, readFile, rename, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
+import { listBackups, listChunks, listSlicerLocks, type PitrChunkDocument } from '@pbmkit/core'
+import type { MongoClient, Timestamp } from 'mongodb'
+import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+
+const SENTINEL = 'very-private-content'
+
+/** A cluster whose backups are sealed, and what becomes of them. One story, in order. */
+describe('pbm and encryption', () => {
+  let cluster: Cluster
+  let admin: MongoClient
+  let keyFile = ''
+  let keyId = ''
+  let backup = ''
+  let state: DatabaseState
+  let later: { time: Timestamp; state: DatabaseState }
+
+  before(async () => {
+    cluster = await startCluster()
+    admin = await cluster.set.client()
+    await cluster.startAgent()
+    keyFile = join(cluster.folder, 'keys')
+    await writeFile(keyFile, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+    const documents = Array.from({ length: 500 }, (_, _id) => ({ _id, text: `${SENTINEL} ${_id}` }))
+    await admin.db('payroll').collection<{ _id: number; text: string }>('salaries').insertMany(documents)
+    await admin
+      .db('payroll')
+      .collection<{ _id: number }>('bonuses')
+      .insertMany([{ _id: 1 }])
+    await admin.db('payroll').createCollection('nothing')
+    await admin.db('payroll').collection('salaries').createIndex({ text: 1 }, { name: 'by text' })
+  })
+  after(() => cluster?.stop())
+
+  const objects = async () =>
+    (await readdir(join(cluster.folder, 'backups'), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(join(cluster.folder, 'backups').length + 1))
+  const file = (object: string) => join(cluster.folder, 'backups', object)
+  const config = (more: string) =>
+    `storage:\n  type: filesystem\n  filesystem: {path: ${cluster.folder}/backups}\npitr: {oplogSpanMin: 0.05}\n${more}`
+
+  async function pbm(...args: string[]) {
+    const ended = await cluster.pbm(args)
+    assert.equal(ended.code, 0, ended.stdout + ended.stderr)
+    return ended
+  }
+
+  async function refused(args: readonly string[], told: RegExp): Promise<string> {
+    const ended = await cluster.pbm(args)
+    assert.notEqual(ended.code, 0, ended.stdout)
+    assert.match(ended.stdout + ended.stderr, told)
+    return ended.stdout + ended.stderr
+  }
+
+  async function same(expected: DatabaseState): Promise<void> {
+    assert.deepEqual(compareStates(expected, await snapshotState(admin), { ignoreUsers: [PBM_USER.user] }), [])
+  }
+
+  it('refuses a configuration whose encryption is wrong', async () => {
+    const input = config('encryption:\n  type: aes-gcm\n  aes-gcm: {keyfile: /x}\nbackup: {layout: archive}\n')
+    const { code, stderr } = await cluster.pbm(['config', '--file', '-'], { input })
+    assert.notEqual(code, 0)
+    assert.match(stderr, /encryption\.aes-gcm\.keyfile: unknown key; did you mean keyFile\?/)
+    assert.match(stderr, /backup\.layout: archive can not be encrypted/)
+    const unknown = await cluster.pbm(['config', '--file', '-'], { input: config('encryption: {type: rot13}\n') })
+    assert.match(unknown.stderr, /encryption\.type: .*"rot13".*npm install @pbmkit\/encryption-rot13/s)
+  })
+
+  it('refuses a backup without the key, before it begins', async () => {
+    const input = config(`encryption:\n  type: aes-gcm\n  aes-gcm: {keyFile: ${keyFile}.lost}\n`)
+    assert.equal((await cluster.pbm(['config', '--file', '-', '--wait'], { input })).code, 0)
+    await refused(['backup', '--wait'], /keys\.lost: there is no such file/)
+    assert.deepEqual(
+      (await objects()).filter((name) => name !== '.pbm.init'),
+      [],
+    )
+    await pbm('config', '--set', `encryption.aes-gcm.keyFile=${keyFile}`)
+  })
+
+  it('makes a sealed backup, of which the storage learns no name and no content', async () => {
+    await until('the agent to be well', async () => /\[OK|OK/.test((await cluster.pbm(['status'])).stdout))
+    await pbm('backup', '--wait')
+    const made = (await listBackups(cluster.leader, { status: 'done' }))[0]
+    assert.ok(made !== undefined)
+    backup = made.name
+    state = await snapshotState(admin)
+    assert.equal(made.replsets[0]?.encryption?.type, 'aes-gcm')
+    keyId = made.replsets[0]?.encryption?.keyIds[0] ?? ''
+    assert.match(keyId, /^[0-9a-f]{16}$/)
+    const names = await objects()
+    assert.ok(names.some((name) => /\/pbmkit\.keys\/[0-9a-f]{32}$/.test(name)))
+    for (const name of names) {
+      assert.doesNotMatch(name, /payroll|salaries|bonuses/)
+      const content = await readFile(file(name))
+      for (const word of [SENTINEL, 'payroll', 'salaries', 'bonuses', 'system.users']) {
+        assert.ok(!content.includes(word), `${name} tells of ${word}`)
+      }
+    }
+  })
+
+  it('shows with what it is sealed, and its collections to who has the key', async () => {
+    const { value } = await cluster.json(['describe-backup', backup, '--with-collections'])
+    const [part] = (value as { replsets: { encryption: object; collections: string[] }[] }).replsets
+    assert.deepEqual(part?.encryption, { type: 'aes-gcm', key_ids: [keyId] })
+    assert.ok(part?.collections.includes('payroll.salaries'))
+  })
+
+  it('stores sealed chunks of the oplog, and restores to a time between them', async () => {
+    await pbm('config', '--set', 'pitr.enabled=true')
+    await until('slicing', async () => (await listSlicerLocks(cluster.leader)).length > 0)
+    await admin.db('payroll').collection<{ _id: number; late: string }>('bonuses').insertOne({ _id: 2, late: SENTINEL })
+    const { operationTime } = await admin.db('admin').command({ appendOplogNote: 1, data: { mark: 1 } })
+    later = { time: operationTime as Timestamp, state: await snapshotState(admin) }
+    await until('the oplog to be stored', async () =>
+      (await listChunks(cluster.leader)).some(({ end_ts }) => end_ts.greaterThanOrEqual(later.time)),
+    )
+    await pbm('config', '--set', 'pitr.enabled=false')
+    await until('slicing to end', async () => (await listSlicerLocks(cluster.leader)).length === 0)
+    for (const { fname, encryption } of await listChunks(cluster.leader)) {
+      assert.equal(encryption, 'aes-gcm')
+      assert.match(fname, /\.oplog-aes-gcm\.s2$/)
+      assert.ok(!(await readFile(file(fname))).includes(SENTINEL))
+    }
+    await admin.db('payroll').dropDatabase()
+    await pbm('restore', '--time', `${later.time.t},${later.time.i}`, '--wait')
+    await same(later.state)
+  })
+
+  it('lists everything on a storage never used before, without the key', async () => {
+    const chunks = (await listChunks(cluster.leader)).map(shown)
+    await rename(keyFile, `${keyFile}.safe`)
+    for (const name of ['pbmBackups', 'pbmPITRChunks']) await cluster.leader.db('admin').collection(name).deleteMany({})
+    await pbm('config', '--force-resync', '--wait')
+    const listed = await listBackups(cluster.leader)
+    assert.deepEqual(
+      listed.map(({ name, status }) => [name, status]),
+      [[backup, 'done']],
+    )
+    assert.deepEqual((await listChunks(cluster.leader)).map(shown), chunks)
+    assert.match((await pbm('list')).stdout, new RegExp(backup))
+    assert.match((await pbm('describe-backup', backup)).stdout, new RegExp(`aes-gcm[^]*${keyId}`))
+    await refused(['describe-backup', backup, '--with-collections'], /metadata\.json can't be opened: .*no such file/)
+  })
+
+  it('refuses a restore without the key, before anything is dropped', async () => {
+    const before = await snapshotState(admin)
+    await refused(['restore', backup, '--wait'], /can't be opened: .*no such file/)
+    await writeFile(keyFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
+    await refused(['restore', backup, '--wait'], new RegExp(`can't be opened: .*${keyId}`))
+    await same(before)
+    await rename(`${keyFile}.safe`, keyFile)
+  })
+
+  it('refuses an altered, a cut and a swapped object by its name, before anything is dropped', async () => {
+    const before = await snapshotState(admin)
+    const data = (await objects()).filter((name) => name.includes('/pbmkit.namespaces/')).sort()
+    const [one = '', other = ''] = data
+    const bytes = await readFile(file(one))
+    const altered = Buffer.from(bytes)
+    altered.writeUInt8(altered.readUInt8(bytes.length - 20) ^ 4, bytes.length - 20)
+    await writeFile(file(one), altered)
+    await refused(['restore', backup, '--wait'], new RegExp(`${one} is altered.*key ${keyId}`))
+    await writeFile(file(one), bytes)
+    await truncate(file(one), bytes.length - 3)
+    await refused(['restore', backup, '--wait'], new RegExp(`${one} is (altered|cut off)`))
+    await writeFile(file(one), await readFile(file(other)))
+    await refused(['restore', backup, '--wait'], new RegExp(one))
+    await writeFile(file(one), bytes)
+    await same(before)
+  })
+
+  it('restores a sealed backup when nothing is sealed any more', async () => {
+    await pbm('config', '--set', 'encryption.type=none')
+    await admin.db('payroll').dropDatabase()
+    await pbm('restore', backup, '--wait')
+    await same(state)
+    await pbm('backup', '--wait')
+    const newest = (await listBackups(cluster.leader, { status: 'done' })).find(({ name }) => name !== backup)
+    assert.equal(newest?.replsets[0]?.encryption, undefined)
+    assert.ok((await objects()).some((name) => /payroll\.salaries/.test(name)))
+    await pbm('config', '--set', 'encryption.type=aes-gcm')
+  })
+
+  function shown({ fname, compression, encryption, start_ts, end_ts }: PitrChunkDocument) {
+    return { fname, compression, encryption, start: start_ts.toString(), end: end_ts.toString() }
+  }
+})
