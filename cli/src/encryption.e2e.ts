@@ -58,7 +58,7 @@ describe('pbm and encryption', () => {
   }
 
   async function same(expected: DatabaseState): Promise<void> {
-    assert.deepEqual(compareStates(expected, await snapshotState(admin), { ignoreUsers: [PBM_USER.user] }), [])
+    assert.deepEqual(compareStates(expected, await snapshotState(admin), { ignoreUsers: [`admin.${PBM_USER.user}`] }), [])
   }
 
   it('refuses a configuration whose encryption is wrong', async () => {
@@ -127,7 +127,7 @@ describe('pbm and encryption', () => {
       assert.ok(!(await readFile(file(fname))).includes(SENTINEL))
     }
     await admin.db('payroll').dropDatabase()
-    await pbm('restore', '--time', `${later.time.t},${later.time.i}`, '--wait')
+    await pbm('restore', '--time', `${later.time.t},${later.time.i}`, '--yes', '--wait')
     await same(later.state)
   })
 
@@ -149,9 +149,9 @@ describe('pbm and encryption', () => {
 
   it('refuses a restore without the key, before anything is dropped', async () => {
     const before = await snapshotState(admin)
-    await refused(['restore', backup, '--wait'], /can't be opened: .*no such file/)
+    await refused(['restore', backup, '--yes', '--wait'], /can't be opened: .*no such file/)
     await writeFile(keyFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
-    await refused(['restore', backup, '--wait'], new RegExp(`can't be opened: .*${keyId}`))
+    await refused(['restore', backup, '--yes', '--wait'], new RegExp(`can't be opened: .*${keyId}`))
     await same(before)
     await rename(`${keyFile}.safe`, keyFile)
   })
@@ -164,12 +164,12 @@ describe('pbm and encryption', () => {
     const altered = Buffer.from(bytes)
     altered.writeUInt8(altered.readUInt8(bytes.length - 20) ^ 4, bytes.length - 20)
     await writeFile(file(one), altered)
-    await refused(['restore', backup, '--wait'], new RegExp(`${one} is altered.*key ${keyId}`))
+    await refused(['restore', backup, '--yes', '--wait'], new RegExp(`${one} is altered.*key ${keyId}`))
     await writeFile(file(one), bytes)
     await truncate(file(one), bytes.length - 3)
-    await refused(['restore', backup, '--wait'], new RegExp(`${one} is (altered|cut off)`))
+    await refused(['restore', backup, '--yes', '--wait'], new RegExp(`${one} is (altered|cut off)`))
     await writeFile(file(one), await readFile(file(other)))
-    await refused(['restore', backup, '--wait'], new RegExp(one))
+    await refused(['restore', backup, '--yes', '--wait'], new RegExp(one))
     await writeFile(file(one), bytes)
     await same(before)
   })
@@ -177,7 +177,7 @@ describe('pbm and encryption', () => {
   it('restores a sealed backup when nothing is sealed any more', async () => {
     await pbm('config', '--set', 'encryption.type=none')
     await admin.db('payroll').dropDatabase()
-    await pbm('restore', backup, '--wait')
+    await pbm('restore', backup, '--yes', '--wait')
     await same(state)
     await pbm('backup', '--wait')
     const newest = (await listBackups(cluster.leader, { status: 'done' })).find(({ name }) => name !== backup)

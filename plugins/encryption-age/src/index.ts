@@ -1,0 +1,76 @@
+import { type EncryptionPlugin, type KeySource, PluginError, readKeySource } from '@pbmkit/core/plugin'
+import { open, seal } from './cipher.js'
+import { type Identity, parseIdentities, parseRecipient } from './x25519.js'
+
+export interface AgeOptions {
+  /** `age1…`, public. */
+  readonly recipients: readonly string[]
+  /** Where the identities are to be found; one of them, or none where nothing is ever opened. */
+  readonly identityFile?: string
+  readonly identityEnv?: string
+  readonly identityCommand?: readonly string[]
+}
+
+const plugin: EncryptionPlugin<AgeOptions> = {
+  kind: 'encryption',
+  name: 'age',
+  apiVersion: 1,
+  optionsSchema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['recipients'],
+    properties: {
+      recipients: {
+        type: 'array',
+        items: { type: 'string' },
+        minItems: 1,
+        description: 'whom objects are sealed for: each of them can open everything (age1…)',
+      },
+      identityFile: { type: 'string', minLength: 1, description: 'file with identities, as age-keygen makes it' },
+      identityEnv: { type: 'string', minLength: 1, description: 'environment variable with identities' },
+      identityCommand: {
+        type: 'array',
+        items: { type: 'string' },
+        minItems: 1,
+        description: 'program and arguments, run without a shell, which writes identities to its standard output',
+      },
+    },
+  },
+  async open(options, context) {
+    const recipients = options.recipients.map(parseRecipient)
+    const { identityFile: file, identityEnv: env, identityCommand: command } = options
+    const source: KeySource = { file, env, command }
+    let identities: Promise<Identity[]> | undefined
+    const identitiesOf = () => {
+      // Read when first needed: who only makes backups needs none.
+      identities ??= readIdentities(source, () => readKeySource(source, 'age identity', context))
+      identities.catch(() => {
+        identities = undefined
+      })
+      return identities
+    }
+    return {
+      keyIds: recipients.map(({ text }) => text),
+      seal: (sealing, { under } = {}) => {
+        if (under === undefined) return seal(sealing, recipients)
+        throw new PluginError(
+          'ENCRYPTION_KEY_WRONG',
+          'age has no wrapping keys: its objects open with an identity alone',
+        )
+      },
+      open: (sealed) => open(sealed, identitiesOf),
+    }
+  },
+}
+
+async function readIdentities(source: KeySource, read: () => Promise<string>): Promise<Identity[]> {
+  if (Object.values(source).every((place) => place === undefined)) {
+    throw new PluginError(
+      'ENCRYPTION_KEY_MISSING',
+      'it is sealed with age, and no identity is configured here (identityFile, identityEnv or identityCommand)',
+    )
+  }
+  return parseIdentities(await read())
+}
+
+export default plugin

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { hasCode } from '@pbmkit/core/plugin'
+import { decodeBech32, encodeBech32 } from './bech32.js'
+import plugin from './index.js'
+import { testPair } from './test-keys.spec.support.js'
+import { parseIdentities, parseRecipient } from './x25519.js'
+
+const one = testPair(3)
+
+describe('keys of age', () => {
+  it('go through Bech32 and back, whatever their length', () => {
+    for (let length = 0; length < 70; length++) {
+      const bytes = Buffer.from(Array.from({ length }, (_, at) => (at * 37 + length) & 0xff))
+      assert.deepEqual(decodeBech32(encodeBech32(bytes, 'age'), 'age'), bytes)
+    }
+  })
+
+  it('refuses a recipient with a wrong letter, of another kind, or in mixed case', () => {
+    const { recipient, identity } = one
+    const last = recipient.endsWith('q') ? 'p' : 'q'
+    const mixed = recipient.slice(0, -1) + recipient.slice(-1).toUpperCase()
+    for (const wrong of [`${recipient.slice(0, -1)}${last}`, identity, `${mixed}Q`, 'age1', '', 'ssh-ed25519 AAAA']) {
+      assert.throws(
+        () => parseRecipient(wrong),
+        (error) => hasCode(error, 'ENCRYPTION_KEY_WRONG'),
+      )
+    }
+  })
+
+  it('reads a file of age-keygen', () => {
+    const identities = parseIdentities(`# created: today\r\n# public key: ${one.recipient}\r\n${one.identity}\r\n`)
+    assert.deepEqual(
+      identities.map(({ recipient }) => recipient.text),
+      [one.recipient],
+    )
+  })
+
+  it('names the line that is no identity, and not what stands there', () => {
+    const wrong = `${one.identity.slice(0, -1)}${one.identity.endsWith('Q') ? 'P' : 'Q'}`
+    assert.throws(
+      () => parseIdentities(`${one.identity}\n${wrong}`),
+      (error: Error) =>
+        hasCode(error, 'ENCRYPTION_KEY_WRONG') &&
+        /line 2/.test(error.message) &&
+        !error.message.includes(wrong.slice(20)),
+    )
+  })
+
+  it('seals without an identity, and says that it can not open', async () => {
+    const context = { signal: new AbortController().signal, warn: () => undefined }
+    const cipher = await plugin.open({ recipients: [one.recipient] }, context)
+    async function* text(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('x')
+    }
+    await assert.rejects(
+      async () => {
+        for await (const _ of cipher.open(cipher.seal(text())));
+      },
+      (error: Error) => hasCode(error, 'ENCRYPTION_KEY_MISSING') && /no identity is configured/.test(error.message),
+    )
+  })
+})
