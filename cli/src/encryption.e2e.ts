@@ -58,7 +58,10 @@ describe('pbm and encryption', () => {
   }
 
   async function same(expected: DatabaseState): Promise<void> {
-    assert.deepEqual(compareStates(expected, await snapshotState(admin), { ignoreUsers: [`admin.${PBM_USER.user}`] }), [])
+    assert.deepEqual(
+      compareStates(expected, await snapshotState(admin), { ignoreUsers: [`admin.${PBM_USER.user}`] }),
+      [],
+    )
   }
 
   it('refuses a configuration whose encryption is wrong', async () => {
