@@ -75,7 +75,8 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
   if (options.dryRun !== true) await refuseIfBusy(leader)
   const now = await clusterTime(leader)
   const limit = options.olderThan === undefined ? now : parseOlderThan(options.olderThan, now.t)
-  const old = expired(await readInventory(leader), limit, profile)
+  const inventory = await readInventory(leader)
+  const old = expired(inventory, limit, profile)
   const going = { backups: cmd === 'cleanup' ? old.backups : [], chunks: old.chunks }
 
   const { output } = session
@@ -83,7 +84,9 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
   const result = (deleted: boolean, msg: string) => ({ msg, ...backups, chunks: chunkRanges(going.chunks), deleted })
   const lines = [...going.backups.map(backupLine), ...chunkLines(going.chunks)].join('\n')
   if (lines === '') {
-    output.result(result(false, 'nothing to delete'), () => 'Nothing to delete.')
+    const isNeeded = inventory.chunks.some(({ start_ts }) => start_ts.lessThan(limit))
+    const why = isNeeded ? ': the oplog from before leads from a backup to a later time.' : '.'
+    output.result(result(false, 'nothing to delete'), () => `Nothing to delete${why}`)
     return
   }
   if (options.dryRun === true) {

@@ -134,6 +134,8 @@ export function pitrText(section: PitrSection, colours: Colours): string {
     lines.push(
       colours.caution(`${rs}: gap from ${tableTime(start)} to ${tableTime(end)}; no time in it can be restored to`),
     )
-  if (error !== undefined) lines.push(colours.bad(`Error: ${error}`))
+  // Told above already.
+  const isKnown = needed !== undefined && error?.includes(needed) === true
+  if (error !== undefined && !isKnown) lines.push(colours.bad(`Error: ${error}`))
   return lines.join('\n')
 }
