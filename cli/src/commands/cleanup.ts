@@ -84,7 +84,7 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
   const result = (deleted: boolean, msg: string) => ({ msg, ...backups, chunks: chunkRanges(going.chunks), deleted })
   const lines = [...going.backups.map(backupLine), ...chunkLines(going.chunks)].join('\n')
   if (lines === '') {
-    const isNeeded = inventory.chunks.some(({ start_ts }) => start_ts.lessThan(limit))
+    const isNeeded = profile === '' && inventory.chunks.some(({ start_ts }) => start_ts.lessThan(limit))
     const why = isNeeded ? ': the oplog from before leads from a backup to a later time.' : '.'
     output.result(result(false, 'nothing to delete'), () => `Nothing to delete${why}`)
     return
