@@ -97,6 +97,8 @@ describe('slicing that is cut off', () => {
     const oplog = cluster.admin.db('local').collection('oplog.rs')
     await until('the oplog to roll over', async () => {
       await bulk.insertMany([{ filler }, { filler }, { filler }, { filler }])
+      // The server forgets nothing before its next checkpoint, which is due once a minute.
+      await cluster.admin.db('admin').command({ fsync: 1 })
       const oldest = await oplog.findOne({}, { sort: { $natural: 1 }, projection: { ts: 1 } })
       return oldest?.ts.greaterThan(end)
     })
