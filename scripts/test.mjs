@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { countsLine } from './reporter.mjs'
 
 // Not in .mocharc.json, whose `spec` would be run in addition to files named on a command line.
-const EVERY_TEST = '{core,plugins/*,agent,cli,conformance,bench}/dist/**/*.{spec,e2e}.js'
+const EVERY_TEST = '{core,plugins/*,agent,cli,conformance,create-pbmkit-plugin,bench}/dist/**/*.{spec,e2e}.js'
 
 // Files side by side: most of the time of a test with real servers is waiting for an election or a process to end.
 const SIDE_BY_SIDE = ['--parallel', '--jobs', '3']
