@@ -75,6 +75,7 @@ describe('pbm refuses', () => {
       ],
       ['storage:\n  type: filesystem\n  filesystem: {path: /b}\nbackup: {compression: zip}\n', /zip/],
       ['storage:\n  type: tape\n', /tape/],
+      ['storage:\n  type: filesystem\n  filesystem: {path: "/b\\0c"}\n', /filesystem\.path: must be: an absolute path/],
       ['storage: [\n', /YAML/],
       ['', /empty/],
     ]
@@ -106,6 +107,7 @@ describe('pbm refuses', () => {
       { key: 'backup.compressionLevel', value: 3 },
     ])
     failed(await cluster.pbm(['config', 'no.such.key']), 1, /no/)
+    failed(await cluster.pbm(['config', '--set', 'pitr.enabled']), 2, /write it as key=value/)
   })
 
   it('operations without any agent, and with a dead one, which it names', async () => {

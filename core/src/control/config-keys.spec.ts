@@ -83,7 +83,7 @@ describe('settings', () => {
 
   for (const assignment of ['', '=', '=x', 'pitr.enabled']) {
     it(`refuses ${JSON.stringify(assignment)}, which is no setting`, () => {
-      assert.throws(() => parseSetting(assignment), { code: 'CONFIG_INVALID' })
+      assert.throws(() => parseSetting(assignment), { code: 'SETTING_INVALID' })
     })
   }
 })

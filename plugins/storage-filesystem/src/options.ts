@@ -28,7 +28,8 @@ export const optionsSchema: OptionsSchema = {
   properties: {
     path: {
       type: 'string',
-      pattern: '^(?:/|[A-Za-z]:[/\\\\])',
+      // No system takes a NUL in a path.
+      pattern: '^(?:/|[A-Za-z]:[/\\\\])[^\\0]*$',
       identity: true,
       description: 'an absolute path of the folder that keeps the backups, the same mount on every node',
     },
