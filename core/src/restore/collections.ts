@@ -16,7 +16,7 @@ const BUCKETS = 'system.buckets.'
 /** `_id` index of collections whose backup does not list it: without one the server makes an old version. */
 const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, name: '_id_' }))
 
-/** DDL statements under way at once: the server takes an exclusive lock for most of each. */
+/** Drops under way at once: the server takes an exclusive lock for most of each. */
 const WIDTH = 4
 
 /**
@@ -75,9 +75,11 @@ export async function createCollections(
       })
     }
   }
-  await inParallel(ofType('collection'), create)
-  await inParallel(ofType('timeseries'), create)
-  await inParallel(ofType('view'), create)
+  // Each takes the server's global lock. One at a time leaves heartbeats and everybody else their turn between two; several
+  // would gain nothing and let them wait for all that stand in the queue, which many collections on a slow disk make long.
+  for (const type of ['collection', 'timeseries', 'view']) {
+    for (const namespace of ofType(type)) await create(namespace)
+  }
 }
 
 export interface InsertOptions {
