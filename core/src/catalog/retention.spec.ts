@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
 import fc from 'fast-check'
 import type { BackupDocument } from '../control/backup-document.js'
+import { UNSET_TIMESTAMP } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { fromStorageJson } from '../store/backup-metadata.js'
 import { incompatibility } from './compatible.js'
@@ -35,6 +36,10 @@ describe('what may be deleted', () => {
     assert.deepEqual(names(expired(inventory([b, a]), at(150))), ['a'])
     assert.deepEqual(names(expired(inventory([b, a]), at(300))), ['a', 'b'])
     assert.deepEqual(names(expired(inventory([a, backup('f', 90, { status: 'error' })]), at(95))), ['f'])
+    // It failed before it had a last write.
+    const early = backup('e', 1, { status: 'error', last_write_ts: UNSET_TIMESTAMP, last_transition_ts: 96 })
+    assert.deepEqual(names(expired(inventory([a, early]), at(95))), [])
+    assert.deepEqual(names(expired(inventory([a, early]), at(96))), ['e'])
   })
 
   it('keeps a base that ends in that very second, and its chunks from there on', () => {

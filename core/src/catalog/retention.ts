@@ -1,5 +1,6 @@
-import type { Timestamp } from 'bson'
+import { Timestamp } from 'bson'
 import type { BackupDocument } from '../control/backup-document.js'
+import { isTimestampSet } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { optime } from '../oplog/entry.js'
 import { chainsByReplset, type TimeRange } from './timelines.js'
@@ -78,8 +79,8 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
     .filter(
       (backup) => isFinished(backup) && (backup.store.profile === true ? (backup.store.name ?? '') : '') === profile,
     )
-    .filter(({ last_write_ts }) => last_write_ts.t <= limit.t)
-    .toSorted((a, b) => a.last_write_ts.compare(b.last_write_ts))
+    .filter((backup) => endOf(backup).t <= limit.t)
+    .toSorted((a, b) => endOf(a).compare(endOf(b)))
   const chunks = profile === '' ? inventory.chunks.filter(({ start_ts }) => start_ts.lessThan(limit)) : []
   const endingBy = (end: Timestamp) => chunks.filter(({ end_ts }) => end_ts.lessThanOrEqual(end))
 
@@ -91,6 +92,11 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
   const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
   const kept = older.filter(({ name }) => name !== base?.name)
   return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit) }
+}
+
+/** One that failed early has no last write: PBM takes it for older than everything, and deletes it as soon as it ended. */
+function endOf({ last_write_ts, last_transition_ts }: BackupDocument): Timestamp {
+  return isTimestampSet(last_write_ts) ? last_write_ts : new Timestamp({ t: Number(last_transition_ts), i: 1 })
 }
 
 /** The newest of the bases from which a time at or after `limit` can be reached, or will be by slicing. */
