@@ -95,8 +95,9 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
 }
 
 /** One that failed early has no last write: PBM takes it for older than everything, and deletes it as soon as it ended. */
-function endOf({ last_write_ts, last_transition_ts }: BackupDocument): Timestamp {
-  return isTimestampSet(last_write_ts) ? last_write_ts : new Timestamp({ t: Number(last_transition_ts), i: 1 })
+function endOf({ status, last_write_ts, last_transition_ts }: BackupDocument): Timestamp {
+  if (status === 'done' || isTimestampSet(last_write_ts)) return last_write_ts
+  return new Timestamp({ t: Number(last_transition_ts), i: 1 })
 }
 
 /** The newest of the bases from which a time at or after `limit` can be reached, or will be by slicing. */
