@@ -16,7 +16,10 @@ const folder = mkdtempSync(join(tmpdir(), 'pbmkit-counts-'))
 const file = join(folder, 'counts.json')
 let counts
 try {
-  const { status } = spawnSync('c8', ['mocha', ...SIDE_BY_SIDE, ...(named.length > 0 ? named : [EVERY_TEST])], {
+  // A few files never reach the thresholds of .c8rc.json. Those are what is reached without the emulators of clouds, too.
+  const coverage = named.length > 0 ? ['--check-coverage=false'] : []
+  const tests = named.length > 0 ? named : [EVERY_TEST]
+  const { status } = spawnSync('c8', [...coverage, 'mocha', ...SIDE_BY_SIDE, ...tests], {
     stdio: 'inherit',
     env: { ...process.env, PBMKIT_TEST_COUNTS: file },
   })
