@@ -20,6 +20,11 @@ newest_backup() {
     let text = ''; process.stdin.on('data', (chunk) => (text += chunk)).on('end', () =>
       console.log(JSON.parse(text).snapshots.map(({ name }) => name).sort().at(-1)))"
 }
+newest_restore() {
+  pbm list --restore -o json | node -e "
+    let text = ''; process.stdin.on('data', (chunk) => (text += chunk)).on('end', () =>
+      console.log(JSON.parse(text).map(({ name }) => name).sort().at(-1)))"
+}
 `
 
 /** Puts `pbm` and `pbm-agent` of this working tree, and its Node.js, on PATH. */
@@ -82,7 +87,9 @@ function killGroup(leader: number): void {
   }
 }
 
-describe('examples in the documentation', () => {
+describe('examples in the documentation', function () {
+  // Every line of an example starts a program.
+  this.timeout(600_000)
   for (const file of repositoryFiles(root).filter((path) => path.endsWith('.md'))) {
     for (const example of extractExamples(file, readText(root, file))) {
       it(`${file}: ${example.name}`, () => runExample(example))

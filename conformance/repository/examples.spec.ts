@@ -23,6 +23,14 @@ describe('examples in documents', () => {
     ])
   })
 
+  it('takes what is indented in a list, but not a mark that is shown as code', () => {
+    const text =
+      '1. do:\n\n   <!-- test: listed -->\n   ```sh\n   if true; then\n     echo one\n   fi\n   ```\n\n    <!-- test: shown -->\n'
+    const [found, ...others] = extractExamples('a.md', text)
+    assert.equal(found?.code, 'if true; then\n  echo one\nfi\n')
+    assert.deepEqual(others, [])
+  })
+
   it('refuses marks that would silently test nothing', () => {
     assert.throws(() => extractExamples('a.md', '<!-- test first -->\n```sh\n```'), /a\.md:1: write/)
     assert.throws(() => extractExamples('a.md', '<!-- test: first -->\ntext'), /a\.md:1: a block/)
@@ -35,6 +43,10 @@ describe('examples in documents', () => {
     assert.equal(
       fitToStage(code, { uri: 'mongodb://real', backups: '/tmp/x' }),
       "export U='mongodb://real'\nmkdir /tmp/x; ls /data/backups\npbm restore $(newest_backup) -y",
+    )
+    assert.equal(
+      fitToStage('pbm describe-restore 2031-02-05T01:02:03.004Z', { uri: '', backups: '' }),
+      'pbm describe-restore $(newest_restore)',
     )
   })
 })

@@ -26,17 +26,22 @@ const LANGUAGES: Readonly<Record<string, Example['language']>> = { sh: 'sh', js:
 export function extractExamples(file: string, text: string): Example[] {
   const examples = new Map<string, Example>()
   const lines = text.split('\n')
-  for (const [index, line] of lines.entries()) {
+  for (const [index, indented] of lines.entries()) {
+    const line = indented.trimStart()
     if (!line.startsWith('<!-- test')) continue
+    // In a list both the mark and the block are indented. From four spaces on it is itself an example of a mark.
+    const margin = indented.slice(0, indented.length - line.length)
+    if (margin.length > 3) continue
     const place = `${file}:${index + 1}`
     const { name, needs = '' } = MARK.exec(line.trimEnd())?.groups ?? {}
     if (name === undefined)
       throw new Error(`${place}: write <!-- test: name --> or <!-- test: name, needs: replset -->`)
     const start = lines.findIndex((next, at) => at > index && next !== '')
-    const language = LANGUAGES[FENCE.exec(lines[start] ?? '')?.groups?.language ?? '']
-    const end = lines.indexOf('```', start + 1)
+    const language = LANGUAGES[FENCE.exec(lines[start]?.slice(margin.length) ?? '')?.groups?.language ?? '']
+    const end = lines.indexOf(`${margin}\`\`\``, start + 1)
     if (language === undefined || end < 0) throw new Error(`${place}: a block of sh or js has to follow`)
-    const code = `${lines.slice(start + 1, end).join('\n')}\n`
+    const block = lines.slice(start + 1, end).map((text) => text.slice(margin.length))
+    const code = `${block.join('\n')}\n`
     const before = examples.get(name)
     examples.set(name, {
       file,
@@ -64,6 +69,7 @@ export function fitToStage(code: string, stage: Stage): string {
   return code
     .replaceAll(/mongodb:\/\/[^\s'"`]+/g, () => stage.uri)
     .replaceAll(/(?<![\w/.-])\/backups\b/g, () => stage.backups)
+    .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, () => '$(newest_restore)')
     .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, () => '$(newest_backup)')
 }
 
