@@ -1,6 +1,8 @@
 export * from './certificates.js'
 export { type CompareOptions, compareStates } from './compare-states.js'
 export type { TransactionStatement, TransactionWork } from './distributed-transaction.js'
+export * from './fake-gcs.js'
+export * from './find-fake-gcs.js'
 export * from './find-minio.js'
 export * from './find-mongod.js'
 export * from './find-sshd.js'

@@ -1,0 +1,13 @@
+import { storageConformance } from '@pbmkit/conformance'
+import { TestServer } from './fake-gcs.e2e.support.js'
+import plugin from './index.js'
+
+describe('storage-gcs keeps the contract on fake-gcs-server', () => {
+  const server = new TestServer()
+  before(async function () {
+    await server.start(this)
+  })
+  // fake-gcs-server takes line breaks in names, the real service does not: there, they are refused as invalid names.
+  storageConformance({ describe, it, plugin, options: () => server.bucket() })
+  after(() => server.stop())
+})

@@ -1,0 +1,130 @@
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+
+/** `storage.gcs` (PBM: cli-and-config.md §3.2). */
+export interface GcsOptions {
+  readonly bucket: string
+  readonly prefix?: string
+  readonly credentials?: GcsCredentials
+  /** Bytes of a request of an upload, rounded up to a multiple of 256 KiB. */
+  readonly chunkSize?: number
+  /** GiB; values under 1 are ignored, as in PBM. */
+  readonly maxObjSizeGB?: number
+  readonly retryer?: RetryerOptions
+  /** Another server that speaks the JSON API (with HMAC keys, the XML API). Our own. */
+  readonly endpointUrl?: string
+}
+
+export interface GcsCredentials {
+  readonly clientEmail?: string
+  readonly privateKey?: string
+  readonly hmacAccessKey?: string
+  readonly hmacSecret?: string
+  readonly workloadIdentity?: boolean
+}
+
+/** Durations are texts such as `30ms`, or numbers of nanoseconds, as PBM keeps them; zero is the default. */
+export interface RetryerOptions {
+  readonly backoffInitial?: number | string
+  readonly backoffMax?: number | string
+  readonly backoffMultiplier?: number
+  readonly maxAttempts?: number
+  readonly chunkRetryDeadline?: number | string
+}
+
+const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
+const secret = (description: string) => text(description, { writeOnly: true })
+const duration = (description: string) => ({
+  type: ['string', 'integer'],
+  pattern: '^(?:(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+|)$',
+  minimum: 0,
+  description: `${description}: 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
+})
+const block = (properties: Readonly<Record<string, object>>, description: string) => ({
+  type: 'object',
+  additionalProperties: false,
+  properties,
+  description,
+})
+
+export const optionsSchema: OptionsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['bucket'],
+  properties: {
+    bucket: text('name of the bucket, which must exist', { minLength: 1, identity: true }),
+    prefix: text('folder in the bucket; empty: its root', { identity: true }),
+    credentials: block(
+      {
+        clientEmail: secret('client_email of the key file of a service account'),
+        privateKey: secret('private_key of that file'),
+        hmacAccessKey: secret('access key of an HMAC key'),
+        hmacSecret: secret('secret of that key'),
+        workloadIdentity: { type: 'boolean', description: 'the identity of the machine or pod' },
+      },
+      'a service account, workloadIdentity, or an HMAC key, which wins when both of its fields are set',
+    ),
+    chunkSize: { type: 'integer', minimum: 0, description: 'bytes of a request of an upload; 10 MiB by default' },
+    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+    retryer: block(
+      {
+        backoffInitial: duration('wait before the second try'),
+        backoffMax: duration('longest wait between tries'),
+        backoffMultiplier: { type: 'number', minimum: 0, description: 'how much longer each wait is; 2 by default' },
+        maxAttempts: { type: 'integer', minimum: 0, description: 'tries of a request, the first included' },
+        chunkRetryDeadline: duration('how long a chunk of an upload is tried'),
+      },
+      'tries of requests that fail; what is 0 or absent has its default',
+    ),
+    endpointUrl: text('URL of another server with the same API; empty: Google', {
+      pattern: '^(?:https?://.+)?$',
+      identity: true,
+    }),
+  },
+}
+
+const GIB = 1024 ** 3
+const DEFAULT_MAX_OBJECT_GIB = 5018
+
+export function maxObjectBytes(gib: number | undefined): number {
+  return Math.floor((gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB)
+}
+
+const CHUNK_ALIGNMENT = 256 * 1024
+const DEFAULT_CHUNK_BYTES = 10 * 1024 * 1024
+
+/** GCS takes multiples of 256 KiB only. */
+export function chunkBytes(configured: number | undefined): number {
+  return Math.ceil((configured || DEFAULT_CHUNK_BYTES) / CHUNK_ALIGNMENT) * CHUNK_ALIGNMENT
+}
+
+export interface Retryer {
+  readonly firstWaitMillis: number
+  readonly longestWaitMillis: number
+  readonly multiplier: number
+  readonly attempts: number
+  readonly chunkMillis: number
+}
+
+/** With PBM's defaults. */
+export function retryerOf({ retryer = {} }: GcsOptions): Retryer {
+  return {
+    firstWaitMillis: durationMillis(retryer.backoffInitial, 1_000),
+    longestWaitMillis: durationMillis(retryer.backoffMax, 30_000),
+    multiplier: retryer.backoffMultiplier || 2,
+    attempts: retryer.maxAttempts || 5,
+    chunkMillis: durationMillis(retryer.chunkRetryDeadline, 32_000),
+  }
+}
+
+const UNIT_MILLIS: Readonly<Record<string, number>> = {
+  ...{ ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1 },
+  ...{ s: 1000, m: 60_000, h: 3_600_000 },
+}
+
+function durationMillis(value: number | string | undefined, standard: number): number {
+  if (typeof value === 'number') return value / 1e6 || standard
+  let total = 0
+  for (const [, amount, unit] of (value ?? '').matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
+    total += Number(amount) * (UNIT_MILLIS[unit ?? ''] ?? 0)
+  return total || standard
+}
