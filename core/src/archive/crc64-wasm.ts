@@ -9,7 +9,7 @@ export const CRC_TABLES = 0
 export const SHIFT_TABLES = 16 * 1024
 export const DATA = 32 * 1024
 /** A chain's part of a block. */
-export const PART_BYTES = 16 * 1024
+export const PART_BYTES = 4 * 1024
 export const BLOCK_BYTES = 4 * PART_BYTES
 const MEMORY_PAGES = 2
 
