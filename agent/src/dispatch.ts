@@ -6,6 +6,7 @@ import { runProfile } from './operations/profile.js'
 import { runReplay } from './operations/replay.js'
 import { runRestore } from './operations/restore.js'
 import { runResync } from './operations/resync.js'
+import { runRotateKeys } from './operations/rotate-keys.js'
 
 export interface Dispatched {
   readonly kind: string
@@ -35,6 +36,8 @@ export function dispatch(command: CommandDocument): Dispatched {
     case 'addConfigProfile':
     case 'removeConfigProfile':
       return named(command.cmd, command.profile.name, runProfile)
+    case 'rotateKeys':
+      return named(command.cmd, '', runRotateKeys)
     case 'cancelBackup':
       return named(command.cmd, '', async () => undefined)
   }

@@ -189,6 +189,38 @@ describe('pbm and encryption', () => {
     await pbm('config', '--set', 'encryption.type=aes-gcm')
   })
 
+  it('rotates to a new key, after which the older one opens nothing and is not needed', async () => {
+    const older = (await readFile(keyFile, 'utf8')).trim()
+    const newer = randomBytes(32).toString('base64')
+    const keyObjects = async () => (await objects()).filter((name) => name.includes('/pbmkit.keys/'))
+    const contents = async (names: string[]) => Promise.all(names.map((name) => readFile(file(name), 'hex')))
+    const names = await keyObjects()
+    const data = (await objects()).filter((name) => !names.includes(name) && !name.endsWith('.pbm.json'))
+    const [before, dataBefore] = [await contents(names), await contents(data)]
+    // The new key alone: what the older one protects is told, and left alone.
+    await writeFile(keyFile, newer, { mode: 0o600 })
+    await refused(['key', 'rotate'], /key objects open with none of the keys at hand/)
+    assert.deepEqual(await contents(names), before)
+    await writeFile(keyFile, `${newer}\n${older}\n`, { mode: 0o600 })
+    const dry = (await cluster.json(['key', 'rotate', '--dry-run'])).value as Record<string, unknown>
+    assert.deepEqual([dry.dry_run, dry.keys, dry.rewrapped], [true, names.length, names.length])
+    assert.deepEqual(await contents(names), before)
+    assert.match((await pbm('key', 'rotate')).stdout, /rewrapped for key [0-9a-f]{16}.*\n.*they can go/)
+    assert.deepEqual(await contents(data), dataBefore)
+    for (const [index, content] of (await contents(names)).entries()) assert.notEqual(content, before[index])
+    await writeFile(keyFile, newer, { mode: 0o600 })
+    const again = (await cluster.json(['key', 'rotate'])).value as Record<string, unknown>
+    assert.deepEqual([again.rewrapped, again.current, again.unreadable], [0, names.length, 0])
+    await admin.db('payroll').dropDatabase()
+    await pbm('restore', '--time', `${later.time.t},${later.time.i}`, '--base-snapshot', backup, '--yes', '--wait')
+    await same(later.state)
+    const stored = JSON.parse(await readFile(file(`${backup}.pbm.json`), 'utf8'))
+    assert.deepEqual(stored.replsets[0].encryption.keyIds, [again.key_id])
+    assert.notEqual(again.key_id, keyId)
+    const { value } = await cluster.json(['describe-backup', backup])
+    assert.match(JSON.stringify(value), new RegExp(String(again.key_id)))
+  })
+
   function shown({ fname, compression, encryption, start_ts, end_ts }: PitrChunkDocument) {
     return { fname, compression, encryption, start: start_ts.toString(), end: end_ts.toString() }
   }

@@ -7,6 +7,7 @@ import { configCommand } from './commands/config.js'
 import { deleteBackupCommand } from './commands/delete-backup.js'
 import { describeBackupCommand } from './commands/describe-backup.js'
 import { describeRestoreCommand } from './commands/describe-restore.js'
+import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
 import { oplogReplayCommand } from './commands/oplog-replay.js'
@@ -52,6 +53,7 @@ export function buildProgram(run: Run): Command {
     cleanupCommand(run),
     logsCommand(run),
     profileCommand(run),
+    keyCommand(run),
     pluginCommand(run),
     storageCommand(run),
     versionCommand(run),

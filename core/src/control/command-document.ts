@@ -14,6 +14,8 @@ export type Command =
   | { cmd: 'cleanup'; cleanup: { olderThan: Timestamp; profile: string } }
   | { cmd: 'addConfigProfile'; profile: { name: string; profile: boolean; storage: Record<string, unknown> } }
   | { cmd: 'removeConfigProfile'; profile: { name: string } }
+  /** Ours: PBM's agents pass over commands they don't know. */
+  | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
 
 export interface BackupCommand {
   type: 'logical' | 'physical' | 'incremental' | 'external'

@@ -31,6 +31,7 @@ const PAYLOADS: Readonly<Record<Command['cmd'], string | undefined>> = {
   cleanup: 'cleanup',
   addConfigProfile: 'profile',
   removeConfigProfile: 'profile',
+  rotateKeys: 'rotateKeys',
 }
 
 /** Undefined for what is no command of PBM's: an unknown kind, a missing payload, an `_id` of another type. */

@@ -1,0 +1,117 @@
+import pLimit from 'p-limit'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { hasCode } from '../plugin/errors.js'
+import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { type Ciphers, NO_ENCRYPTION, type OpenMethod } from './ciphers.js'
+import { isKeyObject, once, openKeyObject, readKeyObject } from './key-objects.js'
+
+/** Key objects under way at once. */
+const WIDTH = 8
+/** Between two lines of the log that tell how far it is. */
+const PROGRESS_STEP = 500
+
+export interface RotateOptions extends CallOptions {
+  readonly store: ObjectStore
+  readonly ciphers: Ciphers
+  readonly log: OperationLog
+  /** Looks at everything and writes nothing. */
+  readonly dryRun: boolean
+}
+
+export interface Rotation {
+  /** Key objects on the storage. */
+  readonly keys: number
+  /** Of these, sealed with the configured key now, or to be in a dry run. */
+  readonly rewrapped: number
+  /** Sealed with it before. */
+  readonly current: number
+  /** Those that no key at hand opens: the older keys are still needed for them. */
+  readonly unreadable: readonly { readonly object: string; readonly reason: string }[]
+  /** Folders, with their slash, whose keys are all sealed with the configured key. */
+  readonly scopes: ReadonlySet<string>
+}
+
+/**
+ * Seals every wrapping key of a storage anew, with the key that the configuration has in front. Each object is replaced
+ * atomically and read back, so that wherever this ends, each opens with the old key or with the new one. Throws
+ * `ENCRYPTION_OFF` and `ENCRYPTION_NO_ROTATION` before anything is read.
+ */
+export async function rotateKeys({ store, ciphers, log, dryRun, signal }: RotateOptions): Promise<Rotation> {
+  const method = await rotatingMethod(ciphers)
+  const names: string[] = []
+  for await (const { name } of store.list({ signal })) if (isKeyObject(name)) names.push(name)
+  const limit = pLimit(WIDTH)
+  const unreadable: { object: string; reason: string }[] = []
+  const done = { rewrapped: 0, current: 0 }
+  const failed = new Set<string>()
+  let failure: { readonly error: unknown } | undefined
+  // All end before anything is thrown: nothing may be written after that.
+  await Promise.all(
+    names.map((name) =>
+      limit(async () => {
+        if (failure !== undefined) return
+        try {
+          signal?.throwIfAborted()
+          done[await rewrap(store, name, method, dryRun, { signal })] += 1
+        } catch (error) {
+          if (!isOfObject(error)) {
+            failure ??= { error }
+            return
+          }
+          // Its backup was deleted meanwhile.
+          if (hasCode(error, 'STORAGE_NOT_FOUND')) return
+          unreadable.push({ object: name, reason: errorText(error) })
+          failed.add(scopeOf(name))
+        }
+        const looked = done.rewrapped + done.current + unreadable.length
+        if (looked % PROGRESS_STEP === 0) log.info(`${looked} of ${names.length} keys looked at`)
+      }),
+    ),
+  )
+  if (failure !== undefined) throw failure.error
+  const scopes = new Set(names.map(scopeOf).filter((scope) => !failed.has(scope)))
+  return { keys: names.length, ...done, unreadable: unreadable.sort((a, b) => (a.object < b.object ? -1 : 1)), scopes }
+}
+
+/** The configured method with the keys of this moment. */
+async function rotatingMethod(ciphers: Ciphers): Promise<OpenMethod> {
+  const current = await ciphers.current()
+  if (current === undefined) {
+    throw new PbmError('ENCRYPTION_OFF', `encryption.type is ${NO_ENCRYPTION}: there is no key to rotate to`, {
+      hint: 'set encryption.type to the method whose keys are to be changed',
+    })
+  }
+  const method = await ciphers.reopened(current.name)
+  if (method.cipher.wrapsKeys === true) return method
+  throw new PbmError('ENCRYPTION_NO_ROTATION', `${method.name} has no keys that can be rotated`, {
+    hint: 'new backups are sealed for the keys configured now; keep the older ones as long as there are backups of theirs',
+  })
+}
+
+async function rewrap(
+  store: ObjectStore,
+  name: string,
+  { cipher, plugin }: OpenMethod,
+  dryRun: boolean,
+  call: CallOptions,
+): Promise<'rewrapped' | 'current'> {
+  const sealed = await readKeyObject(store, name, call)
+  const secret = await openKeyObject(sealed, name, cipher)
+  if (plugin.keysOf?.(sealed).some((id) => cipher.keyIds.includes(id)) === true) return 'current'
+  if (dryRun) return 'rewrapped'
+  await store.save(name, cipher.seal(once(secret)), call)
+  const again = await openKeyObject(await readKeyObject(store, name, call), name, cipher)
+  if (!again.equals(secret)) throw new PbmError('KEY_NOT_STORED', `${name} does not read as it was written`)
+  return 'rewrapped'
+}
+
+/** Of this object alone; anything else would be so of the next one too. */
+function isOfObject(error: unknown): boolean {
+  const code = String((error as { code?: unknown } | null)?.code)
+  return /^(ENCRYPTION|CODEC)_/.test(code) || code === 'STORAGE_NOT_FOUND' || code === 'STORAGE_EMPTY'
+}
+
+function scopeOf(keyObject: string): string {
+  return keyObject.replace(/pbmkit\.keys\/[^/]*$/, '')
+}
