@@ -38,7 +38,8 @@ export function connect(options: GcsOptions): Client {
       autoRetry: retryer.attempts > 1,
       maxRetries: retryer.attempts - 1,
       retryDelayMultiplier: retryer.multiplier,
-      maxRetryDelay: retryer.longestWaitMillis / 1000,
+      // In seconds; the library begins with one, and takes no less for the longest.
+      maxRetryDelay: Math.max(1, retryer.longestWaitMillis / 1000),
       // All of ours can be sent again: what they do twice is the same.
       idempotencyStrategy: IdempotencyStrategy.RetryAlways,
     },
