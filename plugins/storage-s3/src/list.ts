@@ -1,6 +1,5 @@
 import { ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
-import type { ObjectInfo, Operation } from '@pbmkit/core/plugin'
-import type { Keys } from './names.js'
+import type { Keys, ObjectInfo, Operation } from '@pbmkit/core/plugin'
 import { type Place, retried } from './place.js'
 
 /** Objects whose names begin with `prefix`, page by page, the next one asked for while this one is used. */

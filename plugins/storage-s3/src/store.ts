@@ -3,6 +3,8 @@ import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from '@aw
 import {
   BodyFailure,
   type CallOptions,
+  type Keys,
+  keysBelow,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
@@ -19,7 +21,6 @@ import type { Connection } from './client.js'
 import { COPY_LIMITS, type CopyLimits, copyObject } from './copy.js'
 import { isMissing, type Scene, tellsTooLittle, translated } from './errors.js'
 import { listObjects } from './list.js'
-import { type Keys, keysBelow } from './names.js'
 import { endpointOf, maxObjectBytes, type S3Options } from './options.js'
 import { partPlan } from './part-size.js'
 import type { Place } from './place.js'
@@ -55,7 +56,7 @@ export class S3Store implements ObjectStore {
     this.#copyLimits = copyLimits
     const server = connection.server()
     const maxSegmentBytes = segmentLimit(server)
-    this.#keys = keysBelow(options.prefix, maxSegmentBytes)
+    this.#keys = keysBelow(options.prefix, 'storage.s3.prefix', maxSegmentBytes)
     this.#place = {
       client: connection.client,
       bucket: options.bucket,

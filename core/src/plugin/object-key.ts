@@ -1,10 +1,11 @@
 import { posix } from 'node:path'
-import { PluginError, shownName, whyIllegalName } from '@pbmkit/core/plugin'
+import { PluginError } from './errors.js'
+import { shownName, whyIllegalName } from './object-name.js'
 
-/** Of a name, and in S3 of a whole key with its prefix. */
+/** Of a name, and in object stores of a whole key with its prefix. */
 const MAX_BYTES = 1024
 
-/** Between object names and keys of the bucket. */
+/** Between object names and keys of a bucket or container. */
 export interface Keys {
   /** Throws STORAGE_INVALID_NAME for a name that can't be kept, before anything is touched. */
   keyOf(name: string): string
@@ -18,10 +19,11 @@ export interface Keys {
 }
 
 /**
- * @param prefix `storage.s3.prefix`, joined as PBM does: surplus slashes go, one at the front stays
+ * @param prefix joined as PBM does: surplus slashes go, one at the front stays
+ * @param option the name of that option, for messages: `storage.s3.prefix`
  * @param maxSegmentBytes longest path segment the server keeps, where it has such a limit
  */
-export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | undefined): Keys {
+export function keysBelow(prefix: string | undefined, option: string, maxSegmentBytes?: number): Keys {
   const root = prefix === undefined || prefix === '' ? '' : withSlash(posix.join(prefix))
   const refuse = (name: string, reason: string) =>
     new PluginError('STORAGE_INVALID_NAME', `object name ${shownName(name)}: ${reason}`)
@@ -32,7 +34,7 @@ export function keysBelow(prefix: string | undefined, maxSegmentBytes: number | 
       const key = root + name
       const bytes = Buffer.byteLength(key)
       if (bytes <= MAX_BYTES) return key
-      throw refuse(name, `with storage.s3.prefix it has ${bytes} bytes, ${MAX_BYTES} are the limit of S3`)
+      throw refuse(name, `with ${option} it has ${bytes} bytes, ${MAX_BYTES} are the limit`)
     },
     nameOf: (key) => {
       if (!key.startsWith(root)) return undefined

@@ -1,0 +1,104 @@
+import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FindAzuriteOptions, findAzurite } from './find-azurite.js'
+import { freePort } from './free-port.js'
+import { isListening } from './probe.js'
+import { removeTemporaryFolder, spawnSupervised, temporaryFolder } from './supervisor.js'
+
+const START_TIMEOUT_MS = 120_000
+const POLL_MS = 25
+
+/** A running Azurite (Microsoft's emulator of Blob Storage) on 127.0.0.1, its data in a folder that goes with it. */
+export interface Azurite {
+  readonly account: string
+  /** The well-known key of the emulator, in base64. */
+  readonly key: string
+  /** `http://127.0.0.1:port/account`. */
+  readonly endpoint: string
+  createContainer(name: string): Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers, as when a machine or a network hangs. */
+  pause(): void
+  /** SIGCONT. */
+  resume(): void
+  kill(): Promise<void>
+  /** Starts it again on the same port and data. */
+  restart(): Promise<void>
+  /** Kills it and removes its data. */
+  stop(): Promise<void>
+}
+
+/** Starts an Azurite and waits until it serves. Rejects when none can be had; see {@link findAzurite}. */
+export async function startAzurite(options: FindAzuriteOptions = {}): Promise<Azurite> {
+  const main = await findAzurite(options)
+  const folder = await temporaryFolder('pbmkit-azurite-')
+  const port = await freePort()
+  const account = 'devstoreaccount1'
+  const key = Buffer.from('a key of the testbed, of sixty-four bytes as those of accounts, x').toString('base64')
+  const args = [
+    ...[main, '--silent', '--skipApiVersionCheck', '--disableTelemetry', '--disableProductStyleUrl'],
+    ...['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', folder],
+  ]
+  const start = async () => {
+    const child = spawnSupervised(process.execPath, args, {
+      env: { PATH: process.env.PATH, HOME: folder, AZURITE_ACCOUNTS: `${account}:${key}` },
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let log = ''
+    const keep = (text: string) => {
+      log = (log + text).slice(-4000)
+    }
+    child.stdout?.setEncoding('utf8').on('data', keep)
+    child.stderr?.setEncoding('utf8').on('data', keep)
+    const deadline = Date.now() + START_TIMEOUT_MS
+    while (!(await isListening(port))) {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Azurite ended at once:\n${log}`)
+      if (Date.now() > deadline) throw new Error(`Azurite does not serve after ${START_TIMEOUT_MS} ms:\n${log}`)
+      await sleep(POLL_MS)
+    }
+    return child
+  }
+  let child = await start()
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+  const endpoint = `http://127.0.0.1:${port}/${account}`
+  return {
+    ...{ account, key, endpoint },
+    createContainer: (name) => createContainer(endpoint, account, key, name),
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    kill,
+    restart: async () => {
+      await kill()
+      child = await start()
+    },
+    stop: async () => {
+      await kill()
+      await removeTemporaryFolder(folder)
+    },
+  }
+}
+
+/** Signed by the key (learn.microsoft.com: "Authorize with Shared Key"), so that this testbed needs no SDK. */
+async function createContainer(endpoint: string, account: string, key: string, name: string): Promise<void> {
+  const headers = { 'x-ms-date': new Date().toUTCString(), 'x-ms-version': '2021-12-02' }
+  const signed = [
+    // Method, and eleven standard headers, all of them empty.
+    ...['PUT', ...Array.from({ length: 11 }, () => '')],
+    ...Object.entries(headers).map(([header, value]) => `${header}:${value}`),
+    // The account is in the path of the URL, too, as always with the emulator.
+    `/${account}/${account}/${name}`,
+    'restype:container',
+  ].join('\n')
+  const signature = createHmac('sha256', Buffer.from(key, 'base64')).update(signed).digest('base64')
+  const answer = await fetch(`${endpoint}/${name}?restype=container`, {
+    method: 'PUT',
+    headers: { ...headers, authorization: `SharedKey ${account}:${signature}` },
+  })
+  if (!answer.ok) throw new Error(`Azurite makes no container: ${answer.status} ${await answer.text()}`)
+}

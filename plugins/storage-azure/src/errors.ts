@@ -1,0 +1,179 @@
+import { PluginError, type StorageErrorCode } from '@pbmkit/core/plugin'
+
+/** Where and at what a request failed, as people call it. */
+export interface Scene {
+  /** `writing azure://account/container/name`. */
+  readonly doing: string
+  readonly account: string
+  readonly container: string
+  /** URL of the blob service. */
+  readonly endpoint: string
+}
+
+interface Refusal {
+  readonly code?: unknown
+  readonly statusCode?: unknown
+  readonly name?: unknown
+  readonly details?: { readonly errorCode?: unknown; readonly code?: unknown }
+  readonly response?: { readonly headers?: { get(name: string): string | undefined } }
+}
+
+/** The code that Azure gave, or that of the system or TLS; `''` for what is neither. */
+export function codeOf(error: unknown): string {
+  const { code, details, response, name } = (error ?? {}) as Refusal
+  const header = response?.headers?.get('x-ms-error-code')
+  for (const each of [details?.errorCode, details?.code, header, code, name])
+    if (typeof each === 'string' && each !== '' && each !== 'Error' && each !== 'RestError') return each
+  return ''
+}
+
+export function statusOf(error: unknown): number {
+  const { statusCode } = (error ?? {}) as Refusal
+  return typeof statusCode === 'number' ? statusCode : 0
+}
+
+export function isMissing(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'BlobNotFound' || (statusOf(error) === 404 && !code.startsWith('Container'))
+}
+
+type Row = readonly [code: StorageErrorCode, text: string | ((scene: Scene, said: string) => string), retriable?: true]
+
+const CREDENTIALS = 'check storage.azure.credentials'
+const ROLE =
+  'the key, signature or identity needs to read, write, delete and list in the container (role "Storage Blob Data Contributor")'
+
+const NO_CONTAINER: Row = [
+  'STORAGE_UNAVAILABLE',
+  ({ container }) => `there is no container ${container}; create it, or mend storage.azure.container`,
+]
+const REFUSED: Row = ['STORAGE_DENIED', (_, code) => `access denied (${code}); ${ROLE}`]
+const NO_LOGIN: Row = [
+  'STORAGE_DENIED',
+  ({ account }) =>
+    `the credentials are not those of the account ${account}, or have expired, or the clock of this machine is wrong (here it is ${new Date().toISOString()}); ${CREDENTIALS} and storage.azure.account`,
+]
+const BUSY: Row = ['STORAGE_UNAVAILABLE', (_, code) => `the service is busy or failing (${code})`, true]
+const OTHER_WRITER: Row = ['STORAGE_UNAVAILABLE', 'another writer was at this name at the same time', true]
+
+/** What Azure answers with, by code (learn.microsoft.com: Blob Storage error codes). */
+const SERVICE: Readonly<Record<string, Row>> = {
+  ContainerNotFound: NO_CONTAINER,
+  ContainerDisabled: NO_CONTAINER,
+  ContainerBeingDeleted: NO_CONTAINER,
+  AuthenticationFailed: NO_LOGIN,
+  InvalidAuthenticationInfo: NO_LOGIN,
+  NoAuthenticationInformation: NO_LOGIN,
+  AuthorizationFailure: REFUSED,
+  AuthorizationPermissionMismatch: REFUSED,
+  AuthorizationProtocolMismatch: REFUSED,
+  AuthorizationResourceTypeMismatch: REFUSED,
+  AuthorizationServiceMismatch: REFUSED,
+  AuthorizationSourceIPMismatch: REFUSED,
+  InsufficientAccountPermissions: REFUSED,
+  UnauthorizedBlobOverwrite: REFUSED,
+  KeyBasedAuthenticationNotPermitted: REFUSED,
+  PublicAccessNotPermitted: REFUSED,
+  AccountIsDisabled: ['STORAGE_DENIED', ({ account }) => `the account ${account} is disabled`],
+  BlobImmutableDueToPolicy: ['STORAGE_DENIED', 'a policy keeps the blob from being changed or deleted (immutability)'],
+  LeaseIdMissing: ['STORAGE_DENIED', 'somebody holds a lease on the blob; break it, or wait for its end'],
+  BlobNotFound: ['STORAGE_NOT_FOUND', 'there is no such object'],
+  BlobAlreadyExists: ['STORAGE_EXISTS', 'there is an object of this name already'],
+  ConditionNotMet: ['STORAGE_EXISTS', 'there is an object of this name already'],
+  InvalidRange: ['STORAGE_INVALID_RANGE', 'the object has no bytes there'],
+  InvalidBlockList: OTHER_WRITER,
+  InvalidBlobOrBlock: OTHER_WRITER,
+  PendingCopyOperation: OTHER_WRITER,
+  BlobArchived: ['STORAGE_UNAVAILABLE', 'the blob is in the archive tier; rehydrate it there first'],
+  BlobBeingRehydrated: [
+    'STORAGE_UNAVAILABLE',
+    'the blob is being brought back from the archive tier; wait for its end',
+  ],
+  InvalidBlobType: ['STORAGE_INVALID_NAME', 'a blob of another kind has this name'],
+  InvalidResourceName: ['STORAGE_INVALID_NAME', 'the service does not take the name'],
+  InvalidUri: ['STORAGE_INVALID_NAME', 'the service does not take the name'],
+  RequestBodyTooLarge: ['STORAGE_NO_SPACE', 'larger than the service takes; lower storage.azure.maxObjSizeGB'],
+  BlockCountExceedsLimit: ['STORAGE_NO_SPACE', 'larger than the service takes; lower storage.azure.maxObjSizeGB'],
+  InsufficientStorage: ['STORAGE_NO_SPACE', 'the service has no space left'],
+  ServerBusy: BUSY,
+  InternalError: BUSY,
+  OperationTimedOut: BUSY,
+  CredentialUnavailableError: [
+    'STORAGE_DENIED',
+    'no credentials: set storage.azure.credentials, or give this process an identity (environment, workload or managed identity, az login)',
+  ],
+}
+
+const ALIASES: Readonly<Record<string, string>> = {
+  AggregateAuthenticationError: 'CredentialUnavailableError',
+  AuthenticationRequiredError: 'CredentialUnavailableError',
+  AuthenticationError: 'AuthenticationFailed',
+}
+
+/** What keeps a request from reaching the service, by code of the system or of TLS. Only some go away by themselves. */
+function unreachable(code: string, { endpoint }: Scene): { text: string; retriable: boolean } | undefined {
+  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_(UNTRUSTED|SIGNATURE|REVOKED)|CERT_CHAIN/.test(code)) {
+    const trust = 'start this process with NODE_EXTRA_CA_CERTS naming the file of its authority'
+    return { text: `the certificate of ${endpoint} is not trusted (${code}); ${trust}`, retriable: false }
+  }
+  if (/^CERT_|ALTNAME_INVALID/.test(code))
+    return { text: `the certificate of ${endpoint} is out of its time or for another host (${code})`, retriable: false }
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_'))
+    return { text: `${endpoint} does not speak TLS as it should (${code}); is it an http:// port?`, retriable: false }
+  if (code === 'ECONNREFUSED')
+    return { text: `nothing listens at ${endpoint}; check storage.azure.endpointUrl`, retriable: true }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return {
+      text: `the host of ${endpoint} is not known; check storage.azure.account, endpointUrl and name resolution`,
+      retriable: true,
+    }
+  if (/^E[A-Z]+$/.test(code) || ['REQUEST_SEND_ERROR', 'AbortError', 'TimeoutError'].includes(code))
+    return { text: `the connection to ${endpoint} broke, or it does not answer (${code})`, retriable: true }
+  return undefined
+}
+
+/** What Azure, the network or TLS said, as an error of a storage. */
+export function translated(error: unknown, scene: Scene): PluginError {
+  if (isPluginError(error)) return error
+  const known = error instanceof Error ? error : new Error(String(error))
+  const code = codeOf(error)
+  const status = statusOf(error)
+  const failed = (as: StorageErrorCode, text: string, retriable: boolean) =>
+    new PluginError(as, `${scene.doing}: ${text}`, { cause: trimmed(known), retriable })
+  const row = SERVICE[code] ?? SERVICE[ALIASES[code] ?? ''] ?? byStatus(status)
+  if (row !== undefined) {
+    const [as, text, retriable = false] = row
+    return failed(as, typeof text === 'string' ? text : text(scene, code), retriable)
+  }
+  const network = status === 0 ? unreachable(code, scene) : undefined
+  if (network !== undefined) return failed('STORAGE_UNAVAILABLE', network.text, network.retriable)
+  const passing = status >= 500 || status === 429 || status === 408 || status === 0
+  const shown = `${code === '' ? '' : `${code}: `}${firstLine(known)}${status === 0 ? '' : ` (HTTP ${status})`}`
+  return failed('STORAGE_UNAVAILABLE', `${passing ? "the service can't now" : 'the service refuses'} ${shown}`, passing)
+}
+
+function byStatus(status: number): Row | undefined {
+  if (status === 401) return NO_LOGIN
+  if (status === 403) return REFUSED
+  if (status === 404) return SERVICE.BlobNotFound
+  if (status === 416) return SERVICE.InvalidRange
+  if (status === 409 || status === 412) return status === 412 ? SERVICE.ConditionNotMet : undefined
+  return status === 503 || status === 500 ? BUSY : undefined
+}
+
+function isPluginError(error: unknown): error is PluginError {
+  return error instanceof Error && /^STORAGE_/.test(String((error as { code?: unknown }).code))
+}
+
+function firstLine(error: Error): string {
+  return error.message.split('\n')[0] ?? ''
+}
+
+/** The SDK's errors carry the request with its signature: only what helps goes on. */
+function trimmed(error: Error): Error {
+  const cause = new Error(firstLine(error))
+  cause.name = error.name
+  const { response } = error as Refusal
+  const requestId = response?.headers?.get('x-ms-request-id')
+  return Object.assign(cause, { code: codeOf(error), status: statusOf(error), requestId })
+}

@@ -1,0 +1,39 @@
+import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
+import { connect } from './client.js'
+import { translated } from './errors.js'
+import { type AzureOptions, optionsSchema } from './options.js'
+import { AzureStore, sceneOf } from './store.js'
+
+export type { AzureOptions } from './options.js'
+
+/** Keeps backups in a container of Azure Blob Storage. */
+const azure: StoragePlugin<AzureOptions> = {
+  kind: 'storage',
+  name: 'azure',
+  apiVersion: 1,
+  optionsSchema,
+  open,
+  describe,
+}
+
+export default azure
+
+function describe({ account, container, prefix, endpointUrl }: AzureOptions): string {
+  const folders = (prefix ?? '').split('/').filter((segment) => segment !== '')
+  return `azure://${[account, container, ...folders].join('/')}${endpointUrl ? ` at ${endpointUrl}` : ''}`
+}
+
+async function open(options: AzureOptions, context: PluginContext): Promise<ObjectStore> {
+  const shown = describe({ ...options, endpointUrl: '' })
+  try {
+    const container = await connect(options, context.node)
+    // The cheapest request whose errors tell what is wrong.
+    await container.listBlobsFlat({ abortSignal: context.signal }).byPage({ maxPageSize: 1 }).next()
+    return new AzureStore(container, options, context, shown)
+  } catch (error) {
+    if (context.signal.aborted) {
+      throw new PluginError('STORAGE_ABORTED', 'opening was aborted', { cause: context.signal.reason })
+    }
+    throw translated(error, sceneOf(options, context, `opening ${shown}`))
+  }
+}

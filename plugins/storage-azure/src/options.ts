@@ -1,0 +1,114 @@
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+
+/** `storage.azure` (PBM: cli-and-config.md §3.2). */
+export interface AzureOptions {
+  readonly account: string
+  readonly container: string
+  readonly prefix?: string
+  readonly endpointUrl?: string
+  /** By `host:port` of the mongod an agent serves; an entry wins over `endpointUrl`. */
+  readonly endpointUrlMap?: Readonly<Record<string, string>>
+  readonly credentials?: {
+    readonly key?: string
+    /** Shared access signature, with or without the `?` at its front. Our own. */
+    readonly sasToken?: string
+  }
+  readonly retryer?: RetryerOptions
+  /** GiB; values under 1 are ignored, as in PBM. */
+  readonly maxObjSizeGB?: number
+}
+
+export interface RetryerOptions {
+  readonly numMaxRetries?: number
+  /** Milliseconds, nanoseconds (PBM keeps a Go duration as a number of those) or a text such as `800ms`. */
+  readonly minRetryDelay?: number | string
+  readonly maxRetryDelay?: number | string
+}
+
+const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
+const secret = (description: string) => text(description, { writeOnly: true })
+const duration = (description: string) => ({
+  type: ['string', 'integer'],
+  pattern: '^(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+$',
+  minimum: 0,
+  description: `${description}: 800ms, 1.5s, 5m; a bare number counts nanoseconds`,
+})
+const block = (properties: Readonly<Record<string, object>>, description: string) => ({
+  type: 'object',
+  additionalProperties: false,
+  properties,
+  description,
+})
+
+export const optionsSchema: OptionsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['account', 'container'],
+  properties: {
+    account: text('name of the storage account', { minLength: 1, identity: true }),
+    container: text('name of the container, which must exist', { minLength: 1, identity: true }),
+    prefix: text('folder in the container; empty: its root', { identity: true }),
+    endpointUrl: text('URL of the blob service; empty: that of the account in the public cloud', {
+      pattern: '^(?:https?://.+)?$',
+      identity: true,
+    }),
+    endpointUrlMap: {
+      type: 'object',
+      additionalProperties: { type: 'string', pattern: '^https?://.+' },
+      identity: true,
+      description: 'URL of the blob service by host:port of the mongod an agent serves',
+    },
+    credentials: block(
+      {
+        key: secret('key of the storage account'),
+        sasToken: secret('shared access signature of the account or the container'),
+      },
+      'none: the default identity, as the Azure SDK finds it: environment, workload or managed identity, az login',
+    ),
+    retryer: block(
+      {
+        numMaxRetries: { type: 'integer', minimum: 0, description: 'tries after the first; 0: the default, 3' },
+        minRetryDelay: duration('shortest wait before another try'),
+        maxRetryDelay: duration('longest wait before another try'),
+      },
+      'tries of a request after the first',
+    ),
+    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+  },
+}
+
+const GIB = 1024 ** 3
+const DEFAULT_MAX_OBJECT_GIB = 194_560
+
+export function maxObjectBytes(gib: number | undefined): number {
+  return Math.floor((gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB)
+}
+
+/** The URL of the blob service, without a slash at its end. */
+export function endpointOf(options: AzureOptions, node: string | undefined): string {
+  const mapped = node === undefined ? undefined : options.endpointUrlMap?.[node]
+  const url = mapped || options.endpointUrl || `https://${options.account}.blob.core.windows.net`
+  return url.replace(/\/+$/, '')
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+}
+
+/** Milliseconds of a Go duration; zero is `fallback`, as in PBM. */
+export function durationMillis(value: number | string | undefined, fallback: number): number {
+  const millis =
+    typeof value === 'number'
+      ? value / 1e6
+      : [...(value ?? '').matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)].reduce(
+          (sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0),
+          0,
+        )
+  return millis > 0 ? millis : fallback
+}

@@ -1,0 +1,112 @@
+import type { Readable } from 'node:stream'
+import type { BlockBlobClient } from '@azure/storage-blob'
+import { type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { statusOf } from './errors.js'
+
+export interface Found {
+  readonly size: number
+  readonly modifiedAt: Date
+}
+
+/** Connections that may break while one object is read; the SDK goes on at the byte, in the same version. */
+const MOST_BREAKS = 20
+
+/** Size and time of an object. Zero bytes are let through. One that is being copied to is not there yet. */
+export async function lookUp(blob: BlockBlobClient, name: string, operation: Operation): Promise<Found> {
+  const found = await blob.getProperties({ abortSignal: operation.signal })
+  requireWhole(name, found.copyStatus)
+  return { size: found.contentLength ?? 0, modifiedAt: found.lastModified ?? new Date(0) }
+}
+
+export function requireBytes(name: string, size: number): void {
+  if (size === 0) throw new PluginError('STORAGE_EMPTY', `the object ${JSON.stringify(name)} is empty`)
+}
+
+export function isWhole(copyStatus: string | undefined): boolean {
+  return copyStatus === undefined || copyStatus === 'success'
+}
+
+function requireWhole(name: string, copyStatus: string | undefined): void {
+  if (isWhole(copyStatus)) return
+  const text = `there is no object ${JSON.stringify(name)}: a copy to it is ${copyStatus}`
+  throw new PluginError('STORAGE_NOT_FOUND', text)
+}
+
+/** Begins to read an object; nothing is buffered but what the socket holds. `onEnd` is called once, however it ends. */
+export async function openRead(
+  blob: BlockBlobClient,
+  name: string,
+  options: ReadOptions,
+  operation: Operation,
+  onEnd: () => void,
+): Promise<AsyncIterable<Uint8Array>> {
+  const { offset = 0, length } = options
+  const count = length === Number.POSITIVE_INFINITY ? undefined : length
+  const refuse = async () => {
+    const { size } = await lookUp(blob, name, operation)
+    requireBytes(name, size)
+    const asked = `${length ?? 'all'} bytes from byte ${offset}`
+    const text = `the object ${JSON.stringify(name)} has ${size} bytes; asked for ${asked}`
+    return new PluginError('STORAGE_INVALID_RANGE', text)
+  }
+  if (!isRange(offset, count)) throw await refuse()
+  const opened = await blob
+    .download(offset, count, { abortSignal: operation.signal, maxRetryRequests: MOST_BREAKS })
+    .catch(async (error: unknown) => {
+      throw statusOf(error) === 416 ? await refuse() : error
+    })
+  const body = opened.readableStreamBody as Readable
+  const size = opened.contentLength ?? 0
+  // An error of a body that nobody is reading at the moment comes again from the next read.
+  body.on('error', () => undefined)
+  try {
+    requireWhole(name, opened.copyStatus)
+    // Some servers answer a range past the end by nothing.
+    if (size === 0) throw await refuse()
+  } catch (error) {
+    body.destroy()
+    throw error
+  }
+  const finish = () => {
+    operation.signal.removeEventListener('abort', finish)
+    body.destroy()
+    onEnd()
+  }
+  // Also when the reader has stopped asking: an ended call holds no socket.
+  operation.signal.addEventListener('abort', finish, { once: true })
+  if (operation.signal.aborted) finish()
+  return bytes(body, size, options, operation, finish)
+}
+
+async function* bytes(
+  body: Readable,
+  size: number,
+  { onProgress }: ReadOptions,
+  operation: Operation,
+  finish: () => void,
+): AsyncGenerator<Uint8Array> {
+  let read = 0
+  try {
+    operation.check()
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      operation.check()
+      read += chunk.length
+      onProgress?.(read)
+      yield chunk
+    }
+    operation.check()
+    if (read < size) throw new Error('the answer ended early')
+  } catch (error) {
+    operation.check()
+    if (statusOf(error) !== 404 && statusOf(error) !== 412) throw error
+    const text = 'the connection broke, and by now the object was replaced or deleted'
+    throw new PluginError('STORAGE_UNAVAILABLE', text, { retriable: false })
+  } finally {
+    finish()
+  }
+}
+
+function isRange(offset: number, length: number | undefined): boolean {
+  const whole = (value: number) => Number.isSafeInteger(value) && value >= 0
+  return whole(offset) && (length === undefined || (whole(length) && length > 0))
+}
