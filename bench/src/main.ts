@@ -9,11 +9,12 @@ import { DATABASE, load } from './data.js'
 import { type Cost, runMeasured } from './measure.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
 import { measureReplay, replayMarkdown } from './replay.js'
+import { measureSealing } from './sealing.js'
 import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { costText, markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay'] as const
+const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing'] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -53,6 +54,10 @@ async function main(flags: Flags): Promise<void> {
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
       await systems({ set, client, peers, folder, rows }, flags)
+    }
+    if (flags.parts.includes('sealing')) {
+      const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+      rows.push(...(await measureSealing(client, uri, folder, flags.codecs, sayCost)))
     }
     if (rows.length > 0) console.log(markdown(rows, bytes))
     if (slicing.length > 0) console.log(slicingMarkdown(slicing))
