@@ -48,6 +48,8 @@ export function stuck(kind: 'backup' | RestoreKind, document: BackupDocument | R
   return new PbmError(
     'STUCK',
     `${kind} ${document.name} is stuck at '${document.status}': the last heartbeat of its agent was ${rfc3339(document.hb.t)}`,
-    { hint: `See which agent is lost with pbm status, and why with pbm logs -e ${kind}/${document.name} -t 0.` },
+    {
+      hint: `Any live agent of the replica set marks it as failed within a minute; then start it again. See which agent is lost with pbm status, and why with pbm logs -e ${kind}/${document.name} -t 0.`,
+    },
   )
 }
