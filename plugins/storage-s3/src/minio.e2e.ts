@@ -226,8 +226,9 @@ describe('storage-s3 on MinIO', () => {
         for await (const _ of await store.read('object')) {
           if (restarted) continue
           restarted = true
-          await store.save('object', body(Buffer.alloc(24 * MIB)))
+          // In this order: MinIO lets a write of an object wait for those who still read it, here for 30 s.
           await server.minio.restart()
+          await store.save('object', body(Buffer.alloc(24 * MIB)))
         }
       }
       const error = await failure(reading())
