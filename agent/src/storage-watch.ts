@@ -28,6 +28,7 @@ export class StorageWatch {
   #storageText = ''
   #probedConfig = ''
   #probedAt = 0
+  #keyFoundFor: string | undefined
   #status: SubsystemStatus = { ok: false, e: 'not looked at yet' }
 
   constructor(options: StorageWatchOptions) {
@@ -68,8 +69,12 @@ export class StorageWatch {
   /** Better known now than at the next backup. */
   async #requireKey({ encryption }: Config): Promise<void> {
     const { host, node, signal } = this.#options
+    const text = JSON.stringify(encryption)
+    // A command is not run every few seconds: where the key was found, it is looked for again by who needs it.
+    if (text === this.#keyFoundFor) return
     // Warnings are the operations' to give: this looks again and again.
     await new Ciphers(host, encryption, { signal, warn: () => undefined, node }).current()
+    this.#keyFoundFor = text
   }
 
   async #probe(config: Config): Promise<void> {

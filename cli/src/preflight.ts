@@ -43,7 +43,8 @@ export async function refuseIfBusy(leader: MongoClient): Promise<void> {
  */
 export async function requireBackupAgents(leader: MongoClient, config: Config, compression: string): Promise<void> {
   const epoch = config.epoch.t
-  const plugins = { storage: config.storage.type, compression }
+  const encryption = config.encryption?.type ?? 'none'
+  const plugins = { storage: config.storage.type, compression, encryption }
   for (;;) {
     const view = await agentsView(leader)
     const faults = view.replsets.flatMap((replset) => backupFaults(replset, view, plugins))
@@ -92,6 +93,7 @@ interface Fault {
 interface NeededPlugins {
   readonly storage: string
   readonly compression: string
+  readonly encryption: string
 }
 
 function backupFaults(replset: ReplsetTopology, { agents, now }: AgentsView, plugins: NeededPlugins): Fault[] {
@@ -131,10 +133,10 @@ function unfitness(
 
 /** Agents of ours tell what they can load; PBM's own have what PBM has. */
 function missingPlugin({ plugins }: AgentDocument, needed: NeededPlugins): string | undefined {
-  if (plugins === undefined) return undefined
-  for (const kind of ['storage', 'compression'] as const) {
+  if (plugins === undefined) return needed.encryption === 'none' ? undefined : "an agent of PBM's, which can't encrypt"
+  for (const kind of ['storage', 'compression', 'encryption'] as const) {
     const name = withoutAlias(kind, needed[kind])
-    if (name !== 'none' && isPlainName(name) && !plugins[kind].includes(name))
+    if (name !== 'none' && isPlainName(name) && plugins[kind]?.includes(name) !== true)
       return `its installation has no ${kind} plugin '${name}' (npm install @pbmkit/${kind}-${name})`
   }
   return undefined

@@ -3,9 +3,11 @@ import {
   type Config,
   type InspectedPlugin,
   isPackageName,
+  isSealing,
   isStale,
   type LoadablePlugin,
   PbmError,
+  type PluginKind,
   pluginFault,
   readConfig,
   withoutAlias,
@@ -35,7 +37,7 @@ interface Place {
 }
 
 /** What the configuration names, of kinds that are plugins. */
-type Needs = readonly { readonly kind: 'storage' | 'compression'; readonly name: string }[]
+type Needs = readonly { readonly kind: PluginKind; readonly name: string }[]
 
 /** `pbm plugin`: what extends the agents and this program. */
 export function pluginCommand(run: Run): Command {
@@ -98,6 +100,7 @@ function needsOf(config: Config | undefined): Needs {
   return [
     { kind: 'storage', name: config.storage.type },
     ...[...methods].map((name) => ({ kind: 'compression' as const, name })),
+    ...(isSealing(config.encryption) ? [{ kind: 'encryption' as const, name: config.encryption.type }] : []),
   ]
 }
 
@@ -105,7 +108,7 @@ async function ownPlace(session: Session, needs: Needs): Promise<Place> {
   const host = session.plugins
   const missing: InspectedPlugin[] = []
   for (const { kind, name } of needs) {
-    const loading: Promise<unknown> = kind === 'storage' ? host.storage(name) : host.compression(name)
+    const loading: Promise<unknown> = host[kind](name)
     await loading.catch((error: unknown) => missing.push({ ...bare(kind, name), fault: pluginFault(error) }))
   }
   const found = await host.inspect()

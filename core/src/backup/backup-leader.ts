@@ -17,7 +17,7 @@ import type { CompressionPlugin } from '../plugin/compression.js'
 import { busyText } from '../protocol/busy.js'
 import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
 import { nominate } from '../protocol/nomination.js'
-import type { Ciphers } from '../sealing/ciphers.js'
+import { type Ciphers, isSealing } from '../sealing/ciphers.js'
 import { isSafeBackupName } from '../store/names.js'
 import type { Clock } from '../time/clock.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../tokens.js'
@@ -135,11 +135,14 @@ export class BackupLeader {
 
   private async elect(backup: string, replsets: ReplsetTopology[], config: Config, signal: AbortSignal) {
     const [all, now] = await Promise.all([listAgents(this.leader), clusterTime(this.leader)])
-    const fit = candidates(all, now)
+    const needs = { sealing: isSealing(config.encryption) }
+    const fit = candidates(all, now, needs)
     for (const { rs } of replsets) {
       if (fit.some((agent) => agent.rs === rs)) continue
       const known = all.filter((agent) => agent.rs === rs)
-      const told = known.map((agent) => `${agent.n}: ${unfitness(agent, now) ?? (agent.e || 'not well')}`).join('; ')
+      const told = known
+        .map((agent) => `${agent.n}: ${unfitness(agent, now, needs) ?? (agent.e || 'not well')}`)
+        .join('; ')
       throw new PbmError(
         'NO_AGENT',
         `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,

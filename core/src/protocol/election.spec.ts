@@ -42,6 +42,16 @@ describe('priority', () => {
 })
 
 describe('candidates', () => {
+  it('leave out agents that would store in the clear what is to be sealed', () => {
+    const plugins = { storage: [], compression: [], encryption: [] }
+    const [ours, pbms] = [agent({ n: 'ours:1', plugins }), agent({ n: 'pbms:1' })]
+    assert.deepEqual(
+      candidates([ours, pbms], now, { sealing: true }).map(({ n }) => n),
+      ['ours:1'],
+    )
+    assert.equal(candidates([ours, pbms], now, { sealing: false }).length, 2)
+  })
+
   for (const [name, fields, fits] of [
     ['a healthy secondary', {}, true],
     ['the primary', { s: 1, str: 'PRIMARY' }, true],

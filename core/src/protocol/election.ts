@@ -35,8 +35,14 @@ export function priorityOf(
   return agent.hdn ? DEFAULT_SCORE * 2 : DEFAULT_SCORE
 }
 
+/** What an agent has to be able to do besides. */
+export interface AgentNeeds {
+  /** The configuration seals what is stored: an agent of PBM's would store it in the clear. */
+  readonly sealing?: boolean
+}
+
 /** Why an agent's node is not asked; undefined when it is (PBM: control-plane.md §4, Candidates). */
-export function unfitness(agent: AgentDocument, now: Timestamp): string | undefined {
+export function unfitness(agent: AgentDocument, now: Timestamp, { sealing }: AgentNeeds = {}): string | undefined {
   const silent = secondsOf(now) - secondsOf(agent.hb)
   if (silent > AGENT_GONE_SECONDS) return `its agent has been silent for ${silent} s`
   if (agent.arb) return 'it is an arbiter'
@@ -46,12 +52,13 @@ export function unfitness(agent: AgentDocument, now: Timestamp): string | undefi
   if (!agent.pbms.ok) return `its agent cannot reach the leader replica set: ${agent.pbms.e}`
   if (!agent.nodes.ok) return `its agent cannot reach it: ${agent.nodes.e}`
   if (!agent.stors.ok) return `its agent cannot reach the storage: ${agent.stors.e}`
+  if (sealing === true && agent.plugins?.encryption === undefined) return "its agent is one of PBM's and cannot encrypt"
   return undefined
 }
 
 /** The agents whose nodes may be asked. */
-export function candidates(agents: readonly AgentDocument[], now: Timestamp): AgentDocument[] {
-  return agents.filter((agent) => isAgentOk(agent) && unfitness(agent, now) === undefined)
+export function candidates(agents: readonly AgentDocument[], now: Timestamp, needs: AgentNeeds = {}): AgentDocument[] {
+  return agents.filter((agent) => isAgentOk(agent) && unfitness(agent, now, needs) === undefined)
 }
 
 /**

@@ -81,12 +81,17 @@ export class Ciphers {
   }
 }
 
+/** Whether `config` seals what is stored. */
+export function isSealing(config: EncryptionConfig | undefined): config is EncryptionConfig {
+  return config !== undefined && config.type !== NO_ENCRYPTION
+}
+
 /** The name of the method that `config` seals with; undefined for none. Rejects with PLUGIN_…; needs no key. */
 export async function sealingMethod(
   config: EncryptionConfig | undefined,
   host: PluginHost,
 ): Promise<string | undefined> {
-  if (config === undefined || config.type === NO_ENCRYPTION) return undefined
+  if (!isSealing(config)) return undefined
   return (await host.encryption(config.type)).name
 }
 

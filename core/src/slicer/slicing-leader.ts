@@ -10,6 +10,7 @@ import { clusterMembers } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin/host.js'
 import { candidates } from '../protocol/election.js'
 import { HEARTBEAT_MILLIS } from '../protocol/heartbeat.js'
+import { isSealing } from '../sealing/ciphers.js'
 import type { Clock } from '../time/clock.js'
 import { delaysSlicing } from './blockers.js'
 import { missingSnapshot } from './catch-up.js'
@@ -84,7 +85,8 @@ export class SlicingLeader {
       if (missing !== undefined) return this.#tell(config, `the oplog can't be stored: ${missing}`, log)
     }
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const fit = candidates(agents, now).filter(({ rs }) => replsets.includes(rs))
+    const needs = { sealing: isSealing(config.encryption) }
+    const fit = candidates(agents, now, needs).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
       return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)
     }
@@ -122,7 +124,7 @@ export class SlicingLeader {
     const changed = this.#priorities !== '' && this.#priorities !== priorities
     this.#priorities = priorities
     const agents = await listAgents(leader)
-    const fit = candidates(agents, now)
+    const fit = candidates(agents, now, { sealing: isSealing(config.encryption) })
     for (const rs of replsets) {
       const holder = slicers.find(({ replset }) => replset === rs)?.node ?? ''
       const ofSet = fit.filter((agent) => agent.rs === rs)
