@@ -29,10 +29,47 @@ export async function findOplogStart(node: MongoClient): Promise<Timestamp> {
     const last = await majorityLastWrite(node)
     const open = await oldestOpenTransaction(node)
     if (await endedTransactionFromBefore(node, last)) continue
-    return open?.lessThan(last) ? open : last
+    return open?.lessThan(last) ? await startOfAllAcross(node, open, last) : last
   }
   throw new PbmError('OPLOG_START', 'transactions keep committing across every start that the oplog could have')
 }
+
+/**
+ * A start before the last write may lie inside other transactions, which have ended since and are in the dump: their ends
+ * would be replayed without their beginnings. Gives the beginning of the oldest of them all.
+ */
+async function startOfAllAcross(node: MongoClient, from: Timestamp, last: Timestamp): Promise<Timestamp> {
+  let start = from
+  for (let round = 0; round < ROUNDS; round++) {
+    const across = await oplog(node, 'local')
+      .find({ ts: { $gte: start, $lte: last }, op: 'c', 'prevOpTime.ts': { $gt: ZERO, $lt: start }, $or: TRANSACTION })
+      .project({ _id: 0, prevOpTime: 1 })
+      .toArray()
+    if (across.length === 0) return start
+    for (const { prevOpTime } of across) {
+      const begin = await beginning(node, (prevOpTime as { ts: Timestamp }).ts)
+      if (begin.lessThan(start)) start = begin
+    }
+  }
+  throw new PbmError('OPLOG_START', 'transactions lie across every start that the oplog could have')
+}
+
+/** The first entry of the transaction that has an entry at `ts`. */
+async function beginning(node: MongoClient, ts: Timestamp): Promise<Timestamp> {
+  let first = ts
+  for (;;) {
+    const entry = await oplog(node, 'local').findOne({ ts: first }, { projection: { _id: 0, prevOpTime: 1 } })
+    const before = (entry?.prevOpTime as { ts?: Timestamp } | undefined)?.ts
+    if (before === undefined || before.equals(ZERO)) return first
+    first = before
+  }
+}
+
+/** Entries that begin, go on with or end a transaction; not those of retryable writes that were put into one entry. */
+const TRANSACTION = [
+  { 'o.commitTransaction': { $exists: true } },
+  { 'o.applyOps': { $exists: true }, multiOpType: { $ne: 1 } },
+]
 
 /** The first oplog entry of the oldest transaction that is prepared or half written (PBM: control-plane.md §5.1, step 4). */
 async function oldestOpenTransaction(node: MongoClient): Promise<Timestamp | undefined> {
@@ -52,7 +89,7 @@ async function endedTransactionFromBefore(node: MongoClient, last: Timestamp): P
       ts: { $gt: last },
       op: 'c',
       'prevOpTime.ts': { $gt: ZERO, $lte: last },
-      $or: [{ 'o.commitTransaction': { $exists: true } }, { 'o.applyOps': { $exists: true } }],
+      $or: TRANSACTION,
     },
     { projection: { _id: 0, ts: 1 } },
   )
