@@ -8,13 +8,14 @@ import type { MongoClient } from 'mongodb'
 import { DATABASE, load } from './data.js'
 import { type Cost, runMeasured } from './measure.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
+import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.js'
 import { measureReplay, replayMarkdown } from './replay.js'
 import { measureSealing } from './sealing.js'
 import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { costText, markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing'] as const
+const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing', 'protocol'] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -49,7 +50,11 @@ async function main(flags: Flags): Promise<void> {
     if (flags.parts.includes('smallest')) await smallest({ set, client, peers, folder, rows })
     const slicing = flags.parts.includes('slicer') ? await slicers({ set, client, peers, folder, rows }) : []
     const replayed = flags.parts.includes('replay') ? await replays({ set, client, peers, folder, rows }, flags) : []
-    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay'].includes(part))
+    if (flags.parts.includes('protocol')) {
+      say('what the protocol asks of the config servers')
+      console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol')), await measurePlanning(client)))
+    }
+    const withData = flags.parts.some((part) => ['dump', 'backup', 'restore'].includes(part))
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
