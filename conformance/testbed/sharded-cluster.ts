@@ -18,6 +18,8 @@ export interface ShardedClusterOptions {
   readonly shards?: number | readonly ShardOptions[]
   /** Of the config servers and of each shard. Default 1. */
   readonly membersPerReplset?: 1 | 2 | 3
+  /** Of the config servers, where they are to be more or fewer. */
+  readonly configMembers?: 1 | 2 | 3
   /** Keyfile authentication between all members, and users for clients on each replica set. Default false. */
   readonly auth?: boolean
   /** Name of the config servers' replica set. Default `cfg`. */
@@ -79,7 +81,12 @@ export async function startShardedCluster(options: ShardedClusterOptions = {}): 
   const mongodArgs = options.mongodArgs ?? []
   const common = { members: options.membersPerReplset ?? 1, mongodArgs, ...keyFile }
   const starting = [
-    startReplicaSet({ ...common, name: options.configName ?? 'cfg', role: 'config' }),
+    startReplicaSet({
+      ...common,
+      members: options.configMembers ?? common.members,
+      name: options.configName ?? 'cfg',
+      role: 'config',
+    }),
     ...named.map(({ name }) => startReplicaSet({ ...common, name, role: 'shard' })),
   ]
   const started = (await Promise.allSettled(starting)).flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
@@ -175,7 +182,8 @@ function clusterOf(config: ReplicaSet, shards: readonly Shard[], stop: () => Pro
     refresh,
     transaction: (work) => runDistributedTransaction(shards, work),
     setBalancer: async (mode) => {
-      await onConfig(mode === 'off' ? { _configsvrBalancerStop: 1 } : { _configsvrBalancerStart: 1 })
+      const admin = (await config.client()).db('admin')
+      await admin.command(mode === 'off' ? { _configsvrBalancerStop: 1 } : { _configsvrBalancerStart: 1 })
     },
     createPbmUser: async () => {
       const [name] = await Promise.all(replsets.map((set) => set.createPbmUser()))
