@@ -10,13 +10,13 @@ import {
   listBackups,
   listChunks,
   type Member,
+  mendBalancer,
   nodeInfo,
   openLog,
   openStore,
   PbmError,
   PluginHost,
   readConfig,
-  readEpoch,
   recordRefusal,
   removeAgent,
   requireConfig,
@@ -43,8 +43,8 @@ import { Tasks } from './tasks.js'
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MILLIS = 20_000
 
-/** How often an agent looks whether the configuration changed. */
-const EPOCH_POLL_MILLIS = 1_000
+/** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
+const EPOCH_POLL_MILLIS = 250
 
 /** How long deleting the objects of one failed backup may take. */
 const CLEAN_MILLIS = 600_000
@@ -232,12 +232,12 @@ export class Agent {
 
   /** A changed configuration is looked at soon: whoever changed it waits for what the agents say of the storage. */
   async #untilNextReport(known: Timestamp | undefined, signal: AbortSignal): Promise<Timestamp | undefined> {
-    const { clock, leader } = this.#context
+    const { clock } = this.#context
     const due = clock.now() + STATUS_MILLIS
     let epoch = known
     while (clock.now() < due && !signal.aborted) {
       await clock.sleep(EPOCH_POLL_MILLIS, signal).catch(() => undefined)
-      epoch = (await readEpoch(leader).catch(() => undefined)) ?? epoch
+      epoch = this.#slicing.epoch ?? epoch
       if (epoch !== undefined && (known === undefined || !epoch.equals(known))) return epoch
     }
     return epoch
@@ -253,7 +253,10 @@ export class Agent {
       signal,
       log,
       isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
-      afterLook: () => leftovers.sweep(AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])),
+      afterLook: async () => {
+        await mendBalancer(leader, log)
+        await leftovers.sweep(AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)]))
+      },
       onFailedBackup: async (backup) => {
         const store = await openStore(backup)
         try {

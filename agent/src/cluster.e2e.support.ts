@@ -28,6 +28,7 @@ import {
   listLocks,
   PluginHost,
   parseConfig,
+  type RestoreCommand,
   type RestoreDocument,
   sendCommand,
   writeConfig,
@@ -52,6 +53,9 @@ export interface Cluster {
   restore(backup: string, time?: Timestamp): Promise<string>
   stop(): Promise<void>
 }
+
+/** A replica set or a sharded cluster. */
+export type WithAgents = Pick<Cluster, 'leader' | 'agents'>
 
 export interface AgentProcessOptions {
   readonly env?: NodeJS.ProcessEnv
@@ -141,32 +145,8 @@ export async function startCluster(
         const well = reports.filter((agent) => isAgentOk(agent) && !isStale(agent.hb, now))
         return well.filter(({ n }) => running.has(n)).length === running.size
       }),
-    backup: async (given = {}) => {
-      const name = given.name ?? (await freeName(leader))
-      await sendCommand(leader, {
-        cmd: 'backup',
-        backup: { type: 'logical', base: false, name, compression: 's2', ...given },
-      })
-      return name
-    },
-    restore: async (backup, time) => {
-      const name = `${new Date().toISOString().replace('Z', '')}000000Z`
-      await sendCommand(leader, {
-        cmd: 'restore',
-        restore: {
-          name,
-          backupName: backup,
-          fallbackEnabled: null,
-          allowPartlyDone: null,
-          ...(time !== undefined && { oplogTS: time }),
-          external: false,
-          extConf: null,
-          extTS: new Timestamp({ t: 0, i: 0 }),
-          exit: false,
-        },
-      })
-      return name
-    },
+    backup: (given = {}) => sendBackup(leader, given),
+    restore: (backup, time) => sendRestore(leader, backup, time === undefined ? {} : { oplogTS: time }),
     stop: async () => {
       await Promise.all(agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
       await leader.close()
@@ -180,11 +160,43 @@ export async function startCluster(
   return cluster
 }
 
+export async function sendBackup(leader: MongoClient, given: Partial<BackupCommand> = {}): Promise<string> {
+  const name = given.name ?? (await freeName(leader))
+  await sendCommand(leader, {
+    cmd: 'backup',
+    backup: { type: 'logical', base: false, name, compression: 's2', ...given },
+  })
+  return name
+}
+
+export async function sendRestore(
+  leader: MongoClient,
+  backup: string,
+  given: Partial<RestoreCommand> = {},
+): Promise<string> {
+  const name = `${new Date().toISOString().replace('Z', '')}000000Z`
+  await sendCommand(leader, {
+    cmd: 'restore',
+    restore: {
+      name,
+      backupName: backup,
+      fallbackEnabled: null,
+      allowPartlyDone: null,
+      external: false,
+      extConf: null,
+      extTS: new Timestamp({ t: 0, i: 0 }),
+      exit: false,
+      ...given,
+    },
+  })
+  return name
+}
+
 export function filesystemConfig(path: string, more = ''): string {
   return `storage:\n  type: filesystem\n  filesystem:\n    path: ${path}\n${more}`
 }
 
-function spawnAgent(
+export function spawnAgent(
   member: MongodProcess,
   uri: string,
   { env, args = [], network }: AgentProcessOptions,
@@ -239,7 +251,7 @@ export async function until(what: string, holds: () => Promise<boolean>, seconds
   }
 }
 
-export async function backupEnded(cluster: Cluster, name: string, seconds = 90): Promise<BackupDocument> {
+export async function backupEnded(cluster: WithAgents, name: string, seconds = 90): Promise<BackupDocument> {
   let found: BackupDocument | undefined
   await until(
     `the end of backup ${name}`,
@@ -255,7 +267,7 @@ export async function backupEnded(cluster: Cluster, name: string, seconds = 90):
   return found
 }
 
-export async function restoreEnded(cluster: Cluster, name: string, seconds = 90): Promise<RestoreDocument> {
+export async function restoreEnded(cluster: WithAgents, name: string, seconds = 90): Promise<RestoreDocument> {
   let found: RestoreDocument | undefined
   await until(
     `the end of restore ${name}`,
@@ -275,7 +287,7 @@ export async function restoreEnded(cluster: Cluster, name: string, seconds = 90)
  * Lets the cluster's time pass: what counts as dead by it is dead at once. The tests' user may do that, as one with any
  * action on any resource.
  */
-export async function passSeconds(cluster: Cluster, seconds: number): Promise<void> {
+export async function passSeconds(cluster: WithAgents, seconds: number): Promise<void> {
   const now = await clusterTime(cluster.leader)
   await cluster.leader.withSession(async (session) => {
     session.advanceClusterTime({
@@ -300,7 +312,7 @@ export async function loadSmallData(admin: MongoClient): Promise<void> {
 }
 
 /** No operation holds a lock. */
-export async function unlocked(cluster: Cluster): Promise<void> {
+export async function unlocked(cluster: WithAgents): Promise<void> {
   await until('locks to be released', async () => (await listLocks(cluster.leader)).length === 0)
 }
 
@@ -315,6 +327,6 @@ export async function objectsOn(storage: string): Promise<string[]> {
 }
 
 /** What the agents printed, for the messages of failed tests. */
-export function outputs(cluster: Cluster): string {
+export function outputs(cluster: WithAgents): string {
   return cluster.agents.map(({ member, output }) => `--- agent of ${member.host}\n${output()}`).join('\n')
 }

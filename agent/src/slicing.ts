@@ -21,6 +21,7 @@ import {
   STORE,
   sealedStore,
 } from '@pbmkit/core'
+import type { Timestamp } from 'mongodb'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
 
@@ -36,6 +37,7 @@ export class Slicing {
   readonly #context: AgentContext
   readonly #log: (context: LogContext) => OperationLog
   readonly #worker: SlicingWorker
+  #epoch: Timestamp | undefined
 
   constructor(context: AgentContext, log: (context: LogContext) => OperationLog) {
     this.#context = context
@@ -57,6 +59,11 @@ export class Slicing {
     })
   }
 
+  /** Of the configuration, as it was at the last look. */
+  get epoch(): Timestamp | undefined {
+    return this.#epoch
+  }
+
   /** Until the signal aborts. Never rejects: what fails is tried again. */
   async runUntil(signal: AbortSignal): Promise<void> {
     const { leader, host, clock } = this.#context
@@ -67,6 +74,7 @@ export class Slicing {
     while (!signal.aborted) {
       await work(async () => {
         const view = await readSlicingView(leader)
+        this.#epoch = view.config?.epoch ?? this.#epoch
         await this.#worker.step(view)
         const isOn = view.config?.pitr?.enabled === true
         pause = isOn ? SLICING_POLL_MILLIS : IDLE_POLL_MILLIS

@@ -30,9 +30,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 // that process); while '<path>.<code>' does, all fail; deleting too, when it is unavailable.
 const places = {
   init: /^\\.pbm\\.init$/,
-  types: /\\/work\\.types\\./,
-  list: /\\/rs0\\/metadata\\.json$/,
-  oplog: /\\/rs0\\/oplog\\//,
+  types: /\\/(work\\.types|s1\\/bank\\.accounts)\\./,
+  list: /\\/(rs0|s1)\\/metadata\\.json$/,
+  oplog: /\\/(rs0|s1)\\/oplog\\//,
   record: /\\.pbm\\.json$/,
   chunk: /^pbmPitr\\//,
 }

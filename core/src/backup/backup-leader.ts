@@ -11,6 +11,7 @@ import { knownBackupStore, requireStorage } from '../control/profiles.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { balancerStatus } from '../mongo/balancer.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
@@ -21,6 +22,7 @@ import { type Ciphers, isSealing } from '../sealing/ciphers.js'
 import { isSafeBackupName } from '../store/names.js'
 import type { Clock } from '../time/clock.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../tokens.js'
+import { mendBalancer } from './balancer-pause.js'
 import { newBackup } from './document.js'
 import { isCanceled } from './failure.js'
 import { refuseLayout } from './sealing.js'
@@ -57,7 +59,8 @@ export class BackupLeader {
     const config = await requireConfig(this.leader)
     const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
     const store = await knownBackupStore(this.leader, profile)
-    const document = newBackup({ command, store, server, hb })
+    const balancer = server.isSharded ? await this.balancerMode() : 'off'
+    const document = newBackup({ command, store, server, hb, replsets, balancer })
     const record =
       refusal === undefined ? document : { ...document, status: 'error' as const, error: errorText(refusal) }
     if (!(await this.insert(record))) return
@@ -97,6 +100,12 @@ export class BackupLeader {
     return new PbmError('OPERATION_RUNNING', busyText(running), {
       hint: 'Wait for its end (pbm status), or cancel it',
     })
+  }
+
+  /** As it was before any backup stopped it. */
+  private async balancerMode(): Promise<'full' | 'off'> {
+    await mendBalancer(this.leader, this.log)
+    return (await balancerStatus(this.leader)).mode === 'full' ? 'full' : 'off'
   }
 
   private levelFault({ level }: BackupCommand): PbmError | undefined {

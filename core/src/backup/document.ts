@@ -3,7 +3,7 @@ import type { BackupDocument, BackupStore } from '../control/backup-document.js'
 import { UNSET_TIMESTAMP } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
 import { unixSeconds } from '../control/wire.js'
-import type { NodeInfo } from '../mongo/topology.js'
+import type { NodeInfo, ReplsetTopology } from '../mongo/topology.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 
 export interface NewBackup {
@@ -11,18 +11,26 @@ export interface NewBackup {
   /** Where it goes; without a type where that is unknown and the backup refused for it. */
   readonly store: BackupStore
   readonly server: Pick<NodeInfo, 'version' | 'psmdbVersion' | 'fcv'>
+  /** All replica sets of the cluster; left out where the backup is being refused. */
+  readonly replsets?: readonly Pick<ReplsetTopology, 'rs' | 'id'>[]
+  /** Before the backup; left out where there is none. */
+  readonly balancer?: 'full' | 'off'
   /** Cluster time. */
   readonly hb: Timestamp
 }
 
 /** The record of a backup that begins (PBM: control-plane.md §5.1, step 1). */
-export function newBackup({ command: { _id, backup }, store, server, hb }: NewBackup): BackupDocument {
+export function newBackup(facts: NewBackup): BackupDocument {
+  const { command, store, server, hb, replsets = [], balancer = 'off' } = facts
+  const { _id, backup } = command
   const now = unixSeconds()
+  const renamed = replsets.filter(({ rs, id }) => rs !== id).map(({ rs, id }) => [rs, id])
   const selective = backup.nss !== undefined && backup.nss.length > 0
   return {
     type: backup.type,
     opid: _id.toHexString(),
     name: backup.name,
+    ...(renamed.length === 0 ? {} : { shardRemap: Object.fromEntries(renamed) }),
     ...(selective ? { nss: backup.nss } : {}),
     ...(selective && backup.usersAndRoles === true ? { sel_users_and_roles: true } : {}),
     replsets: [],
@@ -41,6 +49,6 @@ export function newBackup({ command: { _id, backup }, store, server, hb }: NewBa
     conditions: [],
     n: [],
     pbm_version: PBM_COMPATIBLE_VERSION,
-    balancer: 'off',
+    balancer,
   } as BackupDocument
 }

@@ -5,7 +5,7 @@ import { BUCKETS_PREFIX } from '../archive/format.js'
 import type { CollectionDefinition, NamespaceType } from '../archive/metadata.js'
 import { documentsIn } from '../bson/documents.js'
 import { findDocument, findField, findString } from '../bson/elements.js'
-import { CONTROL_COLLECTIONS, CONTROL_DATABASE, ROLES_COPY, USERS_COPY } from '../control/names.js'
+import { CONTROL_COLLECTIONS, CONTROL_DATABASE, ROLES_COPY, STAGING_PREFIX, USERS_COPY } from '../control/names.js'
 import { PbmError } from '../errors.js'
 import { readCursor } from '../mongo/raw-read.js'
 
@@ -83,6 +83,8 @@ export function isDumped(db: string, collection: string): boolean {
   if (db === 'config') return CONFIG_COLLECTIONS.includes(collection)
   if (db === CONTROL_DATABASE) {
     const skipped = ['system.keys', 'system.views', USERS_COPY, ROLES_COPY, ...CONTROL_COLLECTIONS]
+    // What a restore that died has left behind.
+    if (collection.startsWith(STAGING_PREFIX)) return false
     return !skipped.includes(collection) && !collection.startsWith(BUCKETS_PREFIX)
   }
   return !collection.startsWith('system.') || collection === 'system.js'

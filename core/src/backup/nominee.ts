@@ -28,7 +28,7 @@ import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { busyText } from '../protocol/busy.js'
-import { awaitBackupReplsets, awaitBackupState } from '../protocol/convergence.js'
+import { awaitBackupReplsets, awaitBackupState, watchBackup } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import { awaitNomination } from '../protocol/nomination.js'
@@ -47,6 +47,8 @@ import type { Clock } from '../time/clock.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 import type { RunOptions } from './backup-leader.js'
+import { pauseBalancer, resumeBalancer } from './balancer-pause.js'
+import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { deleteUnfinished, isCanceled, recordLostBackup } from './failure.js'
 import { findOplogStart, majorityLastWrite } from './oplog-window.js'
 import { ReplsetBackup } from './replset-backup.js'
@@ -148,7 +150,9 @@ export class BackupNominee {
           onFailure: (error) => log.warning(`cannot write the heartbeat of the backup: ${errorText(error)}`),
         })
       : undefined
-    const signals = [canceled, lock.signal, ...(heartbeat === undefined ? [] : [heartbeat.signal])]
+    // One set alone has nobody else to fail.
+    const watch = replsets.length > 1 ? watchBackup({ leader, name: backup, clock, leads }) : undefined
+    const signals = [canceled, lock.signal, ...[heartbeat, watch].flatMap((part) => part?.signal ?? [])]
     const signal = AbortSignal.any(signals)
     const known = await findBackup(leader, backup)
     try {
@@ -159,7 +163,19 @@ export class BackupNominee {
       await this.fail(command, reason, { leads, replsets, known })
       throw reason
     } finally {
+      watch?.stop()
+      if (leads && info.isSharded) await this.startBalancerAgain(backup)
       await heartbeat?.stop()
+    }
+  }
+
+  /** Where this fails, the agent that watches over dead operations does it. */
+  private async startBalancerAgain(backup: string): Promise<void> {
+    try {
+      if ((await findBackup(this.leader, backup))?.balancer_stopped !== true) return
+      await resumeBalancer(this.leader, backup, this.log)
+    } catch (error) {
+      this.log.error(`the balancer could not be started again: ${errorText(error)}`)
     }
   }
 
@@ -172,6 +188,10 @@ export class BackupNominee {
     const start = await findOplogStart(this.node)
     this.log.info(`backup of ${this.self.rs} from ${this.self.node} begins`)
     if (leads) await ensureInitObject(this.store, { signal })
+    if (leads && info.isSharded) {
+      const timeoutSeconds = config.backup?.timeouts?.balancerStop
+      await pauseBalancer(leader, name, { signal, clock, log: this.log, timeoutSeconds })
+    }
     await this.join(run, start, sealing?.record)
     if (leads) {
       await awaitBackupReplsets({ leader, name, signal, clock, timeoutMillis, state: 'running', replsets })
@@ -189,6 +209,7 @@ export class BackupNominee {
       replset: this.self.rs,
     })
     const sizes = await part.run(async () => {
+      if (info.isSharded) await passTimeToLeader(node, leader)
       await setReplsetStatus(leader, name, this.self.rs, 'dumpDone', { by: 'nominee' })
       if (leads) {
         await awaitBackupReplsets({ leader, name, signal, clock, state: 'dumpDone', replsets })
@@ -196,7 +217,7 @@ export class BackupNominee {
       } else {
         await awaitBackupState({ leader, name, signal, clock, state: 'dumpDone' })
       }
-      return await majorityLastWrite(node)
+      return info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
     })
     const ended = { last_write_ts: sizes.end, ...sealing?.ended(sizes.objects) }
     await setReplsetFields(leader, name, this.self.rs, ended)
@@ -263,10 +284,11 @@ export class BackupNominee {
   }
 
   /** All parts are done: checks the objects, writes the metadata, which makes it a backup, and says so. */
-  private async complete({ command, signal, replsets, lock }: Run): Promise<void> {
+  private async complete({ command, signal, replsets, lock, info }: Run): Promise<void> {
     const { leader, store, clock } = this
     const { name } = command.backup
     await awaitBackupReplsets({ leader, name, signal, clock, state: 'done', replsets })
+    if (info.isSharded) await this.startBalancerAgain(name)
     await this.setClusterTime(name, 'last')
     const document = await findBackup(leader, name)
     if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)

@@ -35,6 +35,8 @@ export interface BackupDocument {
   error?: string
   pbm_version: string
   balancer: 'full' | 'off'
+  /** Ours; PBM ignores it: the backup has stopped the balancer, and nobody has started it again yet. */
+  balancer_stopped?: boolean
   /** Ours; PBM ignores it: `archive` where each replica set is one mongodump archive. */
   layout?: 'archive'
 }

@@ -53,6 +53,12 @@ export async function listBackups(leader: MongoClient, query: BackupQuery = {}):
   return found.flatMap((document) => readBackup(document) ?? [])
 }
 
+/** Those that have stopped the balancer, which nobody has started again. */
+export async function listBackupsWithoutBalancer(leader: MongoClient): Promise<BackupDocument[]> {
+  const found = await backups(leader).find({ balancer_stopped: true }).toArray()
+  return found.flatMap((document) => readBackup(document) ?? [])
+}
+
 /** See {@link transition} for what it throws. */
 export async function setBackupStatus(
   leader: MongoClient,

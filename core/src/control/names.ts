@@ -16,6 +16,9 @@ export const PITR_CHUNKS = 'pbmPITRChunks'
 export const USERS_COPY = 'pbmRUsers'
 export const ROLES_COPY = 'pbmRRoles'
 
+/** Collections in which a restore puts the routing tables of a sharded cluster together: ours, and gone when it is done. */
+export const STAGING_PREFIX = 'pbmkitRestore.'
+
 /** What a dump leaves out and a restore or replay never touches. */
 export const CONTROL_COLLECTIONS: readonly string[] = [
   COMMANDS,

@@ -39,7 +39,11 @@ const pitr = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(PIT
 
 export async function findPitr(leader: MongoClient): Promise<PitrDocument | undefined> {
   const found = await pitr(leader).findOne({})
-  if (found === null) return undefined
+  return found === null ? undefined : readPitr(found)
+}
+
+/** A document of any PBM version as this project knows it. */
+export function readPitr(found: Document): PitrDocument {
   const { _id, ...raw } = found
   return {
     ...(raw as PitrDocument),

@@ -50,6 +50,8 @@ export interface RestoreReplset {
   error?: string
   conditions: Condition[]
   stat?: { txn: { partial: number; shard_uncommitted: number; left_uncommitted: number }; d: Document | null }
+  /** Ours; PBM ignores it: ids of transactions that wait for what other shards have decided. */
+  open_txn?: string[]
   /** Ours; PBM ignores it. */
   node?: string
   /** Ours; PBM ignores it. */

@@ -5,7 +5,7 @@ import type { ConnectionString } from 'mongodb-connection-string-url'
 import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
 import { PbmError } from '../errors.js'
 import { explainConnectError } from './connect-errors.js'
-import { type Hello, hello, splitConnectionString } from './topology.js'
+import { type Hello, hello, shardIdentity, splitConnectionString } from './topology.js'
 import { parseUri } from './uri.js'
 
 export interface ConnectOptions {
@@ -148,17 +148,10 @@ async function probe(
   }
 }
 
-/** A majority read may wait for ever on a member that has lost its primary. */
-const LOCAL = { readConcern: { level: 'local' } } as const
-
 /** Where a shard's config servers are; undefined on a member of a plain replica set (PBM: control-plane.md §1.1). */
 async function configServersOf(client: MongoClient): Promise<{ rs: string; hosts: string[] } | undefined> {
-  const identity = await client
-    .db('admin')
-    .collection<{ _id: string; configsvrConnectionString?: string }>('system.version', LOCAL)
-    .findOne({ _id: 'shardIdentity' })
-  const text = identity?.configsvrConnectionString
-  return text === undefined ? undefined : splitConnectionString(text)
+  const identity = await shardIdentity(client)
+  return identity === undefined ? undefined : splitConnectionString(identity.configsvrConnectionString)
 }
 
 async function refuseWrongServer(client: MongoClient, host: string): Promise<Hello> {

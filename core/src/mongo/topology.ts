@@ -31,6 +31,8 @@ export interface NodeInfo {
   isConfigServer: boolean
   /** Part of a sharded cluster. */
   isSharded: boolean
+  /** Id of the shard this member belongs to; absent elsewhere. It need not be the name of the replica set. */
+  shardId?: string
   /** Primary of the leader replica set: the agent beside it leads the cluster (PBM: control-plane.md, Terms). */
   isClusterLeader: boolean
 }
@@ -43,6 +45,9 @@ export interface ReplsetTopology {
   id: string
   members: MemberTopology[]
 }
+
+/** What servers call the config servers where they name shards. */
+export const CONFIG_SHARD_ID = 'config'
 
 export interface MemberTopology {
   /** `host:port` as the replica-set configuration has it. */
@@ -69,7 +74,6 @@ export interface Hello extends Document {
   isreplicaset?: boolean
   configsvr?: number
   lastWrite?: { opTime?: { ts?: Timestamp }; majorityOpTime?: { ts?: Timestamp } }
-  $configServerState?: Document
 }
 
 export async function hello(client: MongoClient): Promise<Hello> {
@@ -93,7 +97,8 @@ export async function nodeInfo(client: MongoClient): Promise<NodeInfo> {
   const unset = new Timestamp({ t: 0, i: 0 })
   const isConfigServer = greeting.configsvr === 2
   const isPrimary = greeting.isWritablePrimary === true
-  const isSharded = isConfigServer || greeting.$configServerState !== undefined
+  const identity = greeting.arbiterOnly === true || isConfigServer ? undefined : await shardIdentity(client)
+  const isSharded = isConfigServer || identity !== undefined
   const fcv = parameter?.featureCompatibilityVersion?.version as string | undefined
   return {
     rs: setName,
@@ -113,25 +118,51 @@ export async function nodeInfo(client: MongoClient): Promise<NodeInfo> {
     ...(fcv === undefined ? {} : { fcv }),
     isConfigServer,
     isSharded,
+    ...(identity === undefined ? {} : { shardId: identity.shardName }),
     isClusterLeader: isPrimary && greeting.primary === me && (!isSharded || isConfigServer),
   }
 }
 
+/** What a shard knows of the cluster it was added to. */
+export interface ShardIdentity {
+  /** Id of the shard. */
+  readonly shardName: string
+  /** `rs/host:port,host:port`. */
+  readonly configsvrConnectionString: string
+}
+
+/** A majority read may wait for ever on a member that has lost its primary. */
+const LOCAL = { readConcern: { level: 'local' }, readPreference: 'primaryPreferred' } as const
+
+/** Undefined on a member of a plain replica set (PBM: control-plane.md §1.1). */
+export async function shardIdentity(client: MongoClient): Promise<ShardIdentity | undefined> {
+  const versions = client.db('admin').collection<ShardIdentity & { _id: string }>('system.version', LOCAL)
+  return (await versions.findOne({ _id: 'shardIdentity' })) ?? undefined
+}
+
 /**
- * Every replica set of the cluster with its members: one for a plain replica set; the config servers and all shards
- * otherwise. Roles are known for the leader replica set only; members of shards read as `secondary`, since asking them
- * takes connections of their own.
+ * Every replica set of the cluster with its members: one for a plain replica set; otherwise the config servers first, then
+ * all shards. Roles are known for the leader replica set only; members of shards read as `secondary`, and hidden ones and
+ * arbiters among them are missing, since asking takes connections of their own: their agents tell (`pbmAgents`).
  */
 export async function clusterMembers(leader: MongoClient): Promise<ReplsetTopology[]> {
   const greeting = await hello(leader)
   const own = await replsetMembers(leader, greeting)
   if (greeting.configsvr !== 2) return [own]
-  const { map } = (await leader.db('admin').command({ getShardMap: 1 })) as unknown as { map: Record<string, string> }
-  return Object.entries(map).map(([id, connectionString]) => {
-    const { rs, hosts } = splitConnectionString(connectionString)
-    if (rs === own.rs) return { ...own, id }
-    return { rs, id, members: hosts.map((host) => ({ host, role: 'secondary' as const })) }
-  })
+  // Not getShardMap, which tells what the server has in memory: after a restart that may be nothing.
+  const shards = await leader.db('config').collection<{ _id: string; host: string }>('shards').find().toArray()
+  const others = shards
+    .map(({ _id: id, host }) => ({ id, ...splitConnectionString(host) }))
+    .filter(({ rs }) => rs !== own.rs)
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+  return [
+    { ...own, id: CONFIG_SHARD_ID },
+    ...others.map(({ id, rs, hosts }) => ({
+      rs,
+      id,
+      members: hosts.map((host) => ({ host, role: 'secondary' as const })),
+    })),
+  ]
 }
 
 /** `rs/host:port,host:port` as servers write it. */

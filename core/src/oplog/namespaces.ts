@@ -1,4 +1,4 @@
-import { CONTROL_COLLECTIONS, ROLES_COPY, USERS_COPY } from '../control/names.js'
+import { CONTROL_COLLECTIONS, ROLES_COPY, STAGING_PREFIX, USERS_COPY } from '../control/names.js'
 import { collectionOf, databaseOf } from './entry.js'
 
 const CONTROL = new Set([...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY])
@@ -13,6 +13,7 @@ export function isExcluded(ns: string): boolean {
   const collection = collectionOf(ns)
   if (collection === 'system.profile') return true
   if (db !== 'admin') return false
+  if (collection.startsWith(STAGING_PREFIX)) return true
   return CONTROL.has(collection) || collection === 'system.version' || collection === 'system.keys'
 }
 

@@ -1,11 +1,18 @@
 import { findString } from '../bson/elements.js'
 import type { OperationSink } from './apply.js'
 import { classify, commandTarget } from './classify.js'
+import { type Commit, CommitLog } from './commits.js'
 import type { Operation, OplogEntry } from './entry.js'
 import type { CatalogCollection, IndexCatalog } from './index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
 import { ReplayCommands } from './replay-commands.js'
-import { innerOperations, TransactionBuffer, transactionStep } from './transactions.js'
+import {
+  innerOperations,
+  type OpenTransaction,
+  TransactionBuffer,
+  transactionKey,
+  transactionStep,
+} from './transactions.js'
 
 /** Entries between two tellings of progress. */
 const TELL_EVERY = 256
@@ -25,10 +32,18 @@ export interface ReplayOptions {
   /** Namespaces of which nothing is replayed, beside those that never are. */
   readonly isLeftOut?: (ns: string) => boolean
   readonly transactionBytes?: number
+  /** On config servers: takes the changes of the routing tables, which are otherwise passed over. */
+  readonly routing?: RoutingReplay | undefined
   /** Where the target has its indexes already: removes those that the oplog drops, before what they would forbid. */
   readonly dropIndexes?: (ns: string, names: readonly string[]) => Promise<void>
   /** Told now and then, with the entries taken since the last time and the `ts` reached. */
   readonly onProgress?: (entries: number, reached: bigint) => void
+}
+
+/** Where a replay sends changes of routing tables. */
+export interface RoutingReplay {
+  /** The change as it is to be applied; undefined for one that is not of a routing table. */
+  redirect(operation: Operation): Operation | undefined
 }
 
 /**
@@ -43,6 +58,7 @@ export class Replay {
   readonly #catalog: IndexCatalog
   readonly #transactions: TransactionBuffer
   readonly #commands: ReplayCommands
+  readonly #commits = new CommitLog()
   #last = 0n
   #untold = 0
   #operations = 0
@@ -63,6 +79,16 @@ export class Replay {
   /** Operations applied or, for indexes, noted. */
   get operations(): number {
     return this.#operations
+  }
+
+  /** Begun and undecided so far. */
+  get openTransactions(): OpenTransaction[] {
+    return this.#transactions.transactions
+  }
+
+  /** Decisions to commit distributed transactions, in their order. */
+  get commits(): readonly Commit[] {
+    return this.#commits.all
   }
 
   /** Whether an entry past the end was met. */
@@ -86,6 +112,11 @@ export class Replay {
     this.#tell()
   }
 
+  /** Applies an open transaction that has committed elsewhere: its own shard just had no time to write that down. */
+  async commitOpen(key: string): Promise<void> {
+    for await (const operation of this.#transactions.takeOpen(key)) await this.#operation(operation, this.#last)
+  }
+
   /**
    * Waits until all is applied. Transactions that had not committed by the end are dropped. Throws `REPLAY_INCOMPLETE`
    * when there were changes of a collection that neither the backup nor the oplog has.
@@ -107,6 +138,7 @@ export class Replay {
   async #before(entry: OplogEntry): Promise<void> {
     const step = transactionStep(entry)
     if (step === undefined) return
+    if (step === 'commit') this.#commits.add(transactionKey(entry), entry)
     const begins = entry.previous === 0n || this.#transactions.has(entry)
     if ((step === 'part' || step === 'prepare') && begins) await this.#transactions.add(entry)
     else await this.#transactions.discard(entry)
@@ -118,7 +150,9 @@ export class Replay {
   }
 
   async #entry(entry: OplogEntry): Promise<void> {
-    switch (transactionStep(entry)) {
+    const step = transactionStep(entry)
+    if (step === 'commit') this.#commits.add(transactionKey(entry), entry)
+    switch (step) {
       case 'part':
       case 'prepare':
         await this.#transactions.add(entry)
@@ -136,6 +170,11 @@ export class Replay {
   }
 
   async #operation(operation: Operation, ts: bigint): Promise<void> {
+    const redirected = this.#options.routing?.redirect(operation)
+    if (redirected !== undefined) {
+      this.#operations++
+      return this.#options.sink.change(redirected, false)
+    }
     switch (classify(operation, ts)) {
       case 'skip':
         return

@@ -40,6 +40,16 @@ interface Pending {
   bytes: number
   file: string | undefined
   started: bigint
+  prepared: boolean
+}
+
+/** A transaction that has begun and neither committed nor aborted. */
+export interface OpenTransaction {
+  readonly key: string
+  /** `ts` of its first entry. */
+  readonly started: bigint
+  /** It is whole: only the decision of all its shards is missing. */
+  readonly prepared: boolean
 }
 
 /**
@@ -61,9 +71,8 @@ export class TransactionBuffer {
     return this.#pending.size
   }
 
-  /** `ts` of the first entries of those still open, for the log. */
-  get openSince(): bigint[] {
-    return [...this.#pending.values()].map(({ started }) => started)
+  get transactions(): OpenTransaction[] {
+    return [...this.#pending].map(([key, { started, prepared }]) => ({ key, started, prepared }))
   }
 
   /** Keeps the operations of a part. Throws `OPLOG_TRANSACTION_CUT` when the range began inside the transaction. */
@@ -72,9 +81,10 @@ export class TransactionBuffer {
     let pending = this.#pending.get(key)
     if (pending === undefined) {
       this.#refuseCut(entry)
-      pending = { parts: [], bytes: 0, file: undefined, started: entry.ts }
+      pending = { parts: [], bytes: 0, file: undefined, started: entry.ts, prepared: false }
       this.#pending.set(key, pending)
     }
+    if (transactionStep(entry) === 'prepare') pending.prepared = true
     const array = findDocument(entry.o, 'applyOps')
     if (array === undefined) return
     const bytes = Buffer.concat(documentsOfArray(array))
@@ -87,8 +97,14 @@ export class TransactionBuffer {
   /** The operations of the transaction in order, the given entry's own last; the transaction is forgotten. */
   async *take(entry: OplogEntry): AsyncGenerator<Operation> {
     const key = transactionKey(entry)
+    if (!this.#pending.has(key)) this.#refuseCut(entry)
+    yield* this.takeOpen(key)
+    yield* innerOperations(entry.o)
+  }
+
+  /** The operations of an open transaction in order; it is forgotten. */
+  async *takeOpen(key: string): AsyncGenerator<Operation> {
     const pending = this.#pending.get(key)
-    if (pending === undefined) this.#refuseCut(entry)
     this.#pending.delete(key)
     if (pending?.file !== undefined) {
       yield* readEntries(createReadStream(pending.file, { highWaterMark: 1024 * 1024 }))
@@ -98,7 +114,6 @@ export class TransactionBuffer {
       yield* documentsInOrder(part)
     }
     this.#held -= pending?.bytes ?? 0
-    yield* innerOperations(entry.o)
   }
 
   /** Whether the transaction of this commit or abort was seen. */

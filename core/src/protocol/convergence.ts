@@ -19,6 +19,9 @@ import {
 const POLL_MILLIS = 50
 /** Locks and cluster time are looked at less often than states: death takes half a minute to show anyway. */
 const LIVENESS_MILLIS = 1_000
+/** How often each replica set looks how the others fare. */
+const WATCH_MILLIS = 1_000
+const WATCH_FAULTS: ReadonlySet<string> = new Set(['OPERATION_ENDED', 'REPLSET_FAILED', 'REPLSET_LOST', 'LEADER_LOST'])
 
 interface Waiting {
   leader: MongoClient
@@ -77,6 +80,63 @@ export function awaitRestoreState(wait: RestoreStateWait): Promise<void> {
   return awaitState(RESTORE, wait, wait.state)
 }
 
+export interface OperationWatch {
+  /** Aborted when the operation has failed elsewhere, with the reason. */
+  readonly signal: AbortSignal
+  stop(): void
+}
+
+interface Watched {
+  readonly leader: MongoClient
+  /** Name of the backup or restore. */
+  readonly name: string
+  readonly clock: Clock
+  /** The leader looks at the other replica sets and their locks; the others look at the leader. */
+  readonly leads: boolean
+}
+
+/**
+ * Looks after the others while this replica set works, which may take hours: a shard that fails, or whose agents die, ends
+ * the operation everywhere within seconds. What can't be read is tried again: each agent's own heartbeat judges that.
+ */
+export function watchBackup(watched: Watched): OperationWatch {
+  return watch(BACKUP, watched)
+}
+export function watchRestore(watched: Watched): OperationWatch {
+  return watch(RESTORE, watched)
+}
+
+function watch<State extends string>(kind: Kind<State>, { leader, name, clock, leads }: Watched): OperationWatch {
+  const failed = new AbortController()
+  const stopped = new AbortController()
+  const look = async () => {
+    const operation = await kind.find(leader, name)
+    // Its absence is for the heartbeat and the next change of state to judge.
+    if (operation === undefined) return
+    if (isFailure(kind.machine, operation.status)) refuseEnded(kind, name, operation)
+    if (isTerminal(kind.machine, operation.status)) return
+    if (!leads) return await refuseLeaderless(kind, leader, operation, name)
+    for (const part of operation.replsets) refuseFailed(kind, part)
+    const running = operation.replsets.filter(({ status }) => !isTerminal(kind.replsetMachine, status))
+    await refuseLost(
+      leader,
+      operation.opid,
+      running.map((part) => part.name),
+    )
+  }
+  const watching = async () => {
+    while (!stopped.signal.aborted) {
+      await clock.sleep(WATCH_MILLIS, stopped.signal)
+      await look().catch((error: unknown) => {
+        if (error instanceof PbmError && WATCH_FAULTS.has(error.code)) failed.abort(error)
+      })
+      if (failed.signal.aborted) return
+    }
+  }
+  void watching().catch(() => undefined)
+  return { signal: failed.signal, stop: () => stopped.abort() }
+}
+
 async function awaitReplsets<State extends string>(
   kind: Kind<State>,
   wait: Waiting,
@@ -92,10 +152,7 @@ async function awaitReplsets<State extends string>(
     const laggards: string[] = []
     for (const name of replsets) {
       const part = operation.replsets.find((replset) => replset.name === name)
-      if (part !== undefined && isFailure(kind.replsetMachine, part.status)) {
-        const reason = part.error ? `: ${part.error}` : ''
-        throw new PbmError('REPLSET_FAILED', `replica set ${name} is ${part.status}${reason}`)
-      }
+      if (part !== undefined) refuseFailed(kind, part)
       if (part === undefined || !hasReached(kind.replsetMachine, part.status, state)) laggards.push(name)
     }
     if (laggards.length > 0 && lookForDeath) await refuseLost(wait.leader, operation.opid, laggards)
@@ -114,15 +171,27 @@ async function awaitState<State extends string>(kind: Kind<State>, wait: Waiting
     appeared = true
     if (hasReached(kind.machine, operation.status, state)) return true
     refuseEnded(kind, wait.name, operation)
-    if (lookForDeath) {
-      const now = await clusterTime(wait.leader)
-      if (isStale(operation.hb, now)) {
-        const silent = secondsOf(now) - secondsOf(operation.hb)
-        throw new PbmError('LEADER_LOST', `the leader of ${kind.what} ${wait.name} gave no heartbeat for ${silent} s`)
-      }
-    }
+    if (lookForDeath) await refuseLeaderless(kind, wait.leader, operation, wait.name)
     return false
   })
+}
+
+async function refuseLeaderless<State extends string>(
+  kind: Kind<State>,
+  leader: MongoClient,
+  { hb }: Operation<State>,
+  name: string,
+): Promise<void> {
+  const now = await clusterTime(leader)
+  if (!isStale(hb, now)) return
+  const silent = secondsOf(now) - secondsOf(hb)
+  throw new PbmError('LEADER_LOST', `the leader of ${kind.what} ${name} gave no heartbeat for ${silent} s`)
+}
+
+function refuseFailed<State extends string>(kind: Kind<State>, part: Operation<State>['replsets'][number]): void {
+  if (!isFailure(kind.replsetMachine, part.status)) return
+  const reason = part.error ? `: ${part.error}` : ''
+  throw new PbmError('REPLSET_FAILED', `replica set ${part.name} is ${part.status}${reason}`)
 }
 
 function refuseEnded<State extends string>(kind: Kind<State>, name: string, operation: Operation<State>): void {

@@ -12,8 +12,8 @@ import type { OplogPiece } from './snapshot.js'
 export interface PointInTimeQuery {
   readonly leader: MongoClient
   readonly host: PluginHost
-  /** As the chunks have it. */
-  readonly rs: string
+  /** As the chunks have it; undefined for a replica set that the backup does not have. */
+  readonly rs: string | undefined
   readonly backup: BackupDocument
   /** Inclusive; unset for the end of the backup. */
   readonly target: Timestamp | undefined

@@ -19,24 +19,27 @@ export interface ReplayContext {
   readonly progress: ProgressPublisher
 }
 
-export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes'> {
+export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing'> {
   /** In order of their start. */
   readonly pieces: readonly OplogPiece[]
   /** Of all pieces on the storage: what progress is measured against. */
   readonly storedBytes: number
   readonly catalog: IndexCatalog
   readonly kept: Kept
+  /** Called after the last entry: decides what becomes of transactions that other shards take part in. */
+  readonly settle?: ((replay: Replay) => Promise<void> | undefined) | undefined
 }
 
 /** Streams stored pieces of oplog to the target; the catalog has the indexes of the end afterwards. */
 export async function replayPieces(context: ReplayContext, work: PiecesToReplay): Promise<void> {
   const { client, store, signal, log, progress } = context
-  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes } = work
+  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, settle } = work
   progress.phase('oplog', { bytes: storedBytes, documents: 0 })
   const replay = new Replay({
     sink: new Applier(client, { signal }),
     catalog,
     end,
+    routing,
     ...(start === undefined ? {} : { start }),
     ...(dropIndexes === undefined ? {} : { dropIndexes }),
     isKept: (ns, id) => (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),
@@ -53,6 +56,7 @@ export async function replayPieces(context: ReplayContext, work: PiecesToReplay)
       const onBytes = (bytes: number) => progress.add(0, bytes)
       await replay.run(readEntries(readObject(store, piece.object, piece.compression, { signal, onBytes })))
     }
+    await settle?.(replay)
     const { openTransactions } = await replay.finish()
     const dropped = openTransactions === 0 ? '' : `; ${openTransactions} transactions had not committed by then`
     log.info(`replayed the oplog up to ${optimeText(end)}: ${replay.operations} operations${dropped}`)

@@ -6,6 +6,7 @@ import type { OperationLog } from '../log.js'
 import { awaitMajority } from '../mongo/raw-write.js'
 import { earlier, optime } from '../oplog/entry.js'
 import { isExcluded } from '../oplog/namespaces.js'
+import type { Replay } from '../oplog/replay.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
@@ -15,6 +16,7 @@ import { buildIndexes } from './indexes.js'
 import type { ProgressPublisher } from './progress.js'
 import { refuseOtherCase } from './refuse-case.js'
 import { replayPieces } from './replay-pieces.js'
+import type { ShardedRestore } from './sharding.js'
 import { type OplogPiece, openSnapshot, type Snapshot } from './snapshot.js'
 import { catalogOf } from './target.js'
 import {
@@ -53,6 +55,8 @@ export interface ReplsetRestore {
   readonly signal: AbortSignal
   readonly log: OperationLog
   readonly progress: ProgressPublisher
+  /** Of a sharded cluster. */
+  readonly sharding?: ShardedRestore | undefined
   /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
   reach(state: 'cleanupCluster' | 'running' | 'dumpDone'): Promise<void>
 }
@@ -76,6 +80,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
 
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
+  await restore.sharding?.cleanUp(snapshot)
   const { dropped, kept: others } = await dropReplaced(client, namespaces, signal)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
@@ -96,6 +101,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
       return own !== undefined
     },
   })
+  await restore.sharding?.load(snapshot)
   progress.phase('users and roles')
   await restoreUsersAndRoles(client, stored, kept, signal)
   await restore.reach('dumpDone')
@@ -104,8 +110,19 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajority(client)
+}
+
+/** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
+export async function restoreNothing({ sharding, reach, log }: Pick<ReplsetRestore, 'sharding' | 'reach' | 'log'>) {
+  log.info('the backup has nothing for this replica set')
+  await reach('cleanupCluster')
+  await sharding?.cleanUp(undefined)
+  await reach('running')
+  await reach('dumpDone')
+  await sharding?.settle(undefined)
 }
 
 /** The backup's own pieces and then the chunks: one line without a gap, which may overlap. */
@@ -139,7 +156,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
 }
 
 async function replayOplog(
-  { client, store, backup, signal, log, progress, pointInTime }: ReplsetRestore,
+  { client, store, backup, signal, log, progress, pointInTime, sharding }: ReplsetRestore,
   pieces: readonly OplogPiece[],
   storedBytes: number,
   namespaces: readonly NamespaceMetadata[],
@@ -148,7 +165,9 @@ async function replayOplog(
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
   const context = { client, store, signal, log, progress }
-  await replayPieces(context, { pieces, storedBytes, catalog, kept, end })
+  const routing = sharding?.routing
+  const settle = (replay: Replay) => sharding?.settle(replay)
+  await replayPieces(context, { pieces, storedBytes, catalog, kept, end, routing, settle })
   return catalog.wanted()
 }
 

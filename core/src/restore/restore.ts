@@ -1,6 +1,5 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import type { BackupReplset } from '../control/backup-document.js'
 import type { CommandDocument, RestoreCommand } from '../control/command-document.js'
 import { readConfig } from '../control/config.js'
 import { listSlicerLocks } from '../control/locks.js'
@@ -8,7 +7,7 @@ import { resumePitr, suspendPitr } from '../control/pitr-suspension.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
-import type { NodeInfo } from '../mongo/topology.js'
+import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { Ciphers } from '../sealing/ciphers.js'
@@ -18,10 +17,12 @@ import { CIPHERS, CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE }
 import { emptyRestore } from './documents.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
-import { type RestoreTuning, restoreReplset } from './replset.js'
+import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
 import { RestoreRun, type RunDescription, type RunSteps } from './run.js'
 import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseProfileBase, refuseUnsupported, replsetOfBackup } from './select.js'
+import { checkReplsets } from './shard-ids.js'
+import { ShardedRestore } from './sharding.js'
 
 export type { RestoreOutcome } from './run-lock.js'
 
@@ -68,11 +69,16 @@ export class Restore {
       await suspendPitr(leader)
       suspended = true
     }
+    let sharding: ShardedRestore | undefined
+    const begun = (begins: ShardedRestore | undefined) => {
+      sharding = begins
+    }
     try {
-      await run.execute((steps) => this.#restore(command, info, steps, suspend))
+      await run.execute((steps) => this.#restore(command, info, steps, { suspend, begun }))
     } catch (error) {
       // Nothing has happened, so the chain of chunks goes on as if the restore had never been asked for.
       if (suspended && !run.isTouched) await resumePitr(leader).catch(() => undefined)
+      if (!run.isTouched) await sharding?.startBalancerAgain()
       throw error
     }
   }
@@ -81,39 +87,56 @@ export class Restore {
     command: RestoreCommand,
     info: NodeInfo,
     { signal, progress, reach, touched }: RunSteps,
-    suspend: () => Promise<void>,
+    { suspend, begun }: { suspend: () => Promise<void>; begun: (sharding: ShardedRestore | undefined) => void },
   ): Promise<void> {
     const { node, leader, self, log, store, host } = this
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
     refuseProfileBase(backup, command)
-    const part: BackupReplset = replsetOfBackup(backup, self.rs, command.rsMap)
-    const pointInTime = await chunksUpTo({ leader, host, rs: part.name, backup, target: command.oplogTS })
+    const rsMap = command.rsMap ?? {}
+    const cluster = await clusterMembers(leader)
+    checkReplsets(backup, cluster, rsMap)
+    const part = replsetOfBackup(backup, self.rs, rsMap)
+    const pointInTime = await chunksUpTo({ leader, host, rs: part?.name, backup, target: command.oplogTS })
     const compression = await host.compression(backup.compression)
     const config = await readConfig(leader)
+    const stored = storeOf(store, this.ciphers, backup)
+    const sharding = info.isSharded
+      ? new ShardedRestore({
+          ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
+          ...{ store: stored, clock: this.clock, log, signal },
+        })
+      : undefined
+    begun(sharding)
     if (info.isClusterLeader && config?.pitr?.enabled === true) {
       await suspend()
       log.warning(
         'point-in-time recovery was on and is off now: make a full backup when the restore is done, then it goes on by itself',
       )
     }
+    await sharding?.stopBalancer(config?.restore?.timeouts?.balancerStop)
     await this.#awaitSlicerGone(signal)
-    await restoreReplset({
-      client: node,
-      store: storeOf(store, this.ciphers, backup),
-      backup,
-      part,
-      compression,
-      tuning: tuningOf(command, config?.restore ?? {}),
-      pointInTime,
-      signal,
-      log,
-      progress,
-      reach: async (state) => {
-        await reach(state)
-        if (state === 'cleanupCluster') touched()
-      },
-    })
+    const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
+      await reach(state)
+      if (state === 'cleanupCluster') touched()
+    }
+    if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
+    else
+      await restoreReplset({
+        client: node,
+        store: stored,
+        backup,
+        part,
+        compression,
+        tuning: tuningOf(command, config?.restore ?? {}),
+        pointInTime,
+        signal,
+        log,
+        progress,
+        sharding,
+        reach: reachState,
+      })
+    await sharding?.refresh()
     if (info.isClusterLeader) log.info('make a full backup now: point-in-time recovery can only go on from a new one')
   }
 

@@ -6,8 +6,12 @@ import { unixSeconds } from '../control/wire.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { busyText } from '../protocol/busy.js'
+import { awaitRestoreState } from '../protocol/convergence.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import type { RunContext } from './run.js'
+
+/** How long the leader's primary may take to write the record. */
+const RECORD_MILLIS = 30_000
 
 /** What became of a command. `not-primary`: another agent's work. `refused`: another operation has the lock. */
 export type RestoreOutcome = 'done' | 'not-primary' | 'refused'
@@ -44,9 +48,9 @@ export async function onLockedPrimary(
     }
     const error = busyText(lock.by)
     log.error(`the ${kind} does not begin: ${error}`)
-    if (!info.isClusterLeader) return 'refused'
-    // Whoever waits for it learns at once that it will not begin.
-    await insertRestore(leader, run.record(unixSeconds(), await clusterTime(leader)))
+    // Whoever waits for it learns at once that it will not begin; so do the other replica sets.
+    if (info.isClusterLeader) await insertRestore(leader, run.record(unixSeconds(), await clusterTime(leader)))
+    else await awaitRestoreState({ leader, name, state: 'starting', signal, clock, timeoutMillis: RECORD_MILLIS })
     await setRestoreStatus(leader, name, 'error', { error })
     return 'refused'
   }

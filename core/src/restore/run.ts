@@ -14,12 +14,15 @@ import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
-import { awaitRestoreReplsets, awaitRestoreState } from '../protocol/convergence.js'
+import { awaitRestoreReplsets, awaitRestoreState, watchRestore } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import type { Clock } from '../time/clock.js'
 import type { Member } from '../tokens.js'
 import { emptyReplset } from './documents.js'
 import { ProgressPublisher } from './progress.js'
+
+/** How long the primaries' agents are given to join: a little longer than one that comes into office takes. */
+const JOIN_MILLIS = 45_000
 
 /** What a run works with. */
 export interface RunContext {
@@ -84,11 +87,14 @@ export class RestoreRun {
     })
     // Ends what is still under way beside a step that failed.
     const ending = new AbortController()
-    const signal = AbortSignal.any([stopped, heartbeat.signal, ending.signal])
+    // One set alone has nobody else to fail.
+    const watch = info.isSharded ? watchRestore({ leader, name, clock, leads: info.isClusterLeader }) : undefined
+    const signal = AbortSignal.any([stopped, heartbeat.signal, ending.signal, ...(watch ? [watch.signal] : [])])
     const progress = new ProgressPublisher(clock, (told, op) =>
       setRestoreReplsetFields(leader, name, self.rs, { progress: told, ...(op === undefined ? {} : { op }) }),
     )
     try {
+      await this.#awaitOthers(signal)
       await work({
         signal,
         progress,
@@ -104,10 +110,13 @@ export class RestoreRun {
     } catch (error) {
       ending.abort(error)
       await progress.settle()
-      const failure = this.#explained(signal.aborted && stopped.aborted ? stopped.reason : error)
+      // Whatever a stage says of being stopped: the reason is why it was stopped.
+      const stop = [stopped, watch?.signal].find((reason) => reason?.aborted === true)
+      const failure = this.#explained(stop === undefined ? error : stop.reason)
       await this.#fail(failure)
       throw failure
     } finally {
+      watch?.stop()
       await heartbeat.stop()
     }
   }
@@ -121,6 +130,15 @@ export class RestoreRun {
     }
     await awaitRestoreState({ leader, name, state: 'starting', signal: stopped, clock, timeoutMillis: 30_000 })
     await addRestoreReplset(leader, name, { ...emptyReplset(self.rs, unixSeconds()), node: self.node })
+  }
+
+  /** A shard without an agent beside its primary would be waited for in vain, after the others have done all their checks. */
+  async #awaitOthers(signal: AbortSignal): Promise<void> {
+    const { leader, clock } = this.#context
+    const { name, info } = this.#run
+    if (!info.isClusterLeader || !info.isSharded) return
+    const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
+    await awaitRestoreReplsets({ leader, name, replsets, state: 'starting', signal, clock, timeoutMillis: JOIN_MILLIS })
   }
 
   async #reach(state: Exclude<RestoreStatus, 'error'>, signal: AbortSignal): Promise<void> {
@@ -146,7 +164,9 @@ export class RestoreRun {
       ? `The data of the cluster is incomplete now: ${repeat}.`
       : 'Nothing of the data was changed.'
     const lost = isNotPrimary(error) ? 'this node is no longer the primary: ' : ''
-    return new PbmError(code, `${lost}${errorText(error)}`, { hint: after, cause: error })
+    const text = errorText(error)
+    // Another replica set's words say so already.
+    return new PbmError(code, `${lost}${text}`, { ...(text.includes(after) ? {} : { hint: after }), cause: error })
   }
 
   /** Best effort: where not even this can be written, the watch of the cluster leader marks the restore later. */

@@ -25,19 +25,11 @@ export function refuseProfileBase(backup: BackupDocument, { oplogTS }: RestoreCo
   )
 }
 
-/**
- * The part of the backup for replica set `rs`. `rsMap` is backup name → target name. Throws `RESTORE_REPLSETS` when the
- * backup has none for it.
- */
+/** The part of the backup for replica set `rs`; undefined when it has none. `rsMap` is backup name → target name. */
 export function replsetOfBackup(
   backup: BackupDocument,
   rs: string,
-  rsMap: Readonly<Record<string, string>> = {},
-): BackupReplset {
-  const part = backup.replsets.find(({ name }) => (rsMap[name] ?? name) === rs)
-  if (part !== undefined) return part
-  const names = backup.replsets.map(({ name }) => name)
-  throw new PbmError('RESTORE_REPLSETS', `Backup ${backup.name} is of ${names.join(', ')}, not of ${rs}`, {
-    hint: `Say which is which with --replset-remapping, for example ${rs}=${names[0] ?? ''}.`,
-  })
+  rsMap: Readonly<Record<string, string>>,
+): BackupReplset | undefined {
+  return backup.replsets.find(({ name }) => (rsMap[name] ?? name) === rs)
 }

@@ -1,9 +1,10 @@
-import type { MongoClient, Timestamp } from 'mongodb'
-import { readConfig } from '../control/config.js'
+import type { Document, MongoClient, Timestamp } from 'mongodb'
+import { MAIN, toConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
-import { type LockDocument, listLocks, listSlicerLocks } from '../control/locks.js'
-import { findPitr, type PitrDocument } from '../control/pitr.js'
-import { clusterTime, isStale } from '../mongo/cluster-time.js'
+import type { LockDocument } from '../control/locks.js'
+import { CONFIG, CONTROL_DATABASE, LOCKS, PITR, SLICER_LOCKS } from '../control/names.js'
+import { type PitrDocument, readPitr } from '../control/pitr.js'
+import { clusterTimeOf, isStale } from '../mongo/cluster-time.js'
 
 /** What the control collections say of slicing at one moment. */
 export interface SlicingView {
@@ -16,17 +17,38 @@ export interface SlicingView {
   readonly now: Timestamp
 }
 
-/** How often agents look: five small documents. A change of the configuration takes effect within it. */
+/** How often agents look. A change of the configuration takes effect within it. */
 export const SLICING_POLL_MILLIS = 500
 
+/** All in one command: hundreds of agents look at the same few documents of one server. */
 export async function readSlicingView(leader: MongoClient): Promise<SlicingView> {
-  const [config, document, operations, slicers, now] = await Promise.all([
-    readConfig(leader),
-    findPitr(leader),
-    listLocks(leader),
-    listSlicerLocks(leader, { type: 'pitr' }),
-    clusterTime(leader),
-  ])
-  const live = (locks: readonly LockDocument[]) => locks.filter(({ hb }) => !isStale(hb, now))
-  return { config, document, operations: live(operations), slicers: live(slicers), now }
+  return leader.withSession(async (session) => {
+    const found = await leader.db(CONTROL_DATABASE).collection(CONFIG).aggregate(PIPELINE, { session }).toArray()
+    const now = clusterTimeOf({ $clusterTime: session.clusterTime, operationTime: session.operationTime })
+    const of = (from: string) => found.filter((one) => one.from === from).map(({ document }) => document as Document)
+    const live = (from: string) =>
+      of(from).filter(({ hb }) => !isStale(hb as Timestamp, now)) as unknown as LockDocument[]
+    const [config] = of(CONFIG)
+    const [document] = of(PITR)
+    return {
+      config: config === undefined ? undefined : toConfig(config),
+      document: document === undefined ? undefined : readPitr(document),
+      operations: live(LOCKS),
+      slicers: live(SLICER_LOCKS),
+      now,
+    }
+  })
 }
+
+const labelled = (from: string): Document => ({ $replaceWith: { from: { $literal: from }, document: '$$ROOT' } })
+const beside = (coll: string, filter: Document = {}): Document => ({
+  $unionWith: { coll, pipeline: [{ $match: filter }, labelled(coll)] },
+})
+const PIPELINE: Document[] = [
+  { $match: MAIN },
+  { $limit: 1 },
+  labelled(CONFIG),
+  beside(PITR),
+  beside(LOCKS),
+  beside(SLICER_LOCKS, { type: 'pitr' }),
+]
