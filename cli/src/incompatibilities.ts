@@ -5,6 +5,7 @@ import type { MongoClient } from 'mongodb'
 export async function incompatibilities(
   leader: MongoClient,
   backups: readonly BackupDocument[],
+  remap: Readonly<Record<string, string>> = {},
 ): Promise<Map<string, string>> {
   if (backups.length === 0) return new Map()
   const [node, replsets] = await Promise.all([nodeInfo(leader), clusterMembers(leader)])
@@ -16,7 +17,7 @@ export async function incompatibilities(
   }
   return new Map(
     backups.flatMap((backup) => {
-      const reason = incompatibility(backup, cluster)
+      const reason = incompatibility(backup, cluster, remap)
       return reason === undefined ? [] : [[backup.name, reason] as const]
     }),
   )

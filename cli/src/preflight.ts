@@ -12,6 +12,7 @@ import {
   withoutAlias,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
+import { withAgentsWord } from './members.js'
 import { shortDuration } from './output/durations.js'
 import { rfc3339 } from './output/times.js'
 
@@ -82,7 +83,7 @@ export interface AgentsView {
 
 export async function agentsView(leader: MongoClient): Promise<AgentsView> {
   const [replsets, agents, now] = await Promise.all([clusterMembers(leader), listAgents(leader), clusterTime(leader)])
-  return { replsets, agents, now }
+  return { replsets: withAgentsWord(replsets, agents, now), agents, now }
 }
 
 interface Fault {
@@ -152,6 +153,15 @@ function requirePrimaryAgents(view: AgentsView, replsets: readonly ReplsetTopolo
     const own = view.agents.filter(({ rs }) => rs === replset.rs)
     if (!own.some((agent) => !isStale(agent.hb, view.now))) throw noLiveAgent(replset.rs, own, view.now)
     const primary = replset.members.find(({ role }) => role === 'primary')
+    // Of a shard it is known only by the agent beside it.
+    if (primary === undefined && replset !== view.replsets[0])
+      throw new PbmError(
+        'NO_AGENTS',
+        `no live pbm-agent beside the primary of ${replset.rs}, which has to ${purpose}`,
+        {
+          hint: `Start pbm-agent beside every member of ${replset.rs}; after an election, try again in some seconds.`,
+        },
+      )
     if (primary === undefined)
       throw new PbmError('NO_PRIMARY', `${replset.rs} has no primary just now`, {
         hint: 'Try again when an election has ended; see pbm status.',

@@ -20,10 +20,11 @@ import { indent, table } from '../output/table.js'
 import { rfc3339, tableTime } from '../output/times.js'
 import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
 import type { Run } from '../program.js'
+import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import type { Session } from '../session.js'
 import { isSelective, ofProfile, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
 
-interface ListOptions {
+interface ListOptions extends RemappingOption {
   restore?: boolean
   size: number
   full?: boolean
@@ -34,7 +35,7 @@ interface ListOptions {
 
 /** `pbm list`: what can be restored, or with `--restore` what was. */
 export function listCommand(run: Run): Command {
-  return new Command('list')
+  const command = new Command('list')
     .description('list the backups that can be restored, and the point-in-time ranges')
     .option('--restore', 'list the restores instead')
     .option('--size <n>', 'only the newest n; 0 is all', wholeNumber('--size'), 0)
@@ -42,14 +43,14 @@ export function listCommand(run: Run): Command {
     .option('--unbacked', 'ranges without a base backup too')
     .option('--profile <name>', 'only the backups on the storage of this profile; main is the main storage')
     .addOption(new Option('--names', 'only names, one a line, for shell completion').hideHelp())
-    .action((options: ListOptions, command: Command) =>
-      run(command, async (session) => {
-        const leader = await session.leader()
-        if (!isMain(options.profile)) await requireProfile(leader, options.profile)
-        if (options.restore === true) await printRestores(session, leader, options)
-        else await printBackups(session, leader, options)
-      }),
-    )
+  return addRemappingOption(command).action((options: ListOptions, self: Command) =>
+    run(self, async (session) => {
+      const leader = await session.leader()
+      if (!isMain(options.profile)) await requireProfile(leader, options.profile)
+      if (options.restore === true) await printRestores(session, leader, options)
+      else await printBackups(session, leader, options)
+    }),
+  )
 }
 
 async function printBackups(session: Session, leader: MongoClient, options: ListOptions): Promise<void> {
@@ -62,7 +63,7 @@ async function printBackups(session: Session, leader: MongoClient, options: List
 
   const [config, all, now] = await Promise.all([readConfig(leader), listBackups(leader), clusterTime(leader)])
   const backups = ofProfile(all, options.profile)
-  const finished = await restorable(leader, backups)
+  const finished = await restorable(leader, backups, remappingOf(session, options))
   const snapshots = newest(finished, options.size).map((backup) => toSnapshot(backup, now))
   if (options.names === true) {
     for (const { name } of snapshots) output.entry(name, () => name)
@@ -82,8 +83,12 @@ async function printBackups(session: Session, leader: MongoClient, options: List
 }
 
 /** Finished and compatible, oldest first, as PBM lists them. */
-async function restorable(leader: MongoClient, backups: readonly BackupDocument[]): Promise<BackupDocument[]> {
-  const reasons = await incompatibilities(leader, backups)
+async function restorable(
+  leader: MongoClient,
+  backups: readonly BackupDocument[],
+  remap: Readonly<Record<string, string>>,
+): Promise<BackupDocument[]> {
+  const reasons = await incompatibilities(leader, backups, remap)
   return backups
     .filter((backup) => backup.status === 'done' && reasons.get(backup.name) === undefined)
     .sort((a, b) => a.last_write_ts.t - b.last_write_ts.t)

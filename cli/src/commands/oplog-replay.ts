@@ -1,19 +1,19 @@
 import { clusterTime, listChunks, optime, PbmError, planReplay, requireConfig } from '@pbmkit/core'
-import { Command, Option } from 'commander'
-import { notSupportedYet, usageError } from '../errors.js'
+import { Command } from 'commander'
+import { usageError } from '../errors.js'
 import { confirm } from '../io.js'
 import { momentText, parseMoment, restoreName, tableTime } from '../output/times.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import type { Run } from '../program.js'
+import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
 
-interface ReplayOptions extends WaitOptions {
+interface ReplayOptions extends WaitOptions, RemappingOption {
   start?: string
   end?: string
-  replsetRemapping?: string
   dryRun?: boolean
   yes?: boolean
 }
@@ -24,16 +24,16 @@ export function oplogReplayCommand(run: Run): Command {
     .description('apply stored oplog chunks to the data as it is, for example on a restored disk snapshot')
     .option('--start <time>', 'from when on: 2031-02-03T04:05:06 (UTC), 2031-02-03, or T,I; inclusive')
     .option('--end <time>', 'up to when, likewise; inclusive')
-    .addOption(new Option('--replset-remapping <map>', 'not supported yet').hideHelp())
     .option('--dry-run', 'only show which chunks would be replayed')
     .option('-y, --yes', 'do not ask')
+  addRemappingOption(command)
   return addWaitOptions(command, 'the replay has ended; exit code 0 only when it is done').action(
     (options: ReplayOptions, self: Command) => run(self, (session) => replay(session, options)),
   )
 }
 
 async function replay(session: Session, options: ReplayOptions): Promise<void> {
-  if (options.replsetRemapping !== undefined) throw notSupportedYet('--replset-remapping')
+  const rsMap = remappingOf(session, options)
   if (options.start === undefined || options.end === undefined)
     throw usageError('which part of the oplog?', 'Give --start and --end; pbm list --unbacked shows what is stored.')
   const [start, end] = [parseMoment(options.start, '--start'), parseMoment(options.end, '--end')]
@@ -68,7 +68,10 @@ async function replay(session: Session, options: ReplayOptions): Promise<void> {
     await confirm(`The oplog of ${period} will be applied to the data as it is now.\nGo ahead?`, session.io)
 
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
-  const opid = await send(leader, { cmd: 'replay', replay: { name, start, end } })
+  const opid = await send(leader, {
+    cmd: 'replay',
+    replay: { name, start, end, ...(Object.keys(rsMap).length === 0 ? {} : { rsMap }) },
+  })
   if (!output.json) output.note(`Starting replay ${name} of the oplog of ${period} …`)
   const kind = 'replay' as const
   await waitForRestoreStart(session, leader, { name, opid, kind })

@@ -1,9 +1,11 @@
 import {
   type BackupDocument,
+  balancerStatus,
   clusterTime,
   isBaseSnapshot,
   listBackups,
   listChunks,
+  nodeInfo,
   optime,
   PbmError,
   planPointInTime,
@@ -23,13 +25,14 @@ import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../out
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import type { Run } from '../program.js'
+import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
 import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
 
-interface RestoreOptions extends WaitOptions {
+interface RestoreOptions extends WaitOptions, RemappingOption {
   yes?: boolean
   numParallelCollections?: number
   numInsertionWorkersPerCollection?: number
@@ -45,7 +48,6 @@ const LATER: readonly (readonly [flags: string, option: string])[] = [
   ['--ns-from <namespace>', 'nsFrom'],
   ['--ns-to <namespace>', 'nsTo'],
   ['--with-users-and-roles', 'withUsersAndRoles'],
-  ['--replset-remapping <map>', 'replsetRemapping'],
   ['--num-parallel-files <n>', 'numParallelFiles'],
   ['-x, --external', 'external'],
   ['-c, --config <file>', 'config'],
@@ -54,6 +56,10 @@ const LATER: readonly (readonly [flags: string, option: string])[] = [
   ['--fallback-enabled', 'fallbackEnabled'],
   ['--allow-partly-done', 'allowPartlyDone'],
 ]
+
+/** As PBM leaves it: routers know nothing of the restored tables before they are restarted. */
+const BALANCER_OFF =
+  'the balancer was on and is off from now on. When the restore has ended, restart every mongos, then start it: sh.startBalancer().'
 
 /** `pbm restore NAME` or `--time`: replaces the data of the replica set by that of a backup, or of a point in time. */
 export function restoreCommand(run: Run): Command {
@@ -77,6 +83,7 @@ export function restoreCommand(run: Run): Command {
       '--index-commit-quorum <quorum>',
       'majority, votingMembers or 1 to 50: members that must have built an index',
     )
+  addRemappingOption(command)
   for (const [flags] of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
   return addWaitOptions(command, 'the restore has ended; exit code 0 only when it is done').action(
     (name: string | undefined, options: RestoreOptions, self: Command) =>
@@ -89,6 +96,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     if (options[option] !== undefined) throw notSupportedYet(flags.replace(/^-\w, /, '').split(' ')[0] ?? flags)
   const target = checkedTarget(given, options)
   const quorum = checkedQuorum(options.indexCommitQuorum)
+  const remap = remappingOf(session, options)
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
 
@@ -96,12 +104,14 @@ async function restore(session: Session, given: string | undefined, options: Res
   await refuseIfBusy(leader)
   const backup =
     target === undefined
-      ? await restorableBackup(session, leader, given ?? '')
-      : await baseOf(session, leader, target, options.baseSnapshot)
+      ? await restorableBackup(session, leader, given ?? '', remap)
+      : await baseOf(session, leader, target, options.baseSnapshot, remap)
   const backupName = backup.name
   await requireRestoreAgents(leader)
   const pitrWasOn = config.pitr?.enabled === true
-  if (options.yes !== true) await confirm(question(backup, target, pitrWasOn), session.io)
+  const balancerWasOn = (await nodeInfo(leader)).isConfigServer && (await balancerStatus(leader)).mode === 'full'
+  if (options.yes !== true)
+    await confirm(question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap }), session.io)
 
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
   const opid = await send(leader, {
@@ -109,6 +119,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     restore: {
       name,
       backupName,
+      ...(Object.keys(remap).length === 0 ? {} : { rsMap: remap }),
       fallbackEnabled: null,
       allowPartlyDone: null,
       ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
@@ -130,9 +141,17 @@ async function restore(session: Session, given: string | undefined, options: Res
     session.output.warn(
       'point-in-time recovery is off during this restore. When it has ended, make a fresh backup (pbm backup --wait): only then does it go on, by itself.',
     )
+  if (balancerWasOn) session.output.warn(BALANCER_OFF)
 
   const pointInTime = target === undefined ? {} : { 'point-in-time': momentText(target) }
-  const told = { name, snapshot: backupName, ...pointInTime, opid, pitrDisabled: pitrWasOn }
+  const told = {
+    name,
+    snapshot: backupName,
+    ...pointInTime,
+    opid,
+    pitrDisabled: pitrWasOn,
+    balancerDisabled: balancerWasOn,
+  }
   if (options.wait !== true) {
     session.output.result({ ...told, status: 'running' }, () =>
       [`Restore ${name} runs.`, `See how it ends: pbm describe-restore ${name}`].join('\n'),
@@ -165,6 +184,7 @@ async function baseOf(
   leader: MongoClient,
   target: Timestamp,
   baseSnapshot: string | undefined,
+  remap: Readonly<Record<string, string>>,
 ): Promise<BackupDocument> {
   const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
   const usable = basesOf(backups).filter(({ type }) => type === 'logical')
@@ -178,7 +198,7 @@ async function baseOf(
           : `The last time to restore to is ${tableTime(last)}.`,
     })
   }
-  const base = baseSnapshot === undefined ? undefined : await restorableBackup(session, leader, baseSnapshot)
+  const base = baseSnapshot === undefined ? undefined : await restorableBackup(session, leader, baseSnapshot, remap)
   if (base !== undefined && !isBaseSnapshot(base))
     throw new PbmError('RESTORE_TIME', `backup ${base.name} can't be the base of a point in time: it is selective`, {
       hint: 'Choose a full backup, or leave --base-snapshot out.',
@@ -193,12 +213,17 @@ async function baseOf(
   const target64 = optime({ t: target.t, i: target.i })
   if (base !== undefined) return planPointInTime({ chunks, bases: usable, base, target: target64 })
   // Backups that this cluster can't restore are no bases, unless somebody insists by name.
-  const reasons = await incompatibilities(leader, usable)
+  const reasons = await incompatibilities(leader, usable, remap)
   const bases = usable.filter(({ name }) => reasons.get(name) === undefined)
   return planPointInTime({ chunks, bases, target: target64 })
 }
 
-async function restorableBackup(session: Session, leader: MongoClient, name: string): Promise<BackupDocument> {
+async function restorableBackup(
+  session: Session,
+  leader: MongoClient,
+  name: string,
+  remap: Readonly<Record<string, string>>,
+): Promise<BackupDocument> {
   const backup = await requireBackup(leader, name)
   if (backup.status !== 'done')
     throw new PbmError(
@@ -210,13 +235,20 @@ async function restorableBackup(session: Session, leader: MongoClient, name: str
     )
   if (backup.type !== 'logical') throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
   // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.
-  const reason = (await incompatibilities(leader, [backup])).get(name)
+  const reason = (await incompatibilities(leader, [backup], remap)).get(name)
   if (reason !== undefined) session.output.warn(`backup ${name} does not quite match this cluster: ${reason}`)
   return backup
 }
 
-function question(backup: BackupDocument, target: Timestamp | undefined, pitrIsOn: boolean): string {
-  const replsets = backup.replsets.map(({ name }) => name).join(', ')
+interface Situation {
+  readonly pitrIsOn: boolean
+  readonly balancerIsOn: boolean
+  readonly remap: Readonly<Record<string, string>>
+}
+
+function question(backup: BackupDocument, target: Timestamp | undefined, situation: Situation): string {
+  const { pitrIsOn, balancerIsOn, remap } = situation
+  const replsets = backup.replsets.map(({ name }) => remap[name] ?? name).join(', ')
   const size = prettySize(Number(backup.size))
   const what =
     target === undefined
@@ -224,6 +256,7 @@ function question(backup: BackupDocument, target: Timestamp | undefined, pitrIsO
       : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
+    ...(balancerIsOn ? ['The balancer will be off, and stay off afterwards.'] : []),
     ...(pitrIsOn ? ['Point-in-time recovery will be off until the next backup.'] : []),
     'Go ahead?',
   ].join('\n')

@@ -6,13 +6,14 @@ import { errorReport, usageError } from '../errors.js'
 import type { Colours } from '../output/colour.js'
 import { indent } from '../output/table.js'
 import type { Run } from '../program.js'
+import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import type { Session } from '../session.js'
 import { backupsSection, backupsText } from '../status/backups.js'
 import { clusterSection, clusterText } from '../status/cluster.js'
 import { pitrSection, pitrText } from '../status/pitr.js'
 import { runningSection, runningText } from '../status/running.js'
 
-interface StatusOptions {
+interface StatusOptions extends RemappingOption {
   sections: string[]
   priority?: boolean
   profile?: string
@@ -52,8 +53,8 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   },
   backups: {
     title: 'Backups',
-    read: async (session, leader, { profile }) => {
-      const json = await backupsSection(session, leader, profile)
+    read: async (session, leader, options) => {
+      const json = await backupsSection(session, leader, options.profile, remappingOf(session, options))
       return { json, text: (colours) => backupsText(json, colours) }
     },
   },
@@ -61,7 +62,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
 
 /** `pbm status`: agents, point-in-time recovery, what runs, and every backup with its state. */
 export function statusCommand(run: Run): Command {
-  return new Command('status')
+  const command = new Command('status')
     .alias('s')
     .description('show the agents, what runs, and all backups with their state')
     .option(
@@ -72,7 +73,9 @@ export function statusCommand(run: Run): Command {
     )
     .option('-p, --priority', "with the agents' priorities for backups and point-in-time recovery")
     .option('--profile <name>', 'only the backups on the storage of this profile; main is the main storage')
-    .action((options: StatusOptions, command: Command) => run(command, (session) => status(session, options)))
+  return addRemappingOption(command).action((options: StatusOptions, self: Command) =>
+    run(self, (session) => status(session, options)),
+  )
 }
 
 async function status(session: Session, options: StatusOptions): Promise<void> {

@@ -20,11 +20,16 @@ export interface BackupsSection {
 }
 
 /** All backups, newest first: finished, failed, canceled, running and stuck. */
-export async function backupsSection(session: Session, leader: MongoClient, profile?: string): Promise<BackupsSection> {
+export async function backupsSection(
+  session: Session,
+  leader: MongoClient,
+  profile?: string,
+  remap: Readonly<Record<string, string>> = {},
+): Promise<BackupsSection> {
   const storage = await requireStorage(leader, profile)
   const [all, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
   const backups = ofProfile(all, profile)
-  const reasons = await incompatibilities(leader, backups)
+  const reasons = await incompatibilities(leader, backups, remap)
   // The oplog lies on the main storage only.
   const { ranges, size } = isMain(profile) ? await pitrRanges(leader, all, { unbacked: true }) : { ranges: [], size: 0 }
   const region = await regionOf(session, storage)
