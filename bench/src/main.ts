@@ -54,7 +54,7 @@ async function main(flags: Flags): Promise<void> {
       say('what the protocol asks of the config servers')
       console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol')), await measurePlanning(client)))
     }
-    const withData = flags.parts.some((part) => ['dump', 'backup', 'restore'].includes(part))
+    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay', 'protocol'].includes(part))
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
