@@ -28,9 +28,9 @@ async function* listFolder(
   onFolder: (folder: string) => void,
 ): AsyncGenerator<ObjectInfo> {
   const { root } = place
-  let handle: Buffer | undefined
+  const opening = channel.openFolder(pathOf(root, folder.slice(0, -1)))
   try {
-    handle = await operation.orEnd(channel.openFolder(pathOf(root, folder.slice(0, -1))))
+    const handle = await operation.orEnd(opening)
     for (;;) {
       const entries = await operation.orEnd(channel.entries(handle))
       if (entries === undefined) return
@@ -55,7 +55,8 @@ async function* listFolder(
     if (!isMissing(error)) throw error
     await requireRoot(channel, root)
   } finally {
-    if (handle !== undefined) channel.closeHandle(handle).catch(() => undefined)
+    // Also when the answer comes after the end.
+    opening.then((handle) => channel.closeHandle(handle)).catch(() => undefined)
   }
 }
 

@@ -69,3 +69,13 @@ export async function missing(error: unknown, channel: Channel, root: string, na
   await requireRoot(channel, root)
   return notFound(name, error)
 }
+
+/** Settles as `work` does, or rejects when the signal comes first. */
+export function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}

@@ -21,7 +21,7 @@ import { removeEmptyFolders } from './folders.js'
 import { listObjects } from './list.js'
 import { checkName } from './names.js'
 import { maxObjectBytes, type SftpOptions, serverOf } from './options.js'
-import { channelFor, lookUp, missing, type Place, pathOf, requireBytes } from './place.js'
+import { channelFor, lookUp, missing, type Place, pathOf, requireBytes, unless } from './place.js'
 import { openRead } from './read.js'
 import { exists, writeBody, writeObject } from './write.js'
 
@@ -100,12 +100,14 @@ export class SftpStore implements ObjectStore {
       const { root } = this.#place
       const channel = await channelFor(this.#place, operation)
       await operation.orEnd(lookUp(channel, root, name))
-      await operation.uncut(async () => {
+      const removing = async () => {
         await channel.remove(pathOf(root, name)).catch(async (error: unknown) => {
           throw await missing(error, channel, root, name)
         })
         await removeEmptyFolders(channel, root, name)
-      })
+      }
+      // Not to be cut: nobody could tell whether it took place.
+      await operation.uncut((late) => unless(late, removing()))
     })
   }
 

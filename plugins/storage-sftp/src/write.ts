@@ -11,7 +11,7 @@ import { type Channel, STATUS_CODE, statusOf } from './channel.js'
 import { explained } from './errors.js'
 import { inFolderOf, removeEmptyFolders } from './folders.js'
 import { folderOf } from './names.js'
-import { channelFor, type Place, pathOf, requireRoot, widthOf } from './place.js'
+import { channelFor, type Place, pathOf, requireRoot, unless, widthOf } from './place.js'
 
 export interface Written {
   readonly size: number
@@ -37,11 +37,11 @@ export async function writeObject(
   const doing = `writing ${pathOf(root, name)}`
   const channel = await channelFor(place, operation)
   const temporary = pathOf(root, `${folderOf(name)}${temporaryName()}`)
-  let handle: Buffer | undefined
+  const creating = inFolderOf(channel, root, name, () => channel.create(temporary))
+  let isOpen = true
   let touching: NodeJS.Timeout | undefined
   const work = async (): Promise<Written> => {
-    handle = await operation.orEnd(inFolderOf(channel, root, name, () => channel.create(temporary)))
-    const file = handle
+    const file = await operation.orEnd(creating)
     // A slow body must not look like one that was left behind to a process on another machine.
     touching = setInterval(() => void channel.touch(file, new Date()).catch(() => undefined), TOUCH_EVERY)
     touching.unref()
@@ -49,7 +49,7 @@ export async function writeObject(
     if (channel.has('fsync@openssh.com')) await operation.orEnd(channel.sync(file))
     const { size, modifiedAt } = await operation.orEnd(channel.attributesOf(file))
     // A file that is closed twice would be somebody else's.
-    handle = undefined
+    isOpen = false
     await operation.orEnd(channel.closeHandle(file))
     operation.check()
     // Not to be cut: nobody could tell whether it took place.
@@ -65,7 +65,9 @@ export async function writeObject(
   } catch (error) {
     const reason = error instanceof BodyFailure || channel.isLost ? error : await explained(error, channel, root, doing)
     const cleaning = (async () => {
-      if (handle !== undefined) await channel.closeHandle(handle).catch(() => undefined)
+      // Also when the call has ended before the file was there.
+      const file = await creating.catch(() => undefined)
+      if (file !== undefined && isOpen) await channel.closeHandle(file).catch(() => undefined)
       await connection.remove(channel, temporary)
       if (!channel.isLost) await removeEmptyFolders(channel, root, name).catch(() => undefined)
     })()
@@ -161,14 +163,4 @@ async function takePlace(channel: Channel, temporary: string, root: string, name
 
 export function exists(path: string): PluginError {
   return new PluginError('STORAGE_EXISTS', `${path}: there is an object of this name already`)
-}
-
-/** Settles as `work` does, or rejects when the signal comes first. */
-function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }
