@@ -16,6 +16,8 @@ export type Fault =
 export class FaultServer {
   readonly objects = new Map<string, { bytes: Buffer; generation: number }>()
   readonly requests: string[] = []
+  /** Of each request; `''` for none. */
+  readonly tokens: string[] = []
   /** Asked for each request that moves bytes. */
   fault: (what: 'chunk' | 'media' | 'read' | 'other') => Fault = () => undefined
   dropped = 0
@@ -49,6 +51,7 @@ export class FaultServer {
     const url = new URL(request.url ?? '', this.endpoint)
     const range = request.headers['content-range'] ?? request.headers.range ?? ''
     this.requests.push(`${request.method} ${url.pathname} ${range}`.trim())
+    this.tokens.push(request.headers.authorization ?? '')
     const body = await gathered(request)
     if (url.pathname === '/session') return this.#chunk(request, response, body, range)
     if (url.pathname.startsWith('/upload/')) return this.#upload(request, response, url, body)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, verify } from 'node:crypto'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import { type Fault, FaultServer } from './fault-server.e2e.support.js'
 import plugin, { type GcsOptions } from './index.js'
@@ -180,6 +180,30 @@ describe('storage-gcs, when things fail', () => {
       /clientEmail and privateKey, or workloadIdentity/,
     )
     assert.deepEqual(server.requests, [])
+  })
+
+  it('signs every request with the key of the service account, but none of an upload session', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const pem = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    // As in the key file.
+    const credentials = { clientEmail: 'pbm@project.iam', privateKey: pem.replaceAll('\n', '\\n') }
+    const store = await open({ credentials })
+    await store.save('large', body(randomBytes(CHUNK + 1)))
+    await store.save('small', body(randomBytes(10)))
+    await read(store, 'small')
+    await store.stat('small')
+    for (const [index, token] of server.tokens.entries()) {
+      const request = server.requests[index] ?? ''
+      if (request.includes('/session')) {
+        assert.equal(token, '')
+        continue
+      }
+      const [, signed, claims, signature] = /^Bearer ((?:[\w-]+)\.([\w-]+))\.([\w-]+)$/.exec(token) ?? []
+      assert.ok(signed !== undefined && claims !== undefined && signature !== undefined, `${request}: ${token}`)
+      assert.ok(verify('sha256', Buffer.from(signed), publicKey, Buffer.from(signature, 'base64url')), request)
+      assert.equal((JSON.parse(Buffer.from(claims, 'base64url').toString()) as { iss: string }).iss, 'pbm@project.iam')
+    }
+    assert.ok(server.tokens.length >= 7)
   })
 
   it('ends opening when the process ends', async () => {
