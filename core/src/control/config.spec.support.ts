@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PbmError } from '../errors.js'
 import { PluginHost } from '../plugin/host.js'
-import { type CompressionPlugin, PluginError, type StoragePlugin } from '../plugin/index.js'
+import { type CompressionPlugin, type EncryptionPlugin, PluginError, type StoragePlugin } from '../plugin/index.js'
 
 const secret = { type: 'string', writeOnly: true }
 const text = { type: 'string' }
@@ -46,10 +46,27 @@ const codec = (name: string, levels?: CompressionPlugin['levels']): CompressionP
   decompress: (source) => source,
 })
 
+/** An encryption with the options that all have. */
+const vault: EncryptionPlugin = {
+  kind: 'encryption',
+  name: 'vault',
+  apiVersion: 1,
+  optionsSchema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: { keyFile: text, keyCommand: { type: 'array', items: text, minItems: 1 } },
+  },
+  open: () => Promise.reject(new PluginError('ENCRYPTION_KEY_MISSING', 'only a schema')),
+}
+
 /** A host that has these plugins loaded and finds no other. */
 class FilledHost extends PluginHost {
   override async storage(type: string): Promise<StoragePlugin> {
     return type === 'cloud' ? cloud : super.storage(type)
+  }
+
+  override async encryption(type: string): Promise<EncryptionPlugin> {
+    return type === 'vault' || type === '@acme/pbm-vault' ? vault : super.encryption(type)
   }
 
   override async compression(type: string): Promise<CompressionPlugin> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
 import fc from 'fast-check'
+import { compressionBySuffix } from '../plugin/naming.js'
 import * as names from './names.js'
 import { FALLBACK_FOLDER, planNamespaceObjects } from './namespace-objects.js'
 import { comparePbmMajorMinor, hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from './pbm-version.js'
@@ -20,6 +21,13 @@ describe('names on the storage', () => {
     )
   })
 
+  it('names a sealed chunk so that PBM does not take it for one: the third part is not `oplog`', () => {
+    const timestamp = new Timestamp({ t: 1644242765, i: 18 })
+    const name = names.pitrChunkName('rs1', timestamp, timestamp, '.s2', 'age')
+    assert.equal(name, 'pbmPitr/rs1/20220207/20220207140605-18.20220207140605-18.oplog-age.s2')
+    assert.equal(compressionBySuffix(name), 's2')
+  })
+
   it('reads back every chunk name it writes', () => {
     fc.assert(
       fc.property(timestamps, timestamps, suffixes, (start, end, suffix) => {
@@ -27,6 +35,8 @@ describe('names on the storage', () => {
         assert.deepEqual(chunk, { start, end, suffix })
         const pitr = names.parsePitrChunkName(names.pitrChunkName('rs.0', start, end, suffix))
         assert.deepEqual(pitr, { replset: 'rs.0', start, end, suffix })
+        const sealed = names.parsePitrChunkName(names.pitrChunkName('rs.0', start, end, suffix, 'aes-gcm'))
+        assert.deepEqual(sealed, { replset: 'rs.0', start, end, suffix, encryption: 'aes-gcm' })
       }),
     )
   })
@@ -87,6 +97,15 @@ describe('objects of namespaces', () => {
       namespaces: collections.map((collection) => ({ db: 'shop', collection })),
       maxSegmentBytes,
     })
+
+  it('shows no name where names are hidden', () => {
+    const namespaces = ['orders', 'metadata.json', 'a/../b'].map((collection) => ({ db: 'shop', collection }))
+    const hidden = planNamespaceObjects({ backup: 'b', replset: 'rs', suffix: '.s2', namespaces, hidden: true })
+    assert.deepEqual(
+      hidden.map(({ object, fallback }) => [object, fallback]),
+      [1, 2, 3].map((number) => [`b/rs/${FALLBACK_FOLDER}/${number}.s2`, true]),
+    )
+  })
 
   it('keeps the natural name wherever it can', () => {
     assert.deepEqual(
