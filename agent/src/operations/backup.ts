@@ -2,6 +2,7 @@ import {
   BackupLeader,
   BackupNominee,
   type CommandDocument,
+  errorText,
   findBackupByOpid,
   type NodeInfo,
   requireStorage,
@@ -20,10 +21,9 @@ export async function runBackup(context: OperationContext): Promise<void> {
   const backup = withDefaults(command, context)
   const compression = await host.compression(backup.backup.compression)
   const leading = lead()
-  const working = info.delaySecs > 0 ? Promise.resolve() : work()
+  const working = info.delaySecs > 0 ? Promise.resolve() : work().catch(tell)
   // A fault of the one part must not hide that of the other.
   const [led, worked] = await Promise.allSettled([leading, working])
-  if (led.status === 'rejected' && worked.status === 'rejected') log.error(String(worked.reason))
   if (led.status === 'rejected') throw led.reason
   if (worked.status === 'rejected') throw worked.reason
 
@@ -36,6 +36,12 @@ export async function runBackup(context: OperationContext): Promise<void> {
     await withContainer(context, { compression }, (container) =>
       container.resolve(BackupLeader).run(backup, { signal }),
     )
+  }
+
+  /** At once: whoever leads the backup need not wait for a node that can't make it. */
+  function tell(error: unknown): never {
+    if (!signal.aborted) log.error(errorText(error))
+    throw error
   }
 
   async function work(): Promise<void> {

@@ -7,6 +7,7 @@ import type { BackupCommand, CommandDocument } from '../control/command-document
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
 import { listLiveLocks } from '../control/locks.js'
+import { queryLog } from '../control/log.js'
 import { knownBackupStore, requireStorage } from '../control/profiles.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
@@ -66,7 +67,7 @@ export class BackupLeader {
     if (!(await this.insert(record))) return
     if (refusal !== undefined) throw refusal
     try {
-      await this.elect(name, replsets, config, signal)
+      await this.elect(command, replsets, config, signal)
     } catch (error) {
       const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
       await setBackupStatus(this.leader, name, status, { error: errorText(error), by: 'clusterLeader' })
@@ -142,7 +143,19 @@ export class BackupLeader {
     }
   }
 
-  private async elect(backup: string, replsets: ReplsetTopology[], config: Config, signal: AbortSignal) {
+  /** What nodes logged as an error of the operation instead of taking it: a storage that they can't reach, say. */
+  private async declined(opid: string, rs: string): Promise<Map<string, string>> {
+    const errors = await queryLog(this.leader, { opid, rs, severity: 1, tail: 50 })
+    return new Map(errors.map(({ node, msg }) => [node, msg]))
+  }
+
+  private async elect(
+    { _id, backup: { name: backup } }: CommandDocument & { cmd: 'backup' },
+    replsets: ReplsetTopology[],
+    config: Config,
+    signal: AbortSignal,
+  ) {
+    const opid = _id.toHexString()
     const [all, now] = await Promise.all([listAgents(this.leader), clusterTime(this.leader)])
     const needs = { sealing: isSealing(config.encryption) }
     const fit = candidates(all, now, needs)
@@ -162,9 +175,11 @@ export class BackupLeader {
       replsets.map(async ({ rs }) => {
         const groups = nominationGroups(fit, rs, { priority: config.backup?.priority })
         const { leader, log, clock } = this
-        const winner = await nominate({ leader, backup, rs, groups, signal, log, clock })
+        const declined = async () => new Set((await this.declined(opid, rs)).keys())
+        const winner = await nominate({ leader, backup, rs, groups, signal, log, clock, declined })
         if (winner !== undefined) return
-        throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup`, {
+        const reasons = [...(await this.declined(opid, rs))].map(([node, reason]) => `; ${node}: ${reason}`)
+        throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup${reasons.join('')}`, {
           hint: 'Look into the logs of its agents (pbm logs)',
         })
       }),

@@ -17,6 +17,7 @@ import { LOCKS } from '../control/names.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
+import { systemClock } from '../time/clock.js'
 import { awaitBackupReplsets, awaitBackupState } from './convergence.js'
 import { acquireLock, isHeld } from './lock.js'
 import { awaitNomination, nominate } from './nomination.js'
@@ -126,6 +127,14 @@ describe('election and convergence', () => {
     const won = await answer
     assert.equal(won?.outcome, 'won')
     if (won !== undefined && 'lock' in won) await won.lock?.release()
+  })
+
+  it('is over as soon as all that are asked have declined', async () => {
+    // By this clock no round ever ends.
+    const clock = { now: () => 0, sleep: systemClock.sleep }
+    const declined = async () => new Set(['a:1', 'b:1'])
+    const groups = [['a:1'], ['b:1']]
+    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet, clock, declined }), undefined)
   })
 
   it('is not for the command of the same second that came second', async () => {

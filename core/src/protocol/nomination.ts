@@ -13,6 +13,8 @@ export const DRAW_MILLIS = 2_000
 /** How long PBM's agents look for their nomination after the command (PBM: control-plane.md §4). */
 export const NOMINATION_MILLIS = 15_000
 const POLL_MILLIS = 50
+/** How seldom it is looked for who declined. */
+const LOOKS_PER_DECLINE = 6
 
 export interface NominateOptions {
   leader: MongoClient
@@ -24,6 +26,8 @@ export interface NominateOptions {
   signal: AbortSignal
   log: OperationLog
   clock?: Clock
+  /** Nodes that said that they can't: when all that are asked have, the next are asked at once. */
+  declined?: () => Promise<ReadonlySet<string>>
 }
 
 /**
@@ -51,7 +55,12 @@ export async function nominate(options: NominateOptions): Promise<string | undef
     await beatBackup(leader, backup)
     const isLast = index === rounds.length - 1
     const end = Math.max(clock.now() + millis, isLast ? begun + NOMINATION_MILLIS : 0)
-    const winner = await acknowledged({ leader, backup, rs, signal, clock }, end)
+    const { declined } = options
+    const isDeclined = async () => {
+      const nodesOut = await declined?.()
+      return nodesOut !== undefined && nodes.every((node) => nodesOut.has(node))
+    }
+    const winner = await acknowledged({ leader, backup, rs, signal, clock, isDeclined }, end)
     if (winner !== undefined) {
       log.debug(`${winner} takes the backup of ${rs}`)
       return winner
@@ -66,17 +75,19 @@ interface Ballot {
   rs: string
   signal: AbortSignal
   clock: Clock
+  isDeclined: () => Promise<boolean>
 }
 
-async function acknowledged({ leader, backup, rs, signal, clock }: Ballot, end: number): Promise<string | undefined> {
-  while (true) {
+async function acknowledged(ballot: Ballot, end: number): Promise<string | undefined> {
+  const { leader, backup, rs, signal, clock, isDeclined } = ballot
+  for (let look = 1; ; look++) {
     signal.throwIfAborted()
     const found = await findNomination(leader, backup, rs)
     if (found === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${backup} is gone`)
     const ack = found.nomination?.ack ?? ''
     if (ack !== '') return ack
     refuseEnded(backup, found.status)
-    if (clock.now() >= end) return undefined
+    if (clock.now() >= end || (look % LOOKS_PER_DECLINE === 0 && (await isDeclined()))) return undefined
     await clock.sleep(POLL_MILLIS, signal)
   }
 }
