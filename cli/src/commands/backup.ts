@@ -114,7 +114,10 @@ function refuseUnsupported(options: BackupOptions): void {
     throw notSupportedYet(`--type ${options.type}`, 'Logical backups are: leave --type out.')
   if (options.type !== 'logical') throw usageError(`--type: '${options.type}' is no type of backup`)
   if (options.ns !== undefined)
-    throw notSupportedYet('--ns (selective backup)', 'A backup without it holds everything.')
+    throw notSupportedYet(
+      '--ns (selective backup)',
+      'A restore could not leave all else alone yet. A backup without it holds everything.',
+    )
   if (options.withUsersAndRoles === true)
     throw notSupportedYet('--with-users-and-roles', 'It belongs to --ns; a full backup always holds users and roles.')
   if (options.base === true) throw notSupportedYet('--base (incremental backup)')
