@@ -18,7 +18,9 @@ import { slowStoragePlugin } from './slow-storage.e2e.support.js'
 const SPAN = 1 / 60
 
 /** Connections that stand still without a word, while the agent that uses them lives and the storage answers. */
-describe('slicing across a network that is cut', () => {
+describe('slicing across a network that is cut', function () {
+  // Two waits of a minute or two on a busy machine.
+  this.timeout(300_000)
   let cluster: Cluster
   let writing: { stop(): Promise<number> }
 
