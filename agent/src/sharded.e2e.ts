@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { compareShardedStates, PBM_USER, type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { balancerStatus, clusterMembers, isTimestampSet, listAgents, nodeInfo } from '@pbmkit/core'
+import {
+  backupEnded,
+  filesystemConfig,
+  outputs,
+  restoreEnded,
+  sendBackup,
+  sendRestore,
+  unlocked,
+} from './cluster.e2e.support.js'
+import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+import { loadAccounts, sumOfAccounts, TOTAL } from './sharded-transfers.e2e.support.js'
+
+/** After this time a shard deletes the documents of chunks that it gave away. */
+const CLEANUP_SECONDS = 8
+
+describe('a sharded cluster', () => {
+  let bench: ShardedBench
+
+  before(async () => {
+    bench = await startShardedBench({
+      shards: [{ name: 's1' }, { name: 'second', id: 's2' }],
+      mongodArgs: ['--setParameter', `orphanCleanupDelaySecs=${CLEANUP_SECONDS}`],
+    })
+    await bench.configure(filesystemConfig(bench.storage))
+    await loadAccounts(bench.cluster)
+  })
+  after(async () => {
+    await bench?.stop()
+  })
+
+  const backup = async () => {
+    const name = await sendBackup(bench.leader)
+    const ended = await backupEnded(bench, name)
+    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
+    await unlocked(bench)
+    return ended
+  }
+  const restore = async (name: string) => {
+    const ended = await restoreEnded(bench, await sendRestore(bench.leader, name))
+    await unlocked(bench)
+    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
+    return ended
+  }
+  const differences = (expected: ShardedState, actual: ShardedState) =>
+    compareShardedStates(expected, actual, { ignoreUsers: [`admin.${PBM_USER.user}`] }).filter(
+      (line) => !/: role admin\./.test(line),
+    )
+
+  it('is found from any shard, and its replica sets are told apart from their shard ids', async () => {
+    const members = await clusterMembers(bench.leader)
+    assert.deepEqual(
+      members.map(({ rs, id }) => [rs, id]),
+      [
+        ['cfg', 'config'],
+        ['s1', 's1'],
+        ['second', 's2'],
+      ],
+    )
+    const agents = await listAgents(bench.leader)
+    assert.deepEqual(agents.map(({ rs }) => rs).sort(), ['cfg', 's1', 'second'])
+    for (const { id, set } of bench.cluster.shards) {
+      const info = await nodeInfo(await set.client())
+      assert.deepEqual([info.isClusterLeader, info.isSharded, info.shardId], [false, true, id])
+    }
+  })
+
+  it('is backed up at one cluster time, idle as it is, and gets its balancer back', async () => {
+    await bench.cluster.setBalancer('full')
+    const done = await backup()
+    assert.deepEqual(done.shardRemap, { cfg: 'config', second: 's2' })
+    assert.equal(done.balancer, 'full')
+    assert.equal((await balancerStatus(bench.leader)).mode, 'full')
+    assert.deepEqual(done.replsets.map(({ name, status, iscs }) => [name, status, iscs === true]).sort(), [
+      ['cfg', 'done', true],
+      ['s1', 'done', false],
+      ['second', 'done', false],
+    ])
+    for (const { last_write_ts } of done.replsets) {
+      assert.ok(isTimestampSet(last_write_ts) && last_write_ts.greaterThanOrEqual(done.last_write_ts))
+      assert.ok(done.last_write_ts.greaterThan(done.first_write_ts))
+    }
+    await bench.cluster.setBalancer('off')
+    await backup()
+    assert.equal((await balancerStatus(bench.leader)).mode, 'off')
+  })
+
+  it('is restored exactly, with chunks, zones and primary shards, whatever happened since', async () => {
+    const { cluster } = bench
+    await cluster.createDatabase('later', 's1')
+    const before = await snapshotShardedState(cluster)
+    const { name } = await backup()
+    await cluster.moveRange('bank.accounts', 's1', { min: { _id: 70 }, waitForDelete: true })
+    await cluster.moveRange('bank.accounts', 's2', { max: { _id: 20 } })
+    await cluster.createDatabase('new', 's2')
+    await cluster.shardCollection('bank.more')
+    for (const { set } of cluster.shards) {
+      const db = (await set.client()).db('bank')
+      await db.collection('accounts').updateMany({}, { $set: { spoilt: true } })
+      await db.collection('more').insertOne({ on: set.name })
+    }
+    const s2 = await cluster.shard('s2').set.client()
+    await s2.db('side').dropDatabase()
+    await restore(name)
+    const after = await snapshotShardedState(cluster)
+    // What the backup does not have stays.
+    assert.ok(after.databases.some(({ _id }) => _id === 'new'))
+    const databases = after.databases.filter(({ _id }) => _id !== 'new')
+    assert.deepEqual(differences(before, { ...after, databases }), [])
+    await sleep((CLEANUP_SECONDS + 2) * 1000)
+    // Nothing that a shard had planned before the restore may hit what came back.
+    assert.deepEqual(differences(before, { ...(await snapshotShardedState(cluster)), databases }), [])
+    await cluster.moveRange('bank.accounts', 's2', { max: { _id: 30 }, waitForDelete: true })
+    assert.equal(await sumOfAccounts(cluster), TOTAL)
+  })
+})
