@@ -66,6 +66,27 @@ describe('restores whose only agent is killed', () => {
     })
   }
 
+  for (const [place, state] of [
+    ['types', 'running'],
+    ['oplog', 'dumpDone'],
+  ] as const) {
+    it(`not, but its mongod is, in state ${state}: it says so, and the next one is exact`, async () => {
+      const [member] = cluster.set.members
+      assert.ok(member)
+      const name = await cluster.heldRestore(place, backup, state)
+      await member.kill('SIGKILL')
+      await cluster.heal()
+      await member.restart()
+      await cluster.set.ready()
+      const restore = await restoreEnded(cluster, name)
+      assert.equal(restore.status, 'error', outputs(cluster))
+      assert.match(restore.error ?? '', /incomplete now|died in state/)
+      await unlocked(cluster)
+      await cluster.agentsWell()
+      await restoresExactly()
+    })
+  }
+
   it('in state cleanupCluster, while it drops collections; the next one is exact', async () => {
     const failPoint = (more: object) =>
       cluster.admin.db('admin').command({ configureFailPoint: 'failCommand', ...more })
