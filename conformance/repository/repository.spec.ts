@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
 
 describe('the repository', () => {
@@ -41,6 +41,34 @@ describe('the repository', () => {
     // With a title: `context.skip()` inside a test, where the machine lacks what it needs, is another thing.
     const narrowed = tests.filter((path) => /\b(describe|it|context)\.(only|skip)\(\s*['"`]/.test(readText(root, path)))
     assert.deepEqual(narrowed, [])
+  })
+
+  // On a clone where nothing is compiled yet, the compiler takes the projects in the order of their references.
+  it('refers to every project whose package it imports', () => {
+    const referencesOf = (folder: string) => {
+      const { references = [] } = JSON.parse(readText(root, join(folder, 'tsconfig.json'))) as {
+        references?: { path: string }[]
+      }
+      return references.map(({ path }) => normalize(join(folder, path)))
+    }
+    const projects = referencesOf('.')
+    const folders = new Map(
+      files
+        .filter((path) => path.endsWith('package.json'))
+        .map((path) => [(JSON.parse(readText(root, path)) as { name: string }).name, dirname(path)]),
+    )
+    const missing = new Set<string>()
+    for (const path of sources) {
+      const project = projects.filter((folder) => path.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)[0]
+      if (project === undefined || !path.endsWith('.ts') || path.includes('/templates/')) continue
+      for (const [, name = ''] of readText(root, path).matchAll(/(?:\bfrom|\bimport\()\s*'(@pbmkit\/[^/']+)/g)) {
+        const imported = folders.get(name)
+        if (imported === undefined || project.startsWith(imported)) continue
+        if (!referencesOf(project).some((folder) => folder.startsWith(imported)))
+          missing.add(`${project} → ${imported}`)
+      }
+    }
+    assert.deepEqual([...missing], [])
   })
 
   it('keeps source files readable at one sitting', () => {
