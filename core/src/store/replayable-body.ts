@@ -15,6 +15,7 @@ export class ReplayableBody implements AsyncIterable<Uint8Array> {
   #iteration = 0
   #ended = false
   #failed = false
+  #stopped = false
   #asked: Promise<void> | undefined
 
   constructor(body: AsyncIterable<Uint8Array>, limit = REPLAY_BYTES) {
@@ -33,7 +34,8 @@ export class ReplayableBody implements AsyncIterable<Uint8Array> {
     return {
       next: async () => {
         for (;;) {
-          if (iteration !== this.#iteration) return { done: true, value: undefined }
+          // Not an end: who still writes what an ended try began must not take a part of the body for all of it.
+          if (this.#stopped || iteration !== this.#iteration) throw new Error('the body is not wanted any more')
           const value = this.#kept[index - this.#first]
           if (value !== undefined) {
             index++
@@ -55,6 +57,7 @@ export class ReplayableBody implements AsyncIterable<Uint8Array> {
 
   /** Tells the source to end, unless it has, and does not wait for it: it may hang. */
   stop(): void {
+    this.#stopped = true
     if (this.#ended) return
     this.#ended = true
     void Promise.resolve(this.#source.return?.()).catch(() => undefined)

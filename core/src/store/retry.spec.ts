@@ -114,6 +114,46 @@ describe('retriedStore', () => {
     assert.equal(store.text('a'), TEXT)
   })
 
+  it('ends no body early for a try that goes on after it has failed', async () => {
+    const { store, retried } = setUp()
+    const inner = store.save.bind(store)
+    const late: AsyncIterator<Uint8Array>[] = []
+    store.save = async (name, body, options) => {
+      if (late.length > 0) return inner(name, body, options)
+      late.push(body[Symbol.asyncIterator]())
+      await late[0]?.next()
+      throw failure()
+    }
+    await retried.save('a', chunked(TEXT, 3))
+    // An end here would make it store the first chunk as if it were the object.
+    await assert.rejects(async () => late[0]?.next(), /not wanted any more/)
+  })
+
+  it('asks for nothing more when a read breaks behind its last byte', async () => {
+    for (const range of [{}, { offset: 5 }, { offset: 5, length: 10 }, { offset: 15, length: 100 }]) {
+      const { store, retried } = setUp()
+      store.put('a', TEXT)
+      const inner = store.read.bind(store)
+      let broken = failure()
+      store.read = async (name, options) => {
+        const bytes = await inner(name, options)
+        return (async function* () {
+          yield* bytes
+          throw broken
+        })()
+      }
+      const { offset = 0, length = TEXT.length } = range as { offset?: number; length?: number }
+      assert.equal(await gathered(retried.read('a', range)), TEXT.slice(offset, offset + length))
+      assert.deepEqual(
+        store.calls.filter((call) => call.startsWith('read')),
+        ['read a'],
+      )
+      // What is wrong for good is wrong there, too: a checksum, say.
+      broken = failure('STORAGE_UNAVAILABLE', false)
+      await assert.rejects(gathered(retried.read('a', range)))
+    }
+  })
+
   it('reads on where it broke, at every byte, in ranges too', async () => {
     for (const [offset, length] of [
       [0, undefined],

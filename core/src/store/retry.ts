@@ -203,6 +203,9 @@ async function* resumed(
       }
       return
     } catch (error) {
+      // It broke behind the last byte: there is nothing left to ask for.
+      const wanted = version === undefined ? Number.NaN : Math.min(length ?? version.size, version.size - offset)
+      if (given >= wanted && isRetriable(error)) return
       // Nobody can tell then whether the bytes behind are of the same object.
       if (given > 0 && version === undefined) throw error
       await tries.after(error)

@@ -115,6 +115,7 @@ class CutSource {
   readonly #chunks: AsyncIterator<Uint8Array>
   #held: Uint8Array = Buffer.alloc(0)
   #ended = false
+  #stopped = false
   /** Ends the wait for the body. */
   #giveUp: (reason: Error) => void = () => undefined
 
@@ -123,6 +124,8 @@ class CutSource {
   }
 
   async hasMore(): Promise<boolean> {
+    // Not an end: who still writes must not take a part of the body for all of it.
+    if (this.#stopped) throw unwanted()
     while (this.#held.length === 0 && !this.#ended) {
       try {
         const { done, value } = await this.#next()
@@ -146,9 +149,10 @@ class CutSource {
 
   /** Tells the body to end, and does not wait for it: it may hang. */
   stop(): void {
+    this.#stopped = true
     if (this.#ended) return
     this.#ended = true
-    this.#giveUp(new Error('the body is not wanted any more'))
+    this.#giveUp(unwanted())
     void Promise.resolve(this.#chunks.return?.()).catch(() => undefined)
   }
 
@@ -158,4 +162,8 @@ class CutSource {
       this.#chunks.next().then(resolve, reject)
     })
   }
+}
+
+function unwanted(): Error {
+  return new Error('the body is not wanted any more')
 }
