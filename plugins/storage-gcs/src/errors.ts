@@ -75,16 +75,20 @@ export function translated(error: unknown, scene: Scene): PluginError {
     return error as PluginError
   const known = error instanceof Error ? error : new Error(String(error))
   const [code, text, retriable = false] =
-    ofCredentials(known) ?? ofStatus(statusOf(error), reasonOf(error), known, scene) ?? ofNetwork(known, scene)
+    ofCredentials(known, statusOf(error)) ??
+    ofStatus(statusOf(error), reasonOf(error), known, scene) ??
+    ofNetwork(known, scene)
   return new PluginError(code, `${scene.doing}: ${text}`, { cause: trimmed(known), retriable })
 }
 
 const KEYS = 'storage.gcs.credentials'
 
 /** What the token service of Google or the search for credentials says. */
-function ofCredentials(error: Error): Told | undefined {
+function ofCredentials(error: Error, status: number): Told | undefined {
   const { message } = error
-  if (/short-lived token|iat|exp(iry)? .*(future|past)|reasonable timeframe/i.test(message))
+  // Other answers are those of the storage, whose messages have names of objects in them.
+  if (![0, 400, 401].includes(status)) return undefined
+  if (/short-lived token|\biat\b|\bexp(iry)? .*(future|past)|reasonable timeframe/i.test(message))
     return [
       'STORAGE_DENIED',
       `Google finds the time of the request wrong; here it is ${new Date().toISOString()}: set the clock (NTP)`,
