@@ -18,6 +18,8 @@ export class PlainServer {
   /** Methods by which a login was tried. */
   readonly tried: string[] = []
   readonly fingerprint: string
+  /** Whether a file can't be renamed so. */
+  refuses: (to: string, from: string) => boolean = () => false
   readonly #server: Server
   readonly #connections = new Set<Connection>()
 
@@ -32,7 +34,7 @@ export class PlainServer {
       connection.on('close', () => this.#connections.delete(connection))
       connection.on('authentication', (context) => this.#authenticate(context, options))
       connection.on('session', (accept) => {
-        accept().on('sftp', (begin) => serve(begin()))
+        accept().on('sftp', (begin) => serve(begin(), (to, from) => this.refuses(to, from)))
       })
     })
   }
@@ -63,7 +65,7 @@ export class PlainServer {
 
 type Listed = { path: string; sent: boolean }
 
-function serve(sftp: SFTPWrapper): void {
+function serve(sftp: SFTPWrapper, refuses: (to: string, from: string) => boolean): void {
   const handles = new Map<number, FileHandle | Listed>()
   let next = 0
   const give = (id: number, held: FileHandle | Listed) => {
@@ -162,7 +164,7 @@ function serve(sftp: SFTPWrapper): void {
     )
     answer(
       id,
-      there.then((taken) => (taken ? Promise.reject(new Error('is there')) : rename(from, to))),
+      there.then((taken) => (taken || refuses(to, from) ? Promise.reject(new Error('is there')) : rename(from, to))),
     )
   })
 }

@@ -68,6 +68,22 @@ for (const dialogue of [false, true]) {
       assert.deepEqual(await readdir(join(folder, 'made/here')), [])
     })
 
+    it('keeps the old object when the new one does not get into its place', async () => {
+      await store.save('folder/object', body(Buffer.from('old')))
+      let moves = 0
+      // Where something is, nothing gets to anyway; then the old one is out of the way.
+      server.refuses = (to) => to.endsWith('/folder/object') && ++moves === 1
+      try {
+        await assert.rejects(store.save('folder/object', body(Buffer.from('new'))))
+      } finally {
+        server.refuses = () => false
+      }
+      assert.equal(moves, 2)
+      assert.equal((await get(store, 'folder/object')).toString(), 'old')
+      assert.deepEqual(await readdir(join(folder, 'made/here/folder')), ['object'])
+      await store.delete('folder/object')
+    })
+
     it('is told a wrong password only once its key was found right', async () => {
       const wrong = 'wrong-and-shown-nowhere'
       await assert.rejects(open({ password: wrong }), (error: Error) => {

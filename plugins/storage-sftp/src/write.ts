@@ -54,7 +54,7 @@ export async function writeObject(
     operation.check()
     // Not to be cut: nobody could tell whether it took place.
     await operation.uncut((late) =>
-      unless(late, ifAbsent ? takePlace(channel, temporary, root, name) : replace(channel, temporary, root, name)),
+      unless(late, ifAbsent ? takePlace(channel, temporary, root, name) : replace(place, channel, temporary, name)),
     )
     return { size, modifiedAt }
   }
@@ -124,16 +124,23 @@ export async function writeBody(
   }
 }
 
-async function replace(channel: Channel, temporary: string, root: string, name: string): Promise<void> {
+async function replace(place: Place, channel: Channel, temporary: string, name: string): Promise<void> {
+  const { connection, root } = place
   const target = pathOf(root, name)
   const move = async () => {
     if (channel.has('posix-rename@openssh.com')) return channel.posixRename(temporary, target)
     await channel.rename(temporary, target).catch(async (error: unknown) => {
       if (statusOf(error) !== STATUS_CODE.FAILURE) throw error
-      // A server that can't replace: for a moment there is none of the two, never a part.
+      // A server that can't replace: for a moment there is none of the two, never a part. The old one comes back where
+      // the new one does not get there.
       if ((await channel.look(target)).kind !== 'file') throw error
-      await channel.remove(target)
-      await channel.rename(temporary, target)
+      const aside = pathOf(root, `${folderOf(name)}${temporaryName()}`)
+      await channel.rename(target, aside)
+      await channel.rename(temporary, target).catch(async (failure: unknown) => {
+        await channel.rename(aside, target).catch(() => undefined)
+        throw failure
+      })
+      await connection.remove(channel, aside)
     })
   }
   await move().catch(async (error: unknown) => {
