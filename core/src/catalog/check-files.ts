@@ -1,10 +1,10 @@
 import { deserialize } from 'bson'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
-import { errorText, PbmError } from '../errors.js'
+import { errorText } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { isKeyFault } from '../sealing/ciphers.js'
+import { isUnopened } from '../sealing/ciphers.js'
 import { backupFolder, filelistName, namespaceFile, replsetFolder, suffixOfCompression } from '../store/names.js'
 import { FALLBACK_FOLDER } from '../store/namespace-objects.js'
 import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
@@ -72,11 +72,6 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
     if (problem !== undefined) problems.push(problem)
   }
   return problems
-}
-
-/** Nothing is wrong with the object; who looks has not the key or the plugin to open it. */
-function isUnopened(error: unknown): boolean {
-  return isKeyFault(error) || (error instanceof PbmError && /^(PLUGIN_|CONFIG_)/.test(error.code))
 }
 
 async function checkPhysical(sizes: Sizes, backup: BackupDocument, replset: BackupReplset): Promise<string[]> {

@@ -114,6 +114,11 @@ export function isKeyFault(error: unknown): boolean {
   return hasCode(error, 'ENCRYPTION_KEY_MISSING') || hasCode(error, 'ENCRYPTION_KEY_WRONG')
 }
 
+/** Whether nothing is wrong with the object: who looks has not the key or the plugin to open it. */
+export function isUnopened(error: unknown): boolean {
+  return isKeyFault(error) || (error instanceof PbmError && /^(PLUGIN_|CONFIG_)/.test(error.code))
+}
+
 /** The fault of a key in words for people; `object` is '' where no object is concerned. */
 export function keyError(error: unknown, object: string, method: string): PbmError {
   const code = hasCode(error, 'ENCRYPTION_KEY_WRONG') ? 'ENCRYPTION_KEY_WRONG' : 'ENCRYPTION_KEY_MISSING'

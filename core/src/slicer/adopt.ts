@@ -7,7 +7,7 @@ import type { OperationLog } from '../log.js'
 import type { PluginHost } from '../plugin/host.js'
 import { compressionBySuffix } from '../plugin/naming.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
-import { isKeyFault } from '../sealing/ciphers.js'
+import { isUnopened } from '../sealing/ciphers.js'
 import { type PitrChunkName, parsePitrChunkName, pitrChunkName } from '../store/names.js'
 
 export interface AdoptOptions {
@@ -103,14 +103,15 @@ async function readWhole(
     return last?.equals(end) === true ? { crc: crcText(crc) } : undefined
   } catch (error) {
     signal.throwIfAborted()
-    if (isOfStorage(error)) throw error
     // Who seals need not be able to open. No storage shows a part of an object, so it is whole.
-    return isKeyFault(error) ? {} : undefined
+    if (isUnopened(error)) return {}
+    if (isDamage(error)) return undefined
+    throw error
   }
 }
 
-/** A storage that does not answer says nothing about the object. */
-function isOfStorage(error: unknown): boolean {
+/** Anything else, such as a storage that does not answer, says nothing about the object. */
+function isDamage(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' && code.startsWith('STORAGE_') && code !== 'STORAGE_EMPTY'
+  return typeof code === 'string' && /^(CODEC_|BSON_|ENCRYPTION_TAMPERED$|STORAGE_EMPTY$)/.test(code)
 }
