@@ -54,8 +54,11 @@ export interface OperationContext extends AgentContext {
   readonly signal: AbortSignal
 }
 
+/** What storages are opened with. */
+type StoreContext = Pick<OperationContext, 'host' | 'config' | 'signal' | 'log' | 'self'>
+
 /** What the operation's objects are sealed with and opened by. */
-export function ciphersOf({ host, config, log, self }: OperationContext): Ciphers {
+export function ciphersOf({ host, config, log, self }: StoreContext): Ciphers {
   return new Ciphers(host, config.encryption, {
     signal: new AbortController().signal,
     warn: (message) => log.warning(message),
@@ -65,7 +68,7 @@ export function ciphersOf({ host, config, log, self }: OperationContext): Cipher
 
 /** Opens a storage, the main one where none is given, for as long as `work` takes. Chunks of the oplog are opened as they are read. */
 export async function withStore<T>(
-  context: OperationContext,
+  context: StoreContext,
   work: (store: ObjectStore) => Promise<T>,
   storage: StorageConfig = context.config.storage,
 ): Promise<T> {
@@ -77,8 +80,8 @@ export async function withStore<T>(
     node: self.node,
   }
   const store = await openStore(host, storage, given, { throttle: config.backup?.throttle })
-  signal.throwIfAborted()
   try {
+    signal.throwIfAborted()
     return await work(sealedStore(store, ciphersOf(context), chunkMethod))
   } finally {
     const moved = transferText(transferFigures(store))
