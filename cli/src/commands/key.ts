@@ -41,7 +41,8 @@ async function rotate(session: Session, dryRun: boolean): Promise<void> {
       ? `Would rewrap ${rewrapped} of ${keys} key objects for key ${keyId}; ${current} are sealed with it already.`
       : [
           `${rewrapped} of ${keys} key objects were rewrapped for key ${keyId}; ${current} were sealed with it already.`,
-          'No backup or chunk needs an older key any more: once every agent has the new one in front, they can go.',
+          'If every agent had the new key in front when this began, nothing needs the older ones any more, and they can go;',
+          'else put it there and rotate again first: until then, an agent seals with the older one.',
         ].join('\n'),
   )
 }
