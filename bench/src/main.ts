@@ -12,10 +12,12 @@ import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.j
 import { measureReplay, replayMarkdown } from './replay.js'
 import { measureSealing } from './sealing.js'
 import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
+import { measureStorages, storageMarkdown } from './storage.js'
+import { STORAGES } from './storages.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { costText, markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing', 'protocol'] as const
+const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing', 'protocol', 'storage'] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -23,17 +25,22 @@ interface Flags extends PeerFlags {
   readonly operations: number
   readonly parts: string[]
   readonly codecs: string[]
+  readonly objectSize: number
+  readonly storages: string[]
 }
 
 const list = (text: string) => text.split(',')
 const program = new Command('bench')
-  .description('Measures backup and restore beside mongodump, mongorestore and PBM, and prints a Markdown table.')
+  .description('Measures pbmkit beside mongodump, mongorestore, PBM and rclone, and prints Markdown tables.')
   .option('--size <MB>', 'megabytes of data', Number, 700)
   .option('--parts <names>', `of ${PARTS.join(', ')}`, list, [...PARTS])
   .option('--operations <number>', 'in the oplog that is replayed', Number, 100_000)
   .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
+  .option('--object-size <MB>', 'megabytes of the object that is stored and read', Number, 1000)
+  .option('--storages <names>', `of ${Object.keys(STORAGES).join(', ')}`, list, Object.keys(STORAGES))
   .option('--mongodump <file>', 'default: the one on PATH')
   .option('--mongorestore <file>', 'default: the one on PATH')
+  .option('--rclone <file>', 'default: the one on PATH')
   .option('--pbm <file>', 'the CLI of PBM; default: a real one on PATH')
   .option('--pbm-agent <file>', 'the agent of PBM; default: a real one on PATH')
   .parse()
@@ -43,6 +50,22 @@ await main(program.opts<Flags>())
 async function main(flags: Flags): Promise<void> {
   const peers = await findPeers(flags)
   const folder = await temporaryFolder('pbmkit-bench-')
+  try {
+    if (flags.parts.includes('storage')) await storages(folder, peers, flags)
+    if (flags.parts.some((part) => part !== 'storage')) await withMongod(folder, peers, flags)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Storing and reading one object; needs no MongoDB. */
+async function storages(folder: string, { rclone }: Peers, flags: Flags): Promise<void> {
+  const bytes = flags.objectSize * 1e6
+  const rows = await measureStorages({ folder, bytes, storages: flags.storages, rclone, say, sayCost })
+  console.log(storageMarkdown(rows, bytes))
+}
+
+async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<void> {
   const set = await startReplicaSet({ members: 1 })
   const rows: Row[] = []
   try {
@@ -54,7 +77,7 @@ async function main(flags: Flags): Promise<void> {
       say('what the protocol asks of the config servers')
       console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol')), await measurePlanning(client)))
     }
-    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay', 'protocol'].includes(part))
+    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay', 'protocol', 'storage'].includes(part))
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows })
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
@@ -69,7 +92,6 @@ async function main(flags: Flags): Promise<void> {
     if (replayed.length > 0) console.log(replayMarkdown(replayed))
   } finally {
     await set.stop()
-    await rm(folder, { recursive: true, force: true })
   }
 }
 

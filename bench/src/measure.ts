@@ -15,11 +15,19 @@ const SAMPLE_MILLIS = 50
 /** Linux counts CPU in hundredths of a second, whatever the kernel's own tick. */
 const TICKS_PER_SECOND = 100
 
+export interface RunOptions {
+  /** Default: that of this process. */
+  readonly env?: NodeJS.ProcessEnv
+  /** An open file; nothing otherwise. */
+  readonly stdin?: number
+}
+
 /** Runs a command to its end and gives its cost. Rejects with the end of its stderr when it fails. */
-export async function runMeasured(command: string, args: readonly string[]): Promise<Cost> {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+export async function runMeasured(command: string, args: readonly string[], options: RunOptions = {}): Promise<Cost> {
+  const { env = process.env, stdin = 'ignore' } = options
+  const child = spawn(command, args, { env, stdio: [stdin, 'ignore', 'pipe'] })
   let stderr = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-2000)
   })
   const ended = new Promise<number>((resolve, reject) => {
@@ -85,9 +93,18 @@ function cpuOf(pid: number): number | undefined {
 }
 
 function peakOf(pid: number): number {
+  return memoryOf(pid, 'VmHWM')
+}
+
+/** Memory of a process in MB; 0 when it has ended. */
+export function residentOf(pid: number): number {
+  return memoryOf(pid, 'VmRSS')
+}
+
+function memoryOf(pid: number, line: 'VmHWM' | 'VmRSS'): number {
   try {
-    const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return Number(peak ?? 0) / 1024
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    return Number(new RegExp(`${line}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 1024
   } catch {
     return 0
   }

@@ -7,6 +7,7 @@ const run = promisify(execFile)
 export interface Peers {
   readonly mongodump: string | undefined
   readonly mongorestore: string | undefined
+  readonly rclone: string | undefined
   /** The CLI and the agent of real PBM, both or none. */
   readonly pbm: { readonly cli: string; readonly agent: string } | undefined
 }
@@ -14,6 +15,7 @@ export interface Peers {
 export interface PeerFlags {
   readonly mongodump?: string | undefined
   readonly mongorestore?: string | undefined
+  readonly rclone?: string | undefined
   readonly pbm?: string | undefined
   readonly pbmAgent?: string | undefined
 }
@@ -21,10 +23,12 @@ export interface PeerFlags {
 export async function findPeers(flags: PeerFlags): Promise<Peers> {
   const mongodump = await answering(flags.mongodump ?? 'mongodump', ['--version'], /mongodump/)
   const mongorestore = await answering(flags.mongorestore ?? 'mongorestore', ['--version'], /mongorestore/)
+  const rclone = await answering(flags.rclone ?? 'rclone', ['version'], /^rclone v/)
   // Our own CLI has the same name: only a real one tells the Go it was built with.
   const cli = await answering(flags.pbm ?? 'pbm', ['version'], /GoVersion/i)
   const agent = await answering(flags.pbmAgent ?? 'pbm-agent', ['version'], /GoVersion/i)
-  return { mongodump, mongorestore, pbm: cli === undefined || agent === undefined ? undefined : { cli, agent } }
+  const pbm = cli === undefined || agent === undefined ? undefined : { cli, agent }
+  return { mongodump, mongorestore, rclone, pbm }
 }
 
 async function answering(command: string, args: string[], expected: RegExp): Promise<string | undefined> {

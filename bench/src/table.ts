@@ -15,10 +15,14 @@ export function costText({ wall, cpu, rss }: Cost): string {
   return `${wall.toFixed(1)} s, ${cpu.toFixed(1)} s of CPU, ${rss.toFixed(0)} MB`
 }
 
+/** What was measured on. */
+export function machineText(): string {
+  const processors = cpus()
+  return `${processors.length} × ${processors[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}, Node.js ${process.version}; client and server share it`
+}
+
 /** The measurements as a Markdown table under the machine they were made on. */
 export function markdown(rows: readonly Row[], dataBytes: number): string {
-  const processors = cpus()
-  const machine = `${processors.length} × ${processors[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}, Node.js ${process.version}; client and server share it`
   const head = ['work', 'codec', 'wall s', 'CPU s', 'peak RSS MB', 'stored MB', 'beside', 'wall ratio', 'CPU ratio']
   const lines = rows.map(({ what, codec, cost, stored, beside }) => [
     what,
@@ -32,5 +36,5 @@ export function markdown(rows: readonly Row[], dataBytes: number): string {
     beside === undefined ? '' : (cost.cpu / beside.cost.cpu).toFixed(2),
   ])
   const table = [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
-  return `${(dataBytes / 1e6).toFixed(0)} MB of data. ${machine}.\n\n${table}\n`
+  return `${(dataBytes / 1e6).toFixed(0)} MB of data. ${machineText()}.\n\n${table}\n`
 }
