@@ -27,10 +27,25 @@ export function isCanceled(error: unknown): boolean {
 }
 
 /**
+ * {@link deleteUnfinished}, unless the record says that the backup is done: the answer to just that may be what was lost,
+ * and a backup in the list must be whole. Rejects where the record can't be read, too, and deletes nothing then: who
+ * watches over failed backups does it when it can be.
+ */
+export async function discardBackup(
+  leader: MongoClient,
+  store: ObjectStore,
+  stored: { readonly backup: string; readonly replsets: readonly string[]; readonly suffix: string },
+): Promise<void> {
+  const { backup, replsets, suffix } = stored
+  if ((await findBackup(leader, backup))?.status === 'done') return
+  await deleteUnfinished(store, backup, replsets, suffix)
+}
+
+/**
  * Deletes all objects of a backup that did not end well; the metadata first, so that nothing lists it any more. What is
  * gone already is fine. Rejects with the codes of a storage.
  */
-export async function deleteUnfinished(
+async function deleteUnfinished(
   store: ObjectStore,
   backup: string,
   replsets: readonly string[],

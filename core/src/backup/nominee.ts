@@ -49,7 +49,7 @@ import { PBM_COMPATIBLE_VERSION } from '../version.js'
 import type { RunOptions } from './backup-leader.js'
 import { pauseBalancer, resumeBalancer } from './balancer-pause.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
-import { deleteUnfinished, isCanceled, recordLostBackup } from './failure.js'
+import { discardBackup, isCanceled, recordLostBackup } from './failure.js'
 import { findOplogStart, majorityLastWrite } from './oplog-window.js'
 import { ReplsetBackup } from './replset-backup.js'
 import { PartSealing, refuseLayout, withoutNames } from './sealing.js'
@@ -329,7 +329,8 @@ export class BackupNominee {
     await attempt('mark the replica set', () => setReplsetStatus(this.leader, name, this.self.rs, status, mark))
     if (!leads) return
     // Objects first: once the backup reads as ended, nothing of it is left.
-    await attempt('delete the objects', () => deleteUnfinished(this.store, name, replsets, this.compression.suffix))
+    const stored = { backup: name, replsets, suffix: this.compression.suffix }
+    await attempt('delete the objects', () => discardBackup(this.leader, this.store, stored))
     await attempt('mark the backup', () => setBackupStatus(this.leader, name, status, { error, by: 'leader' }))
     if (known === undefined) return
     await attempt('put its record back', () => recordLostBackup(this.leader, known, error))
