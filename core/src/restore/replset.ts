@@ -75,12 +75,13 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   )
   await refuseOtherCase(client, namespaces)
   const kept = await connectedUser(client)
+  await restore.sharding?.prepare(snapshot)
   const storedOplog = await verify(restore, snapshot)
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
 
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
-  await restore.sharding?.cleanUp(snapshot)
+  await restore.sharding?.cleanUp()
   const { dropped, kept: others } = await dropReplaced(client, namespaces, signal)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
@@ -118,8 +119,9 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
 export async function restoreNothing({ sharding, reach, log }: Pick<ReplsetRestore, 'sharding' | 'reach' | 'log'>) {
   log.info('the backup has nothing for this replica set')
+  await sharding?.prepare(undefined)
   await reach('cleanupCluster')
-  await sharding?.cleanUp(undefined)
+  await sharding?.cleanUp()
   await reach('running')
   await reach('dumpDone')
   await sharding?.settle(undefined)

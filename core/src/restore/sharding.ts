@@ -39,6 +39,7 @@ export class ShardedRestore {
   readonly #options: ShardingOptions
   readonly #tables: RoutingTables | undefined
   #stoppedBalancer = false
+  #replaced: ReadonlySet<string> = new Set()
 
   constructor(options: ShardingOptions) {
     this.#options = options
@@ -70,12 +71,19 @@ export class ShardedRestore {
     )
   }
 
+  /**
+   * On shards: reads what {@link cleanUp} will drop from the lists of all parts. Before anything is touched: a list that is
+   * missing, or that no key opens, must not come to light when other shards have dropped their data.
+   */
+  async prepare(own: Snapshot | undefined): Promise<void> {
+    if (this.#options.info.shardId !== undefined) this.#replaced = await this.#databases(own)
+  }
+
   /** On shards: drops the databases of the backup wherever their collections lie now. */
-  async cleanUp(own: Snapshot | undefined): Promise<void> {
+  async cleanUp(): Promise<void> {
     const { client, leader, info, signal, log } = this.#options
     if (info.shardId === undefined) return
-    const databases = await this.#databases(own)
-    await dropShardedDatabases({ client, leader, shardId: info.shardId, signal, log }, databases)
+    await dropShardedDatabases({ client, leader, shardId: info.shardId, signal, log }, this.#replaced)
   }
 
   /** On config servers: loads the routing tables of the dump. */
