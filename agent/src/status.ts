@@ -40,7 +40,9 @@ export class StatusPublisher {
   /** Rejects only when the leader replica set can't be written: then there is nowhere to tell it. */
   async publish(): Promise<AgentDocument> {
     const { leader, self, storage, plugins } = this.#options
-    const [node, config] = await Promise.all([this.#node(), readConfig(leader)])
+    // The node last: the leader may be waited for through an election or a restart, and what was true before it may not be.
+    const config = await readConfig(leader)
+    const node = await this.#node()
     const [stors, loadable, hb] = await Promise.all([this.#storage(storage, config), plugins(), clusterTime(leader)])
     await this.#warnOfDuplicate()
     const agent: AgentDocument = {
