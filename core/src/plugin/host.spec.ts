@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -229,6 +229,23 @@ describe('PluginHost', () => {
       const found = await inspectApart(options())
       assert.equal(found?.find(({ name }) => name === 'here')?.apiVersion, 1)
       assert.equal((globalThis as { pbmkitWasHere?: boolean }).pbmkitWasHere, undefined)
+    })
+
+    it('shows packages no secret of the environment, whatever its name', async () => {
+      const seen = join(root, 'environment.json')
+      const write = `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(seen)}, JSON.stringify(process.env))`
+      await install('@pbmkit/storage-here', `${write}\n${storageSource('here')}`)
+      const secrets = { PBM_MONGODB_URI: 'mongodb://a:secret@b', AWS_SECRET_ACCESS_KEY: 'secret', VAULT: 'secret' }
+      const before = { ...process.env }
+      Object.assign(process.env, secrets)
+      try {
+        assert.equal((await inspectApart(options()))?.find(({ name }) => name === 'here')?.apiVersion, 1)
+      } finally {
+        process.env = before
+      }
+      const environment = JSON.parse(await readFile(seen, 'utf8')) as Record<string, string>
+      assert.equal(environment.PATH, process.env.PATH)
+      for (const name of Object.keys(secrets)) assert.equal(environment[name], undefined, name)
     })
 
     it('outlives a package that ends the process', async () => {

@@ -17,7 +17,7 @@ export async function inspectApart(
   signal?: AbortSignal,
 ): Promise<readonly InspectedPlugin[] | undefined> {
   if (signal?.aborted === true) return undefined
-  const child = fork(PROGRAM, [], { stdio: 'ignore', execArgv: [], env: withoutSecrets(process.env) })
+  const child = fork(PROGRAM, [], { stdio: 'ignore', execArgv: [], env: needed(process.env) })
   stepBack(child)
   const stop = (): void => void child.kill('SIGKILL')
   const timer = setTimeout(stop, LIMIT_MILLIS)
@@ -46,7 +46,18 @@ function stepBack({ pid }: ChildProcess): void {
   }
 }
 
-/** The child needs no connection, so that it gets no connection string. */
-function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PBM_')))
+/** What Node.js and the system's libraries need, in upper case, as Windows has some of them in any. */
+const NEEDED: ReadonlySet<string> = new Set([
+  ...['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LANGUAGE', 'TZ', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH'],
+  ...['SYSTEMROOT', 'WINDIR', 'USERPROFILE', 'APPDATA', 'LOCALAPPDATA', 'PATHEXT', 'COMSPEC'],
+])
+
+/**
+ * Named one by one, since the environment of an agent holds secrets under any name: the connection string, and those of
+ * storages, which their vendors' libraries read there.
+ */
+function needed(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isNeeded = (name: string) =>
+    NEEDED.has(name.toUpperCase()) || name.startsWith('NODE_') || name.startsWith('LC_')
+  return Object.fromEntries(Object.entries(env).filter(([name]) => isNeeded(name)))
 }
