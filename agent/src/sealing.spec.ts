@@ -105,6 +105,52 @@ describe('sealed stores and the rotation of keys', () => {
     await allOpen()
   })
 
+  it('loses no key to another caller that gave up while it was made or fetched', async () => {
+    const [first = '', second = ''] = names
+    for (const call of ['save', 'read'] as const) {
+      const begun = Promise.withResolvers<void>()
+      const goOn = Promise.withResolvers<void>()
+      const held = async (name: string, signal: AbortSignal | undefined) => {
+        if (!isKeyObject(name)) return
+        begun.resolve()
+        await goOn.promise
+        signal?.throwIfAborted()
+      }
+      const slow: ObjectStore = {
+        ...{ capabilities: store.capabilities, list: (options) => store.list(options), close: () => store.close() },
+        ...{
+          stat: (name, options) => store.stat(name, options),
+          delete: (name, options) => store.delete(name, options),
+        },
+        copy: (source, target, options) => store.copy(source, target, options),
+        save: async (name, bytes, options) => {
+          if (call === 'save') await held(name, options?.signal)
+          return await store.save(name, bytes, options)
+        },
+        read: async (name, options) => {
+          if (call === 'read') await held(name, options?.signal)
+          return await store.read(name, options)
+        },
+      }
+      const shared = sealed(slow)
+      const gone = new AbortController()
+      const work = async (name: string, signal?: AbortSignal) => {
+        const options = signal === undefined ? {} : { signal }
+        if (call === 'save') await shared.save(name, body(name), options)
+        else
+          for await (const chunk of await shared.read(name, options)) assert.equal(Buffer.from(chunk).toString(), name)
+      }
+      const abandoned = work(first, gone.signal)
+      const wanted = work(second)
+      await begun.promise
+      gone.abort()
+      await assert.rejects(abandoned, { code: 'STORAGE_ABORTED' })
+      goOn.resolve()
+      await wanted
+      if (call === 'save') await shared.save(first, body(first))
+    }
+  })
+
   it('leaves alone what is not to be sealed', async () => {
     const to = sealed()
     await to.save(`${BACKUP}.pbm.json`, body('{}'))

@@ -102,6 +102,22 @@ function refuseRange(name: string, { offset, length }: ReadOptions): void {
   throw new PluginError('STORAGE_NOT_SUPPORTED', `${name} is sealed: it can't be read in parts`)
 }
 
+/** The shared work goes on; who waits for it does not, once its signal aborts. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, object: string): Promise<T> {
+  if (signal === undefined) return await work
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => {
+    aborted.reject(new PluginError('STORAGE_ABORTED', `${object}: aborted`, { cause: signal.reason }))
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
 /** The wrapping keys that one store has met or made. */
 class WrappingKeys {
   readonly #store: ObjectStore
@@ -118,20 +134,22 @@ class WrappingKeys {
     this.#ciphers = ciphers
   }
 
+  /** Made once for all who ask: who gives up stops waiting, and takes the key from nobody else. */
   forSealing(object: string, method: string, { signal }: CallOptions = {}): Promise<WrappingKey> {
     const scope = keyScope(object)
-    const known = this.#own.get(scope)
-    if (known !== undefined) return known
-    const making = this.#make(scope, method, signal)
-    this.#own.set(scope, making)
-    making.catch(() => this.#own.delete(scope))
-    return making
+    let making = this.#own.get(scope)
+    if (making === undefined) {
+      making = this.#make(scope, method)
+      this.#own.set(scope, making)
+      making.catch(() => this.#own.delete(scope))
+    }
+    return untilAborted(making, signal, object)
   }
 
   /** With the keys that are there now: a process that lives long must not go on with one that was taken out since. */
-  async #make(scope: string, method: string, signal: AbortSignal | undefined): Promise<WrappingKey> {
+  async #make(scope: string, method: string): Promise<WrappingKey> {
     const { cipher } = await this.#ciphers.reopened(method)
-    return await createWrappingKey(this.#store, scope, cipher, { signal })
+    return await createWrappingKey(this.#store, scope, cipher)
   }
 
   forOpening(object: string, id: string, method: string, options: CallOptions): Promise<Buffer | undefined> {
@@ -139,19 +157,20 @@ class WrappingKeys {
     if (!/^[0-9a-f]{32}$/.test(id)) return Promise.resolve(undefined)
     const scope = keyScope(object)
     const name = keyObjectName(scope, id)
-    const known = this.#met.get(name)
-    if (known !== undefined) return known
-    const loading = this.#load(name, scope, method, options)
-    this.#met.set(name, loading)
-    loading.catch(() => this.#met.delete(name))
-    return loading
+    let loading = this.#met.get(name)
+    if (loading === undefined) {
+      loading = this.#load(name, scope, method)
+      this.#met.set(name, loading)
+      loading.catch(() => this.#met.delete(name))
+    }
+    return untilAborted(loading, options.signal, object)
   }
 
-  async #load(name: string, scope: string, method: string, { signal }: CallOptions): Promise<Buffer> {
+  async #load(name: string, scope: string, method: string): Promise<Buffer> {
     const { cipher, plugin } = await this.#ciphers.method(method)
     let sealed: Buffer
     try {
-      sealed = await readKeyObject(this.#store, name, { signal })
+      sealed = await readKeyObject(this.#store, name)
     } catch (error) {
       if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_EMPTY')) throw error
       throw new PbmError('ENCRYPTION_KEY_MISSING', `the key object ${name} is missing on the storage`, {
