@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FindAzuriteOptions, findAzurite } from './find-azurite.js'
 import { freePort } from './free-port.js'
@@ -8,6 +10,7 @@ import { removeTemporaryFolder, spawnSupervised, temporaryFolder } from './super
 
 const START_TIMEOUT_MS = 120_000
 const POLL_MS = 25
+const SAVED_WITHIN_MS = 6_000
 
 /** A running Azurite (Microsoft's emulator of Blob Storage) on 127.0.0.1, its data in a folder that goes with it. */
 export interface Azurite {
@@ -22,7 +25,7 @@ export interface Azurite {
   /** SIGCONT. */
   resume(): void
   kill(): Promise<void>
-  /** Starts it again on the same port and data. */
+  /** Kills it once its data is saved, and starts it again on the same port and data. */
   restart(): Promise<void>
   /** Kills it and removes its data. */
   stop(): Promise<void>
@@ -74,6 +77,7 @@ export async function startAzurite(options: FindAzuriteOptions = {}): Promise<Az
     resume: () => void child.kill('SIGCONT'),
     kill,
     restart: async () => {
+      await saved(folder)
       await kill()
       child = await start()
     },
@@ -81,6 +85,27 @@ export async function startAzurite(options: FindAzuriteOptions = {}): Promise<Az
       await kill()
       await removeTemporaryFolder(folder)
     },
+  }
+}
+
+/**
+ * It writes what it knows of containers and blobs every five seconds, if that changed, and would forget the rest when
+ * killed. Its way to end in peace waits for open connections, so that no test could see one break.
+ */
+async function saved(folder: string): Promise<void> {
+  const files = ['__azurite_db_blob__.json', '__azurite_db_blob_extent__.json'].map((name) => join(folder, name))
+  const since = Date.now()
+  while (Date.now() - since < SAVED_WITHIN_MS) {
+    const times = await Promise.all(
+      files.map((file) =>
+        stat(file).then(
+          ({ mtimeMs }) => mtimeMs,
+          () => 0,
+        ),
+      ),
+    )
+    if (times.every((time) => time > since)) return
+    await sleep(POLL_MS)
   }
 }
 

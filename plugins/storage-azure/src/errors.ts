@@ -53,6 +53,12 @@ const NO_LOGIN: Row = [
   ({ account }) =>
     `the credentials are not those of the account ${account}, or have expired, or the clock of this machine is wrong (here it is ${new Date().toISOString()}); ${CREDENTIALS} and storage.azure.account`,
 ]
+/** Azure means its network rules by this, Azurite a wrong signature, too. */
+const NOT_AUTHORIZED: Row = [
+  'STORAGE_DENIED',
+  ({ account }, code) =>
+    `access denied (${code}): the credentials are not those of the account ${account}, or have expired, or its network rules keep this machine out; ${CREDENTIALS}`,
+]
 const BUSY: Row = ['STORAGE_UNAVAILABLE', (_, code) => `the service is busy or failing (${code})`, true]
 const OTHER_WRITER: Row = ['STORAGE_UNAVAILABLE', 'another writer was at this name at the same time', true]
 
@@ -64,7 +70,7 @@ const SERVICE: Readonly<Record<string, Row>> = {
   AuthenticationFailed: NO_LOGIN,
   InvalidAuthenticationInfo: NO_LOGIN,
   NoAuthenticationInformation: NO_LOGIN,
-  AuthorizationFailure: REFUSED,
+  AuthorizationFailure: NOT_AUTHORIZED,
   AuthorizationPermissionMismatch: REFUSED,
   AuthorizationProtocolMismatch: REFUSED,
   AuthorizationResourceTypeMismatch: REFUSED,

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { BlockBlobClient } from '@azure/storage-blob'
+import type { BlobDownloadResponseParsed, BlockBlobClient } from '@azure/storage-blob'
 import { type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
 import { statusOf } from './errors.js'
 
@@ -8,7 +8,7 @@ export interface Found {
   readonly modifiedAt: Date
 }
 
-/** Connections that may break while one object is read; the SDK goes on at the byte, in the same version. */
+/** Connections that may break while one object is read. */
 const MOST_BREAKS = 20
 
 /** Size and time of an object. Zero bytes are let through. One that is being copied to is not there yet. */
@@ -51,14 +51,12 @@ export async function openRead(
   }
   if (!isRange(offset, count)) throw await refuse()
   const opened = await blob
-    .download(offset, count, { abortSignal: operation.signal, maxRetryRequests: MOST_BREAKS })
+    .download(offset, count, { abortSignal: operation.signal, ...ONE_ANSWER })
     .catch(async (error: unknown) => {
       throw statusOf(error) === 416 ? await refuse() : error
     })
-  const body = opened.readableStreamBody as Readable
+  let body = bodyOf(opened)
   const size = opened.contentLength ?? 0
-  // An error of a body that nobody is reading at the moment comes again from the next read.
-  body.on('error', () => undefined)
   try {
     requireWhole(name, opened.copyStatus)
     // Some servers answer a range past the end by nothing.
@@ -75,12 +73,30 @@ export async function openRead(
   // Also when the reader has stopped asking: an ended call holds no socket.
   operation.signal.addEventListener('abort', finish, { once: true })
   if (operation.signal.aborted) finish()
-  return bytes(body, size, options, operation, finish)
+  /** The rest of the same version, from the byte that comes after `read` others. */
+  const rest = async (read: number) => {
+    const conditions = opened.etag === undefined ? {} : { ifMatch: opened.etag }
+    const { signal: abortSignal } = operation
+    body = bodyOf(await blob.download(offset + read, size - read, { abortSignal, conditions, ...ONE_ANSWER }))
+    return body
+  }
+  return bytes(body, size, rest, options, operation, finish)
+}
+
+/** The SDK takes a connection that breaks in the midst of a body for one that was aborted here, and gives up. */
+const ONE_ANSWER = { maxRetryRequests: 0 }
+
+function bodyOf({ readableStreamBody }: BlobDownloadResponseParsed): Readable {
+  const body = readableStreamBody as Readable
+  // An error of a body that nobody is reading at the moment comes again from the next read.
+  body.on('error', () => undefined)
+  return body
 }
 
 async function* bytes(
-  body: Readable,
+  first: Readable,
   size: number,
+  rest: (read: number) => Promise<Readable>,
   { onProgress }: ReadOptions,
   operation: Operation,
   finish: () => void,
@@ -88,14 +104,22 @@ async function* bytes(
   let read = 0
   try {
     operation.check()
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for (let body = first, breaks = 0; ; body = await rest(read)) {
+      try {
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          operation.check()
+          read += chunk.length
+          onProgress?.(read)
+          yield chunk
+        }
+      } catch (error) {
+        operation.check()
+        if (breaks === MOST_BREAKS) throw error
+      }
       operation.check()
-      read += chunk.length
-      onProgress?.(read)
-      yield chunk
+      if (read >= size) return
+      if (breaks++ === MOST_BREAKS) throw new Error('the answer ended early')
     }
-    operation.check()
-    if (read < size) throw new Error('the answer ended early')
   } catch (error) {
     operation.check()
     if (statusOf(error) !== 404 && statusOf(error) !== 412) throw error
