@@ -97,7 +97,7 @@ describe('pbm with pitr.oplogOnly', () => {
       await writeFile(file, altered)
       const { value } = await cluster.json(['oplog-replay', ...range, '-y', '--wait'])
       const told = value as { code: string; Error: string }
-      assert.equal(told.code, 'RESTORE_FAILED')
+      assert.equal(told.code, 'RESTORE_FAILED', told.Error)
       assert.match(told.Error, /was altered: its checksum is wrong/)
       assert.ok(told.Error.includes(fname), told.Error)
       await writeFile(file, bytes)
