@@ -188,6 +188,7 @@ describe('metadata.json', () => {
           uuid: '1f86082d9fb24665a77e50610a3ed58d',
           crc: -4622596222680016738n,
           size: 7200,
+          packed: { size: 1234, crc: -77n },
           object: 'b/rs/pbmkit.namespaces/1',
         },
       ],
@@ -195,6 +196,7 @@ describe('metadata.json', () => {
     assert.equal(writeMetadataJson(readMetadataJson(text)), text)
     assert.match(text, /a\\u003cb\\u003e\\u0026/)
     assert.match(text, /-4622596222680016738/)
+    assert.deepEqual(readMetadataJson(text).namespaces[0]?.packed, { size: 1234, crc: -77n })
   })
 
   it('takes plain numbers and missing fields', () => {
@@ -211,6 +213,7 @@ describe('metadata.json', () => {
       '{"namespaces":{}}',
       '{"namespaces":[{}]}',
       '{"namespaces":[{"db":"a","collection":"b","size":"x"}]}',
+      '{"namespaces":[{"db":"a","collection":"b","packed_size":"x","packed_crc":1}]}',
     ]) {
       assert.throws(() => readMetadataJson(text), code('METADATA_INVALID'))
     }

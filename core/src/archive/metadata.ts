@@ -37,10 +37,18 @@ export interface NamespaceMetadata extends CollectionDefinition {
   crc: bigint
   /** Bytes of BSON, uncompressed. 0: there is no object. */
   size: number
+  /** Ours: the object's bytes as its codec made them, before any sealing; absent where nobody knows them. */
+  packed?: PackedBytes | undefined
   /** Ours: the object that holds the documents, where its natural name can't be used. */
   object?: string | undefined
   /** Ours: of the bucket collection of a time series, 32 hex digits. */
   bucketsUuid?: string | undefined
+}
+
+export interface PackedBytes {
+  readonly size: number
+  /** CRC-64/XZ, signed. */
+  readonly crc: bigint
 }
 
 /** The text of a collection's definition: canonical Extended JSON. */
@@ -99,6 +107,12 @@ export function writeMetadataJson(metadata: ArchiveMetadata): string {
       type: namespace.type,
       crc: { $numberLong: String(namespace.crc) },
       size: { $numberLong: String(namespace.size) },
+      ...(namespace.packed === undefined
+        ? {}
+        : {
+            packed_crc: { $numberLong: String(namespace.packed.crc) },
+            packed_size: { $numberLong: String(namespace.packed.size) },
+          }),
       ...(namespace.object === undefined ? {} : { object: namespace.object }),
       ...(namespace.bucketsUuid === undefined ? {} : { buckets_uuid: namespace.bucketsUuid }),
     })),
@@ -126,6 +140,15 @@ function readNamespace(entry: Map<string, JsonValue>, index: number): NamespaceM
   const db = textOf(entry.get('db'))
   const collection = textOf(entry.get('collection'))
   if (db === undefined || collection === undefined) throw invalid(`metadata.json: namespaces[${index}] has no name`)
+  const packedCrc = entry.get('packed_crc')
+  const packedSize = entry.get('packed_size')
+  const packed =
+    packedCrc === undefined || packedSize === undefined
+      ? undefined
+      : {
+          size: numberOf(packedSize, `the packed size of ${db}.${collection}`),
+          crc: BigInt.asIntN(64, bigintOf(packedCrc, `the packed crc of ${db}.${collection}`)),
+        }
   const object = textOf(entry.get('object'))
   const bucketsUuid = textOf(entry.get('buckets_uuid'))
   return {
@@ -134,6 +157,7 @@ function readNamespace(entry: Map<string, JsonValue>, index: number): NamespaceM
     ...readDefinition(textOf(entry.get('metadata')) ?? '', collection, textOf(entry.get('type')) ?? ''),
     crc: BigInt.asIntN(64, bigintOf(entry.get('crc') ?? 0, `the crc of ${db}.${collection}`)),
     size: numberOf(entry.get('size') ?? 0, `the size of ${db}.${collection}`),
+    packed,
     object,
     bucketsUuid,
   }

@@ -1,9 +1,11 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { ARCHIVE_VERSION } from '../archive/format.js'
 import { writeDefinition } from '../archive/metadata.js'
+import { Tally } from '../archive/tally.js'
 import { type ArchiveSource, writeArchive } from '../archive/writer.js'
 import { documentsIn } from '../bson/documents.js'
 import { findDocument, findString } from '../bson/elements.js'
+import type { BackupOplogObject } from '../control/backup-document.js'
 import { CONTROL_COLLECTIONS, CONTROL_DATABASE, ROLES_COPY, USERS_COPY } from '../control/names.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
@@ -32,6 +34,7 @@ export interface ArchiveDumpOptions {
 export interface ArchiveDumpResult {
   readonly dumpName: string
   readonly oplogName: string
+  readonly oplog: BackupOplogObject[]
   readonly end: Timestamp
   readonly storedBytes: number
   /** Uncompressed, of the oplog object. */
@@ -78,10 +81,11 @@ export async function dumpArchive(
   // The oplog source has run: the archive would not have ended otherwise.
   const until = end ?? start
   const oplogName = archiveOplogName(backup, replset, compression.suffix)
-  let oplogBytes = 0
-  const entries = readOplog(node, { start, end: until }, { signal, onProgress: (_, bytes) => (oplogBytes += bytes) })
+  const tally = new Tally()
+  const entries = tally.through(readOplog(node, { start, end: until }, { signal }))
   await store.save(oplogName, compression.compress(entries, level), { signal })
-  return { dumpName, oplogName, end: until, storedBytes: dump.size, oplogBytes }
+  const stored = [{ name: oplogName, crc: tally.crcText() }]
+  return { dumpName, oplogName, oplog: stored, end: until, storedBytes: dump.size, oplogBytes: tally.size }
 }
 
 function order({ db, collection }: DumpNamespace): number {

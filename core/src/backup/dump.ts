@@ -1,11 +1,12 @@
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
-import { createCrc64 } from '../archive/crc64.js'
-import type { NamespaceMetadata } from '../archive/metadata.js'
+import type { NamespaceMetadata, PackedBytes } from '../archive/metadata.js'
+import { Tally } from '../archive/tally.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { readDocuments } from '../mongo/raw-read.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
+import { none } from '../plugin/none.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { planNamespaceObjects } from '../store/namespace-objects.js'
 import type { DumpNamespace } from './namespaces.js'
@@ -76,6 +77,7 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
         ...definitionOf(namespace),
         crc: saved.crc,
         size: saved.size,
+        ...(saved.packed !== undefined && { packed: saved.packed }),
         ...(fallback && { object: object.object }),
       }
     }).catch((error: unknown) => {
@@ -92,7 +94,7 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
 }
 
 /** What the list of namespaces says of a namespace, without what is only of the dump. */
-export function definitionOf(namespace: DumpNamespace): Omit<NamespaceMetadata, 'crc' | 'size'> {
+export function definitionOf(namespace: DumpNamespace): Omit<NamespaceMetadata, 'crc' | 'size' | 'packed'> {
   const { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid } = namespace
   return { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid }
 }
@@ -102,6 +104,7 @@ interface Saved {
   /** Bytes of BSON. */
   readonly size: number
   readonly storedBytes: number
+  readonly packed?: PackedBytes
 }
 const NOTHING: Saved = { crc: 0n, size: 0, storedBytes: 0 }
 
@@ -132,18 +135,22 @@ async function saveOne(namespace: DumpNamespace, object: string, options: DumpOp
     const first = await documents.next()
     // An empty object would count as a missing one: there is none, and the list says size 0.
     if (first.done === true) return NOTHING
-    const crc = createCrc64()
-    let size = 0
-    const hashed = async function* () {
+    const plain = new Tally()
+    const tallied = async function* () {
       for (let next: IteratorResult<Buffer> = first; next.done !== true; next = await documents.next()) {
-        crc.update(next.value)
-        size += next.value.length
+        plain.add(next.value)
         yield next.value
       }
     }
-    const body = compression.compress(hashed(), level === undefined ? {} : { level })
-    const { size: storedBytes } = await store.save(object, body, { signal, sizeHint: namespace.bytes })
-    return { crc: crc.digest(), size, storedBytes }
+    const body = compression.compress(tallied(), level === undefined ? {} : { level })
+    // Without a codec the object is the documents, whose checksum is there already.
+    const packed = compression.name === none.name ? undefined : new Tally()
+    const { size: storedBytes } = await store.save(object, packed?.through(body) ?? body, {
+      signal,
+      sizeHint: namespace.bytes,
+    })
+    const { size, crc } = plain
+    return { crc, size, storedBytes, ...(packed !== undefined && { packed: { size: packed.size, crc: packed.crc } }) }
   } finally {
     await documents.return(undefined)
   }

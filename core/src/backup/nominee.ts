@@ -219,7 +219,7 @@ export class BackupNominee {
       }
       return info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
     })
-    const ended = { last_write_ts: sizes.end, ...sealing?.ended(sizes.objects) }
+    const ended = { last_write_ts: sizes.end, oplog_objects: sizes.oplog, ...sealing?.ended(sizes.objects) }
     await setReplsetFields(leader, name, this.self.rs, ended)
     const transfer = transferOf(transferFigures(this.store))
     if (transfer !== undefined) await setReplsetFields(leader, name, this.self.rs, { transfer })

@@ -1,4 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
+import { Tally } from '../archive/tally.js'
+import type { BackupOplogObject } from '../control/backup-document.js'
 import { PbmError } from '../errors.js'
 import { readDocuments } from '../mongo/raw-read.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
@@ -54,14 +56,25 @@ export async function* readOplog(
  */
 export class OplogSlicer {
   readonly #options: OplogSlicerOptions
-  readonly #pieces: string[] = []
+  #stored: BackupOplogObject[] = []
+  /** Over all pieces: of what they are joined to. */
+  readonly #whole = new Tally()
   #last: Timestamp
   #storedBytes = 0
-  bytes = 0
 
   constructor(options: OplogSlicerOptions) {
     this.#options = options
     this.#last = options.start
+  }
+
+  /** Of all entries, uncompressed. */
+  get bytes(): number {
+    return this.#whole.size
+  }
+
+  /** What is on the storage now. */
+  get stored(): BackupOplogObject[] {
+    return [...this.#stored]
   }
 
   /** Saves what a majority has written since the last piece. */
@@ -75,19 +88,19 @@ export class OplogSlicer {
     const { store, backup, replset, start, compression, signal, keepPieces } = this.#options
     if (keepPieces === true) return
     const name = oplogChunkName(backup, replset, start, end, compression.suffix)
-    const [only] = this.#pieces
-    if (this.#pieces.length === 1 && only === name) return
-    const pieces = this.#pieces
+    const pieces = this.#stored
+    if (pieces.length === 1 && pieces[0]?.name === name) return
     async function* joined() {
-      for (const piece of pieces) yield* await store.read(piece, { signal })
+      for (const piece of pieces) yield* await store.read(piece.name, { signal })
     }
     await store.save(name, joined(), { signal, sizeHint: this.#storedBytes })
-    for (const piece of pieces) if (piece !== name) await store.delete(piece, { signal })
+    for (const piece of pieces) if (piece.name !== name) await store.delete(piece.name, { signal })
+    this.#stored = [{ name, crc: this.#whole.crcText() }]
   }
 
   async #piece(end: Timestamp): Promise<void> {
     const { node, store, compression, level, backup, replset, start, signal, onProgress } = this.#options
-    const first = this.#pieces.length === 0
+    const first = this.#stored.length === 0
     if (!first && !end.greaterThan(this.#last)) return
     const range = { start: this.#last, end, startExcluded: !first }
     const entries = readOplog(node, range, { signal, onProgress })
@@ -97,19 +110,20 @@ export class OplogSlicer {
         if (first) throw new PbmError('OPLOG_EMPTY', 'the oplog has no entry at the time the backup begins')
         return
       }
-      let bytes = 0
-      const counted = async function* () {
+      const whole = this.#whole
+      const own = new Tally()
+      const tallied = async function* () {
         for (let next: IteratorResult<Buffer> = head; next.done !== true; next = await entries.next()) {
-          bytes += next.value.length
+          whole.add(next.value)
+          own.add(next.value)
           yield next.value
         }
       }
       // The first piece of several must not have the name of the whole: it would be overwritten while it is read.
       const name = oplogChunkName(backup, replset, first ? start : this.#last, end, compression.suffix)
-      const body = compression.compress(counted(), level === undefined ? {} : { level })
+      const body = compression.compress(tallied(), level === undefined ? {} : { level })
       const saved = await store.save(name, body, { signal })
-      this.#pieces.push(name)
-      this.bytes += bytes
+      this.#stored.push({ name, crc: own.crcText() })
       this.#storedBytes += saved.size
       this.#last = end
     } finally {

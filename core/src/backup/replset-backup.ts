@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { ARCHIVE_VERSION } from '../archive/format.js'
 import { type ArchiveMetadata, writeMetadataJson, writeMetaPbm } from '../archive/metadata.js'
+import type { BackupOplogObject } from '../control/backup-document.js'
 import { setReplsetProgress } from '../control/backups.js'
 import type { BackupCommand } from '../control/command-document.js'
 import { type Config, DEFAULT_COMPRESSION } from '../control/config-document.js'
@@ -42,6 +43,7 @@ export interface ReplsetBackupResult {
   readonly objects: number
   /** As PBM counts them: stored bytes of the data, and the oplog uncompressed. */
   readonly bytes: number
+  readonly oplog: BackupOplogObject[]
   /** The last write that a restore has, inclusive. */
   readonly end: Timestamp
 }
@@ -113,7 +115,7 @@ export class ReplsetBackup {
     this.#progress.phase('oplog')
     await slicer.finish(end)
     const objects = dump.namespaces.filter(({ size }) => size > 0).length
-    return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, end }
+    return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, oplog: slicer.stored, end }
   }
 
   async #archive(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
@@ -126,7 +128,7 @@ export class ReplsetBackup {
       onProgress: this.#count,
       onCollections: dumped,
     })
-    return { bytes: result.storedBytes + result.oplogBytes, objects: 1, end: result.end }
+    return { bytes: result.storedBytes + result.oplogBytes, objects: 1, oplog: result.oplog, end: result.end }
   }
 
   readonly #count = (documents: number, bytes: number) => this.#progress.add(documents, bytes)

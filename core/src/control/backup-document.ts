@@ -102,8 +102,17 @@ export interface BackupReplset {
   progress?: Progress
   /** Ours; PBM ignores it: what came of storing the data. */
   transfer?: Transfer
+  /** Ours; PBM ignores it: the stored pieces of oplog. Absent while it runs, and where PBM made it. */
+  oplog_objects?: BackupOplogObject[]
   /** Ours; PBM ignores it: how the objects are sealed. Absent where they are not. */
   encryption?: BackupEncryption
+}
+
+export interface BackupOplogObject {
+  /** Of the object on the storage. */
+  name: string
+  /** CRC-64/XZ of the entries, uncompressed: 16 hexadecimal digits. */
+  crc: string
 }
 
 /** What the agent that did the work sent to the storage. */

@@ -96,7 +96,11 @@ export interface InsertOptions {
 }
 
 /** Streams all documents of the backup into the collections, which are there and empty. */
-export async function insertAll(client: MongoClient, snapshot: Snapshot, options: InsertOptions): Promise<void> {
+export async function insertAll(
+  client: MongoClient,
+  snapshot: Pick<Snapshot, 'readNamespaces'>,
+  options: InsertOptions,
+): Promise<void> {
   const { signal, width, workers, select, divert } = options
   await snapshot.readNamespaces(
     async (namespace, documents) => {

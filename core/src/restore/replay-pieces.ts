@@ -6,7 +6,8 @@ import type { IndexCatalog } from '../oplog/index-catalog.js'
 import { Replay, type ReplayOptions } from '../oplog/replay.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { ProgressPublisher } from './progress.js'
-import { type OplogPiece, readObject } from './snapshot.js'
+import type { OplogPiece } from './snapshot.js'
+import { readPiece } from './stored-objects.js'
 import { namesByUuid } from './target.js'
 import type { Kept } from './users-and-roles.js'
 
@@ -54,7 +55,7 @@ export async function replayPieces(context: ReplayContext, work: PiecesToReplay)
       if (piece.start > end) break
       log.debug(`replaying ${piece.object}`)
       const onBytes = (bytes: number) => progress.add(0, bytes)
-      await replay.run(readEntries(readObject(store, piece.object, piece.compression, { signal, onBytes })))
+      await replay.run(readEntries(readPiece(store, piece, { signal, onBytes })))
     }
     await settle?.(replay)
     const { openTransactions } = await replay.finish()

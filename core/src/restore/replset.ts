@@ -145,7 +145,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
     return stored
   }
-  progress.phase('verify', { bytes: snapshot.namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
+  progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
   await verifySnapshot(store, snapshot, {
     ...range,
     oplog,

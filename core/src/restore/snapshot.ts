@@ -1,20 +1,17 @@
 import { posix } from 'node:path'
 import pLimit from 'p-limit'
-import { createCrc64 } from '../archive/crc64.js'
 import { demultiplex } from '../archive/demultiplex.js'
-import { type NamespaceMetadata, readMetadataJson } from '../archive/metadata.js'
+import { type NamespaceMetadata, type PackedBytes, readMetadataJson } from '../archive/metadata.js'
 import { type Archive, type ArchiveNamespace, readArchive } from '../archive/reader.js'
-import { wholeDocuments } from '../bson/documents.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
-import { PbmError } from '../errors.js'
 import { optime } from '../oplog/entry.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
-import { hasCode } from '../plugin/errors.js'
+import { none } from '../plugin/none.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { namespaceFile, parseOplogChunkName } from '../store/names.js'
 import { isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
 import { readText } from '../store/read-text.js'
-import { noteBufferMade } from '../young-buffers.js'
+import { checkedDocuments, damaged, missing, objectError, readObject, verifyPacked } from './stored-objects.js'
 
 /** Documents of one namespace: plain BSON, chunked anyhow. Must be drained unless it fails. */
 export type Consume = (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<void>
@@ -32,7 +29,7 @@ export interface OplogPiece {
   readonly start: bigint
   readonly end: bigint
   readonly compression: CompressionPlugin
-  /** Of what is in it, as `pbmPITRChunks` has it; absent where nobody knows it. */
+  /** Of what is in it, as `pbmPITRChunks` and our own backups have it; absent where nobody knows it. */
   readonly crc?: string | undefined
 }
 
@@ -48,6 +45,18 @@ export interface Snapshot {
    * throws `BACKUP_DAMAGED` or `BACKUP_OBJECT_MISSING` with the object's name.
    */
   readNamespaces(consume: Consume, options: ReadNamespacesOptions): Promise<void>
+  /** Bytes that {@link verifyNamespaces} tells of in all. */
+  readonly bytesToVerify: number
+  /**
+   * Reads everything through that {@link readNamespaces} would give, and throws as that does. What the backup has
+   * checksums of as it is stored is not decompressed for it.
+   */
+  verifyNamespaces(options: VerifyNamespacesOptions): Promise<void>
+}
+
+export interface VerifyNamespacesOptions extends CallOptions {
+  readonly width: number
+  readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
 /**
@@ -69,35 +78,6 @@ export async function openSnapshot(
     : openFolder({ store, list: dump, compression, oplog }, options)
 }
 
-/** Raw bytes of a stored object, decompressed. Faults of the object name it. */
-export async function* readObject(
-  store: ObjectStore,
-  object: string,
-  compression: CompressionPlugin,
-  options: CallOptions & { readonly onBytes?: (stored: number) => void } = {},
-): AsyncGenerator<Uint8Array> {
-  const { onBytes, ...call } = options
-  try {
-    const stored = await store.read(object, call)
-    for await (const bytes of compression.decompress(onBytes === undefined ? stored : counted(stored, onBytes))) {
-      noteBufferMade(bytes.length)
-      yield bytes
-    }
-  } catch (error) {
-    throw objectError(error, object)
-  }
-}
-
-async function* counted<Chunk extends Uint8Array>(
-  source: AsyncIterable<Chunk>,
-  onBytes: (bytes: number) => void,
-): AsyncGenerator<Chunk> {
-  for await (const chunk of source) {
-    onBytes(chunk.length)
-    yield chunk
-  }
-}
-
 async function openFolder(
   source: { store: ObjectStore; list: string; compression: CompressionPlugin; oplog: OplogPiece[] },
   options: CallOptions,
@@ -112,25 +92,44 @@ async function openFolder(
     namespace.object ??
     // PBM does not escape names; a path is cleaned on its way to the storage.
     posix.join(folder, `${namespaceFile(namespace.db, namespace.collection)}${compression.suffix}`)
+  const eachStored = async (
+    { width, select, signal }: { width: number; select: (namespace: NamespaceMetadata) => boolean } & CallOptions,
+    work: (namespace: NamespaceMetadata, object: string) => Promise<void>,
+  ) => {
+    const limit = pLimit(Math.max(1, width))
+    // The largest first, so that it does not run alone at the end.
+    const stored = namespaces.filter(({ size }) => size > 0).filter(select)
+    stored.sort((a, b) => b.size - a.size)
+    await allOrFirstError(
+      stored.map((namespace) =>
+        limit(async () => {
+          signal?.throwIfAborted()
+          await work(namespace, objectOf(namespace))
+        }),
+      ),
+      () => limit.clearQueue(),
+    )
+  }
+  const read = (namespace: NamespaceMetadata, object: string, call: CallOptions) =>
+    checkedDocuments(readObject(store, object, compression, call), namespace, object)
+  const packedOf = (namespace: NamespaceMetadata): PackedBytes | undefined =>
+    compression.name === none.name ? namespace : namespace.packed
   return {
     toolVersion,
     namespaces,
     oplog,
     readNamespaces: async (consume, { width, select = () => true, ...call }) => {
-      const limit = pLimit(Math.max(1, width))
-      // The largest first, so that it does not run alone at the end.
-      const stored = namespaces.filter(({ size }) => size > 0).filter(select)
-      stored.sort((a, b) => b.size - a.size)
-      await allOrFirstError(
-        stored.map((namespace) =>
-          limit(async () => {
-            call.signal?.throwIfAborted()
-            const object = objectOf(namespace)
-            await consume(namespace, checked(readObject(store, object, compression, call), namespace, object))
-          }),
-        ),
-        () => limit.clearQueue(),
+      await eachStored({ width, select, ...call }, (namespace, object) =>
+        consume(namespace, read(namespace, object, call)),
       )
+    },
+    bytesToVerify: namespaces.reduce((sum, namespace) => sum + (packedOf(namespace)?.size ?? namespace.size), 0),
+    verifyNamespaces: async ({ width, onBytes, ...call }) => {
+      await eachStored({ width, select: () => true, ...call }, async (namespace, object) => {
+        const packed = packedOf(namespace)
+        if (packed === undefined) await drain(read(namespace, object, call), onBytes)
+        else await verifyPacked({ store, object, packed }, { onBytes, ...call })
+      })
     },
   }
 }
@@ -152,23 +151,31 @@ async function openArchive(
   const described = new Map(
     head.namespaces.filter(({ db }) => db !== '').map((found) => [key(found), asMetadata(found)]),
   )
+  const readNamespaces: Snapshot['readNamespaces'] = async (
+    consume,
+    { select = () => true, width: _width, ...call },
+  ) => {
+    const archive = await open(call)
+    try {
+      await demultiplex(archive, async (found, documents) => {
+        const namespace = described.get(key(found))
+        // The oplog may be embedded too, for mongorestore; it is read from its own object.
+        if (namespace === undefined || !select(namespace)) await drain(documents)
+        else await consume(namespace, documents)
+      })
+    } catch (error) {
+      throw objectError(error, object)
+    }
+  }
   return {
     toolVersion: head.header.toolVersion,
     namespaces: [...described.values()],
     oplog,
-    readNamespaces: async (consume, { select = () => true, width: _width, ...call }) => {
-      const archive = await open(call)
-      try {
-        await demultiplex(archive, async (found, documents) => {
-          const namespace = described.get(key(found))
-          // The oplog may be embedded too, for mongorestore; it is read from its own object.
-          if (namespace === undefined || !select(namespace)) await drain(documents)
-          else await consume(namespace, documents)
-        })
-      } catch (error) {
-        throw objectError(error, object)
-      }
-    },
+    readNamespaces,
+    // It does not say how much it holds.
+    bytesToVerify: 0,
+    verifyNamespaces: async ({ onBytes, ...options }) =>
+      await readNamespaces((_namespace, documents) => drain(documents, onBytes), options),
   }
 }
 
@@ -182,43 +189,24 @@ async function oplogPieces(
 ): Promise<OplogPiece[]> {
   const name = replset.oplog_name ?? ''
   if (name === '') throw missing(`The metadata of backup ${backup.name} names no oplog of ${replset.name}`)
+  const crcs = new Map(replset.oplog_objects?.map((known) => [known.name, known.crc]))
   if (isLegacyBackupOplog(backup.pbm_version)) {
     await store.stat(name, options).catch((error: unknown) => {
       throw objectError(error, name)
     })
     const { first_write_ts: start, last_write_ts: end } = replset
-    return [{ object: name, start: optime(start), end: optime(end), compression }]
+    return [{ object: name, start: optime(start), end: optime(end), compression, crc: crcs.get(name) }]
   }
   const pieces: OplogPiece[] = []
   for await (const { name: object, size } of store.list({ prefix: `${name}/`, ...options })) {
     const parsed = parseOplogChunkName(object)
     if (parsed === undefined) continue
     if (size === 0) throw damaged(`${object} is empty`)
-    pieces.push({ object, start: optime(parsed.start), end: optime(parsed.end), compression })
+    const bounds = { start: optime(parsed.start), end: optime(parsed.end) }
+    pieces.push({ object, ...bounds, compression, crc: crcs.get(object) })
   }
   if (pieces.length === 0) throw missing(`${name}/ holds no oplog`)
   return pieces.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.end < b.end ? -1 : 1))
-}
-
-/** Passes documents through, whole ones together, and compares what flowed with what the list of namespaces says. */
-async function* checked(
-  source: AsyncIterable<Uint8Array>,
-  namespace: NamespaceMetadata,
-  object: string,
-): AsyncGenerator<Buffer> {
-  const crc = createCrc64()
-  let bytes = 0
-  try {
-    for await (const documents of wholeDocuments(source)) {
-      crc.update(documents)
-      bytes += documents.length
-      yield documents
-    }
-  } catch (error) {
-    throw objectError(error, object)
-  }
-  if (bytes !== namespace.size) throw damaged(`${object} has ${bytes} bytes of documents instead of ${namespace.size}`)
-  if (crc.digest() !== namespace.crc) throw damaged(`${object} is altered: its checksum is not that of the backup`)
 }
 
 /** Waits for all, and rejects with what went wrong first. `stop` keeps those not begun from beginning. */
@@ -242,32 +230,6 @@ export async function allOrFirstError(running: readonly Promise<void>[], stop: (
   if (failures.length > 0) throw failures[0]
 }
 
-export function damaged(message: string, cause?: unknown): PbmError {
-  return new PbmError('BACKUP_DAMAGED', message, {
-    hint: 'The backup can not be restored as it is; restore another one.',
-    ...(cause === undefined ? {} : { cause }),
-  })
-}
-
-function missing(message: string, cause?: unknown): PbmError {
-  return new PbmError('BACKUP_OBJECT_MISSING', message, {
-    hint: 'The backup is incomplete; restore another one, or bring the object back.',
-    ...(cause === undefined ? {} : { cause }),
-  })
-}
-
-/** The fault of an object in the words of a backup; faults of the storage itself stay as they are. */
-export function objectError(error: unknown, object: string): unknown {
-  if (hasCode(error, 'STORAGE_NOT_FOUND')) return missing(`${object} is missing on the storage`, error)
-  if (hasCode(error, 'STORAGE_EMPTY')) return damaged(`${object} is empty`, error)
-  if (hasCode(error, 'ENCRYPTION_TAMPERED'))
-    return damaged(`${object} is altered, and no longer what was sealed`, error)
-  if (hasCode(error, 'CODEC_TRUNCATED')) return damaged(`${object} is cut off`, error)
-  if (hasCode(error, 'CODEC_CORRUPT')) return damaged(`${object} is altered`, error)
-  if (error instanceof PbmError && /^(BSON|ARCHIVE)_/.test(error.code)) return damaged(`${object} is damaged`, error)
-  return error
-}
-
 function metadataOf(text: string, object: string) {
   try {
     return readMetadataJson(text)
@@ -284,6 +246,6 @@ function key({ db, collection }: { db: string; collection: string }): string {
   return `${db}\0${collection}`
 }
 
-async function drain(source: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of source);
+async function drain(source: AsyncIterable<Uint8Array>, onBytes?: (bytes: number) => void): Promise<void> {
+  for await (const { length } of source) onBytes?.(length)
 }

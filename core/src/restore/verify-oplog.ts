@@ -1,12 +1,12 @@
 import pLimit from 'p-limit'
-import { type Crc64, crcText, createCrc64 } from '../archive/crc64.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { classify } from '../oplog/classify.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../oplog/entry.js'
 import { innerOperations, transactionCut, transactionKey, transactionStep } from '../oplog/transactions.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { chunkMethod } from '../sealing/sealed-store.js'
-import { damaged, type OplogPiece, objectError, readObject } from './snapshot.js'
+import type { OplogPiece } from './snapshot.js'
+import { damaged, objectError, readPiece } from './stored-objects.js'
 
 /** Look-ups under way at once. */
 const WIDTH = 16
@@ -102,8 +102,7 @@ async function verifyPiece(
   let first: RawEntry | undefined
   let last: RawEntry | undefined
   let reached = 0n
-  const crc = piece.crc === undefined ? undefined : createCrc64()
-  for await (const found of readRaw(store, piece, { ...options, crc })) {
+  for await (const found of readRaw(store, piece, options)) {
     const { entry, raw } = found
     const { ts } = entry
     options.onBytes?.(raw.length)
@@ -117,8 +116,6 @@ async function verifyPiece(
     if (ts <= end) verifyEntry(entry, ts)
     transactions.take(entry)
   }
-  if (crc !== undefined && crcText(crc) !== piece.crc)
-    throw damaged(`${piece.object} was altered: its checksum is wrong`)
   if (exactEnds && reached < piece.end && reached < end) {
     throw damaged(`${piece.object} ends at ${optimeText(reached)} instead of ${optimeText(piece.end)}`)
   }
@@ -205,15 +202,9 @@ interface RawEntry {
   readonly entry: OplogEntry
 }
 
-/** `crc` takes all that is read. */
-async function* readRaw(
-  store: ObjectStore,
-  piece: OplogPiece,
-  { signal, crc }: CallOptions & { readonly crc?: Crc64 | undefined },
-): AsyncGenerator<RawEntry> {
+async function* readRaw(store: ObjectStore, piece: OplogPiece, { signal }: CallOptions): AsyncGenerator<RawEntry> {
   try {
-    for await (const documents of wholeDocuments(readObject(store, piece.object, piece.compression, { signal }))) {
-      crc?.update(documents)
+    for await (const documents of wholeDocuments(readPiece(store, piece, { signal }))) {
       for (const raw of documentsIn(documents)) yield { raw, entry: parseEntry(raw) }
     }
   } catch (error) {

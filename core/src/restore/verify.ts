@@ -10,15 +10,11 @@ export interface VerifyOptions extends CallOptions, Pick<OplogVerification, 'sta
 }
 
 /**
- * Reads a whole backup as a restore would, without touching the target: every object must be there, decompress, have
- * its size and checksum; then its oplog and the chunks after it, see {@link verifyPieces}.
+ * Reads a whole backup through without touching the target: every object must be there and have its size and checksum,
+ * or decompress to what has them; then its oplog and the chunks after it, see {@link verifyPieces}.
  */
 export async function verifySnapshot(store: ObjectStore, snapshot: Snapshot, options: VerifyOptions): Promise<void> {
-  await snapshot.readNamespaces(
-    async (_namespace, documents) => {
-      for await (const chunk of documents) options.onBytes?.(chunk.length)
-    },
-    { width: options.width, signal: options.signal },
-  )
+  const { width, signal, onBytes } = options
+  await snapshot.verifyNamespaces({ width, signal, onBytes })
   await verifyPieces(store, options.oplog, options)
 }

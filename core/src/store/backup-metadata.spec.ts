@@ -75,6 +75,11 @@ describe('metadata of a backup on the storage', () => {
 
   it('reads what it writes', () => {
     assert.deepEqual(fromStorageJson(toStorageJson(DOCUMENT)), DOCUMENT)
+    const replsets = DOCUMENT.replsets.map((replset) => ({
+      ...replset,
+      oplog_objects: [{ name: 'b/rs/oplog/1', crc: '00000000000000ff' }],
+    }))
+    assert.deepEqual(fromStorageJson(toStorageJson({ ...DOCUMENT, replsets })), { ...DOCUMENT, replsets })
   })
 
   it('writes what a control document holds: 64-bit integers, masked secrets, no progress', () => {

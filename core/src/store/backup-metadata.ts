@@ -31,6 +31,11 @@ const NOMINATION: Field[] = [
   { key: 'ack', kind: 'string' },
 ]
 
+const OPLOG_OBJECT: Field[] = [
+  { key: 'name', kind: 'string' },
+  { key: 'crc', kind: 'string' },
+]
+
 const REPLSET: Field[] = [
   { key: 'name', kind: 'string' },
   { key: 'journal', kind: 'list', omit: 'empty' },
@@ -55,6 +60,7 @@ const REPLSET: Field[] = [
   { key: 'this_id', kind: 'string', omit: 'empty' },
   // Ours; PBM ignores unknown keys.
   { key: 'transfer', kind: 'object', omit: 'empty' },
+  { key: 'oplog_objects', kind: OPLOG_OBJECT, omit: 'empty' },
   { key: 'encryption', kind: 'object', omit: 'absent' },
 ]
 
