@@ -121,6 +121,30 @@ describe('blocksOf', () => {
     )
   })
 
+  it('takes chunks between the least and the largest size as they come', async () => {
+    await fc.assert(
+      fc.asyncProperty(arbitraryBytes, arbitrarySizes, fc.integer({ min: 2, max: 900 }), async (bytes, sizes, size) => {
+        const least = Math.ceil(size / 2)
+        const blocks: Buffer[] = []
+        for await (const block of blocksOf(new Watched(cut(bytes, sizes)), size, least)) blocks.push(block)
+        assert.deepEqual(Buffer.concat(blocks), Buffer.from(bytes))
+        for (const block of blocks) assert.ok(block.length > 0 && block.length <= size)
+        // Two neighbours are never both small: small ones are joined.
+        for (let at = 1; at < blocks.length; at++) {
+          assert.ok(blocks.slice(at - 1, at + 1).some((block) => block.length >= least))
+        }
+      }),
+    )
+    const chunks = [300, 300, 100, 100, 300, 900].map((length) => Buffer.alloc(length))
+    const blocks: Buffer[] = []
+    for await (const block of blocksOf(new Watched(chunks), 400, 200)) blocks.push(block)
+    assert.deepEqual(
+      blocks.map((block) => block.length),
+      [300, 300, 200, 300, 400, 400, 100],
+    )
+    assert.equal(blocks[0]?.buffer, chunks[0]?.buffer, 'not copied')
+  })
+
   it('joins a block larger than its first buffer', async () => {
     const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251))
     const chunks = cut(

@@ -60,19 +60,27 @@ async function drained(duplex: Duplex): Promise<void> {
 const SMALLEST_BUFFER = 64 * 1024
 
 /**
- * Joins chunks of any size into blocks of exactly `size` bytes; only the last may be shorter. A block may share memory
- * with the chunk it came from: a source must not write into chunks that it has handed out.
+ * Joins chunks of any size into blocks of exactly `size` bytes; only the last may be shorter. With `least`, chunks
+ * between the two are blocks as they come, which saves copying them, and others may be shorter too. A block may share
+ * memory with the chunk it came from: a source must not write into chunks that it has handed out.
  */
-export async function* blocksOf(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Buffer> {
+export async function* blocksOf(source: AsyncIterable<Uint8Array>, size: number, least = size): AsyncGenerator<Buffer> {
   let block = Buffer.alloc(0)
   let held = 0
   let usual = Math.min(size, SMALLEST_BUFFER)
   for await (const chunk of source) {
     let rest = chunk
     while (rest.length > 0) {
-      if (held === 0 && rest.length >= size) {
+      if (held === 0 && rest.length >= least) {
         yield asBuffer(rest.subarray(0, size))
         rest = rest.subarray(size)
+        continue
+      }
+      if (held >= least && rest.length >= least) {
+        // Filling up would leave a rest of this chunk that has to be copied, and of all that follow.
+        yield block.subarray(0, held)
+        block = Buffer.alloc(0)
+        held = 0
         continue
       }
       const taken = Math.min(rest.length, size - held)

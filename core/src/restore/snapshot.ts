@@ -111,7 +111,7 @@ async function openFolder(
     )
   }
   const read = (namespace: NamespaceMetadata, object: string, call: CallOptions) =>
-    checkedDocuments(readObject(store, object, compression, call), namespace, object)
+    checkedDocuments({ store, object, compression, namespace }, call)
   const packedOf = (namespace: NamespaceMetadata): PackedBytes | undefined =>
     compression.name === none.name ? namespace : namespace.packed
   return {

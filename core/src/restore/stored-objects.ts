@@ -53,21 +53,27 @@ export async function* readPiece(
   if (tally.crcText() !== crc) throw damaged(`${object} was altered: its checksum is wrong`)
 }
 
-/** Passes documents through, whole ones together, and compares what flowed with what the list of namespaces says. */
+/** Gives the documents of an object, whole ones together, and compares them with what the list of namespaces says. */
 export async function* checkedDocuments(
-  source: AsyncIterable<Uint8Array>,
-  namespace: NamespaceMetadata,
-  object: string,
+  { store, object, compression, namespace }: StoredDocuments,
+  options: CallOptions,
 ): AsyncGenerator<Buffer> {
   const tally = new Tally()
   try {
-    yield* tally.through(wholeDocuments(source))
+    yield* tally.through(wholeDocuments(readObject(store, object, compression, options)))
   } catch (error) {
     throw objectError(error, object)
   }
   const { size, crc } = tally
   if (size !== namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
   if (crc !== namespace.crc) throw altered(object)
+}
+
+interface StoredDocuments {
+  readonly store: ObjectStore
+  readonly object: string
+  readonly compression: CompressionPlugin
+  readonly namespace: NamespaceMetadata
 }
 
 /** Compares a stored object, without a look into it, with what the list of namespaces says. */

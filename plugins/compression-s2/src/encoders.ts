@@ -6,8 +6,11 @@ import { compress } from 'snappy'
 import { LARGEST_BLOCK } from './encode-block.js'
 import type { EncodeTask } from './encode-worker.js'
 
-/** The native Snappy encoder looks back 64 KiB only: larger blocks would cost memory and gain nothing. */
-const SNAPPY_BLOCK_BYTES = 64 * 1024
+/**
+ * The native Snappy encoder looks back 64 KiB only, but each block is a trip to a thread and a few objects. The usual
+ * chunks of a little more than 1 MiB are to be blocks whole.
+ */
+const SNAPPY_BLOCK_BYTES = 2 * 1024 * 1024
 /** How many earlier places levels 3 and 4 look at for every match. */
 const DEPTH_BETTER = 4
 const DEPTH_BEST = 32

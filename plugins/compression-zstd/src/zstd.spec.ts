@@ -37,6 +37,7 @@ describe('zstd', () => {
       assert.equal(packed.readUInt32LE(), 0xfd2fb528)
       const flags = packed.readUInt8(4)
       assert.ok((flags & 4) !== 0, 'a checksum')
+      assert.ok((flags & 0xe0) !== 0, 'its size')
       assert.deepEqual(zstdDecompressSync(packed), bytes)
     }
   })

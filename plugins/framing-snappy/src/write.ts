@@ -11,6 +11,8 @@ import {
 
 /** Input that makes one piece of output: small blocks go to threads and storage in groups of this many bytes. */
 const GROUP_BYTES = 1024 * 1024
+/** Chunks of at least so many bytes, and not too many, are groups as they come. */
+const LEAST_GROUP_BYTES = 256 * 1024
 
 /** Compresses one block into the block format of Snappy or S2, its length in front; nothing means: store it. */
 export type BlockEncoder = (block: Buffer) => Promise<Buffer | undefined>
@@ -25,7 +27,7 @@ export async function* writeFramed(
   blockBytes: number,
   encode: BlockEncoder,
 ): AsyncGenerator<Buffer> {
-  const groups = blocksOf(source, Math.max(GROUP_BYTES, blockBytes))
+  const groups = blocksOf(source, Math.max(GROUP_BYTES, blockBytes), LEAST_GROUP_BYTES)
   let started = false
   for await (const chunks of mapOrdered(groups, BLOCKS_IN_FLIGHT, (group) => chunksOf(group, blockBytes, encode))) {
     if (!started) yield Buffer.concat([Buffer.from([CHUNK_IDENTIFIER, 6, 0, 0]), Buffer.from(dialect.identifier)])
