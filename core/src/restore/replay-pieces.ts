@@ -54,8 +54,8 @@ export async function replayPieces(context: ReplayContext, work: PiecesToReplay)
     for (const piece of pieces) {
       if (piece.start > end) break
       log.debug(`replaying ${piece.object}`)
-      const onBytes = (bytes: number) => progress.add(0, bytes)
-      await replay.run(readEntries(readPiece(store, piece, { signal, onBytes })))
+      const onStored = ({ length }: Uint8Array) => progress.add(0, length)
+      await replay.run(readEntries(readPiece(store, piece, { signal, onStored })))
     }
     await settle?.(replay)
     const { openTransactions } = await replay.finish()

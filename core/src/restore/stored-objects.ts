@@ -8,17 +8,22 @@ import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { noteBufferMade } from '../young-buffers.js'
 import type { OplogPiece } from './snapshot.js'
 
+export interface ReadStoredOptions extends CallOptions {
+  /** Shown the object's bytes as the store gives them. */
+  readonly onStored?: (chunk: Uint8Array) => void
+}
+
 /** Raw bytes of a stored object, decompressed. Faults of the object name it. */
 export async function* readObject(
   store: ObjectStore,
   object: string,
   compression: CompressionPlugin,
-  options: CallOptions & { readonly onBytes?: (stored: number) => void } = {},
+  options: ReadStoredOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  const { onBytes, ...call } = options
+  const { onStored, ...call } = options
   try {
     const stored = await store.read(object, call)
-    for await (const bytes of compression.decompress(onBytes === undefined ? stored : counted(stored, onBytes))) {
+    for await (const bytes of compression.decompress(onStored === undefined ? stored : seen(stored, onStored))) {
       noteBufferMade(bytes.length)
       yield bytes
     }
@@ -27,12 +32,12 @@ export async function* readObject(
   }
 }
 
-async function* counted<Chunk extends Uint8Array>(
+async function* seen<Chunk extends Uint8Array>(
   source: AsyncIterable<Chunk>,
-  onBytes: (bytes: number) => void,
+  see: (chunk: Chunk) => void,
 ): AsyncGenerator<Chunk> {
   for await (const chunk of source) {
-    onBytes(chunk.length)
+    see(chunk)
     yield chunk
   }
 }
@@ -41,7 +46,7 @@ async function* counted<Chunk extends Uint8Array>(
 export async function* readPiece(
   store: ObjectStore,
   { object, compression, crc }: OplogPiece,
-  options: CallOptions & { readonly onBytes?: (stored: number) => void },
+  options: ReadStoredOptions,
 ): AsyncGenerator<Uint8Array> {
   const entries = readObject(store, object, compression, options)
   if (crc === undefined) {
@@ -53,20 +58,33 @@ export async function* readPiece(
   if (tally.crcText() !== crc) throw damaged(`${object} was altered: its checksum is wrong`)
 }
 
-/** Gives the documents of an object, whole ones together, and compares them with what the list of namespaces says. */
+/**
+ * Gives the documents of an object, whole ones together, and compares what flowed with what the list of namespaces says:
+ * the object's bytes where it knows them, which are fewer, and every codec has a checksum of its own for what it makes
+ * of them; the documents otherwise.
+ */
 export async function* checkedDocuments(
   { store, object, compression, namespace }: StoredDocuments,
   options: CallOptions,
 ): AsyncGenerator<Buffer> {
+  const { packed } = namespace
   const tally = new Tally()
+  const onStored = (chunk: Uint8Array) => tally.add(chunk)
+  const stored = readObject(store, object, compression, packed === undefined ? options : { ...options, onStored })
+  let size = 0
   try {
-    yield* tally.through(wholeDocuments(readObject(store, object, compression, options)))
+    for await (const documents of wholeDocuments(stored)) {
+      if (packed === undefined) tally.add(documents)
+      size += documents.length
+      yield documents
+    }
   } catch (error) {
     throw objectError(error, object)
   }
-  const { size, crc } = tally
   if (size !== namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
-  if (crc !== namespace.crc) throw altered(object)
+  // A codec may stop at its own end mark, without a look at whether that is the end of the object.
+  if (packed !== undefined && tally.size < packed.size) await verifyPacked({ store, object, packed }, options)
+  else if (tally.crc !== (packed ?? namespace).crc) throw altered(object)
 }
 
 interface StoredDocuments {

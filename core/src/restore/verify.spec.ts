@@ -162,6 +162,48 @@ describe('Verification of a backup', () => {
     await assert.rejects(verify(), { code: 'BACKUP_DAMAGED', message: /oplog\/.* was altered/ })
   })
 
+  for (const packed of [known(), undefined]) {
+    it(`gives the documents ${packed === undefined ? 'by their own checksum' : 'of an object with a known one'}`, async () => {
+      const { snapshot } = await backupOf(packed)
+      const read: Buffer[] = []
+      await snapshot.readNamespaces(
+        async (_namespace, bytes) => {
+          for await (const chunk of bytes) read.push(chunk)
+        },
+        { width: 1 },
+      )
+      assert.deepEqual(Buffer.concat(read), documents)
+    })
+  }
+
+  it('reads on where a codec stops at its own end mark', async () => {
+    const compression = flip()
+    const lazy: CompressionPlugin = {
+      ...compression,
+      decompress: async function* (source) {
+        let size = 0
+        for await (const bytes of compression.decompress(source)) {
+          yield bytes.subarray(0, documents.length - size)
+          size += bytes.length
+          if (size >= documents.length) return
+        }
+      },
+    }
+    const whole = Buffer.concat([packedDocuments, Buffer.alloc(300)])
+    const { objects, snapshot } = await backupOf({ size: whole.length, crc: tallied(whole).crc }, { compression: lazy })
+    const read = () =>
+      snapshot.readNamespaces(
+        async (_namespace, bytes) => {
+          for await (const _ of bytes);
+        },
+        { width: 1 },
+      )
+    objects.set(OBJECT, whole)
+    await read()
+    objects.set(OBJECT, changed(whole, whole.length - 1))
+    await assert.rejects(read(), { code: 'BACKUP_DAMAGED', message: /is altered: .*checksum/ })
+  })
+
   it('does not excuse the restore from looking: what was altered since is found', async () => {
     const { objects, snapshot, verify } = await backupOf(known())
     await verify()
