@@ -7,10 +7,10 @@ import { LARGEST_BLOCK } from './encode-block.js'
 import type { EncodeTask } from './encode-worker.js'
 
 /**
- * The native Snappy encoder looks back 64 KiB only, but each block is a trip to a thread and a few objects. The usual
- * chunks of a little more than 1 MiB are to be blocks whole.
+ * The native Snappy encoder looks back 64 KiB only, but each block is a trip to a thread and a few objects. With larger
+ * ones the encoder's own memory, which threads allot and the main thread frees, stays scattered over hundreds of MB.
  */
-const SNAPPY_BLOCK_BYTES = 2 * 1024 * 1024
+const SNAPPY_BLOCK_BYTES = 128 * 1024
 /** How many earlier places levels 3 and 4 look at for every match. */
 const DEPTH_BETTER = 4
 const DEPTH_BEST = 32

@@ -9,9 +9,11 @@ import {
   maskedChecksum,
 } from './format.js'
 
-/** Input that makes one piece of output: small blocks go to threads and storage in groups of this many bytes. */
-const GROUP_BYTES = 1024 * 1024
-/** Chunks of at least so many bytes, and not too many, are groups as they come. */
+/**
+ * Input that makes one piece of output, at the most: small blocks go to threads and storage in groups. The usual chunks, of
+ * a little more than 1 MiB, are groups as they come.
+ */
+const GROUP_BYTES = 2 * 1024 * 1024
 const LEAST_GROUP_BYTES = 256 * 1024
 
 /** Compresses one block into the block format of Snappy or S2, its length in front; nothing means: store it. */
