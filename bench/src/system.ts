@@ -14,6 +14,8 @@ export interface SystemPrograms {
   readonly name: string
   readonly cli: readonly [string, ...string[]]
   readonly agent: readonly [string, ...string[]]
+  /** What the agent's environment has besides. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Ours, as npm has installed it here. */
@@ -24,6 +26,8 @@ export function pbmkit(): SystemPrograms {
     name: 'pbmkit',
     cli: [process.execPath, find('@pbmkit/cli')],
     agent: [process.execPath, find('@pbmkit/agent')],
+    // As its systemd unit and its image start it.
+    environment: { MALLOC_MMAP_THRESHOLD_: '131072' },
   }
 }
 
@@ -60,7 +64,10 @@ export async function startSystem(
   await dropControlCollections(client)
   await mkdir(folder, { recursive: true })
   const [command, ...args] = programs.agent
-  const agent = spawn(command, [...args, '--mongodb-uri', uri.node], { stdio: ['ignore', 'ignore', 'ignore'] })
+  const agent = spawn(command, [...args, '--mongodb-uri', uri.node], {
+    stdio: ['ignore', 'ignore', 'ignore'],
+    env: { ...process.env, ...programs.environment },
+  })
   const pid = agent.pid ?? 0
   const cli = async (...more: string[]) => {
     const [file, ...first] = programs.cli
