@@ -10,6 +10,7 @@ import { container } from 'tsyringe'
 import { createCrc64 } from '../archive/crc64.js'
 import { readMetadataJson } from '../archive/metadata.js'
 import { readArchive } from '../archive/reader.js'
+import { Tally } from '../archive/tally.js'
 import { documentsIn } from '../bson/documents.js'
 import { publishAgent } from '../control/agents.js'
 import { findBackup, listBackups } from '../control/backups.js'
@@ -163,6 +164,18 @@ describe('a logical backup', () => {
     const oplog = await readdir(join(folder, name, set.name, 'oplog'))
     assert.equal(oplog.length, 1)
     const bytes = await readAll(await store.read(`${name}/${set.name}/oplog/${oplog[0]}`), 'zstd')
+    const tally = (of: Buffer) => {
+      const sum = new Tally()
+      sum.add(of)
+      return sum
+    }
+    const { replsets } = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
+    const stored = { name: `${name}/${set.name}/oplog/${oplog[0]}`, crc: tally(bytes).crcText() }
+    assert.deepEqual(replsets[0]?.oplog_objects, [stored])
+    const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+    const rowsOf = list.namespaces.find(({ db, collection }) => `${db}.${collection}` === 'load.rows')
+    const { size, crc } = tally(await readFile(join(folder, name, set.name, 'load.rows.zst')))
+    assert.deepEqual(rowsOf?.packed, { size, crc })
     const entries = [...documentsIn(bytes)].map((entry) => BSON.deserialize(entry) as { ts: Timestamp })
     const expected = await admin
       .db('local')
