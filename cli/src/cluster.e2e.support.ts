@@ -43,7 +43,7 @@ export async function startCluster(options: { tls?: boolean } = {}): Promise<Clu
   await mkdir(join(folder, 'backups'))
   const [member] = set.members
   if (member === undefined) throw new Error('a replica set without a member')
-  const agents: ChildProcess[] = []
+  const agents: { child: ChildProcess; output: () => string; wanted: boolean }[] = []
   const run = (args: readonly string[], options: RunOptions = {}) =>
     pbm(args, { ...options, env: { PBM_MONGODB_URI: uri, ...options.env } })
 
@@ -68,14 +68,19 @@ export async function startCluster(options: { tls?: boolean } = {}): Promise<Clu
         stream?.on('data', (chunk: Buffer) => {
           output += chunk.toString()
         })
-      agents.push(child)
+      const agent = { child, output: () => output, wanted: true }
+      agents.push(agent)
       await until('the agent', async () => {
         if (child.exitCode !== null) throw new Error(`the agent ended:\n${output}`)
         return /started beside/.test(output) && (await listAgents(leader)).length > 0
       })
       return {
-        signal: (signal) => void child.kill(signal),
+        signal: (signal) => {
+          agent.wanted = false
+          child.kill(signal)
+        },
         stop: async (signal = 'SIGTERM') => {
+          agent.wanted = false
           if (child.exitCode !== null || child.signalCode !== null) return
           const closed = once(child, 'close')
           child.kill(signal)
@@ -84,9 +89,15 @@ export async function startCluster(options: { tls?: boolean } = {}): Promise<Clu
       }
     },
     stop: async () => {
-      for (const child of agents) child.kill('SIGKILL')
+      const lost = agents.find(({ child, wanted }) => wanted && (child.exitCode ?? child.signalCode) !== null)
+      for (const { child } of agents) child.kill('SIGKILL')
       await leader.close()
       await set.stop()
+      // What no test meant to do explains those that failed.
+      if (lost !== undefined) {
+        const { exitCode, signalCode } = lost.child
+        throw new Error(`an agent ended by itself (${exitCode ?? signalCode}):\n${lost.output()}`)
+      }
     },
   }
 }
