@@ -20,7 +20,7 @@ import { chunksUpTo } from './point-in-time.js'
 import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
 import { RestoreRun, type RunDescription, type RunSteps } from './run.js'
 import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
-import { refuseProfileBase, refuseUnsupported, replsetOfBackup } from './select.js'
+import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
 import { checkReplsets } from './shard-ids.js'
 import { ShardedRestore } from './sharding.js'
 
@@ -93,6 +93,7 @@ export class Restore {
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
     refuseProfileBase(backup, command)
+    refuseSelective(backup)
     const rsMap = command.rsMap ?? {}
     const cluster = await clusterMembers(leader)
     checkReplsets(backup, cluster, rsMap)

@@ -1,3 +1,4 @@
+import { isSelective } from '../catalog/retention.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import type { RestoreCommand } from '../control/command-document.js'
 import { profileOf } from '../control/profiles.js'
@@ -12,6 +13,14 @@ export function refuseUnsupported(command: RestoreCommand): void {
     (nsFrom !== undefined && nsFrom !== '' && 'into another namespace') ||
     (external && 'of external data')
   if (asked) throw new PbmError('RESTORE_UNSUPPORTED', `A restore ${asked} is not supported by this version`)
+}
+
+/** Its oplog holds every namespace, and replaying that would change what was not selected. */
+export function refuseSelective(backup: BackupDocument): void {
+  if (!isSelective(backup)) return
+  throw new PbmError('RESTORE_UNSUPPORTED', `Backup ${backup.name} is selective: this version can't restore it`, {
+    hint: 'Restore it with PBM.',
+  })
 }
 
 /** The chunks lie on the main storage, and a restore reads one storage. */
