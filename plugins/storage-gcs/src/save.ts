@@ -1,6 +1,7 @@
 import { type Operation, PartSource, PluginError, type SaveOptions } from '@pbmkit/core/plugin'
 import { failureOf, HttpFailure } from './errors.js'
 import { type Found, foundOf, type Place, pause, type Resource, requireOk, retried } from './place.js'
+import { put } from './put.js'
 
 /** How long telling the server of an upload's end may take (milliseconds). */
 const CLEANUP_MS = 5_000
@@ -170,10 +171,8 @@ class UploadSession {
   }
 
   async #exchange(range: string, bytes: Buffer, signal: AbortSignal): Promise<Answer> {
-    const headers = { ...BYTES, 'content-range': range }
     // The address is the permission: no token goes with it.
-    const body = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length)
-    const response = await fetch(this.#uri, { method: 'PUT', headers, body, signal, redirect: 'manual' })
+    const response = await put(this.#uri, { ...BYTES, 'content-range': range }, bytes, signal)
     if (response.status === 308) {
       await response.arrayBuffer()
       const last = /^bytes=0-(\d+)$/.exec(response.headers.get('range') ?? '')?.[1]
