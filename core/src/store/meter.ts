@@ -1,6 +1,7 @@
 import type { Transfer } from '../control/backup-document.js'
 import type { ObjectInfo, ObjectStore, ReadOptions, SaveOptions, TransferOptions } from '../plugin/storage.js'
 import type { Clock } from '../time/clock.js'
+import { noteBufferMade } from '../young-buffers.js'
 
 export type MeteredCall = 'save' | 'read' | 'stat' | 'list' | 'delete' | 'copy'
 
@@ -164,7 +165,11 @@ export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
     read: async (name, options: ReadOptions = {}) => {
       const running = meter.begin('read')
       try {
-        return each(await store.read(name, options), running, (chunk) => chunk.length)
+        return each(await store.read(name, options), running, ({ length }) => {
+          // Whatever the storage, each chunk is memory of its own.
+          noteBufferMade(length)
+          return length
+        })
       } catch (error) {
         running.end(true)
         throw error

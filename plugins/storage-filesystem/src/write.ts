@@ -94,12 +94,22 @@ export function exists(path: string): PluginError {
   return new PluginError('STORAGE_EXISTS', `${path}: there is an object of this name already`)
 }
 
-/** Writes all of `bytes`; one system call may take fewer. */
-export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, offset, bytes.length - offset)
-    offset += bytesWritten
+/** Writes all of `chunks` from where they are; one system call may take fewer bytes. */
+async function writeAll(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  for (let rest = chunks; rest.length > 0; ) {
+    const { bytesWritten } = await file.writev(rest)
+    rest = behind(rest, bytesWritten)
   }
+}
+
+/** What is left of `chunks` behind their first `bytes`. */
+export function behind(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let left = bytes
+  for (const [index, chunk] of chunks.entries()) {
+    if (left < chunk.length) return [chunk.subarray(left), ...chunks.slice(index + 1)]
+    left -= chunk.length
+  }
+  return []
 }
 
 /** Writes chunks of any size in blocks of about `blockBytes`, the next chunk being awaited while a block is written. */
@@ -138,12 +148,11 @@ export class BlockWriter {
 
   async #flush(): Promise<void> {
     await this.#writing
-    const [only] = this.#pending
-    const block = this.#pending.length === 1 && only !== undefined ? only : Buffer.concat(this.#pending, this.#held)
+    const [block, bytes] = [this.#pending, this.#held]
     this.#pending = []
     this.#held = 0
     this.#writing = writeAll(this.#file, block).then(() => {
-      this.#written += block.length
+      this.#written += bytes
       this.#onWritten(this.#written)
     })
     // Its failure is told by the next flush or the end.
