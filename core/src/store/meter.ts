@@ -157,6 +157,8 @@ export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
         let sent = 0
         const onProgress = (bytes: number) => {
           running.add(bytes - sent)
+          // Packets and what they are sealed into: libraries make at least as much of what they send.
+          noteBufferMade(bytes - sent)
           sent = bytes
           options.onProgress?.(bytes)
         }

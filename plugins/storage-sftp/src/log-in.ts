@@ -3,7 +3,9 @@ import ssh2, { type CipherAlgorithm, type Client, type ServerHostKeyAlgorithm } 
 import { Channel } from './channel.js'
 import type { Credentials } from './credentials.js'
 import { type HostKeys, KEY_FAMILIES, typeOf } from './host-key.js'
+import { joiningSocket } from './joining-socket.js'
 import { portOf, type SftpOptions, serverOf } from './options.js'
+import { prepareKeys } from './prepared-keys.js'
 
 const READY_TIMEOUT_MS = 30_000
 /** A server that has answered nothing three times as long is given up. */
@@ -73,14 +75,14 @@ async function attempt(login: Login, serverHostKey: ServerHostKeyAlgorithm[]): P
       client.on('close', () => reject(new Error('the server has closed the connection')))
       client.on('ready', () => {
         client.setNoDelay(true)
+        prepareKeys(client)
         client.sftp((error, sftp) => {
           if (error) reject(noSftp(options, error))
           else resolve({ client, channel: new Channel(client, sftp) })
         })
       })
       client.connect({
-        host: options.host,
-        port: portOf(options),
+        sock: joiningSocket(portOf(options), options.host),
         username: credentials.username,
         authHandler: [...credentials.methods],
         readyTimeout: READY_TIMEOUT_MS,

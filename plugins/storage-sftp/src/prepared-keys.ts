@@ -1,0 +1,20 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
+import type { Client } from 'ssh2'
+
+/** What ssh2 keeps to itself: the keys with which it makes a new AES-GCM cipher for every packet. */
+interface Internals {
+  readonly _protocol?: {
+    readonly _cipher?: { _encKey?: Buffer | KeyObject }
+    readonly _decipher?: { _decipherKey?: Buffer | KeyObject }
+  }
+}
+
+/**
+ * Lets Node.js prepare the keys of a connection once and not for every packet, which takes longer than to encrypt it. Keys
+ * that are agreed on later, and other ciphers, work as before.
+ */
+export function prepareKeys(client: Client): void {
+  const { _cipher: cipher, _decipher: decipher } = (client as unknown as Internals)._protocol ?? {}
+  if (Buffer.isBuffer(cipher?._encKey)) cipher._encKey = createSecretKey(cipher._encKey)
+  if (Buffer.isBuffer(decipher?._decipherKey)) decipher._decipherKey = createSecretKey(decipher._decipherKey)
+}
