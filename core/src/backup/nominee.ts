@@ -25,6 +25,7 @@ import { unixSeconds } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
+import { toTimestamp } from '../oplog/entry.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { busyText } from '../protocol/busy.js'
@@ -185,14 +186,14 @@ export class BackupNominee {
     const { name } = run.command.backup
     const timeoutMillis = (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000
     const sealing = await this.sealing(config)
-    const start = await findOplogStart(this.node)
+    const { from, start } = await findOplogStart(this.node)
     this.log.info(`backup of ${this.self.rs} from ${this.self.node} begins`)
     if (leads) await ensureInitObject(this.store, { signal })
     if (leads && info.isSharded) {
       const timeoutSeconds = config.backup?.timeouts?.balancerStop
       await pauseBalancer(leader, name, { signal, clock, log: this.log, timeoutSeconds })
     }
-    await this.join(run, start, sealing?.record)
+    await this.join(run, toTimestamp(start), sealing?.record)
     if (leads) {
       await awaitBackupReplsets({ leader, name, signal, clock, timeoutMillis, state: 'running', replsets })
       await setBackupStatus(leader, name, 'running', { by: 'leader' })
@@ -203,7 +204,8 @@ export class BackupNominee {
     const { node, compression, log } = this
     const store = sealing?.store(name) ?? this.store
     const part = new ReplsetBackup({
-      ...{ node, leader, store, compression, log, clock, signal, start, config, info },
+      ...{ node, leader, store, compression, log, clock, signal, config, info },
+      start: toTimestamp(from),
       sealed: sealing !== undefined,
       command: run.command.backup,
       replset: this.self.rs,

@@ -1,10 +1,10 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { hello } from '../mongo/topology.js'
+import { optime, toTimestamp } from '../oplog/entry.js'
+import { type OplogStart, searchOplogStart } from './oplog-start.js'
 
 const ZERO = new Timestamp({ t: 0, i: 0 })
-/** A distributed transaction commits within milliseconds of the look at it; more rounds than this mean something else. */
-const ROUNDS = 100
 
 /** The newest write of this member that a majority has, and that therefore can't be rolled back. */
 export async function majorityLastWrite(node: MongoClient): Promise<Timestamp> {
@@ -17,52 +17,20 @@ export async function majorityLastWrite(node: MongoClient): Promise<Timestamp> {
   return ts
 }
 
-/**
- * Where the oplog of a backup has to begin, so that replaying it onto a dump taken from now on is exact: the last write
- * of the majority, or, when older, the first entry of a transaction that is open now and may commit later.
- *
- * A transaction could commit between the look at the open ones and the last write: its commit would be replayed without
- * its beginning. So the window between the two is searched for such commits, and the look is taken again if there is one.
- */
-export async function findOplogStart(node: MongoClient): Promise<Timestamp> {
-  for (let round = 0; round < ROUNDS; round++) {
-    const last = await majorityLastWrite(node)
-    const open = await oldestOpenTransaction(node)
-    if (await endedTransactionFromBefore(node, last)) continue
-    return open?.lessThan(last) ? await startOfAllAcross(node, open, last) : last
-  }
-  throw new PbmError('OPLOG_START', 'transactions keep committing across every start that the oplog could have')
-}
-
-/**
- * A start before the last write may lie inside other transactions, which have ended since and are in the dump: their ends
- * would be replayed without their beginnings. Gives the beginning of the oldest of them all.
- */
-async function startOfAllAcross(node: MongoClient, from: Timestamp, last: Timestamp): Promise<Timestamp> {
-  let start = from
-  for (let round = 0; round < ROUNDS; round++) {
-    const across = await oplog(node, 'local')
-      .find({ ts: { $gte: start, $lte: last }, op: 'c', 'prevOpTime.ts': { $gt: ZERO, $lt: start }, $or: TRANSACTION })
-      .project({ _id: 0, prevOpTime: 1 })
-      .toArray()
-    if (across.length === 0) return start
-    for (const { prevOpTime } of across) {
-      const begin = await beginning(node, (prevOpTime as { ts: Timestamp }).ts)
-      if (begin.lessThan(start)) start = begin
-    }
-  }
-  throw new PbmError('OPLOG_START', 'transactions lie across every start that the oplog could have')
-}
-
-/** The first entry of the transaction that has an entry at `ts`. */
-async function beginning(node: MongoClient, ts: Timestamp): Promise<Timestamp> {
-  let first = ts
-  for (;;) {
-    const entry = await oplog(node, 'local').findOne({ ts: first }, { projection: { _id: 0, prevOpTime: 1 } })
-    const before = (entry?.prevOpTime as { ts?: Timestamp } | undefined)?.ts
-    if (before === undefined || before.equals(ZERO)) return first
-    first = before
-  }
+/** Where the oplog of a backup of this member has to begin: see {@link searchOplogStart}. */
+export function findOplogStart(node: MongoClient): Promise<OplogStart> {
+  return searchOplogStart({
+    lastWrite: async () => optime(await majorityLastWrite(node)),
+    oldestOpen: () => oldestOpenTransaction(node),
+    across: (since) => transactionsAcross(node, toTimestamp(since)),
+    previous: async (ts) => {
+      const entry = await oplog(node, 'local').findOne(
+        { ts: toTimestamp(ts) },
+        { projection: { _id: 0, 'prevOpTime.ts': 1 } },
+      )
+      return previousOf(entry)
+    },
+  })
 }
 
 /** Entries that begin, go on with or end a transaction; not those of retryable writes that were put into one entry. */
@@ -71,8 +39,21 @@ const TRANSACTION = [
   { 'o.applyOps': { $exists: true }, multiOpType: { $ne: 1 } },
 ]
 
+async function transactionsAcross(node: MongoClient, since: Timestamp): Promise<bigint[]> {
+  const found = await oplog(node, 'local')
+    .find({ ts: { $gte: since }, op: 'c', 'prevOpTime.ts': { $gt: ZERO, $lt: since }, $or: TRANSACTION })
+    .project({ _id: 0, 'prevOpTime.ts': 1 })
+    .toArray()
+  return found.flatMap((entry) => previousOf(entry) ?? [])
+}
+
+function previousOf(entry: Document | null): bigint | undefined {
+  const ts = (entry?.prevOpTime as { ts?: Timestamp } | undefined)?.ts
+  return ts === undefined || ts.equals(ZERO) ? undefined : optime(ts)
+}
+
 /** The first oplog entry of the oldest transaction that is prepared or half written (PBM: control-plane.md §5.1, step 4). */
-async function oldestOpenTransaction(node: MongoClient): Promise<Timestamp | undefined> {
+async function oldestOpenTransaction(node: MongoClient): Promise<bigint | undefined> {
   const [found] = await node
     .db('config')
     .collection('transactions', { readConcern: { level: 'local' }, readPreference: 'primaryPreferred' })
@@ -80,20 +61,8 @@ async function oldestOpenTransaction(node: MongoClient): Promise<Timestamp | und
     .sort({ 'startOpTime.ts': 1 })
     .limit(1)
     .toArray()
-  return (found as { startOpTime?: { ts?: Timestamp } } | undefined)?.startOpTime?.ts
-}
-
-async function endedTransactionFromBefore(node: MongoClient, last: Timestamp): Promise<boolean> {
-  const found = await oplog(node, 'local').findOne(
-    {
-      ts: { $gt: last },
-      op: 'c',
-      'prevOpTime.ts': { $gt: ZERO, $lte: last },
-      $or: TRANSACTION,
-    },
-    { projection: { _id: 0, ts: 1 } },
-  )
-  return found !== null
+  const ts = (found as { startOpTime?: { ts?: Timestamp } } | undefined)?.startOpTime?.ts
+  return ts === undefined ? undefined : optime(ts)
 }
 
 /** Throws `OPLOG_ROLLED_OVER` when the oplog does not reach back to `start` any more. */

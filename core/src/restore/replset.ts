@@ -158,18 +158,20 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
 }
 
 async function replayOplog(
-  { client, store, backup, signal, log, progress, pointInTime, sharding }: ReplsetRestore,
+  { client, store, backup, part, signal, log, progress, pointInTime, sharding }: ReplsetRestore,
   pieces: readonly OplogPiece[],
   storedBytes: number,
   namespaces: readonly NamespaceMetadata[],
   kept: Kept,
 ) {
+  // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
+  const start = optime(part.first_write_ts)
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
   const context = { client, store, signal, log, progress }
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
-  await replayPieces(context, { pieces, storedBytes, catalog, kept, end, routing, settle })
+  await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, settle })
   return catalog.wanted()
 }
 
