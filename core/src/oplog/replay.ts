@@ -2,6 +2,7 @@ import { findString } from '../bson/elements.js'
 import type { OperationSink } from './apply.js'
 import { classify, commandTarget } from './classify.js'
 import { type Commit, CommitLog } from './commits.js'
+import type { CutTransactions } from './cut-transactions.js'
 import type { Operation, OplogEntry } from './entry.js'
 import type { CatalogCollection, IndexCatalog } from './index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
@@ -32,6 +33,8 @@ export interface ReplayOptions {
   /** Namespaces of which nothing is replayed, beside those that never are. */
   readonly isLeftOut?: (ns: string) => boolean
   readonly transactionBytes?: number
+  /** Set for an oplog that may begin inside transactions which are in the dump. */
+  readonly cut?: CutTransactions | undefined
   /** On config servers: takes the changes of the routing tables, which are otherwise passed over. */
   readonly routing?: RoutingReplay | undefined
   /** Where the target has its indexes already: removes those that the oplog drops, before what they would forbid. */
@@ -105,6 +108,7 @@ export class Replay {
       }
       if (entry.ts <= this.#last) continue
       this.#last = entry.ts
+      this.#options.cut?.see(entry)
       if (entry.ts < (this.#options.start ?? 0n)) await this.#before(entry)
       else await this.#entry(entry)
       if (++this.#untold === TELL_EVERY) this.#tell()
@@ -152,6 +156,7 @@ export class Replay {
   async #entry(entry: OplogEntry): Promise<void> {
     const step = transactionStep(entry)
     if (step === 'commit') this.#commits.add(transactionKey(entry), entry)
+    if (step !== undefined && this.#isCutAndInDump(entry)) return
     switch (step) {
       case 'part':
       case 'prepare':
@@ -167,6 +172,11 @@ export class Replay {
       case undefined:
         await this.#operation(entry, entry.ts)
     }
+  }
+
+  #isCutAndInDump(entry: OplogEntry): boolean {
+    const { cut } = this.#options
+    return cut !== undefined && entry.previous !== 0n && !this.#transactions.has(entry) && cut.areInDump(entry)
   }
 
   async #operation(operation: Operation, ts: bigint): Promise<void> {

@@ -20,7 +20,7 @@ export interface ReplayContext {
   readonly progress: ProgressPublisher
 }
 
-export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing'> {
+export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing' | 'cut'> {
   /** In order of their start. */
   readonly pieces: readonly OplogPiece[]
   /** Of all pieces on the storage: what progress is measured against. */
@@ -34,13 +34,14 @@ export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'd
 /** Streams stored pieces of oplog to the target; the catalog has the indexes of the end afterwards. */
 export async function replayPieces(context: ReplayContext, work: PiecesToReplay): Promise<void> {
   const { client, store, signal, log, progress } = context
-  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, settle } = work
+  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, cut, settle } = work
   progress.phase('oplog', { bytes: storedBytes, documents: 0 })
   const replay = new Replay({
     sink: new Applier(client, { signal }),
     catalog,
     end,
     routing,
+    cut,
     ...(start === undefined ? {} : { start }),
     ...(dropIndexes === undefined ? {} : { dropIndexes }),
     isKept: (ns, id) => (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),

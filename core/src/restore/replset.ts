@@ -4,6 +4,7 @@ import type { NamespaceMetadata } from '../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import type { OperationLog } from '../log.js'
 import { awaitMajority } from '../mongo/raw-write.js'
+import { CutTransactions } from '../oplog/cut-transactions.js'
 import { earlier, optime } from '../oplog/entry.js'
 import { isExcluded } from '../oplog/namespaces.js'
 import type { Replay } from '../oplog/replay.js'
@@ -107,7 +108,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await restoreUsersAndRoles(client, stored, kept, signal)
   await restore.reach('dumpDone')
 
-  const wanted = await replayOplog(restore, oplogOf(restore, snapshot), storedOplog, namespaces, kept)
+  const wanted = await replayOplog(restore, snapshot, storedOplog, namespaces, kept)
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
@@ -151,6 +152,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
     oplog,
     width: Math.max(2, Math.min(4, availableParallelism())),
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
+    mayBeCut: !isOwn(snapshot),
     onBytes: (bytes) => progress.add(0, bytes),
   })
   log.info('the backup is complete: sizes, checksums and oplog are right')
@@ -158,12 +160,15 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
 }
 
 async function replayOplog(
-  { client, store, backup, part, signal, log, progress, pointInTime, sharding }: ReplsetRestore,
-  pieces: readonly OplogPiece[],
+  restore: ReplsetRestore,
+  snapshot: Snapshot,
   storedBytes: number,
   namespaces: readonly NamespaceMetadata[],
   kept: Kept,
 ) {
+  const { client, store, backup, part, signal, log, progress, pointInTime, sharding } = restore
+  const pieces = oplogOf(restore, snapshot)
+  const cut = isOwn(snapshot) ? undefined : new CutTransactions()
   // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
   const start = optime(part.first_write_ts)
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
@@ -171,14 +176,18 @@ async function replayOplog(
   const context = { client, store, signal, log, progress }
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
-  await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, settle })
+  await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, cut, settle })
   return catalog.wanted()
+}
+
+function isOwn({ toolVersion }: Snapshot): boolean {
+  return toolVersion.startsWith(TOOL_NAME)
 }
 
 /** PBM's own backups do not have them anywhere, so the restored indexes are visible and not prepared. */
 function warnOfLostIndexFlags(snapshot: Snapshot, namespaces: readonly NamespaceMetadata[], log: OperationLog): void {
   const { toolVersion } = snapshot
-  if (toolVersion.startsWith(TOOL_NAME) || comparePbmMajorMinor(toolVersion, PBM_WITHOUT_INDEX_FLAGS) < 0) return
+  if (isOwn(snapshot) || comparePbmMajorMinor(toolVersion, PBM_WITHOUT_INDEX_FLAGS) < 0) return
   if (!namespaces.some(({ indexes }) => (indexes?.length ?? 0) > 1)) return
   log.warning(`this backup was made by PBM ${toolVersion}: the hidden and prepareUnique flags of indexes are not in it`)
 }

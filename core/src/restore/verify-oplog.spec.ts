@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type Document, Timestamp } from 'bson'
+import { type Document, Long, Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../archive/crc64.js'
 import { optime } from '../oplog/entry.js'
 import { raw, session } from '../oplog/testing.spec.js'
@@ -38,7 +38,11 @@ function storeOf(objects: Stored): ObjectStore {
   } as unknown as ObjectStore
 }
 
-async function verify(objects: Stored, pieces: readonly OplogPiece[], range = { start: at(1), end: at(9) }) {
+async function verify(
+  objects: Stored,
+  pieces: readonly OplogPiece[],
+  range: { start: bigint; end: bigint; mayBeCut?: boolean } = { start: at(1), end: at(9) },
+) {
   const store = storeOf(objects)
   await checkPieces(store, pieces, range)
   await verifyPieces(store, pieces, { ...range, exactEnds: true })
@@ -117,13 +121,14 @@ describe('The pieces of oplog before a restore', () => {
   })
 
   it('are refused where a transaction of the range began before them', async () => {
-    const last = (previous: number) =>
+    const last = (previous: number, txnNumber = session().txnNumber) =>
       change(7, {
         op: 'c',
         ns: 'admin.$cmd',
         o: { applyOps: [], count: 2 },
         prevOpTime: { ts: new Timestamp({ t: 100, i: previous }), t: 1 },
         ...session(),
+        txnNumber,
       })
     const first = change(3, {
       op: 'c',
@@ -135,6 +140,15 @@ describe('The pieces of oplog before a restore', () => {
     const cut = { a: good.a, b: chunk(change(5), last(3), change(9)) }
     await assert.rejects(verify(cut, [a, b]), { code: 'OPLOG_TRANSACTION_CUT', message: /100\.7.*100\.3/ })
     await verify({ ...cut, a: chunk(change(1), first, change(5)) }, [a, b])
+    // PBM began with a transaction that was open: the other one had ended.
+    const open = { ...cut, a: chunk(first, change(5)), b: chunk(change(5), last(2, Long.fromNumber(9)), change(9)) }
+    const range = { start: at(3), end: at(9) }
+    const later = [piece('a', 3, 5), b]
+    await assert.rejects(verify(open, later, range), { code: 'OPLOG_TRANSACTION_CUT' })
+    await verify(open, later, { ...range, mayBeCut: true })
+    await assert.rejects(verify(cut, [a, b], { start: at(1), end: at(9), mayBeCut: true }), {
+      code: 'OPLOG_TRANSACTION_CUT',
+    })
     // It commits after the end.
     await verify(cut, [a, b], { start: at(1), end: at(6) })
   })

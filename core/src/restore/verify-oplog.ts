@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { classify } from '../oplog/classify.js'
+import { CutTransactions } from '../oplog/cut-transactions.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../oplog/entry.js'
 import { innerOperations, transactionCut, transactionKey, transactionStep } from '../oplog/transactions.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
@@ -17,6 +18,8 @@ export interface OplogVerification extends CallOptions {
   readonly end: bigint
   /** Whether a piece holds the very entry its end names. Old writers may have left out no-ops. */
   readonly exactEnds: boolean
+  /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
+  readonly mayBeCut?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
 }
 
@@ -130,14 +133,17 @@ function verifyEntry(operation: Operation | OplogEntry, ts: bigint): void {
 /** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */
 class OpenTransactions {
   readonly #range: { readonly start: bigint; readonly end: bigint }
+  readonly #cut: CutTransactions | undefined
   readonly #open = new Set<string>()
   #last = 0n
 
-  constructor(range: { readonly start: bigint; readonly end: bigint }) {
+  constructor(range: Pick<OplogVerification, 'start' | 'end' | 'mayBeCut'>) {
     this.#range = range
+    this.#cut = range.mayBeCut === true ? new CutTransactions() : undefined
   }
 
   take(entry: OplogEntry): void {
+    this.#cut?.see(entry)
     const step = entry.ts > this.#last && entry.ts <= this.#range.end ? transactionStep(entry) : undefined
     if (entry.ts > this.#last) this.#last = entry.ts
     if (step === undefined) return
@@ -148,7 +154,8 @@ class OpenTransactions {
       return
     }
     this.#open.delete(key)
-    if (!begun && step !== 'abort' && entry.ts >= this.#range.start) throw transactionCut(entry)
+    if (begun || step === 'abort' || entry.ts < this.#range.start || this.#cut?.areInDump(entry) === true) return
+    throw transactionCut(entry)
   }
 }
 

@@ -2,7 +2,9 @@ import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import type { OplogPiece, Snapshot } from './snapshot.js'
 import { type OplogVerification, verifyPieces } from './verify-oplog.js'
 
-export interface VerifyOptions extends CallOptions, Pick<OplogVerification, 'start' | 'end' | 'exactEnds'> {
+export interface VerifyOptions
+  extends CallOptions,
+    Pick<OplogVerification, 'start' | 'end' | 'exactEnds' | 'mayBeCut'> {
   readonly width: number
   /** All pieces that will be replayed, in order of their start. */
   readonly oplog: readonly OplogPiece[]
