@@ -1,34 +1,27 @@
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FindAzuriteOptions, findAzurite } from './find-azurite.js'
 import { freePort } from './free-port.js'
 import { isListening } from './probe.js'
-import { removeTemporaryFolder, spawnSupervised, temporaryFolder } from './supervisor.js'
+import { type ServerProcess, startServerProcess } from './server-process.js'
+import { temporaryFolder } from './supervisor.js'
 
 const START_TIMEOUT_MS = 120_000
 const POLL_MS = 25
 const SAVED_WITHIN_MS = 6_000
 
 /** A running Azurite (Microsoft's emulator of Blob Storage) on 127.0.0.1, its data in a folder that goes with it. */
-export interface Azurite {
+export interface Azurite extends ServerProcess {
   readonly account: string
   /** The well-known key of the emulator, in base64. */
   readonly key: string
   /** `http://127.0.0.1:port/account`. */
   readonly endpoint: string
   createContainer(name: string): Promise<void>
-  /** SIGSTOP: connections stay open and nothing answers, as when a machine or a network hangs. */
-  pause(): void
-  /** SIGCONT. */
-  resume(): void
-  kill(): Promise<void>
   /** Kills it once its data is saved, and starts it again on the same port and data. */
   restart(): Promise<void>
-  /** Kills it and removes its data. */
-  stop(): Promise<void>
 }
 
 /** Starts an Azurite and waits until it serves. Rejects when none can be had; see {@link findAzurite}. */
@@ -42,48 +35,24 @@ export async function startAzurite(options: FindAzuriteOptions = {}): Promise<Az
     ...[main, '--silent', '--skipApiVersionCheck', '--disableTelemetry', '--disableProductStyleUrl'],
     ...['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', folder],
   ]
-  const start = async () => {
-    const child = spawnSupervised(process.execPath, args, {
-      env: { PATH: process.env.PATH, HOME: folder, AZURITE_ACCOUNTS: `${account}:${key}` },
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let log = ''
-    const keep = (text: string) => {
-      log = (log + text).slice(-4000)
-    }
-    child.stdout?.setEncoding('utf8').on('data', keep)
-    child.stderr?.setEncoding('utf8').on('data', keep)
-    const deadline = Date.now() + START_TIMEOUT_MS
-    while (!(await isListening(port))) {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Azurite ended at once:\n${log}`)
-      if (Date.now() > deadline) throw new Error(`Azurite does not serve after ${START_TIMEOUT_MS} ms:\n${log}`)
-      await sleep(POLL_MS)
-    }
-    return child
-  }
-  let child = await start()
-  const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exited
-  }
+  const server = await startServerProcess({
+    title: 'Azurite',
+    program: process.execPath,
+    args,
+    env: { PATH: process.env.PATH, HOME: folder, AZURITE_ACCOUNTS: `${account}:${key}` },
+    cwd: folder,
+    folder,
+    startTimeoutMs: START_TIMEOUT_MS,
+    isReady: () => isListening(port),
+  })
   const endpoint = `http://127.0.0.1:${port}/${account}`
   return {
+    ...server,
     ...{ account, key, endpoint },
     createContainer: (name) => createContainer(endpoint, account, key, name),
-    pause: () => void child.kill('SIGSTOP'),
-    resume: () => void child.kill('SIGCONT'),
-    kill,
     restart: async () => {
       await saved(folder)
-      await kill()
-      child = await start()
-    },
-    stop: async () => {
-      await kill()
-      await removeTemporaryFolder(folder)
+      await server.restart()
     },
   }
 }

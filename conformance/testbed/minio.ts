@@ -1,16 +1,14 @@
 import { X509Certificate } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createTlsFiles } from './certificates.js'
 import { type FindMinioOptions, findMinio } from './find-minio.js'
 import { freePort } from './free-port.js'
 import { isListening } from './probe.js'
-import { removeTemporaryFolder, spawnSupervised, temporaryFolder } from './supervisor.js'
+import { type ServerProcess, startServerProcess } from './server-process.js'
+import { temporaryFolder } from './supervisor.js'
 
 const START_TIMEOUT_MS = 120_000
-const POLL_MS = 25
 
 export interface MinioOptions extends FindMinioOptions {
   /** A certificate of an authority of its own, that nobody trusts. */
@@ -20,7 +18,7 @@ export interface MinioOptions extends FindMinioOptions {
 }
 
 /** A running MinIO that listens on 127.0.0.1 only, its data in a folder that goes with it. */
-export interface Minio {
+export interface Minio extends ServerProcess {
   /** `http://127.0.0.1:port`, or `https://…`. */
   readonly endpoint: string
   readonly port: number
@@ -30,15 +28,6 @@ export interface Minio {
   readonly caFile: string | undefined
   /** Where objects lie, in MinIO's own format. */
   readonly dataFolder: string
-  /** SIGSTOP: connections stay open and nothing answers, as when a machine or a network hangs. */
-  pause(): void
-  /** SIGCONT. */
-  resume(): void
-  kill(): Promise<void>
-  /** Starts it again on the same port and data. */
-  restart(): Promise<void>
-  /** Kills it and removes its data. */
-  stop(): Promise<void>
 }
 
 /** Starts a MinIO and waits until it serves. Rejects when none can be had; see {@link findMinio}. */
@@ -63,43 +52,16 @@ export async function startMinio(options: MinioOptions = {}): Promise<Minio> {
     MINIO_UPDATE: 'off',
     ...options.settings,
   }
-  const start = async () => {
-    const started = spawnSupervised(binary, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-    let log = ''
-    const keep = (text: string) => {
-      log = (log + text).slice(-4000)
-    }
-    started.stdout?.setEncoding('utf8').on('data', keep)
-    started.stderr?.setEncoding('utf8').on('data', keep)
-    const deadline = Date.now() + START_TIMEOUT_MS
-    while (!((await isListening(port)) && (await isReady(endpoint)))) {
-      if (started.exitCode !== null || started.signalCode !== null) throw new Error(`MinIO ended at once:\n${log}`)
-      if (Date.now() > deadline) throw new Error(`MinIO does not serve after ${START_TIMEOUT_MS} ms:\n${log}`)
-      await sleep(POLL_MS)
-    }
-    return started
-  }
-  let child = await start()
-  const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exited
-  }
-  return {
-    ...{ endpoint, port, accessKeyId, secretAccessKey, caFile, dataFolder },
-    pause: () => void child.kill('SIGSTOP'),
-    resume: () => void child.kill('SIGCONT'),
-    kill,
-    restart: async () => {
-      await kill()
-      child = await start()
-    },
-    stop: async () => {
-      await kill()
-      await removeTemporaryFolder(folder)
-    },
-  }
+  const server = await startServerProcess({
+    title: 'MinIO',
+    program: binary,
+    args,
+    env,
+    folder,
+    startTimeoutMs: START_TIMEOUT_MS,
+    isReady: async () => (await isListening(port)) && (await isReady(endpoint)),
+  })
+  return { ...server, endpoint, port, accessKeyId, secretAccessKey, caFile, dataFolder }
 }
 
 /** MinIO wants certificate and key in files of these names. */
