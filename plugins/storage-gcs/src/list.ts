@@ -1,5 +1,4 @@
-import type { ObjectInfo, Operation } from '@pbmkit/core/plugin'
-import type { Keys } from './names.js'
+import type { Keys, ObjectInfo, Operation } from '@pbmkit/core/plugin'
 import { foundOf, type Place, type Resource } from './place.js'
 
 const PAGE = 1000

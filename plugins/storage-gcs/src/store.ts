@@ -1,6 +1,8 @@
 import {
   BodyFailure,
   type CallOptions,
+  type Keys,
+  keysBelow,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
@@ -16,7 +18,6 @@ import {
 import type { Client } from './client.js'
 import { type Scene, translated } from './errors.js'
 import { listObjects } from './list.js'
-import { type Keys, keysBelow } from './names.js'
 import { chunkBytes, type GcsOptions, maxObjectBytes } from './options.js'
 import { foundOf, type Place, type Resource } from './place.js'
 import { lookUp, openRead, requireBytes } from './read.js'
@@ -33,7 +34,7 @@ export class GcsStore implements ObjectStore {
 
   constructor(options: GcsOptions, context: PluginContext, client: Client, shown: string) {
     this.#operations = new Operations(context.signal)
-    this.#keys = keysBelow(options.prefix)
+    this.#keys = keysBelow(options.prefix, 'storage.gcs.prefix')
     this.#chunkBytes = chunkBytes(options.chunkSize)
     this.#shown = shown
     this.#place = { client, translate: (error) => translated(error, this.#scene('using', '')) }
