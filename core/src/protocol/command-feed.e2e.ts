@@ -128,6 +128,18 @@ describe('command feed', () => {
     assert.equal(feed.troubles.filter((message) => /no command/.test(message)).length, 3)
   })
 
+  it('yields what was stored a moment before the server counts it in its time', async () => {
+    const feed = await start()
+    const opened = await resync()
+    await feed.until(1)
+    const collection = commands()
+    for (let ts = 0; ts < 2_000; ts++) await collection.insertOne({ cmd: 'dance', ts })
+    const sent = await resync()
+    await feed.until(2)
+    assert.deepEqual(feed.ids(), [opened, sent])
+    assert.equal(feed.troubles.length, 2_000)
+  })
+
   it('reads what PBM sends', async () => {
     const feed = await start()
     const backup = {

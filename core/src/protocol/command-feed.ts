@@ -1,4 +1,4 @@
-import type { ClientSession, Document, FindCursor, MongoClient, Timestamp, WithId } from 'mongodb'
+import type { ClientSession, Document, FindCursor, MongoClient, ObjectId, Timestamp, WithId } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
 import { readCommand } from '../control/commands.js'
 import { COMMANDS, CONTROL_DATABASE } from '../control/names.js'
@@ -15,6 +15,8 @@ export const TAKE_UP_SECONDS = 10
 
 /** Milliseconds between looks where the server cannot notify: an empty, missing or uncapped collection, an outage. */
 const POLL_MILLIS = 200
+/** Milliseconds between looks whether the majority has what the primary has. */
+const CONFIRM_MILLIS = 10
 /** How long the server holds an idle cursor open; only bounds how long a lost connection can go unnoticed. */
 const AWAIT_MILLIS = 1_000
 
@@ -106,21 +108,20 @@ async function passOld(leader: MongoClient, options: CommandFeedOptions, seen: S
 /** Reads on until the cursor ends: at once on an empty or missing collection. */
 async function follow(
   leader: MongoClient,
-  { signal }: CommandFeedOptions,
+  options: CommandFeedOptions,
   seen: Seen,
   deliverOne: (found: Document) => void,
 ): Promise<void> {
   // Causal, so that a majority read waits until the server has for good what the cursor just showed.
   await leader.withSession({ causalConsistency: true }, async (session) => {
-    const { cursor, tailable } = await open(leader, session, signal)
+    const { cursor, tailable } = await open(leader, session, options.signal)
     const alive = new Set<string>()
     try {
       for await (const found of cursor) {
         const id = String(found._id)
         alive.add(id)
         if (!seen.add(id)) continue
-        const isStored = await collection(leader).findOne({ _id: found._id }, { session, projection: { _id: 1 } })
-        if (isStored !== null) deliverOne(found)
+        if (await isStored(leader, session, found._id, options)) deliverOne(found)
         // Rolled back; its sender may store it again under the same id.
         else seen.delete(id)
       }
@@ -130,6 +131,27 @@ async function follow(
       await cursor.close().catch(() => undefined)
     }
   })
+}
+
+/**
+ * Whether the server has for good what the cursor showed; false once it was rolled back.
+ *
+ * The cursor can show a document a moment before the server counts it in the time that it gives with the answer. The
+ * majority read then waits for a time of before the document and doesn't find it: asked again, it does.
+ */
+async function isStored(
+  leader: MongoClient,
+  session: ClientSession,
+  _id: ObjectId,
+  { signal, clock = systemClock }: CommandFeedOptions,
+): Promise<boolean> {
+  const look = (level: 'majority' | 'local') =>
+    collection(leader).findOne({ _id }, { session, projection: { _id: 1 }, readConcern: { level } })
+  for (;;) {
+    if ((await look('majority')) !== null) return true
+    if ((await look('local')) === null) return false
+    await clock.sleep(CONFIRM_MILLIS, signal)
+  }
 }
 
 async function open(
