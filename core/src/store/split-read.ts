@@ -77,15 +77,19 @@ async function readChain(
   }
   // The first is opened at once: a caller learns here that it can't be read.
   const open = async ({ info, ...range }: (typeof pieces)[number]) => {
-    const bytes = await context.store.read(info.name, { ...signalOf(options), ...range })
-    // Parts are written after the base is gone: as long as it is the one looked at, so is what was opened.
-    const base = await context.store.stat(chain.base.name, signalOf(options)).catch((error: unknown) => {
-      if ((error as { code?: unknown } | null)?.code === 'STORAGE_NOT_FOUND') return undefined
-      throw error
-    })
-    if (base !== undefined && isSame(base, chain.base)) return bytes
-    await bytes[Symbol.asyncIterator]().return?.()
-    throw replaced(chain.base.name)
+    const ending = new AbortController()
+    const signal = AbortSignal.any([ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    try {
+      const bytes = await context.store.read(info.name, { signal, ...range })
+      // Parts are written after the base is gone: as long as it is the one looked at, so is what was opened.
+      const base = await context.store.stat(chain.base.name, signalOf(options))
+      if (isSame(base, chain.base)) return bytes
+      throw replaced(chain.base.name)
+    } catch (error) {
+      // Not by `return()`: of a generator that nobody has asked yet, at whatever depth, no `finally` would run.
+      ending.abort(error)
+      throw (error as { code?: unknown } | null)?.code === 'STORAGE_NOT_FOUND' ? replaced(chain.base.name) : error
+    }
   }
   const [head, ...others] = pieces
   if (head === undefined) throw replaced(chain.base.name)

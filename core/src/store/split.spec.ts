@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { PluginError } from '../plugin/errors.js'
-import { chunked, FaultyStore, failing, failure, gathered, namesIn } from './faulty-store.spec.support.js'
+import { chunked, FaultyStore, failing, failure, gathered, LeapingClock, namesIn } from './faulty-store.spec.support.js'
 import { asMetered, Meter } from './meter.js'
+import { retriedStore } from './retry.js'
 import { asSplit, splitStore, strayParts } from './split.js'
 
 const MIB = 1024 * 1024
@@ -193,6 +194,45 @@ describe('splitStore', () => {
       })(),
       { code: 'STORAGE_UNAVAILABLE', message: /replaced or deleted while it was read/ },
     )
+  })
+
+  it('leaves no read open of an object that was replaced before its first byte', async () => {
+    const { store } = setUp()
+    let open = 0
+    let replace = false
+    const reading: typeof store.read = async (name, options = {}) => {
+      const bytes = await store.read(name, options)
+      let isOpen = true
+      const end = () => {
+        if (isOpen) open -= 1
+        isOpen = false
+      }
+      open += 1
+      options.signal?.addEventListener('abort', end, { once: true })
+      if (replace) store.put('a', 'ABCDEFGHIJ')
+      // As of every plugin: what it holds is let go when the iteration ends, or when the signal aborts.
+      return (async function* () {
+        try {
+          yield* bytes
+        } finally {
+          end()
+        }
+      })()
+    }
+    const plugin = new Proxy(store, {
+      get: (target, key) => {
+        if (key === 'read') return reading
+        const value: unknown = Reflect.get(target, key)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const clock = new LeapingClock()
+    const retried = retriedStore(plugin, { clock, signal: new AbortController().signal })
+    const split = splitStore(retried, 10, () => undefined)
+    await split.save('a', chunked(TEXT, 4))
+    replace = true
+    await assert.rejects(gathered(split.read('a')), { code: 'STORAGE_UNAVAILABLE', message: /replaced or deleted/ })
+    assert.equal(open, 0)
   })
 
   it('lists what a killed writer left for those who clean up, through other wrappers too', async () => {
