@@ -10,7 +10,7 @@ describe('discardBackup', () => {
     for (const name of [`${backup}.pbm.json`, `${backup}/rs0/metadata.json`]) store.put(name, 'x')
     const leader = new MongoClient('mongodb://127.0.0.1:1', { serverSelectionTimeoutMS: 100 })
     try {
-      await assert.rejects(discardBackup(leader, store, { backup, replsets: ['rs0'], suffix: '' }), {
+      await assert.rejects(discardBackup(leader, store, { name: backup, opid: 'a', replsets: ['rs0'], suffix: '' }), {
         name: 'MongoServerSelectionError',
       })
     } finally {

@@ -44,6 +44,7 @@ import {
   namespaceListName,
   oplogFolder,
 } from '../store/names.js'
+import { ARCHIVE_LAYOUT_VERSION } from '../store/pbm-version.js'
 import type { Clock } from '../time/clock.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
@@ -59,9 +60,6 @@ type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
 /** How long the replica sets are given to begin (PBM: control-plane.md §5.1). */
 const STARTING_SECONDS = 33
-
-/** What `pbm_version` says of a backup in the archive layout: PBM reads it by its rules before 2.0. */
-const ARCHIVE_LAYOUT_VERSION = '1.8.1'
 
 /** A fact of the run that every step needs. */
 interface Run {
@@ -331,8 +329,8 @@ export class BackupNominee {
     await attempt('mark the replica set', () => setReplsetStatus(this.leader, name, this.self.rs, status, mark))
     if (!leads) return
     // Objects first: once the backup reads as ended, nothing of it is left.
-    const stored = { backup: name, replsets, suffix: this.compression.suffix }
-    await attempt('delete the objects', () => discardBackup(this.leader, this.store, stored))
+    const begun = { name, opid: command._id.toHexString(), replsets, suffix: this.compression.suffix }
+    await attempt('delete the objects', () => discardBackup(this.leader, this.store, begun))
     await attempt('mark the backup', () => setBackupStatus(this.leader, name, status, { error, by: 'leader' }))
     if (known === undefined) return
     await attempt('put its record back', () => recordLostBackup(this.leader, known, error))

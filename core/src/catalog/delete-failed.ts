@@ -5,7 +5,7 @@ import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { fromStorageJson } from '../store/backup-metadata.js'
 import { backupMetadataName } from '../store/names.js'
 import { readText } from '../store/read-text.js'
-import { deleteBackupObjects } from './delete-objects.js'
+import { deleteBackupObjects, type StoredBackup } from './delete-objects.js'
 
 /**
  * Deletes what a failed backup left on the storage. When its agent died between writing the metadata and saying so, that
@@ -18,7 +18,7 @@ import { deleteBackupObjects } from './delete-objects.js'
  */
 export async function deleteFailedBackup(
   store: ObjectStore,
-  backup: Pick<BackupDocument, 'name' | 'opid' | 'pbm_version' | 'replsets'>,
+  backup: StoredBackup & Pick<BackupDocument, 'opid'>,
   options: CallOptions = {},
 ): Promise<number> {
   const owner = await ownerOf(store, backup.name, options)

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import type { BackupDocument } from '../control/backup-document.js'
+import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
@@ -8,6 +8,11 @@ import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } f
 import { isLegacyArchive } from '../store/pbm-version.js'
 import { readText } from '../store/read-text.js'
 import { strayParts } from '../store/split.js'
+
+/** What it takes to find a backup's objects. */
+export interface StoredBackup extends Pick<BackupDocument, 'name' | 'pbm_version'> {
+  readonly replsets: readonly Pick<BackupReplset, 'dump_name' | 'oplog_name'>[]
+}
 
 /** Deletions under way at once. */
 const WIDTH = 8
@@ -21,7 +26,7 @@ const WIDTH = 8
  */
 export async function deleteBackupObjects(
   store: ObjectStore,
-  backup: Pick<BackupDocument, 'name' | 'pbm_version' | 'replsets'>,
+  backup: StoredBackup,
   options: CallOptions = {},
 ): Promise<number> {
   if (!isSafeBackupName(backup.name)) {
@@ -53,7 +58,7 @@ export async function deleteBackupObjects(
 }
 
 /** Dump and oplog at the root of the storage; only names that look like these, whatever the metadata says. */
-function legacyObjects({ pbm_version, replsets }: Pick<BackupDocument, 'pbm_version' | 'replsets'>): string[] {
+function legacyObjects({ pbm_version, replsets }: Omit<StoredBackup, 'name'>): string[] {
   if (!isLegacyArchive(pbm_version)) return []
   return replsets
     .flatMap(({ dump_name, oplog_name }) => [dump_name ?? '', oplog_name ?? ''])

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { Double, Int32, Long, type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { discardBackup } from '../backup/failure.js'
 import { connectLeader } from '../mongo/connect.js'
+import { toStorageJson } from '../store/backup-metadata.js'
+import { FaultyStore } from '../store/faulty-store.spec.support.js'
 import { type AgentDocument, listAgents, publishAgent, removeAgent, removeGoneAgents } from './agents.js'
 import type { BackupDocument, BackupReplset } from './backup-document.js'
 import {
@@ -24,6 +27,8 @@ import {
 } from './backups.js'
 import { markDeletion } from './deletion-mark.js'
 import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from './names.js'
+import type { PitrChunkDocument } from './pitr-chunk-document.js'
+import { listChunks, replaceChunks } from './pitr-chunks.js'
 import type { RestoreDocument } from './restore-document.js'
 import { addRestoreReplset, findRestore, insertRestore, setRestoreReplsetStatus, setRestoreStatus } from './restores.js'
 import { ensureControlCollections } from './setup.js'
@@ -203,6 +208,32 @@ describe('control collections', () => {
     assert.equal((await findBackup(leader, 'failed'))?.status, 'done')
   })
 
+  it('tell whose objects go when a backup has failed: those of another cluster stay', async () => {
+    const name = '2031-02-03T04:05:06Z'
+    const own = { ...backup(name), opid: 'a'.repeat(24) }
+    const begun = { name, opid: own.opid, replsets: ['rs0'], suffix: '.s2' }
+    const filled = (opid: string | undefined) => {
+      const store = new FaultyStore()
+      for (const object of [`${name}/rs0/metadata.json`, `${name}_rs0.dump.s2`, 'other']) store.put(object, 'x')
+      if (opid !== undefined) store.put(`${name}.pbm.json`, toStorageJson({ ...own, opid, status: 'done' }))
+      return store
+    }
+    for (const hasRecord of [true, false]) {
+      if (hasRecord) await insertBackup(leader, own)
+      else await collection(BACKUPS).deleteMany({})
+      const theirs = filled('b'.repeat(24))
+      await discardBackup(leader, theirs, begun)
+      assert.equal(theirs.objects.size, 4)
+      for (const opid of [own.opid, undefined]) {
+        const ours = filled(opid)
+        await discardBackup(leader, ours, begun)
+        // Without its record, nobody knows the layout of the backup.
+        const left = hasRecord ? [`${name}_rs0.dump.s2`, 'other'] : ['other']
+        assert.deepEqual([...ours.objects.keys()], left)
+      }
+    }
+  })
+
   it('hold a restore and guard its states', async () => {
     const restore: RestoreDocument = {
       status: 'starting',
@@ -236,6 +267,33 @@ describe('control collections', () => {
     for (const field of ['start_pitr', 'pitr', 'start_ts', 'last_transition_ts'])
       assert(stored?.[field] instanceof Long)
     assert.equal(stored?.bcp_chain, null)
+  })
+
+  it('have the index of chunks replaced without a moment in which it lacks one', async () => {
+    const chunk = (rs: string, start: number, size = 1): PitrChunkDocument => {
+      const [start_ts, end_ts] = [new Timestamp({ t: start, i: 1 }), new Timestamp({ t: start + 10, i: 1 })]
+      return { rs, fname: `pbmPitr/${rs}/${start}`, compression: 's2', start_ts, end_ts, size }
+    }
+    const index = async () => (await listChunks(leader)).map(({ rs, start_ts, size }) => [rs, start_ts.t, size])
+    await replaceChunks(leader, [chunk('rs0', 10), chunk('rs0', 20), chunk('rs1', 15)])
+    // No server takes a document of that size.
+    const refused = { ...chunk('rs0', 30), fname: 'x'.repeat(17 * 1024 * 1024) }
+    await assert.rejects(replaceChunks(leader, [chunk('rs0', 20, 2), refused]))
+    assert.deepEqual(
+      (await index()).map(([rs, start]) => [rs, start]),
+      [
+        ['rs0', 10],
+        ['rs1', 15],
+        ['rs0', 20],
+      ],
+    )
+    await replaceChunks(leader, [chunk('rs0', 20, 3), chunk('rs1', 20)])
+    assert.deepEqual((await index()).sort(), [
+      ['rs0', 20, 3],
+      ['rs1', 20, 1],
+    ])
+    await replaceChunks(leader, [])
+    assert.deepEqual(await index(), [])
   })
 
   it('hold agents and forget the gone', async () => {

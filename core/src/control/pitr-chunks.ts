@@ -3,6 +3,9 @@ import { CONTROL_DATABASE, PITR_CHUNKS } from './names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
 import { isDuplicateKey, readNumber, toWire } from './wire.js'
 
+/** Deleted by one command. */
+const GONE_AT_ONCE = 10_000
+
 const chunks = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(PITR_CHUNKS)
 
 /** Oldest first. */
@@ -43,8 +46,26 @@ export async function deleteChunk(leader: MongoClient, chunk: PitrChunkDocument)
   return (await chunks(leader).deleteOne({ rs, start_ts, end_ts } as Document)).deletedCount === 1
 }
 
-/** Replaces the whole index by what was found on the storage. */
+/**
+ * Makes the index what was found on the storage. All of it is there before anything goes, so that whoever is interrupted
+ * between leaves too much and never a gap: a chunk whose object is missing is noticed before a restore changes anything.
+ */
 export async function replaceChunks(leader: MongoClient, found: readonly PitrChunkDocument[]): Promise<void> {
-  await chunks(leader).deleteMany({})
-  for (const chunk of found) await insertChunk(leader, chunk)
+  const bounds = ({ rs, start_ts, end_ts }: Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts'>) =>
+    `${rs} ${start_ts} ${end_ts}`
+  const before = await chunks(leader)
+    .find({}, { projection: { rs: 1, start_ts: 1, end_ts: 1 } })
+    .toArray()
+  const upserts = found.map((chunk) => {
+    const { rs, start_ts, end_ts } = chunk
+    return { replaceOne: { filter: { rs, start_ts, end_ts }, replacement: toWire(chunk), upsert: true } }
+  })
+  if (upserts.length > 0) await chunks(leader).bulkWrite(upserts)
+  const kept = new Set(found.map(bounds))
+  const gone = before.filter((chunk) => !kept.has(bounds(chunk as unknown as PitrChunkDocument)))
+  // By pieces: a list of all of them could be larger than a command may be.
+  for (let at = 0; at < gone.length; at += GONE_AT_ONCE) {
+    const ids = gone.slice(at, at + GONE_AT_ONCE).map(({ _id }) => _id)
+    await chunks(leader).deleteMany({ _id: { $in: ids } })
+  }
 }

@@ -16,6 +16,9 @@ export function parsePbmVersion(text: string): Version | undefined {
   return { major: Number(match[1]), minor: Number(match[2] ?? 0), patch: Number(match[3] ?? 0) }
 }
 
+/** What `pbm_version` says of a backup that is written in the archive layout: PBM reads it by its rules before 2.0. */
+export const ARCHIVE_LAYOUT_VERSION = '1.8.1'
+
 /** Below 2.0: one mongodump archive per replica set at the root of the storage. */
 export function isLegacyArchive(pbmVersion: string): boolean {
   return isOlder(pbmVersion, 2, 0, 0)
