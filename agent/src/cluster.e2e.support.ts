@@ -319,7 +319,12 @@ export async function unlocked(cluster: WithAgents): Promise<void> {
 /** Every file below the storage, relative, sorted; temporary ones too. */
 export async function objectsOn(storage: string): Promise<string[]> {
   if (!existsSync(storage)) return []
-  const entries = await readdir(storage, { recursive: true, withFileTypes: true })
+  const entries = await readdir(storage, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+    if ((error as { code?: unknown }).code === 'ENOENT') return undefined
+    throw error
+  })
+  // A folder was removed meanwhile.
+  if (entries === undefined) return objectsOn(storage)
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(storage.length + 1))
