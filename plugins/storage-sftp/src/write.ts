@@ -46,11 +46,11 @@ export async function writeObject(
     touching = setInterval(() => void channel.touch(file, new Date()).catch(() => undefined), TOUCH_EVERY)
     touching.unref()
     await fill(channel, file)
-    if (channel.has('fsync@openssh.com')) await operation.orEnd(channel.sync(file))
-    const { size, modifiedAt } = await operation.orEnd(channel.attributesOf(file))
-    // A file that is closed twice would be somebody else's.
+    // Sent together, carried out in this order. A file that is closed twice would be somebody else's.
     isOpen = false
-    await operation.orEnd(channel.closeHandle(file))
+    const syncing = channel.has('fsync@openssh.com') ? channel.sync(file) : Promise.resolve()
+    const ending = [syncing, channel.attributesOf(file), channel.closeHandle(file)] as const
+    const [, { size, modifiedAt }] = await operation.orEnd(Promise.all(ending))
     operation.check()
     // Not to be cut: nobody could tell whether it took place.
     await operation.uncut((late) =>

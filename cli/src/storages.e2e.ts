@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import {
+  type Azurite,
+  compareStates,
+  findAzurite,
+  findSshd,
+  loadSampleData,
+  type SftpServer,
+  snapshotState,
+  startAzurite,
+  startSftp,
+} from '@pbmkit/conformance/testbed'
+import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+
+/** From the configuration to a restore, on storages that are servers of their own. */
+describe('pbm on', () => {
+  let cluster: Cluster
+  let sftp: SftpServer | undefined
+  let azurite: Azurite | undefined
+
+  before(async () => {
+    cluster = await startCluster()
+    await loadSampleData(await cluster.set.client(), { scale: 0.05 })
+    await cluster.startAgent()
+  })
+  after(async () => {
+    await sftp?.stop()
+    await azurite?.stop()
+    await cluster.stop()
+  })
+
+  async function backedUpAndRestored(type: string, options: object, secret?: string): Promise<void> {
+    const input = JSON.stringify({ storage: { type, [type]: options }, backup: { compression: 's2' } })
+    const configured = await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+    assert.equal(configured.code, 0, configured.stderr)
+    if (secret !== undefined) assert.ok(!(await cluster.pbm(['config'])).stdout.includes(secret))
+    await until('the agent', async () => (await cluster.pbm(['status', '-s', 'cluster'])).stdout.includes('OK'))
+    const backup = await cluster.json(['backup', '--wait'])
+    assert.equal(backup.code, 0, backup.stderr + backup.stdout)
+    const { name } = backup.value as { name: string }
+    // What the storage holds, not what the database remembers.
+    const synced = await cluster.pbm(['config', '--force-resync', '--wait'])
+    assert.equal(synced.code, 0, synced.stderr)
+    assert.ok((await cluster.pbm(['list'])).stdout.includes(name))
+    const admin = await cluster.set.client()
+    const before = await snapshotState(admin)
+    await admin.db('shop').dropDatabase()
+    const restored = await cluster.pbm(['restore', name, '--wait', '--yes'])
+    assert.equal(restored.code, 0, restored.stderr)
+    assert.deepEqual(compareStates(before, await snapshotState(admin)), [])
+    const deleted = await cluster.pbm(['delete-backup', name, '--yes'])
+    assert.equal(deleted.code, 0, deleted.stderr)
+  }
+
+  it('a server of SSH', async function () {
+    await findSshd().catch((error: unknown) => {
+      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
+      this.skip()
+    })
+    sftp = await startSftp()
+    const { host, port, username, folder, sealedKeyFile, passphrase, fingerprint } = sftp
+    const login = { privateKeyFile: sealedKeyFile, passphrase, hostKeyFingerprint: fingerprint }
+    await backedUpAndRestored('sftp', { host, port, username, path: `${folder}/backups`, ...login }, passphrase)
+  })
+
+  it('Azure', async function () {
+    this.timeout(25 * 60_000)
+    await findAzurite({ onProgress: console.error }).catch((error: unknown) => {
+      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
+      this.skip()
+    })
+    azurite = await startAzurite()
+    const { account, key, endpoint } = azurite
+    await azurite.createContainer('backups')
+    const credentials = { key }
+    await backedUpAndRestored('azure', { account, container: 'backups', endpointUrl: endpoint, credentials }, key)
+  })
+})
