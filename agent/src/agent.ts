@@ -30,6 +30,7 @@ import { ObjectId, type Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
 import { dispatch } from './dispatch.js'
+import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
@@ -78,11 +79,17 @@ export class Agent {
     this.#settings = settings
     this.#connections = connections
     const { dumpParallelCollections } = settings
-    this.#context = { leader, node, leaderReplset, self, host, clock: systemClock, dumpParallelCollections }
+    const { signal } = this.#stopping
+    const keys = new KeyWatch({ host, node: self.node, signal })
+    const answerWithKeys: AgentContext['answerWithKeys'] = async (encryption, opid) => {
+      await keys.answer(encryption, opid)
+      await this.#status.publish()
+    }
+    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys }
+    this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    const { signal } = this.#stopping
-    this.#storage = new StorageWatch({ host, node: self.node, signal, warn: (text) => checkup.warning(text) })
+    this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const plugins = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -90,6 +97,7 @@ export class Agent {
       node,
       self,
       storage: this.#storage,
+      keys,
       plugins: () => plugins.plugins(),
       warn: (text) => checkup.warning(text),
     })

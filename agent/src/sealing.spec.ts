@@ -9,7 +9,6 @@ import {
   hasCode,
   isKeyObject,
   type ObjectStore,
-  type OperationLog,
   openStore,
   PluginHost,
   parsePitrChunkName,
@@ -22,13 +21,6 @@ import { Timestamp } from 'mongodb'
 
 const BACKUP = '2031-02-03T04:05:06Z'
 const context = { signal: new AbortController().signal, warn: () => undefined }
-const log: OperationLog = {
-  debug: () => undefined,
-  info: () => undefined,
-  warning: () => undefined,
-  error: () => undefined,
-}
-
 /** Sealed stores over real plugins and a folder; no server. */
 describe('sealed stores and the rotation of keys', () => {
   const host = new PluginHost({ resolveFrom: import.meta.url })
@@ -196,7 +188,7 @@ describe('sealed stores and the rotation of keys', () => {
     const count = (await keyObjects()).length
     for (let lives = 0; lives <= count; lives++) {
       await useKeys(older)
-      await rotateKeys({ store, ciphers: newCiphers(), log, dryRun: false }).catch(() => undefined)
+      await rotateKeys({ store, ciphers: newCiphers(), dryRun: false }).catch(() => undefined)
       await useKeys(newer, older)
       const killed = new Error('killed')
       let saves = 0
@@ -204,17 +196,17 @@ describe('sealed stores and the rotation of keys', () => {
         ...store,
         save: (...call) => (saves++ < lives ? store.save(...call) : Promise.reject(killed)),
       }
-      const rotation = rotateKeys({ store: dying, ciphers: newCiphers(), log, dryRun: false })
+      const rotation = rotateKeys({ store: dying, ciphers: newCiphers(), dryRun: false })
       if (lives < count) await assert.rejects(rotation, killed)
       else await rotation
       await allOpen()
-      const rest = await rotateKeys({ store, ciphers: newCiphers(), log, dryRun: false })
+      const rest = await rotateKeys({ store, ciphers: newCiphers(), dryRun: false })
       assert.deepEqual([rest.keys, rest.unreadable], [count, []])
       await useKeys(newer)
       await allOpen()
       // Back again, for the next round.
       await useKeys(older, newer)
-      await rotateKeys({ store, ciphers: newCiphers(), log, dryRun: false })
+      await rotateKeys({ store, ciphers: newCiphers(), dryRun: false })
     }
   })
 
@@ -227,7 +219,6 @@ describe('sealed stores and the rotation of keys', () => {
     const { keys, rewrapped, unreadable, scopes } = await rotateKeys({
       store,
       ciphers: newCiphers(),
-      log,
       dryRun: false,
     })
     assert.deepEqual([keys, rewrapped, unreadable.length], [others.length + 2, others.length + 1, 1])
@@ -246,10 +237,10 @@ describe('sealed stores and the rotation of keys', () => {
 
   it('refuses to rotate where nothing is sealed, or with keys that can not be rotated', async () => {
     const none = new Ciphers(host, { type: 'none' }, context)
-    await refused(rotateKeys({ store, ciphers: none, log, dryRun: false }), 'ENCRYPTION_OFF', /no key to rotate to/)
+    await refused(rotateKeys({ store, ciphers: none, dryRun: false }), 'ENCRYPTION_OFF', /no key to rotate to/)
     const recipients = ['age1h2xye6hfwhl0c8n7rd2mn97ndyw9dqyyyr903nxsfg8g5tjumqzqwncvhs']
     const age = new Ciphers(host, { type: 'age', age: { recipients } }, context)
-    await refused(rotateKeys({ store, ciphers: age, log, dryRun: false }), 'ENCRYPTION_NO_ROTATION', /age/)
+    await refused(rotateKeys({ store, ciphers: age, dryRun: false }), 'ENCRYPTION_NO_ROTATION', /age/)
   })
 
   it('says what is missing where the configuration does not name a method of the storage', async () => {

@@ -12,6 +12,7 @@ import {
   type SubsystemStatus,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
+import type { KeyWatch } from './key-watch.js'
 import type { StorageWatch } from './storage-watch.js'
 
 export const STATUS_MILLIS = 5_000
@@ -22,6 +23,7 @@ export interface StatusOptions {
   readonly node: MongoClient
   readonly self: Member
   readonly storage: StorageWatch
+  readonly keys: KeyWatch
   readonly plugins: () => Promise<AgentPlugins>
   readonly warn: (message: string) => void
 }
@@ -39,7 +41,7 @@ export class StatusPublisher {
 
   /** Rejects only when the leader replica set can't be written: then there is nowhere to tell it. */
   async publish(): Promise<AgentDocument> {
-    const { leader, self, storage, plugins } = this.#options
+    const { leader, self, storage, keys, plugins } = this.#options
     // The node last: the leader may be waited for through an election or a restart, and what was true before it may not be.
     const config = await readConfig(leader)
     const node = await this.#node()
@@ -56,6 +58,7 @@ export class StatusPublisher {
       hb,
       e: '',
       plugins: loadable,
+      ...(keys.keys === undefined ? {} : { keys: keys.keys }),
     }
     await publishAgent(leader, agent)
     this.#written = hb

@@ -1,5 +1,4 @@
 import {
-  Ciphers,
   type Config,
   errorText,
   type ObjectStore,
@@ -8,6 +7,7 @@ import {
   probeStorage,
   type SubsystemStatus,
 } from '@pbmkit/core'
+import type { KeyWatch } from './key-watch.js'
 
 /** Seconds between looks at a storage that is well; one that is not is looked at with every status (PBM: control-plane.md §6). */
 const PROBE_MILLIS = 15_000
@@ -18,6 +18,7 @@ export interface StorageWatchOptions {
   readonly host: PluginHost
   readonly node: string
   readonly signal: AbortSignal
+  readonly keys: KeyWatch
   readonly warn: (message: string) => void
 }
 
@@ -28,7 +29,6 @@ export class StorageWatch {
   #storageText = ''
   #probedConfig = ''
   #probedAt = 0
-  #keyFoundFor: string | undefined
   #status: SubsystemStatus = { ok: false, e: 'not looked at yet' }
 
   constructor(options: StorageWatchOptions) {
@@ -50,7 +50,8 @@ export class StorageWatch {
     try {
       await this.#options.host.check(config)
       await this.#probe(config)
-      await this.#requireKey(config)
+      // Better known now than at the next backup.
+      await this.#options.keys.require(encryption)
       this.#status = { ok: true, e: '' }
     } catch (error) {
       this.#status = { ok: false, e: errorText(error) }
@@ -64,17 +65,6 @@ export class StorageWatch {
     this.#store = undefined
     this.#storageText = ''
     await store?.close().catch(() => undefined)
-  }
-
-  /** Better known now than at the next backup. */
-  async #requireKey({ encryption }: Config): Promise<void> {
-    const { host, node, signal } = this.#options
-    const text = JSON.stringify(encryption)
-    // A command is not run every few seconds: where the key was found, it is looked for again by who needs it.
-    if (text === this.#keyFoundFor) return
-    // Warnings are the operations' to give: this looks again and again.
-    await new Ciphers(host, encryption, { signal, warn: () => undefined, node }).current()
-    this.#keyFoundFor = text
   }
 
   async #probe(config: Config): Promise<void> {

@@ -12,7 +12,7 @@ import { type Ended, pbm, type RunOptions } from './run.spec.support.js'
 // The agent is a program beside this one, not a dependency.
 const AGENT = fileURLToPath(new URL('../../agent/dist/bin.js', import.meta.url))
 
-/** A replica set of one member with authentication, and agents as they are started. */
+/** A replica set with authentication, of one member unless more are asked for, and agents as they are started. */
 export interface Cluster {
   readonly set: ReplicaSet
   /** Of the agents' own user. */
@@ -25,7 +25,7 @@ export interface Cluster {
   /** As `pbm … -o json`: the parsed standard output. */
   json(args: readonly string[], options?: RunOptions): Promise<Ended & { value: unknown }>
   /** With the URI of the agents' own user, unless another is given. */
-  startAgent(uri?: string): Promise<Agent>
+  startAgent(uri?: string, env?: NodeJS.ProcessEnv): Promise<Agent>
   stop(): Promise<void>
 }
 
@@ -34,8 +34,8 @@ export interface Agent {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-export async function startCluster(options: { tls?: boolean } = {}): Promise<Cluster> {
-  const set = await startReplicaSet({ members: 1, auth: true, tls: options.tls ?? false })
+export async function startCluster(options: { tls?: boolean; members?: 1 | 2 } = {}): Promise<Cluster> {
+  const set = await startReplicaSet({ members: options.members ?? 1, auth: true, tls: options.tls ?? false })
   const user = await set.createPbmUser()
   const uri = set.uri({ user })
   const { client: leader } = await connectLeader(uri, { appName: 'cli-e2e' })
@@ -58,9 +58,9 @@ export async function startCluster(options: { tls?: boolean } = {}): Promise<Clu
       const ended = await run([...args, '-o', 'json'], options)
       return { ...ended, value: JSON.parse(ended.stdout) }
     },
-    startAgent: async (agentUri = member.uri({ user })) => {
+    startAgent: async (agentUri = member.uri({ user }), env = {}) => {
       const child = spawnSupervised(process.execPath, [AGENT], {
-        env: { ...process.env, PBM_MONGODB_URI: agentUri },
+        env: { ...process.env, ...env, PBM_MONGODB_URI: agentUri },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       let output = ''

@@ -8,6 +8,7 @@ import {
   type CompressionPlugin,
   type Config,
   chunkMethod,
+  type EncryptionConfig,
   LEADER,
   type Member,
   NODE,
@@ -38,6 +39,8 @@ export interface AgentContext {
   readonly clock: Clock
   /** `--dump-parallel-collections`; absent where nobody said it. */
   readonly dumpParallelCollections: number | undefined
+  /** Looks anew at the keys of this agent and publishes which they are, marked with the command that asks. */
+  readonly answerWithKeys: (config: EncryptionConfig | undefined, opid: string) => Promise<void>
 }
 
 /** What one operation is given on top. */

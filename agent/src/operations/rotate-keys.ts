@@ -1,43 +1,126 @@
-import { listProfiles, PbmError, recordKeys, rotateKeys, rotationText, type StorageConfig } from '@pbmkit/core'
+import {
+  type Ciphers,
+  errorText,
+  listProfiles,
+  noteRotation,
+  PbmError,
+  type RotationFigures,
+  type RotationRecord,
+  recordKeys,
+  rotateKeys,
+  type StorageConfig,
+} from '@pbmkit/core'
 import { ciphersOf, type OperationContext, withStore } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
+import { requireSameKeys } from './same-keys.js'
+
+/** Between two notes of how far it is. */
+const NOTE_MILLIS = 1000
 
 /** The main storage and those of all profiles: one key protects them all. */
 export async function runRotateKeys(context: OperationContext): Promise<void> {
-  const { command, leader, config, log } = context
+  const { command } = context
   if (command.cmd !== 'rotateKeys') return
   const { dryRun } = command.rotateKeys
-  await onOneLeaderMember(context, 'rotateKeys', async (signal) => {
-    const ciphers = ciphersOf(context)
-    const total = { keys: 0, rewrapped: 0, current: 0, unreadable: 0 }
-    const rotate = (storage: StorageConfig, profile: string | null) =>
-      withStore(
-        context,
-        async (store) => {
-          const rotation = await rotateKeys({ store, ciphers, log, dryRun, signal })
-          for (const { object, reason } of rotation.unreadable) log.warning(`${object} stays as it is: ${reason}`)
-          const method = await ciphers.current()
-          if (method !== undefined && !dryRun) {
-            const { name, cipher } = method
-            const { scopes } = rotation
-            await recordKeys({ leader, store, profile, method: name, keyIds: cipher.keyIds, scopes, signal })
-          }
-          total.keys += rotation.keys
-          total.rewrapped += rotation.rewrapped
-          total.current += rotation.current
-          total.unreadable += rotation.unreadable.length
-        },
-        storage,
-      )
-    await rotate(config.storage, null)
-    for (const { name, storage } of await listProfiles(leader)) await rotate(storage, name)
-    log.info(rotationText({ ...total, keyId: (await ciphers.current())?.cipher.keyIds.join(',') ?? '', dryRun }))
-    if (total.unreadable > 0) {
-      throw new PbmError(
-        'KEYS_UNREADABLE',
-        `${total.unreadable} of ${total.keys} key objects open with none of the keys at hand`,
-        { hint: 'put the older keys behind the new one and rotate again; the warnings in the log name the objects' },
-      )
+  // Every agent answers, also those that don't rotate.
+  await context.answerWithKeys(context.config.encryption, context.opid)
+  await onOneLeaderMember(context, 'rotateKeys', (signal) => rotateAll(context, dryRun, signal))
+}
+
+async function rotateAll(context: OperationContext, dryRun: boolean, signal: AbortSignal): Promise<void> {
+  const { leader, config, log } = context
+  const ciphers = ciphersOf(context)
+  const keyIds = await sealingKeys(context, ciphers, signal)
+  const notes = new Notes(context, { keyId: keyIds.join(','), dryRun })
+  const rotate = (storage: StorageConfig, profile: string | null) =>
+    withStore(
+      context,
+      async (store) => {
+        const onProgress = notes.onStorage()
+        const rotation = await rotateKeys({ store, ciphers, dryRun, onProgress, signal })
+        onProgress({ ...rotation, unreadable: rotation.unreadable.length })
+        for (const { object, reason } of rotation.unreadable) log.warning(`${object} stays as it is: ${reason}`)
+        const method = await ciphers.current()
+        if (method === undefined || dryRun) return
+        const { scopes } = rotation
+        await recordKeys({ leader, store, profile, method: method.name, keyIds, scopes, signal })
+      },
+      storage,
+    )
+  await rotate(config.storage, null)
+  for (const { name, storage } of await listProfiles(leader)) await rotate(storage, name)
+  const { keys, rewrapped, current, unreadable } = notes.figures
+  log.info(
+    `${keys} key objects for key ${keyIds.join(', ')}: ${rewrapped} ${dryRun ? 'to be rewrapped (dry run)' : 'rewrapped'}, ${current} as they were, ${unreadable} unreadable`,
+  )
+  if (unreadable > 0) {
+    throw new PbmError('KEYS_UNREADABLE', `${unreadable} of ${keys} key objects open with none of the keys at hand`, {
+      hint: 'put the older keys behind the new one and rotate again; the warnings in the log name the objects',
+    })
+  }
+  await notes.end()
+}
+
+/** The ids of the keys to seal with, after every agent has said that it has the same; empty where `rotateKeys` will refuse. */
+async function sealingKeys(
+  context: OperationContext,
+  ciphers: Ciphers,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const method = await ciphers.current()
+  if (method?.cipher.wrapsKeys !== true) return []
+  const ids = [...method.cipher.keyIds]
+  await requireSameKeys(context, { method: method.name, ids }, signal)
+  return ids
+}
+
+/** Tells in `pbmOpLog` how far the rotation is and how it ended. */
+class Notes {
+  readonly #context: OperationContext
+  readonly #about: Pick<RotationRecord, 'keyId' | 'dryRun' | 'startedAt'>
+  readonly #storages: RotationFigures[] = []
+  #due: number
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(context: OperationContext, about: Pick<RotationRecord, 'keyId' | 'dryRun'>) {
+    const startedAt = context.clock.now()
+    this.#context = context
+    this.#about = { ...about, startedAt }
+    this.#due = startedAt + NOTE_MILLIS
+  }
+
+  /** The sums over all storages so far. */
+  get figures(): RotationFigures {
+    const sum = (field: keyof RotationFigures) => this.#storages.reduce((total, one) => total + one[field], 0)
+    return {
+      keys: sum('keys'),
+      rewrapped: sum('rewrapped'),
+      current: sum('current'),
+      unreadable: sum('unreadable'),
     }
-  })
+  }
+
+  /** What takes the figures of one more storage. */
+  onStorage(): (figures: RotationFigures) => void {
+    const index = this.#storages.length
+    return (figures) => {
+      this.#storages[index] = figures
+      if (this.#context.clock.now() < this.#due) return
+      this.#due = this.#context.clock.now() + NOTE_MILLIS
+      // Progress is no reason to fail, nor to wait.
+      const text = (error: unknown) => this.#context.log.debug(`progress was not noted: ${errorText(error)}`)
+      this.#writing = this.#writing.then(() => this.#note(false)).catch(text)
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#writing
+    await this.#note(true)
+  }
+
+  async #note(done: boolean): Promise<void> {
+    const { leader, opid, self, clock } = this.#context
+    const rotation = { ...this.figures, ...this.#about, done, updatedAt: clock.now() }
+    await noteRotation(leader, { opid, replset: self.rs }, rotation)
+  }
 }

@@ -104,7 +104,7 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
     )
     return
   }
-  await waitForOperation(session, leader, { opid, title, event: cmd }, deadline)
+  await waitForOperation(session, leader, { opid, title, event: cmd }, { deadline })
   await checkGone(leader, going, cmd)
   output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${lines}`)
 }

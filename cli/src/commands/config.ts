@@ -150,7 +150,7 @@ async function followStorage(
     session.output.note('The list of backups is being read from the storage; pbm list shows them in a moment.')
     return
   }
-  await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, deadline)
+  await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, { deadline })
 }
 
 async function resync(
@@ -171,7 +171,7 @@ async function resync(
     session.output.result({ msg, opid }, () => `${msg}. See pbm status and pbm logs -e resync for its end.`)
     return
   }
-  await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, deadline)
+  await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, { deadline })
   const msg = 'Storage resync finished'
   session.output.result({ msg, opid }, () => `${msg}. See pbm list.`)
 }

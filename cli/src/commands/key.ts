@@ -1,14 +1,13 @@
-import { PbmError, parseRotationText, queryLog, type RotationResult, requireConfig } from '@pbmkit/core'
+import { findRotation, PbmError, type Progress, type RotationRecord, requireConfig } from '@pbmkit/core'
 import { Command } from 'commander'
+import type { MongoClient } from 'mongodb'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
 import type { Run } from '../program.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
 import { waitForOperation } from '../wait/operation.js'
-
-/** The agent writes its log beside its work: the last line may come a moment after the lock is gone. */
-const LOOKS = 40
-const LOOK_MILLISECONDS = 250
+import { overallProgress } from '../wait/progress.js'
+import { showProgress } from '../wait/progress-bar.js'
 
 /** `pbm key`: what protects sealed backups. */
 export function keyCommand(run: Run): Command {
@@ -34,28 +33,41 @@ async function rotate(session: Session, dryRun: boolean): Promise<void> {
   await refuseIfBusy(leader)
   await requireLeaderAgent(leader)
   const opid = await send(leader, { cmd: 'rotateKeys', rotateKeys: { dryRun } })
-  await waitForOperation(session, leader, { opid, title: 'key rotation', event: 'rotateKeys' })
-  const { keyId, keys, rewrapped, current, unreadable } = await resultOf(session, opid)
+  const { keyId, keys, rewrapped, current, unreadable } = await waitForRotation(session, leader, opid)
   session.output.result({ key_id: keyId, dry_run: dryRun, keys, rewrapped, current, unreadable }, () =>
     dryRun
       ? `Would rewrap ${rewrapped} of ${keys} key objects for key ${keyId}; ${current} are sealed with it already.`
       : [
           `${rewrapped} of ${keys} key objects were rewrapped for key ${keyId}; ${current} were sealed with it already.`,
-          'If every agent had the new key in front when this began, nothing needs the older ones any more, and they can go;',
-          'else put it there and rotate again first: until then, an agent seals with the older one.',
+          'Every agent had it in front: nothing on the configured storages needs the older ones any more, and they can go.',
         ].join('\n'),
   )
 }
 
-async function resultOf(session: Session, opid: string): Promise<RotationResult> {
-  const leader = await session.leader()
-  for (let look = 0; look < LOOKS; look++) {
-    const entries = await queryLog(leader, { opid, event: 'rotateKeys' })
-    const result = entries.map(({ msg }) => parseRotationText(msg)).find((found) => found !== undefined)
-    if (result !== undefined) return result
-    await session.clock.sleep(LOOK_MILLISECONDS, session.signal)
+/** Shows how far it is, as soon as the agent tells: one that is over within a second tells only its end. */
+async function waitForRotation(session: Session, leader: MongoClient, opid: string): Promise<RotationRecord> {
+  const replset = await session.leaderReplset()
+  const display = showProgress(session.output, session.io.stderr, 'key rotation', opid)
+  let rotation: RotationRecord | undefined
+  const ended = async () => {
+    rotation = await findRotation(leader, opid, replset)
+    if (rotation !== undefined && !rotation.done) display.update('running', overallProgress([told(rotation)]))
+    return rotation?.done === true
   }
+  try {
+    await waitForOperation(session, leader, { opid, title: 'key rotation', event: 'rotateKeys' }, { ended })
+  } finally {
+    display.stop()
+  }
+  if (rotation?.done === true) return rotation
   throw new PbmError('NO_ANSWER', 'the agent did not say how the key rotation ended', {
-    hint: `See pbm logs -e rotateKeys -i ${opid} -t 0.`,
+    hint: `See pbm logs -e rotateKeys -i ${opid} -t 0. Every key object opens with the old key or the new one: rotate again.`,
   })
+}
+
+function told({ keys, rewrapped, current, unreadable, startedAt, updatedAt }: RotationRecord): { progress: Progress } {
+  const documents = rewrapped + current + unreadable
+  return {
+    progress: { phase: 'keys', bytes: 0, totalBytes: 0, documents, totalDocuments: keys, startedAt, updatedAt },
+  }
 }

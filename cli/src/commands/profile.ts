@@ -132,7 +132,7 @@ async function remove(session: Session, name: string, options: WaitOptions): Pro
 async function forget(session: Session, leader: MongoClient, name: string, deadline?: number): Promise<string> {
   const opid = await send(leader, { cmd: 'removeConfigProfile', profile: { name } })
   const operation = { opid, title: 'removing the profile', event: 'removeConfigProfile' }
-  await waitForOperation(session, leader, operation, deadline)
+  await waitForOperation(session, leader, operation, { deadline })
   return opid
 }
 
@@ -165,7 +165,7 @@ async function read(
     resync: { ...which, ...(options.clear === true ? { clear: true } : {}) },
   })
   if (options.wait === true)
-    await waitForOperation(session, leader, { opid, title: 'reading the storage', event: 'resync' }, deadline)
+    await waitForOperation(session, leader, { opid, title: 'reading the storage', event: 'resync' }, { deadline })
 }
 
 /** PBM's keys, in its order. */

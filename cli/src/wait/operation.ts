@@ -10,6 +10,13 @@ const TAKE_UP_MILLISECONDS = 20_000
 /** How often the log is read once more after the lock is gone: agents write it beside their work. */
 const LAST_LOOKS = 5
 
+export interface OperationWait {
+  /** Milliseconds since the epoch. */
+  readonly deadline?: number | undefined
+  /** Called at each look, for what the operation tells of itself beyond its lock: true when it says that it ended well. */
+  readonly ended?: () => Promise<boolean>
+}
+
 /**
  * Waits for an operation without a document of its own (resync, delete): an agent records its id, holds a lock while it
  * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, NO_ANSWER, WAIT_TIME or INTERRUPTED.
@@ -18,7 +25,7 @@ export async function waitForOperation(
   session: Session,
   leader: MongoClient,
   operation: { readonly opid: string; readonly title: string; readonly event: string },
-  deadline?: number,
+  { deadline, ended = async () => false }: OperationWait = {},
 ): Promise<void> {
   const { opid, title, event } = operation
   const hint = `See pbm logs -e ${event} -i ${opid} -t 0.`
@@ -34,6 +41,7 @@ export async function waitForOperation(
         operationErrors(leader, opid),
       ])
       if (errors[0] !== undefined) throw notBegun('OPERATION_FAILED', `the ${title}`, errors[0].msg, hint)
+      if (await ended()) return true
       taken ||= recorded
       if (taken) {
         if (locks.length > 0) return undefined

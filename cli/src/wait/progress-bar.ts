@@ -13,7 +13,7 @@ export interface ProgressDisplay {
 export function showProgress(
   output: Output,
   stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number },
-  operation: 'backup' | 'restore' | 'replay',
+  operation: 'backup' | 'restore' | 'replay' | 'key rotation',
   name: string,
 ): ProgressDisplay {
   return stderr.isTTY === true ? bar(stderr, `${operation} ${name}`) : lines(output, operation, name)

@@ -86,5 +86,5 @@ function figures(progress: OverallProgress): string[] {
 /** What agents count as documents in a phase. */
 export function countedIn(phase: string): string {
   if (phase === 'oplog') return 'operations'
-  return phase === 'indexes' ? 'indexes' : 'documents'
+  return phase === 'indexes' || phase === 'keys' ? phase : 'documents'
 }

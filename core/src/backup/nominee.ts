@@ -1,27 +1,20 @@
-import type { MongoClient, Timestamp } from 'mongodb'
+import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { checkFiles } from '../catalog/check-files.js'
 import { ensureInitObject } from '../catalog/init-object.js'
-import type { BackupDocument, BackupEncryption } from '../control/backup-document.js'
+import type { BackupDocument } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
-  addReplset,
   beatBackup,
   findBackup,
-  isTimestampSet,
-  setBackupFields,
   setBackupStatus,
   setReplsetFields,
   setReplsetStatus,
-  setWriteTimestamps,
-  UNSET_TIMESTAMP,
 } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
 import type { LockDocument } from '../control/locks.js'
-import { unixSeconds } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
@@ -34,27 +27,18 @@ import { startHeartbeat } from '../protocol/heartbeat.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import { awaitNomination } from '../protocol/nomination.js'
 import type { Ciphers } from '../sealing/ciphers.js'
-import { storeOf } from '../sealing/sealed-store.js'
-import { toStorageJson } from '../store/backup-metadata.js'
 import { transferFigures, transferOf } from '../store/meter.js'
-import {
-  archiveDumpName,
-  archiveOplogName,
-  backupMetadataName,
-  namespaceListName,
-  oplogFolder,
-} from '../store/names.js'
-import { ARCHIVE_LAYOUT_VERSION } from '../store/pbm-version.js'
 import type { Clock } from '../time/clock.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
-import { PBM_COMPATIBLE_VERSION } from '../version.js'
 import type { RunOptions } from './backup-leader.js'
 import { pauseBalancer, resumeBalancer } from './balancer-pause.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, isCanceled, recordLostBackup } from './failure.js'
+import { joinBackup } from './join.js'
 import { findOplogStart, majorityLastWrite } from './oplog-window.js'
+import { publishBackup, setClusterTime } from './publish.js'
 import { ReplsetBackup } from './replset-backup.js'
-import { PartSealing, refuseLayout, withoutNames } from './sealing.js'
+import { PartSealing, refuseLayout } from './sealing.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -191,11 +175,15 @@ export class BackupNominee {
       const timeoutSeconds = config.backup?.timeouts?.balancerStop
       await pauseBalancer(leader, name, { signal, clock, log: this.log, timeoutSeconds })
     }
-    await this.join(run, toTimestamp(start), sealing?.record)
+    await joinBackup(leader, {
+      ...{ config, info, self: this.self, suffix: this.compression.suffix, backup: name },
+      start: toTimestamp(start),
+      encryption: sealing?.record,
+    })
     if (leads) {
       await awaitBackupReplsets({ leader, name, signal, clock, timeoutMillis, state: 'running', replsets })
       await setBackupStatus(leader, name, 'running', { by: 'leader' })
-      await this.setClusterTime(name, 'first')
+      await setClusterTime(leader, name, 'first')
     } else {
       await awaitBackupState({ leader, name, signal, clock, state: 'running' })
     }
@@ -239,76 +227,13 @@ export class BackupNominee {
     return new PartSealing(this.store, this.ciphers, method, this.self.rs)
   }
 
-  private async join(run: Run, start: Timestamp, encryption: BackupEncryption | undefined): Promise<void> {
-    const { name } = run.command.backup
-    const { rs, node } = this.self
-    const archive = run.config.backup?.layout === 'archive'
-    const suffix = this.compression.suffix
-    const now = unixSeconds()
-    // Said by who writes the objects: the record may be another's, PBM's agent say, which knows one layout only.
-    if (archive) {
-      await setBackupFields(this.leader, name, { layout: 'archive', pbm_version: ARCHIVE_LAYOUT_VERSION })
-    }
-    const added = await addReplset(this.leader, name, {
-      name: rs,
-      node,
-      status: 'running',
-      dump_name: archive ? archiveDumpName(name, rs, suffix) : namespaceListName(name, rs),
-      oplog_name: archive ? archiveOplogName(name, rs, suffix) : oplogFolder(name, rs),
-      start_ts: now,
-      last_transition_ts: now,
-      size: 0,
-      size_uncompressed: 0,
-      first_write_ts: start,
-      last_write_ts: UNSET_TIMESTAMP,
-      ...(run.info.isConfigServer ? { iscs: true } : {}),
-      conditions: [],
-      ...(encryption === undefined ? {} : { encryption }),
-      pbm_version: PBM_COMPATIBLE_VERSION,
-      mongo_version: run.info.psmdbVersion ?? run.info.version,
-    })
-    if (!added) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone, or has ${rs} already`)
-  }
-
-  /** The cluster's first write is the latest of the replica sets', its last the earliest (PBM: control-plane.md §5.1). */
-  private async setClusterTime(name: string, which: 'first' | 'last'): Promise<void> {
-    const document = await findBackup(this.leader, name)
-    if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
-    const times = document.replsets.map((replset) =>
-      which === 'first' ? replset.first_write_ts : replset.last_write_ts,
-    )
-    const set = times.filter(isTimestampSet).sort((a, b) => a.compare(b))
-    const chosen = which === 'first' ? set.at(-1) : set[0]
-    if (chosen === undefined) throw new PbmError('OPERATION_GONE', `backup ${name} has no ${which} write`)
-    await setWriteTimestamps(this.leader, name, which === 'first' ? { first: chosen } : { last: chosen })
-  }
-
-  /** All parts are done: checks the objects, writes the metadata, which makes it a backup, and says so. */
+  /** All parts are done. */
   private async complete({ command, signal, replsets, lock, info }: Run): Promise<void> {
-    const { leader, store, clock } = this
+    const { leader, clock } = this
     const { name } = command.backup
     await awaitBackupReplsets({ leader, name, signal, clock, state: 'done', replsets })
     if (info.isSharded) await this.startBalancerAgain(name)
-    await this.setClusterTime(name, 'last')
-    const document = await findBackup(leader, name)
-    if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
-    const problems = await checkFiles(storeOf(store, this.ciphers, document), document, { signal })
-    if (problems.length > 0) throw new PbmError('BACKUP_INCOMPLETE', `objects are missing: ${problems.join('; ')}`)
-    // A restore goes by it: without, the backup would be listed and could not be used.
-    if (!isTimestampSet(document.last_write_ts)) {
-      throw new PbmError('BACKUP_INCOMPLETE', `the record of backup ${name} does not say where its oplog ends`)
-    }
-    lock.assertHeld()
-    const timestamp = unixSeconds()
-    const done: BackupDocument = {
-      ...withoutNames(document),
-      status: 'done',
-      last_transition_ts: timestamp,
-      conditions: [...document.conditions, { timestamp, status: 'done' }],
-    }
-    const text = Buffer.from(toStorageJson(done))
-    await store.save(backupMetadataName(name), once(text), { signal })
-    await setBackupStatus(leader, name, 'done', { by: 'leader' })
+    await publishBackup({ leader, store: this.store, ciphers: this.ciphers, lock, signal }, name)
   }
 
   /** Every step is tried, whatever becomes of the others: what can't be told in one place is in another. */
@@ -335,8 +260,4 @@ export class BackupNominee {
     if (known === undefined) return
     await attempt('put its record back', () => recordLostBackup(this.leader, known, error))
   }
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

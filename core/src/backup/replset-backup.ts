@@ -11,6 +11,7 @@ import type { OperationLog } from '../log.js'
 import type { NodeInfo } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
+import { bodyOf } from '../plugin/streams.js'
 import { metaPbmName, namespaceListName } from '../store/names.js'
 import type { Clock } from '../time/clock.js'
 import { PBM_COMPATIBLE_VERSION, TOOL_VERSION } from '../version.js'
@@ -108,9 +109,9 @@ export class ReplsetBackup {
       namespaces: dump.namespaces,
     }
     const metaPbm = writeMetaPbm(metadata, PBM_COMPATIBLE_VERSION, this.#options.info.fcv ?? '')
-    await store.save(metaPbmName(command.name, replset), once(metaPbm), { signal })
+    await store.save(metaPbmName(command.name, replset), bodyOf(metaPbm), { signal })
     const list = Buffer.from(writeMetadataJson(metadata))
-    await store.save(namespaceListName(command.name, replset), once(list), { signal })
+    await store.save(namespaceListName(command.name, replset), bodyOf(list), { signal })
     const end = await dumped()
     this.#progress.phase('oplog')
     await slicer.finish(end)
@@ -192,8 +193,4 @@ function totals(namespaces: readonly DumpNamespace[]): { bytes: number; document
     documents += namespace.documents
   }
   return { bytes, documents }
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

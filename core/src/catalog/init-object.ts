@@ -1,12 +1,13 @@
 import { errorText, PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { bodyOf } from '../plugin/streams.js'
 import { INIT_OBJECT } from '../store/names.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 
 /** Writes `.pbm.init` and reads it back: the test that the storage can be written and read. Rejects with the codes of a storage. */
 export async function rewriteInitObject(store: ObjectStore, options: CallOptions = {}): Promise<void> {
-  await store.save(INIT_OBJECT, once(Buffer.from(PBM_COMPATIBLE_VERSION)), options)
+  await store.save(INIT_OBJECT, bodyOf(Buffer.from(PBM_COMPATIBLE_VERSION)), options)
   for await (const _chunk of await store.read(INIT_OBJECT, options));
 }
 
@@ -28,8 +29,4 @@ export async function probeStorage(store: ObjectStore, options: CallOptions = {}
     if (hasCode(error, 'STORAGE_NOT_FOUND') || hasCode(error, 'STORAGE_EMPTY')) return 'new'
     throw new PbmError('STORAGE_PROBE', `the storage can't be read: ${errorText(error)}`, { cause: error })
   }
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

@@ -3,7 +3,7 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { listBackups, setReplsetFields } from '../control/backups.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { once } from '../sealing/key-objects.js'
+import { bodyOf } from '../plugin/streams.js'
 import { fromStorageJson, toStorageJson } from '../store/backup-metadata.js'
 import { backupMetadataName, replsetFolder } from '../store/names.js'
 import { readText } from '../store/read-text.js'
@@ -37,7 +37,7 @@ export async function recordKeys(options: RecordKeysOptions): Promise<number> {
     if (stored !== undefined) {
       const document = fromStorageJson(stored)
       for (const part of staleParts(document, options)) part.encryption.keyIds = [...options.keyIds]
-      await store.save(name, once(Buffer.from(toStorageJson(document))), { signal })
+      await store.save(name, bodyOf(Buffer.from(toStorageJson(document))), { signal })
     }
     for (const { name: rs, encryption } of stale) {
       const keyIds = [...options.keyIds]

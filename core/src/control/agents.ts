@@ -38,6 +38,19 @@ export interface AgentDocument {
   e: string
   /** Ours; PBM ignores it: the plugins this agent can load. Its absence tells a PBM agent. */
   plugins?: AgentPlugins
+  /** Ours too: the keys this agent seals with. Absent where nothing is sealed, or nobody has looked yet. */
+  keys?: AgentKeys
+}
+
+export interface AgentKeys {
+  /** The encryption method's name. */
+  method: string
+  /** Ids of the keys that new objects are sealed for; empty where they can't be had. */
+  ids: string[]
+  /** Why there are none; '' when all is well. */
+  e: string
+  /** The command for which the agent looked anew; absent where it looked of its own accord. */
+  opid?: string
 }
 
 export interface SubsystemStatus {
@@ -105,12 +118,13 @@ export function agentErrors(agent: AgentDocument): string[] {
 
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
-  const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e, plugins } = agent
+  const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e, plugins, keys } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
     ...{ pbms, nodes, stors, hb, e },
     ...(plugins === undefined ? {} : { plugins }),
+    ...(keys === undefined ? {} : { keys }),
   }
 }
 

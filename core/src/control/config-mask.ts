@@ -1,16 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isSecretName, MASK } from '../mask.js'
 import type { PluginHost } from '../plugin/host.js'
 import type { SchemaNode } from '../plugin/schema.js'
 import { resolveSchema } from './config-check.js'
 import type { Config, StorageConfig } from './config-document.js'
 import { trimSlashes } from './config-trim.js'
 import { childSchema, isRecord } from './config-values.js'
-
-/** What stands for a secret wherever a configuration is shown (PBM: cli-and-config.md §3.1). */
-export const MASK = '***'
-
-/** Names of options that hold secrets, for those that no schema describes. */
-const SECRET_NAME = /key|secret|token|passw|passphrase|credential|signature|tenancy|fingerprint|email/i
 
 /** A copy to show: secrets are `***`, by the plugin's schema, and by their names where there is none. */
 export async function maskConfig(config: Config, host: PluginHost): Promise<Config> {
@@ -30,7 +25,7 @@ export async function maskStorage(storage: StorageConfig, host: PluginHost): Pro
 
 function mask(value: unknown, schema: SchemaNode | undefined, key: string, secret = false): unknown {
   const described = schema?.type !== undefined
-  const hidden = secret || (described ? schema.writeOnly === true : SECRET_NAME.test(key))
+  const hidden = secret || (described ? schema.writeOnly === true : isSecretName(key))
   if (Array.isArray(value)) return value.map((item) => mask(item, schema?.items, key, hidden))
   if (isRecord(value)) {
     return Object.fromEntries(

@@ -20,6 +20,48 @@ export async function recordOperation(leader: MongoClient, header: LockHeader): 
   }
 }
 
+/** How far a key rotation is, over all storages; counts of key objects. */
+export interface RotationFigures {
+  /** Found so far: a storage that was not looked at yet adds to it. */
+  readonly keys: number
+  /** Sealed with the new key now; in a dry run, those that would be. */
+  readonly rewrapped: number
+  /** Had the new key before. */
+  readonly current: number
+  /** No key at hand opens them. */
+  readonly unreadable: number
+}
+
+/** What a key rotation notes in its document in `pbmOpLog`, of which PBM reads only the header. */
+export interface RotationRecord extends RotationFigures {
+  /** The key that they are sealed with now. */
+  readonly keyId: string
+  readonly dryRun: boolean
+  /** False while it runs. It never becomes true for one that failed: the log says why. */
+  readonly done: boolean
+  /** Milliseconds since the epoch by the agent's clock. */
+  readonly startedAt: number
+  readonly updatedAt: number
+}
+
+export async function noteRotation(
+  leader: MongoClient,
+  { opid, replset }: Pick<LockHeader, 'opid' | 'replset'>,
+  rotation: RotationRecord,
+): Promise<void> {
+  await leader.db(CONTROL_DATABASE).collection(OPERATIONS).updateOne({ opid, replset }, { $set: { rotation } })
+}
+
+/** Undefined until the agent has noted something. */
+export async function findRotation(
+  leader: MongoClient,
+  opid: string,
+  replset: string,
+): Promise<RotationRecord | undefined> {
+  const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).findOne({ opid, replset })
+  return found?.rotation as RotationRecord | undefined
+}
+
 /** Whether the operation has begun on the replica set. */
 export async function hasOperation(leader: MongoClient, opid: string, replset: string): Promise<boolean> {
   const found = await leader

@@ -56,6 +56,11 @@ async function drained(duplex: Duplex): Promise<void> {
   }
 }
 
+/** A body of these bytes alone, for what is small. */
+export async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
 /** A block grows from this size, so that a tiny object does not cost a whole block of memory. */
 const SMALLEST_BUFFER = 64 * 1024
 

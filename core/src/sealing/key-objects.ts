@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Cipher, WrappingKey } from '../plugin/encryption.js'
 import { tampered } from '../plugin/sealed-blocks.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { bodyOf } from '../plugin/streams.js'
 import { PITR_FOLDER } from '../store/names.js'
 
 /**
@@ -40,7 +41,7 @@ export async function createWrappingKey(
   options: CallOptions = {},
 ): Promise<WrappingKey> {
   const key = { id: randomBytes(16).toString('hex'), secret: randomBytes(SECRET_BYTES) }
-  await store.save(keyObjectName(scope, key.id), cipher.seal(once(key.secret)), options)
+  await store.save(keyObjectName(scope, key.id), cipher.seal(bodyOf(key.secret)), options)
   return key
 }
 
@@ -59,12 +60,8 @@ export async function readKeyObject(store: ObjectStore, name: string, options: C
 /** Rejects with the codes of {@link Cipher.open}. */
 export async function openKeyObject(sealed: Buffer, name: string, cipher: Cipher): Promise<Buffer> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of cipher.open(once(sealed))) chunks.push(chunk)
+  for await (const chunk of cipher.open(bodyOf(sealed))) chunks.push(chunk)
   const secret = Buffer.concat(chunks)
   if (secret.length !== SECRET_BYTES) throw tampered(`${name} does not hold a key`)
   return secret
-}
-
-export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

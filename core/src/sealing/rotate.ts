@@ -1,22 +1,22 @@
 import pLimit from 'p-limit'
+import type { RotationFigures } from '../control/operations.js'
 import { errorText, PbmError } from '../errors.js'
-import type { OperationLog } from '../log.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { bodyOf } from '../plugin/streams.js'
 import { type Ciphers, NO_ENCRYPTION, type OpenMethod } from './ciphers.js'
-import { isKeyObject, once, openKeyObject, readKeyObject } from './key-objects.js'
+import { isKeyObject, openKeyObject, readKeyObject } from './key-objects.js'
 
 /** Key objects under way at once. */
 const WIDTH = 8
-/** Between two lines of the log that tell how far it is. */
-const PROGRESS_STEP = 500
 
 export interface RotateOptions extends CallOptions {
   readonly store: ObjectStore
   readonly ciphers: Ciphers
-  readonly log: OperationLog
   /** Looks at everything and writes nothing. */
   readonly dryRun: boolean
+  /** Called after each key object. */
+  readonly onProgress?: (figures: RotationFigures) => void
 }
 
 export interface Rotation {
@@ -37,7 +37,7 @@ export interface Rotation {
  * atomically and read back, so that wherever this ends, each opens with the old key or with the new one. Throws
  * `ENCRYPTION_OFF` and `ENCRYPTION_NO_ROTATION` before anything is read.
  */
-export async function rotateKeys({ store, ciphers, log, dryRun, signal }: RotateOptions): Promise<Rotation> {
+export async function rotateKeys({ store, ciphers, dryRun, onProgress, signal }: RotateOptions): Promise<Rotation> {
   const method = await rotatingMethod(ciphers)
   const names: string[] = []
   for await (const { name } of store.list({ signal })) if (isKeyObject(name)) names.push(name)
@@ -64,8 +64,7 @@ export async function rotateKeys({ store, ciphers, log, dryRun, signal }: Rotate
           unreadable.push({ object: name, reason: errorText(error) })
           failed.add(scopeOf(name))
         }
-        const looked = done.rewrapped + done.current + unreadable.length
-        if (looked % PROGRESS_STEP === 0) log.info(`${looked} of ${names.length} keys looked at`)
+        onProgress?.({ keys: names.length, ...done, unreadable: unreadable.length })
       }),
     ),
   )
@@ -100,7 +99,7 @@ async function rewrap(
   const secret = await openKeyObject(sealed, name, cipher)
   if (plugin.keysOf?.(sealed).some((id) => cipher.keyIds.includes(id)) === true) return 'current'
   if (dryRun) return 'rewrapped'
-  await store.save(name, cipher.seal(once(secret)), call)
+  await store.save(name, cipher.seal(bodyOf(secret)), call)
   const again = await openKeyObject(await readKeyObject(store, name, call), name, cipher)
   if (!again.equals(secret)) throw new PbmError('KEY_NOT_STORED', `${name} does not read as it was written`)
   return 'rewrapped'

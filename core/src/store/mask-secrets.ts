@@ -1,14 +1,9 @@
-/**
- * Masks by the names of keys, for documents whose plugin (and so whose schema) is not at hand: the copy of the storage
- * configuration inside a backup's metadata. Errs on the side of hiding.
- */
-const SECRET = /(pass(word|phrase)|secret|token|private-?key|access-?key|customer-?key|^hmac)/i
+import { isSecretName, MASK } from '../mask.js'
+
 /** Inside a `credentials` block everything is a secret but these. */
 const PLAIN_CREDENTIALS = new Set(['workloadIdentity', 'signature-ver', 'server', 'vault'])
 
-export const MASK = '***'
-
-/** A copy with every non-empty secret string replaced by `***`, as PBM has them in `<name>.pbm.json`. */
+/** A copy with every non-empty secret string replaced by `***`, as PBM has them in `<name>.pbm.json`; it goes by names. */
 export function maskSecrets(value: unknown): unknown {
   return mask(value, false)
 }
@@ -18,8 +13,10 @@ function mask(value: unknown, insideCredentials: boolean): unknown {
   if (!isPlainObject(value)) return value
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
-      const secret = SECRET.test(key) || (insideCredentials && !PLAIN_CREDENTIALS.has(key))
-      if (secret && typeof item === 'string') return [key, item === '' ? '' : MASK]
+      const plain = insideCredentials && PLAIN_CREDENTIALS.has(key)
+      if (typeof item === 'string' && !plain && (insideCredentials || isSecretName(key))) {
+        return [key, item === '' ? '' : MASK]
+      }
       return [key, mask(item, insideCredentials || key === 'credentials')]
     }),
   )

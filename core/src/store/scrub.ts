@@ -1,4 +1,4 @@
-import { MASK } from '../control/config-mask.js'
+import { MASK } from '../mask.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
 
 /** A secret this short would take ordinary words out of messages, and is none. */

@@ -1,0 +1,62 @@
+import { type AgentKeys, Ciphers, type EncryptionConfig, errorText, type PluginHost } from '@pbmkit/core'
+import pLimit from 'p-limit'
+
+export interface KeyWatchOptions {
+  readonly host: PluginHost
+  readonly node: string
+  readonly signal: AbortSignal
+}
+
+/** Which keys this agent seals with, for everybody to see: a rotation asks all agents before it begins. */
+export class KeyWatch {
+  readonly #options: KeyWatchOptions
+  #keys: AgentKeys | undefined
+  #foundFor: string | undefined
+  #asked: string | undefined
+  /** One after the other, so that what is known is what was seen last. */
+  readonly #oneByOne = pLimit(1)
+
+  constructor(options: KeyWatchOptions) {
+    this.#options = options
+  }
+
+  /** As of the last look; undefined where nothing is sealed. */
+  get keys(): AgentKeys | undefined {
+    return this.#keys
+  }
+
+  /**
+   * Looks, unless it has found the keys of this configuration before: a command that gives them is not run every few
+   * seconds. Rejects where there is no key, as {@link Ciphers.current}.
+   */
+  async require(config: EncryptionConfig | undefined): Promise<void> {
+    const text = JSON.stringify(config)
+    if (text === this.#foundFor) return
+    await this.#oneByOne(() => this.#look(config))
+    this.#foundFor = text
+  }
+
+  /** Looks anew, and notes for which command. Never rejects: what is wrong stands in {@link keys}. */
+  async answer(config: EncryptionConfig | undefined, opid: string): Promise<void> {
+    await this.#oneByOne(() => {
+      this.#asked = opid
+      return this.#look(config)
+    }).catch(() => undefined)
+  }
+
+  async #look(config: EncryptionConfig | undefined): Promise<void> {
+    // Whoever asked before is answered as well.
+    const asked = this.#asked === undefined ? {} : { opid: this.#asked }
+    try {
+      const { host, node, signal } = this.#options
+      // Warnings are the operations' to give: this looks again and again.
+      const method = await new Ciphers(host, config, { signal, warn: () => undefined, node }).current()
+      this.#keys =
+        method === undefined ? undefined : { method: method.name, ids: [...method.cipher.keyIds], e: '', ...asked }
+    } catch (error) {
+      this.#foundFor = undefined
+      this.#keys = { method: config?.type ?? '', ids: [], e: errorText(error), ...asked }
+      throw error
+    }
+  }
+}

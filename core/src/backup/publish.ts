@@ -1,0 +1,63 @@
+import type { MongoClient } from 'mongodb'
+import { checkFiles } from '../catalog/check-files.js'
+import type { BackupDocument } from '../control/backup-document.js'
+import { findBackup, isTimestampSet, setBackupStatus, setWriteTimestamps } from '../control/backups.js'
+import { unixSeconds } from '../control/wire.js'
+import { PbmError } from '../errors.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import { bodyOf } from '../plugin/streams.js'
+import type { HeldLock } from '../protocol/lock.js'
+import type { Ciphers } from '../sealing/ciphers.js'
+import { storeOf } from '../sealing/sealed-store.js'
+import { toStorageJson } from '../store/backup-metadata.js'
+import { backupMetadataName } from '../store/names.js'
+import { withoutNames } from './sealing.js'
+
+/** The cluster's first write is the latest of the replica sets', its last the earliest (PBM: control-plane.md §5.1). */
+export async function setClusterTime(leader: MongoClient, name: string, which: 'first' | 'last'): Promise<void> {
+  const document = await findBackup(leader, name)
+  if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
+  const times = document.replsets.map((replset) => (which === 'first' ? replset.first_write_ts : replset.last_write_ts))
+  const set = times.filter(isTimestampSet).sort((a, b) => a.compare(b))
+  const chosen = which === 'first' ? set.at(-1) : set[0]
+  if (chosen === undefined) throw new PbmError('OPERATION_GONE', `backup ${name} has no ${which} write`)
+  await setWriteTimestamps(leader, name, which === 'first' ? { first: chosen } : { last: chosen })
+}
+
+export interface PublishContext {
+  readonly leader: MongoClient
+  readonly store: ObjectStore
+  readonly ciphers: Ciphers | undefined
+  readonly lock: HeldLock
+  readonly signal: AbortSignal
+}
+
+/**
+ * After all parts are done: checks the objects, writes the metadata, which makes it a backup, and says so. Throws
+ * BACKUP_INCOMPLETE and OPERATION_GONE.
+ */
+export async function publishBackup(
+  { leader, store, ciphers, lock, signal }: PublishContext,
+  name: string,
+): Promise<void> {
+  await setClusterTime(leader, name, 'last')
+  const document = await findBackup(leader, name)
+  if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
+  const problems = await checkFiles(storeOf(store, ciphers, document), document, { signal })
+  if (problems.length > 0) throw new PbmError('BACKUP_INCOMPLETE', `objects are missing: ${problems.join('; ')}`)
+  // A restore goes by it: without, the backup would be listed and could not be used.
+  if (!isTimestampSet(document.last_write_ts)) {
+    throw new PbmError('BACKUP_INCOMPLETE', `the record of backup ${name} does not say where its oplog ends`)
+  }
+  lock.assertHeld()
+  const timestamp = unixSeconds()
+  const done: BackupDocument = {
+    ...withoutNames(document),
+    status: 'done',
+    last_transition_ts: timestamp,
+    conditions: [...document.conditions, { timestamp, status: 'done' }],
+  }
+  const text = Buffer.from(toStorageJson(done))
+  await store.save(backupMetadataName(name), bodyOf(text), { signal })
+  await setBackupStatus(leader, name, 'done', { by: 'leader' })
+}
