@@ -1,5 +1,8 @@
-import { type AgentKeys, Ciphers, type EncryptionConfig, errorText, type PluginHost } from '@pbmkit/core'
+import { type AgentKeys, Ciphers, type EncryptionConfig, errorText, PbmError, type PluginHost } from '@pbmkit/core'
 import pLimit from 'p-limit'
+
+/** An agent that waited for its keys longer would look dead to the others. */
+const PATIENCE_MILLIS = 10_000
 
 export interface KeyWatchOptions {
   readonly host: PluginHost
@@ -13,6 +16,8 @@ export class KeyWatch {
   #keys: AgentKeys | undefined
   #foundFor: string | undefined
   #asked: string | undefined
+  /** Under way. */
+  #searched: { readonly text: string; readonly search: Promise<void> } | undefined
   /** One after the other, so that what is known is what was seen last. */
   readonly #oneByOne = pLimit(1)
 
@@ -27,13 +32,22 @@ export class KeyWatch {
 
   /**
    * Looks, unless it has found the keys of this configuration before: a command that gives them is not run every few
-   * seconds. Rejects where there is no key, as {@link Ciphers.current}.
+   * seconds. Rejects where there is no key, as {@link Ciphers.current}, and with `KEYS_LATE` while they can't be had yet.
    */
   async require(config: EncryptionConfig | undefined): Promise<void> {
     const text = JSON.stringify(config)
     if (text === this.#foundFor) return
-    await this.#oneByOne(() => this.#look(config))
-    this.#foundFor = text
+    if (this.#searched?.text !== text) this.#searched = { text, search: this.#search(config, text) }
+    await inTime(this.#searched.search)
+  }
+
+  async #search(config: EncryptionConfig | undefined, text: string): Promise<void> {
+    try {
+      await this.#oneByOne(() => this.#look(config))
+      this.#foundFor = text
+    } finally {
+      this.#searched = undefined
+    }
   }
 
   /** Looks anew, and notes for which command. Never rejects: what is wrong stands in {@link keys}. */
@@ -58,5 +72,20 @@ export class KeyWatch {
       this.#keys = { method: config?.type ?? '', ids: [], e: errorText(error), ...asked }
       throw error
     }
+  }
+}
+
+async function inTime(search: Promise<void>): Promise<void> {
+  // Whoever comes later hears how it ended.
+  search.catch(() => undefined)
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    const text = `the encryption keys could not be had within ${PATIENCE_MILLIS / 1000} s`
+    late.reject(new PbmError('KEYS_LATE', text, { hint: 'does the command that gives them hang?' }))
+  }, PATIENCE_MILLIS)
+  try {
+    await Promise.race([search, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from './errors.js'
 import { type KeySource, readKeySource } from './key-source.js'
 
@@ -10,8 +11,8 @@ const SECRET = 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I='
 describe('readKeySource', () => {
   let folder: string
   let warnings: string[]
-  const read = (source: KeySource, signal = new AbortController().signal) =>
-    readKeySource(source, 'encryption key', { signal, warn: (text) => warnings.push(text) })
+  const read = (source: KeySource, signal = new AbortController().signal, commandMillis = 60_000) =>
+    readKeySource(source, 'encryption key', { signal, warn: (text) => warnings.push(text) }, { commandMillis })
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pbmkit-keys-'))
@@ -19,8 +20,8 @@ describe('readKeySource', () => {
   })
   afterEach(() => rm(folder, { recursive: true, force: true }))
 
-  async function refused(source: KeySource, told: RegExp, signal?: AbortSignal): Promise<void> {
-    await assert.rejects(read(source, signal), (error: Error) => {
+  async function refused(source: KeySource, told: RegExp, signal?: AbortSignal, commandMillis?: number) {
+    await assert.rejects(read(source, signal, commandMillis), (error: Error) => {
       assert.ok(hasCode(error, 'ENCRYPTION_KEY_MISSING'), String(error))
       assert.match(error.message, told)
       const texts = [error.message, error.stack, JSON.stringify(error), String(error.cause)]
@@ -48,7 +49,8 @@ describe('readKeySource', () => {
 
   it('says why a file gives no key', async () => {
     await refused({ file: join(folder, 'nowhere') }, /from file .*nowhere: there is no such file/)
-    await refused({ file: folder }, /EISDIR/)
+    await refused({ file: folder }, /not a regular file/)
+    await refused({ file: '/dev/zero' }, /not a regular file/)
     await refused({ file: await keyFile(' \n') }, /is empty: file/)
     await refused({ file: await keyFile('x'.repeat(2 * 1024 * 1024)) }, /2097152 bytes/)
   })
@@ -76,6 +78,24 @@ describe('readKeySource', () => {
     await refused({ command: [] }, /is empty/)
   })
 
+  it('ends a command that hangs, whatever it ignores and leaves behind', async () => {
+    const path = join(folder, 'pids')
+    const grandchild = `require('fs').appendFileSync('${path}', process.pid + ' '); setInterval(() => 1, 1000)`
+    const hanging = `process.on('SIGTERM', () => 1); require('fs').appendFileSync('${path}', process.pid + ' ')
+      require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(grandchild)}], { stdio: 'inherit' })
+      setInterval(() => 1, 1000)`
+    await refused({ command: [process.execPath, '-e', hanging] }, /did not end within 1.5 s/, undefined, 1500)
+    const pids = (await readFile(path, 'utf8')).trim().split(' ').map(Number)
+    assert.ok(pids.length > 0)
+    for (const pid of pids) await ended(pid)
+  })
+
+  it('ends a command that never ends its output', async () => {
+    const endless =
+      "const write = () => { while (process.stdout.write('x'.repeat(65536))); process.stdout.once('drain', write) }; write()"
+    await refused({ command: [process.execPath, '-e', endless] }, /wrote more than 1048576 bytes/)
+  })
+
   it('ends a command when the process shuts down', async () => {
     const stopping = new AbortController()
     const reading = refused({ command: [process.execPath, '-e', 'setInterval(() => 1, 1000)'] }, /./, stopping.signal)
@@ -88,3 +108,13 @@ describe('readKeySource', () => {
     await refused({ env: 'A', file: 'b' }, /exactly one place/)
   })
 })
+
+/** Waits until a killed process is gone, or only its entry is left for whoever collects it. */
+async function ended(pid: number): Promise<void> {
+  for (let looks = 0; looks < 200; looks++) {
+    const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z')
+    if (/\) [ZX]/.test(status)) return
+    await sleep(50)
+  }
+  assert.fail(`process ${pid} lives`)
+}

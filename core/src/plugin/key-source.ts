@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process'
-import { open } from 'node:fs/promises'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { open, stat } from 'node:fs/promises'
 import { PluginError } from './errors.js'
 import type { PluginContext } from './plugin.js'
 
@@ -19,7 +19,12 @@ const COMMAND_MILLIS = 60_000
  * The text of a key file, variable or command. `what` names it in messages: 'encryption key'. Rejects with
  * `ENCRYPTION_KEY_MISSING`, which says where it looked and never what it found.
  */
-export async function readKeySource(source: KeySource, what: string, context: PluginContext): Promise<string> {
+export async function readKeySource(
+  source: KeySource,
+  what: string,
+  context: PluginContext,
+  { commandMillis = COMMAND_MILLIS }: { readonly commandMillis?: number } = {},
+): Promise<string> {
   const { file, env, command } = source
   const said = [file, env, command].filter((one) => one !== undefined)
   if (said.length !== 1) {
@@ -31,7 +36,7 @@ export async function readKeySource(source: KeySource, what: string, context: Pl
     ? fromFile(file, what, context)
     : env !== undefined
       ? fromEnvironment(env, what)
-      : fromCommand(command ?? [], what, context))
+      : fromCommand(command ?? [], what, context, commandMillis))
   if (text.trim() === '') throw missing(`the ${what} is empty: ${placeOf(source)}`)
   return text
 }
@@ -43,10 +48,13 @@ export function placeOf({ file, env, command }: KeySource): string {
 }
 
 async function fromFile(path: string, what: string, { warn }: PluginContext): Promise<string> {
-  const handle = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
-    const why = cause.code === 'ENOENT' ? 'there is no such file' : (cause.code ?? 'unreadable')
-    throw missing(`the ${what} can't be read from file ${path}: ${why}`)
-  })
+  const unreadable = (why: string) => missing(`the ${what} can't be read from file ${path}: ${why}`)
+  const unopened = (cause: NodeJS.ErrnoException) => {
+    throw unreadable(cause.code === 'ENOENT' ? 'there is no such file' : (cause.code ?? 'unreadable'))
+  }
+  // Before it is opened: that would wait for whoever writes into a pipe, and reading a device may never end.
+  if (!(await stat(path).catch(unopened)).isFile()) throw unreadable('it is not a regular file')
+  const handle = await open(path, 'r').catch(unopened)
   try {
     const { mode, size } = await handle.stat()
     if (size > MOST_BYTES) throw missing(`the ${what} can't be in file ${path}: it has ${size} bytes`)
@@ -56,9 +64,7 @@ async function fromFile(path: string, what: string, { warn }: PluginContext): Pr
     return await handle.readFile('utf8')
   } catch (error) {
     if (error instanceof PluginError) throw error
-    throw missing(
-      `the ${what} can't be read from file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unreadable'}`,
-    )
+    throw unreadable((error as NodeJS.ErrnoException).code ?? 'unreadable')
   } finally {
     await handle.close()
   }
@@ -70,28 +76,62 @@ async function fromEnvironment(name: string, what: string): Promise<string> {
   return value
 }
 
-function fromCommand(command: readonly string[], what: string, { signal }: PluginContext): Promise<string> {
+/**
+ * Settles when its output has ended, and in time whatever it does: a program that hangs, or that leaves others behind, is
+ * killed with all that it started.
+ */
+async function fromCommand(
+  command: readonly string[],
+  what: string,
+  { signal }: PluginContext,
+  millis: number,
+): Promise<string> {
   const [program, ...args] = command
   if (program === undefined) throw missing(`the command that gives the ${what} is empty`)
-  return new Promise((resolve, reject) => {
-    const options = { signal, timeout: COMMAND_MILLIS, maxBuffer: MOST_BYTES, encoding: 'utf8' as const }
-    const child = execFile(program, args, options, (error, stdout) => {
-      // Its output may hold the secret, and so may the message and arguments that Node puts into the error.
-      if (error === null) resolve(stdout)
-      else
-        reject(missing(`the ${what} can't be had: command ${program} ${howItEnded(error)}; run it by hand to see why`))
-    })
-    child.stdin?.on('error', () => undefined).end()
+  const failed = Promise.withResolvers<never>()
+  // Its output may hold the secret, and so may the message and arguments that Node puts into an error.
+  const fail = (how: string) =>
+    failed.reject(missing(`the ${what} can't be had: command ${program} ${how}; run it by hand to see why`))
+  // A process group of its own (not on Windows, where it would get a window instead).
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], detached: process.platform !== 'win32' })
+  child.on('error', (error: NodeJS.ErrnoException) =>
+    fail(error.code === 'ENOENT' ? 'is not there' : `can't be run (${error.code ?? error.name})`),
+  )
+  const chunks: Buffer[] = []
+  let bytes = 0
+  child.stdout.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes <= MOST_BYTES) chunks.push(chunk)
+    else fail(`wrote more than ${MOST_BYTES} bytes`)
   })
+  const ended = new Promise<string>((resolve) => {
+    child.on('close', (code, killedBy) => {
+      if (code === 0) resolve(Buffer.concat(chunks).toString('utf8'))
+      else fail(code === null ? `was ended by ${killedBy}` : `ended with exit code ${code}`)
+    })
+  })
+  const late = setTimeout(() => fail(`did not end within ${millis / 1000} s`), millis)
+  const stopped = () => fail('was stopped with this program')
+  signal.addEventListener('abort', stopped, { once: true })
+  if (signal.aborted) stopped()
+  try {
+    return await Promise.race([ended, failed.promise])
+  } finally {
+    clearTimeout(late)
+    signal.removeEventListener('abort', stopped)
+    killAll(child)
+  }
 }
 
-function howItEnded(error: Error & { code?: unknown; signal?: unknown; killed?: boolean }): string {
-  if (error.code === 'ENOENT') return 'is not there'
-  if (typeof error.code === 'number') return `ended with exit code ${error.code}`
-  if (typeof error.code === 'string') return `failed (${error.code})`
-  return error.killed === true
-    ? `did not end within ${COMMAND_MILLIS / 1000} s`
-    : `was ended by ${String(error.signal)}`
+function killAll(child: ChildProcess): void {
+  child.stdout?.destroy()
+  if (child.pid === undefined) return
+  try {
+    if (process.platform === 'win32') child.kill('SIGKILL')
+    else process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // All have ended.
+  }
 }
 
 function missing(message: string): PluginError {
