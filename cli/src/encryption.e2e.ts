@@ -7,6 +7,10 @@ import { listBackups, listChunks, listSlicerLocks, type PitrChunkDocument } from
 import type { MongoClient, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
 
+interface Place {
+  readonly plugins: readonly { readonly kind: string; readonly name: string; readonly configured: boolean }[]
+}
+
 const SENTINEL = 'very-private-content'
 
 /** A cluster whose backups are sealed, and what becomes of them. One story, in order. */
@@ -83,6 +87,19 @@ describe('pbm and encryption', () => {
       [],
     )
     await pbm('config', '--set', `encryption.aes-gcm.keyFile=${keyFile}`)
+  })
+
+  it('shows the method as configured in the list of plugins, of this program and of the agent', async () => {
+    const { value } = await cluster.json(['plugin', 'list'])
+    const { cli, agents } = value as { cli: Place; agents: Place[] }
+    assert.equal(agents.length, 1)
+    for (const { plugins } of [cli, ...agents]) {
+      const methods = plugins.filter(({ kind, configured }) => kind === 'encryption' && configured)
+      assert.deepEqual(
+        methods.map(({ name }) => name),
+        ['aes-gcm'],
+      )
+    }
   })
 
   it('makes a sealed backup, of which the storage learns no name and no content', async () => {

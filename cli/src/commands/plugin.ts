@@ -100,8 +100,14 @@ function needsOf(config: Config | undefined): Needs {
   return [
     { kind: 'storage', name: config.storage.type },
     ...[...methods].map((name) => ({ kind: 'compression' as const, name })),
-    ...(isSealing(config.encryption) ? [{ kind: 'encryption' as const, name: config.encryption.type }] : []),
+    ...encryptionMethods(config.encryption).map((name) => ({ kind: 'encryption' as const, name })),
   ]
+}
+
+/** What seals, and what has a block of its own: backups made with it before are to be restored. */
+function encryptionMethods(config: Config['encryption']): string[] {
+  const { type, ...blocks } = config ?? {}
+  return [...new Set([...(isSealing(config) ? [config.type] : []), ...Object.keys(blocks)])]
 }
 
 async function ownPlace(session: Session, needs: Needs): Promise<Place> {
