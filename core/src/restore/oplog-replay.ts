@@ -6,7 +6,6 @@ import type { CommandDocument, ReplayCommand } from '../control/command-document
 import { readConfig } from '../control/config.js'
 import { listChunks } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
-import { awaitMajority } from '../mongo/raw-write.js'
 import { optime, optimeText } from '../oplog/entry.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
@@ -14,6 +13,7 @@ import type { Clock } from '../time/clock.js'
 import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import { emptyReplay } from './documents.js'
 import { dropLiveIndexes, liveCatalog, settleIndexes } from './live-indexes.js'
+import { awaitMajoritySince, electionOf } from './one-term.js'
 import { pieceOf } from './point-in-time.js'
 import { replayPieces } from './replay-pieces.js'
 import { RestoreRun, type RunSteps } from './run.js'
@@ -77,6 +77,7 @@ export class OplogReplay {
       log.info('the stored oplog is complete')
     }
     const kept = await connectedUser(node)
+    const election = await electionOf(node)
     await reach('running')
     touched()
     const catalog = await liveCatalog(node, signal)
@@ -90,6 +91,6 @@ export class OplogReplay {
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
     await settleIndexes(node, catalog, { signal, log, commitQuorum, onBuilt })
     progress.phase('majority')
-    await awaitMajority(node)
+    await awaitMajoritySince(node, election)
   }
 }

@@ -3,7 +3,6 @@ import type { MongoClient } from 'mongodb'
 import type { NamespaceMetadata } from '../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import type { OperationLog } from '../log.js'
-import { awaitMajority } from '../mongo/raw-write.js'
 import { CutTransactions } from '../oplog/cut-transactions.js'
 import { earlier, optime } from '../oplog/entry.js'
 import { isExcluded } from '../oplog/namespaces.js'
@@ -14,6 +13,7 @@ import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../s
 import { TOOL_NAME } from '../version.js'
 import { createCollections, dropReplaced, insertAll } from './collections.js'
 import { buildIndexes } from './indexes.js'
+import { awaitMajoritySince, electionOf } from './one-term.js'
 import type { ProgressPublisher } from './progress.js'
 import { refuseOtherCase } from './refuse-case.js'
 import { replayPieces } from './replay-pieces.js'
@@ -80,6 +80,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   const storedOplog = await verify(restore, snapshot)
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
 
+  const election = await electionOf(client)
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
@@ -114,7 +115,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
   await restore.sharding?.publish()
   progress.phase('majority')
-  await awaitMajority(client)
+  await awaitMajoritySince(client, election)
 }
 
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
