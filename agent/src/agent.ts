@@ -11,6 +11,7 @@ import {
   listChunks,
   type Member,
   mendBalancer,
+  mendSuspended,
   nodeInfo,
   openLog,
   openStore,
@@ -263,6 +264,7 @@ export class Agent {
       isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
       afterLook: async () => {
         await mendBalancer(leader, log)
+        await mendSuspended(leader, log)
         await leftovers.sweep(AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)]))
       },
       onFailedBackup: async (backup) => {

@@ -46,6 +46,14 @@ export async function listRestores(
   return found.flatMap((document) => readRestore(document) ?? [])
 }
 
+/** Those whose records say that they have switched something off, which was not settled yet. */
+export async function listSuspendingRestores(leader: MongoClient): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ 'suspended.0': { $exists: true } })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
 /** See {@link transition} for what it throws. */
 export async function setRestoreStatus(
   leader: MongoClient,

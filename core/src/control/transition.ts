@@ -11,6 +11,8 @@ export interface TransitionOptions {
   by?: Actor
   /** Only while the heartbeat is still this one: for marking dead what may have come back since it was looked at. */
   ifHeartbeat?: Timestamp
+  /** Only from this very state, where the machine allows others, too. */
+  ifStatus?: string
 }
 
 export interface Transition<State extends string> {
@@ -48,7 +50,8 @@ export async function transition<State extends string>(
   const { leader, collection, machine, what, replset } = target
   const filter = options.ifHeartbeat === undefined ? target.filter : { ...target.filter, hb: options.ifHeartbeat }
   const path = replset === undefined ? '' : 'replsets.$.'
-  const sources = sourcesOf(machine, to, options.by)
+  const { ifStatus } = options
+  const sources = sourcesOf(machine, to, options.by).filter((state) => ifStatus === undefined || state === ifStatus)
   const error = options.error ?? ''
   const timestamp = unixSeconds()
   const documents = leader.db(CONTROL_DATABASE).collection(collection)

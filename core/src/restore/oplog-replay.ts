@@ -58,7 +58,7 @@ export class OplogReplay {
     )
   }
 
-  async #replay(command: ReplayCommand, { signal, progress, reach, touched }: RunSteps): Promise<void> {
+  async #replay(command: ReplayCommand, { signal, progress, reach }: RunSteps): Promise<void> {
     const { node, leader, self, log, store, host } = this
     const [start, end] = [optime(command.start), optime(command.end)]
     log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
@@ -79,7 +79,6 @@ export class OplogReplay {
     const kept = await connectedUser(node)
     const election = await electionOf(node)
     await reach('running')
-    touched()
     const catalog = await liveCatalog(node, signal)
     const dropIndexes = (ns: string, names: readonly string[]) => dropLiveIndexes(node, ns, names)
     await replayPieces(

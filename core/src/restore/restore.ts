@@ -2,11 +2,8 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../control/command-document.js'
 import { readConfig } from '../control/config.js'
-import { listSlicerLocks } from '../control/locks.js'
-import { resumePitr, suspendPitr } from '../control/pitr-suspension.js'
-import { PbmError } from '../errors.js'
+import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
@@ -23,11 +20,9 @@ import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
 import { checkReplsets } from './shard-ids.js'
 import { ShardedRestore } from './sharding.js'
+import { resumeAfterRestore, suspendOthers } from './suspension.js'
 
 export type { RestoreOutcome } from './run-lock.js'
-
-const SLICER_WAIT_MILLIS = 120_000
-const SLICER_POLL_MILLIS = 200
 
 /**
  * A logical restore, on the primary of a replica set (PBM: control-plane.md §5.3). The lock is taken here, so that a
@@ -64,31 +59,21 @@ export class Restore {
   async #execute(command: RestoreCommand, run: RestoreRun, info: NodeInfo): Promise<void> {
     const { leader, log } = this
     log.info(`restore of ${command.backupName} begins`)
-    let suspended = false
-    const suspend = async () => {
-      await suspendPitr(leader)
-      suspended = true
-    }
-    let sharding: ShardedRestore | undefined
-    const begun = (begins: ShardedRestore | undefined) => {
-      sharding = begins
-    }
     try {
-      await run.execute((steps) => this.#restore(command, info, steps, { suspend, begun }))
+      await run.execute((steps) => this.#restore(command, info, steps))
     } catch (error) {
-      // Nothing has happened, so the chain of chunks goes on as if the restore had never been asked for.
-      if (suspended && !run.isTouched) await resumePitr(leader).catch(() => undefined)
-      if (!run.isTouched) await sharding?.startBalancerAgain()
+      // Nothing has happened, so all goes on as if the restore had never been asked for. Who watches over dead operations
+      // does it where this fails.
+      if (info.isClusterLeader) {
+        await resumeAfterRestore(leader, command.name, log).catch((fault: unknown) =>
+          log.warning(`what the restore switched off is not on again yet: ${errorText(fault)}`),
+        )
+      }
       throw error
     }
   }
 
-  async #restore(
-    command: RestoreCommand,
-    info: NodeInfo,
-    { signal, progress, reach, touched }: RunSteps,
-    { suspend, begun }: { suspend: () => Promise<void>; begun: (sharding: ShardedRestore | undefined) => void },
-  ): Promise<void> {
+  async #restore(command: RestoreCommand, info: NodeInfo, { signal, progress, reach }: RunSteps): Promise<void> {
     const { node, leader, self, log, store, host } = this
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
@@ -108,19 +93,10 @@ export class Restore {
           ...{ store: stored, clock: this.clock, log, signal },
         })
       : undefined
-    begun(sharding)
-    if (info.isClusterLeader && config?.pitr?.enabled === true) {
-      await suspend()
-      log.warning(
-        'point-in-time recovery was on and is off now: make a full backup when the restore is done, then it goes on by itself',
-      )
-    }
-    await sharding?.stopBalancer(config?.restore?.timeouts?.balancerStop)
-    await this.#awaitSlicerGone(signal)
-    const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
-      await reach(state)
-      if (state === 'cleanupCluster') touched()
-    }
+    const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock: this.clock, log }
+    // Everything has been looked at and nothing changed: no longer than now is anything off for it.
+    const reachState = (state: 'cleanupCluster' | 'running' | 'dumpDone') =>
+      state === 'cleanupCluster' ? reach(state, () => suspendOthers(suspending)) : reach(state)
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else
       await restoreReplset({
@@ -139,23 +115,6 @@ export class Restore {
       })
     await sharding?.refresh()
     if (info.isClusterLeader) log.info('make a full backup now: point-in-time recovery can only go on from a new one')
-  }
-
-  /** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */
-  async #awaitSlicerGone(signal: AbortSignal): Promise<void> {
-    const { leader, self, clock } = this
-    const until = clock.now() + SLICER_WAIT_MILLIS
-    for (;;) {
-      const now = await clusterTime(leader)
-      const live = (await listSlicerLocks(leader, { replset: self.rs })).filter(({ hb }) => !isStale(hb, now))
-      if (live.length === 0) return
-      if (clock.now() > until) {
-        throw new PbmError('SLICER_RUNS', `The oplog of ${self.rs} is still being stored by ${live[0]?.node ?? ''}`, {
-          hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',
-        })
-      }
-      await clock.sleep(SLICER_POLL_MILLIS, signal)
-    }
   }
 }
 

@@ -4,6 +4,7 @@ import type { RestoreDocument, RestoreStatus } from '../control/restore-document
 import {
   addRestoreReplset,
   beatRestore,
+  findRestore,
   insertRestore,
   setRestoreReplsetFields,
   setRestoreReplsetStatus,
@@ -20,9 +21,13 @@ import type { Clock } from '../time/clock.js'
 import type { Member } from '../tokens.js'
 import { emptyReplset } from './documents.js'
 import { ProgressPublisher } from './progress.js'
+import { hasChangedData } from './suspension.js'
 
 /** How long the primaries' agents are given to join: a little longer than one that comes into office takes. */
 const JOIN_MILLIS = 45_000
+/** How long it is tried to write down why it failed, and how often. */
+const MARK_MILLIS = 20_000
+const MARK_PAUSE_MILLIS = 500
 
 /** What a run works with. */
 export interface RunContext {
@@ -46,10 +51,11 @@ export interface RunDescription {
 export interface RunSteps {
   readonly signal: AbortSignal
   readonly progress: ProgressPublisher
-  /** This replica set has come so far; resolves when all have. */
-  reach(state: Exclude<RestoreStatus, 'error'>): Promise<void>
-  /** From now on a failure leaves the data incomplete. */
-  touched(): void
+  /**
+   * This replica set has come so far; resolves when all have. Of the first state on, a failure leaves the data incomplete.
+   * The cluster leader calls `before` when all have come and none goes on yet.
+   */
+  reach(state: Exclude<RestoreStatus, 'error'>, before?: () => Promise<void>): Promise<void>
 }
 
 /**
@@ -59,16 +65,12 @@ export interface RunSteps {
 export class RestoreRun {
   readonly #context: RunContext
   readonly #run: RunDescription
-  #touched = false
+  /** `maybe`: the others could go on from here, and nobody has said yet that they do. */
+  #changes: 'no' | 'maybe' | 'yes' = 'no'
 
   constructor(context: RunContext, run: RunDescription) {
     this.#context = context
     this.#run = run
-  }
-
-  /** Whether data was changed. */
-  get isTouched(): boolean {
-    return this.#touched
   }
 
   /** Rejects with what the work failed with; it is written to the record before. */
@@ -98,10 +100,7 @@ export class RestoreRun {
       await work({
         signal,
         progress,
-        reach: (state) => this.#reach(state, signal),
-        touched: () => {
-          this.#touched = true
-        },
+        reach: (state, before) => this.#reach(state, signal, before),
       })
       await progress.settle()
       await this.#reach('done', signal)
@@ -112,9 +111,7 @@ export class RestoreRun {
       await progress.settle()
       // Whatever a stage says of being stopped: the reason is why it was stopped.
       const stop = [stopped, watch?.signal].find((reason) => reason?.aborted === true)
-      const failure = this.#explained(stop === undefined ? error : stop.reason)
-      await this.#fail(failure)
-      throw failure
+      throw await this.#fail(stop === undefined ? error : stop.reason)
     } finally {
       watch?.stop()
       await heartbeat.stop()
@@ -141,46 +138,96 @@ export class RestoreRun {
     await awaitRestoreReplsets({ leader, name, replsets, state: 'starting', signal, clock, timeoutMillis: JOIN_MILLIS })
   }
 
-  async #reach(state: Exclude<RestoreStatus, 'error'>, signal: AbortSignal): Promise<void> {
+  async #reach(
+    state: Exclude<RestoreStatus, 'error'>,
+    signal: AbortSignal,
+    before?: () => Promise<void>,
+  ): Promise<void> {
     const { leader, self, log, clock } = this.#context
     const { name, info } = this.#run
     signal.throwIfAborted()
+    if (this.#changes === 'no') this.#changes = 'maybe'
     await setRestoreReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
     if (info.isClusterLeader) {
       const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
       await awaitRestoreReplsets({ leader, name, replsets, state, signal, clock })
+      await before?.()
+      signal.throwIfAborted()
       await setRestoreStatus(leader, name, state, { by: 'leader' })
     } else {
       await awaitRestoreState({ leader, name, state, signal, clock })
     }
+    this.#changes = 'yes'
     log.debug(`state ${state}`)
   }
 
-  #explained(error: unknown): PbmError {
+  /** Whether data was changed on any replica set; undefined where nobody can tell. */
+  async #isChanged(): Promise<boolean | undefined> {
+    if (this.#changes !== 'maybe') return this.#changes === 'yes'
+    const { leader } = this.#context
+    const record = await findRestore(leader, this.#run.name).catch(() => undefined)
+    return record === undefined ? undefined : hasChangedData(record)
+  }
+
+  #explained(error: unknown, isChanged: boolean | undefined): PbmError {
     const code =
       error instanceof PbmError ? error.code : this.#run.kind === 'restore' ? 'RESTORE_FAILED' : 'REPLAY_FAILED'
     const repeat = this.#run.kind === 'restore' ? 'repeat the restore' : 'replay from the same start again, or restore'
-    const after = this.#touched
-      ? `The data of the cluster is incomplete now: ${repeat}.`
-      : 'Nothing of the data was changed.'
+    const after =
+      isChanged === undefined
+        ? `Nobody can tell whether data was changed: ${repeat} unless all of it is there.`
+        : isChanged
+          ? `The data of the cluster is incomplete now: ${repeat}.`
+          : 'Nothing of the data was changed.'
     const lost = isNotPrimary(error) ? 'this node is no longer the primary: ' : ''
     const text = errorText(error)
     // Another replica set's words say so already.
     return new PbmError(code, `${lost}${text}`, { ...(text.includes(after) ? {} : { hint: after }), cause: error })
   }
 
-  /** Best effort: where not even this can be written, the watch of the cluster leader marks the restore later. */
-  async #fail(failure: PbmError): Promise<void> {
-    const { leader, self, log } = this.#context
-    const { name, kind } = this.#run
-    const error = errorText(failure)
-    log.error(error)
-    try {
-      await setRestoreReplsetStatus(leader, name, self.rs, 'error', { error })
-      await setRestoreStatus(leader, name, 'error', { error })
-    } catch (cause) {
-      log.error(`the failure can't be written to the record of the ${kind}: ${errorText(cause)}`)
+  /**
+   * Gives the failure as it is told. Best effort: where it can't be written, the watch of the cluster leader marks the
+   * restore later.
+   */
+  async #fail(cause: unknown): Promise<PbmError> {
+    const { leader, self, log, clock } = this.#context
+    const { name, kind, stopped } = this.#run
+    const isChanged = await this.#isChanged()
+    let failure = this.#explained(cause, isChanged)
+    const mark = (ifStatus?: 'starting') =>
+      setRestoreStatus(leader, name, 'error', {
+        error: errorText(failure),
+        ...(ifStatus === undefined ? {} : { ifStatus }),
+      })
+    const write = async () => {
+      // That nothing was changed is written only where it holds at that moment: the others may just be going on.
+      if (isChanged !== false) await mark()
+      else if (!(await mark('starting')).changed) {
+        this.#changes = 'maybe'
+        failure = this.#explained(cause, await this.#isChanged())
+        await mark()
+      }
+      await setRestoreReplsetStatus(leader, name, self.rs, 'error', { error: errorText(failure) })
     }
+    const until = clock.now() + MARK_MILLIS
+    for (;;) {
+      const fault = await write().then(
+        () => undefined,
+        (reason: unknown) => new Error(errorText(reason)),
+      )
+      if (fault === undefined) break
+      // Where the server is just starting again, nobody has to wait until the restore counts as dead.
+      if (clock.now() < until && !stopped.aborted) {
+        await clock.sleep(MARK_PAUSE_MILLIS, stopped).catch(() => undefined)
+        continue
+      }
+      log.error(`the failure can't be written to the record of the ${kind}: ${fault.message}`)
+      // Nobody keeps the others from going on then.
+      if (isChanged === false && this.#changes === 'maybe') failure = this.#explained(cause, undefined)
+      break
+    }
+    log.error(errorText(failure))
+    return failure
   }
 }
 

@@ -1,8 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
-import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { balancerStatus, startBalancer, stopBalancer } from '../mongo/balancer.js'
 import type { NodeInfo, ReplsetTopology } from '../mongo/topology.js'
 import type { Replay } from '../oplog/replay.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
@@ -38,7 +36,6 @@ export interface ShardingOptions {
 export class ShardedRestore {
   readonly #options: ShardingOptions
   readonly #tables: RoutingTables | undefined
-  #stoppedBalancer = false
   #replaced: ReadonlySet<string> = new Set()
 
   constructor(options: ShardingOptions) {
@@ -50,25 +47,6 @@ export class ShardedRestore {
   /** On config servers: where the replay sends the routing tables. */
   get routing(): RoutingTables | undefined {
     return this.#tables
-  }
-
-  /** The cluster leader's: nothing may move while shards are being filled. */
-  async stopBalancer(timeoutSeconds: number | undefined): Promise<void> {
-    const { leader, info, signal, clock, log } = this.#options
-    if (!info.isClusterLeader || (await balancerStatus(leader)).mode !== 'full') return
-    this.#stoppedBalancer = true
-    await stopBalancer(leader, { signal, clock, log, timeoutSeconds })
-    log.warning('the balancer was on and is off now: start it when the restore is done and every mongos was restarted')
-  }
-
-  /** After a failure before anything was changed. */
-  async startBalancerAgain(): Promise<void> {
-    if (!this.#stoppedBalancer) return
-    const { leader, log } = this.#options
-    await startBalancer(leader).then(
-      () => log.info('the balancer is on again'),
-      (error: unknown) => log.error(`the balancer could not be started again: ${errorText(error)}`),
-    )
   }
 
   /**

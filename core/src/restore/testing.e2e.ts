@@ -34,7 +34,7 @@ export interface Bench {
   readonly log: RecordedLog
   restore(
     backupName: string,
-    options?: { signal?: AbortSignal; command?: Partial<RestoreCommand> },
+    options?: { signal?: AbortSignal; command?: Partial<RestoreCommand>; leader?: MongoClient },
   ): Promise<RestoreOutcome>
   stop(): Promise<void>
 }
@@ -65,10 +65,11 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
     store,
     folder,
     log,
-    restore: async (backupName, { signal = abort.signal, command = {} } = {}) => {
+    restore: async (backupName, options = {}) => {
+      const { signal = abort.signal, command = {} } = options
       const container = host.container.createChildContainer()
       container.registerInstance(NODE, node)
-      container.registerInstance(LEADER, leader)
+      container.registerInstance(LEADER, options.leader ?? leader)
       container.registerInstance(SELF, { rs: 'rs0', node: set.members[0]?.host ?? '' })
       container.registerInstance<OperationLog>(OPERATION_LOG, log)
       container.registerInstance(CLOCK, systemClock)
