@@ -158,7 +158,7 @@ async function refuseWrongServer(client: MongoClient, host: string): Promise<Hel
   const greeting = await hello(client)
   if (greeting.msg === 'isdbgrid') {
     throw new PbmError('MONGOS', `${host} is a mongos`, {
-      hint: 'Connect to a mongod: the agent to the one beside it, the CLI to any config server',
+      hint: 'Connect to a mongod: the agent to the one beside it, the CLI to any config server or shard',
     })
   }
   if (greeting.setName !== undefined) return greeting
