@@ -7,8 +7,10 @@ import { dumpNamespaces, listNamespaces, none, type ObjectStore } from '@pbmkit/
 import { MongoClient } from 'mongodb'
 
 /**
- * The dump alone, as a process of its own to be measured beside `mongodump --archive`: neither compression, agent, lock
- * nor record, and like mongodump without waiting for the disk. Arguments: URI, folder, and a collection or none.
+ * The dump alone, in a process of its own to be measured beside `mongodump --archive`: neither compression, agent, lock
+ * nor record, and like mongodump without waiting for the disk. Like an agent it has started and is connected before: it
+ * tells its parent when it is ready, begins when told to, and tells when it has done. Arguments: URI, folder, and a
+ * collection or none.
  */
 const [uri = '', folder = '', collection] = process.argv.slice(2)
 
@@ -32,6 +34,10 @@ const ignore = () => undefined
 
 const client = new MongoClient(uri)
 await client.connect()
+process.once('disconnect', () => process.exit(1))
+process.send?.('ready')
+await once(process, 'message')
+
 const nss = [collection === undefined ? 'bench.*' : `bench.${collection}`]
 await dumpNamespaces(await listNamespaces(client, { nss }), {
   node: client,
@@ -44,4 +50,6 @@ await dumpNamespaces(await listNamespaces(client, { nss }), {
   log: { debug: ignore, info: ignore, warning: ignore, error: ignore },
   onProgress: ignore,
 })
-await client.close()
+process.send?.('done')
+await once(process, 'message')
+process.exit(0)

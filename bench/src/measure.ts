@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 
 /** What a piece of work cost, over all processes that were watched. */
@@ -38,6 +39,33 @@ export async function runMeasured(command: string, args: readonly string[], opti
     const code = await ended
     if (code !== 0) throw new Error(`${command} ended with ${code}: ${stderr.trim()}`)
   })
+}
+
+/**
+ * The cost of what a script does between being told to begin and telling that it has done. It tells first that it is
+ * ready, with what a running agent has long done behind it; `before` is its resident memory in MB then.
+ */
+export async function measureScript(script: string, args: readonly string[]): Promise<{ cost: Cost; before: number }> {
+  const child = fork(script, args)
+  const pid = child.pid ?? 0
+  const exited = once(child, 'exit')
+  const failed = exited.then(([code]) => Promise.reject(new Error(`${script} ended with ${code}`)))
+  failed.catch(() => undefined)
+  const told = async () => void (await Promise.race([once(child, 'message'), failed]))
+  await told()
+  const before = residentOf(pid)
+  const cost = await measure([pid], async () => {
+    child.send('begin')
+    await told()
+  })
+  child.send('end')
+  await exited
+  return { cost, before }
+}
+
+/** The better of two rounds: what else the machine did meanwhile only ever makes them slower. */
+export function faster(one: Cost | undefined, other: Cost): Cost {
+  return one === undefined || other.wall < one.wall ? other : one
 }
 
 /** The cost of `work` in the processes `pids` and their children: what they used between its start and its end. */

@@ -1,10 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openStore, PluginHost } from '@pbmkit/core'
-import { type Cost, measure, residentOf, runMeasured } from './measure.js'
+import { type Cost, faster, measureScript, runMeasured } from './measure.js'
 import { pattern } from './pattern.js'
 import { type RunningStorage, STORAGES } from './storages.js'
 import { machineText } from './table.js'
@@ -73,14 +71,14 @@ async function measureStorage(
       const { cost, growth } = await transfer({ config: storage.config, name: 'ours', way, bytes })
       sayCost(`pbmkit, ${way}, grown by ${growth.toFixed(0)} MB`, cost)
       const before = ours.get(way)
-      ours.set(way, { ...better(before, cost), growth: Math.max(growth, before?.growth ?? 0) })
+      ours.set(way, { ...faster(before, cost), growth: Math.max(growth, before?.growth ?? 0) })
     }
     await remove(storage, 'ours')
     if (rclone === undefined) continue
     for (const way of WAYS) {
       const cost = await besides(rclone, storage, way, source, options.folder)
       sayCost(`rclone, ${way}`, cost)
-      theirs.set(way, better(theirs.get(way), cost))
+      theirs.set(way, faster(theirs.get(way), cost))
     }
     await remove(storage, 'theirs')
   }
@@ -89,33 +87,10 @@ async function measureStorage(
   })
 }
 
-function better(before: Cost | undefined, cost: Cost): Cost {
-  return before === undefined || cost.wall < before.wall ? cost : before
-}
-
 /** In a process of its own, from when its plugin is loaded. */
 async function transfer(task: Transfer): Promise<{ cost: Cost; growth: number }> {
-  const child = fork(SCRIPT, [JSON.stringify(task)])
-  const pid = child.pid ?? 0
-  const said = async () => {
-    const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`the transfer ended with ${code}`)))
-    ended.catch(() => undefined)
-    await Promise.race([once(child, 'message'), ended])
-  }
-  await said()
-  const before = residentOf(pid)
-  const cost = await measure([pid], async () => {
-    child.send('begin')
-    await said()
-  })
-  await ended(child)
+  const { cost, before } = await measureScript(SCRIPT, [JSON.stringify(task)])
   return { cost, growth: cost.rss - before }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit')
-  child.send('end')
-  await exited
 }
 
 /** rclone with its own settings, its stdin a file in memory, its stdout nowhere. */
