@@ -30,8 +30,11 @@ export async function runRotateKeys(context: OperationContext): Promise<void> {
 async function rotateAll(context: OperationContext, dryRun: boolean, signal: AbortSignal): Promise<void> {
   const { leader, config, log } = context
   const ciphers = ciphersOf(context)
-  const keyIds = await sealingKeys(context, ciphers, signal)
-  const notes = new Notes(context, { keyId: keyIds.join(','), dryRun })
+  const { keyIds, silent } = await sealingKeys(context, ciphers, signal)
+  for (const agent of silent) {
+    log.warning(`the agent on ${agent} is silent: see to it that key ${keyIds.join(', ')} is there too`)
+  }
+  const notes = new Notes(context, { keyId: keyIds.join(','), dryRun, silent })
   const rotate = (storage: StorageConfig, profile: string | null) =>
     withStore(
       context,
@@ -61,28 +64,30 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
   await notes.end()
 }
 
-/** The ids of the keys to seal with, after every agent has said that it has the same; empty where `rotateKeys` will refuse. */
+/**
+ * The ids of the keys to seal with, after every agent that lives has said that it has the same, and who could not be
+ * asked; none where `rotateKeys` will refuse.
+ */
 async function sealingKeys(
   context: OperationContext,
   ciphers: Ciphers,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<{ keyIds: readonly string[]; silent: readonly string[] }> {
   const method = await ciphers.current()
-  if (method?.cipher.wrapsKeys !== true) return []
+  if (method?.cipher.wrapsKeys !== true) return { keyIds: [], silent: [] }
   const ids = [...method.cipher.keyIds]
-  await requireSameKeys(context, { method: method.name, ids }, signal)
-  return ids
+  return { keyIds: ids, silent: await requireSameKeys(context, { method: method.name, ids }, signal) }
 }
 
 /** Tells in `pbmOpLog` how far the rotation is and how it ended. */
 class Notes {
   readonly #context: OperationContext
-  readonly #about: Pick<RotationRecord, 'keyId' | 'dryRun' | 'startedAt'>
+  readonly #about: Pick<RotationRecord, 'keyId' | 'dryRun' | 'silent' | 'startedAt'>
   readonly #storages: RotationFigures[] = []
   #due: number
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(context: OperationContext, about: Pick<RotationRecord, 'keyId' | 'dryRun'>) {
+  constructor(context: OperationContext, about: Pick<RotationRecord, 'keyId' | 'dryRun' | 'silent'>) {
     const startedAt = context.clock.now()
     this.#context = context
     this.#about = { ...about, startedAt }

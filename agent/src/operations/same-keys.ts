@@ -11,14 +11,14 @@ export type SealingKeys = Pick<AgentKeys, 'method' | 'ids'>
 /**
  * Waits until every agent that lives has looked at its keys for this command, and throws `KEYS_DIFFER`, with the name of
  * each whose keys are others: it would go on sealing with a key that everybody believes gone. Agents of PBM seal nothing,
- * those of arbiters store nothing, and who is silent is only told in the log.
+ * those of arbiters store nothing. Who is silent can't be asked: resolves with their names.
  */
 export async function requireSameKeys(
   context: OperationContext,
   keys: SealingKeys,
   signal: AbortSignal,
-): Promise<void> {
-  const { leader, opid, clock, log } = context
+): Promise<string[]> {
+  const { leader, opid, clock } = context
   const giveUp = clock.now() + ANSWER_MILLIS
   for (;;) {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
@@ -28,10 +28,7 @@ export async function requireSameKeys(
     const waiting = alive.filter((agent) => agent.keys?.opid !== opid)
     if (waiting.length === 0 || clock.now() > giveUp) {
       if (others.length + waiting.length > 0) throw differ(others, waiting, keys)
-      for (const agent of sealing.filter(({ hb }) => isStale(hb, now))) {
-        log.warning(`the agent on ${nameOf(agent)} is silent: see to it that key ${keys.ids.join(', ')} is there too`)
-      }
-      return
+      return sealing.filter(({ hb }) => isStale(hb, now)).map(nameOf)
     }
     await clock.sleep(LOOK_MILLIS, signal)
   }

@@ -33,13 +33,17 @@ async function rotate(session: Session, dryRun: boolean): Promise<void> {
   await refuseIfBusy(leader)
   await requireLeaderAgent(leader)
   const opid = await send(leader, { cmd: 'rotateKeys', rotateKeys: { dryRun } })
-  const { keyId, keys, rewrapped, current, unreadable } = await waitForRotation(session, leader, opid)
-  session.output.result({ key_id: keyId, dry_run: dryRun, keys, rewrapped, current, unreadable }, () =>
+  const { keyId, keys, rewrapped, current, unreadable, silent } = await waitForRotation(session, leader, opid)
+  for (const agent of silent)
+    session.output.warn(`the agent on ${agent} is silent: it may still have the older key alone`)
+  session.output.result({ key_id: keyId, dry_run: dryRun, keys, rewrapped, current, unreadable, silent }, () =>
     dryRun
       ? `Would rewrap ${rewrapped} of ${keys} key objects for key ${keyId}; ${current} are sealed with it already.`
       : [
           `${rewrapped} of ${keys} key objects were rewrapped for key ${keyId}; ${current} were sealed with it already.`,
-          'Every agent had it in front: nothing on the configured storages needs the older ones any more, and they can go.',
+          silent.length === 0
+            ? 'Every agent has it in front: nothing on the configured storages needs the older ones any more, and they can go.'
+            : 'Every agent that could be asked has it in front: before the older ones go, see to the others too.',
         ].join('\n'),
   )
 }

@@ -37,6 +37,8 @@ export interface RotationRecord extends RotationFigures {
   /** The key that they are sealed with now. */
   readonly keyId: string
   readonly dryRun: boolean
+  /** `rs/host:port` of agents that could not be asked which key they have. */
+  readonly silent: readonly string[]
   /** False while it runs. It never becomes true for one that failed: the log says why. */
   readonly done: boolean
   /** Milliseconds since the epoch by the agent's clock. */
