@@ -8,6 +8,8 @@ export interface KeyWatchOptions {
   readonly host: PluginHost
   readonly node: string
   readonly signal: AbortSignal
+  /** Default: 10 s. */
+  readonly patienceMillis?: number
 }
 
 /** Which keys this agent seals with, for everybody to see: a rotation asks all agents before it begins. */
@@ -38,7 +40,7 @@ export class KeyWatch {
     const text = JSON.stringify(config)
     if (text === this.#foundFor) return
     if (this.#searched?.text !== text) this.#searched = { text, search: this.#search(config, text) }
-    await inTime(this.#searched.search)
+    await inTime(this.#searched.search, this.#options.patienceMillis ?? PATIENCE_MILLIS)
   }
 
   async #search(config: EncryptionConfig | undefined, text: string): Promise<void> {
@@ -75,14 +77,14 @@ export class KeyWatch {
   }
 }
 
-async function inTime(search: Promise<void>): Promise<void> {
+async function inTime(search: Promise<void>, millis: number): Promise<void> {
   // Whoever comes later hears how it ended.
   search.catch(() => undefined)
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
-    const text = `the encryption keys could not be had within ${PATIENCE_MILLIS / 1000} s`
+    const text = `the encryption keys could not be had within ${millis / 1000} s`
     late.reject(new PbmError('KEYS_LATE', text, { hint: 'does the command that gives them hang?' }))
-  }, PATIENCE_MILLIS)
+  }, millis)
   try {
     await Promise.race([search, late.promise])
   } finally {

@@ -1,4 +1,5 @@
 import { type AgentDocument, type AgentKeys, clusterTime, isStale, listAgents, PbmError } from '@pbmkit/core'
+import type { Timestamp } from 'mongodb'
 import type { OperationContext } from './context.js'
 
 /** A command may take a minute to give a key; then its agent still has to say so. */
@@ -22,15 +23,31 @@ export async function requireSameKeys(
   const giveUp = clock.now() + ANSWER_MILLIS
   for (;;) {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const sealing = agents.filter(({ arb, plugins }) => !arb && plugins !== undefined)
-    const alive = sealing.filter(({ hb }) => !isStale(hb, now))
-    const others = alive.filter((agent) => agent.keys?.opid === opid && !areSame(agent.keys, keys))
-    const waiting = alive.filter((agent) => agent.keys?.opid !== opid)
+    const { others, waiting, silent } = answersOf(agents, now, opid, keys)
     if (waiting.length === 0 || clock.now() > giveUp) {
       if (others.length + waiting.length > 0) throw differ(others, waiting, keys)
-      return sealing.filter(({ hb }) => isStale(hb, now)).map(nameOf)
+      return silent.map(nameOf)
     }
     await clock.sleep(LOOK_MILLIS, signal)
+  }
+}
+
+export interface Answers {
+  /** Have looked, and have other keys or none. */
+  readonly others: readonly AgentDocument[]
+  /** Live, and have not looked yet. */
+  readonly waiting: readonly AgentDocument[]
+  readonly silent: readonly AgentDocument[]
+}
+
+/** What the agents that may seal something have said about their keys for command `opid`. */
+export function answersOf(agents: readonly AgentDocument[], now: Timestamp, opid: string, keys: SealingKeys): Answers {
+  const sealing = agents.filter(({ arb, plugins }) => !arb && plugins !== undefined)
+  const alive = sealing.filter(({ hb }) => !isStale(hb, now))
+  return {
+    others: alive.filter((agent) => agent.keys?.opid === opid && !areSame(agent.keys, keys)),
+    waiting: alive.filter((agent) => agent.keys?.opid !== opid),
+    silent: sealing.filter(({ hb }) => isStale(hb, now)),
   }
 }
 
