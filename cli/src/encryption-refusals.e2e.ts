@@ -81,7 +81,7 @@ encryption:
     const entries = await readdir(file(folder), { recursive: true, withFileTypes: true })
     return entries
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(file('').length))
+      .map((entry) => join(entry.parentPath, entry.name).slice(file('').length + 1))
       .sort()
   }
 
@@ -95,13 +95,16 @@ encryption:
   }
 
   /** Restores `args` with each of `damages` done to `object`, which is as it was afterwards. */
-  async function refusedWith(args: readonly string[], object: string, damages: typeof DAMAGES, told = object) {
+  async function refusedWith(args: readonly string[], object: string, damages: typeof DAMAGES) {
     const bytes = await readFile(file(object))
-    for (const [what, damage] of Object.entries(damages)) {
-      await writeFile(file(object), damage(bytes))
-      await refused(args, new RegExp(told.replaceAll('.', '\\.')), `${object}: ${what}`)
+    try {
+      for (const [what, damage] of Object.entries(damages)) {
+        await writeFile(file(object), damage(bytes))
+        await refused(args, new RegExp(object.replaceAll('.', '\\.')), `${object}: ${what}`)
+      }
+    } finally {
+      await writeFile(file(object), bytes)
     }
-    await writeFile(file(object), bytes)
   }
 
   const restoreToTime = () => ['restore', '--time', `${time.t},${time.i}`, '--base-snapshot', backup]
@@ -162,7 +165,6 @@ encryption:
   it('says why a command gives no key, and does not wait for one that hangs', async () => {
     for (const [command, told] of [
       ['process.exit(3)', /command .* ended with exit code 3/],
-      ["process.stdout.write('x'.repeat(2 << 20))", /wrote more than 1048576 bytes/],
       ['setInterval(() => 1, 1000)', /encryption keys could not be had within 10 s/],
     ] as const) {
       const input = `storage:

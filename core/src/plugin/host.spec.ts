@@ -199,6 +199,16 @@ describe('PluginHost', () => {
     assert.deepEqual(found, ['storage here 1.2.3', 'compression none ', 'compression zstd 1.2.3'])
   })
 
+  it('inspects a plugin once that is configured by the name of its package', async () => {
+    await install('pbmkit-storage-here', storageSource('here'))
+    await host.storage('pbmkit-storage-here')
+    const found = (await host.inspect()).filter(({ packageName }) => packageName === 'pbmkit-storage-here')
+    assert.deepEqual(
+      found.map(({ name, apiVersion }) => [name, apiVersion]),
+      [['pbmkit-storage-here', 1]],
+    )
+  })
+
   it('inspects what is installed: versions of the API, and faults with what mends them', async () => {
     await install('@pbmkit/storage-here', storageSource('here'))
     await install('pbmkit-storage-here', "throw new Error('the second of this name')")

@@ -171,7 +171,10 @@ export class PluginHost {
     )
     // In this order ours, whose names begin with @, go before a stranger's of the same name, as they do when loaded.
     const names = [...new Set((await Promise.all(this.#bases.map(visiblePackages))).flat())].sort()
+    const asPackages = new Set(this.#loaded.map(({ packageName }) => packageName))
     for (const packageName of names) {
+      // Loaded already, perhaps by its package's name: it is not another plugin.
+      if (asPackages.has(packageName)) continue
       const plugin = pluginOfPackage(packageName)
       if (plugin === undefined || found.has(`${plugin.kind} ${plugin.name}`)) continue
       const place = await findPackage(packageName, this.#bases).catch(() => BROKEN)
