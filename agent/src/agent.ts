@@ -1,4 +1,5 @@
 import {
+  type AgentPlugins,
   type BackupDocument,
   backupCanceled,
   type CommandDocument,
@@ -55,6 +56,8 @@ export interface AgentOptions {
   readonly settings: Settings
   readonly connections: Connections
   readonly logger: Logger
+  /** What this agent can load, where a simulation has looked for all of its agents at once. */
+  readonly plugins?: () => Promise<AgentPlugins>
 }
 
 /**
@@ -73,7 +76,8 @@ export class Agent {
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
 
-  private constructor({ settings, connections, logger }: AgentOptions, leaderReplset: string) {
+  private constructor(options: AgentOptions, leaderReplset: string) {
+    const { settings, connections, logger } = options
     const { node, leader, info } = connections
     const self: Member = { rs: info.rs, node: info.me }
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir })
@@ -92,14 +96,14 @@ export class Agent {
     const checkup = this.#central.operation({ event: 'agentCheckup' })
     this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
-    const plugins = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
+    const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
       leader,
       node,
       self,
       storage: this.#storage,
       keys,
-      plugins: () => plugins.plugins(),
+      plugins: options.plugins ?? (() => watch.plugins()),
       warn: (text) => checkup.warning(text),
     })
   }

@@ -1,10 +1,12 @@
 import { cp, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  type CuttableNetwork,
   type MongodProcess,
   type ReplicaSet,
   type ShardedCluster,
   type ShardedClusterOptions,
+  startNetwork,
   startShardedCluster,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
@@ -45,10 +47,12 @@ export interface ShardedBenchOptions extends ShardedClusterOptions {
   /** Used as it is, and not removed. */
   readonly storage?: string
   readonly pluginDir?: string
+  /** Gives every agent a network of its own, which can be cut. */
+  readonly networks?: boolean
 }
 
 export async function startShardedBench(options: ShardedBenchOptions = {}): Promise<ShardedBench> {
-  const { fixture, pluginDir, ...rest } = options
+  const { fixture, pluginDir, networks: withNetworks, ...rest } = options
   const cluster = await startShardedCluster({ auth: true, ...rest })
   const user = await cluster.createPbmUser()
   // Any shard will do: it knows its config servers.
@@ -61,6 +65,7 @@ export async function startShardedBench(options: ShardedBenchOptions = {}): Prom
   const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir })
   const agents: AgentProcess[] = []
   const replsets = new Map<AgentProcess, string>()
+  const networks: CuttableNetwork[] = []
 
   const bench: ShardedBench = {
     cluster,
@@ -68,8 +73,18 @@ export async function startShardedBench(options: ShardedBenchOptions = {}): Prom
     storage,
     agents,
     startAgent: async (set, member, given = {}) => {
-      const env = { ...(pluginDir !== undefined && { PBM_PLUGIN_DIR: pluginDir }), ...given.env }
-      const agent = spawnAgent(member, member.uri({ user }), { ...given, env })
+      const env = {
+        ...environmentOf(options.shards, set.name),
+        ...(pluginDir !== undefined && { PBM_PLUGIN_DIR: pluginDir }),
+        ...given.env,
+      }
+      const network = given.network ?? (withNetworks === true ? await startNetwork() : undefined)
+      if (network !== undefined) networks.push(network)
+      const agent = spawnAgent(member, member.uri({ user }), {
+        ...given,
+        env,
+        ...(network !== undefined && { network }),
+      })
       agents.push(agent)
       replsets.set(agent, set.name)
       if (given.notReady === true) return agent
@@ -94,6 +109,7 @@ export async function startShardedBench(options: ShardedBenchOptions = {}): Prom
     stop: async () => {
       await Promise.all(bench.agentsOf().map((agent) => agent.stop('SIGKILL')))
       await leader.close()
+      await Promise.all(networks.map((network) => network.stop()))
       await cluster.stop()
       if (options.storage === undefined) await rm(storage, { recursive: true, force: true })
     },
@@ -105,4 +121,9 @@ export async function startShardedBench(options: ShardedBenchOptions = {}): Prom
     throw error
   }
   return bench
+}
+
+/** An agent runs on the machine of its mongod. */
+function environmentOf(shards: ShardedBenchOptions['shards'], rs: string): NodeJS.ProcessEnv | undefined {
+  return typeof shards === 'object' ? shards.find(({ name }) => name === rs)?.environment : undefined
 }

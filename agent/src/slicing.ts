@@ -1,4 +1,5 @@
 import {
+  CALM_SLICING_POLL_MILLIS,
   Ciphers,
   CLOCK,
   chunkMethod,
@@ -24,9 +25,6 @@ import {
 import type { Timestamp } from 'mongodb'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
-
-/** While point-in-time recovery is off. */
-const IDLE_POLL_MILLIS = 1_000
 
 /**
  * Slicing beside the command loop: looks at what the control collections say, and lets the two parts do what is due, the
@@ -77,7 +75,7 @@ export class Slicing {
         this.#epoch = view.config?.epoch ?? this.#epoch
         await this.#worker.step(view)
         const isOn = view.config?.pitr?.enabled === true
-        pause = isOn ? SLICING_POLL_MILLIS : IDLE_POLL_MILLIS
+        pause = this.#worker.isBusy(view) ? SLICING_POLL_MILLIS : CALM_SLICING_POLL_MILLIS
         if (leading !== undefined || !(isOn || view.document?.resume === true)) return
         leading = lead(() => this.#lead(duties, view, signal)).finally(() => {
           leading = undefined

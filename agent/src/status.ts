@@ -4,18 +4,22 @@ import {
   type Config,
   clusterTime,
   errorText,
-  findAgent,
   type Member,
   PBM_COMPATIBLE_VERSION,
   publishAgent,
-  readConfig,
+  readConfigAndTime,
   type SubsystemStatus,
+  secondsOf,
+  signedClusterTime,
+  tellClusterTime,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import type { KeyWatch } from './key-watch.js'
 import type { StorageWatch } from './storage-watch.js'
 
 export const STATUS_MILLIS = 5_000
+const FRESH_MILLIS = 1_000
+const REMEMBERED = 5
 const DUPLICATE_WARNING_MILLIS = 60_000
 
 export interface StatusOptions {
@@ -31,7 +35,8 @@ export interface StatusOptions {
 /** Writes this agent's document in `pbmAgents`: its node, and whether database, node and storage are well. */
 export class StatusPublisher {
   readonly #options: StatusOptions
-  #written: Timestamp | undefined
+  /** Heartbeats of its own last reports: two may be under way at a time. */
+  #written: readonly Timestamp[] = []
   #warnedAt = 0
   #lastNode: NodePart | undefined
 
@@ -43,10 +48,13 @@ export class StatusPublisher {
   async publish(): Promise<AgentDocument> {
     const { leader, self, storage, keys, plugins } = this.#options
     // The node last: the leader may be waited for through an election or a restart, and what was true before it may not be.
-    const config = await readConfig(leader)
+    const { config, now } = await readConfigAndTime(leader)
+    const begun = performance.now()
     const node = await this.#node()
-    const [stors, loadable, hb] = await Promise.all([this.#storage(storage, config), plugins(), clusterTime(leader)])
-    await this.#warnOfDuplicate()
+    const [stors, loadable] = await Promise.all([this.#storage(storage, config), plugins()])
+    // A node or storage that let itself be waited for must not make the agent look silent.
+    const isFresh = performance.now() - begun < FRESH_MILLIS && !(await this.#passTimeOn(now))
+    const hb = isFresh ? now : await clusterTime(leader)
     const agent: AgentDocument = {
       n: self.node,
       rs: self.rs,
@@ -60,9 +68,28 @@ export class StatusPublisher {
       plugins: loadable,
       ...(keys.keys === undefined ? {} : { keys: keys.keys }),
     }
-    await publishAgent(leader, agent)
-    this.#written = hb
+    const isFirst = this.#written.length === 0
+    this.#written = [...this.#written, hb].slice(-REMEMBERED)
+    const before = await publishAgent(leader, agent)
+    if (!isFirst) this.#warnOfDuplicate(before)
     return agent
+  }
+
+  /**
+   * Tells the config servers of a cluster time that is ahead of theirs, as on a shard whose clock is: else it would come
+   * there in a leap, and every heartbeat look hours old. Whether there was something to tell.
+   */
+  async #passTimeOn(now: Timestamp): Promise<boolean> {
+    const { leader, node } = this.#options
+    try {
+      const time = await signedClusterTime(node)
+      if (secondsOf(time.clusterTime) <= secondsOf(now) + 1) return false
+      await tellClusterTime(leader, time)
+      return true
+    } catch {
+      // The node's part of this report tells what is wrong with it.
+      return false
+    }
   }
 
   #storage(storage: StorageWatch, config: Config | undefined): Promise<SubsystemStatus> {
@@ -82,11 +109,10 @@ export class StatusPublisher {
   }
 
   /** Two agents at one mongod would both answer as one nominee. */
-  async #warnOfDuplicate(): Promise<void> {
-    const { leader, self, warn } = this.#options
-    if (this.#written === undefined || Date.now() - this.#warnedAt < DUPLICATE_WARNING_MILLIS) return
-    const found = await findAgent(leader, self.rs, self.node)
-    if (found === undefined || found.hb.equals(this.#written)) return
+  #warnOfDuplicate(before: AgentDocument | undefined): void {
+    const { self, warn } = this.#options
+    if (before === undefined || Date.now() - this.#warnedAt < DUPLICATE_WARNING_MILLIS) return
+    if (this.#written.some((own) => own.equals(before.hb))) return
     this.#warnedAt = Date.now()
     warn(`another agent reports for ${self.rs}/${self.node} too: run one agent per mongod, with the URI of that mongod`)
   }

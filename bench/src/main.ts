@@ -77,7 +77,7 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
     const replayed = flags.parts.includes('replay') ? await replays({ set, client, peers, folder, rows }, flags) : []
     if (flags.parts.includes('protocol')) {
       say('what the protocol asks of the config servers')
-      console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol')), await measurePlanning(client)))
+      console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol'), say), await measurePlanning(client)))
     }
     const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay', 'protocol', 'storage'].includes(part))
     const bytes = withData ? await load(client, flags.size) : 0

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, type Settings } from '@pbmkit/agent'
 import { type ShardedCluster, startShardedCluster } from '@pbmkit/conformance/testbed'
 import {
+  type AgentPlugins,
   type BackupDocument,
   connectLeader,
   connectNode,
@@ -28,7 +29,7 @@ import { until } from './system.js'
 
 export interface ProtocolRow {
   readonly agents: number
-  /** Commands a second that the primary of the config servers was sent. */
+  /** Commands a second that the primary of the config servers was sent, less those that come without any agent. */
   readonly idle: number
   readonly slicing: number
   /** Commands in all that one small backup took, and its seconds. */
@@ -38,68 +39,121 @@ export interface ProtocolRow {
 
 const SECONDS = 10
 const COUNTS = [3, 30, 300]
+/** Agents that start at the same moment, and share one pool of connections: each keeps one for the command feed. */
+const TOGETHER = 20
 
 /**
  * What the agents ask of the config servers. All of them run in this process, beside the one mongod of a real shard, each
  * under a name of its own; so the work of a shard is done once, and the questions are asked by as many as there are.
  */
-export async function measureProtocol(folder: string): Promise<ProtocolRow[]> {
+export async function measureProtocol(folder: string, say: (text: string) => void): Promise<ProtocolRow[]> {
   const cluster = await startShardedCluster({ shards: 1 })
   try {
+    const alone = await commandsPerSecond(await cluster.config.client())
+    say(`  no agent: ${alone.toFixed(1)} commands/s`)
     const rows: ProtocolRow[] = []
-    for (const count of COUNTS) rows.push(await withAgents(cluster, folder, count))
+    for (const count of COUNTS) {
+      const row = await withAgents(cluster, folder, count, alone)
+      rows.push(row)
+      say(`  ${HEAD.map((title, index) => `${title} ${cells(row)[index]}`).join(', ')}`)
+    }
     return rows
   } finally {
     await cluster.stop()
   }
 }
 
-async function withAgents(cluster: ShardedCluster, folder: string, count: number): Promise<ProtocolRow> {
-  const shard = cluster.shards[0]?.set
-  if (shard === undefined) throw new Error('a cluster without a shard')
-  const { client: leader, replset: leaderReplset } = await connectLeader(shard.uri(), { appName: 'bench' })
+type LeaderConnection = Awaited<ReturnType<typeof connectLeader>>
+
+interface Simulated {
+  readonly agent: Agent
+  readonly ended: Promise<void>
+}
+
+async function withAgents(cluster: ShardedCluster, folder: string, count: number, alone: number): Promise<ProtocolRow> {
+  const nodes = await Promise.all(
+    [cluster.config.members[0], cluster.shards[0]?.set.members[0]].map((member) =>
+      connectNode(member?.uri() ?? '', { appName: 'bench' }),
+    ),
+  )
+  const connections = async () => {
+    const connected = await connectLeader(cluster.config.uri(), { appName: 'bench' })
+    clients.push(connected.client)
+    return connected
+  }
+  const clients: MongoClient[] = [...nodes]
+  const { client: leader } = await connections()
   const stop = new AbortController()
-  const agents: { agent: Agent; ended: Promise<void> }[] = []
+  const agents: Simulated[] = []
+  const host = new PluginHost({ resolveFrom: import.meta.resolve('@pbmkit/agent') })
+  const plugins = once(() => loadablePlugins(host))
+  const start = async (node: MongoClient, { client, replset }: LeaderConnection, simulated: number) => {
+    const real = await nodeInfo(node)
+    const info = simulated === 0 ? real : { ...real, me: `simulated${simulated}:27017` }
+    const agent = await Agent.start({
+      settings: SETTINGS,
+      connections: { node, leader: client, info, leaderReplset: replset, close: async () => undefined },
+      logger: pino({ level: 'silent' }),
+      plugins,
+    })
+    agents.push({ agent, ended: agent.runUntil(stop.signal) })
+  }
   try {
-    const host = new PluginHost({ resolveFrom: import.meta.resolve('@pbmkit/agent') })
     const config = `storage:\n  type: filesystem\n  filesystem:\n    path: ${folder}\n`
     await writeConfig(leader, await parseConfig(config, host), host)
-    const start = async (uri: string, name?: string) => {
-      const node = await connectNode(uri, { appName: 'bench' })
-      const real = await nodeInfo(node)
-      const info = { ...real, me: name ?? real.me }
-      const connections = { node, leader, info, leaderReplset, close: () => node.close() }
-      const agent = await Agent.start({ settings: SETTINGS, connections, logger: pino({ level: 'silent' }) })
-      agents.push({ agent, ended: agent.runUntil(stop.signal) })
+    const [configNode, shardNode] = nodes
+    if (configNode === undefined || shardNode === undefined) throw new Error('a cluster without members')
+    const first = await connections()
+    await Promise.all([start(configNode, first, 0), start(shardNode, first, 0)])
+    for (let begun = 2; begun < count; begun += TOGETHER) {
+      const shared = await connections()
+      const some = Array.from({ length: Math.min(TOGETHER, count - begun) }, (_, n) => begun + n)
+      await Promise.all(some.map((number) => start(shardNode, shared, number)))
+      await until(`${agents.length} agents`, async () => (await listAgents(leader)).length >= agents.length)
     }
-    const [config1] = cluster.config.members
-    const [member] = shard.members
-    await start(config1?.uri() ?? '')
-    for (let n = 1; n < count; n++) await start(member?.uri() ?? '', n === 1 ? undefined : `simulated${n}:27017`)
-    await until(`${count} agents`, async () => (await listAgents(leader)).length >= count)
-    const idle = await commandsPerSecond(leader)
-    const name = new Date().toISOString().replace(/\.\d+/, '')
-    const before = await commands(leader)
-    const begun = performance.now()
-    const backup = { type: 'logical' as const, base: false, name, compression: 's2' }
-    await sendCommand(leader, { cmd: 'backup', backup })
-    await until('the backup', async () => {
-      const found = await findBackup(leader, name)
-      if (found?.status === 'error') throw new Error(found.error)
-      await sleep(100)
-      return found?.status === 'done'
-    })
-    const seconds = (performance.now() - begun) / 1000
-    const spent = (await commands(leader)) - before
+    const { spent, seconds } = await smallBackup(leader)
+    const idle = (await commandsPerSecond(leader)) - alone
     await setConfigKeys(leader, [{ key: 'pitr.enabled', value: 'true' }], host)
-    await sleep(5_000)
-    const slicing = await commandsPerSecond(leader)
+    await until('the oplog is stored', async () => {
+      const locks = await leader.db('admin').collection('pbmLockOp').countDocuments({ type: 'pitr' })
+      return locks === nodes.length
+    })
+    const slicing = (await commandsPerSecond(leader)) - alone
     return { agents: count, idle, slicing, backup: spent, seconds }
   } finally {
     stop.abort()
     await Promise.all(agents.map(({ ended }) => ended.catch(() => undefined)))
     await Promise.all(agents.map(({ agent }) => agent.stop('the measurement is over').catch(() => undefined)))
-    await leader.close()
+    await Promise.all(clients.map((client) => client.close()))
+  }
+}
+
+async function smallBackup(leader: MongoClient): Promise<{ spent: number; seconds: number }> {
+  const name = new Date().toISOString().replace(/\.\d+/, '')
+  const before = await commands(leader)
+  const begun = performance.now()
+  const backup = { type: 'logical' as const, base: false, name, compression: 's2' }
+  await sendCommand(leader, { cmd: 'backup', backup })
+  await until('the backup', async () => {
+    const found = await findBackup(leader, name)
+    if (found?.status === 'error') throw new Error(found.error)
+    return found?.status === 'done'
+  })
+  return { spent: (await commands(leader)) - before, seconds: (performance.now() - begun) / 1000 }
+}
+
+/** What an agent tells of its plugins: the same for all that run from one installation. */
+async function loadablePlugins(host: PluginHost): Promise<AgentPlugins> {
+  const all = await host.loadable()
+  const named = (kind: string) => all.filter((plugin) => plugin.kind === kind).map(({ name }) => name)
+  return { storage: named('storage'), compression: named('compression'), encryption: named('encryption') }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make()
+    return made
   }
 }
 
@@ -171,16 +225,15 @@ export function protocolMarkdown(
   rows: readonly ProtocolRow[],
   planning: { read: number; plan: number; chunks: number },
 ): string {
-  const head = ['agents', 'idle, commands/s', 'slicing, commands/s', 'a small backup, commands', 'seconds']
-  const lines = rows.map(({ agents, idle, slicing, backup, seconds }) => [
-    String(agents),
-    idle.toFixed(0),
-    slicing.toFixed(0),
-    String(backup),
-    seconds.toFixed(1),
-  ])
-  const table = [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+  const lines = [HEAD, HEAD.map(() => '---'), ...rows.map(cells)]
+  const table = lines.map((line) => `| ${line.join(' | ')} |`).join('\n')
   const { read, plan, chunks } = planning
   const text = `A backup of ${SHARDS} shards and ${chunks} chunks: read in ${read.toFixed(0)} ms, planned in ${plan.toFixed(0)} ms.`
   return `What the primary of the config servers is asked.\n\n${table}\n\n${text}\n`
+}
+
+const HEAD = ['agents', 'idle, commands/s', 'slicing, commands/s', 'a small backup, commands', 'seconds']
+
+function cells({ agents, idle, slicing, backup, seconds }: ProtocolRow): string[] {
+  return [String(agents), idle.toFixed(1), slicing.toFixed(1), String(backup), seconds.toFixed(1)]
 }

@@ -47,6 +47,8 @@ export interface LaunchOptions {
   readonly keyFile?: string | undefined
   readonly tls?: TlsFiles | undefined
   readonly mongodArgs?: readonly string[] | undefined
+  /** Added to the environment of this process. */
+  readonly environment?: NodeJS.ProcessEnv | undefined
   /** Gives it an address behind which it can be cut off. */
   readonly cuttable?: boolean | undefined
   /** Passwords of known users; the first is the default user of `uri()`. */
@@ -89,7 +91,10 @@ export async function launchMongod(options: LaunchOptions): Promise<MongodProces
   }
 
   const start = async (): Promise<void> => {
-    const started = spawnSupervised(mongod, args, { stdio: 'ignore' })
+    const started = spawnSupervised(mongod, args, {
+      stdio: 'ignore',
+      env: { ...process.env, ...options.environment },
+    })
     child = started
     const failed = once(started, 'error').then(([error]) => {
       throw error

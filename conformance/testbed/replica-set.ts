@@ -25,6 +25,8 @@ export interface ReplicaSetOptions {
   readonly electionTimeoutMillis?: number
   /** More arguments for every mongod. */
   readonly mongodArgs?: readonly string[]
+  /** Added to the environment of every mongod. */
+  readonly environment?: NodeJS.ProcessEnv | undefined
   /** Positions of members that are hidden and never primary. */
   readonly hiddenMembers?: readonly number[]
   /** Added to the entry of a member in the configuration, by position: `{2: {arbiterOnly: true}}`. */
@@ -86,6 +88,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
         keyFile,
         tls,
         mongodArgs: [...roleArgs, ...(options.mongodArgs ?? [])],
+        environment: options.environment,
         cuttable: options.cuttable,
         credentials,
       }),

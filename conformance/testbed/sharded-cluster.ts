@@ -11,6 +11,8 @@ export interface ShardOptions {
   readonly name: string
   /** Default: the name of the replica set. */
   readonly id?: string
+  /** Added to the environment of its mongods. */
+  readonly environment?: NodeJS.ProcessEnv
 }
 
 export interface ShardedClusterOptions {
@@ -87,7 +89,9 @@ export async function startShardedCluster(options: ShardedClusterOptions = {}): 
       name: options.configName ?? 'cfg',
       role: 'config',
     }),
-    ...named.map(({ name }) => startReplicaSet({ ...common, name, role: 'shard' })),
+    ...named.map(({ name, environment }: ShardOptions) =>
+      startReplicaSet({ ...common, name, environment, role: 'shard' }),
+    ),
   ]
   const started = (await Promise.allSettled(starting)).flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const stop = async () => {

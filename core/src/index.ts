@@ -39,6 +39,7 @@ export {
   type ConfigChange,
   configMissing,
   readConfig,
+  readConfigAndTime,
   readEpoch,
   requireConfig,
   resetEpoch,
@@ -67,6 +68,7 @@ export * from './errors.js'
 export * from './log.js'
 export * from './log-writer.js'
 export * from './mongo/balancer.js'
+export { signedClusterTime, tellClusterTime } from './mongo/causal.js'
 export * from './mongo/cluster-time.js'
 export * from './mongo/connect.js'
 export * from './mongo/raw-read.js'

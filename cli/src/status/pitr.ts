@@ -10,8 +10,10 @@ import {
   missingSnapshot,
   queryLog,
   readConfig,
+  restoreTimes,
   slicingLag,
   timelines,
+  toBase,
   touchedSeconds,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
@@ -77,13 +79,9 @@ async function snapshotNeeded(leader: MongoClient, conf: boolean, oplogOnly: boo
   const bases = basesOf(backups).sort((a, b) => a.start_ts - b.start_ts)
   const base = bases.at(-1)
   return missingSnapshot(
-    base === undefined
-      ? undefined
-      : { name: base.name, startedAt: Number(base.start_ts), lastWrite: base.last_write_ts },
+    base === undefined ? undefined : toBase(base),
     // A replay changes data like any client.
-    restore === undefined || restore.backup === ''
-      ? undefined
-      : { startedAt: Number(restore.start_ts), endedAt: Number(restore.last_transition_ts) },
+    restore === undefined || restore.backup === '' ? undefined : restoreTimes(restore),
   )
 }
 

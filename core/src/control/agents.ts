@@ -72,8 +72,13 @@ export const AGENT_GONE_SECONDS = 35
 
 const agents = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(AGENTS)
 
-export async function publishAgent(leader: MongoClient, agent: AgentDocument): Promise<void> {
-  await agents(leader).replaceOne({ n: agent.n, rs: agent.rs }, inOrder(agent), { upsert: true })
+/** Returns what stood there before. */
+export async function publishAgent(leader: MongoClient, agent: AgentDocument): Promise<AgentDocument | undefined> {
+  const before = await agents(leader).findOneAndReplace({ n: agent.n, rs: agent.rs }, inOrder(agent), {
+    upsert: true,
+    returnDocument: 'before',
+  })
+  return before === null ? undefined : readAgent(before)
 }
 
 /** All that ever reported and were not removed, the silent ones too; by replica set and node. */
@@ -83,11 +88,6 @@ export async function listAgents(leader: MongoClient): Promise<AgentDocument[]> 
       .find({}, { sort: { rs: 1, n: 1 } })
       .toArray()
   ).map(readAgent)
-}
-
-export async function findAgent(leader: MongoClient, rs: string, node: string): Promise<AgentDocument | undefined> {
-  const found = await agents(leader).findOne({ n: node, rs })
-  return found === null ? undefined : readAgent(found)
 }
 
 /** On a clean exit. */

@@ -1,6 +1,6 @@
 import type { Document, MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
-import { clusterTime } from '../mongo/cluster-time.js'
+import { clusterTime, clusterTimeOf } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin/host.js'
 import { resolveSchema } from './config-check.js'
 import type { Config } from './config-document.js'
@@ -19,6 +19,17 @@ export function configCollection(leader: MongoClient) {
 export async function readConfig(leader: MongoClient): Promise<Config | undefined> {
   const document = await configCollection(leader).findOne(MAIN, { projection: { _id: 0 } })
   return document === null ? undefined : toConfig(document)
+}
+
+/** As {@link readConfig}, with the cluster time that the answer carries. */
+export async function readConfigAndTime(
+  leader: MongoClient,
+): Promise<{ readonly config: Config | undefined; readonly now: Timestamp }> {
+  return leader.withSession(async (session) => {
+    const found = await configCollection(leader).findOne(MAIN, { session, projection: { _id: 0 } })
+    const now = clusterTimeOf({ $clusterTime: session.clusterTime, operationTime: session.operationTime })
+    return { config: found === null ? undefined : toConfig(found), now }
+  })
 }
 
 /** As {@link readConfig}; throws CONFIG_MISSING when there is none. */

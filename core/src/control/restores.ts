@@ -1,6 +1,6 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
-import { RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
+import { isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
 import type { Progress } from './backup-document.js'
 import { CONTROL_DATABASE, RESTORES } from './names.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
@@ -54,7 +54,7 @@ export async function listSuspendingRestores(leader: MongoClient): Promise<Resto
   return found.flatMap((document) => readRestore(document) ?? [])
 }
 
-/** See {@link transition} for what it throws. */
+/** See {@link transition} for what it throws. Its last heartbeat tells when it ended, whatever the clocks say. */
 export async function setRestoreStatus(
   leader: MongoClient,
   name: string,
@@ -62,6 +62,7 @@ export async function setRestoreStatus(
   options: TransitionOptions = {},
 ): Promise<Transition<RestoreStatus>> {
   const target = { leader, collection: RESTORES, machine: RESTORE_STATES, what: `restore ${name}`, filter: { name } }
+  if (isTerminal(RESTORE_STATES, status) && options.ifHeartbeat === undefined) await beatRestore(leader, name)
   return transition(target, status, options)
 }
 

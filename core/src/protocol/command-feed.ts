@@ -17,8 +17,11 @@ export const TAKE_UP_SECONDS = 10
 const POLL_MILLIS = 200
 /** Milliseconds between looks whether the majority has what the primary has. */
 const CONFIRM_MILLIS = 10
-/** How long the server holds an idle cursor open; only bounds how long a lost connection can go unnoticed. */
-const AWAIT_MILLIS = 1_000
+/**
+ * How long the server holds a question open where nothing comes; an insert ends it at once. A lost connection is noticed
+ * by the driver's monitor, too.
+ */
+const AWAIT_MILLIS = 5_000
 
 export interface CommandFeedOptions {
   signal: AbortSignal
@@ -58,7 +61,12 @@ async function* consume(leader: MongoClient, options: CommandFeedOptions): Async
   const stop = new AbortController()
   const signal = AbortSignal.any([options.signal, stop.signal])
   const queue = new Queue<CommandDocument>()
-  const pumping = pump(leader, { ...options, signal }, queue).finally(() => queue.end())
+  const aborted = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    if (signal.aborted) resolve()
+  })
+  // What the server was asked last it may hold open for a while yet, whatever is done to its cursor.
+  const pumping = Promise.race([pump(leader, { ...options, signal }, queue), aborted]).finally(() => queue.end())
   try {
     yield* queue
   } finally {

@@ -13,6 +13,9 @@ export const DRAW_MILLIS = 2_000
 /** How long PBM's agents look for their nomination after the command (PBM: control-plane.md §4). */
 export const NOMINATION_MILLIS = 15_000
 const POLL_MILLIS = 50
+/** Those that wait ask ever less often: there may be hundreds of them, and one is chosen. */
+const SLOWER = 1.25
+const LAST_POLL_MILLIS = 500
 /** How seldom it is looked for who declined. */
 const LOOKS_PER_DECLINE = 6
 
@@ -121,12 +124,13 @@ export interface AwaitNominationOptions {
 
 /**
  * The part of every suitable agent: waits until its node is nominated or the matter is settled. Reacts within a twentieth of
- * a second. Rejects with the signal's reason.
+ * a second at first, within half a second later. Rejects with the signal's reason.
  */
 export async function awaitNomination(options: AwaitNominationOptions): Promise<NominationOutcome> {
   const { leader, backup, opid, rs, node, signal, clock = systemClock } = options
   const { appearMillis = NOMINATION_MILLIS, totalMillis = 60_000 } = options
   const begun = clock.now()
+  let pause = POLL_MILLIS
   while (true) {
     signal.throwIfAborted()
     const found = await findNomination(leader, backup, rs)
@@ -137,6 +141,7 @@ export async function awaitNomination(options: AwaitNominationOptions): Promise<
     if (found?.nomination?.n.includes(node) === true) return 'nominated'
     const waited = clock.now() - begun
     if (waited >= (found === undefined ? appearMillis : totalMillis)) return 'timeout'
-    await clock.sleep(POLL_MILLIS, signal)
+    await clock.sleep(pause, signal)
+    pause = Math.min(LAST_POLL_MILLIS, pause * SLOWER)
   }
 }

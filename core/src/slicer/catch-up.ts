@@ -18,13 +18,13 @@ export interface CatchUpFacts {
 
 export interface BaseSnapshot {
   readonly name: string
-  /** Unix seconds. */
+  /** Unix seconds by cluster time, as far as it was recorded. */
   readonly startedAt: number
   /** The cluster's: what a restore of the snapshot ends with. */
   readonly lastWrite: Timestamp
 }
 
-/** Unix seconds by the clocks of agents. */
+/** Unix seconds by cluster time, as far as it was recorded. */
 export interface RestoreTimes {
   readonly startedAt: number
   readonly endedAt: number
@@ -85,7 +85,7 @@ export function missingSnapshot(base: BaseSnapshot | undefined, restore: Restore
 
 /**
  * The last chunk before a restore may end a little after the restore began, while slicing was being stopped; PBM then
- * goes on across the restore. Cluster time is not compared with clocks where a snapshot made since tells the same.
+ * goes on across the restore.
  */
 function endsAfterRestore(end: Timestamp, { base, restore }: CatchUpFacts): boolean {
   if (restore === undefined) return true

@@ -47,6 +47,14 @@ export class SlicingWorker {
     this.#options = options
   }
 
+  /** Whether this agent slices, or may be asked to in a moment. */
+  isBusy({ config, document, slicers }: SlicingView): boolean {
+    if (this.#job !== undefined) return true
+    if (config?.pitr?.enabled !== true) return false
+    if (document?.status === 'ready') return true
+    return document?.status === 'running' && !slicers.some(({ replset }) => replset === this.#options.self.rs)
+  }
+
   async step(view: SlicingView): Promise<void> {
     if (this.#job !== undefined) return await this.#follow(this.#job, view)
     const { config, document, operations, slicers } = view

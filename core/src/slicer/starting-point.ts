@@ -9,6 +9,7 @@ import { findLastChunk } from '../control/pitr-chunks.js'
 import type { RestoreDocument } from '../control/restore-document.js'
 import { listRestores } from '../control/restores.js'
 import { PbmError } from '../errors.js'
+import { secondsOf } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin/host.js'
 import { type BaseSnapshot, type CatchUp, catchUp, type RestoreTimes } from './catch-up.js'
 
@@ -56,15 +57,24 @@ export async function findNewestBase(
   return undefined
 }
 
-function toBase({ name, start_ts, last_write_ts }: BackupDocument): BaseSnapshot {
-  return { name, startedAt: start_ts, lastWrite: last_write_ts }
+export function toBase({ name, start_ts, first_write_ts, last_write_ts }: BackupDocument): BaseSnapshot {
+  return { name, startedAt: secondsOf(first_write_ts) || start_ts, lastWrite: last_write_ts }
+}
+
+/**
+ * By cluster time, for clocks of machines may be hours apart. Its last heartbeat lies within the restore, or ends it: no
+ * backup runs at the same time.
+ */
+export function restoreTimes({ start_ts, last_transition_ts, hb }: RestoreDocument): RestoreTimes {
+  const beat = secondsOf(hb)
+  return beat === 0 ? { startedAt: start_ts, endedAt: last_transition_ts } : { startedAt: beat, endedAt: beat }
 }
 
 /** The newest restore or replay that changed data, whether it ended well or not. */
 export async function findNewestRestore(leader: MongoClient): Promise<RestoreTimes | undefined> {
   const restore = (await listRestores(leader)).find(changedData)
   if (restore === undefined) return undefined
-  return { startedAt: restore.start_ts, endedAt: restore.last_transition_ts }
+  return restoreTimes(restore)
 }
 
 const CHANGING = new Set(['cleanupCluster', 'running', 'dumpDone', 'done', 'partlyDone'])
