@@ -3,22 +3,40 @@ import {
   AnonymousCredential,
   BlobServiceClient,
   type ContainerClient,
+  newPipeline,
+  type RequestPolicyFactory,
   StorageRetryPolicyType,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
-import { PluginError } from '@pbmkit/core/plugin'
+import { PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
 import { type AzureOptions, durationMillis, endpointOf } from './options.js'
 
 const DEFAULT_RETRIES = 3
 const MIN_DELAY_MS = 800
 const MAX_DELAY_MS = 60_000
 
+const plainAgent = roomyHttpAgent({ keepAlive: true })
+const tlsAgent = roomyHttpsAgent({ keepAlive: true })
+
+/** Has requests made by our agents, but for those that go through a proxy. */
+const ROOMY: RequestPolicyFactory = {
+  create: (next) => ({
+    sendRequest: (request) => {
+      request.agent ??= request.url.startsWith('https:') ? tlsAgent : plainAgent
+      return next.sendRequest(request)
+    },
+  }),
+}
+
 export async function connect(options: AzureOptions, node: string | undefined): Promise<ContainerClient> {
   const endpoint = endpointOf(options, node)
   const { key, sasToken } = options.credentials ?? {}
   const { retryer = {} } = options
-  const client = (url: string, credential: StorageSharedKeyCredential | AnonymousCredential | DefaultAzureCredential) =>
-    new BlobServiceClient(url, credential, {
+  const client = (
+    url: string,
+    credential: StorageSharedKeyCredential | AnonymousCredential | DefaultAzureCredential,
+  ) => {
+    const pipeline = newPipeline(credential, {
       retryOptions: {
         retryPolicyType: StorageRetryPolicyType.EXPONENTIAL,
         maxTries: (retryer.numMaxRetries || DEFAULT_RETRIES) + 1,
@@ -26,7 +44,10 @@ export async function connect(options: AzureOptions, node: string | undefined): 
         maxRetryDelayInMs: durationMillis(retryer.maxRetryDelay, MAX_DELAY_MS),
       },
       userAgentOptions: { userAgentPrefix: 'pbmkit' },
-    }).getContainerClient(options.container)
+    })
+    pipeline.factories.push(ROOMY)
+    return new BlobServiceClient(url, pipeline).getContainerClient(options.container)
+  }
   if (key) return client(endpoint, new StorageSharedKeyCredential(options.account, sharedKey(key)))
   if (sasToken) return client(`${endpoint}?${sasToken.replace(/^\?/, '')}`, new AnonymousCredential())
   if (!endpoint.startsWith('https:')) {

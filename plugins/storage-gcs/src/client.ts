@@ -13,6 +13,8 @@ export interface Client {
   readonly bucket: Bucket
   readonly endpoint: string
   readonly retryer: Retryer
+  /** The account's token, as headers. */
+  authorization(url: string): Promise<Readonly<Record<string, string>>>
   /** A request with the account's token; answers of any status are given back. */
   request(path: string, init: RequestInit): Promise<Response>
 }
@@ -45,17 +47,17 @@ export function connect(options: GcsOptions): Client {
       idempotencyStrategy: IdempotencyStrategy.RetryAlways,
     },
   })
+  const authorization = async (url: string) =>
+    anonymous ? {} : Object.fromEntries(new Headers(await storage.authClient.getRequestHeaders(url)))
   return {
     bucket: storage.bucket(options.bucket),
     endpoint,
     retryer,
+    authorization,
     request: async (path, init) => {
       const url = path.startsWith('http') ? path : endpoint + path
       const headers = new Headers(init.headers)
-      if (!anonymous) {
-        const given = await storage.authClient.getRequestHeaders(url)
-        for (const [name, value] of new Headers(given)) headers.set(name, value)
-      }
+      for (const [name, value] of Object.entries(await authorization(url))) headers.set(name, value)
       return fetch(url, { ...init, headers, redirect: 'manual' })
     },
   }

@@ -63,7 +63,7 @@ export const optionsSchema: OptionsSchema = {
       },
       'a service account, workloadIdentity, or an HMAC key, which wins when both of its fields are set',
     ),
-    chunkSize: { type: 'integer', minimum: 0, description: 'bytes of a request of an upload; 10 MiB by default' },
+    chunkSize: { type: 'integer', minimum: 0, description: 'bytes of a request of an upload; 16 MiB by default' },
     maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
     retryer: block(
       {
@@ -90,7 +90,8 @@ export function maxObjectBytes(gib: number | undefined): number {
 }
 
 const CHUNK_ALIGNMENT = 256 * 1024
-const DEFAULT_CHUNK_BYTES = 10 * 1024 * 1024
+/** Larger than PBM's 10 MiB: each chunk waits for the server once more. */
+const DEFAULT_CHUNK_BYTES = 16 * 1024 * 1024
 
 /** GCS takes multiples of 256 KiB only. */
 export function chunkBytes(configured: number | undefined): number {

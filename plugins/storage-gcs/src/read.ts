@@ -1,6 +1,8 @@
+import type { IncomingMessage } from 'node:http'
 import { type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
 import { statusOf } from './errors.js'
-import { type Found, foundOf, type Place, pause, type Resource, requireOk, retried } from './place.js'
+import { get } from './get.js'
+import { type Found, foundOf, type Place, pause, type Resource, retried } from './place.js'
 
 /** Size and time of an object. Zero bytes are let through; see {@link requireBytes}. */
 export async function lookUp(place: Place, key: string, operation: Operation): Promise<Found> {
@@ -31,25 +33,25 @@ export async function openRead(
   }
   if (!isRange(offset, length)) throw await invalid()
   const last = length === undefined ? Number.POSITIVE_INFINITY : offset + length - 1
-  const { bucket } = place.client
-  const path = `/storage/v1/b/${encodeURIComponent(bucket.name)}/o/${encodeURIComponent(key)}?alt=media`
-  const get = async (first: number, generation: string | null) => {
+  const { bucket, endpoint } = place.client
+  const url = `${endpoint}/storage/v1/b/${encodeURIComponent(bucket.name)}/o/${encodeURIComponent(key)}?alt=media`
+  const from = async (first: number, generation?: string) => {
     const range = first === 0 && last === Number.POSITIVE_INFINITY ? {} : { range: rangeHeader(first, last) }
-    const version = generation === null ? '' : `&generation=${generation}`
+    const version = generation === undefined ? '' : `&generation=${generation}`
+    const authorization = await place.client.authorization(url)
     // As it is stored: nothing on the way may pack it.
-    const headers = { ...range, 'accept-encoding': 'identity' }
-    return requireOk(await place.client.request(path + version, { headers, signal: operation.signal }))
+    return get(url + version, { ...authorization, ...range, 'accept-encoding': 'identity' }, operation.signal)
   }
-  const opened = await retried(place, operation, () => get(offset, null)).catch(async (error: unknown) => {
+  const opened = await retried(place, operation, () => from(offset)).catch(async (error: unknown) => {
     throw statusOf(error) === 416 ? await invalid() : error
   })
-  const size = Number(opened.headers.get('content-length') ?? 0)
+  const size = Number(opened.headers['content-length'] ?? 0)
   if (size === 0) {
-    await opened.body?.cancel()
+    opened.destroy()
     throw await invalid()
   }
-  const generation = opened.headers.get('x-goog-generation')
-  const resume = (first: number) => get(first, generation)
+  const generation = [opened.headers['x-goog-generation']].flat()[0]
+  const resume = (first: number) => from(first, generation)
   return reading(place, { opened, first: offset, end: offset + size, resume }, options, operation, onEnd)
 }
 
@@ -63,11 +65,11 @@ function rangeHeader(first: number, last: number): string {
 }
 
 interface Source {
-  readonly opened: Response
+  readonly opened: IncomingMessage
   readonly first: number
   readonly end: number
   /** The same version of the object from another byte on. */
-  resume(first: number): Promise<Response>
+  resume(first: number): Promise<IncomingMessage>
 }
 
 function reading(
@@ -77,38 +79,43 @@ function reading(
   operation: Operation,
   onEnd: () => void,
 ): AsyncIterable<Uint8Array> {
-  // Ended before anybody asked for a byte, it still holds no operation open.
-  operation.signal.addEventListener('abort', onEnd, { once: true })
+  let body = opened
+  // Also when the reader has stopped asking: an ended call holds no socket and no operation open.
+  const finish = () => {
+    operation.signal.removeEventListener('abort', finish)
+    body.destroy()
+    onEnd()
+  }
+  operation.signal.addEventListener('abort', finish, { once: true })
+  if (operation.signal.aborted) finish()
   return (async function* () {
-    // A reader, since ending the iteration of an aborted answer would throw.
-    let reader = opened.body?.getReader()
     let position = first
     let breaks = 0
     try {
       while (position < end) {
         operation.check()
         try {
-          const next = await reader?.read()
-          if (next?.value === undefined) throw new Error('the answer ended early')
-          operation.check()
-          breaks = 0
-          position += next.value.length
-          onProgress?.(position - first)
-          yield next.value
+          for await (const chunk of body as AsyncIterable<Buffer>) {
+            operation.check()
+            breaks = 0
+            position += chunk.length
+            onProgress?.(position - first)
+            yield chunk
+          }
+          if (position < end) throw new Error('the answer ended early')
         } catch (error) {
           operation.check()
-          void reader?.cancel().catch(() => undefined)
-          reader = (await again(error, ++breaks)).body?.getReader()
+          if (position >= end) break
+          body.destroy()
+          body = await again(error, ++breaks)
         }
       }
     } finally {
-      operation.signal.removeEventListener('abort', onEnd)
-      onEnd()
-      void reader?.cancel().catch(() => undefined)
+      finish()
     }
 
     /** Goes on where the connection broke. */
-    async function again(error: unknown, failures: number): Promise<Response> {
+    async function again(error: unknown, failures: number): Promise<IncomingMessage> {
       const told = place.translate(error)
       if (failures > place.client.retryer.attempts || !told.retriable) throw told
       if (failures > 1) await pause(place, operation, failures - 1)

@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { jittered, PluginError } from '@pbmkit/core/plugin'
+import { jittered, PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
 import { ConfiguredRetryStrategy } from '@smithy/core/retry'
 import { DEFAULT_REGION, durationMillis, endpointOf, type S3Options } from './options.js'
 
@@ -26,8 +24,8 @@ export interface Connection {
 /** Makes the client; nothing is sent yet. Throws PluginError when `caFile` can't be used. */
 export async function connect(options: S3Options, node: string | undefined): Promise<Connection> {
   const pool = { keepAlive: true, maxSockets: MAX_SOCKETS }
-  const httpAgent = new HttpAgent(pool)
-  const httpsAgent = new HttpsAgent({
+  const httpAgent = roomyHttpAgent(pool)
+  const httpsAgent = roomyHttpsAgent({
     ...pool,
     ...(options.caFile === undefined ? {} : { ca: await authorities(options.caFile) }),
     rejectUnauthorized: options.insecureSkipTLSVerify !== true,

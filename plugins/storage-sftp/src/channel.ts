@@ -1,4 +1,5 @@
 import ssh2, { type Callback, type Client, type FileEntryWithStats, type SFTPWrapper, type Stats } from 'ssh2'
+import { readInPlace } from './read-in-place.js'
 
 export const { STATUS_CODE } = ssh2.utils.sftp
 /** Flags of an open file in SFTP's own numbers. */
@@ -99,19 +100,26 @@ export class Channel {
 
   /** All of [position, position + length), less only where the file ends. */
   async read(handle: Buffer, position: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(length)
-    let held = 0
-    while (held < length) {
-      const read = await this.#ask<number>((done) =>
-        this.#sftp.read(handle, bytes, held, length - held, position + held, done),
-      ).catch((error: unknown) => {
-        if (statusOf(error) === STATUS_CODE.EOF) return 0
-        throw error
-      })
-      if (read === 0) break
-      held += read
+    const first = await this.#readSome(handle, position, length)
+    if (first.length === length || first.length === 0) return first
+    const parts = [first]
+    for (let held = first.length; held < length; ) {
+      const part = await this.#readSome(handle, position + held, length - held)
+      if (part.length === 0) break
+      parts.push(part)
+      held += part.length
     }
-    return held === length ? bytes : bytes.subarray(0, held)
+    return Buffer.concat(parts)
+  }
+
+  /** At most `length` bytes, none at the end of the file. */
+  #readSome(handle: Buffer, position: number, length: number): Promise<Buffer> {
+    return this.#ask<Buffer>((done) => readInPlace(this.#sftp, handle, position, length, done)).catch(
+      (error: unknown) => {
+        if (statusOf(error) === STATUS_CODE.EOF) return Buffer.alloc(0)
+        throw error
+      },
+    )
   }
 
   async attributesOf(handle: Buffer): Promise<Attributes> {

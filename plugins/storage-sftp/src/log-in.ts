@@ -3,9 +3,9 @@ import ssh2, { type CipherAlgorithm, type Client, type ServerHostKeyAlgorithm } 
 import { Channel } from './channel.js'
 import type { Credentials } from './credentials.js'
 import { type HostKeys, KEY_FAMILIES, typeOf } from './host-key.js'
-import { joiningSocket } from './joining-socket.js'
 import { portOf, type SftpOptions, serverOf } from './options.js'
 import { prepareKeys } from './prepared-keys.js'
+import { sshSocket } from './ssh-socket.js'
 
 const READY_TIMEOUT_MS = 30_000
 /** A server that has answered nothing three times as long is given up. */
@@ -69,20 +69,21 @@ function sameKind(algorithm: ServerHostKeyAlgorithm, type: string): boolean {
 async function attempt(login: Login, serverHostKey: ServerHostKeyAlgorithm[]): Promise<Opened> {
   const { options, keys, credentials } = login
   const client = new ssh2.Client()
+  const { socket, reuseMemory } = sshSocket(portOf(options), options.host)
   try {
     return await new Promise<Opened>((resolve, reject) => {
       client.on('error', (error) => reject(error))
       client.on('close', () => reject(new Error('the server has closed the connection')))
       client.on('ready', () => {
         client.setNoDelay(true)
-        prepareKeys(client)
+        if (prepareKeys(client)) reuseMemory()
         client.sftp((error, sftp) => {
           if (error) reject(noSftp(options, error))
           else resolve({ client, channel: new Channel(client, sftp) })
         })
       })
       client.connect({
-        sock: joiningSocket(portOf(options), options.host),
+        sock: socket,
         username: credentials.username,
         authHandler: [...credentials.methods],
         readyTimeout: READY_TIMEOUT_MS,

@@ -11,10 +11,13 @@ interface Internals {
 
 /**
  * Lets Node.js prepare the keys of a connection once and not for every packet, which takes longer than to encrypt it. Keys
- * that are agreed on later, and other ciphers, work as before.
+ * that are agreed on later, and other ciphers, work as before. Whether the server's side is of AES-GCM, which ssh2
+ * decrypts into memory of its own.
  */
-export function prepareKeys(client: Client): void {
+export function prepareKeys(client: Client): boolean {
   const { _cipher: cipher, _decipher: decipher } = (client as unknown as Internals)._protocol ?? {}
   if (Buffer.isBuffer(cipher?._encKey)) cipher._encKey = createSecretKey(cipher._encKey)
-  if (Buffer.isBuffer(decipher?._decipherKey)) decipher._decipherKey = createSecretKey(decipher._decipherKey)
+  if (!Buffer.isBuffer(decipher?._decipherKey)) return false
+  decipher._decipherKey = createSecretKey(decipher._decipherKey)
+  return decipher.constructor.name === 'AESGCMDecipherNative'
 }
