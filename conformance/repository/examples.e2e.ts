@@ -11,6 +11,7 @@ import {
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
 import { type Example, extractExamples, fitToStage } from './examples.js'
+import { type ExampleStorage, startStorage } from './examples-storage.e2e.support.js'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
 
 const root = repositoryRoot()
@@ -46,9 +47,11 @@ async function runExample(example: Example): Promise<void> {
   let set: ReplicaSet | undefined
   const env: NodeJS.ProcessEnv = { ...process.env, PATH: await programs(folder), HOME: folder }
   const leaders: number[] = []
+  let storage: ExampleStorage | undefined
   try {
+    storage = await startStorage(example.needs)
     let uri = 'mongodb://127.0.0.1:1/'
-    if (example.needs.length > 0) {
+    if (example.needs.some((need) => need === 'replset' || need === 'agent')) {
       set = await startReplicaSet({ auth: true })
       uri = set.uri({ user: await set.createPbmUser() })
       env.PBM_MONGODB_URI = uri
@@ -59,7 +62,7 @@ async function runExample(example: Example): Promise<void> {
       const reports = (await set?.client())?.db('admin').collection('pbmAgents')
       while ((await reports?.countDocuments()) === 0) await sleep(100)
     }
-    const code = fitToStage(example.code, { uri, backups: join(folder, 'backups') })
+    const code = fitToStage(example.code, { uri, backups: join(folder, 'backups'), ...storage })
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     const script = join(folder, example.language === 'sh' ? 'example.sh' : 'example.mjs')
     await writeFile(script, example.language === 'sh' ? `set -eu\n${PRELUDE}${code}` : code)
@@ -75,6 +78,7 @@ async function runExample(example: Example): Promise<void> {
     // A program that was started is the leader of its own process group, which has what it started in turn.
     for (const pid of leaders) killGroup(pid)
     await set?.stop()
+    await storage?.stop()
     await removeTemporaryFolder(folder)
   }
 }

@@ -1,5 +1,7 @@
 /** What an example needs around it; see CONTRIBUTING.md, 'Examples that are tested'. */
-export type ExampleNeed = 'replset' | 'agent'
+export type ExampleNeed = 'replset' | 'agent' | StorageNeed
+/** A server of this kind of storage, whose options stand in for those of the example. */
+export type StorageNeed = 'azure' | 'gcs' | 'sftp'
 
 export interface Example {
   readonly file: string
@@ -14,7 +16,7 @@ export interface Example {
 
 const MARK = /^<!-- test: (?<name>[^,]+?)(?:, needs: (?<needs>[a-z ]+))? -->$/
 const FENCE = /^```(?<language>\w*)$/
-const NEEDS: readonly string[] = ['replset', 'agent'] satisfies ExampleNeed[]
+const NEEDS: readonly string[] = ['replset', 'agent', 'azure', 'gcs', 'sftp'] satisfies ExampleNeed[]
 const LANGUAGES: Readonly<Record<string, Example['language']>> = { sh: 'sh', js: 'js', mjs: 'js' }
 
 /**
@@ -62,11 +64,16 @@ export interface Stage {
   readonly uri: string
   /** Stands in for `/backups`. */
   readonly backups: string
+  /** Stand in for what `const options = {…}` is in the example. */
+  readonly options?: object
 }
+
+const OPTIONS = /^const options = \{.*\}$/m
 
 /** Puts the test's own server and folder where the example has made-up ones. */
 export function fitToStage(code: string, stage: Stage): string {
-  return code
+  const { options } = stage
+  return (options === undefined ? code : code.replace(OPTIONS, () => `const options = ${JSON.stringify(options)}`))
     .replaceAll(/mongodb:\/\/[^\s'"`]+/g, () => stage.uri)
     .replaceAll(/(?<![\w/.-])\/backups\b/g, () => stage.backups)
     .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, () => '$(newest_restore)')
