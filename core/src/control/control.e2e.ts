@@ -26,9 +26,9 @@ import {
   UNSET_TIMESTAMP,
 } from './backups.js'
 import { markDeletion } from './deletion-mark.js'
-import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from './names.js'
+import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, PITR_CHUNKS, RESTORES } from './names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
-import { listChunks, replaceChunks } from './pitr-chunks.js'
+import { listChunks, listChunksFrom, replaceChunks } from './pitr-chunks.js'
 import type { RestoreDocument } from './restore-document.js'
 import { addRestoreReplset, findRestore, insertRestore, setRestoreReplsetStatus, setRestoreStatus } from './restores.js'
 import { ensureControlCollections } from './setup.js'
@@ -40,7 +40,7 @@ describe('control collections', () => {
   const rawBackup = (name: string) => collection(BACKUPS).findOne({ name }, { promoteValues: false })
 
   before(async () => {
-    set = await startReplicaSet()
+    set = await startReplicaSet({ mongodArgs: ['--setParameter', 'enableTestCommands=1'] })
     leader = (await connectLeader(set.uri(), { appName: 'test' })).client
     await Promise.all([1, 2, 3].map(() => ensureControlCollections(leader)))
   })
@@ -294,6 +294,25 @@ describe('control collections', () => {
     ])
     await replaceChunks(leader, [])
     assert.deepEqual(await index(), [])
+  })
+
+  it('tell of a chunk that the primary does not know the majority to have, so that its object stays', async () => {
+    const start_ts = new Timestamp({ t: 40, i: 1 })
+    const document = { rs: 'rs0', fname: 'pbmPitr/rs0/40', start_ts, end_ts: new Timestamp({ t: 50, i: 1 }) }
+    const snapshots = (mode: 'alwaysOn' | 'off') =>
+      leader.db('admin').command({ configureFailPoint: 'disableSnapshotting', mode })
+    await snapshots('alwaysOn')
+    try {
+      await collection(PITR_CHUNKS).insertOne(document, { writeConcern: { w: 1 } })
+      assert.deepEqual(await listChunks(leader), [])
+      assert.deepEqual(
+        (await listChunksFrom(leader, 'rs0', start_ts)).map(({ fname }) => fname),
+        [document.fname],
+      )
+    } finally {
+      await snapshots('off')
+    }
+    await replaceChunks(leader, [])
   })
 
   it('hold agents and forget the gone', async () => {

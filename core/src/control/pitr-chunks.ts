@@ -24,9 +24,15 @@ export async function findLastChunk(leader: MongoClient, rs: string): Promise<Pi
   return { ...(raw as PitrChunkDocument), size: readNumber(raw.size) }
 }
 
-/** The chunks of a replica set that begin at this very entry: more than one only where slicers overlapped. */
+/**
+ * The chunks of a replica set that begin at this very entry: more than one only where slicers overlapped. Whose object is
+ * not among them gets deleted, so it is read as the primary has it: one that was just elected may not know yet that the
+ * majority has the last of them.
+ */
 export async function listChunksFrom(leader: MongoClient, rs: string, start: Timestamp): Promise<PitrChunkDocument[]> {
-  const found = await chunks(leader).find({ rs, start_ts: start }).toArray()
+  const found = await chunks(leader)
+    .find({ rs, start_ts: start }, { readConcern: { level: 'local' } })
+    .toArray()
   return found.map(({ _id, ...raw }) => ({ ...(raw as PitrChunkDocument), size: readNumber(raw.size) }))
 }
 
