@@ -1,11 +1,7 @@
-import { execFile } from 'node:child_process'
-import { access, constants, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
+import { firstOf, isExecutable, unpackPackages } from './debian-package.js'
 import { cacheFolder } from './find-mongod.js'
 
-const run = promisify(execFile)
-const DOWNLOAD_TIMEOUT_MS = 300_000
 /** Where servers are kept, and rarely on the PATH of users. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin']
 
@@ -54,56 +50,11 @@ export async function findSshd(options: FindSshdOptions = {}): Promise<Sshd> {
         `no OpenSSH server, and no apt-get to get it: install sshd, or set SSHD_BIN to its path (${looked})`,
       )
     options.onProgress?.(`downloading Debian's openssh-server and unpacking it in ${unpacked}`)
-    await download(unpacked, env).catch((error: unknown) => {
+    await unpackPackages(['openssh-server', 'openssh-client'], unpacked, cached, env).catch((error: unknown) => {
       throw new Error(`no OpenSSH server: ${(error as Error).message.split('\n')[0]} (${looked})`, { cause: error })
     })
   }
   const found = keygen ?? (await firstOf([join(unpacked, 'usr/bin/ssh-keygen')]))
   if (found === undefined) throw new Error('no OpenSSH server: there is no ssh-keygen')
   return { path: cached, keygen: found, unpackedIn: unpacked }
-}
-
-async function download(target: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const cache = join(target, '..')
-  await mkdir(cache, { recursive: true })
-  const scratch = await mkdtemp(join(cache, '.sshd-'))
-  const [state, archives, root] = ['state', 'archives', 'root'].map((name) => join(scratch, name)) as [
-    string,
-    string,
-    string,
-  ]
-  try {
-    await mkdir(join(state, 'lists/partial'), { recursive: true })
-    await mkdir(join(archives, 'partial'), { recursive: true })
-    await mkdir(root)
-    // Lists and packages of our own: those of the system need its rights, and may be missing in a container.
-    const places = ['-o', `Dir::State::lists=${state}/lists`, '-o', `Dir::Cache::archives=${archives}`]
-    const own = [...places, '-o', `Dir::Cache::pkgcache=`, '-o', 'Dir::Cache::srcpkgcache=', '-o', 'Debug::NoLocking=1']
-    const apt = (...args: string[]) =>
-      run('apt-get', [...own, '-qq', '-y', ...args], { env, timeout: DOWNLOAD_TIMEOUT_MS })
-    await apt('update')
-    await apt('--no-install-recommends', '--download-only', 'install', 'openssh-server', 'openssh-client')
-    for (const name of await readdir(archives)) {
-      if (name.endsWith('.deb')) await run('dpkg-deb', ['-x', join(archives, name), root], { env })
-    }
-    await rm(join(root, 'usr/share'), { recursive: true, force: true })
-    // Atomic, so that nobody finds half of it; another process may have been faster.
-    await rename(root, target).catch(async (error: unknown) => {
-      if (!(await isExecutable(join(target, 'usr/sbin/sshd')))) throw error
-    })
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
-  }
-}
-
-async function firstOf(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) if (await isExecutable(path)) return path
-  return undefined
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  )
 }

@@ -5,6 +5,7 @@ export type { TransactionStatement, TransactionWork } from './distributed-transa
 export * from './fake-gcs.js'
 export { findAzurite } from './find-azurite.js'
 export * from './find-fake-gcs.js'
+export * from './find-faketime.js'
 export * from './find-minio.js'
 export * from './find-mongod.js'
 export * from './find-sshd.js'
