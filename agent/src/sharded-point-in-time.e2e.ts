@@ -15,7 +15,7 @@ import {
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.e2e.support.js'
 
-const MOMENTS = 4
+const MOMENTS = 10
 
 describe('point-in-time recovery of a sharded cluster', () => {
   let bench: ShardedBench
