@@ -12,7 +12,7 @@ import {
   unlocked,
 } from './cluster.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
-import { loadAccounts, sumOfAccounts, TOTAL } from './sharded-transfers.e2e.support.js'
+import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.e2e.support.js'
 
 /** After this time a shard deletes the documents of chunks that it gave away. */
 const CLEANUP_SECONDS = 8
@@ -116,5 +116,34 @@ describe('a sharded cluster', () => {
     assert.deepEqual(differences(before, { ...(await snapshotShardedState(cluster)), databases }), [])
     await cluster.moveRange('bank.accounts', 's2', { max: { _id: 30 }, waitForDelete: true })
     assert.equal(await sumOfAccounts(cluster), TOTAL)
+  })
+
+  it('keeps the sum of all accounts when backed up under transfers between shards and moves of chunks', async () => {
+    const { cluster } = bench
+    const transfers = new Transfers(cluster)
+    const running = transfers.run()
+    let to = 's1'
+    try {
+      const backups: string[] = []
+      for (let n = 0; n < 2; n++) {
+        const name = await sendBackup(bench.leader)
+        backups.push(name)
+        to = to === 's1' ? 's2' : 's1'
+        await cluster.moveRange('bank.moving', to, { waitForDelete: true })
+        const ended = await backupEnded(bench, name)
+        await unlocked(bench)
+        assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
+      }
+      transfers.stop()
+      await running
+      assert.ok(transfers.done > 10, `only ${transfers.done} transfers`)
+      for (const name of backups) {
+        await restore(name)
+        assert.equal(await sumOfAccounts(cluster), TOTAL, name)
+      }
+    } finally {
+      transfers.stop()
+      await running
+    }
   })
 })
