@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { compareShardedStates, PBM_USER, type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { clusterTime, listBackups, listChunks, optime, timelines } from '@pbmkit/core'
+import type { Timestamp } from 'mongodb'
+import {
+  backupEnded,
+  filesystemConfig,
+  outputs,
+  restoreEnded,
+  sendBackup,
+  sendRestore,
+  unlocked,
+  until,
+} from './cluster.e2e.support.js'
+import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+
+describe('a sharded cluster whose shard has three members', function () {
+  this.timeout(180_000)
+  let bench: ShardedBench
+
+  before(async () => {
+    bench = await startShardedBench({ shards: 1, membersPerReplset: 3, configMembers: 1 })
+    await bench.configure(filesystemConfig(bench.storage, 'pitr: {enabled: true, oplogSpanMin: 0.05}\n'))
+    const { cluster } = bench
+    await cluster.createDatabase('shop', 's1')
+    await cluster.shardCollection('shop.orders', { key: { _id: 1 } })
+    await write(1_000)
+  })
+  after(async () => {
+    await bench?.stop()
+  })
+
+  let written = 0
+  async function write(count: number): Promise<void> {
+    const orders = (await bench.cluster.shard('s1').set.client()).db('shop').collection<{ _id: number }>('orders')
+    const documents = Array.from({ length: count }, (_, n) => ({ _id: written + n, text: `order ${written + n}` }))
+    await orders.insertMany(documents, { writeConcern: { w: 'majority' } })
+    written += count
+  }
+  async function storedUpTo(time: Timestamp): Promise<void> {
+    const ranges = async () => timelines(await listChunks(bench.leader), await listBackups(bench.leader)).ranges
+    await until('one range to reach the time', async () => ((await ranges()).at(-1)?.end ?? 0n) >= optime(time)).catch(
+      (error: unknown) => {
+        throw new Error(`${error}\n${outputs(bench)}`)
+      },
+    )
+    assert.equal((await ranges()).length, 1)
+  }
+  const differences = (expected: ShardedState, actual: ShardedState) =>
+    compareShardedStates(expected, actual, { ignoreUsers: [`admin.${PBM_USER.user}`] }).filter(
+      (line) => !/: role admin\./.test(line),
+    )
+
+  it('is backed up from a secondary, sliced through an election, and restored on the new primary', async () => {
+    const { cluster, leader } = bench
+    const { set } = cluster.shard('s1')
+    const name = await sendBackup(leader)
+    const done = await backupEnded(bench, name)
+    assert.equal(done.status, 'done', `${done.error}\n${outputs(bench)}`)
+    await unlocked(bench)
+    const first = await set.primary()
+    const dumped = done.replsets.find((part) => part.name === 's1')?.node
+    assert.ok(set.members.some(({ host }) => host === dumped))
+    assert.notEqual(dumped, first.host)
+
+    await until('the shard to be sliced', async () => (await listChunks(leader)).some(({ rs }) => rs === 's1'))
+    await write(500)
+    const second = await set.stepDown()
+    assert.notEqual(second.host, first.host)
+    await cluster.refresh('shop.orders')
+    await write(500)
+    const wanted = await snapshotShardedState(cluster)
+    const time = await clusterTime(await set.client())
+    await write(500)
+    await storedUpTo(await clusterTime(await set.client()))
+
+    await bench.agentsWell()
+    const restored = await restoreEnded(bench, await sendRestore(leader, name, { oplogTS: time }))
+    assert.equal(restored.status, 'done', `${restored.error}\n${outputs(bench)}`)
+    assert.equal(restored.replsets.find((part) => part.name === 's1')?.node, second.host)
+    assert.deepEqual(differences(wanted, await snapshotShardedState(cluster)), [])
+  })
+})
