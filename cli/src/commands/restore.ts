@@ -59,7 +59,7 @@ const LATER: readonly (readonly [flags: string, option: string])[] = [
 
 /** As PBM leaves it: routers know nothing of the restored tables before they are restarted. */
 const BALANCER_OFF =
-  'the balancer was on and is off from now on. When the restore has ended, restart every mongos, then start it: sh.startBalancer().'
+  'the balancer was on, and the restore switches it off. When the restore has ended, restart every mongos, then start it: sh.startBalancer().'
 
 /** `pbm restore NAME` or `--time`: replaces the data of the replica set by that of a backup, or of a point in time. */
 export function restoreCommand(run: Run): Command {

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  compareShardedStates,
+  type ShardedCluster,
+  type ShardOptions,
+  snapshotShardedState,
+  spawnSupervised,
+  startShardedCluster,
+  temporaryFolder,
+} from '@pbmkit/conformance/testbed'
+import { until } from './cluster.e2e.support.js'
+import { pbm, type RunOptions } from './run.spec.support.js'
+
+const AGENT = fileURLToPath(new URL('../../agent/dist/bin.js', import.meta.url))
+
+interface Status {
+  cluster: { rs: string; nodes: { host: string; role: string; agent: string }[] }[]
+}
+interface Listed {
+  snapshots: { name: string }[]
+}
+
+describe('pbm on sharded clusters', () => {
+  const running: { cluster: ShardedCluster; agents: ChildProcess[] }[] = []
+  let folder = ''
+
+  before(async () => {
+    folder = join(await temporaryFolder('pbmkit-cli-sharded-'), 'backups')
+    await mkdir(folder)
+  })
+  after(async () => {
+    for (const { cluster, agents } of running) {
+      for (const agent of agents) agent.kill('SIGKILL')
+      await cluster.stop()
+    }
+  })
+
+  const start = async (configName: string, shards: ShardOptions[]) => {
+    const cluster = await startShardedCluster({ auth: true, configName, shards })
+    const user = await cluster.createPbmUser()
+    const agents = cluster.replsets.flatMap(({ members }) =>
+      members.map((member) =>
+        spawnSupervised(process.execPath, [AGENT], {
+          env: { PATH: process.env.PATH, PBM_MONGODB_URI: member.uri({ user }) },
+          stdio: 'ignore',
+        }),
+      ),
+    )
+    running.push({ cluster, agents })
+    const run = async (args: readonly string[], options: RunOptions & { replset?: string } = {}) => {
+      const set = cluster.replsets.find(({ name }) => name === (options.replset ?? configName)) ?? cluster.config
+      const ended = await pbm(args, { ...options, env: { PBM_MONGODB_URI: set.uri({ user }), ...options.env } })
+      assert.equal(ended.code, 0, `pbm ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`)
+      return ended
+    }
+    const json = async <T>(args: readonly string[], options: { replset?: string; env?: NodeJS.ProcessEnv } = {}) =>
+      JSON.parse((await run([...args, '-o', 'json'], options)).stdout) as T
+    await until('every agent', async () => {
+      const { cluster: sets } = await json<Status>(['status', '-s', 'cluster'])
+      return (
+        sets.length === 3 && sets.every(({ nodes }) => nodes.every(({ role, agent }) => agent !== '' && role === 'P'))
+      )
+    })
+    const input = `storage:\n  type: filesystem\n  filesystem:\n    path: ${folder}\n`
+    await run(['config', '--file', '-', '--wait'], { input })
+    return { cluster, run, json }
+  }
+
+  it('is told of any shard, shows each replica set, and restores to a cluster of other names', async () => {
+    const one = await start('cfg', [{ name: 's1' }, { name: 'second', id: 's2' }])
+    await one.cluster.createDatabase('shop', 's1')
+    await one.cluster.shardCollection('shop.orders', { key: { _id: 1 } })
+    const first = await one.cluster.shard('s1').set.client()
+    await first
+      .db('shop')
+      .collection<{ _id: number }>('orders')
+      .insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }])
+    await one.cluster.moveRange('shop.orders', 's2', { min: { _id: 2 }, waitForDelete: true })
+    const { name } = await one.json<{ name: string }>(['backup', '--wait'], { replset: 'second' })
+    const described = await one.json<{ replsets: { name: string; configsvr?: boolean }[] }>(['describe-backup', name])
+    assert.deepEqual(described.replsets.map((set) => [set.name, set.configsvr === true]).sort(), [
+      ['cfg', true],
+      ['s1', false],
+      ['second', false],
+    ])
+    const before = await snapshotShardedState(one.cluster)
+
+    const two = await start('config2', [{ name: 'x1', id: 'left' }, { name: 'x2' }])
+    await two.run(['config', '--force-resync', '--wait'])
+    const remapping = 'config2=cfg,x1=second,x2=s1'
+    assert.deepEqual((await two.json<Listed>(['list'])).snapshots, [])
+    const env = { PBM_REPLSET_REMAPPING: remapping }
+    assert.deepEqual(
+      (await two.json<Listed>(['list'], { env })).snapshots.map((snapshot) => snapshot.name),
+      [name],
+    )
+    const ended = await two.run(['restore', name, '--yes', '--wait', '--replset-remapping', remapping], {
+      replset: 'x2',
+    })
+    assert.match(ended.stderr, /the balancer was on, and the restore switches it off/)
+    const shardIds = { s1: 'x2', s2: 'left' }
+    // The administrator is that of the backup now, who has to log in.
+    for (const set of two.cluster.replsets) {
+      const client = await set.client()
+      await client.close()
+      await client.connect()
+    }
+    const after = await snapshotShardedState(two.cluster)
+    const { users: _, ...data } = before
+    assert.deepEqual(compareShardedStates(data, after, { shardIds }), [])
+    await two.cluster.moveRange('shop.orders', 'left', { max: { _id: 2 }, waitForDelete: true })
+    const moved = await two.cluster.shard('left').set.client()
+    assert.equal(await moved.db('shop').collection('orders').countDocuments(), 3)
+  })
+})
