@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { hasCode } from './errors.js'
 import { type KeySource, readKeySource } from './key-source.js'
 
@@ -88,6 +90,20 @@ describe('readKeySource', () => {
     const pids = (await readFile(path, 'utf8')).trim().split(' ').map(Number)
     assert.ok(pids.length > 0)
     for (const pid of pids) await ended(pid)
+  })
+
+  it('ends a command with a program that exits meanwhile', async () => {
+    const path = join(folder, 'pid')
+    const hanging = `require('fs').writeFileSync(${JSON.stringify(path)}, String(process.pid)); setInterval(() => 1, 1000)`
+    const program = `
+      import { existsSync, readFileSync } from 'node:fs'
+      import { readKeySource } from ${JSON.stringify(new URL('./key-source.js', import.meta.url).href)}
+      const context = { signal: new AbortController().signal, warn() {} }
+      void readKeySource({ command: [process.execPath, '-e', ${JSON.stringify(hanging)}] }, 'key', context)
+      const begun = () => existsSync(${JSON.stringify(path)}) && readFileSync(${JSON.stringify(path)}).length > 0
+      setInterval(() => begun() && process.exit(0), 20)`
+    await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+    await ended(Number(await readFile(path, 'utf8')))
   })
 
   it('ends a command that never ends its output', async () => {

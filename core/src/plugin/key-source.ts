@@ -114,9 +114,13 @@ async function fromCommand(
   const stopped = () => fail('was stopped with this program')
   signal.addEventListener('abort', stopped, { once: true })
   if (signal.aborted) stopped()
+  // In a group of its own it would outlive a program that ends without telling.
+  const orphaned = () => killAll(child)
+  process.once('exit', orphaned)
   try {
     return await Promise.race([ended, failed.promise])
   } finally {
+    process.off('exit', orphaned)
     clearTimeout(late)
     signal.removeEventListener('abort', stopped)
     killAll(child)
