@@ -79,7 +79,10 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
     await failed(name, /died in state starting/)
     await allOnAgain()
     await isUnchanged()
-    assert.deepEqual((await findRestore(cluster.leader, name))?.suspended, [])
+    await until(
+      'its record to be settled',
+      async () => (await findRestore(cluster.leader, name))?.suspended?.length === 0,
+    )
     await locks.deleteMany({ replset: 'other' })
   })
 
