@@ -9,6 +9,8 @@ export class PartSource {
   readonly #free: Buffer[] = []
   #rest: Uint8Array = Buffer.alloc(0)
   #ended = false
+  /** Whether a part was filled: the next ones most likely will be, too. */
+  #filled = false
 
   constructor(body: AsyncIterable<Uint8Array>, operation: Operation) {
     this.#chunks = body[Symbol.asyncIterator]()
@@ -18,7 +20,9 @@ export class PartSource {
   /** The next `size` bytes; fewer, perhaps none, only at the end. Throws {@link BodyFailure} for an error of the body. */
   async next(size: number): Promise<Buffer> {
     const spare = this.#free.pop()
-    let part = spare !== undefined && spare.length >= size ? spare : Buffer.alloc(0)
+    // Memory that is not written to costs nothing, memory that was outgrown does until it is collected.
+    const fresh = () => (this.#filled ? Buffer.allocUnsafeSlow(size) : Buffer.alloc(0))
+    let part = spare !== undefined && spare.length >= size ? spare : fresh()
     let held = 0
     while (held < size && (this.#rest.length > 0 || (await this.#more()))) {
       const taken = Math.min(this.#rest.length, size - held)
@@ -27,6 +31,7 @@ export class PartSource {
       held += taken
       this.#rest = this.#rest.subarray(taken)
     }
+    this.#filled ||= held === size
     return part.subarray(0, held)
   }
 
