@@ -12,6 +12,8 @@ import {
   spawnSupervised,
   startReplicaSet,
 } from '@pbmkit/conformance/testbed'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
 import { Installation } from './packed.e2e.support.js'
 
 const EXAMPLE = 'examples/pbmkit-storage-webdav'
@@ -46,6 +48,18 @@ describe('the packages as npm would publish them', function () {
       assert.ok(paths.includes('README.md'), `${name} has no README`)
       const surplus = paths.filter((path) => /\.(spec|e2e)\.|\.tsbuildinfo$|^src\/|^test\//.test(path))
       assert.deepEqual(surplus, [], name)
+    }
+  })
+
+  it('say in their manifests what npm, bundlers and TypeScript need', async () => {
+    for (const { name } of here.packed) {
+      const pkgDir = join(here.folder, 'node_modules', name)
+      const { messages, pkg } = await publint({ pkgDir, pack: false, strict: true })
+      assert.deepEqual(
+        messages.map((message) => formatMessage(message, pkg, { color: false })),
+        [],
+        name,
+      )
     }
   })
 
