@@ -267,9 +267,13 @@ export class Agent {
       log,
       isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
       afterLook: async () => {
-        await mendBalancer(leader, log)
-        await mendSuspended(leader, log)
-        await leftovers.sweep(AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)]))
+        // Each by itself: one that fails must not keep the others from being done.
+        const attempt = (what: string, mend: Promise<unknown>) =>
+          mend.catch((error: unknown) => log.warning(`${what} failed and is tried again: ${errorText(error)}`))
+        await attempt('starting the balancer again after a backup', mendBalancer(leader, log))
+        await attempt('switching on what a restore had switched off', mendSuspended(leader, log))
+        const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
+        await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
       },
       onFailedBackup: async (backup) => {
         const store = await openStore(backup)

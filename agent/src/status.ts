@@ -53,7 +53,8 @@ export class StatusPublisher {
     const node = await this.#node()
     const [stors, loadable] = await Promise.all([this.#storage(storage, config), plugins()])
     // A node or storage that let itself be waited for must not make the agent look silent.
-    const isFresh = performance.now() - begun < FRESH_MILLIS && !(await this.#passTimeOn(now))
+    const isPassedOn = await this.#passTimeOn(now)
+    const isFresh = performance.now() - begun < FRESH_MILLIS && !isPassedOn
     const hb = isFresh ? now : await clusterTime(leader)
     const agent: AgentDocument = {
       n: self.node,

@@ -22,9 +22,12 @@ export async function runRotateKeys(context: OperationContext): Promise<void> {
   const { command } = context
   if (command.cmd !== 'rotateKeys') return
   const { dryRun } = command.rotateKeys
-  // Every agent answers, also those that don't rotate.
-  await context.answerWithKeys(context.config.encryption, context.opid)
+  // Every agent answers, also those that don't rotate. Who rotates is to be seen at once, however long a key takes.
+  const answered = context
+    .answerWithKeys(context.config.encryption, context.opid)
+    .catch((error: unknown) => context.log.warning(`the others don't know which keys are here: ${errorText(error)}`))
   await onOneLeaderMember(context, 'rotateKeys', (signal) => rotateAll(context, dryRun, signal))
+  await answered
 }
 
 async function rotateAll(context: OperationContext, dryRun: boolean, signal: AbortSignal): Promise<void> {
@@ -40,7 +43,7 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
       context,
       async (store) => {
         const onProgress = notes.onStorage()
-        const rotation = await rotateKeys({ store, ciphers, dryRun, onProgress, signal })
+        const rotation = await rotateKeys({ store, ciphers, keyIds, dryRun, onProgress, signal })
         onProgress({ ...rotation, unreadable: rotation.unreadable.length })
         for (const { object, reason } of rotation.unreadable) log.warning(`${object} stays as it is: ${reason}`)
         const method = await ciphers.current()

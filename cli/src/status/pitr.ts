@@ -72,17 +72,16 @@ async function snapshotNeeded(leader: MongoClient, conf: boolean, oplogOnly: boo
       : undefined
   }
   if (oplogOnly) return undefined
-  const [backups, [restore]] = await Promise.all([
+  const [backups, restores] = await Promise.all([
     listBackups(leader),
-    listRestores(leader, { status: ['done', 'partlyDone'], limit: 1 }),
+    listRestores(leader, { status: ['done', 'partlyDone'] }),
   ])
-  const bases = basesOf(backups).sort((a, b) => a.start_ts - b.start_ts)
-  const base = bases.at(-1)
-  return missingSnapshot(
-    base === undefined ? undefined : toBase(base),
-    // A replay changes data like any client.
-    restore === undefined || restore.backup === '' ? undefined : restoreTimes(restore),
-  )
+  const bases = basesOf(backups).map(toBase)
+  const [base] = bases.sort((a, b) => b.startedAt - a.startedAt)
+  // A replay changes data like any client.
+  const times = restores.map((restore) => ({ ...restoreTimes(restore), isReplay: restore.backup === '' }))
+  const [restore] = times.sort((a, b) => b.endedAt - a.endedAt)
+  return missingSnapshot(base, restore === undefined || restore.isReplay ? undefined : restore)
 }
 
 async function storedSoFar(

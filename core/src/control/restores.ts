@@ -62,7 +62,10 @@ export async function setRestoreStatus(
   options: TransitionOptions = {},
 ): Promise<Transition<RestoreStatus>> {
   const target = { leader, collection: RESTORES, machine: RESTORE_STATES, what: `restore ${name}`, filter: { name } }
-  if (isTerminal(RESTORE_STATES, status) && options.ifHeartbeat === undefined) await beatRestore(leader, name)
+  if (isTerminal(RESTORE_STATES, status) && options.ifHeartbeat === undefined) {
+    const hb = await clusterTime(leader)
+    await restores(leader).updateOne({ name, status: { $nin: [...RESTORE_STATES.terminal] } }, { $set: { hb } })
+  }
   return transition(target, status, options)
 }
 

@@ -89,6 +89,8 @@ async function fromCommand(
   const [program, ...args] = command
   if (program === undefined) throw missing(`the command that gives the ${what} is empty`)
   const failed = Promise.withResolvers<never>()
+  // It may fail before anybody waits for it.
+  failed.promise.catch(() => undefined)
   // Its output may hold the secret, and so may the message and arguments that Node puts into an error.
   const fail = (how: string) =>
     failed.reject(missing(`the ${what} can't be had: command ${program} ${how}; run it by hand to see why`))
@@ -99,7 +101,8 @@ async function fromCommand(
   )
   const chunks: Buffer[] = []
   let bytes = 0
-  child.stdout.on('data', (chunk: Buffer) => {
+  // Without a descriptor left there is none, and the error comes next.
+  child.stdout?.on('data', (chunk: Buffer) => {
     bytes += chunk.length
     if (bytes <= MOST_BYTES) chunks.push(chunk)
     else fail(`wrote more than ${MOST_BYTES} bytes`)

@@ -20,7 +20,7 @@ import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
 import { checkReplsets } from './shard-ids.js'
 import { ShardedRestore } from './sharding.js'
-import { resumeAfterRestore, suspendOthers } from './suspension.js'
+import { awaitSlicersGone, resumeAfterRestore, suspendOthers } from './suspension.js'
 
 export type { RestoreOutcome } from './run-lock.js'
 
@@ -95,8 +95,12 @@ export class Restore {
       : undefined
     const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock: this.clock, log }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
-    const reachState = (state: 'cleanupCluster' | 'running' | 'dumpDone') =>
-      state === 'cleanupCluster' ? reach(state, () => suspendOthers(suspending)) : reach(state)
+    const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
+      if (state !== 'cleanupCluster') return await reach(state)
+      await reach(state, () => suspendOthers(suspending))
+      // PBM's agent, where it leads, waits for no slicer but its own.
+      await awaitSlicersGone(suspending, self.rs)
+    }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else
       await restoreReplset({

@@ -7,7 +7,7 @@ import { readConfig, writeConfig } from '../control/config.js'
 import { SLICER_LOCKS } from '../control/names.js'
 import type { RestoreDocument, RestoreStatus } from '../control/restore-document.js'
 import { findRestore, insertRestore, setRestoreFields, setRestoreStatus } from '../control/restores.js'
-import { clusterTime } from '../mongo/cluster-time.js'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import { emptyRestore } from './documents.js'
 import { mendSuspended } from './suspension.js'
@@ -35,12 +35,18 @@ describe('What a restore switches off', () => {
     await writeConfig(bench.leader, { storage, pitr: { enabled: true }, epoch: CONFIG_EPOCH }, bench.host)
   })
 
+  afterEach(async () => {
+    await slicerLocks().deleteMany({})
+  })
+
   const isSlicing = async () => (await readConfig(bench.leader))?.pitr?.enabled
   const slicerLocks = () => bench.leader.db('admin').collection(SLICER_LOCKS)
   /** Holds the restore up between switching off and changing data. */
   const addSlicer = async () => {
     const header = { type: 'pitr', replset: 'rs0', node: 'elsewhere:27017', epoch: CONFIG_EPOCH }
-    await slicerLocks().insertOne({ ...header, hb: await clusterTime(bench.leader) })
+    // Of the future, so that it is alive however long the restore takes to come there.
+    const hb = new Timestamp({ t: secondsOf(await clusterTime(bench.leader)) + 300, i: 1 })
+    await slicerLocks().insertOne({ ...header, hb })
   }
   const failedRestore = async (options: { leader?: MongoClient; signal?: AbortSignal }) => {
     const { name } = restoreCommand(backup).restore
@@ -54,13 +60,12 @@ describe('What a restore switches off', () => {
     await addSlicer()
     const stop = new AbortController()
     const failed = failedRestore({ signal: stop.signal })
-    while ((await isSlicing()) === true) await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(async () => (await isSlicing()) !== true, failed)
     stop.abort(new Error('the test has it end'))
     const record = await failed
     assert.match(record.error ?? '', /the test has it end.*Nothing of the data was changed/)
     assert.deepEqual(record.suspended, [])
     assert.equal(await isSlicing(), true)
-    await slicerLocks().deleteMany({})
   })
 
   it('stays off where the answer was lost that let all replica sets go on: nobody claims that nothing was changed', async () => {
@@ -142,14 +147,20 @@ describe('What a restore switches off', () => {
       await addSlicer()
       const stop = new AbortController()
       const next = failedRestore({ signal: stop.signal })
-      while (!(await settled(name))) await new Promise((resolve) => setTimeout(resolve, 20))
+      await until(() => settled(name), next)
       stop.abort(new Error('the test has it end'))
       await next
       assert.equal(await isSlicing(), true)
-      await slicerLocks().deleteMany({})
     })
   })
 })
+
+/** Unless the restore ends before: then its failure is told instead of a wait without end. */
+async function until(condition: () => Promise<boolean>, restore: Promise<RestoreDocument>): Promise<void> {
+  const early = restore.then(({ error }) => Promise.reject(new Error(`the restore has ended: ${error}`)))
+  early.catch(() => undefined)
+  while (!(await condition())) await Promise.race([new Promise((resolve) => setTimeout(resolve, 20)), early])
+}
 
 type Change = Document & { $set?: Document }
 

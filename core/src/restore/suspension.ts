@@ -46,9 +46,12 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   const pitr = isSlicing || left.restores.some(({ suspended }) => suspended?.includes('pitr'))
   const balancer =
     isBalancing || left.backups.length > 0 || left.restores.some(({ suspended }) => suspended?.includes('balancer'))
-  await setRestoreFields(leader, name, {
+  const isNoted = await setRestoreFields(leader, name, {
     suspended: [...(pitr ? ['pitr' as const] : []), ...(balancer ? ['balancer' as const] : [])],
   })
+  // What nobody knows to be off would stay off.
+  if (!isNoted) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
+  signal.throwIfAborted()
   // From here on it is this restore's to say.
   for (const restore of left.restores) await setRestoreFields(leader, restore.name, { suspended: [] })
   for (const backup of left.backups) await setBackupFields(leader, backup.name, { balancer_stopped: false })
@@ -95,7 +98,8 @@ async function resumeFor(leader: MongoClient, restore: RestoreDocument, log: Ope
     }
     if (suspended.includes('balancer')) {
       await startBalancer(leader)
-      log.info('nothing was restored: the balancer is on again')
+      // Loud, since somebody may have wanted it off meanwhile: of that the server keeps no trace.
+      log.warning(`restore ${name} changed nothing and had stopped the balancer: it is on again`)
     }
   }
   await setRestoreFields(leader, name, { suspended: [] })
@@ -111,11 +115,12 @@ async function leftOff(leader: MongoClient, name: string) {
 }
 
 /** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */
-async function awaitSlicersGone({ leader, signal, clock }: Suspending): Promise<void> {
+export async function awaitSlicersGone({ leader, signal, clock }: Suspending, replset?: string): Promise<void> {
   const until = clock.now() + SLICER_WAIT_MILLIS
   for (;;) {
     const now = await clusterTime(leader)
-    const [live] = (await listSlicerLocks(leader)).filter(({ hb }) => !isStale(hb, now))
+    const locks = await listSlicerLocks(leader, replset === undefined ? {} : { replset })
+    const [live] = locks.filter(({ hb }) => !isStale(hb, now))
     if (live === undefined) return
     if (clock.now() > until) {
       throw new PbmError('SLICER_RUNS', `The oplog of ${live.replset} is still being stored by ${live.node}`, {

@@ -13,6 +13,8 @@ const WIDTH = 8
 export interface RotateOptions extends CallOptions {
   readonly store: ObjectStore
   readonly ciphers: Ciphers
+  /** Of the keys that everybody was found to have: others must not take their place meanwhile. */
+  readonly keyIds?: readonly string[] | undefined
   /** Looks at everything and writes nothing. */
   readonly dryRun: boolean
   /** Called after each key object. */
@@ -35,10 +37,11 @@ export interface Rotation {
 /**
  * Seals every wrapping key of a storage anew, with the key that the configuration has in front. Each object is replaced
  * atomically and read back, so that wherever this ends, each opens with the old key or with the new one. Throws
- * `ENCRYPTION_OFF` and `ENCRYPTION_NO_ROTATION` before anything is read.
+ * `ENCRYPTION_OFF`, `ENCRYPTION_NO_ROTATION` and `KEYS_DIFFER` before anything is read.
  */
-export async function rotateKeys({ store, ciphers, dryRun, onProgress, signal }: RotateOptions): Promise<Rotation> {
-  const method = await rotatingMethod(ciphers)
+export async function rotateKeys(options: RotateOptions): Promise<Rotation> {
+  const { store, ciphers, keyIds, dryRun, onProgress, signal } = options
+  const method = await rotatingMethod(ciphers, keyIds)
   const names: string[] = []
   for await (const { name } of store.list({ signal })) if (isKeyObject(name)) names.push(name)
   const limit = pLimit(WIDTH)
@@ -74,7 +77,7 @@ export async function rotateKeys({ store, ciphers, dryRun, onProgress, signal }:
 }
 
 /** The configured method with the keys of this moment. */
-async function rotatingMethod(ciphers: Ciphers): Promise<OpenMethod> {
+async function rotatingMethod(ciphers: Ciphers, keyIds: readonly string[] | undefined): Promise<OpenMethod> {
   const current = await ciphers.current()
   if (current === undefined) {
     throw new PbmError('ENCRYPTION_OFF', `encryption.type is ${NO_ENCRYPTION}: there is no key to rotate to`, {
@@ -82,7 +85,14 @@ async function rotatingMethod(ciphers: Ciphers): Promise<OpenMethod> {
     })
   }
   const method = await ciphers.reopened(current.name)
-  if (method.cipher.wrapsKeys === true) return method
+  if (method.cipher.wrapsKeys === true) {
+    if (keyIds === undefined || keyIds.join() === method.cipher.keyIds.join()) return method
+    throw new PbmError(
+      'KEYS_DIFFER',
+      `the keys are now ${method.cipher.keyIds.join(', ')}, and were ${keyIds.join(', ')} when the agents were asked`,
+      { hint: 'rotate again, once the keys are in place everywhere' },
+    )
+  }
   throw new PbmError('ENCRYPTION_NO_ROTATION', `${method.name} has no keys that can be rotated`, {
     hint: 'new backups are sealed for the keys configured now; keep the older ones as long as there are backups of theirs',
   })

@@ -47,8 +47,9 @@ export async function findNewestBase(
   host: PluginHost,
   rs?: string,
 ): Promise<BaseSnapshot | undefined> {
-  for (const backup of await listBackups(leader, { profile: null, status: 'done' })) {
-    if (!isBaseSnapshot(backup)) continue
+  const backups = (await listBackups(leader, { profile: null, status: 'done' })).filter(isBaseSnapshot)
+  // Not by `start_ts`, the clock of one machine or another.
+  for (const backup of backups.sort((a, b) => toBase(b).startedAt - toBase(a).startedAt)) {
     if (rs !== undefined && !backup.replsets.some(({ name }) => name === rs)) continue
     // Between a change of the storage and the resync that follows it, the list is still that of the storage before.
     if (!(await sameStorage(backup.store, config.storage, host))) continue
@@ -72,9 +73,8 @@ export function restoreTimes({ start_ts, last_transition_ts, hb }: RestoreDocume
 
 /** The newest restore or replay that changed data, whether it ended well or not. */
 export async function findNewestRestore(leader: MongoClient): Promise<RestoreTimes | undefined> {
-  const restore = (await listRestores(leader)).find(changedData)
-  if (restore === undefined) return undefined
-  return restoreTimes(restore)
+  const times = (await listRestores(leader)).filter(changedData).map(restoreTimes)
+  return times.sort((a, b) => b.endedAt - a.endedAt)[0]
 }
 
 const CHANGING = new Set(['cleanupCluster', 'running', 'dumpDone', 'done', 'partlyDone'])
