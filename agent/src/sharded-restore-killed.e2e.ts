@@ -116,27 +116,52 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
       })
     }
 
-    it('ends in state cleanupCluster everywhere when the agent of one shard is killed; the next one is exact', async () => {
+    /** A restore that stands in the middle of dropping on s1, until the function it gives is called. */
+    const heldDrops = async () => {
       const admin = (await cluster.cluster.shard('s1').set.client()).db('admin')
       const failPoint = (more: object) => admin.command({ configureFailPoint: 'failCommand', ...more })
       const data = { failCommands: ['drop'], blockConnection: true, blockTimeMS: DROP_MILLIS, appName: 'pbm-agent' }
       await cluster.agentsWell()
       await failPoint({ mode: 'alwaysOn', data })
       const name = await sendRestore(cluster.leader, backup)
+      await until('the drops', async () => (await findRestore(cluster.leader, name))?.status === 'cleanupCluster')
       const drops = () =>
         admin
           .aggregate([{ $currentOp: { allUsers: true } }, { $match: { 'command.drop': { $exists: true } } }])
           .toArray()
-      await until('the drops', async () => (await findRestore(cluster.leader, name))?.status === 'cleanupCluster')
+      return {
+        name,
+        goOn: () => failPoint({ mode: 'off' }),
+        lastDrop: () => until('the last drop', async () => (await drops()).length === 0),
+      }
+    }
+    const endedOrDone = async (name: string) => {
+      const restore = await restoreEnded(cluster, name)
+      if (restore.status !== 'done') assert.notEqual(restore.error ?? '', '')
+      await unlocked(cluster)
+      if (restore.status !== 'done') await cluster.restoreWorks(backup)
+      await isExact()
+    }
+
+    it('ends in state cleanupCluster everywhere when the agent of one shard is killed; the next one is exact', async () => {
+      const { name, goOn, lastDrop } = await heldDrops()
       await cluster.kill('s1')
-      await failPoint({ mode: 'off' })
+      await goOn()
       await cluster.loseAgent('s1', async () => (await findRestore(cluster.leader, name))?.status === 'error')
       await failed(name, /s1.*incomplete now|died in state cleanupCluster: .* s1\//)
       // What the server already had from the killed agent.
-      await until('the last drop', async () => (await drops()).length === 0)
+      await lastDrop()
       await cluster.startMissing()
       await cluster.restoreWorks(backup)
       await isExact()
+    })
+
+    it('ends in state cleanupCluster when the config primary steps down, or goes on; the next one is exact', async () => {
+      const { name, goOn, lastDrop } = await heldDrops()
+      await cluster.cluster.config.stepDown(10)
+      await goOn()
+      await lastDrop()
+      await endedOrDone(name)
     })
 
     for (const [place, state] of [
@@ -148,11 +173,7 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
         const name = await cluster.heldRestore(place, backup, state)
         await cluster.cluster.config.stepDown(10)
         await cluster.heal()
-        const restore = await restoreEnded(cluster, name)
-        if (restore.status !== 'done') assert.notEqual(restore.error ?? '', '')
-        await unlocked(cluster)
-        if (restore.status !== 'done') await cluster.restoreWorks(backup)
-        await isExact()
+        await endedOrDone(name)
       })
     }
   })
