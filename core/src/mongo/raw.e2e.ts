@@ -150,16 +150,20 @@ describe('raw reads and writes', () => {
 
   it('say so when the cursor is killed', async () => {
     const reading = async () => {
-      let turn = 0
+      let killed = false
       for await (const _ of readDocuments(client, 'raw', 'long', { batchBytes: 50_000 })) {
-        if (turn++ !== 1) continue
         const pipeline = [
           { $currentOp: { idleCursors: true, allUsers: true } },
           { $match: { type: 'idleCursor', ns: 'raw.long' } },
         ]
-        const idle = await client.db('admin').aggregate(pipeline).toArray()
-        const cursors = idle.map((one) => one.cursor.cursorId)
-        await client.db('raw').command({ killCursors: 'long', cursors })
+        // While the next batch is read it is not idle.
+        const find = () => client.db('admin').aggregate(pipeline).toArray()
+        for (let idle = await find(); !killed; idle = await find()) {
+          if (idle.length === 0) continue
+          const cursors = idle.map((one) => one.cursor.cursorId)
+          await client.db('raw').command({ killCursors: 'long', cursors })
+          killed = true
+        }
       }
     }
     await assert.rejects(reading(), code('CURSOR_LOST'))
