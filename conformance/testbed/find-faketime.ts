@@ -1,5 +1,6 @@
-import { delimiter, join } from 'node:path'
-import { firstOf, isThere, unpackPackages } from './debian-package.js'
+import { join } from 'node:path'
+import { isThere, unpackPackages } from './debian-package.js'
+import { onPath } from './executable.js'
 import { cacheFolder } from './find-mongod.js'
 
 const LIBRARY = 'faketime/libfaketimeMT.so.1'
@@ -21,8 +22,7 @@ export async function findFaketime(env: NodeJS.ProcessEnv = process.env): Promis
   for (const path of [...SYSTEM_FOLDERS.map((folder) => join(folder, LIBRARY)), ...cached]) {
     if (await isThere(path)) return path
   }
-  const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
-  if (process.platform !== 'linux' || (await firstOf(folders.map((folder) => join(folder, 'apt-get')))) === undefined) {
+  if (process.platform !== 'linux' || (await onPath('apt-get', env)) === undefined) {
     throw new Error(
       'no libfaketime, and no apt-get to get it: install faketime, or set FAKETIME_LIBRARY to its library',
     )

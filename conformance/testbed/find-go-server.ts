@@ -1,8 +1,9 @@
 import { execFile, spawn } from 'node:child_process'
-import { access, constants, mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { isExecutable, onPath } from './executable.js'
 import { cacheFolder } from './find-mongod.js'
 
 const run = promisify(execFile)
@@ -140,19 +141,4 @@ async function faultOf(path: string, { probe }: GoServer): Promise<string | unde
   } catch (error) {
     return String((error as Error).message).split('\n')[0]
   }
-}
-
-async function onPath(name: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  for (const folder of (env.PATH ?? '').split(delimiter)) {
-    const path = join(folder || '.', name)
-    if (await isExecutable(path)) return path
-  }
-  return undefined
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  )
 }

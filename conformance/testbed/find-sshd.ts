@@ -1,5 +1,6 @@
 import { delimiter, join } from 'node:path'
-import { firstOf, isExecutable, unpackPackages } from './debian-package.js'
+import { unpackPackages } from './debian-package.js'
+import { firstExecutable, isExecutable } from './executable.js'
 import { cacheFolder } from './find-mongod.js'
 
 /** Where servers are kept, and rarely on the PATH of users. */
@@ -30,7 +31,7 @@ export async function findSshd(options: FindSshdOptions = {}): Promise<Sshd> {
   const env = options.env ?? process.env
   const folders = [...(env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''), ...SYSTEM_FOLDERS]
   const unpacked = join(cacheFolder(env), 'sshd')
-  const keygen = await firstOf([
+  const keygen = await firstExecutable([
     ...folders.map((folder) => join(folder, 'ssh-keygen')),
     join(unpacked, 'usr/bin/ssh-keygen'),
   ])
@@ -40,12 +41,12 @@ export async function findSshd(options: FindSshdOptions = {}): Promise<Sshd> {
       throw new Error(`SSHD_BIN=${env.SSHD_BIN} is no program, or there is no ssh-keygen`)
     return { path: env.SSHD_BIN, keygen, unpackedIn: undefined }
   }
-  const installed = await firstOf(folders.map((folder) => join(folder, 'sshd')))
+  const installed = await firstExecutable(folders.map((folder) => join(folder, 'sshd')))
   if (installed !== undefined && keygen !== undefined) return { path: installed, keygen, unpackedIn: undefined }
   const cached = join(unpacked, 'usr/sbin/sshd')
   if (!(await isExecutable(cached))) {
     const looked = `looked at SSHD_BIN, PATH, ${SYSTEM_FOLDERS.join(', ')}, ${cached}`
-    if ((await firstOf(folders.map((folder) => join(folder, 'apt-get')))) === undefined)
+    if ((await firstExecutable(folders.map((folder) => join(folder, 'apt-get')))) === undefined)
       throw new Error(
         `no OpenSSH server, and no apt-get to get it: install sshd, or set SSHD_BIN to its path (${looked})`,
       )
@@ -54,7 +55,7 @@ export async function findSshd(options: FindSshdOptions = {}): Promise<Sshd> {
       throw new Error(`no OpenSSH server: ${(error as Error).message.split('\n')[0]} (${looked})`, { cause: error })
     })
   }
-  const found = keygen ?? (await firstOf([join(unpacked, 'usr/bin/ssh-keygen')]))
+  const found = keygen ?? (await firstExecutable([join(unpacked, 'usr/bin/ssh-keygen')]))
   if (found === undefined) throw new Error('no OpenSSH server: there is no ssh-keygen')
   return { path: cached, keygen: found, unpackedIn: unpacked }
 }
