@@ -1,35 +1,23 @@
 import assert from 'node:assert/strict'
-import { type Document, Long, Timestamp } from 'bson'
 import { CutTransactions } from './cut-transactions.js'
 import { type OplogEntry, optime } from './entry.js'
-import { IndexCatalog } from './index-catalog.js'
 import { Replay } from './replay.js'
-import { bytes, COLLECTION, each, entry, OTHER, RecordingSink } from './testing.spec.js'
+import { COLLECTION, each, entry, RecordingSink, shopCatalog, transactionEntry } from './testing.spec.js'
 
 const change = (_id: number) => ({ op: 'i', ns: 'shop.a', ui: COLLECTION, o: { _id } })
-const step = (increment: number, number: number, o: Document, previous = 0): OplogEntry =>
-  entry(increment, {
-    op: 'c',
-    ns: 'admin.$cmd',
-    o,
-    lsid: { id: OTHER },
-    txnNumber: Long.fromNumber(number),
-    prevOpTime: { ts: new Timestamp({ t: previous === 0 ? 0 : 100, i: previous }), t: Long.ONE },
-  })
 const prepare = (increment: number, number: number) =>
-  step(increment, number, { applyOps: [change(number)], prepare: true })
+  transactionEntry(increment, number, { applyOps: [change(number)], prepare: true })
 const commit = (increment: number, number: number, prepared: number) =>
-  step(increment, number, { commitTransaction: 1 }, prepared)
+  transactionEntry(increment, number, { commitTransaction: 1 }, prepared)
 const part = (increment: number, number: number, previous: number) =>
-  step(increment, number, { applyOps: [change(increment)], partialTxn: true }, previous)
+  transactionEntry(increment, number, { applyOps: [change(increment)], partialTxn: true }, previous)
 const last = (increment: number, number: number, previous: number) =>
-  step(increment, number, { applyOps: [change(increment)], count: 2 }, previous)
+  transactionEntry(increment, number, { applyOps: [change(increment)], count: 2 }, previous)
 const plain = (increment: number) => entry(increment, change(increment))
 
 async function replayed(...entries: OplogEntry[]): Promise<string[]> {
   const sink = new RecordingSink()
-  const catalog = new IndexCatalog()
-  catalog.create('shop.a', bytes(COLLECTION), undefined)
+  const catalog = shopCatalog()
   const listNames = async () => new Map<string, string>()
   const end = optime({ t: 200, i: 0 })
   const replay = new Replay({ sink, catalog, end, listNames, cut: new CutTransactions() })

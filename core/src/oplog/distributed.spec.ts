@@ -1,37 +1,30 @@
 import assert from 'node:assert/strict'
-import { type Document, Long, Timestamp } from 'bson'
+import { Timestamp } from 'bson'
 import fc from 'fast-check'
 import { type OplogEntry, optime } from './entry.js'
-import { IndexCatalog } from './index-catalog.js'
 import { Replay } from './replay.js'
-import { bytes, COLLECTION, each, entry, OTHER, RecordingSink } from './testing.spec.js'
+import { COLLECTION, each, RecordingSink, shopCatalog, transactionEntry } from './testing.spec.js'
 
 const AT = (increment: number) => optime({ t: 100, i: increment })
 
 function shard(end: number) {
   const sink = new RecordingSink()
-  const catalog = new IndexCatalog()
-  catalog.create('shop.a', bytes(COLLECTION), undefined)
+  const catalog = shopCatalog()
   return { sink, replay: new Replay({ sink, catalog, end: AT(end), listNames: async () => new Map() }) }
 }
 
-const step = (increment: number, number: number, o: Document, previous = 0): OplogEntry =>
-  entry(increment, {
-    op: 'c',
-    ns: 'admin.$cmd',
-    o,
-    lsid: { id: OTHER },
-    txnNumber: Long.fromNumber(number),
-    prevOpTime: { ts: new Timestamp({ t: previous === 0 ? 0 : 100, i: previous }), t: Long.ONE },
-  })
-
 const prepare = (increment: number, number: number) =>
-  step(increment, number, {
+  transactionEntry(increment, number, {
     applyOps: [{ op: 'i', ns: 'shop.a', ui: COLLECTION, o: { _id: number } }],
     prepare: true,
   })
 const commit = (increment: number, number: number, prepared: number, at = increment) =>
-  step(increment, number, { commitTransaction: 1, commitTimestamp: new Timestamp({ t: 100, i: at }) }, prepared)
+  transactionEntry(
+    increment,
+    number,
+    { commitTransaction: 1, commitTimestamp: new Timestamp({ t: 100, i: at }) },
+    prepared,
+  )
 
 describe('Distributed transactions in a replay', () => {
   it('stay open while they are only prepared, and can be committed from outside', async () => {

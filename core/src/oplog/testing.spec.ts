@@ -1,6 +1,7 @@
 import { BSON, type Document, Long, Timestamp, UUID } from 'bson'
 import type { OperationSink } from './apply.js'
 import { commandName, type Operation, type OplogEntry, parseEntry } from './entry.js'
+import { IndexCatalog } from './index-catalog.js'
 
 /** Raw BSON of a document. */
 export function raw(document: Document): Buffer {
@@ -21,6 +22,25 @@ export function bytes(uuid: UUID): Buffer {
 
 export function session(): { lsid: Document; txnNumber: Long } {
   return { lsid: { id: OTHER }, txnNumber: Long.fromNumber(7) }
+}
+
+/** The entry of transaction `number` that comes after the one at `previous`; 0 for its first. */
+export function transactionEntry(increment: number, number: number, o: Document, previous = 0): OplogEntry {
+  return entry(increment, {
+    op: 'c',
+    ns: 'admin.$cmd',
+    o,
+    lsid: { id: OTHER },
+    txnNumber: Long.fromNumber(number),
+    prevOpTime: { ts: new Timestamp({ t: previous === 0 ? 0 : 100, i: previous }), t: Long.ONE },
+  })
+}
+
+/** A catalog that knows the collection `shop.a`. */
+export function shopCatalog(): IndexCatalog {
+  const catalog = new IndexCatalog()
+  catalog.create('shop.a', bytes(COLLECTION), undefined)
+  return catalog
 }
 
 export async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
