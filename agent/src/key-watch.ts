@@ -1,4 +1,12 @@
-import { type AgentKeys, Ciphers, type EncryptionConfig, errorText, PbmError, type PluginHost } from '@pbmkit/core'
+import {
+  type AgentKeys,
+  Ciphers,
+  type EncryptionConfig,
+  errorText,
+  inTime,
+  PbmError,
+  type PluginHost,
+} from '@pbmkit/core'
 import pLimit from 'p-limit'
 
 /** An agent that waited for its keys longer would look dead to the others. */
@@ -40,7 +48,11 @@ export class KeyWatch {
     const text = JSON.stringify(config)
     if (text === this.#foundFor) return
     if (this.#searched?.text !== text) this.#searched = { text, search: this.#search(config, text) }
-    await inTime(this.#searched.search, this.#options.patienceMillis ?? PATIENCE_MILLIS)
+    const millis = this.#options.patienceMillis ?? PATIENCE_MILLIS
+    await inTime(this.#searched.search, millis, () => {
+      const text = `the encryption keys could not be had within ${millis / 1000} s`
+      return new PbmError('KEYS_LATE', text, { hint: 'does the command that gives them hang?' })
+    })
   }
 
   async #search(config: EncryptionConfig | undefined, text: string): Promise<void> {
@@ -74,20 +86,5 @@ export class KeyWatch {
       this.#keys = { method: config?.type ?? '', ids: [], e: errorText(error), ...asked }
       throw error
     }
-  }
-}
-
-async function inTime(search: Promise<void>, millis: number): Promise<void> {
-  // Whoever comes later hears how it ended.
-  search.catch(() => undefined)
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    const text = `the encryption keys could not be had within ${millis / 1000} s`
-    late.reject(new PbmError('KEYS_LATE', text, { hint: 'does the command that gives them hang?' }))
-  }, millis)
-  try {
-    await Promise.race([search, late.promise])
-  } finally {
-    clearTimeout(timer)
   }
 }

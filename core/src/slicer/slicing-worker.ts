@@ -9,6 +9,7 @@ import { nodeInfo } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { Clock } from '../time/clock.js'
+import { inTime } from '../time/in-time.js'
 import type { Member } from '../tokens.js'
 import { delaysSlicing, stopsSlicing } from './blockers.js'
 import type { Slicer } from './slicer.js'
@@ -118,7 +119,9 @@ export class SlicingWorker {
     const { leader, node, self, host } = this.#options
     if (document.replsets.some((one) => one.name === self.rs && one.node === self.node)) return
     const answer = { name: self.rs, node: self.node }
-    const reason = document.tool === PITR_TOOL ? await inTime(this.#unable(config, host, node)) : undefined
+    const silent = () => new PbmError('NODE_SILENT', 'the mongod does not answer')
+    const reason =
+      document.tool === PITR_TOOL ? await inTime(this.#unable(config, host, node), ANSWER_MILLIS, silent) : undefined
     const entry =
       reason === undefined
         ? { ...answer, status: 'ready' as const }
@@ -137,17 +140,5 @@ export class SlicingWorker {
     } catch (error) {
       return errorText(error)
     }
-  }
-}
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new PbmError('NODE_SILENT', 'the mongod does not answer')), ANSWER_MILLIS)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
   }
 }
