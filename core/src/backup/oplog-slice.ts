@@ -57,8 +57,9 @@ export async function* readOplog(
 export class OplogSlicer {
   readonly #options: OplogSlicerOptions
   #stored: BackupOplogObject[] = []
-  /** Over all pieces: of what they are joined to. */
-  readonly #whole = new Tally()
+  /** Of the last piece, or of all of them, where they are to be joined. */
+  #tally = new Tally()
+  #bytes = 0
   #last: Timestamp
   #storedBytes = 0
 
@@ -69,7 +70,7 @@ export class OplogSlicer {
 
   /** Of all entries, uncompressed. */
   get bytes(): number {
-    return this.#whole.size
+    return this.#bytes
   }
 
   /** What is on the storage now. */
@@ -95,11 +96,11 @@ export class OplogSlicer {
     }
     await store.save(name, joined(), { signal, sizeHint: this.#storedBytes })
     for (const piece of pieces) if (piece.name !== name) await store.delete(piece.name, { signal })
-    this.#stored = [{ name, crc: this.#whole.crcText() }]
+    this.#stored = [{ name, crc: this.#tally.crcText() }]
   }
 
   async #piece(end: Timestamp): Promise<void> {
-    const { node, store, compression, level, backup, replset, start, signal, onProgress } = this.#options
+    const { node, store, compression, level, backup, replset, start, signal, onProgress, keepPieces } = this.#options
     const first = this.#stored.length === 0
     if (!first && !end.greaterThan(this.#last)) return
     const range = { start: this.#last, end, startExcluded: !first }
@@ -110,12 +111,12 @@ export class OplogSlicer {
         if (first) throw new PbmError('OPLOG_EMPTY', 'the oplog has no entry at the time the backup begins')
         return
       }
-      const whole = this.#whole
-      const own = new Tally()
+      if (keepPieces === true) this.#tally = new Tally()
+      const tally = this.#tally
+      const before = tally.size
       const tallied = async function* () {
         for (let next: IteratorResult<Buffer> = head; next.done !== true; next = await entries.next()) {
-          whole.add(next.value)
-          own.add(next.value)
+          tally.add(next.value)
           yield next.value
         }
       }
@@ -123,7 +124,8 @@ export class OplogSlicer {
       const name = oplogChunkName(backup, replset, first ? start : this.#last, end, compression.suffix)
       const body = compression.compress(tallied(), level === undefined ? {} : { level })
       const saved = await store.save(name, body, { signal })
-      this.#stored.push({ name, crc: own.crcText() })
+      this.#stored.push({ name, crc: tally.crcText() })
+      this.#bytes += tally.size - before
       this.#storedBytes += saved.size
       this.#last = end
     } finally {
