@@ -8,6 +8,8 @@ import {
   listRestores,
   listSlicerLocks,
   missingSnapshot,
+  newestBaseFirst,
+  newestRestoreFirst,
   queryLog,
   readConfig,
   restoreTimes,
@@ -76,12 +78,13 @@ async function snapshotNeeded(leader: MongoClient, conf: boolean, oplogOnly: boo
     listBackups(leader),
     listRestores(leader, { status: ['done', 'partlyDone'] }),
   ])
-  const bases = basesOf(backups).map(toBase)
-  const [base] = bases.sort((a, b) => b.startedAt - a.startedAt)
-  // A replay changes data like any client.
-  const times = restores.map((restore) => ({ ...restoreTimes(restore), isReplay: restore.backup === '' }))
-  const [restore] = times.sort((a, b) => b.endedAt - a.endedAt)
-  return missingSnapshot(base, restore === undefined || restore.isReplay ? undefined : restore)
+  const [base] = basesOf(backups).sort(newestBaseFirst)
+  const [restore] = restores.sort(newestRestoreFirst)
+  return missingSnapshot(
+    base && toBase(base),
+    // A replay changes data like any client.
+    restore === undefined || restore.backup === '' ? undefined : restoreTimes(restore),
+  )
 }
 
 async function storedSoFar(

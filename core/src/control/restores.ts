@@ -1,6 +1,6 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
-import { isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
+import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
 import type { Progress } from './backup-document.js'
 import { CONTROL_DATABASE, RESTORES } from './names.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
@@ -32,6 +32,12 @@ export async function findRestore(leader: MongoClient, name: string): Promise<Re
 
 export async function findRestoreByOpid(leader: MongoClient, opid: string): Promise<RestoreDocument | undefined> {
   return readRestore(await restores(leader).findOne({ opid }))
+}
+
+/** Whether any replica set may have begun to change its data. */
+export function hasChangedData({ status, conditions }: Pick<RestoreDocument, 'status' | 'conditions'>): boolean {
+  const passed = [status, ...conditions.map((condition) => condition.status as RestoreStatus)]
+  return passed.some((state) => state === 'partlyDone' || hasReached(RESTORE_STATES, state, 'cleanupCluster'))
 }
 
 /** Newest first. */

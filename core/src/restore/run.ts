@@ -5,6 +5,7 @@ import {
   addRestoreReplset,
   beatRestore,
   findRestore,
+  hasChangedData,
   insertRestore,
   setRestoreReplsetFields,
   setRestoreReplsetStatus,
@@ -21,7 +22,6 @@ import type { Clock } from '../time/clock.js'
 import type { Member } from '../tokens.js'
 import { emptyReplset } from './documents.js'
 import { ProgressPublisher } from './progress.js'
-import { hasChangedData } from './suspension.js'
 
 /** How long the primaries' agents are given to join: a little longer than one that comes into office takes. */
 const JOIN_MILLIS = 45_000

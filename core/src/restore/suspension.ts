@@ -5,12 +5,12 @@ import { listLiveLocks, listSlicerLocks } from '../control/locks.js'
 import { findPitr } from '../control/pitr.js'
 import { resumePitr, suspendPitr } from '../control/pitr-suspension.js'
 import type { RestoreDocument } from '../control/restore-document.js'
-import { findRestore, listSuspendingRestores, setRestoreFields } from '../control/restores.js'
+import { findRestore, hasChangedData, listSuspendingRestores, setRestoreFields } from '../control/restores.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { balancerStatus, startBalancer, stopBalancer } from '../mongo/balancer.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
-import { BACKUP_STATES, hasReached, isTerminal, RESTORE_STATES } from '../protocol/state-machine.js'
+import { BACKUP_STATES, isTerminal, RESTORE_STATES } from '../protocol/state-machine.js'
 import type { Clock } from '../time/clock.js'
 
 const SLICER_WAIT_MILLIS = 120_000
@@ -24,12 +24,6 @@ export interface Suspending {
   readonly signal: AbortSignal
   readonly clock: Clock
   readonly log: OperationLog
-}
-
-/** Whether any replica set may have begun to change its data. */
-export function hasChangedData({ status, conditions }: Pick<RestoreDocument, 'status' | 'conditions'>): boolean {
-  const passed = [status, ...conditions.map((condition) => condition.status as RestoreDocument['status'])]
-  return passed.some((state) => hasReached(RESTORE_STATES, state, 'cleanupCluster'))
 }
 
 /**

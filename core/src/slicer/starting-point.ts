@@ -7,7 +7,7 @@ import type { Config } from '../control/config-document.js'
 import { sameStorage } from '../control/config-mask.js'
 import { findLastChunk } from '../control/pitr-chunks.js'
 import type { RestoreDocument } from '../control/restore-document.js'
-import { listRestores } from '../control/restores.js'
+import { hasChangedData, listRestores } from '../control/restores.js'
 import { PbmError } from '../errors.js'
 import { secondsOf } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin/host.js'
@@ -48,8 +48,7 @@ export async function findNewestBase(
   rs?: string,
 ): Promise<BaseSnapshot | undefined> {
   const backups = (await listBackups(leader, { profile: null, status: 'done' })).filter(isBaseSnapshot)
-  // Not by `start_ts`, the clock of one machine or another.
-  for (const backup of backups.sort((a, b) => toBase(b).startedAt - toBase(a).startedAt)) {
+  for (const backup of backups.sort(newestBaseFirst)) {
     if (rs !== undefined && !backup.replsets.some(({ name }) => name === rs)) continue
     // Between a change of the storage and the resync that follows it, the list is still that of the storage before.
     if (!(await sameStorage(backup.store, config.storage, host))) continue
@@ -60,6 +59,16 @@ export async function findNewestBase(
 
 export function toBase({ name, start_ts, first_write_ts, last_write_ts }: BackupDocument): BaseSnapshot {
   return { name, startedAt: secondsOf(first_write_ts) || start_ts, lastWrite: last_write_ts }
+}
+
+/** Orders by cluster time: `start_ts` is the clock of one machine or another. */
+export function newestBaseFirst(one: BackupDocument, other: BackupDocument): number {
+  return toBase(other).startedAt - toBase(one).startedAt
+}
+
+/** As {@link newestBaseFirst}, by their ends. */
+export function newestRestoreFirst(one: RestoreDocument, other: RestoreDocument): number {
+  return restoreTimes(other).endedAt - restoreTimes(one).endedAt
 }
 
 /**
@@ -73,14 +82,8 @@ export function restoreTimes({ start_ts, last_transition_ts, hb }: RestoreDocume
 
 /** The newest restore or replay that changed data, whether it ended well or not. */
 export async function findNewestRestore(leader: MongoClient): Promise<RestoreTimes | undefined> {
-  const times = (await listRestores(leader)).filter(changedData).map(restoreTimes)
-  return times.sort((a, b) => b.endedAt - a.endedAt)[0]
-}
-
-const CHANGING = new Set(['cleanupCluster', 'running', 'dumpDone', 'done', 'partlyDone'])
-
-function changedData({ status, conditions }: RestoreDocument): boolean {
-  return CHANGING.has(status) || conditions.some((condition) => CHANGING.has(condition.status))
+  const [restore] = (await listRestores(leader)).filter(hasChangedData).sort(newestRestoreFirst)
+  return restore && restoreTimes(restore)
 }
 
 async function oldestEntry(node: MongoClient): Promise<Timestamp> {
