@@ -33,7 +33,7 @@ export async function runRotateKeys(context: OperationContext): Promise<void> {
 async function rotateAll(context: OperationContext, dryRun: boolean, signal: AbortSignal): Promise<void> {
   const { leader, config, log } = context
   const ciphers = ciphersOf(context)
-  const { keyIds, silent } = await sealingKeys(context, ciphers, signal)
+  const { method, keyIds, silent } = await sealingKeys(context, ciphers, signal)
   for (const agent of silent) {
     log.warning(`the agent on ${agent} is silent: see to it that key ${keyIds.join(', ')} is there too`)
   }
@@ -46,10 +46,8 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
         const rotation = await rotateKeys({ store, ciphers, keyIds, dryRun, onProgress, signal })
         onProgress({ ...rotation, unreadable: rotation.unreadable.length })
         for (const { object, reason } of rotation.unreadable) log.warning(`${object} stays as it is: ${reason}`)
-        const method = await ciphers.current()
-        if (method === undefined || dryRun) return
         const { scopes } = rotation
-        await recordKeys({ leader, store, profile, method: method.name, keyIds, scopes, signal })
+        if (!dryRun) await recordKeys({ leader, store, profile, method, keyIds, scopes, signal })
       },
       storage,
     )
@@ -68,18 +66,18 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
 }
 
 /**
- * The ids of the keys to seal with, after every agent that lives has said that it has the same, and who could not be
+ * The method and the ids of the keys to seal with, after every agent that lives has said that it has the same, and who could not be
  * asked; none where `rotateKeys` will refuse.
  */
 async function sealingKeys(
   context: OperationContext,
   ciphers: Ciphers,
   signal: AbortSignal,
-): Promise<{ keyIds: readonly string[]; silent: readonly string[] }> {
-  const method = await ciphers.current()
-  if (method?.cipher.wrapsKeys !== true) return { keyIds: [], silent: [] }
-  const ids = [...method.cipher.keyIds]
-  return { keyIds: ids, silent: await requireSameKeys(context, { method: method.name, ids }, signal) }
+): Promise<{ method: string; keyIds: readonly string[]; silent: readonly string[] }> {
+  const current = await ciphers.current()
+  if (current?.cipher.wrapsKeys !== true) return { method: '', keyIds: [], silent: [] }
+  const [method, ids] = [current.name, [...current.cipher.keyIds]]
+  return { method, keyIds: ids, silent: await requireSameKeys(context, { method, ids }, signal) }
 }
 
 /** Tells in `pbmOpLog` how far the rotation is and how it ended. */
