@@ -11,7 +11,7 @@ import {
 
 /**
  * Input that makes one piece of output, at the most: small blocks go to threads and storage in groups. The usual chunks, of
- * a little more than 1 MiB, are groups as they come.
+ * a little less than this, are groups as they come.
  */
 const GROUP_BYTES = 2 * 1024 * 1024
 const LEAST_GROUP_BYTES = 256 * 1024
