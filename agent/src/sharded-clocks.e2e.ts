@@ -1,25 +1,11 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  compareShardedStates,
-  findFaketime,
-  otherClock,
-  PBM_USER,
-  type ShardedState,
-  snapshotShardedState,
-} from '@pbmkit/conformance/testbed'
-import { clusterTime, isStale, listAgents, listBackups, listChunks, optime, timelines } from '@pbmkit/core'
-import {
-  backupEnded,
-  filesystemConfig,
-  outputs,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-  until,
-} from './cluster.e2e.support.js'
+import { findFaketime, otherClock, snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { clusterTime, isStale, listAgents, listChunks } from '@pbmkit/core'
+import { filesystemConfig, outputs, until } from './cluster.e2e.support.js'
+import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+import { assertSameState, slicedEverywhere, storedUpTo } from './sharded-state.e2e.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.e2e.support.js'
 
 /** Of the mongods and agents of two shards; the config servers' is right. */
@@ -49,32 +35,6 @@ describe('shards whose clocks differ by hours', function () {
     await bench?.stop()
   })
 
-  const differences = (expected: ShardedState, actual: ShardedState) =>
-    compareShardedStates(expected, actual, { ignoreUsers: [`admin.${PBM_USER.user}`] }).filter(
-      (line) => !/: role admin\./.test(line),
-    )
-  const backup = async () => {
-    const name = await sendBackup(bench.leader)
-    const ended = await backupEnded(bench, name)
-    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
-    await unlocked(bench)
-    return name
-  }
-  const restore = async (name: string, given: Parameters<typeof sendRestore>[2] = {}) => {
-    const ended = await restoreEnded(bench, await sendRestore(bench.leader, name, given))
-    await unlocked(bench)
-    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
-  }
-  const storedUpTo = async (time: Awaited<ReturnType<typeof clusterTime>>) => {
-    const ranges = async () => timelines(await listChunks(bench.leader), await listBackups(bench.leader)).ranges
-    await until(
-      'the stored oplog of all replica sets to reach the end',
-      async () => ((await ranges()).at(-1)?.end ?? 0n) >= optime(time),
-    ).catch((error: unknown) => {
-      throw new Error(`${error}\n${outputs(bench)}`)
-    })
-  }
-
   it('their clocks do differ, and no agent is taken for dead', async () => {
     const clocks = await Promise.all(
       bench.cluster.replsets.map(async (set) => {
@@ -97,31 +57,28 @@ describe('shards whose clocks differ by hours', function () {
   it('are backed up and restored exactly, and to a time between transfers, and sliced again', async () => {
     const { cluster, leader } = bench
     const before = await snapshotShardedState(cluster)
-    const base = await backup()
-    await until(
-      'every replica set to be sliced',
-      async () => new Set((await listChunks(leader)).map(({ rs }) => rs)).size === 3,
-    )
+    const { name: base } = await backUp(bench)
+    await slicedEverywhere(bench)
     const transfers = new Transfers(cluster)
     const running = transfers.run()
     await until('some transfers', async () => transfers.done > 5)
     const middle = await clusterTime(leader)
     // Under transfers: none may be in it by half.
-    const busy = await backup()
+    const { name: busy } = await backUp(bench)
     transfers.stop()
     await running
-    await storedUpTo(await clusterTime(leader))
+    await storedUpTo(bench, await clusterTime(leader))
 
-    await restore(base, { oplogTS: middle })
+    await restore(bench, base, { oplogTS: middle })
     assert.equal(await sumOfAccounts(cluster), TOTAL)
-    await restore(busy)
+    await restore(bench, busy)
     assert.equal(await sumOfAccounts(cluster), TOTAL)
-    await restore(base)
-    assert.deepEqual(differences(before, await snapshotShardedState(cluster)), [])
+    await restore(bench, base)
+    assertSameState(before, await snapshotShardedState(cluster))
 
     // What was stored before the restores is of another history, whatever the clocks say of before and after.
     const restored = await clusterTime(leader)
-    await backup()
+    await backUp(bench)
     await until('slicing to go on', async () => {
       const chunks = (await listChunks(leader)).filter(({ end_ts }) => end_ts.greaterThan(restored))
       return new Set(chunks.map(({ rs }) => rs)).size === 3

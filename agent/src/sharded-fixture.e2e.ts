@@ -10,7 +10,8 @@ import {
 } from '@pbmkit/conformance/testbed'
 import { balancerStatus, findBackup, findRestore, listChunks, sendCommand } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { filesystemConfig, outputs, restoreEnded, sendRestore, unlocked, until } from './cluster.e2e.support.js'
+import { filesystemConfig, unlocked, until } from './cluster.e2e.support.js'
+import { restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
 
 interface Manifest {
@@ -40,12 +41,8 @@ describe('a sharded backup made by PBM', () => {
     await bench?.stop()
   })
 
-  const restore = async (oplogTS?: Timestamp) => {
-    const name = await sendRestore(bench.leader, backup, oplogTS === undefined ? {} : { oplogTS })
-    const ended = await restoreEnded(bench, name)
-    await unlocked(bench)
-    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
-    return name
+  const restoreTo = async (oplogTS?: Timestamp) => {
+    return (await restore(bench, backup, oplogTS === undefined ? {} : { oplogTS })).name
   }
 
   const balances = async () => {
@@ -59,7 +56,7 @@ describe('a sharded backup made by PBM', () => {
 
   it('is restored with no transaction on one shard only, and the balancer left off', async () => {
     assert.equal((await balancerStatus(bench.leader)).mode, 'full')
-    const name = await restore()
+    const name = await restoreTo()
     assert.equal(await balances(), manifest.total)
     assert.equal((await balancerStatus(bench.leader)).mode, 'off')
     const record = await findRestore(bench.leader, name)
@@ -73,7 +70,7 @@ describe('a sharded backup made by PBM', () => {
   // The later one first: going back, a shard has a collection that it must not have.
   for (const { label, unix } of manifest.marks.toReversed()) {
     it(`is restored to the time '${label}' exactly`, async () => {
-      await restore(new Timestamp({ t: unix, i: 0 }))
+      await restoreTo(new Timestamp({ t: unix, i: 0 }))
       const expected = JSON.parse(await readFile(join(folder, `expected.${label}.json`), 'utf8')) as ShardedState
       assert.deepEqual(compareShardedStates(expected, await snapshotShardedState(bench.cluster)), [])
       assert.equal(await balances(), manifest.total)
@@ -88,7 +85,7 @@ describe('a sharded backup made by PBM', () => {
         t: start + Math.floor(Math.random() * (end - start)),
         i: Math.floor(Math.random() * 200),
       })
-      await restore(time)
+      await restoreTo(time)
       assert.equal(await balances(), manifest.total, `at ${time.t},${time.i}`)
     }
   })

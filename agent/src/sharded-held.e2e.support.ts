@@ -1,18 +1,9 @@
-import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { balancerStatus, clusterTime, findBackup, findRestore } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import {
-  backupEnded,
-  outputs,
-  passSeconds,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-  until,
-} from './cluster.e2e.support.js'
+import { outputs, passSeconds, sendBackup, sendRestore, until } from './cluster.e2e.support.js'
+import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
 import { loadAccounts } from './sharded-transfers.e2e.support.js'
 import { slowStoragePlugin } from './slow-storage.e2e.support.js'
@@ -116,17 +107,11 @@ export async function startHeldShardedCluster(config: string): Promise<HeldShard
     isBalancing: async () => (await balancerStatus(bench.leader)).mode === 'full',
     backupWorks: async () => {
       await bench.agentsWell()
-      const name = await sendBackup(bench.leader)
-      const backup = await backupEnded(bench, name)
-      assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(bench))
-      await unlocked(bench)
-      return name
+      return (await backUp(bench)).name
     },
     restoreWorks: async (backup: string) => {
       await bench.agentsWell()
-      const restore = await restoreEnded(bench, await sendRestore(bench.leader, backup))
-      assert.deepEqual([restore.status, restore.error ?? ''], ['done', ''], outputs(bench))
-      await unlocked(bench)
+      await restore(bench, backup)
     },
   })
   try {

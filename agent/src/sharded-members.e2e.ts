@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict'
-import { compareShardedStates, PBM_USER, type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
-import { clusterTime, listBackups, listChunks, optime, timelines } from '@pbmkit/core'
-import type { Timestamp } from 'mongodb'
-import {
-  backupEnded,
-  filesystemConfig,
-  outputs,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-  until,
-} from './cluster.e2e.support.js'
+import { snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { clusterTime, listChunks } from '@pbmkit/core'
+import { filesystemConfig, until } from './cluster.e2e.support.js'
+import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+import { assertSameState, storedUpTo } from './sharded-state.e2e.support.js'
 
 describe('a sharded cluster whose shard has three members', function () {
   this.timeout(180_000)
@@ -37,27 +29,10 @@ describe('a sharded cluster whose shard has three members', function () {
     await orders.insertMany(documents, { writeConcern: { w: 'majority' } })
     written += count
   }
-  async function storedUpTo(time: Timestamp): Promise<void> {
-    const ranges = async () => timelines(await listChunks(bench.leader), await listBackups(bench.leader)).ranges
-    await until('one range to reach the time', async () => ((await ranges()).at(-1)?.end ?? 0n) >= optime(time)).catch(
-      (error: unknown) => {
-        throw new Error(`${error}\n${outputs(bench)}`)
-      },
-    )
-    assert.equal((await ranges()).length, 1)
-  }
-  const differences = (expected: ShardedState, actual: ShardedState) =>
-    compareShardedStates(expected, actual, { ignoreUsers: [`admin.${PBM_USER.user}`] }).filter(
-      (line) => !/: role admin\./.test(line),
-    )
-
   it('is backed up from a secondary, sliced through an election, and restored on the new primary', async () => {
     const { cluster, leader } = bench
     const { set } = cluster.shard('s1')
-    const name = await sendBackup(leader)
-    const done = await backupEnded(bench, name)
-    assert.equal(done.status, 'done', `${done.error}\n${outputs(bench)}`)
-    await unlocked(bench)
+    const done = await backUp(bench)
     const first = await set.primary()
     const dumped = done.replsets.find((part) => part.name === 's1')?.node
     assert.ok(set.members.some(({ host }) => host === dumped))
@@ -72,12 +47,12 @@ describe('a sharded cluster whose shard has three members', function () {
     const wanted = await snapshotShardedState(cluster)
     const time = await clusterTime(await set.client())
     await write(500)
-    await storedUpTo(await clusterTime(await set.client()))
+    const ranges = await storedUpTo(bench, await clusterTime(await set.client()))
+    assert.equal(ranges.length, 1)
 
     await bench.agentsWell()
-    const restored = await restoreEnded(bench, await sendRestore(leader, name, { oplogTS: time }))
-    assert.equal(restored.status, 'done', `${restored.error}\n${outputs(bench)}`)
+    const restored = await restore(bench, done.name, { oplogTS: time })
     assert.equal(restored.replsets.find((part) => part.name === 's1')?.node, second.host)
-    assert.deepEqual(differences(wanted, await snapshotShardedState(cluster)), [])
+    assertSameState(wanted, await snapshotShardedState(cluster))
   })
 })

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { balancerStatus, clusterTime, listBackups, listChunks, listLiveLocks, optime, timelines } from '@pbmkit/core'
-import { backupEnded, objectsOn, outputs, sendBackup, unlocked, until } from './cluster.e2e.support.js'
+import { backupEnded, objectsOn, outputs, sendBackup, until } from './cluster.e2e.support.js'
+import { backUp } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
 import { loadAccounts } from './sharded-transfers.e2e.support.js'
 import { assertChain, startWriting } from './slicing.e2e.support.js'
@@ -43,11 +44,7 @@ describe('a shard that is cut off from the config servers', function () {
 
   async function backupWorks(): Promise<string> {
     await bench.agentsWell()
-    const name = await sendBackup(bench.leader)
-    const ended = await backupEnded(bench, name)
-    assert.deepEqual([ended.status, ended.error ?? ''], ['done', ''], outputs(bench))
-    await unlocked(bench)
-    return name
+    return (await backUp(bench)).name
   }
 
   async function storedUntilNow(): Promise<void> {

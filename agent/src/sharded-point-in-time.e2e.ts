@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clusterTime, listBackups, listChunks, optime, timelines } from '@pbmkit/core'
+import { clusterTime } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import {
-  backupEnded,
-  filesystemConfig,
-  outputs,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-  until,
-} from './cluster.e2e.support.js'
+import { filesystemConfig } from './cluster.e2e.support.js'
+import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+import { slicedEverywhere, storedUpTo } from './sharded-state.e2e.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.e2e.support.js'
 
 const MOMENTS = 10
@@ -31,13 +24,8 @@ describe('point-in-time recovery of a sharded cluster', () => {
 
   it('brings all shards to one time, at which the sum of all accounts is right', async () => {
     const { cluster, leader } = bench
-    const name = await sendBackup(leader)
-    const base = await backupEnded(bench, name)
-    assert.equal(base.status, 'done', `${base.error}\n${outputs(bench)}`)
-    await until(
-      'every replica set to be sliced',
-      async () => new Set((await listChunks(leader)).map(({ rs }) => rs)).size === 3,
-    )
+    const { name } = await backUp(bench)
+    await slicedEverywhere(bench)
     const transfers = new Transfers(cluster)
     const running = transfers.run()
     const began = await clusterTime(leader)
@@ -48,17 +36,11 @@ describe('point-in-time recovery of a sharded cluster', () => {
     await running
     assert.ok(transfers.done > 20, `only ${transfers.done} transfers`)
     const ended = await clusterTime(leader)
-    const ranges = async () => timelines(await listChunks(leader), await listBackups(leader)).ranges
-    await until(
-      'the stored oplog of all replica sets to reach the end',
-      async () => ((await ranges()).at(-1)?.end ?? 0n) >= optime(ended),
-    )
+    await storedUpTo(bench, ended)
     for (let moment = 0; moment < MOMENTS; moment++) {
       const t = began.t + Math.floor(Math.random() * (ended.t - began.t))
       const time = new Timestamp({ t, i: Math.floor(Math.random() * 100) })
-      const restored = await restoreEnded(bench, await sendRestore(leader, name, { oplogTS: time }))
-      await unlocked(bench)
-      assert.equal(restored.status, 'done', `${restored.error}\n${outputs(bench)}`)
+      await restore(bench, name, { oplogTS: time })
       assert.equal(await sumOfAccounts(cluster), TOTAL, `at ${time.t},${time.i}`)
     }
   })

@@ -2,21 +2,13 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { compareShardedStates, PBM_USER, type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
-import { clusterTime, findRotation, listBackups, listChunks, optime, sendCommand, timelines } from '@pbmkit/core'
+import { type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { clusterTime, findRotation, sendCommand } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
-import {
-  backupEnded,
-  filesystemConfig,
-  objectsOn,
-  outputs,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-  until,
-} from './cluster.e2e.support.js'
+import { filesystemConfig, objectsOn, restoreEnded, sendRestore, unlocked, until } from './cluster.e2e.support.js'
+import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+import { assertSameState, slicedEverywhere, storedUpTo } from './sharded-state.e2e.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL } from './sharded-transfers.e2e.support.js'
 
 /** Config servers and two shards, all of whose objects are sealed. One story, in order. */
@@ -46,32 +38,19 @@ describe('a sharded cluster whose backups are encrypted', () => {
   })
 
   async function restores(state: ShardedState, time?: Timestamp): Promise<void> {
-    const given = time === undefined ? {} : { oplogTS: time }
-    const restored = await restoreEnded(bench, await sendRestore(bench.leader, backup, given))
-    await unlocked(bench)
-    assert.equal(restored.status, 'done', `${restored.error}\n${outputs(bench)}`)
-    const differences = compareShardedStates(state, await snapshotShardedState(bench.cluster), {
-      ignoreUsers: [`admin.${PBM_USER.user}`],
-    })
-    assert.deepEqual(
-      differences.filter((line) => !/: role admin\./.test(line)),
-      [],
-    )
+    await restore(bench, backup, time === undefined ? {} : { oplogTS: time })
+    assertSameState(state, await snapshotShardedState(bench.cluster))
     assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
   }
 
   it('stores backups and chunks of every replica set, none of which tells a name or a content', async () => {
     const { cluster, leader } = bench
-    backup = await sendBackup(leader)
     atBackup = await snapshotShardedState(cluster)
-    const made = await backupEnded(bench, backup)
-    assert.equal(made.status, 'done', `${made.error}\n${outputs(bench)}`)
+    const made = await backUp(bench)
+    backup = made.name
     assert.equal(made.replsets.length, 3)
     for (const { encryption } of made.replsets) assert.equal(encryption?.type, 'aes-gcm')
-    await until(
-      'every replica set to be sliced',
-      async () => new Set((await listChunks(leader)).map(({ rs }) => rs)).size === 3,
-    )
+    await slicedEverywhere(bench)
     for (const { id, set } of cluster.shards) {
       await (await set.client())
         .db('side')
@@ -79,10 +58,7 @@ describe('a sharded cluster whose backups are encrypted', () => {
         .insertOne({ _id: `late on ${id}` })
     }
     later = { time: await clusterTime(leader), state: await snapshotShardedState(cluster) }
-    await until('the stored oplog to reach that time', async () => {
-      const { ranges } = timelines(await listChunks(leader), await listBackups(leader))
-      return (ranges.at(-1)?.end ?? 0n) >= optime(later.time)
-    })
+    await storedUpTo(bench, later.time)
     const names = await objectsOn(bench.storage)
     for (const rs of ['cfg', 's1', 'second']) {
       assert.ok(

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { compareShardedStates, PBM_USER, type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { snapshotShardedState } from '@pbmkit/conformance/testbed'
 import { balancerStatus, clusterMembers, isTimestampSet, listAgents, nodeInfo } from '@pbmkit/core'
-import {
-  backupEnded,
-  filesystemConfig,
-  outputs,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-} from './cluster.e2e.support.js'
+import { backupEnded, filesystemConfig, outputs, sendBackup, unlocked } from './cluster.e2e.support.js'
+import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
+import { assertSameState } from './sharded-state.e2e.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.e2e.support.js'
 
 /** After this time a shard deletes the documents of chunks that it gave away. */
@@ -31,24 +25,6 @@ describe('a sharded cluster', () => {
   after(async () => {
     await bench?.stop()
   })
-
-  const backup = async () => {
-    const name = await sendBackup(bench.leader)
-    const ended = await backupEnded(bench, name)
-    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
-    await unlocked(bench)
-    return ended
-  }
-  const restore = async (name: string) => {
-    const ended = await restoreEnded(bench, await sendRestore(bench.leader, name))
-    await unlocked(bench)
-    assert.equal(ended.status, 'done', `${ended.error}\n${outputs(bench)}`)
-    return ended
-  }
-  const differences = (expected: ShardedState, actual: ShardedState) =>
-    compareShardedStates(expected, actual, { ignoreUsers: [`admin.${PBM_USER.user}`] }).filter(
-      (line) => !/: role admin\./.test(line),
-    )
 
   it('is found from any shard, and its replica sets are told apart from their shard ids', async () => {
     const members = await clusterMembers(bench.leader)
@@ -70,7 +46,7 @@ describe('a sharded cluster', () => {
 
   it('is backed up at one cluster time, idle as it is, and gets its balancer back', async () => {
     await bench.cluster.setBalancer('full')
-    const done = await backup()
+    const done = await backUp(bench)
     assert.deepEqual(done.shardRemap, { cfg: 'config', second: 's2' })
     assert.equal(done.balancer, 'full')
     assert.equal((await balancerStatus(bench.leader)).mode, 'full')
@@ -84,7 +60,7 @@ describe('a sharded cluster', () => {
       assert.ok(done.last_write_ts.greaterThan(done.first_write_ts))
     }
     await bench.cluster.setBalancer('off')
-    await backup()
+    await backUp(bench)
     assert.equal((await balancerStatus(bench.leader)).mode, 'off')
   })
 
@@ -92,7 +68,7 @@ describe('a sharded cluster', () => {
     const { cluster } = bench
     await cluster.createDatabase('later', 's1')
     const before = await snapshotShardedState(cluster)
-    const { name } = await backup()
+    const { name } = await backUp(bench)
     // Within the chunk, whether the balancer had the time to split it at the zone or not.
     await cluster.moveRange('bank.accounts', 's1', { min: { _id: 70 }, max: { _id: 500 }, waitForDelete: true })
     await cluster.moveRange('bank.accounts', 's2', { max: { _id: 20 } })
@@ -105,15 +81,15 @@ describe('a sharded cluster', () => {
     }
     const s2 = await cluster.shard('s2').set.client()
     await s2.db('side').dropDatabase()
-    await restore(name)
+    await restore(bench, name)
     const after = await snapshotShardedState(cluster)
     // What the backup does not have stays.
     assert.ok(after.databases.some(({ _id }) => _id === 'new'))
     const databases = after.databases.filter(({ _id }) => _id !== 'new')
-    assert.deepEqual(differences(before, { ...after, databases }), [])
+    assertSameState(before, { ...after, databases })
     await sleep((CLEANUP_SECONDS + 2) * 1000)
     // Nothing that a shard had planned before the restore may hit what came back.
-    assert.deepEqual(differences(before, { ...(await snapshotShardedState(cluster)), databases }), [])
+    assertSameState(before, { ...(await snapshotShardedState(cluster)), databases })
     await cluster.moveRange('bank.accounts', 's2', { max: { _id: 30 }, waitForDelete: true })
     assert.equal(await sumOfAccounts(cluster), TOTAL)
   })
@@ -138,7 +114,7 @@ describe('a sharded cluster', () => {
       await running
       assert.ok(transfers.done > 10, `only ${transfers.done} transfers`)
       for (const name of backups) {
-        await restore(name)
+        await restore(bench, name)
         assert.equal(await sumOfAccounts(cluster), TOTAL, name)
       }
     } finally {
