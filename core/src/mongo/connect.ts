@@ -5,6 +5,7 @@ import type { ConnectionString } from 'mongodb-connection-string-url'
 import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
 import { PbmError } from '../errors.js'
 import { explainConnectError } from './connect-errors.js'
+import './lost-connections.js'
 import { type Hello, hello, shardIdentity, splitConnectionString } from './topology.js'
 import { parseUri } from './uri.js'
 

@@ -8,6 +8,7 @@ import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { inTime } from '../time/in-time.js'
 import { startHeartbeat } from './heartbeat.js'
 import { failOperation } from './stale-operations.js'
 
@@ -85,6 +86,8 @@ export function holderDied(lock: LockHeader): string {
 }
 
 const MAX_ROUNDS = 20
+/** Whoever has a lock is busy until it is given back: a cluster without a majority must not make that for ever. */
+const RELEASE_MILLIS = 30_000
 
 async function hold(options: AcquireOptions, id: ObjectId, since: number): Promise<HeldLock | LockRefused> {
   const { leader, header, log, onLost } = options
@@ -107,9 +110,9 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
   let released: Promise<void> | undefined
   const release = async () => {
     await heartbeat.stop()
-    await locks
-      .deleteOne(own)
-      .catch((error: unknown) => log?.warning(`cannot release ${what}, it becomes stale: ${errorText(error)}`))
+    await inTime(locks.deleteOne(own), RELEASE_MILLIS, () => new Error('no answer in time')).catch((error: unknown) =>
+      log?.warning(`cannot release ${what}, it becomes stale: ${errorText(error)}`),
+    )
   }
   const held: HeldLock = {
     header,

@@ -19,6 +19,7 @@ import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
 import { awaitRestoreReplsets, awaitRestoreState, watchRestore } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import type { Clock } from '../time/clock.js'
+import { inTime } from '../time/in-time.js'
 import type { Member } from '../tokens.js'
 import { emptyReplset } from './documents.js'
 import { ProgressPublisher } from './progress.js'
@@ -28,6 +29,8 @@ const JOIN_MILLIS = 45_000
 /** How long it is tried to write down why it failed, and how often. */
 const MARK_MILLIS = 20_000
 const MARK_PAUSE_MILLIS = 500
+/** How long what was told last of the progress may take. */
+const SETTLE_MILLIS = 20_000
 
 /** What a run works with. */
 export interface RunContext {
@@ -102,13 +105,13 @@ export class RestoreRun {
         progress,
         reach: (state, before) => this.#reach(state, signal, before),
       })
-      await progress.settle()
+      await this.#settle(progress)
       await this.#reach('done', signal)
       if (info.isClusterLeader && (await readConfig(leader)) !== undefined) await resetEpoch(leader)
       log.info(`the ${kind} is done`)
     } catch (error) {
       ending.abort(error)
-      await progress.settle()
+      await this.#settle(progress)
       // Whatever a stage says of being stopped: the reason is why it was stopped.
       const stop = [stopped, watch?.signal].find((reason) => reason?.aborted === true)
       throw await this.#fail(stop === undefined ? error : stop.reason)
@@ -116,6 +119,14 @@ export class RestoreRun {
       watch?.stop()
       await heartbeat.stop()
     }
+  }
+
+  /** A write without an answer must not keep the end of the operation from being told. */
+  async #settle(progress: ProgressPublisher): Promise<void> {
+    const late = () => new Error('the progress could not be written in time')
+    await inTime(progress.settle(), SETTLE_MILLIS, late).catch((error: unknown) =>
+      this.#context.log.warning(errorText(error)),
+    )
   }
 
   /** The documents that everybody waits for, first of all. */
@@ -211,7 +222,9 @@ export class RestoreRun {
     }
     const until = clock.now() + MARK_MILLIS
     for (;;) {
-      const fault = await write().then(
+      // Without an answer the heartbeat has to end, so that others see that nobody is at work.
+      const late = () => new Error(`no answer within ${MARK_MILLIS / 1000} s`)
+      const fault = await inTime(write(), MARK_MILLIS, late).then(
         () => undefined,
         (reason: unknown) => new Error(errorText(reason)),
       )

@@ -1,0 +1,41 @@
+import type { EventEmitter } from 'node:events'
+import { createRequire } from 'node:module'
+import { PbmError } from '../errors.js'
+
+interface WritingConnection extends EventEmitter {
+  /** Why it was closed; null as long as it is not. */
+  readonly error: Error | null
+  writeCommand(message: unknown, options: unknown): Promise<void>
+}
+
+/**
+ * The driver waits for the socket to take a command, and only hears of errors meanwhile: a connection that is closed
+ * without one leaves the command waiting for ever. That is what happens when it is the driver that closes it, and when a
+ * server dies: all its sockets are gone at once, but told one by one, and whoever turns to another connection upon the
+ * first (the cluster leader's, to write down that the local one failed) meets a socket that is gone and has not said so.
+ */
+function teachDriver(): void {
+  const { Connection } = createRequire(import.meta.url)('mongodb/lib/cmap/connection.js') as {
+    Connection?: { prototype: WritingConnection; CLOSE: string }
+  }
+  const own = Connection?.prototype.writeCommand
+  if (Connection === undefined || own === undefined) {
+    throw new PbmError('DRIVER_UNSUPPORTED', 'This version of the mongodb driver has no Connection', {
+      hint: 'install the mongodb version that package.json names',
+    })
+  }
+  const { CLOSE } = Connection
+
+  Connection.prototype.writeCommand = async function writeCommand(this: WritingConnection, message, options) {
+    const closed = Promise.withResolvers<never>()
+    const onClose = () => closed.reject(this.error)
+    this.once(CLOSE, onClose)
+    try {
+      await Promise.race([own.call(this, message, options), closed.promise])
+    } finally {
+      this.off(CLOSE, onClose)
+    }
+  }
+}
+
+teachDriver()
