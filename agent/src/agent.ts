@@ -7,6 +7,7 @@ import {
   ensureControlCollections,
   errorText,
   isCanceled,
+  keepSealedFromPbm,
   type Log,
   listBackups,
   listChunks,
@@ -112,6 +113,7 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset } = options.connections
     await ensureControlCollections(leader)
+    await keepSealedFromPbm(leader)
     return new Agent(options, leaderReplset)
   }
 

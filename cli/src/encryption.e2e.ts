@@ -146,6 +146,10 @@ describe('pbm and encryption', () => {
       assert.match(fname, /\.oplog-aes-gcm\.s2$/)
       assert.ok(!(await readFile(file(fname))).includes(SENTINEL))
     }
+    // PBM asks the storage for each before it drops anything, and has to find none.
+    const names = new Set(await objects())
+    for (const { fname } of await cluster.leader.db('admin').collection('pbmPITRChunks').find().toArray())
+      assert.ok(!names.has(fname as string), `PBM would take ${fname} for a chunk that it can read`)
     await admin.db('payroll').dropDatabase()
     await pbm('restore', '--time', `${later.time.t},${later.time.i}`, '--yes', '--wait')
     await same(later.state)

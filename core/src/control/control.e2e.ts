@@ -26,9 +26,7 @@ import {
   UNSET_TIMESTAMP,
 } from './backups.js'
 import { markDeletion } from './deletion-mark.js'
-import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, PITR_CHUNKS, RESTORES } from './names.js'
-import type { PitrChunkDocument } from './pitr-chunk-document.js'
-import { listChunks, listChunksFrom, replaceChunks } from './pitr-chunks.js'
+import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from './names.js'
 import type { RestoreDocument } from './restore-document.js'
 import { addRestoreReplset, findRestore, insertRestore, setRestoreReplsetStatus, setRestoreStatus } from './restores.js'
 import { ensureControlCollections } from './setup.js'
@@ -267,52 +265,6 @@ describe('control collections', () => {
     for (const field of ['start_pitr', 'pitr', 'start_ts', 'last_transition_ts'])
       assert(stored?.[field] instanceof Long)
     assert.equal(stored?.bcp_chain, null)
-  })
-
-  it('have the index of chunks replaced without a moment in which it lacks one', async () => {
-    const chunk = (rs: string, start: number, size = 1): PitrChunkDocument => {
-      const [start_ts, end_ts] = [new Timestamp({ t: start, i: 1 }), new Timestamp({ t: start + 10, i: 1 })]
-      return { rs, fname: `pbmPitr/${rs}/${start}`, compression: 's2', start_ts, end_ts, size }
-    }
-    const index = async () => (await listChunks(leader)).map(({ rs, start_ts, size }) => [rs, start_ts.t, size])
-    await replaceChunks(leader, [chunk('rs0', 10), chunk('rs0', 20), chunk('rs1', 15)])
-    // No server takes a document of that size.
-    const refused = { ...chunk('rs0', 30), fname: 'x'.repeat(17 * 1024 * 1024) }
-    await assert.rejects(replaceChunks(leader, [chunk('rs0', 20, 2), refused]))
-    assert.deepEqual(
-      (await index()).map(([rs, start]) => [rs, start]),
-      [
-        ['rs0', 10],
-        ['rs1', 15],
-        ['rs0', 20],
-      ],
-    )
-    await replaceChunks(leader, [chunk('rs0', 20, 3), chunk('rs1', 20)])
-    assert.deepEqual((await index()).sort(), [
-      ['rs0', 20, 3],
-      ['rs1', 20, 1],
-    ])
-    await replaceChunks(leader, [])
-    assert.deepEqual(await index(), [])
-  })
-
-  it('tell of a chunk that the primary does not know the majority to have, so that its object stays', async () => {
-    const start_ts = new Timestamp({ t: 40, i: 1 })
-    const document = { rs: 'rs0', fname: 'pbmPitr/rs0/40', start_ts, end_ts: new Timestamp({ t: 50, i: 1 }) }
-    const snapshots = (mode: 'alwaysOn' | 'off') =>
-      leader.db('admin').command({ configureFailPoint: 'disableSnapshotting', mode })
-    await snapshots('alwaysOn')
-    try {
-      await collection(PITR_CHUNKS).insertOne(document, { writeConcern: { w: 1 } })
-      assert.deepEqual(await listChunks(leader), [])
-      assert.deepEqual(
-        (await listChunksFrom(leader, 'rs0', start_ts)).map(({ fname }) => fname),
-        [document.fname],
-      )
-    } finally {
-      await snapshots('off')
-    }
-    await replaceChunks(leader, [])
   })
 
   it('hold agents and forget the gone', async () => {

@@ -3,6 +3,7 @@ import type { Timestamp } from 'bson'
 /** One oplog chunk on the storage, in `pbmPITRChunks` (PBM: control-plane.md §1.4). Both bounds are inclusive. */
 export interface PitrChunkDocument {
   rs: string
+  /** The name of the object. In the record of a sealed chunk more follows it, so that PBM does not find it. */
   fname: string
   compression: string
   start_ts: Timestamp

@@ -6,6 +6,14 @@ import { isDuplicateKey, readNumber, toWire } from './wire.js'
 /** Deleted by one command. */
 const GONE_AT_ONCE = 10_000
 
+/**
+ * Follows the name of a sealed object in its record, so that it is the name of none. Before a restore drops anything, PBM
+ * asks the storage for each object by `fname` (PBM: control-plane.md §1.4): it refuses then, instead of failing at the
+ * first sealed chunk when the data is gone. The bounds stay, so its list of ranges, what it keeps because chunks need it,
+ * and where its slicer goes on are right.
+ */
+const FOR_US_ALONE = ' (sealed, for pbmkit alone)'
+
 const chunks = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(PITR_CHUNKS)
 
 /** Oldest first. */
@@ -13,15 +21,13 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   const found = await chunks(leader)
     .find({ ...query }, { sort: { start_ts: 1 } })
     .toArray()
-  return found.map(({ _id, ...raw }) => ({ ...(raw as PitrChunkDocument), size: readNumber(raw.size) }))
+  return found.map(fromRecord)
 }
 
 /** The chunk of a replica set that ends last. */
 export async function findLastChunk(leader: MongoClient, rs: string): Promise<PitrChunkDocument | undefined> {
   const found = await chunks(leader).findOne({ rs }, { sort: { end_ts: -1 } })
-  if (found === null) return undefined
-  const { _id, ...raw } = found
-  return { ...(raw as PitrChunkDocument), size: readNumber(raw.size) }
+  return found === null ? undefined : fromRecord(found)
 }
 
 /**
@@ -33,13 +39,13 @@ export async function listChunksFrom(leader: MongoClient, rs: string, start: Tim
   const found = await chunks(leader)
     .find({ rs, start_ts: start }, { readConcern: { level: 'local' } })
     .toArray()
-  return found.map(({ _id, ...raw }) => ({ ...(raw as PitrChunkDocument), size: readNumber(raw.size) }))
+  return found.map(fromRecord)
 }
 
 /** False when that very slice is indexed already. */
 export async function insertChunk(leader: MongoClient, chunk: PitrChunkDocument): Promise<boolean> {
   try {
-    await chunks(leader).insertOne(toWire(chunk))
+    await chunks(leader).insertOne(toRecord(chunk))
     return true
   } catch (error) {
     if (isDuplicateKey(error)) return false
@@ -64,7 +70,7 @@ export async function replaceChunks(leader: MongoClient, found: readonly PitrChu
     .toArray()
   const upserts = found.map((chunk) => {
     const { rs, start_ts, end_ts } = chunk
-    return { replaceOne: { filter: { rs, start_ts, end_ts }, replacement: toWire(chunk), upsert: true } }
+    return { replaceOne: { filter: { rs, start_ts, end_ts }, replacement: toRecord(chunk), upsert: true } }
   })
   if (upserts.length > 0) await chunks(leader).bulkWrite(upserts)
   const kept = new Set(found.map(bounds))
@@ -74,4 +80,22 @@ export async function replaceChunks(leader: MongoClient, found: readonly PitrChu
     const ids = gone.slice(at, at + GONE_AT_ONCE).map(({ _id }) => _id)
     await chunks(leader).deleteMany({ _id: { $in: ids } })
   }
+}
+
+/** Sealed chunks that were listed before their records were kept from PBM: the same form for all. */
+export async function keepSealedFromPbm(leader: MongoClient): Promise<void> {
+  const listedPlainly = { encryption: { $exists: true }, fname: { $not: /\)$/ } }
+  await chunks(leader).updateMany(listedPlainly, [{ $set: { fname: { $concat: ['$fname', FOR_US_ALONE] } } }])
+}
+
+function toRecord(chunk: PitrChunkDocument): Document {
+  const { fname, encryption } = chunk
+  return toWire(encryption === undefined ? chunk : { ...chunk, fname: `${fname}${FOR_US_ALONE}` })
+}
+
+/** Takes a sealed chunk as an earlier version listed it, too. */
+function fromRecord({ _id, ...raw }: Document): PitrChunkDocument {
+  const { fname, ...rest } = raw as PitrChunkDocument
+  const object = fname.endsWith(FOR_US_ALONE) ? fname.slice(0, -FOR_US_ALONE.length) : fname
+  return { ...rest, fname: object, size: readNumber(raw.size) }
 }
