@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { copyFile, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
-import { findRotation, listAgents, listLocks, openKeyObject, PluginHost, sendCommand } from '@pbmkit/core'
-import type { MongoClient } from 'mongodb'
+import { clusterTime, findRotation, listAgents, listLocks, openKeyObject, PluginHost } from '@pbmkit/core'
+import { type MongoClient, Timestamp } from 'mongodb'
 import { type Agent, type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { pbmProcess } from './run.spec.support.js'
 
 /** So many that a rotation at {@link THROTTLE} takes seconds. */
 const KEY_OBJECTS = 400
@@ -118,18 +119,24 @@ encryption:
     await restartAgents(`${newer}\n${older}`)
     const [one = ''] = await keyObjects()
     for (let made = 1; made < KEY_OBJECTS; made++) await copyFile(one, join(folder(), randomBytes(16).toString('hex')))
-    const opid = (await sendCommand(cluster.leader, { cmd: 'rotateKeys', rotateKeys: { dryRun: false } })).toHexString()
+    const rotating = pbmProcess(['key', 'rotate'], { env: { PBM_MONGODB_URI: cluster.uri } })
+    const locks = cluster.leader.db('admin').collection('pbmLock')
     await until('a part to be rewrapped', async () => {
+      const opid = String((await locks.findOne({ type: 'rotateKeys' }))?.opid)
       const rotation = await findRotation(cluster.leader, opid, cluster.set.name)
       return rotation !== undefined && rotation.rewrapped > 0 && rotation.rewrapped < rotation.keys
     })
     for (const agent of agents) agent.signal('SIGKILL')
+    // As if half a minute had passed.
+    const now = await clusterTime(cluster.leader)
+    await locks.updateMany({}, { $set: { hb: new Timestamp({ t: now.t - 31, i: 1 }) } })
+    const left = await rotating
+    assert.equal(left.code, 1, left.stdout + left.stderr)
+    assert.match(left.stderr, /key rotation was not finished: the agent on rs0\/\S+, which was at it, is gone.*again/s)
     const byOlder = await openedBy(older)
     const byNewer = await openedBy(newer)
     assert.ok(byOlder > 0 && byNewer > 0, `${byOlder} open with the older key, ${byNewer} with the newer one`)
     assert.equal(byOlder + byNewer, KEY_OBJECTS)
-    // What the dead left: half a minute later every agent would take it for stale.
-    await cluster.leader.db('admin').collection('pbmLock').deleteMany({ opid })
     await startAgents(`${newer}\n${older}`)
     await restores()
     const { value, stderr } = await cluster.json(['key', 'rotate'])
@@ -144,7 +151,21 @@ encryption:
     }
     await restartAgents(newer)
     await restores()
-    assert.deepEqual(await listLocks(cluster.leader, { opid }), [])
+    assert.deepEqual(await listLocks(cluster.leader), [])
+  })
+
+  it('says beside which members nobody could be asked', async () => {
+    const [one, two] = cluster.set.members
+    const index = one?.host === (await cluster.set.primary()).host ? 1 : 0
+    await agents[index]?.stop()
+    const host = [one, two][index]?.host
+    const { stderr, stdout } = await pbm('key', 'rotate')
+    assert.match(stderr, new RegExp(`no live agent on ${cluster.set.name}/${host}: it could not be asked`))
+    assert.match(stdout, /before the older ones go, see to the others too/)
+    assert.deepEqual(
+      (await listAgents(cluster.leader)).map(({ n }) => n),
+      [[two, one][index]?.host],
+    )
   })
 
   async function startAgentsWithoutConfig(): Promise<void> {

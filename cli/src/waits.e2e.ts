@@ -9,6 +9,7 @@ import {
   insertRestore,
   publishAgent,
   type RestoreDocument,
+  recordOperation,
   setBackupStatus,
   setReplsetProgress,
   setRestoreStatus,
@@ -201,6 +202,32 @@ describe('pbm waits', () => {
     function pickError(stdout: string): [string, boolean] {
       const { code, Error: message } = JSON.parse(stdout) as { code: string; Error: string }
       return [code, message.includes(other)]
+    }
+  })
+
+  it('for an operation that has only its lock, but not for an agent that died at it', async () => {
+    const locks = cluster.leader.db('admin').collection('pbmLock')
+    // Seconds since the last heartbeat, whether somebody takes the lock away, and the exit code.
+    const ways: [number, boolean, number][] = [
+      [1, true, 0],
+      [28, true, 1],
+      [40, false, 1],
+    ]
+    for (const [silent, isRemoved, code] of ways) {
+      const answered = answer('resync', async (_, opid) => {
+        const now = await clusterTime(cluster.leader)
+        const header = { type: 'resync', replset: cluster.set.name, node: cluster.host, opid, epoch: now } as const
+        await locks.insertOne({ ...header, hb: new Timestamp({ t: now.t - silent, i: 1 }) })
+        await recordOperation(cluster.leader, header)
+        await new Promise((resolve) => setTimeout(resolve, 1000))
+        if (isRemoved) await locks.deleteMany({})
+      })
+      const ended = await cluster.pbm(['config', '--force-resync', '--wait', '-o', 'json'])
+      await answered
+      await locks.deleteMany({})
+      assert.equal(ended.code, code, ended.stdout + ended.stderr)
+      if (code !== 0)
+        assert.match(ended.stdout, /resync was not finished: the agent on rs0[^}]*gone[^}]*"code":"STUCK"/)
     }
   })
 

@@ -34,8 +34,8 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
   const { leader, config, log } = context
   const ciphers = ciphersOf(context)
   const { method, keyIds, silent } = await sealingKeys(context, ciphers, signal)
-  for (const agent of silent) {
-    log.warning(`the agent on ${agent} is silent: see to it that key ${keyIds.join(', ')} is there too`)
+  for (const member of silent) {
+    log.warning(`no live agent on ${member}: see to it that key ${keyIds.join(', ')} is there too before one starts`)
   }
   const notes = new Notes(context, { keyId: keyIds.join(','), dryRun, silent })
   const rotate = (storage: StorageConfig, profile: string | null) =>

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import type { AgentDocument, AgentKeys } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { answersOf } from './same-keys.js'
+import { answersOf, unasked } from './same-keys.js'
 
 const now = new Timestamp({ t: 1000, i: 1 })
+const old = new Timestamp({ t: 900, i: 1 })
 const keys = { method: 'aes-gcm', ids: ['new'] }
 const answer = (given: Partial<AgentKeys> = {}): AgentKeys => ({ ...keys, e: '', opid: 'this', ...given })
 
@@ -18,9 +19,9 @@ function agent(n: string, given: Partial<AgentDocument>): AgentDocument {
 }
 
 function told(...agents: AgentDocument[]) {
-  const { others, waiting, silent } = answersOf(agents, now, 'this', keys)
+  const { others, waiting } = answersOf(agents, now, 'this', keys)
   const names = (list: readonly AgentDocument[]) => list.map(({ n }) => n)
-  return { others: names(others), waiting: names(waiting), silent: names(silent) }
+  return { others: names(others), waiting: names(waiting) }
 }
 
 describe('what agents say of their keys', () => {
@@ -28,7 +29,6 @@ describe('what agents say of their keys', () => {
     assert.deepEqual(told(agent('a', { keys: answer() }), agent('b', { keys: answer() })), {
       others: [],
       waiting: [],
-      silent: [],
     })
   })
 
@@ -44,17 +44,24 @@ describe('what agents say of their keys', () => {
     assert.deepEqual(told(...agents).others, [])
   })
 
-  it('tells who is silent, whatever it said last', () => {
-    const hb = new Timestamp({ t: 900, i: 1 })
-    assert.deepEqual(told(agent('gone', { hb, keys: answer({ ids: ['old'] }) })), {
-      others: [],
-      waiting: [],
-      silent: ['gone'],
-    })
+  it('can not come from who is silent, whatever it said last', () => {
+    assert.deepEqual(told(agent('gone', { hb: old, keys: answer({ ids: ['old'] }) })), { others: [], waiting: [] })
+  })
+
+  it('lacks that of members without a live agent: its record may still be there, long gone, or never have been', () => {
+    const member = (host: string, role: 'secondary' | 'arbiter' = 'secondary') => ({ host, role })
+    const replsets = [
+      { rs: 'rs0', id: 'config', members: [member('a'), member('gone'), member('never'), member('arb', 'arbiter')] },
+      { rs: 'rs1', id: 's1', members: [member('a'), member('pbm')] },
+    ]
+    const { plugins: _, ...theirs } = agent('pbm', { rs: 'rs1' })
+    const hidden = agent('hidden', { rs: 'rs1', hb: old })
+    const agents = [agent('a', {}), agent('gone', { hb: old }), agent('arb', { arb: true, hb: old }), hidden, theirs]
+    assert.deepEqual(unasked(replsets, agents, now), ['rs0/gone', 'rs0/never', 'rs1/a', 'rs1/hidden'])
   })
 
   it('asks neither arbiters nor agents of PBM', () => {
     const { plugins: _, ...theirs } = agent('pbm', {})
-    assert.deepEqual(told(agent('arbiter', { arb: true }), theirs), { others: [], waiting: [], silent: [] })
+    assert.deepEqual(told(agent('arbiter', { arb: true }), theirs), { others: [], waiting: [] })
   })
 })

@@ -1,4 +1,13 @@
-import { type AgentDocument, type AgentKeys, clusterTime, isStale, listAgents, PbmError } from '@pbmkit/core'
+import {
+  type AgentDocument,
+  type AgentKeys,
+  clusterMembers,
+  clusterTime,
+  isStale,
+  listAgents,
+  PbmError,
+  type ReplsetTopology,
+} from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import type { OperationContext } from './context.js'
 
@@ -12,7 +21,7 @@ export type SealingKeys = Pick<AgentKeys, 'method' | 'ids'>
 /**
  * Waits until every agent that lives has looked at its keys for this command, and throws `KEYS_DIFFER`, with the name of
  * each whose keys are others: it would go on sealing with a key that everybody believes gone. Agents of PBM seal nothing,
- * those of arbiters store nothing. Who is silent can't be asked: resolves with their names.
+ * those of arbiters store nothing. Resolves with the names of the members beside which nobody could be asked.
  */
 export async function requireSameKeys(
   context: OperationContext,
@@ -23,10 +32,10 @@ export async function requireSameKeys(
   const giveUp = clock.now() + ANSWER_MILLIS
   for (;;) {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const { others, waiting, silent } = answersOf(agents, now, opid, keys)
+    const { others, waiting } = answersOf(agents, now, opid, keys)
     if (waiting.length === 0 || clock.now() > giveUp) {
       if (others.length + waiting.length > 0) throw differ(others, waiting, keys)
-      return silent.map(nameOf)
+      return unasked(await clusterMembers(leader), agents, now)
     }
     await clock.sleep(LOOK_MILLIS, signal)
   }
@@ -37,18 +46,32 @@ export interface Answers {
   readonly others: readonly AgentDocument[]
   /** Live, and have not looked yet. */
   readonly waiting: readonly AgentDocument[]
-  readonly silent: readonly AgentDocument[]
 }
 
 /** What the agents that may seal something have said about their keys for command `opid`. */
 export function answersOf(agents: readonly AgentDocument[], now: Timestamp, opid: string, keys: SealingKeys): Answers {
-  const sealing = agents.filter(({ arb, plugins }) => !arb && plugins !== undefined)
-  const alive = sealing.filter(({ hb }) => !isStale(hb, now))
+  const alive = agents.filter(({ arb, plugins, hb }) => !arb && plugins !== undefined && !isStale(hb, now))
   return {
     others: alive.filter((agent) => agent.keys?.opid === opid && !areSame(agent.keys, keys)),
     waiting: alive.filter((agent) => agent.keys?.opid !== opid),
-    silent: sealing.filter(({ hb }) => isStale(hb, now)),
   }
+}
+
+/**
+ * The members that hold data and have no live agent, by name, as the cluster has them: what a dead agent wrote in
+ * `pbmAgents` goes after half a minute. Of hidden members of a shard nobody knows but their agents.
+ */
+export function unasked(
+  replsets: readonly ReplsetTopology[],
+  agents: readonly AgentDocument[],
+  now: Timestamp,
+): string[] {
+  const dead = agents.filter(({ arb, plugins, hb }) => !arb && plugins !== undefined && isStale(hb, now))
+  const alive = new Set(agents.filter(({ hb }) => !isStale(hb, now)).map(nameOf))
+  const members = replsets.flatMap(({ rs, members }) =>
+    members.filter(({ role }) => role !== 'arbiter').map(({ host }) => nameOf({ rs, n: host })),
+  )
+  return [...new Set([...members, ...dead.map(nameOf)])].filter((name) => !alive.has(name))
 }
 
 function areSame(one: SealingKeys, other: SealingKeys): boolean {
@@ -70,6 +93,6 @@ function hasText(keys: AgentKeys | undefined): string {
   return `has ${keys.ids.join(', ')}`
 }
 
-function nameOf({ rs, n }: AgentDocument): string {
+function nameOf({ rs, n }: Pick<AgentDocument, 'rs' | 'n'>): string {
   return `${rs}/${n}`
 }

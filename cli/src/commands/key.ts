@@ -34,8 +34,8 @@ async function rotate(session: Session, dryRun: boolean): Promise<void> {
   await requireLeaderAgent(leader)
   const opid = await send(leader, { cmd: 'rotateKeys', rotateKeys: { dryRun } })
   const { keyId, keys, rewrapped, current, unreadable, silent } = await waitForRotation(session, leader, opid)
-  for (const agent of silent)
-    session.output.warn(`the agent on ${agent} is silent: it may still have the older key alone`)
+  for (const member of silent)
+    session.output.warn(`no live agent on ${member}: it could not be asked, and may still have the older key alone`)
   session.output.result({ key_id: keyId, dry_run: dryRun, keys, rewrapped, current, unreadable, silent }, () =>
     dryRun
       ? `Would rewrap ${rewrapped} of ${keys} key objects for key ${keyId}; ${current} are sealed with it already.`

@@ -1,4 +1,4 @@
-import { type BackupDocument, PbmError, type RestoreDocument, saysBusy } from '@pbmkit/core'
+import { type BackupDocument, type LockDocument, PbmError, type RestoreDocument, saysBusy } from '@pbmkit/core'
 import { rfc3339 } from '../output/times.js'
 
 /** Why a backup or restore failed: its own error, and what its replica sets say beyond that. */
@@ -50,6 +50,17 @@ export function stuck(kind: 'backup' | RestoreKind, document: BackupDocument | R
     `${kind} ${document.name} is stuck at '${document.status}': the last heartbeat of its agent was ${rfc3339(document.hb.t)}`,
     {
       hint: `Any live agent of the replica set marks it as failed within a minute; then start it again. See which agent is lost with pbm status, and why with pbm logs -e ${kind}/${document.name} -t 0.`,
+    },
+  )
+}
+
+/** The same of an operation that has no record but its lock. */
+export function lost(what: string, { replset, node, hb }: LockDocument): PbmError {
+  return new PbmError(
+    'STUCK',
+    `the ${what} was not finished: the agent on ${replset}/${node}, which was at it, is gone; its last heartbeat was ${rfc3339(hb.t)}`,
+    {
+      hint: 'What it had done so far stays. Run the command again: another agent goes on. See pbm status for the agents.',
     },
   )
 }

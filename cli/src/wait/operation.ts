@@ -1,7 +1,7 @@
-import { hasOperation, listLocks, PbmError } from '@pbmkit/core'
+import { clusterTime, hasOperation, isStale, type LockDocument, listLocks, PbmError, STALE_SECONDS } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
-import { notBegun } from './failure.js'
+import { lost, notBegun } from './failure.js'
 import { poll } from './poll.js'
 import { operationErrors } from './refusal.js'
 
@@ -9,6 +9,8 @@ import { operationErrors } from './refusal.js'
 const TAKE_UP_MILLISECONDS = 20_000
 /** How often the log is read once more after the lock is gone: agents write it beside their work. */
 const LAST_LOOKS = 5
+/** Who lives beats every 5 s: a lock that was silent for this long and then vanished was not given back, but removed. */
+const SUSPICIOUS_SECONDS = STALE_SECONDS - 5
 
 export interface OperationWait {
   /** Milliseconds since the epoch. */
@@ -19,7 +21,7 @@ export interface OperationWait {
 
 /**
  * Waits for an operation without a document of its own (resync, delete): an agent records its id, holds a lock while it
- * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, NO_ANSWER, WAIT_TIME or INTERRUPTED.
+ * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, STUCK, NO_ANSWER, WAIT_TIME or INTERRUPTED.
  */
 export async function waitForOperation(
   session: Session,
@@ -33,6 +35,7 @@ export async function waitForOperation(
   const giveUp = session.clock.now() + TAKE_UP_MILLISECONDS
   let taken = false
   let looksLeft = LAST_LOOKS
+  let suspect: LockDocument | undefined
   await poll(
     async () => {
       const [locks, recorded, errors] = await Promise.all([
@@ -42,6 +45,10 @@ export async function waitForOperation(
       ])
       if (errors[0] !== undefined) throw notBegun('OPERATION_FAILED', `the ${title}`, errors[0].msg, hint)
       if (await ended()) return true
+      const now = await clusterTime(leader)
+      const dead = locks.length === 0 ? suspect : locks.find(({ hb }) => isStale(hb, now))
+      if (dead !== undefined) throw lost(title, dead)
+      suspect = locks.find(({ hb }) => now.t - hb.t >= SUSPICIOUS_SECONDS)
       taken ||= recorded
       if (taken) {
         if (locks.length > 0) return undefined

@@ -37,7 +37,7 @@ export interface RotationRecord extends RotationFigures {
   /** The key that they are sealed with now. */
   readonly keyId: string
   readonly dryRun: boolean
-  /** `rs/host:port` of agents that could not be asked which key they have. */
+  /** `rs/host:port` of members without a live agent, where nobody could be asked which key is there. */
   readonly silent: readonly string[]
   /** False while it runs. It never becomes true for one that failed: the log says why. */
   readonly done: boolean
