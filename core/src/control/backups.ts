@@ -3,6 +3,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { BACKUP_REPLSET_STATES, BACKUP_STATES } from '../protocol/state-machine.js'
 import type { BackupDocument, BackupReplset, BackupStatus, Nomination, Progress } from './backup-document.js'
 import { isOnlyRecorded } from './backup-history.js'
+import { findSettled } from './find-settled.js'
 import { BACKUPS, CONTROL_DATABASE } from './names.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
 import { readList, readNumber, toWire } from './wire.js'
@@ -26,11 +27,11 @@ export async function insertBackup(leader: MongoClient, backup: BackupDocument):
 }
 
 export async function findBackup(leader: MongoClient, name: string): Promise<BackupDocument | undefined> {
-  return readBackup(await backups(leader).findOne({ name }))
+  return readBackup(await findSettled(backups(leader), { name }))
 }
 
 export async function findBackupByOpid(leader: MongoClient, opid: string): Promise<BackupDocument | undefined> {
-  return readBackup(await backups(leader).findOne({ opid }))
+  return readBackup(await findSettled(backups(leader), { opid }))
 }
 
 export interface BackupQuery {
@@ -209,7 +210,7 @@ export async function findNomination(
   name: string,
   rs: string,
 ): Promise<{ opid: string; status: BackupStatus; nomination?: Nomination } | undefined> {
-  const found = await backups(leader).findOne({ name }, { projection: { opid: 1, status: 1, n: 1 } })
+  const found = await findSettled(backups(leader), { name }, { projection: { opid: 1, status: 1, n: 1 } })
   if (found === null) return undefined
   const nomination = readList(found.n as Nomination[] | null).find((one) => one.rs === rs)
   const known = { opid: String(found.opid), status: found.status as BackupStatus }

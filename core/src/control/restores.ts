@@ -2,6 +2,7 @@ import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
 import type { Progress } from './backup-document.js'
+import { findSettled } from './find-settled.js'
 import { CONTROL_DATABASE, RESTORES } from './names.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
@@ -27,11 +28,11 @@ export async function insertRestore(leader: MongoClient, restore: RestoreDocumen
 }
 
 export async function findRestore(leader: MongoClient, name: string): Promise<RestoreDocument | undefined> {
-  return readRestore(await restores(leader).findOne({ name }))
+  return readRestore(await findSettled(restores(leader), { name }))
 }
 
 export async function findRestoreByOpid(leader: MongoClient, opid: string): Promise<RestoreDocument | undefined> {
-  return readRestore(await restores(leader).findOne({ opid }))
+  return readRestore(await findSettled(restores(leader), { opid }))
 }
 
 /** Whether any replica set may have begun to change its data. */
