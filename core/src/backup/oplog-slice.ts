@@ -1,12 +1,14 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { Tally } from '../archive/tally.js'
+import { lastDocument } from '../bson/documents.js'
 import type { BackupOplogObject } from '../control/backup-document.js'
 import { PbmError } from '../errors.js'
 import { readDocuments } from '../mongo/raw-read.js'
+import { parseEntry, toTimestamp } from '../oplog/entry.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { oplogChunkName } from '../store/names.js'
-import { majorityLastWrite, requireOplogSince } from './oplog-window.js'
+import { majorityLastWrite, requireOplogSince, requireWholeRange } from './oplog-window.js'
 
 export interface OplogSlicerOptions {
   readonly node: MongoClient
@@ -25,7 +27,8 @@ export interface OplogSlicerOptions {
 
 /**
  * The oplog entries from `start` to `end`, raw; both inclusive, or without `start` itself. A range query: it never waits
- * for an entry beyond the end. Throws `OPLOG_ROLLED_OVER` when entries of the range are gone.
+ * for an entry beyond the end. Throws `OPLOG_ROLLED_OVER` when entries of the range are gone, and `OPLOG_INCOMPLETE` behind
+ * the last one when the server did not give all of them.
  */
 export async function* readOplog(
   node: MongoClient,
@@ -34,19 +37,26 @@ export async function* readOplog(
 ): AsyncGenerator<Buffer> {
   await requireOplogSince(node, range.start)
   const from = range.startExcluded === true ? { $gt: range.start } : { $gte: range.start }
+  let last: Timestamp | undefined
   try {
-    yield* readDocuments(node, 'local', 'oplog.rs', {
+    const batches = readDocuments(node, 'local', 'oplog.rs', {
       signal: options.signal,
       filter: { ts: { ...from, $lte: range.end } },
       hint: { $natural: 1 },
       onBatch: options.onProgress,
     })
+    for await (const batch of batches) {
+      // Whoever gets the batch may do with it what he likes.
+      last = toTimestamp(parseEntry(lastDocument(batch)).ts)
+      yield batch
+    }
   } catch (error) {
     // Which of the two it was makes no difference to what can be done about it.
     if (error instanceof PbmError && error.code === 'CAPPED_OVERRUN') await requireOplogSince(node, range.start)
     throw error
   }
   await requireOplogSince(node, range.start)
+  await requireWholeRange(node, last, range)
 }
 
 /**

@@ -77,6 +77,30 @@ export async function requireOplogSince(node: MongoClient, start: Timestamp): Pr
   }
 }
 
+/**
+ * Throws `OPLOG_INCOMPLETE` unless `last` is the last entry up to the end of the range, and the oplog reaches so far. A
+ * majority read shows less where the server has been restarted meanwhile and does not know yet what the majority has.
+ */
+export async function requireWholeRange(
+  node: MongoClient,
+  last: Timestamp | undefined,
+  { start, end, startExcluded }: { start: Timestamp; end: Timestamp; startExcluded?: boolean },
+): Promise<void> {
+  if (last?.equals(end)) return
+  const from = last === undefined && startExcluded !== true ? { $gte: start } : { $gt: last ?? start }
+  const projection = { _id: 0, ts: 1 }
+  // The end need not be an entry: where writes are under way, it may be a moment before the next one.
+  const missed = await oplog(node, 'local').findOne({ ts: { ...from, $lte: end } }, { projection })
+  const newest = missed ?? (await oplog(node, 'local').findOne({}, { sort: { $natural: -1 }, projection }))
+  const ts = newest?.ts as Timestamp | undefined
+  if (missed === null && ts !== undefined && ts.greaterThanOrEqual(end)) return
+  throw new PbmError(
+    'OPLOG_INCOMPLETE',
+    `the server gave the oplog up to ${text(last ?? start)} only, and not to ${text(end)}`,
+    { hint: 'Was this member restarted? Repeat the backup; what is stored continuously is read again by itself' },
+  )
+}
+
 function oplog(node: MongoClient, level: 'local' | 'majority') {
   return node
     .db('local')

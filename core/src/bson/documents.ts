@@ -43,6 +43,16 @@ export function countDocuments(buffer: Buffer): number {
   return count
 }
 
+/** The last document of a buffer that holds whole ones only, and at least one, as a view. */
+export function lastDocument(buffer: Buffer): Buffer {
+  for (let offset = 0; ; ) {
+    const length = documentLength(buffer, offset)
+    if (length < 0) throw truncated(offset, buffer.length - offset)
+    if (offset + length === buffer.length) return buffer.subarray(offset)
+    offset += length
+  }
+}
+
 /** Each document of a buffer that holds whole ones only, as a view. For cold paths: it makes one object a document. */
 export function* documentsIn(buffer: Buffer): Generator<Buffer> {
   for (let offset = 0; offset < buffer.length; ) {

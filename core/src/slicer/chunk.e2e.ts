@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { connectNode } from '../mongo/connect.js'
+import { none } from '../plugin/none.js'
+import { FaultyStore } from '../store/faulty-store.spec.support.js'
+import { storeChunk } from './chunk.js'
+
+describe('chunks of the oplog', () => {
+  let set: ReplicaSet
+  let node: MongoClient
+  const store = new FaultyStore()
+  before(async () => {
+    set = await startReplicaSet({ members: 1, mongodArgs: ['--setParameter', 'enableTestCommands=1'] })
+    node = await connectNode(set.uri(), { appName: 'test' })
+    await node.db('work').collection('numbers').insertOne({})
+  })
+  after(async () => {
+    await node.close()
+    await set.stop()
+  })
+
+  const snapshots = (mode: 'alwaysOn' | 'off') =>
+    node.db('admin').command({ configureFailPoint: 'disableSnapshotting', mode })
+
+  const chunk = (start: Timestamp, end: Timestamp) =>
+    storeChunk({
+      ...{ node, store, rs: 'rs0', start, end, method: { plugin: none, name: 'none', level: undefined } },
+      assertHeld: () => undefined,
+      signal: new AbortController().signal,
+    })
+
+  async function newest(): Promise<Timestamp> {
+    const oplog = node.db('local').collection<Document>('oplog.rs', { readConcern: { level: 'local' } })
+    const entry = await oplog.findOne({}, { sort: { $natural: -1 } })
+    assert.ok(entry)
+    return entry.ts as Timestamp
+  }
+
+  it('are not stored as reaching further than what was read; the next attempt gets all', async () => {
+    const start = await newest()
+    await snapshots('alwaysOn')
+    let end: Timestamp
+    try {
+      const numbers = Array.from({ length: 20 }, (_, n) => ({ n }))
+      await node
+        .db('work')
+        .collection('numbers')
+        .insertMany(numbers, { writeConcern: { w: 1 } })
+      end = await newest()
+      await assert.rejects(chunk(start, end), { code: 'OPLOG_INCOMPLETE' })
+      assert.deepEqual([...store.objects.keys()], [])
+    } finally {
+      await snapshots('off')
+    }
+    await node.db('work').collection('numbers').insertOne({})
+    const { entries, document } = await chunk(start, end)
+    assert.ok(entries > 1)
+    assert.deepEqual(document.end_ts, end)
+  })
+
+  it('may end between two entries', async () => {
+    const start = await newest()
+    let last = start
+    while (last.t === start.t) {
+      await node.db('work').collection('numbers').insertOne({})
+      last = await newest()
+    }
+    const { document } = await chunk(start, new Timestamp({ t: last.t, i: 0 }))
+    assert.equal(document.end_ts.i, 0)
+  })
+})
