@@ -62,6 +62,29 @@ describe('a roomy socket', () => {
 })
 
 describe('a roomy agent', () => {
+  it('gives bytes that stay as they are, though all connections are read into the same memory', async () => {
+    const bodies = [randomBytes(5 * MIB), randomBytes(5 * MIB)]
+    const server = createServer((request, response) => {
+      response.end(bodies[request.url === '/1' ? 1 : 0])
+    })
+    const port = await listening(server)
+    const agent = roomyHttpAgent({ keepAlive: true })
+    const received = await Promise.all(
+      bodies.map(async (_, index) => {
+        const [answer] = await once(get({ port, host: '127.0.0.1', path: `/${index}`, agent }), 'response')
+        const chunks: Buffer[] = []
+        for await (const chunk of answer as IncomingMessage) chunks.push(chunk as Buffer)
+        return chunks
+      }),
+    )
+    agent.destroy()
+    server.close()
+    for (const [index, chunks] of received.entries()) {
+      assert.ok(chunks.length > 1)
+      assert.ok(Buffer.concat(chunks).equals(bodies[index] ?? Buffer.alloc(0)))
+    }
+  })
+
   it('waits for a slow reader, uses a connection again, and sees one that breaks', async () => {
     const block = randomBytes(MIB)
     const blocks = 128

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasCode, type ObjectStore, temporaryName } from '@pbmkit/core/plugin'
 import plugin from './index.js'
@@ -65,6 +65,19 @@ describe('storage-filesystem on the disk', () => {
     assert.equal((await stat(file)).mode & 0o777, 0o644)
     await store.save('other/object', body('x'))
     assert.equal((await stat(join(path, 'other'))).mode & 0o777, 0o755 & ~process.umask())
+  })
+
+  it('tells of a file that is cut while it is read, after the bytes that it had', async () => {
+    await store.save('object', body(Buffer.alloc(8 * MIB, 1)))
+    let read = 0
+    const cut = async () => {
+      for await (const chunk of await store.read('object')) {
+        if (read === 0) await truncate(join(path, 'object'), 5 * MIB + 1)
+        read += chunk.length
+      }
+    }
+    await refused(cut(), 'STORAGE_UNAVAILABLE', 'the file was cut to')
+    assert.ok(read > 0 && read <= 5 * MIB + 1, String(read))
   })
 
   it('makes the folder of the storage when it is missing, and takes a link to it', async () => {

@@ -84,7 +84,10 @@ export function rangeOf(
   return { first: offset, end: Math.min(size, offset + (length ?? size)) }
 }
 
-/** Streams [first, end) of an open file in blocks and closes it, however the iteration ends. */
+/**
+ * Streams [first, end) of an open file in blocks and closes it, however the iteration ends. The next block is read while
+ * the reader has one: else one of the two would always wait.
+ */
 export async function* bytesOf(
   file: FileHandle,
   path: string,
@@ -94,23 +97,30 @@ export async function* bytesOf(
   onProgress: ((bytesSoFar: number) => void) | undefined,
   onDone?: () => void,
 ): AsyncGenerator<Buffer> {
-  let position = range.first
+  const sizeAt = (position: number) => Math.min(blockBytes, range.end - position)
+  const begin = (position: number) => {
+    const block = filled(file, position, sizeAt(position))
+    // Of one that nobody waits for any more.
+    block.catch(() => undefined)
+    return block
+  }
   try {
-    while (position < range.end) {
+    operation.check()
+    let ahead = begin(range.first)
+    for (let position = range.first; position < range.end; ) {
       operation.check()
-      // A new block each time: it belongs to the reader from here on.
-      const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, range.end - position))
-      const { bytesRead } = await file.read(block, 0, block.length, position)
+      const expected = sizeAt(position)
+      const current = ahead
+      if (position + expected < range.end) ahead = begin(position + expected)
+      const block = await current
       operation.check()
-      if (bytesRead === 0) {
-        throw new PluginError(
-          'STORAGE_UNAVAILABLE',
-          `reading ${path}: the file was cut to ${position} bytes while it was read`,
-        )
+      position += block.length
+      if (block.length < expected) {
+        const text = `reading ${path}: the file was cut to ${position} bytes while it was read`
+        throw new PluginError('STORAGE_UNAVAILABLE', text)
       }
-      position += bytesRead
       onProgress?.(position - range.first)
-      yield bytesRead === block.length ? block : block.subarray(0, bytesRead)
+      yield block
     }
   } catch (error) {
     operation.check()
@@ -119,4 +129,16 @@ export async function* bytesOf(
     onDone?.()
     await file.close()
   }
+}
+
+/** So many bytes from a position on; fewer only where the file ends. */
+async function filled(file: FileHandle, position: number, size: number): Promise<Buffer> {
+  // A new block each time: it belongs to the reader from here on.
+  const block = Buffer.allocUnsafeSlow(size)
+  for (let held = 0; held < size; ) {
+    const { bytesRead } = await file.read(block, held, size - held, position + held)
+    if (bytesRead === 0) return block.subarray(0, held)
+    held += bytesRead
+  }
+  return block
 }
