@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import {
   type Azurite,
   compareStates,
@@ -29,7 +30,12 @@ describe('pbm on', () => {
     await cluster.stop()
   })
 
-  async function backedUpAndRestored(type: string, options: object, secret?: string): Promise<void> {
+  async function backedUpAndRestored(
+    type: string,
+    options: object,
+    secret?: string,
+    check?: (backup: string) => Promise<void>,
+  ): Promise<void> {
     const input = JSON.stringify({ storage: { type, [type]: options }, backup: { compression: 's2' } })
     const configured = await cluster.pbm(['config', '--file', '-', '--wait'], { input })
     assert.equal(configured.code, 0, configured.stderr)
@@ -38,6 +44,7 @@ describe('pbm on', () => {
     const backup = await cluster.json(['backup', '--wait'])
     assert.equal(backup.code, 0, backup.stderr + backup.stdout)
     const { name } = backup.value as { name: string }
+    await check?.(name)
     // What the storage holds, not what the database remembers.
     const synced = await cluster.pbm(['config', '--force-resync', '--wait'])
     assert.equal(synced.code, 0, synced.stderr)
@@ -60,7 +67,12 @@ describe('pbm on', () => {
     sftp = await startSftp()
     const { host, port, username, folder, sealedKeyFile, passphrase, fingerprint } = sftp
     const login = { privateKeyFile: sealedKeyFile, passphrase, hostKeyFingerprint: fingerprint }
-    await backedUpAndRestored('sftp', { host, port, username, path: `${folder}/backups`, ...login }, passphrase)
+    const options = { host, port, username, path: `${folder}/backups`, ...login }
+    await backedUpAndRestored('sftp', options, passphrase, async (backup) => {
+      const { store } = JSON.parse(await readFile(`${folder}/backups/${backup}.pbm.json`, 'utf8'))
+      // By the schema: neither the path of a key nor a public fingerprint is a secret, whatever they are called.
+      assert.deepEqual(store, { type: 'sftp', sftp: { ...options, passphrase: '***' } })
+    })
   })
 
   it('Azure', async function () {

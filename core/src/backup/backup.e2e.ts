@@ -89,6 +89,7 @@ describe('a logical backup', () => {
     child.registerInstance(OPERATION_LOG, log)
     child.registerInstance(CLOCK, systemClock)
     child.registerInstance(STORE, options.store ?? store)
+    child.registerInstance(PluginHost, host)
     child.registerInstance(COMPRESSION, await host.compression(compression))
     const backup: BackupCommand = { type: 'logical', base: false, name, compression, ...more }
     const command: CommandDocument & { cmd: 'backup' } = { _id: new ObjectId(), ts: 0, cmd: 'backup', backup }

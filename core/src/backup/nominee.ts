@@ -20,6 +20,7 @@ import type { OperationLog } from '../log.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
+import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { busyText } from '../protocol/busy.js'
 import { awaitBackupReplsets, awaitBackupState, watchBackup } from '../protocol/convergence.js'
@@ -72,6 +73,7 @@ export class BackupNominee {
     @inject(COMPRESSION) private readonly compression: CompressionPlugin,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
+    @inject(PluginHost) private readonly host: PluginHost,
     @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
   ) {}
 
@@ -233,7 +235,7 @@ export class BackupNominee {
     const { name } = command.backup
     await awaitBackupReplsets({ leader, name, signal, clock, state: 'done', replsets })
     if (info.isSharded) await this.startBalancerAgain(name)
-    await publishBackup({ leader, store: this.store, ciphers: this.ciphers, lock, signal }, name)
+    await publishBackup({ leader, store: this.store, ciphers: this.ciphers, host: this.host, lock, signal }, name)
   }
 
   /** Every step is tried, whatever becomes of the others: what can't be told in one place is in another. */

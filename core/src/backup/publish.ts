@@ -2,8 +2,10 @@ import type { MongoClient } from 'mongodb'
 import { checkFiles } from '../catalog/check-files.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, isTimestampSet, setBackupStatus, setWriteTimestamps } from '../control/backups.js'
+import { maskStorage } from '../control/config-mask.js'
 import { unixSeconds } from '../control/wire.js'
 import { PbmError } from '../errors.js'
+import type { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { bodyOf } from '../plugin/streams.js'
 import type { HeldLock } from '../protocol/lock.js'
@@ -28,6 +30,8 @@ export interface PublishContext {
   readonly leader: MongoClient
   readonly store: ObjectStore
   readonly ciphers: Ciphers | undefined
+  /** Knows which options of the storage are secrets. */
+  readonly host: PluginHost
   readonly lock: HeldLock
   readonly signal: AbortSignal
 }
@@ -37,7 +41,7 @@ export interface PublishContext {
  * BACKUP_INCOMPLETE and OPERATION_GONE.
  */
 export async function publishBackup(
-  { leader, store, ciphers, lock, signal }: PublishContext,
+  { leader, store, ciphers, host, lock, signal }: PublishContext,
   name: string,
 ): Promise<void> {
   await setClusterTime(leader, name, 'last')
@@ -57,7 +61,7 @@ export async function publishBackup(
     last_transition_ts: timestamp,
     conditions: [...document.conditions, { timestamp, status: 'done' }],
   }
-  const text = Buffer.from(toStorageJson(done))
+  const text = Buffer.from(toStorageJson(done, await maskStorage(done.store, host)))
   await store.save(backupMetadataName(name), bodyOf(text), { signal })
   await setBackupStatus(leader, name, 'done', { by: 'leader' })
 }

@@ -35,9 +35,10 @@ export async function recordKeys(options: RecordKeysOptions): Promise<number> {
       throw error
     })
     if (stored !== undefined) {
+      // Its secrets were masked before it was stored.
       const document = fromStorageJson(stored)
       for (const part of staleParts(document, options)) part.encryption.keyIds = [...options.keyIds]
-      await store.save(name, bodyOf(Buffer.from(toStorageJson(document))), { signal })
+      await store.save(name, bodyOf(Buffer.from(toStorageJson(document, document.store))), { signal })
     }
     for (const { name: rs, encryption } of stale) {
       const keyIds = [...options.keyIds]

@@ -101,6 +101,12 @@ describe('metadata of a backup on the storage', () => {
     assert.doesNotMatch(text, /AKIA|hush|progress/)
   })
 
+  it('takes a store whose secrets are masked already as it is', () => {
+    const store = { type: 's3', s3: { serverSideEncryption: { kmsKeyID: 'arn:aws:kms:1' }, pin: '***' } }
+    const text = toStorageJson({ ...DOCUMENT, store: { type: 's3', s3: { pin: '1234' } } }, store)
+    assert.deepEqual(JSON.parse(text).store, store)
+  })
+
   it('takes nulls, missing keys, unknown keys and other letter cases', () => {
     const document = fromStorageJson(
       '{"NAME":"b","Type":"logical","replsets":null,"n":null,"what":{"is":"this"},"hb":{"t":7}}',

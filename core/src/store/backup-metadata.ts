@@ -94,9 +94,12 @@ const BACKUP: Field[] = [
   { key: 'layout', kind: 'string', omit: 'empty' },
 ]
 
-/** The text of `<name>.pbm.json`, byte for byte as PBM would write it; secrets of `store` become `***`. */
-export function toStorageJson(document: BackupDocument): string {
-  return goJson(encodeFields(BACKUP, document as unknown as Record<string, unknown>))
+/**
+ * The text of `<name>.pbm.json`, byte for byte as PBM would write it. `store` is that of the document with its secrets
+ * masked; left out where nobody knows its plugin, by names.
+ */
+export function toStorageJson(document: BackupDocument, store: unknown = maskSecrets(document.store)): string {
+  return goJson(encodeFields(BACKUP, { ...document, store }))
 }
 
 /**
@@ -143,7 +146,7 @@ function encode(kind: Kind, value: unknown): unknown {
       return { T: t, I: i }
     }
     case 'store': {
-      const { name, profile, type, ...provider } = maskSecrets(value ?? {}) as Record<string, unknown>
+      const { name, profile, type, ...provider } = (value ?? {}) as Record<string, unknown>
       const head = { name: name === '' ? undefined : name, profile: profile === true ? true : undefined }
       return { ...head, type: type ?? '', ...provider }
     }

@@ -3,7 +3,10 @@ import { isSecretName, MASK } from '../mask.js'
 /** Inside a `credentials` block everything is a secret but these. */
 const PLAIN_CREDENTIALS = new Set(['workloadIdentity', 'signature-ver', 'server', 'vault'])
 
-/** A copy with every non-empty secret string replaced by `***`, for `<name>.pbm.json`; by names, so more than PBM hides. */
+/**
+ * A copy with every non-empty secret string replaced by `***`, for what no plugin describes in `<name>.pbm.json`; by names, so
+ * more than PBM hides.
+ */
 export function maskSecrets(value: unknown): unknown {
   return mask(value, false)
 }
