@@ -11,6 +11,7 @@ import {
   type Log,
   listBackups,
   listChunks,
+  listLiveLocks,
   type Member,
   mendBalancer,
   mendSuspended,
@@ -49,6 +50,9 @@ const MARK_MILLIS = 20_000
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MILLIS = 250
+
+/** How often it is looked whether an operation that was under way at the start has ended. */
+const LOCKED_POLL_MILLIS = 1_000
 
 /** How long deleting the objects of one failed backup may take. */
 const CLEAN_MILLIS = 600_000
@@ -293,7 +297,7 @@ export class Agent {
 
   /** A cluster that lost or never had its list of backups finds what is on the storage without being told. */
   async #readStorageAtFirst(signal: AbortSignal): Promise<void> {
-    const { leader, node } = this.#context
+    const { leader, node, clock } = this.#context
     try {
       const [config, info] = await Promise.all([readConfig(leader), nodeInfo(node)])
       if (config === undefined || !info.isClusterLeader || signal.aborted) return
@@ -302,8 +306,11 @@ export class Agent {
         listChunks(leader),
       ])
       if (backups.length > 0 || chunks.length > 0) return
+      // It would be refused beside another operation, and not be tried again.
+      while ((await listLiveLocks(leader)).length > 0) await clock.sleep(LOCKED_POLL_MILLIS, signal)
       this.#take({ _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync' })
     } catch (error) {
+      if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
   }

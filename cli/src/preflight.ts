@@ -3,9 +3,10 @@ import {
   type Config,
   clusterMembers,
   clusterTime,
+  isResync,
   isStale,
   listAgents,
-  listLiveLocks,
+  operationInTheWay,
   PbmError,
   type ReplsetTopology,
   systemClock,
@@ -15,16 +16,23 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { withAgentsWord } from './members.js'
 import { shortDuration } from './output/durations.js'
 import { rfc3339 } from './output/times.js'
+import type { Session } from './session.js'
 
 /** An agent that fails to reach its storage tries again with each report, every 5 s. */
 const REPORT_SECONDS = 5
 const LOOK_AGAIN_MILLISECONDS = 250
+/** How long reading the storage anew is waited for: silently at first, for it mostly takes a moment. */
+const UNTOLD_MILLISECONDS = 1_000
+const RESYNC_MILLISECONDS = 120_000
 /** PBM's limit for a node to be fit for a backup. */
 const MOST_LAG_SECONDS = 21
 
-/** Refuses while an operation with a live heartbeat holds a lock: OPERATION_RUNNING (exit code 4). */
-export async function refuseIfBusy(leader: MongoClient): Promise<void> {
-  const [lock] = await listLiveLocks(leader)
+/**
+ * Refuses while an operation with a live heartbeat holds a lock: OPERATION_RUNNING (exit code 4). Reading the storage anew
+ * is waited for: it begins by itself after `pbm config`, and where agents find an empty list.
+ */
+export async function refuseIfBusy(session: Session, leader: MongoClient): Promise<void> {
+  const lock = await operationAfterResync(session, leader)
   if (lock === undefined) return
   throw new PbmError(
     'OPERATION_RUNNING',
@@ -36,6 +44,18 @@ export async function refuseIfBusy(leader: MongoClient): Promise<void> {
           : 'See pbm status, and try again when it has ended.',
     },
   )
+}
+
+async function operationAfterResync({ clock, signal, output }: Session, leader: MongoClient) {
+  try {
+    const lock = await operationInTheWay(leader, { clock, signal, patienceMillis: UNTOLD_MILLISECONDS })
+    if (!isResync(lock)) return lock
+    output.note('Waiting until the list of backups has been read from the storage …')
+    return await operationInTheWay(leader, { clock, signal, patienceMillis: RESYNC_MILLISECONDS })
+  } catch (error) {
+    if (!signal.aborted) throw error
+    throw new PbmError('INTERRUPTED', 'stopped waiting; nothing was begun')
+  }
 }
 
 /**

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import {
   appendLog,
-  type BackupDocument,
   busyText,
   COMMANDS,
   clusterTime,
   insertBackup,
   insertRestore,
   publishAgent,
-  type RestoreDocument,
   recordOperation,
   setBackupStatus,
   setReplsetProgress,
@@ -16,6 +14,7 @@ import {
 } from '@pbmkit/core'
 import { type Document, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { backupRecord, restoreRecord } from './records.e2e.support.js'
 import { type Ended, pbmProcess } from './run.spec.support.js'
 
 /** A backup of long ago. */
@@ -43,7 +42,7 @@ describe('pbm waits', () => {
 
   it('for a backup, shows its progress and answers only when it is done', async () => {
     const [ended, name] = await backup(['-w'], async (name, opid) => {
-      await insertBackup(cluster.leader, await backupDocument(name, opid, 'starting'))
+      await insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'starting'))
       await setBackupStatus(cluster.leader, name, 'running')
       await setReplsetProgress(cluster.leader, name, cluster.set.name, {
         phase: 'collections',
@@ -86,7 +85,7 @@ describe('pbm waits', () => {
 
   it('not at all without --wait, once the backup runs', async () => {
     const [ended] = await backup([], async (name, opid) => {
-      await insertBackup(cluster.leader, await backupDocument(name, opid, 'running'))
+      await insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running'))
       await done(name)
     })
     assert.equal(ended.code, 0)
@@ -99,7 +98,7 @@ describe('pbm waits', () => {
         'BACKUP_FAILED',
         /failed: the disk is full; rs0: no space left/,
         async (name, opid) => {
-          const document = await backupDocument(name, opid, 'running')
+          const document = await backupRecord(cluster, name, opid, 'running')
           const [replset] = document.replsets
           if (replset !== undefined) replset.error = 'no space left'
           await insertBackup(cluster.leader, document)
@@ -110,7 +109,7 @@ describe('pbm waits', () => {
         'BACKUP_CANCELED',
         /was canceled/,
         async (name, opid) => {
-          await insertBackup(cluster.leader, await backupDocument(name, opid, 'running'))
+          await insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running'))
           await setBackupStatus(cluster.leader, name, 'canceled', { error: 'canceled' })
         },
       ],
@@ -123,7 +122,7 @@ describe('pbm waits', () => {
         'BACKUP_VANISHED',
         /disappeared/,
         async (name, opid) => {
-          await insertBackup(cluster.leader, await backupDocument(name, opid, 'running'))
+          await insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running'))
           await new Promise((resolve) => setTimeout(resolve, 600))
           await cluster.leader.db('admin').collection('pbmBackups').deleteOne({ name })
         },
@@ -133,7 +132,7 @@ describe('pbm waits', () => {
         /stuck at 'running': the last heartbeat of its agent was 2001-09-09/,
         async (name, opid) => {
           const hb = new Timestamp({ t: 1_000_000_000, i: 1 })
-          await insertBackup(cluster.leader, { ...(await backupDocument(name, opid, 'running')), hb })
+          await insertBackup(cluster.leader, { ...(await backupRecord(cluster, name, opid, 'running')), hb })
         },
       ],
     ]
@@ -158,7 +157,11 @@ describe('pbm waits', () => {
       [
         ['backup'],
         async (name, opid) =>
-          insertBackup(cluster.leader, { ...(await backupDocument(name, opid, 'starting')), status: 'error', error }),
+          insertBackup(cluster.leader, {
+            ...(await backupRecord(cluster, name, opid, 'starting')),
+            status: 'error',
+            error,
+          }),
       ],
       // As PBM's agents say it.
       [
@@ -169,14 +172,14 @@ describe('pbm waits', () => {
       [
         ['restore', FINISHED, '-y'],
         async (name, opid) => {
-          await insertRestore(cluster.leader, await restoreDocument(name, opid, FINISHED))
+          await insertRestore(cluster.leader, await restoreRecord(cluster, name, opid, FINISHED))
           await setRestoreStatus(cluster.leader, name, 'error', { error })
         },
       ],
       [['config', '--force-resync', '--wait'], async (_, opid) => log({ e: 'resync', eobj: '', opid, msg: error })],
       [['delete-backup', FINISHED, '-y'], async (_, opid) => log({ e: 'delete', eobj: '', opid, msg: error })],
     ]
-    await insertBackup(cluster.leader, await backupDocument(FINISHED, 'ab'.repeat(12), 'running'))
+    await insertBackup(cluster.leader, await backupRecord(cluster, FINISHED, 'ab'.repeat(12), 'running'))
     await done(FINISHED)
     for (const [args, reply] of ways) {
       const command = args[0] === 'config' ? 'resync' : String(args[0]).replace('delete-backup', 'delete')
@@ -193,7 +196,7 @@ describe('pbm waits', () => {
   it('not for the backup of another command of the same second: 4', async () => {
     const other = 'cd'.repeat(12)
     const [ended, name] = await backup(['-w'], async (taken) => {
-      await insertBackup(cluster.leader, await backupDocument(taken, other, 'running'))
+      await insertBackup(cluster.leader, await backupRecord(cluster, taken, other, 'running'))
     })
     assert.equal(ended.code, 4)
     assert.deepEqual(pickError(ended.stdout), ['OPERATION_RUNNING', true])
@@ -231,9 +234,30 @@ describe('pbm waits', () => {
     }
   })
 
+  it('for the end of a resync, which nobody has asked for, before it sends a command', async () => {
+    const locks = cluster.leader.db('admin').collection('pbmLock')
+    const now = await clusterTime(cluster.leader)
+    const header = { type: 'resync', replset: cluster.set.name, node: cluster.host, opid: '12'.repeat(12), epoch: now }
+    await locks.insertOne({ ...header, hb: now })
+    const answered = answer('backup', async (name, opid) => {
+      await insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running'))
+      await done(name)
+    })
+    const ended = await pbmProcess(['backup', '-o', 'json'], {
+      env: { PBM_MONGODB_URI: cluster.uri },
+      during: async (_, told) => {
+        await until('the note', async () => /"note":"Waiting until the list of backups has been read/.test(told()))
+        assert.equal(await locks.countDocuments(), 1)
+        await locks.deleteMany({})
+      },
+    })
+    await answered
+    assert.equal(ended.code, 0, ended.stdout + ended.stderr)
+  })
+
   it('no longer than --wait-time: 3, and the backup goes on', async () => {
     const [ended, name] = await backup(['-w', '--wait-time', '700ms'], async (name, opid) =>
-      insertBackup(cluster.leader, await backupDocument(name, opid, 'running')),
+      insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running')),
     )
     assert.equal(ended.code, 3)
     assert.match(ended.stdout, /"code":"WAIT_TIME"/)
@@ -243,7 +267,7 @@ describe('pbm waits', () => {
 
   it('until Ctrl-C: 130, and how to go on', async () => {
     const answered = answer('backup', async (name, opid) =>
-      insertBackup(cluster.leader, await backupDocument(name, opid, 'running')),
+      insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running')),
     )
     const ended = await pbmProcess(['backup', '-w'], {
       env: { PBM_MONGODB_URI: cluster.uri },
@@ -261,7 +285,7 @@ describe('pbm waits', () => {
 
   it('for a cancellation, and tells a backup that was done before', async () => {
     const name = '2001-01-01T00:00:00Z'
-    await insertBackup(cluster.leader, await backupDocument(name, 'ef'.repeat(12), 'running'))
+    await insertBackup(cluster.leader, await backupRecord(cluster, name, 'ef'.repeat(12), 'running'))
     const canceled = answer('cancelBackup', async () => {
       await setBackupStatus(cluster.leader, name, 'canceled', { error: 'canceled' })
     })
@@ -271,7 +295,7 @@ describe('pbm waits', () => {
     assert.equal((value as { status: string }).status, 'canceled')
 
     const late = '2001-01-01T00:00:01Z'
-    await insertBackup(cluster.leader, await backupDocument(late, 'fe'.repeat(12), 'running'))
+    await insertBackup(cluster.leader, await backupRecord(cluster, late, 'fe'.repeat(12), 'running'))
     const ignored = answer('cancelBackup', async () => done(late))
     const ended = await cluster.pbm(['cancel-backup'])
     await ignored
@@ -291,7 +315,7 @@ describe('pbm waits', () => {
     ]
     for (const [status, code, message] of ways) {
       const answered = answer('restore', async (restore, opid) => {
-        await insertRestore(cluster.leader, await restoreDocument(restore, opid, name))
+        await insertRestore(cluster.leader, await restoreRecord(cluster, restore, opid, name))
         await setRestoreStatus(cluster.leader, restore, 'running')
         await setRestoreStatus(cluster.leader, restore, 'dumpDone')
         await new Promise((resolve) => setTimeout(resolve, 500))
@@ -363,27 +387,6 @@ describe('pbm waits', () => {
   async function log(entry: { e: string; eobj: string; opid: string; msg: string }): Promise<void> {
     const ts = Math.floor(Date.now() / 1000)
     await appendLog(cluster.leader, [{ ts, ns: 0, tz: 0, s: 1, rs: cluster.set.name, node: cluster.host, ...entry }])
-  }
-
-  async function backupDocument(name: string, opid: string, status: 'starting' | 'running'): Promise<BackupDocument> {
-    const hb = await clusterTime(cluster.leader)
-    const common = { status, start_ts: hb.t, last_transition_ts: hb.t, size: 0, size_uncompressed: 0, conditions: [] }
-    const written = { first_write_ts: hb, last_write_ts: hb }
-    return {
-      ...{ type: 'logical', opid, name, compression: 's2', store: { type: 'filesystem' } },
-      ...{ mongodb_version: '6.0.5', fcv: '6.0', pbm_version: '2.15.0', balancer: 'off', n: [], hb },
-      ...common,
-      ...written,
-      replsets: [{ name: cluster.set.name, node: cluster.host, ...common, ...written }],
-    }
-  }
-
-  async function restoreDocument(name: string, opid: string, backup: string): Promise<RestoreDocument> {
-    const hb = await clusterTime(cluster.leader)
-    return {
-      ...{ status: 'starting', name, opid, backup, type: 'logical', bcp_chain: null, start_pitr: 0, pitr: 0 },
-      ...{ start_ts: hb.t, last_transition_ts: hb.t, replsets: [], hb, conditions: [] },
-    }
   }
 })
 

@@ -74,7 +74,7 @@ async function config(session: Session, key: string | undefined, options: Config
   }
   if (options.file !== undefined) {
     const parsed = await parseConfig(await readTextOf(options.file, session.io), session.plugins)
-    await refuseIfBusy(leader)
+    await refuseIfBusy(session, leader)
     const change = await writeConfig(leader, parsed, session.plugins)
     await followStorage(session, leader, change, options, deadline)
     await show(session, change.config)
@@ -82,7 +82,7 @@ async function config(session: Session, key: string | undefined, options: Config
   }
   if (options.set.length > 0) {
     const settings = options.set.map(parseSetting)
-    await refuseIfBusy(leader)
+    await refuseIfBusy(session, leader)
     const change = await setConfigKeys(leader, settings, session.plugins)
     await followStorage(session, leader, change, options, deadline)
     await showKeys(
@@ -160,7 +160,7 @@ async function resync(
   deadline: number | undefined,
 ): Promise<void> {
   await requireConfig(leader)
-  await refuseIfBusy(leader)
+  await refuseIfBusy(session, leader)
   await requireLeaderAgent(leader)
   const opid = await send(leader, {
     cmd: 'resync',

@@ -55,7 +55,7 @@ async function deleteBackups(session: Session, name: string | undefined, options
   const leader = await session.leader()
   const profile = isMain(options.profile) ? '' : options.profile
   await requireStorage(leader, profile)
-  if (options.dryRun !== true) await refuseIfBusy(leader)
+  if (options.dryRun !== true) await refuseIfBusy(session, leader)
   const now = await clusterTime(leader)
   const limit = options.olderThan === undefined ? undefined : parseOlderThan(options.olderThan, now.t)
   const going =

@@ -30,7 +30,7 @@ async function rotate(session: Session, dryRun: boolean): Promise<void> {
       hint: 'See docs/encryption.md; the section encryption of the configuration names a method and its keys.',
     })
   }
-  await refuseIfBusy(leader)
+  await refuseIfBusy(session, leader)
   await requireLeaderAgent(leader)
   const opid = await send(leader, { cmd: 'rotateKeys', rotateKeys: { dryRun } })
   const { keyId, keys, rewrapped, current, unreadable, silent } = await waitForRotation(session, leader, opid)

@@ -6,7 +6,6 @@ import { findBackup, insertBackup, setBackupStatus } from '../control/backups.js
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { Config } from '../control/config-document.js'
-import { listLiveLocks } from '../control/locks.js'
 import { queryLog } from '../control/log.js'
 import { knownBackupStore, requireStorage } from '../control/profiles.js'
 import { isDuplicateKey } from '../control/wire.js'
@@ -16,6 +15,7 @@ import { balancerStatus } from '../mongo/balancer.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
+import { operationInTheWay } from '../protocol/behind-resync.js'
 import { busyText } from '../protocol/busy.js'
 import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
 import { nominate } from '../protocol/nomination.js'
@@ -55,7 +55,7 @@ export class BackupLeader {
    */
   async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
     const { name, profile } = command.backup
-    const refusal = await this.refusal(command)
+    const refusal = await this.refusal(command, signal)
     const replsets = await clusterMembers(this.leader)
     const config = await requireConfig(this.leader)
     const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
@@ -76,7 +76,10 @@ export class BackupLeader {
   }
 
   /** Why this backup must not begin; undefined when it may. */
-  private async refusal({ _id, backup }: CommandDocument & { cmd: 'backup' }): Promise<PbmError | undefined> {
+  private async refusal(
+    { _id, backup }: CommandDocument & { cmd: 'backup' },
+    signal: AbortSignal,
+  ): Promise<PbmError | undefined> {
     if (backup.type !== 'logical') {
       return new PbmError('BACKUP_TYPE', `a backup of type ${backup.type} can't be made`, {
         hint: 'Only logical backups are supported: leave the type out, or say logical',
@@ -95,8 +98,7 @@ export class BackupLeader {
     if (levelFault !== undefined) return levelFault
     const sealingFault = await this.sealingFault()
     if (sealingFault !== undefined) return sealingFault
-    const opid = _id.toHexString()
-    const running = (await listLiveLocks(this.leader)).find((lock) => lock.opid !== opid)
+    const running = await operationInTheWay(this.leader, { opid: _id.toHexString(), signal, clock: this.clock })
     if (running === undefined) return undefined
     return new PbmError('OPERATION_RUNNING', busyText(running), {
       hint: 'Wait for its end (pbm status), or cancel it',

@@ -22,10 +22,11 @@ import { toTimestamp } from '../oplog/entry.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
+import { acquireLockBehindResync } from '../protocol/behind-resync.js'
 import { busyText } from '../protocol/busy.js'
 import { awaitBackupReplsets, awaitBackupState, watchBackup } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
-import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
+import { type HeldLock, isHeld } from '../protocol/lock.js'
 import { awaitNomination } from '../protocol/nomination.js'
 import type { Ciphers } from '../sealing/ciphers.js'
 import { transferFigures, transferOf } from '../store/meter.js'
@@ -91,10 +92,11 @@ export class BackupNominee {
       return false
     }
     const config = await requireConfig(leader)
-    const lock = await acquireLock({
+    const lock = await acquireLockBehindResync({
       leader,
       clock,
       log,
+      signal,
       header: { type: 'backup', replset: self.rs, node: self.node, opid, epoch: config.epoch },
     })
     if (!isHeld(lock)) {

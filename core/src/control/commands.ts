@@ -1,4 +1,5 @@
 import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import type { Command, CommandDocument } from './command-document.js'
 import { COMMANDS, CONTROL_DATABASE } from './names.js'
 import { readNumber, toWire, unixSeconds } from './wire.js'
@@ -44,8 +45,12 @@ export function readCommand(found: Document): CommandDocument | undefined {
   return { ...found, ts: readNumber(found.ts) } as CommandDocument
 }
 
+/**
+ * Agents pass over what was sent before they started, by the time of their cluster or, PBM's, by their own clock: a sender
+ * whose clock is behind must not look like that. Cluster time is never behind the clock of any of its servers.
+ */
 async function freeSecond(leader: MongoClient, cmd: Command['cmd']): Promise<number> {
-  const now = unixSeconds()
+  const now = Math.max(unixSeconds(), secondsOf(await clusterTime(leader)))
   const last = await commands(leader).findOne({ cmd, ts: { $gte: now } }, { sort: { ts: -1 }, projection: { ts: 1 } })
   return last === null ? now : readNumber(last.ts) + 1
 }

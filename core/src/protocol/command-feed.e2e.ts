@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
-import { Int32, Long, type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { Binary, Int32, Long, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
 import { sendCommand } from '../control/commands.js'
 import { COMMANDS } from '../control/names.js'
@@ -204,5 +204,20 @@ describe('command feed', () => {
     await sender
     await feed.until(sent.length)
     assert.deepEqual(feed.ids(), sent)
+  })
+
+  it('yields what was sent just before its start by a program whose clock is behind', async () => {
+    const ahead = new Timestamp({ t: secondsOf(await clusterTime(leader)) + 60, i: 1 })
+    await leader.withSession(async (session) => {
+      session.advanceClusterTime({
+        clusterTime: ahead,
+        signature: { hash: new Binary(Buffer.alloc(20)), keyId: Long.ZERO },
+      })
+      await leader.db('admin').command({ ping: 1 }, { session })
+    })
+    const id = await resync()
+    const feed = await start()
+    await feed.until(1)
+    assert.deepEqual(feed.ids(), [id])
   })
 })

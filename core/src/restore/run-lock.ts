@@ -5,9 +5,10 @@ import { insertRestore, setRestoreStatus } from '../control/restores.js'
 import { unixSeconds } from '../control/wire.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { type NodeInfo, nodeInfo } from '../mongo/topology.js'
+import { acquireLockBehindResync } from '../protocol/behind-resync.js'
 import { busyText } from '../protocol/busy.js'
 import { awaitRestoreState } from '../protocol/convergence.js'
-import { acquireLock, isHeld } from '../protocol/lock.js'
+import { isHeld } from '../protocol/lock.js'
 import type { RunContext } from './run.js'
 
 /** How long the leader's primary may take to write the record. */
@@ -39,7 +40,7 @@ export async function onLockedPrimary(
   if (!info.isPrimary) return 'not-primary'
   const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))
   const header = { type: kind, replset: self.rs, node: self.node, opid, epoch }
-  const lock = await acquireLock({ leader, header, clock, log })
+  const lock = await acquireLockBehindResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
     // `done` and `taken`: this very command runs or ran; only a different operation is worth a record.
     if (lock.refused !== 'concurrent') {

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { setTimeout } from 'node:timers/promises'
+import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
+import { findBackup, findRestore, listBackups, listLiveLocks } from '@pbmkit/core'
+import { backupEnded, loadSmallData, outputs, restoreEnded, unlocked, until } from './cluster.e2e.support.js'
+import { type HeldCluster, startHeldCluster } from './held-storage.e2e.support.js'
+
+describe('commands to an agent that is reading its storage for the first time', () => {
+  let cluster: HeldCluster
+  let backup: string
+  let loaded: DatabaseState
+  before(async () => {
+    cluster = await startHeldCluster({ members: 1 })
+    await loadSmallData(cluster.admin)
+    loaded = await snapshotState(cluster.admin)
+    backup = await cluster.backupWorks()
+  })
+  after(() => cluster.stop())
+  afterEach(() => cluster.heal())
+
+  /** The list of backups is gone, and the agent stands still while it reads what is on the storage. */
+  async function startReading(): Promise<void> {
+    const [member] = cluster.set.members
+    assert.ok(member)
+    await Promise.all(cluster.agents.filter(({ running }) => running).map((agent) => agent.stop()))
+    await cluster.leader.db('admin').collection('pbmBackups').deleteMany({})
+    await cluster.hold('record')
+    await cluster.startAgent(member)
+    await until('the agent to stand still', async () => {
+      const [lock] = await listLiveLocks(cluster.leader)
+      return cluster.isHeld() && lock?.type === 'resync'
+    })
+  }
+
+  it('wait: a backup', async () => {
+    await startReading()
+    const name = await cluster.backup()
+    // A second in which it would be refused.
+    await setTimeout(1_000)
+    assert.equal(await findBackup(cluster.leader, name), undefined, outputs(cluster))
+    await cluster.letGo('record')
+    const made = await backupEnded(cluster, name)
+    assert.deepEqual([made.status, made.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+    assert.equal((await findBackup(cluster.leader, backup))?.status, 'done')
+  })
+
+  it('wait: a restore of what the agent is about to find', async () => {
+    await startReading()
+    assert.deepEqual(await listBackups(cluster.leader), [])
+    const name = await cluster.restore(backup)
+    await setTimeout(1_000)
+    assert.equal(await findRestore(cluster.leader, name), undefined, outputs(cluster))
+    await cluster.letGo('record')
+    const restored = await restoreEnded(cluster, name)
+    assert.deepEqual([restored.status, restored.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+    assert.deepEqual(compareStates(loaded, await snapshotState(cluster.admin)), [])
+  })
+})

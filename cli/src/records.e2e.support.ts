@@ -1,0 +1,37 @@
+import { type BackupDocument, clusterTime, type RestoreDocument } from '@pbmkit/core'
+import type { Cluster } from './cluster.e2e.support.js'
+
+type WithSet = Pick<Cluster, 'leader' | 'set' | 'host'>
+
+/** A backup as the agent beside the only member would have it. */
+export async function backupRecord(
+  { leader, set, host }: WithSet,
+  name: string,
+  opid: string,
+  status: 'starting' | 'running',
+): Promise<BackupDocument> {
+  const hb = await clusterTime(leader)
+  const common = { status, start_ts: hb.t, last_transition_ts: hb.t, size: 0, size_uncompressed: 0, conditions: [] }
+  const written = { first_write_ts: hb, last_write_ts: hb }
+  return {
+    ...{ type: 'logical', opid, name, compression: 's2', store: { type: 'filesystem' } },
+    ...{ mongodb_version: '6.0.5', fcv: '6.0', pbm_version: '2.15.0', balancer: 'off', n: [], hb },
+    ...common,
+    ...written,
+    replsets: [{ name: set.name, node: host, ...common, ...written }],
+  }
+}
+
+/** A restore that has just begun. */
+export async function restoreRecord(
+  { leader }: WithSet,
+  name: string,
+  opid: string,
+  backup: string,
+): Promise<RestoreDocument> {
+  const hb = await clusterTime(leader)
+  return {
+    ...{ status: 'starting', name, opid, backup, type: 'logical', bcp_chain: null, start_pitr: 0, pitr: 0 },
+    ...{ start_ts: hb.t, last_transition_ts: hb.t, replsets: [], hb, conditions: [] },
+  }
+}

@@ -1,0 +1,53 @@
+import type { MongoClient } from 'mongodb'
+import { type LockDocument, type LockHeader, listLiveLocks } from '../control/locks.js'
+import { type Clock, systemClock } from '../time/clock.js'
+import { type AcquireOptions, acquireLock, type HeldLock, isHeld, type LockRefused } from './lock.js'
+
+const POLL_MILLIS = 100
+
+/**
+ * How long an operation waits for one that reads the storage anew: shorter than any program waits for an operation to
+ * begin, PBM's too (PBM: control-plane.md §5.3).
+ */
+export const RESYNC_PATIENCE_MILLIS = 12_000
+
+interface Patience {
+  readonly clock?: Clock | undefined
+  readonly signal: AbortSignal
+  /** In all. */
+  readonly patienceMillis?: number
+}
+
+/**
+ * The operation that keeps another one from beginning, undefined when there is none. Reading the storage begins by itself
+ * where the list is empty or the storage was configured, and takes a moment: nobody should have to know of it, so its end
+ * is waited for. Rejects with the signal's reason.
+ */
+export async function operationInTheWay(
+  leader: MongoClient,
+  wait: Patience & { /** The operation that would begin. */ readonly opid?: string },
+): Promise<LockDocument | undefined> {
+  const { clock = systemClock, signal, patienceMillis = RESYNC_PATIENCE_MILLIS, opid } = wait
+  const until = clock.now() + patienceMillis
+  for (;;) {
+    const running = (await listLiveLocks(leader)).filter((lock) => opid === undefined || lock.opid !== opid)
+    const found = running.find((lock) => !isResync(lock)) ?? running[0]
+    if (found === undefined || !isResync(found) || clock.now() >= until) return found
+    await clock.sleep(POLL_MILLIS, signal)
+  }
+}
+
+/** Takes the lock, behind a resync where one has it: as {@link operationInTheWay}. */
+export async function acquireLockBehindResync(options: AcquireOptions & Patience): Promise<HeldLock | LockRefused> {
+  const { clock = systemClock, signal, patienceMillis = RESYNC_PATIENCE_MILLIS } = options
+  const until = clock.now() + patienceMillis
+  for (;;) {
+    const lock = await acquireLock({ ...options, clock })
+    if (isHeld(lock) || lock.refused !== 'concurrent' || !isResync(lock.by) || clock.now() >= until) return lock
+    await clock.sleep(POLL_MILLIS, signal)
+  }
+}
+
+export function isResync(lock: LockHeader | undefined): boolean {
+  return lock?.type === 'resync'
+}
