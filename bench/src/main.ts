@@ -34,7 +34,12 @@ const list = (text: string) => text.split(',')
 const program = new Command('bench')
   .description('Measures pbmkit beside mongodump, mongorestore, PBM and rclone, and prints Markdown tables.')
   .option('--size <MB>', 'megabytes of data', Number, 700)
-  .option('--rounds <number>', 'how often data is backed up and restored, in turn with the peers', Number, 2)
+  .option(
+    '--rounds <number>',
+    'how often data is backed up, restored or transferred, in turn with the peers',
+    Number,
+    2,
+  )
   .option('--parts <names>', `of ${PARTS.join(', ')}`, list, [...PARTS])
   .option('--operations <number>', 'in the oplog that is replayed', Number, 100_000)
   .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
@@ -63,7 +68,15 @@ async function main(flags: Flags): Promise<void> {
 /** Storing and reading one object; needs no MongoDB. */
 async function storages(folder: string, { rclone }: Peers, flags: Flags): Promise<void> {
   const bytes = flags.objectSize * 1e6
-  const rows = await measureStorages({ folder, bytes, storages: flags.storages, rclone, say, sayCost })
+  const rows = await measureStorages({
+    folder,
+    bytes,
+    storages: flags.storages,
+    rounds: flags.rounds,
+    rclone,
+    say,
+    sayCost,
+  })
   console.log(storageMarkdown(rows, bytes))
 }
 

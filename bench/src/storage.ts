@@ -10,8 +10,6 @@ import type { Transfer } from './transfer.js'
 
 const SCRIPT = fileURLToPath(new URL('./transfer.js', import.meta.url))
 const WAYS = ['up', 'down'] as const
-/** In turns, so that what else the machine does meets both alike; the better one counts. */
-const ROUNDS = 2
 
 type Way = (typeof WAYS)[number]
 
@@ -31,6 +29,8 @@ export interface StorageOptions {
   readonly folder: string
   readonly bytes: number
   readonly storages: readonly string[]
+  /** In turns, so that what else the machine does meets both alike; the better one counts. */
+  readonly rounds: number
   readonly rclone: string | undefined
   say(text: string): void
   sayCost(work: string, cost: Cost): void
@@ -63,10 +63,10 @@ async function measureStorage(
   source: string,
   options: StorageOptions,
 ): Promise<StorageRow[]> {
-  const { bytes, rclone, sayCost } = options
+  const { bytes, rounds, rclone, sayCost } = options
   const ours = new Map<Way, Cost & { growth: number }>()
   const theirs = new Map<Way, Cost>()
-  for (let round = 1; round <= ROUNDS; round++) {
+  for (let round = 1; round <= rounds; round++) {
     for (const way of WAYS) {
       const { cost, growth } = await transfer({ config: storage.config, name: 'ours', way, bytes })
       sayCost(`pbmkit, ${way}, grown by ${growth.toFixed(0)} MB`, cost)

@@ -4,7 +4,7 @@ import type { OnReadOpts, Socket } from 'node:net'
 import { roomySocket } from './roomy-socket.js'
 
 /** Of the memory that sockets are read into. */
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 512 * 1024
 
 let memory: Buffer | undefined
 
