@@ -1,24 +1,40 @@
 /**
  * The WebAssembly module behind `crc64.ts`, put together here instruction by instruction: it is too small for a compiler
  * of its own. JavaScript has no fast 64-bit integers, and other modules compute one chain of table look-ups, each of
- * which waits for the one before. This one computes four chains beside each other, over four parts of a block.
+ * which waits for the one before. Here most bytes are never looked up: they are added to later ones.
+ *
+ * A checksum is the remainder of a division by a polynomial, so it stays the same when multiples of that are added to the
+ * data. One multiple has eight terms only, all of them whole 64-bit numbers apart: adding it wherever it makes a number
+ * zero leaves what the table has to go over only in the end (the idea: Russell, "Chorba", arXiv:2412.16398).
  */
 
-/** Where its memory has what. Look-up tables are eight of 256 numbers of 64 bits, one for each byte of a number. */
-export const CRC_TABLES = 0
-export const SHIFT_TABLES = 16 * 1024
-export const DATA = 32 * 1024
-/** A chain's part of a block. */
-export const PART_BYTES = 4 * 1024
-export const BLOCK_BYTES = 4 * PART_BYTES
-const MEMORY_PAGES = 2
+/** How many 64-bit numbers further on, or back, the other terms of the multiple are. Found by search; see the spec. */
+export const DISTANCES = [297, 419, 503, 788, 829, 928, 1429] as const
+/** What has to be left for the table; also, how far back the sums reach. */
+export const REACH_BYTES = 8 * 1429
+/** What {@link Crc64Module.fold} does at once. */
+export const STEP_BYTES = 64
+const VECTOR_BYTES = 16
+
+/** Where its memory has what. The table is eight of 256 numbers of 64 bits, one for each byte of a number. */
+export const TABLES = 0
+export const REST = 16 * 1024
+const REST_BYTES = 12 * 1024
+/** Just before the data, as far as the sums reach. */
+export const HISTORY = REST + REST_BYTES
+export const DATA = HISTORY + Math.ceil(REACH_BYTES / STEP_BYTES) * STEP_BYTES
+export const BLOCK_BYTES = 256 * 1024
+const PAGE_BYTES = 64 * 1024
 
 export interface Crc64Module {
   readonly memory: { readonly buffer: ArrayBuffer }
-  /** The register after the bytes from `from` to `end`, whole eights of them. */
-  one(from: number, end: number, register: bigint): bigint
-  /** The register after the block at {@link DATA}: each part's own, moved on by the parts behind it. */
-  four(register: bigint): bigint
+  /** The register after the bytes from `from` to `end`, whole eights of them, at least one. */
+  lookUp(from: number, end: number, register: bigint): bigint
+  /**
+   * Adds to the bytes between `from` and `end`, in whole steps, at least one, those that are the distances before them.
+   * What is changed are the bytes `apart` from there: 0 for them themselves.
+   */
+  fold(from: number, end: number, apart: number): void
 }
 
 /** What is used of it; its types come with those of browsers only. */
@@ -49,25 +65,27 @@ const I32_SHIFT_RIGHT: Code = [0x76]
 const I64_XOR: Code = [0x85]
 const I64_SHIFT_RIGHT: Code = [0x88]
 const I64_LOW_HALF: Code = [0xa7]
+const loadVector = (offset: number): Code => [0xfd, 0x00, 3, ...unsigned(offset)]
+const storeVector = (offset: number): Code => [0xfd, 0x0b, 3, ...unsigned(offset)]
+const VECTOR_XOR: Code = [0xfd, 0x51]
+const I32_SUBTRACT: Code = [0x6b]
 
-/** Replaces the number on the stack by the sum (xor) of what eight tables say to its eight bytes. */
-function lookUp(tables: number, scratch: { number: number; half: number }): Code {
-  const code = [...set(scratch.number)]
+/** Replaces the number on the stack by the sum (xor) of what the tables say to its eight bytes. */
+function lookUpNumber(number: number, half: number): Code {
+  const code = [...set(number)]
   for (let byte = 0; byte < 8; byte++) {
-    if (byte === 0) code.push(...get(scratch.number), ...I64_LOW_HALF, ...set(scratch.half))
-    if (byte === 4) {
-      code.push(...get(scratch.number), ...i64(32), ...I64_SHIFT_RIGHT, ...I64_LOW_HALF, ...set(scratch.half))
-    }
+    if (byte === 0) code.push(...get(number), ...I64_LOW_HALF, ...set(half))
+    if (byte === 4) code.push(...get(number), ...i64(32), ...I64_SHIFT_RIGHT, ...I64_LOW_HALF, ...set(half))
     // The byte times eight, the size of an entry.
     const shift = (byte % 4) * 8 - 3
-    code.push(...get(scratch.half), ...i32(Math.abs(shift)), ...(shift < 0 ? I32_SHIFT_LEFT : I32_SHIFT_RIGHT))
-    code.push(...i32(0xff * 8), ...I32_AND, ...loadI64(tables + byte * 256 * 8))
+    code.push(...get(half), ...i32(Math.abs(shift)), ...(shift < 0 ? I32_SHIFT_LEFT : I32_SHIFT_RIGHT))
+    code.push(...i32(0xff * 8), ...I32_AND, ...loadI64(TABLES + byte * 256 * 8))
     if (byte > 0) code.push(...I64_XOR)
   }
   return code
 }
 
-function one(): Code {
+function lookUp(): Code {
   const [from, end, register, number, half] = [0, 1, 2, 3, 4]
   return functionBody(
     [
@@ -77,7 +95,7 @@ function one(): Code {
     [
       ...loop([
         ...[...get(register), ...get(from), ...loadI64(0), ...I64_XOR],
-        ...[...lookUp(CRC_TABLES, { number, half }), ...set(register)],
+        ...[...lookUpNumber(number, half), ...set(register)],
         ...[...get(from), ...i32(8), ...I32_ADD, ...tee(from), ...get(end), ...I32_BELOW, ...REPEAT_IF],
       ]),
       ...get(register),
@@ -85,30 +103,29 @@ function one(): Code {
   )
 }
 
-function four(): Code {
-  const [first, second, third, fourth, number, half, offset] = [0, 1, 2, 3, 4, 5, 6]
-  const registers = [first, second, third, fourth]
-  const scratch = { number, half }
+function fold(): Code {
+  const [from, end, apart, target, start] = [0, 1, 2, 3, 4]
+  const steps = Array.from({ length: STEP_BYTES / VECTOR_BYTES }, (_, index) => index * VECTOR_BYTES)
   return functionBody(
-    [
-      [4, I64],
-      [2, I32],
-    ],
+    [[2, I32]],
     [
       ...loop([
-        ...registers.flatMap((register, part) => [
-          ...[...get(register), ...get(offset), ...loadI64(DATA + part * PART_BYTES), ...I64_XOR],
-          ...[...lookUp(CRC_TABLES, scratch), ...set(register)],
+        ...[...get(from), ...get(apart), ...I32_ADD, ...set(target)],
+        ...[...get(from), ...i32(REACH_BYTES), ...I32_SUBTRACT, ...set(start)],
+        ...steps.flatMap((at) => [
+          ...[...get(target), ...get(target), ...loadVector(at)],
+          ...DISTANCES.flatMap((distance) => [
+            ...[...get(start), ...loadVector(at + REACH_BYTES - 8 * distance), ...VECTOR_XOR],
+          ]),
+          ...storeVector(at),
         ]),
-        ...[...get(offset), ...i32(8), ...I32_ADD, ...tee(offset), ...i32(PART_BYTES), ...I32_BELOW, ...REPEAT_IF],
+        ...[...get(from), ...i32(STEP_BYTES), ...I32_ADD, ...tee(from), ...get(end), ...I32_BELOW, ...REPEAT_IF],
       ]),
-      ...get(first),
-      ...registers.slice(1).flatMap((next) => [...lookUp(SHIFT_TABLES, scratch), ...get(next), ...I64_XOR]),
     ],
   )
 }
 
-/** A fresh module; its tables are all zero. */
+/** A fresh module; its table is all zero. */
 export function makeCrc64Module(): Crc64Module {
   const [MAGIC, VERSION] = [
     [0, 0x61, 0x73, 0x6d],
@@ -116,15 +133,15 @@ export function makeCrc64Module(): Crc64Module {
   ]
   const types = [
     [0x60, 3, I32, I32, I64, 1, I64],
-    [0x60, 1, I64, 1, I64],
+    [0x60, 3, I32, I32, I32, 0],
   ]
   const bytes = [
     ...[...MAGIC, ...VERSION],
     ...section(1, types),
     ...section(3, [[0], [1]]),
-    ...section(5, [[0, MEMORY_PAGES]]),
-    ...section(7, [exported('memory', 2, 0), exported('one', 0, 0), exported('four', 0, 1)]),
-    ...section(10, [one(), four()]),
+    ...section(5, [[0, Math.ceil((DATA + BLOCK_BYTES) / PAGE_BYTES)]]),
+    ...section(7, [exported('memory', 2, 0), exported('lookUp', 0, 0), exported('fold', 0, 1)]),
+    ...section(10, [lookUp(), fold()]),
   ]
   const instance = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes)))
   return instance.exports as Crc64Module

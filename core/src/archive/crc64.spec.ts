@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { createCrc64 } from './crc64.js'
+import { BLOCK_BYTES, DISTANCES, REACH_BYTES, STEP_BYTES } from './crc64-wasm.js'
 
 /** Bit by bit, as the definition has it. */
 function reference(bytes: Uint8Array): bigint {
@@ -28,6 +29,35 @@ describe('CRC-64/XZ', () => {
     const bytes = Buffer.from(Array.from({ length: 70_001 }, (_, index) => (index * 167) ^ (index >> 7)))
     for (const length of [0, 1, 7, 8, 9, 65_535, 65_536, 65_537, 70_001]) {
       assert.equal(checksum(bytes.subarray(0, length)), reference(bytes.subarray(0, length)), `${length} bytes`)
+    }
+  })
+
+  it('folds by a multiple of its polynomial', () => {
+    // Of x^(64 n), as `reference` holds polynomials: by n times eight bytes of zeros.
+    const powerOf = (numbers: number) => {
+      let register = 1n << 63n
+      for (let bit = 0; bit < 64 * numbers; bit++)
+        register = (register >> 1n) ^ (register & 1n ? 0xc96c5795d7870f42n : 0n)
+      return register
+    }
+    const farthest = Math.max(...DISTANCES)
+    assert.equal(REACH_BYTES, 8 * farthest)
+    assert.equal(
+      DISTANCES.reduce((sum, distance) => sum ^ powerOf(farthest - distance), powerOf(farthest)),
+      0n,
+    )
+  })
+
+  it('is the same folded as looked up', () => {
+    const bytes = Buffer.from(Array.from({ length: 3 * BLOCK_BYTES }, (_, index) => (index * 53) ^ (index >> 9)))
+    const borders = [32 * 1024, BLOCK_BYTES, BLOCK_BYTES + REACH_BYTES, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + REACH_BYTES]
+    const around = [-STEP_BYTES, -9, -8, -1, 0, 1, 7, 8, 63, STEP_BYTES]
+    for (const length of borders.flatMap((border) => around.map((more) => border + more))) {
+      const whole = bytes.subarray(0, length)
+      const pieces = Array.from({ length: Math.ceil(length / 9999) }, (_, index) =>
+        whole.subarray(index * 9999, (index + 1) * 9999),
+      )
+      assert.equal(checksum(whole), checksum(...pieces), `${length} bytes`)
     }
   })
 

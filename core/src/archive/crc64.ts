@@ -1,16 +1,20 @@
 import {
   BLOCK_BYTES,
-  CRC_TABLES,
   type Crc64Module,
   DATA,
+  HISTORY,
   makeCrc64Module,
-  PART_BYTES,
-  SHIFT_TABLES,
+  REACH_BYTES,
+  REST,
+  STEP_BYTES,
+  TABLES,
 } from './crc64-wasm.js'
 
 /** CRC-64/XZ's polynomial, reflected. */
 const POLYNOMIAL = 0xc96c5795d7870f42n
 const ALL_ONES = 0xffffffffffffffffn
+/** Of fewer bytes, what is left over for the table would be too large a part. */
+const LEAST_FOLDED_BYTES = 32 * 1024
 
 /**
  * CRC-64/XZ (reflected 0xC96C5795D7870F42, all ones in and out): Go's `crc64.ECMA`, which archives and `metadata.json`
@@ -24,7 +28,8 @@ export interface Crc64 {
 
 interface Engine {
   readonly module: Crc64Module
-  readonly data: Uint8Array
+  readonly memory: Uint8Array
+  readonly view: DataView
   /** What each value of one byte does to the register. */
   readonly byByte: BigUint64Array
 }
@@ -34,27 +39,61 @@ let shared: Engine | undefined
 
 export function createCrc64(): Crc64 {
   shared ??= makeEngine()
-  const { module, data, byByte } = shared
+  const engine = shared
   let register = ALL_ONES
   return {
     update: (bytes) => {
-      for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-        const length = Math.min(BLOCK_BYTES, bytes.length - at)
-        data.set(length === bytes.length ? bytes : bytes.subarray(at, at + length))
-        if (length === BLOCK_BYTES) {
-          register = BigInt.asUintN(64, module.four(register))
-          continue
-        }
-        const eights = length & ~7
-        if (eights > 0) register = BigInt.asUintN(64, module.one(DATA, DATA + eights, register))
-        for (let rest = eights; rest < length; rest++) {
-          const index = Number(register & 0xffn) ^ (data[rest] ?? 0)
-          register = (register >> 8n) ^ (byByte[index] ?? 0n)
-        }
+      if (bytes.length >= LEAST_FOLDED_BYTES) {
+        register = fold(engine, bytes, register)
+      } else {
+        engine.memory.set(bytes, DATA)
+        register = lookUp(engine, DATA, bytes.length, register)
       }
     },
     digest: () => BigInt.asIntN(64, register ^ ALL_ONES),
   }
+}
+
+/** The register after `length` bytes of the memory. */
+function lookUp({ module, memory, byByte }: Engine, from: number, length: number, before: bigint): bigint {
+  const eights = length & ~7
+  let register = eights === 0 ? before : BigInt.asUintN(64, module.lookUp(from, from + eights, before))
+  for (let at = from + eights; at < from + length; at++) {
+    const index = Number(register & 0xffn) ^ (memory[at] ?? 0)
+    register = (register >> 8n) ^ (byByte[index] ?? 0n)
+  }
+  return register
+}
+
+/** The register after all of `bytes`: block by block, each added to what comes after it, until only a rest is left. */
+function fold(engine: Engine, bytes: Uint8Array, before: bigint): bigint {
+  const { module, memory, view } = engine
+  memory.fill(0, HISTORY, DATA)
+  for (let at = 0; ; ) {
+    const left = bytes.length - at
+    const isLast = left <= BLOCK_BYTES
+    // Never less for the last than the rest has to have.
+    const size = isLast ? left : Math.min(BLOCK_BYTES, wholeSteps(left - REACH_BYTES))
+    memory.set(bytes.subarray(at, at + size), DATA)
+    if (at === 0) view.setBigUint64(DATA, view.getBigUint64(DATA, true) ^ before, true)
+    const end = DATA + size
+    if (isLast) {
+      const rest = DATA + wholeSteps(size - REACH_BYTES)
+      if (rest > DATA) module.fold(DATA, rest, 0)
+      // What is in the rest itself is added to nothing.
+      memory.copyWithin(REST, rest, end)
+      memory.fill(0, rest, end)
+      module.fold(rest, end, REST - rest)
+      return lookUp(engine, REST, end - rest, 0n)
+    }
+    module.fold(DATA, end, 0)
+    memory.copyWithin(HISTORY, end - (DATA - HISTORY), end)
+    at += size
+  }
+}
+
+function wholeSteps(bytes: number): number {
+  return bytes - (bytes % STEP_BYTES)
 }
 
 /** The digest as 16 hexadecimal digits. */
@@ -72,25 +111,11 @@ function makeEngine(): Engine {
     byByte[byte] = register
   }
   // Eight bytes at once: the table of the last is `byByte`, and each before it moves that on by one byte more.
-  fillTables(new BigUint64Array(buffer, CRC_TABLES, 8 * 256), (value) => {
-    let register = value
-    for (let byte = 0; byte < 8; byte++) register = (register >> 8n) ^ (byByte[Number(register & 0xffn)] ?? 0n)
-    return register
-  })
-  // What a whole part of zeros makes of a register is what the parts before it must be moved on by.
-  fillTables(new BigUint64Array(buffer, SHIFT_TABLES, 8 * 256), (value) => module.one(DATA, DATA + PART_BYTES, value))
-  return { module, data: new Uint8Array(buffer, DATA, BLOCK_BYTES), byByte }
-}
-
-/**
- * Fills eight tables, one for each byte of a 64-bit number, with `of` every value of that byte. `of` is linear over xor,
- * so 64 of its values make all 2048.
- */
-function fillTables(tables: BigUint64Array, of: (value: bigint) => bigint): void {
-  for (let bit = 0; bit < 64; bit++) {
-    const image = BigInt.asUintN(64, of(1n << BigInt(bit)))
-    const table = (bit >> 3) * 256
-    const entry = 1 << (bit & 7)
-    for (let below = 0; below < entry; below++) tables[table + entry + below] = (tables[table + below] ?? 0n) ^ image
+  const tables = new BigUint64Array(buffer, TABLES, 8 * 256)
+  tables.set(byByte, 7 * 256)
+  for (let index = 7 * 256 - 1; index >= 0; index--) {
+    const later = tables[index + 256] ?? 0n
+    tables[index] = (later >> 8n) ^ (byByte[Number(later & 0xffn)] ?? 0n)
   }
+  return { module, memory: new Uint8Array(buffer), view: new DataView(buffer), byByte }
 }
