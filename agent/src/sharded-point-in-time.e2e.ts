@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clusterTime } from '@pbmkit/core'
-import { Timestamp } from 'mongodb'
-import { filesystemConfig } from './cluster.e2e.support.js'
+import { clusterTime, sendCommand } from '@pbmkit/core'
+import { type Document, Timestamp } from 'mongodb'
+import { filesystemConfig, outputs, restoreEnded } from './cluster.e2e.support.js'
 import { backUp, restore } from './finished.e2e.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.e2e.support.js'
 import { slicedEverywhere, storedUpTo } from './sharded-state.e2e.support.js'
@@ -24,7 +24,7 @@ describe('point-in-time recovery of a sharded cluster', () => {
 
   it('brings all shards to one time, at which the sum of all accounts is right', async () => {
     const { cluster, leader } = bench
-    const { name } = await backUp(bench)
+    const { name, last_write_ts: start } = await backUp(bench)
     await slicedEverywhere(bench)
     const transfers = new Transfers(cluster)
     const running = transfers.run()
@@ -37,11 +37,37 @@ describe('point-in-time recovery of a sharded cluster', () => {
     assert.ok(transfers.done > 20, `only ${transfers.done} transfers`)
     const ended = await clusterTime(leader)
     await storedUpTo(bench, ended)
+    const midst = await inMidstOfCommit(began)
     for (let moment = 0; moment < MOMENTS; moment++) {
       const t = began.t + Math.floor(Math.random() * (ended.t - began.t))
       const time = new Timestamp({ t, i: Math.floor(Math.random() * 100) })
       await restore(bench, name, { oplogTS: time })
       assert.equal(await sumOfAccounts(cluster), TOTAL, `at ${time.t},${time.i}`)
     }
+
+    await restore(bench, name)
+    const replay = `${new Date().toISOString().replace('Z', '')}000000Z`
+    await sendCommand(leader, { cmd: 'replay', replay: { name: replay, start, end: midst } })
+    const replayed = await restoreEnded(bench, replay)
+    assert.deepEqual([replayed.status, replayed.error ?? ''], ['done', ''], outputs(bench))
+    assert.equal(await sumOfAccounts(cluster), TOTAL, `replayed to ${midst.t},${midst.i}`)
   })
+
+  /** A time at which one shard has committed a transfer, and the other has only prepared it. */
+  async function inMidstOfCommit(since: Timestamp): Promise<Timestamp> {
+    const committed = new Map<string, Timestamp[]>()
+    for (const { set } of bench.cluster.shards) {
+      const oplog = (await set.client()).db('local').collection<Document>('oplog.rs')
+      const commits = oplog.find({ ts: { $gte: since }, op: 'c', 'o.commitTransaction': { $exists: true } })
+      for await (const { lsid, txnNumber, ts } of commits) {
+        const id = `${lsid.id}/${txnNumber}`
+        committed.set(id, [...(committed.get(id) ?? []), ts as Timestamp])
+      }
+    }
+    for (const [one, other] of committed.values()) {
+      if (one === undefined || other === undefined || one.equals(other)) continue
+      return one.lessThan(other) ? one : other
+    }
+    throw new Error('no shard wrote down its commit later than the other')
+  }
 })

@@ -6,11 +6,14 @@ import type { CommandDocument, ReplayCommand } from '../control/command-document
 import { readConfig } from '../control/config.js'
 import { listChunks } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
+import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
 import { optime, optimeText } from '../oplog/entry.js'
+import type { Replay } from '../oplog/replay.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { Clock } from '../time/clock.js'
 import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { settleTransactions, type TransactionSettlement } from './distributed-transactions.js'
 import { emptyReplay } from './documents.js'
 import { dropLiveIndexes, liveCatalog, settleIndexes } from './live-indexes.js'
 import { awaitMajoritySince, electionOf } from './one-term.js'
@@ -53,12 +56,12 @@ export class OplogReplay {
       { ...described, opid, signal },
       (info, stopped) => {
         const run = new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped })
-        return run.execute((steps) => this.#replay(replay, steps))
+        return run.execute((steps) => this.#replay(replay, info, steps))
       },
     )
   }
 
-  async #replay(command: ReplayCommand, { signal, progress, reach }: RunSteps): Promise<void> {
+  async #replay(command: ReplayCommand, info: NodeInfo, { signal, progress, reach }: RunSteps): Promise<void> {
     const { node, leader, self, log, store, host } = this
     const [start, end] = [optime(command.start), optime(command.end)]
     log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
@@ -81,9 +84,11 @@ export class OplogReplay {
     await reach('running')
     const catalog = await liveCatalog(node, signal)
     const dropIndexes = (ns: string, names: readonly string[]) => dropLiveIndexes(node, ns, names)
+    const settlement = info.isSharded ? await this.#settlement(command.name, signal) : undefined
+    const settle = (replay: Replay) => settlement && settleTransactions(replay, settlement)
     await replayPieces(
       { client: node, store, signal, log, progress },
-      { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes },
+      { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
     )
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
@@ -91,5 +96,12 @@ export class OplogReplay {
     await settleIndexes(node, catalog, { signal, log, commitQuorum, onBuilt })
     progress.phase('majority')
     await awaitMajoritySince(node, election)
+  }
+
+  /** Every replica set takes part, the config servers too. */
+  async #settlement(name: string, signal: AbortSignal): Promise<TransactionSettlement> {
+    const { leader, self, clock, log } = this
+    const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
+    return { leader, name, replset: self.rs, replsets, clock, signal, log }
   }
 }
