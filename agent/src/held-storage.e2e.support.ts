@@ -49,7 +49,7 @@ export interface HeldCluster extends Cluster {
 }
 
 export async function startHeldCluster(
-  options: { members?: 1 | 2 | 3; mongodArgs?: readonly string[]; config?: string } = {},
+  options: { members?: 1 | 2 | 3; mongodArgs?: readonly string[]; networks?: boolean; config?: string } = {},
 ): Promise<HeldCluster> {
   const { config = '', ...given } = options
   const cluster = await startCluster({ ...given, pluginDir: await slowStoragePlugin(), args: ['--stop-grace', '0'] })

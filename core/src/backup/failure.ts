@@ -34,6 +34,7 @@ export async function discardBackup(
     readonly replsets: readonly string[]
     readonly suffix: string
   },
+  signal?: AbortSignal,
 ): Promise<void> {
   const { name, opid, suffix } = begun
   const record = await findBackup(leader, name)
@@ -44,7 +45,7 @@ export async function discardBackup(
     oplog_name: archiveOplogName(name, rs, suffix),
   }))
   const left = record ?? { name, pbm_version: ARCHIVE_LAYOUT_VERSION, replsets }
-  await deleteFailedBackup(store, { ...left, opid })
+  await deleteFailedBackup(store, { ...left, opid }, { signal })
 }
 
 /**

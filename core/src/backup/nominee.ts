@@ -31,6 +31,7 @@ import { awaitNomination } from '../protocol/nomination.js'
 import type { Ciphers } from '../sealing/ciphers.js'
 import { transferFigures, transferOf } from '../store/meter.js'
 import type { Clock } from '../time/clock.js'
+import { inTime } from '../time/in-time.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
 import type { RunOptions } from './backup-leader.js'
 import { pauseBalancer, resumeBalancer } from './balancer-pause.js'
@@ -46,6 +47,12 @@ type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
 /** How long the replica sets are given to begin (PBM: control-plane.md §5.1). */
 const STARTING_SECONDS = 33
+
+/**
+ * How long deleting the objects of a failed backup may keep its failure from being told, and the next backup from beginning:
+ * a storage that hangs does so for ever. The watch over failed backups deletes what is left.
+ */
+const DISCARD_MILLIS = 120_000
 
 /** A fact of the run that every step needs. */
 interface Run {
@@ -259,7 +266,9 @@ export class BackupNominee {
     if (!leads) return
     // Objects first: once the backup reads as ended, nothing of it is left.
     const begun = { name, opid: command._id.toHexString(), replsets, suffix: this.compression.suffix }
-    await attempt('delete the objects', () => discardBackup(this.leader, this.store, begun))
+    const late = () => new Error('the storage takes too long; it is tried again later')
+    const discard = () => discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MILLIS))
+    await attempt('delete the objects', () => inTime(discard(), DISCARD_MILLIS, late))
     await attempt('mark the backup', () => setBackupStatus(this.leader, name, status, { error, by: 'leader' }))
     if (known === undefined) return
     await attempt('put its record back', () => recordLostBackup(this.leader, known, error))

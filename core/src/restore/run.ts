@@ -70,6 +70,7 @@ export class RestoreRun {
   readonly #run: RunDescription
   /** `maybe`: the others could go on from here, and nobody has said yet that they do. */
   #changes: 'no' | 'maybe' | 'yes' = 'no'
+  #reached: RestoreStatus = 'starting'
 
   constructor(context: RunContext, run: RunDescription) {
     this.#context = context
@@ -158,6 +159,7 @@ export class RestoreRun {
     const { name, info } = this.#run
     signal.throwIfAborted()
     if (this.#changes === 'no') this.#changes = 'maybe'
+    this.#reached = state
     await setRestoreReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
     if (info.isClusterLeader) {
       const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
@@ -197,12 +199,26 @@ export class RestoreRun {
   }
 
   /**
+   * Somebody dropped the control collections under it: without a record, nobody could see that the data is incomplete, nor
+   * that it failed at all.
+   */
+  async #putBack(error: string, reached: RestoreStatus): Promise<void> {
+    const { leader, self } = this.#context
+    const now = unixSeconds()
+    const part = { ...emptyReplset(self.rs, now), node: self.node, status: 'error' as const, error }
+    await insertRestore(leader, {
+      ...this.#run.record(now, await clusterTime(leader)),
+      ...{ status: 'error', error, conditions: [{ timestamp: now, status: reached }], replsets: [part] },
+    })
+  }
+
+  /**
    * Gives the failure as it is told. Best effort: where it can't be written, the watch of the cluster leader marks the
    * restore later.
    */
   async #fail(cause: unknown): Promise<PbmError> {
     const { leader, self, log, clock } = this.#context
-    const { name, kind, stopped } = this.#run
+    const { name, kind, stopped, info } = this.#run
     const isChanged = await this.#isChanged()
     let failure = this.#explained(cause, isChanged)
     const mark = (ifStatus?: 'starting') =>
@@ -212,13 +228,18 @@ export class RestoreRun {
       })
     const write = async () => {
       // That nothing was changed is written only where it holds at that moment: the others may just be going on.
-      if (isChanged !== false) await mark()
-      else if (!(await mark('starting')).changed) {
+      const marked = await mark(isChanged === false ? 'starting' : undefined)
+      // Without a record only the cluster leader's word would let the others go on.
+      const isCertain = marked.changed || isChanged !== false || (marked.status === undefined && info.isClusterLeader)
+      if (!isCertain) {
         this.#changes = 'maybe'
         failure = this.#explained(cause, await this.#isChanged())
         await mark()
       }
       await setRestoreReplsetStatus(leader, name, self.rs, 'error', { error: errorText(failure) })
+      if (info.isClusterLeader && (await findRestore(leader, name)) === undefined) {
+        await this.#putBack(errorText(failure), isChanged === false ? 'starting' : this.#reached)
+      }
     }
     const until = clock.now() + MARK_MILLIS
     for (;;) {
