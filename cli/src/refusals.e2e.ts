@@ -88,6 +88,10 @@ describe('pbm refuses', () => {
     const input = `storage:\n  type: filesystem\n  filesystem: {path: ${cluster.folder}/backups}\n`
     const waited = await cluster.pbm(['config', '--file', '-', '--wait'], { input })
     failed(waited, 1, /is saved/, /no pbm-agent/)
+    const key = 'encryption.aes-gcm.keyEnv'
+    const same = await cluster.pbm(['config', '--set', `encryption.type=aes-gcm,${key}=NOT_THERE`, '--wait'])
+    failed(same, 1, /is saved, but no agent is running to try it/)
+    assert.equal((await cluster.pbm(['config', '--set', 'encryption.type=none'])).code, 0)
     const ended = await cluster.pbm(['config', '--set', `storage.filesystem.path=${cluster.folder}/other`])
     assert.equal(ended.code, 0)
     assert.match(ended.stderr, /--force-resync/)

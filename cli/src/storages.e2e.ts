@@ -73,6 +73,13 @@ describe('pbm on', () => {
       // By the schema: neither the path of a key nor a public fingerprint is a secret, whatever they are called.
       assert.deepEqual(store, { type: 'sftp', sftp: { ...options, passphrase: '***' } })
     })
+    const set = (text: string) => cluster.pbm(['config', '--set', `storage.sftp.passphrase=${text}`, '--wait'])
+    const { code, stderr } = await set('mistaken')
+    assert.equal(code, 1)
+    assert.match(stderr, /is saved, but not every agent can use it: rs0\/127\.0\.0\.1:\d+: storage: .*passphrase/)
+    assert.ok(!stderr.includes('mistaken'), stderr)
+    const mended = await set(passphrase)
+    assert.equal(mended.code, 0, mended.stderr)
   })
 
   it('Azure', async function () {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   type Config,
   type ConfigChange,
@@ -20,6 +21,7 @@ import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
 import type { Run } from '../program.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
+import { requireGoodReports } from '../storage-reports.js'
 import { waitForOperation } from '../wait/operation.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 
@@ -131,7 +133,12 @@ async function followStorage(
   options: ConfigOptions,
   deadline: number | undefined,
 ): Promise<void> {
-  if (previous?.storage !== undefined && (await sameStorage(previous.storage, next.storage, session.plugins))) return
+  if (previous?.storage !== undefined && (await sameStorage(previous.storage, next.storage, session.plugins))) {
+    const used = ({ storage, encryption }: Config) => [storage, encryption]
+    if (options.wait !== true || isDeepStrictEqual(used(previous), used(next))) return
+    await requireGoodReports(session, leader, next, deadline)
+    return
+  }
   try {
     await requireLeaderAgent(leader)
   } catch (error) {

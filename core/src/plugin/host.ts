@@ -4,6 +4,7 @@ import { errorText, PbmError } from '../errors.js'
 import { shapeFaults } from './check.js'
 import type { CompressionPlugin } from './compression.js'
 import type { EncryptionPlugin } from './encryption.js'
+import { importPackage } from './import-package.js'
 import {
   candidatePackages,
   isLegalPluginName,
@@ -122,14 +123,10 @@ export class PluginHost {
       throw new PbmError('PLUGIN_MISSING', `${packageName} is not installed, and this needs it`, {
         hint: `${this.#install} ${packageName} (looked from ${this.#bases.map(folderOfBase).join(' and ')})`,
       })
-    try {
-      return await import(found.entry)
-    } catch (cause) {
-      throw new PbmError('PLUGIN_LOAD', `${packageName} throws while it is loaded`, {
-        hint: `install it anew: ${this.#install} ${packageName}`,
-        cause,
-      })
-    }
+    return await importPackage(found.entry, {
+      label: packageName,
+      hint: `install it anew: ${this.#install} ${packageName}`,
+    })
   }
 
   /** Loads all that `config` names. Rejects with one PbmError that tells every fault, whose cause holds them singly. */
@@ -235,15 +232,10 @@ export class PluginHost {
 
   async #import<Kind extends PluginKind>(kind: Kind, name: string, found: FoundPackage): Promise<PluginOfKind[Kind]> {
     const label = `${kind} plugin ${JSON.stringify(name)}: ${found.packageName}${found.version === '' ? '' : `@${found.version}`}`
-    let module: { default?: unknown }
-    try {
-      module = await import(found.entry)
-    } catch (cause) {
-      throw new PbmError('PLUGIN_LOAD', `${label} throws while it is loaded`, {
-        hint: `install it anew, with what it needs: ${this.#install} ${found.packageName}`,
-        cause,
-      })
-    }
+    const module = await importPackage<{ default?: unknown }>(found.entry, {
+      label,
+      hint: `install it anew, with what it needs: ${this.#install} ${found.packageName}`,
+    })
     const [fault, ...more] = shapeFaults(module.default, kind, isPackageName(name) ? undefined : name)
     if (fault !== undefined) {
       const rest = more.map(({ text }) => `, ${text.replace(/^.*?: /, '')}`).join('')

@@ -1,0 +1,47 @@
+import { writeSync } from 'node:fs'
+import { PbmError } from '../errors.js'
+import { inTime } from '../time/in-time.js'
+
+/** Loading the largest of the vendors' libraries takes a second or two. */
+const LIMIT_MILLIS = 30_000
+
+/** What is being loaded just now, by what people call it. */
+const loading = new Set<string>()
+
+export interface ImportOptions {
+  /** What to call it in messages. */
+  readonly label: string
+  readonly hint: string
+  /** Default: 30 s. */
+  readonly limitMillis?: number
+}
+
+/**
+ * `import()` of a package that somebody else wrote. Rejects with PLUGIN_LOAD when it throws, and when it does not end: it can't
+ * be stopped then, but whoever waits can be told. One that ends the whole process is at least named on standard error, and
+ * the exit code is a failure's whatever the package thinks.
+ */
+export async function importPackage<T>(entry: string, options: ImportOptions): Promise<T> {
+  const { label, hint, limitMillis = LIMIT_MILLIS } = options
+  const fault = (what: string, more: { cause?: unknown } = {}) =>
+    new PbmError('PLUGIN_LOAD', `${label} ${what}`, { hint, ...more })
+  if (loading.size === 0) process.on('exit', nameCulprits)
+  loading.add(label)
+  const work = import(entry).then(
+    (module: T) => module,
+    (cause: unknown) => {
+      throw fault('throws while it is loaded', { cause })
+    },
+  )
+  try {
+    return await inTime(work, limitMillis, () => fault(`is still not loaded after ${limitMillis / 1000} s`))
+  } finally {
+    loading.delete(label)
+    if (loading.size === 0) process.off('exit', nameCulprits)
+  }
+}
+
+function nameCulprits(): void {
+  process.exitCode = 1
+  writeSync(2, `the process was ended while this was loaded: ${[...loading].join('; ')}\n`)
+}
