@@ -6,6 +6,7 @@ import {
   deleteFailedBackup,
   ensureControlCollections,
   errorText,
+  findCommand,
   isCanceled,
   keepSealedFromPbm,
   type Log,
@@ -281,6 +282,7 @@ export class Agent {
         const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
         await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
       },
+      onDeadResync: async (opid) => this.#repeatResync(opid),
       onFailedBackup: async (backup) => {
         const store = await openStore(backup)
         try {
@@ -293,6 +295,17 @@ export class Agent {
         }
       },
     })
+  }
+
+  /**
+   * Once, for somebody asked for it; what an agent began by itself, or repeats here, has no command. So one that would kill
+   * every agent does not.
+   */
+  async #repeatResync(opid: string): Promise<void> {
+    const command = ObjectId.isValid(opid) ? await findCommand(this.#context.leader, new ObjectId(opid)) : undefined
+    if (command?.cmd !== 'resync') return
+    this.#central.operation({ event: 'resync', opid }).info('the agent that read the storage died: it is read again')
+    this.#take({ ...command, _id: new ObjectId() })
   }
 
   /** A cluster that lost or never had its list of backups finds what is on the storage without being told. */

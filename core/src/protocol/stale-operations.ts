@@ -93,6 +93,8 @@ export interface StaleWatchOptions {
   isClusterLeader: () => Promise<boolean>
   /** Deletes the objects of a backup that was just marked failed; rejections are logged. */
   onFailedBackup?: (backup: BackupDocument) => Promise<void>
+  /** Told of a resync whose agent died, when its lock is gone: what it was to list may be listed in part. */
+  onDeadResync?: (opid: string) => Promise<void>
   /** Called after each look of the cluster leader. */
   afterLook?: () => Promise<void>
   clock?: Clock
@@ -121,16 +123,20 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
 
 /** One look: marks, cleans and unlocks what has died, and returns what it did. */
 export async function cleanStaleOperations(
-  options: Pick<StaleWatchOptions, 'leader' | 'log' | 'onFailedBackup'>,
+  options: Pick<StaleWatchOptions, 'leader' | 'log' | 'onFailedBackup' | 'onDeadResync'>,
 ): Promise<StaleAction[]> {
-  const { leader, log, onFailedBackup } = options
+  const { leader, log, onFailedBackup, onDeadResync } = options
   const actions = findStale(await takeSnapshot(leader))
   const done: StaleAction[] = []
   for (const action of actions) {
     if (!(await carryOut(leader, action))) continue
     done.push(action)
     if (action.kind === 'lock') {
-      log.warning(`removed the stale ${action.lock.type} lock of ${action.lock.replset}: ${action.reason}`)
+      const { type, replset, opid } = action.lock
+      log.warning(`removed the stale ${type} lock of ${replset}: ${action.reason}`)
+      if (type === 'resync' && opid !== undefined) {
+        await onDeadResync?.(opid).catch((error: unknown) => log.error(`cannot repeat the resync: ${errorText(error)}`))
+      }
       continue
     }
     log.error(`marked ${action.kind} ${action.name} as failed: ${action.reason}`)

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
-import { findBackup, findRestore, listBackups, listLiveLocks } from '@pbmkit/core'
-import { backupEnded, loadSmallData, outputs, restoreEnded, unlocked, until } from './cluster.e2e.support.js'
+import { findBackup, findRestore, listBackups, listLiveLocks, sendCommand } from '@pbmkit/core'
+import {
+  backupEnded,
+  loadSmallData,
+  outputs,
+  passSeconds,
+  restoreEnded,
+  unlocked,
+  until,
+} from './cluster.e2e.support.js'
 import { type HeldCluster, startHeldCluster } from './held-storage.e2e.support.js'
 
-describe('commands to an agent that is reading its storage for the first time', () => {
+describe('an agent that reads its storage', () => {
   let cluster: HeldCluster
   let backup: string
   let loaded: DatabaseState
@@ -32,7 +40,24 @@ describe('commands to an agent that is reading its storage for the first time', 
     })
   }
 
-  it('wait: a backup', async () => {
+  it('is killed: the next one reads it again', async () => {
+    const [member] = cluster.set.members
+    assert.ok(member)
+    const second = await cluster.backupWorks()
+    await cluster.leader.db('admin').collection('pbmBackups').deleteOne({ name: backup })
+    await cluster.hold('record')
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    await until('the agent to stand still', async () => cluster.isHeld())
+    await Promise.all(cluster.agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
+    await cluster.heal()
+    await cluster.startAgent(member)
+    await passSeconds(cluster, 35)
+    await until('the backup to be listed', async () => (await findBackup(cluster.leader, backup)) !== undefined)
+    await unlocked(cluster)
+    assert.equal((await findBackup(cluster.leader, second))?.status, 'done')
+  })
+
+  it('for the first time lets wait: a backup', async () => {
     await startReading()
     const name = await cluster.backup()
     // A second in which it would be refused.
@@ -45,7 +70,7 @@ describe('commands to an agent that is reading its storage for the first time', 
     assert.equal((await findBackup(cluster.leader, backup))?.status, 'done')
   })
 
-  it('wait: a restore of what the agent is about to find', async () => {
+  it('for the first time lets wait: a restore of what it is about to find', async () => {
     await startReading()
     assert.deepEqual(await listBackups(cluster.leader), [])
     const name = await cluster.restore(backup)
