@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
-import { findPitr, listChunks } from '@pbmkit/core'
+import { findPitr, listChunks, sendCommand } from '@pbmkit/core'
 import { backupEnded, type Cluster, outputs, passSeconds, startCluster, until } from './cluster.e2e.support.js'
 import {
   assertHoldsOplog,
@@ -84,6 +84,28 @@ describe('slicing that is cut off', () => {
     await storedUntilNow(cluster)
     assert.match(outputs(cluster), /which a slicer stored before it died/)
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
+  })
+
+  it('all control collections are dropped, and the configuration is given again: no gap', async () => {
+    const writing = startWriting(cluster.admin)
+    await slicingAgent(cluster)
+    const [first] = await listChunks(cluster.leader)
+    const admin = cluster.admin.db('admin')
+    for (const { name } of await admin.listCollections({ name: /^pbm/ }, { nameOnly: true }).toArray()) {
+      await admin.collection(name).drop()
+    }
+    await nobodySlices(cluster)
+    await configure(true)
+    // As pbm config does.
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    await until('the chunks to be listed', async () => (await listChunks(cluster.leader)).length > 0)
+    await slicingAgent(cluster)
+    await storedUntilNow(cluster)
+    await writing.stop()
+    const chunks = await listChunks(cluster.leader)
+    assert.deepEqual(chunks[0]?.start_ts, first?.start_ts)
+    await assertHoldsOplog(cluster, chunks)
+    await noStrays(cluster)
   })
 
   it('the server forgets what was not stored yet: a gap, and the next snapshot mends it', async () => {

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inTime } from '../time/in-time.js'
-import './lost-connections.js'
+import { AUTHENTICATION_MILLIS } from './lost-connections.js'
 
 interface DriverConnection {
+  established: boolean
   onError(error: Error): void
   command(namespace: unknown, command: object, options: object): Promise<unknown>
 }
@@ -52,6 +54,23 @@ describe('commands on connections that are lost', () => {
     const sent = send(MUCH)
     setImmediate(() => connection.onError(new Error('interrupted')))
     await assert.rejects(sent, /interrupted/)
+  })
+
+  it('end where the server goes silent while it authenticates', async () => {
+    const sent = send()
+    await nextTurn()
+    assert.equal(socket.timeout, AUTHENTICATION_MILLIS)
+    socket.emit('timeout')
+    await assert.rejects(sent, /timed out/)
+  })
+
+  it('may take any time once that is done', async () => {
+    connection.established = true
+    const sent = send()
+    await nextTurn()
+    assert.ok(!socket.timeout)
+    socket.destroy()
+    await assert.rejects(sent, /closed/)
   })
 
   it('end where the server closes it while they are written', async () => {

@@ -1,8 +1,18 @@
 import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { PbmError } from '../errors.js'
 
+/**
+ * How long the server may take for an answer while it authenticates a connection. The driver waits for ever, and makes no
+ * others meanwhile; what it watches over are connections that are made already.
+ */
+export const AUTHENTICATION_MILLIS = 20_000
+
 interface WritingConnection extends EventEmitter {
+  readonly socket: Pick<Socket, 'timeout' | 'setTimeout'>
+  /** Greeted and authenticated. */
+  readonly established: boolean
   /** Why it was closed; null as long as it is not. */
   readonly error: Error | null
   writeCommand(message: unknown, options: unknown): Promise<void>
@@ -30,6 +40,8 @@ function teachDriver(): void {
     const closed = Promise.withResolvers<never>()
     const onClose = () => closed.reject(this.error)
     this.once(CLOSE, onClose)
+    // The driver takes it back when the answer is there.
+    if (!this.established && !this.socket.timeout) this.socket.setTimeout(AUTHENTICATION_MILLIS)
     try {
       await Promise.race([own.call(this, message, options), closed.promise])
     } finally {
