@@ -171,6 +171,23 @@ describe('pbm and encryption', () => {
     await refused(['describe-backup', backup, '--with-collections'], /metadata\.json can't be opened: .*no such file/)
   })
 
+  it('lists a backup whose key object is gone as damaged, until it is back', async () => {
+    const lost = file(`${backup}/${cluster.set.name}/pbmkit.keys`)
+    const listed = async () => (await listBackups(cluster.leader)).find(({ name }) => name === backup)
+    await rename(`${keyFile}.safe`, keyFile)
+    await rename(lost, join(cluster.folder, 'lost'))
+    await pbm('config', '--force-resync', '--wait')
+    assert.deepEqual((await listed())?.status, 'error')
+    assert.match(
+      (await listed())?.error ?? '',
+      /the key object .*\/pbmkit\.keys\/[0-9a-f]{32} is missing on the storage/,
+    )
+    await rename(join(cluster.folder, 'lost'), lost)
+    await pbm('config', '--force-resync', '--wait')
+    assert.equal((await listed())?.status, 'done')
+    await rename(keyFile, `${keyFile}.safe`)
+  })
+
   it('refuses a restore without the key, before anything is dropped', async () => {
     const before = await snapshotState(admin)
     await refused(['restore', backup, '--yes', '--wait'], /can't be opened: .*no such file/)

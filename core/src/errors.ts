@@ -14,14 +14,14 @@ export class PbmError extends Error {
   }
 }
 
-/** One line for logs and control collections: the message, the hint and the messages of the causes, each once. */
+/** One line for logs and control collections: the message, the hint and those of the causes, each once. */
 export function errorText(error: unknown): string {
   const parts: string[] = []
   for (let current: unknown = error; current !== undefined && current !== null; ) {
     const text = current instanceof Error ? current.message : String(current)
     if (text !== '' && !parts.some((part) => part.includes(text))) parts.push(text)
     const hint = (current as { hint?: unknown }).hint
-    if (typeof hint === 'string') parts.push(hint)
+    if (typeof hint === 'string' && !parts.some((part) => part.includes(hint))) parts.push(hint)
     current = current instanceof Error ? current.cause : undefined
   }
   return parts.join(': ')

@@ -4,7 +4,7 @@ import type { BackupDocument, BackupReplset } from '../control/backup-document.j
 import { errorText } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { isUnopened } from '../sealing/ciphers.js'
+import { isKeyObjectGone, isUnopened } from '../sealing/ciphers.js'
 import { backupFolder, filelistName, namespaceFile, replsetFolder, suffixOfCompression } from '../store/names.js'
 import { FALLBACK_FOLDER } from '../store/namespace-objects.js'
 import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
@@ -61,7 +61,8 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
     namespaces = listedNamespaces(await sizes.text(list))
   } catch (error) {
     sizes.options.signal?.throwIfAborted()
-    if (replset.encryption !== undefined && isUnopened(error)) return sizes.problemsOfSealed(backup, replset)
+    if (replset.encryption !== undefined && isUnopened(error) && !isKeyObjectGone(error))
+      return sizes.problemsOfSealed(backup, replset)
     return [`${list} can't be read: ${errorText(error)}`]
   }
   const problems: string[] = []

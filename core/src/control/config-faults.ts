@@ -10,6 +10,9 @@ export interface ConfigFault {
   readonly unknownKey: boolean
 }
 
+/** Keys that were put where something else belongs. */
+const SECRET = /AGE-SECRET-KEY-|PRIVATE KEY/i
+
 /** Compiling takes far longer than validating. */
 const validators = new WeakMap<object, ValidateFunction>()
 
@@ -59,8 +62,8 @@ function toFault(error: ErrorObject, root: SchemaNode): ConfigFault {
   }
   if (error.keyword === 'required')
     return { path: [...path, String(params.missingProperty)], text: 'is missing', unknownKey: false }
-  const shown =
-    parent.writeOnly === true || typeof error.data === 'object' ? '' : `, not ${shorten(JSON.stringify(error.data))}`
+  const isHidden = parent.writeOnly === true || typeof error.data === 'object' || SECRET.test(String(error.data))
+  const shown = isHidden ? '' : `, not ${shorten(JSON.stringify(error.data))}`
   return { path, text: `${demand(error, params, parent)}${shown}`, unknownKey: false }
 }
 

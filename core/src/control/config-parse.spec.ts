@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
 import { host, refusal } from './config.spec.support.js'
+import { schemaFaults } from './config-faults.js'
 import { parseConfig } from './config-parse.js'
 
 const lines = (...all: string[]) => `${all.join('\n')}\n`
@@ -178,6 +179,17 @@ describe('parseConfig', () => {
     const message = await refusal(parseConfig(yaml, host))
     const at = [...message.matchAll(/^line (\d+)/gm)].map(([, line]) => Number(line))
     assert.deepEqual(at, [3, 3, 4, 4, 5], message)
+  })
+
+  it('shows no key that was put where something else belongs', () => {
+    const schema = {
+      type: 'object',
+      properties: { recipients: { type: 'array', items: { type: 'string', pattern: '^age1' } } },
+    }
+    for (const recipient of ['AGE-SECRET-KEY-1QQ', '-----BEGIN PRIVATE KEY-----\nMII']) {
+      const [fault] = schemaFaults({ recipients: [recipient] }, schema)
+      assert.deepEqual([fault?.path, fault?.text], [['recipients', '0'], 'must be: ^age1'])
+    }
   })
 
   it('shows no secret in a fault', async () => {

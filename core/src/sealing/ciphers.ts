@@ -114,6 +114,12 @@ export function isKeyFault(error: unknown): boolean {
   return hasCode(error, 'ENCRYPTION_KEY_MISSING') || hasCode(error, 'ENCRYPTION_KEY_WRONG')
 }
 
+/** Whether a key object is gone from the storage: then no key opens what it protects. */
+export function isKeyObjectGone(error: unknown): boolean {
+  const cause = error instanceof PbmError && isKeyFault(error) ? error.cause : undefined
+  return hasCode(cause, 'STORAGE_NOT_FOUND') || hasCode(cause, 'STORAGE_EMPTY')
+}
+
 /** Whether nothing is wrong with the object: who looks has not the key or the plugin to open it. */
 export function isUnopened(error: unknown): boolean {
   return isKeyFault(error) || (error instanceof PbmError && /^(PLUGIN_|CONFIG_)/.test(error.code))

@@ -22,7 +22,7 @@ const plugin: EncryptionPlugin<AgeOptions> = {
     properties: {
       recipients: {
         type: 'array',
-        items: { type: 'string' },
+        items: { type: 'string', pattern: '^\\s*(?:age1|AGE1)', description: 'a recipient, which begins with age1' },
         minItems: 1,
         description: 'whom objects are sealed for: each of them can open everything (age1…)',
       },

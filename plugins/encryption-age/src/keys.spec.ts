@@ -46,6 +46,18 @@ describe('keys of age', () => {
     )
   })
 
+  it('repeats no identity that was taken for a recipient', async () => {
+    const context = { signal: new AbortController().signal, warn: () => undefined }
+    for (const text of [one.identity, one.identity.toLowerCase(), ` ${one.identity}`])
+      await assert.rejects(
+        async () => plugin.open({ recipients: [text] }, context),
+        (error: Error) =>
+          hasCode(error, 'ENCRYPTION_KEY_WRONG') &&
+          /a secret identity .* stands where a recipient belongs/.test(error.message) &&
+          !error.message.toUpperCase().includes(one.identity.slice(0, 20)),
+      )
+  })
+
   it('seals without an identity, and says that it can not open', async () => {
     const context = { signal: new AbortController().signal, warn: () => undefined }
     const cipher = await plugin.open({ recipients: [one.recipient] }, context)

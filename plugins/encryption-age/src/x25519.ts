@@ -37,6 +37,12 @@ const PRIVATE_DER = Buffer.from('302e020100300506032b656e04220420', 'hex')
 
 /** Throws `ENCRYPTION_KEY_WRONG` for what is no recipient. */
 export function parseRecipient(text: string): Recipient {
+  if (/AGE-SECRET-KEY-/i.test(text)) {
+    throw new PluginError(
+      'ENCRYPTION_KEY_WRONG',
+      'a secret identity (AGE-SECRET-KEY-…) stands where a recipient belongs (age1…): take it out, and use it no more',
+    )
+  }
   const raw = decodeBech32(text.trim(), 'age')
   if (raw?.length !== KEY_BYTES) {
     throw new PluginError('ENCRYPTION_KEY_WRONG', `${JSON.stringify(text.slice(0, 80))} is no age recipient (age1…)`)
