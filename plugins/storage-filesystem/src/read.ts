@@ -84,10 +84,10 @@ export function rangeOf(
   return { first: offset, end: Math.min(size, offset + (length ?? size)) }
 }
 
-/**
- * Streams [first, end) of an open file in blocks and closes it, however the iteration ends. The next block is read while
- * the reader has one: else one of the two would always wait.
- */
+/** Blocks that are read while the reader has one: else one of the two would always wait. */
+const BLOCKS_AHEAD = 2
+
+/** Streams [first, end) of an open file in blocks and closes it, however the iteration ends. */
 export async function* bytesOf(
   file: FileHandle,
   path: string,
@@ -97,25 +97,29 @@ export async function* bytesOf(
   onProgress: ((bytesSoFar: number) => void) | undefined,
   onDone?: () => void,
 ): AsyncGenerator<Buffer> {
-  const sizeAt = (position: number) => Math.min(blockBytes, range.end - position)
-  const begin = (position: number) => {
-    const block = filled(file, position, sizeAt(position))
-    // Of one that nobody waits for any more.
-    block.catch(() => undefined)
-    return block
+  const ahead: { size: number; block: Promise<Buffer> }[] = []
+  let asked = range.first
+  const readAhead = () => {
+    while (asked < range.end && ahead.length <= BLOCKS_AHEAD) {
+      const size = Math.min(blockBytes, range.end - asked)
+      const block = filled(file, asked, size)
+      // Of one that nobody waits for any more.
+      block.catch(() => undefined)
+      ahead.push({ size, block })
+      asked += size
+    }
   }
   try {
-    operation.check()
-    let ahead = begin(range.first)
-    for (let position = range.first; position < range.end; ) {
+    let position = range.first
+    for (;;) {
       operation.check()
-      const expected = sizeAt(position)
-      const current = ahead
-      if (position + expected < range.end) ahead = begin(position + expected)
-      const block = await current
+      readAhead()
+      const next = ahead.shift()
+      if (next === undefined) return
+      const block = await next.block
       operation.check()
       position += block.length
-      if (block.length < expected) {
+      if (block.length < next.size) {
         const text = `reading ${path}: the file was cut to ${position} bytes while it was read`
         throw new PluginError('STORAGE_UNAVAILABLE', text)
       }
