@@ -78,8 +78,11 @@ export async function startSystem(
   await mkdir(storage, { recursive: true })
   await writeFile(config, `storage:\n  type: filesystem\n  filesystem:\n    path: ${storage}\n${options.config ?? ''}`)
   await cli('config', '--file', config)
+  // pbmkit's agents have a process of their own look at all plugins some seconds after their start: no part of a backup.
+  const started = { $or: [{ plugins: null }, { 'plugins.installed.apiVersion': { $ne: null } }] }
   await until('the agent is ready', async () => {
-    const ready = await client.db('admin').collection('pbmAgents').findOne({ 'stors.ok': true, 'nodes.ok': true })
+    const well = { 'stors.ok': true, 'nodes.ok': true }
+    const ready = await client.db('admin').collection('pbmAgents').findOne({ ...well, ...started })
     return ready !== null && (await client.db('admin').collection('pbmLock').findOne({})) === null
   })
   return {
