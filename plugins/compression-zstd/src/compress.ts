@@ -5,19 +5,26 @@ import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin'
 
 const compressFrame = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress)
 
+const MIB = 1024 * 1024
+
 /** What one of PBM's encoder classes means in libzstd's terms. */
 interface Strength {
   readonly level: number
   /** Bytes of input a frame: as much as PBM's window looks back, and never more than 8 MiB to bound memory. */
   readonly frameBytes: number
+  /** Chunks from here on are frames as they come, which saves copying them. */
+  readonly leastBytes: number
 }
 
 /** PBM folds levels into four classes: below 3, 3 to 5, 6 to 9, from 10. PBM: cli-and-config.md §3.3. */
 export function strengthOf(level: number): Strength {
-  if (level < 3) return { level: 1, frameBytes: 2 * 1024 * 1024 }
-  if (level < 6) return { level: 3, frameBytes: 2 * 1024 * 1024 }
-  if (level < 10) return { level: 7, frameBytes: 8 * 1024 * 1024 }
-  return { level: 11, frameBytes: 8 * 1024 * 1024 }
+  const fast = { frameBytes: 2 * MIB, leastBytes: MIB }
+  // Whoever asks for more wants it small.
+  const small = { frameBytes: 8 * MIB, leastBytes: 8 * MIB }
+  if (level < 3) return { level: 1, ...fast }
+  if (level < 6) return { level: 3, ...fast }
+  if (level < 10) return { level: 7, ...small }
+  return { level: 11, ...small }
 }
 
 /**
@@ -33,9 +40,10 @@ export async function* compressZstd(source: AsyncIterable<Uint8Array>, level: nu
     free.push(encoder)
     return frame
   }
+  const blocks = blocksOf(source, strength.frameBytes, strength.leastBytes)
   let frames = 0
   try {
-    for await (const bytes of mapOrdered(blocksOf(source, strength.frameBytes), BLOCKS_IN_FLIGHT, encode)) {
+    for await (const bytes of mapOrdered(blocks, BLOCKS_IN_FLIGHT, encode)) {
       frames++
       yield bytes
     }
