@@ -27,7 +27,11 @@ export function pbmkit(): SystemPrograms {
     cli: [process.execPath, find('@pbmkit/cli')],
     agent: [process.execPath, find('@pbmkit/agent')],
     // As its systemd unit and its image start it.
-    environment: { MALLOC_MMAP_THRESHOLD_: '131072' },
+    environment: {
+      MALLOC_MMAP_THRESHOLD_: '131072',
+      MALLOC_ARENA_MAX: '2',
+      NODE_OPTIONS: '--max-semi-space-size=8',
+    },
   }
 }
 
@@ -82,7 +86,10 @@ export async function startSystem(
   const started = { $or: [{ plugins: null }, { 'plugins.installed.apiVersion': { $ne: null } }] }
   await until('the agent is ready', async () => {
     const well = { 'stors.ok': true, 'nodes.ok': true }
-    const ready = await client.db('admin').collection('pbmAgents').findOne({ ...well, ...started })
+    const ready = await client
+      .db('admin')
+      .collection('pbmAgents')
+      .findOne({ ...well, ...started })
     return ready !== null && (await client.db('admin').collection('pbmLock').findOne({})) === null
   })
   return {
