@@ -11,6 +11,8 @@ interface Place {
   readonly plugins: readonly { readonly kind: string; readonly name: string; readonly configured: boolean }[]
 }
 
+const KEY = randomBytes(32).toString('base64')
+const IDENTITY = `AGE-SECRET-KEY-1${'Q'.repeat(58)}`
 const SENTINEL = 'very-private-content'
 
 /** A cluster whose backups are sealed, and what becomes of them. One story, in order. */
@@ -74,6 +76,24 @@ describe('pbm and encryption', () => {
     assert.notEqual(code, 0)
     assert.match(stderr, /encryption\.aes-gcm\.keyfile: unknown key; did you mean keyFile\?/)
     assert.match(stderr, /backup\.layout: archive can not be encrypted/)
+    const misplaced: [string, RegExp][] = [
+      [`{type: aes-gcm, aes-gcm: {keyFile: '${KEY}'}}`, /aes-gcm\.keyFile: must be: file with the keys/],
+      [
+        `{type: aes-gcm, aes-gcm: {keyFile: /x, keyEnv: X}}`,
+        /aes-gcm: must have only 1 of keyFile, keyEnv, keyCommand/,
+      ],
+      [`{type: age, age: {recipients: [${IDENTITY}]}}`, /age\.recipients\.0: must be: a recipient/],
+      [
+        `{type: age, age: {recipients: [age1x], identityFile: ${IDENTITY}}}`,
+        /age\.identityFile: must be: file with identities/,
+      ],
+    ]
+    for (const [encryption, told] of misplaced) {
+      const refused = await cluster.pbm(['config', '--file', '-'], { input: config(`encryption: ${encryption}\n`) })
+      assert.notEqual(refused.code, 0)
+      assert.match(refused.stderr, told)
+      assert.ok(!refused.stderr.includes(KEY) && !refused.stderr.includes(IDENTITY), refused.stderr)
+    }
     const unknown = await cluster.pbm(['config', '--file', '-'], { input: config('encryption: {type: rot13}\n') })
     assert.match(unknown.stderr, /encryption\.type: .*"rot13".*npm install @pbmkit\/encryption-rot13/s)
   })

@@ -11,7 +11,7 @@ export interface ConfigFault {
 }
 
 /** Keys that were put where something else belongs. */
-const SECRET = /AGE-SECRET-KEY-|PRIVATE KEY/i
+const SECRET = /AGE-SECRET-KEY-|PRIVATE KEY|^\s*(?:[A-Za-z0-9+/_-]{43}=?|[0-9a-f]{64})\s*$/i
 
 /** Compiling takes far longer than validating. */
 const validators = new WeakMap<object, ValidateFunction>()
@@ -83,6 +83,8 @@ function demand(error: ErrorObject, params: Record<string, unknown>, parent: Sch
       return `must be at least ${params.limit}`
     case 'maximum':
       return `must be at most ${params.limit}`
+    case 'maxProperties':
+      return `must have only ${params.limit} of ${Object.keys(parent.properties ?? {}).join(', ')}`
     case 'minLength':
       return 'must not be empty'
     case 'pattern':

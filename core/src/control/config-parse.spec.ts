@@ -186,7 +186,12 @@ describe('parseConfig', () => {
       type: 'object',
       properties: { recipients: { type: 'array', items: { type: 'string', pattern: '^age1' } } },
     }
-    for (const recipient of ['AGE-SECRET-KEY-1QQ', '-----BEGIN PRIVATE KEY-----\nMII']) {
+    for (const recipient of [
+      'AGE-SECRET-KEY-1QQ',
+      `${'k'.repeat(43)}=`,
+      'a0'.repeat(32),
+      '-----BEGIN PRIVATE KEY-----\nMII',
+    ]) {
       const [fault] = schemaFaults({ recipients: [recipient] }, schema)
       assert.deepEqual([fault?.path, fault?.text], [['recipients', '0'], 'must be: ^age1'])
     }

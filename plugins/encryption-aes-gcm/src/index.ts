@@ -10,6 +10,9 @@ export interface AesGcmOptions {
   readonly keyCommand?: readonly string[]
 }
 
+/** A key itself stands nowhere in a configuration. */
+const NO_KEY = '^(?!\\s*(?:[A-Za-z0-9+/_-]{43}=?|[0-9a-fA-F]{64})\\s*$)'
+
 const plugin: EncryptionPlugin<AesGcmOptions> = {
   kind: 'encryption',
   name: 'aes-gcm',
@@ -17,13 +20,15 @@ const plugin: EncryptionPlugin<AesGcmOptions> = {
   optionsSchema: {
     type: 'object',
     additionalProperties: false,
+    maxProperties: 1,
     properties: {
       keyFile: {
         type: 'string',
         minLength: 1,
+        pattern: NO_KEY,
         description: 'file with the keys, one on each line in Base64 or hexadecimal; the first one seals, all open',
       },
-      keyEnv: { type: 'string', minLength: 1, description: 'environment variable with the keys' },
+      keyEnv: { type: 'string', minLength: 1, pattern: NO_KEY, description: 'environment variable with the keys' },
       keyCommand: {
         type: 'array',
         items: { type: 'string' },

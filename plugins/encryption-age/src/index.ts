@@ -11,6 +11,9 @@ export interface AgeOptions {
   readonly identityCommand?: readonly string[]
 }
 
+/** An identity itself stands nowhere in a configuration. */
+const NO_IDENTITY = '^(?!\\s*(?:AGE-SECRET-KEY-|age-secret-key-))'
+
 const plugin: EncryptionPlugin<AgeOptions> = {
   kind: 'encryption',
   name: 'age',
@@ -26,8 +29,18 @@ const plugin: EncryptionPlugin<AgeOptions> = {
         minItems: 1,
         description: 'whom objects are sealed for: each of them can open everything (age1…)',
       },
-      identityFile: { type: 'string', minLength: 1, description: 'file with identities, as age-keygen makes it' },
-      identityEnv: { type: 'string', minLength: 1, description: 'environment variable with identities' },
+      identityFile: {
+        type: 'string',
+        minLength: 1,
+        pattern: NO_IDENTITY,
+        description: 'file with identities, as age-keygen makes it',
+      },
+      identityEnv: {
+        type: 'string',
+        minLength: 1,
+        pattern: NO_IDENTITY,
+        description: 'environment variable with identities',
+      },
       identityCommand: {
         type: 'array',
         items: { type: 'string' },
