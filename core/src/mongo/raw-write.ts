@@ -5,6 +5,7 @@ import { documentLength, wholeDocuments } from '../bson/documents.js'
 import { BSON_BOOLEAN, findField } from '../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../bson/zero-timestamp.js'
 import { PbmError } from '../errors.js'
+import { throwIfStopped } from '../time/fence.js'
 import { documentSequence } from './document-sequence.js'
 import './large-requests.js'
 import { type WriteBatch, WriteBatches } from './write-batch.js'
@@ -176,7 +177,7 @@ class RawWriter {
   async #send(documents: number, bytes: number, command: () => Promise<void>): Promise<void> {
     while (this.#running.size >= this.#inFlight) await Promise.race(this.#running)
     this.throwIfFailed()
-    this.#options.signal?.throwIfAborted()
+    throwIfStopped(this.#options.signal)
     const running = command()
       .then(() => {
         this.documents += documents

@@ -4,6 +4,7 @@ import { BSON, Timestamp, UUID } from 'bson'
 import { MongoClient } from 'mongodb'
 import { documentsIn } from '../bson/documents.js'
 import { PbmError } from '../errors.js'
+import { judgedBy } from '../time/fence.js'
 import { readDocuments } from './raw-read.js'
 import { awaitMajority, insertDocuments } from './raw-write.js'
 
@@ -88,6 +89,21 @@ describe('raw reads and writes', () => {
     await insertDocuments(client, 'raw', 'capped', chunked(list, 4096), { ordered: true, batchBytes: 10_000 })
     await awaitMajority(client)
     assert.deepEqual(await read(readDocuments(client, 'raw', 'capped')), list)
+  })
+
+  it('send nothing more when whoever writes has to stop, though no signal tells it yet', async () => {
+    const list = documents(1000)
+    let isStopped = false
+    const signal = judgedBy(new AbortController().signal, () => assert.ok(!isStopped, 'stopped'))
+    const onProgress = () => {
+      isStopped = true
+    }
+    const options = { ordered: true, batchBytes: 10_000, signal, onProgress }
+    await assert.rejects(insertDocuments(client, 'raw', 'fenced', chunked(list, 4096), options), /stopped/)
+    await awaitMajority(client)
+    const written = await read(readDocuments(client, 'raw', 'fenced'))
+    assert.ok(written.length > 0 && written.length < list.length)
+    assert.deepEqual(written, list.slice(0, written.length))
   })
 
   it('take documents of 16 MB', async () => {

@@ -1,4 +1,5 @@
 import type { MongoClient } from 'mongodb'
+import { throwIfStopped } from '../time/fence.js'
 import { ReplayBatch, sendBatch } from './apply-batch.js'
 import type { Operation } from './entry.js'
 import { documentHash, hashText } from './lanes.js'
@@ -72,7 +73,7 @@ export class Applier implements OperationSink {
   async #run(batch: ReplayBatch): Promise<void> {
     if (this.#failure !== undefined) return
     try {
-      this.#signal.throwIfAborted()
+      throwIfStopped(this.#signal)
       await sendBatch(this.#client, batch, this.#signal)
     } catch (error) {
       this.#failure ??= { error: this.#signal.aborted ? this.#signal.reason : error }

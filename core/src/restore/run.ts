@@ -19,6 +19,7 @@ import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
 import { awaitRestoreReplsets, awaitRestoreState, watchRestore } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import type { Clock } from '../time/clock.js'
+import { judgedBy } from '../time/fence.js'
 import { inTime } from '../time/in-time.js'
 import type { Member } from '../tokens.js'
 import { emptyReplset } from './documents.js'
@@ -95,7 +96,8 @@ export class RestoreRun {
     const ending = new AbortController()
     // One set alone has nobody else to fail.
     const watch = info.isSharded ? watchRestore({ leader, name, clock, leads: info.isClusterLeader }) : undefined
-    const signal = AbortSignal.any([stopped, heartbeat.signal, ending.signal, ...(watch ? [watch.signal] : [])])
+    const signals = [stopped, heartbeat.signal, ending.signal, ...(watch ? [watch.signal] : [])]
+    const signal = judgedBy(AbortSignal.any(signals), heartbeat.assertAlive)
     const progress = new ProgressPublisher(clock, (told, op) =>
       setRestoreReplsetFields(leader, name, self.rs, { progress: told, ...(op === undefined ? {} : { op }) }),
     )
