@@ -63,6 +63,27 @@ describe('settings of the agent', () => {
     await assert.rejects(loadSettings({ mongodbUri: 'x', stopGrace: '-1' }, {}), /--stop-grace/)
   })
 
+  it('says where a file is no YAML, and shows nothing of it: the URI has a password', async () => {
+    const wrong: [string, RegExp][] = [
+      ['mongodb-uri: mongodb://u:hush: hush@h/\n', /agent\.yaml: line 1, column 14: Nested mappings are not allowed/],
+      ['log:\n  level: D\nmongodb-uri: "mongodb://u:hush@h/\n', /agent\.yaml: line 4, column 1: Missing closing/],
+      ['log: {level: D}\nmongodb-uri: mongodb://u:hush@h/\n  x: 1', /agent\.yaml: line 2, column \d+: /],
+    ]
+    for (const [content, message] of wrong) {
+      const config = await file(content)
+      await assert.rejects(loadSettings({ config }, {}), (error: Error) => {
+        assert.match(error.message, message)
+        assert.doesNotMatch(error.message, /hush/)
+        return true
+      })
+    }
+  })
+
+  it('gives running work no more time than can be waited for at once', async () => {
+    const { stopGrace } = await loadSettings({ mongodbUri: 'x', stopGrace: '99999999' }, {})
+    assert.equal(stopGrace, 2_147_483)
+  })
+
   it('takes an empty file', async () => {
     assert.equal((await loadSettings({ config: await file(''), mongodbUri: 'x' }, {})).mongodbUri, 'x')
   })

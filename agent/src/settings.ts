@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { errorText, PbmError } from '@pbmkit/core'
-import { parseDocument } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
+
+/** Timers can't wait for longer, and who asks for more means as long as it takes. */
+const LONGEST_GRACE_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
 
 /** How the agent was told to run (PBM: cli-and-config.md §2). */
 export interface Settings {
@@ -86,7 +89,7 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     logJson: truth(find(PLACES.logJson)) ?? false,
     pluginDir: text(find(PLACES.pluginDir)),
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
-    stopGrace: wholeNumber(find(PLACES.grace), 0) ?? 10,
+    stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
     file: flags.config,
   }
 }
@@ -105,9 +108,17 @@ async function findUri(find: (place: Place) => Source | undefined): Promise<stri
 
 /** The leaves of the YAML file by their dotted path. */
 async function readSettingsFile(path: string): Promise<Map<string, unknown>> {
-  const document = parseDocument(await readText(path, 'the configuration file of the agent'))
+  const lineCounter = new LineCounter()
+  // prettyErrors would put the source, and with it the URI's password, into the messages.
+  const document = parseDocument(await readText(path, 'the configuration file of the agent'), {
+    lineCounter,
+    prettyErrors: false,
+  })
   const [fault] = document.errors
-  if (fault !== undefined) throw invalid(`${path}: ${fault.message}`)
+  if (fault !== undefined) {
+    const { line, col } = lineCounter.linePos(fault.pos[0])
+    throw invalid(`${path}: line ${line}, column ${col}: ${fault.message}`)
+  }
   const leaves = new Map<string, unknown>()
   const known = new Set<string>(Object.values(PLACES).map(({ key }) => key))
   const walk = (value: unknown, prefix: string): void => {
