@@ -8,11 +8,17 @@ export interface Clock {
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
 }
 
+/** Node's timers fire at once when they are to wait for longer. */
+const LONGEST_TIMER_MILLIS = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: async (milliseconds, signal) => {
     try {
-      await delay(milliseconds, undefined, signal === undefined ? {} : { signal })
+      for (let left = milliseconds; ; left -= LONGEST_TIMER_MILLIS) {
+        await delay(Math.min(left, LONGEST_TIMER_MILLIS), undefined, signal === undefined ? {} : { signal })
+        if (left <= LONGEST_TIMER_MILLIS) return
+      }
     } catch (error) {
       signal?.throwIfAborted()
       throw error
