@@ -158,7 +158,7 @@ describe('parseConfig', () => {
     'a tab': [['storage:', '\ttype: cloud'], 'invalid YAML: line 2'],
     nothing: [['# only a comment'], 'it is empty'],
     'a list': [['- a'], 'must be a mapping'],
-    'two documents': [[...STORAGE, '---', 'a: 1'], 'invalid YAML'],
+    'two documents': [[...STORAGE, '---', 'a: 1'], 'invalid YAML: line 5: a second document begins here'],
     'an alias': [['x: &x {a: 1}', 'y: *x'], 'aliases are not taken'],
   }
   for (const [what, [yaml, ...expected]] of Object.entries(REFUSED)) {

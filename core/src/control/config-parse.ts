@@ -48,6 +48,7 @@ function readYaml(yaml: string): { root: Node | null; lineOf: (node: Node) => nu
   if (document.errors.length > 0) {
     const told = document.errors.map(({ pos, code, message }) => {
       const { line, col } = lineCounter.linePos(pos[0])
+      if (code === 'MULTIPLE_DOCS') return `line ${line}: a second document begins here; a configuration is one`
       const key = code === 'DUPLICATE_KEY' ? (/^[^\s:]+/.exec(yaml.slice(pos[0]))?.[0] ?? '') : ''
       return code === 'DUPLICATE_KEY'
         ? `line ${line}: ${key}: stands here a second time`
