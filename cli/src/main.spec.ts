@@ -81,9 +81,16 @@ describe('pbm without a server', () => {
   })
 
   it('refuses a command line without a command: with help, or as JSON', async () => {
-    failed(await pbm([]), 2, /Usage: pbm/)
-    const json = await pbm(['-o', 'json'])
-    assert.equal(json.code, 2)
-    assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'USAGE')
+    failed(await pbm([]), 2, /Usage: pbm \[/)
+    failed(await pbm(['key']), 2, /Usage: pbm key \[/)
+    for (const [args, hint] of [
+      [[], 'See pbm --help.'],
+      [['key'], 'See pbm key --help.'],
+    ] as const) {
+      const json = await pbm([...args, '-o', 'json'])
+      assert.equal(json.code, 2)
+      const { code, hint: told } = JSON.parse(json.stdout) as { code: string; hint: string }
+      assert.deepEqual([code, told], ['USAGE', hint])
+    }
   })
 })

@@ -21,11 +21,14 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
       await session.close()
     }
   })
+  let asked = program
   for (const command of withSubcommands(program))
     command.exitOverride().configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      // Commander's errors arrive as exceptions and are told below like all others.
-      writeErr: () => undefined,
+      // Commander's errors arrive as exceptions and are told below like all others; this is help for who named too little.
+      writeErr: () => {
+        asked = command
+      },
       outputError: () => undefined,
     })
 
@@ -34,9 +37,9 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     return await Promise.race([running, interrupted(io.signal, () => opened?.finishFirst === true)])
   } catch (error) {
     if (isHelp(error)) {
-      // `pbm` alone asks for help but is still a command line without a command.
-      if (error.exitCode !== 0 && formatOf(args) === 'text') io.stderr.write(program.helpInformation())
-      else if (error.exitCode !== 0) tell(usageError('no command is given', 'See pbm --help.'), args, io)
+      // `pbm` alone, as `pbm key`, asks for help but is still a command line without a command.
+      if (error.exitCode !== 0 && formatOf(args) === 'text') io.stderr.write(asked.helpInformation())
+      else if (error.exitCode !== 0) tell(usageError('no command is given', `See ${pathOf(asked)} --help.`), args, io)
       return exitCodeOf(error)
     }
     tell(error, args, io)
@@ -46,6 +49,11 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
 
 function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)]
+}
+
+/** As people type it: `pbm key`. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
 }
 
 /** A command that is not waiting for anything of its own (it may be connecting) ends by itself soon after Ctrl-C. */
