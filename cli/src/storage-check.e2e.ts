@@ -44,6 +44,13 @@ describe('pbm storage check', () => {
     assert.ok(lines.every((line) => 'progress' in (JSON.parse(line) as object)))
   })
 
+  it('finds no fault in the storage that everybody begins with, whatever the case', async () => {
+    const { value, stdout } = await cluster.json(['storage', 'check', '--size', '0'])
+    const { cases } = value as Report
+    assert.equal(cases.passed, cases.total, stdout)
+    assert.ok(cases.total > 300, String(cases.total))
+  })
+
   it('keeps the longest names below its folder', async () => {
     const { stdout, code } = await cluster.pbm(['storage', 'check', '--only', 'longest', '--size', '1'])
     assert.equal(code, 0, stdout)

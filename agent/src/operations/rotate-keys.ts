@@ -52,7 +52,15 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
       storage,
     )
   await rotate(config.storage, null)
-  for (const { name, storage } of await listProfiles(leader)) await rotate(storage, name)
+  for (const { name, storage } of await listProfiles(leader)) {
+    await rotate(storage, name).catch((cause: unknown) => {
+      signal.throwIfAborted()
+      throw new PbmError('PROFILE_NOT_ROTATED', `the storage of profile ${name}: ${errorText(cause)}`, {
+        hint: 'the older keys are needed there until you have rotated again',
+        cause,
+      })
+    })
+  }
   const { keys, rewrapped, current, unreadable } = notes.figures
   log.info(
     `${keys} key objects for key ${keyIds.join(', ')}: ${rewrapped} ${dryRun ? 'to be rewrapped (dry run)' : 'rewrapped'}, ${current} as they were, ${unreadable} unreadable`,

@@ -270,6 +270,17 @@ describe('splitStore', () => {
     assert.deepEqual((await namesIn(split.list())).sort(), ['a', 'a.pbmpart.x'])
   })
 
+  it('leaves it to the storage which fault of a copy it tells first', async () => {
+    const { store, split } = setUp()
+    const copy = store.copy.bind(store)
+    store.copy = async (source, target) => {
+      if (target.endsWith('.tmp')) throw new PluginError('STORAGE_INVALID_NAME', target)
+      return await copy(source, target)
+    }
+    await assert.rejects(split.copy('nowhere', 'a.tmp'), { code: 'STORAGE_INVALID_NAME' })
+    await assert.rejects(split.copy('nowhere', 'a'), { code: 'STORAGE_NOT_FOUND' })
+  })
+
   it('tells of a part that can not be removed, and why the object failed', async () => {
     const { store, split, warnings } = setUp()
     const full = new PluginError('STORAGE_NO_SPACE', 'full')

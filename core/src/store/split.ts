@@ -1,4 +1,4 @@
-import { PluginError } from '../plugin/errors.js'
+import { hasCode, PluginError } from '../plugin/errors.js'
 import type { ListOptions, ObjectInfo, ObjectStore, TransferOptions } from '../plugin/storage.js'
 import {
   type Chain,
@@ -128,7 +128,8 @@ async function copyInParts(
   const { store } = context
   const call = signalOf(options)
   const chain = await findWhole(context, source, call).catch((error: unknown) => {
-    if ((error as { code?: unknown } | null)?.code === 'STORAGE_EMPTY') return undefined
+    // It is the storage's own to refuse: of a name that it can't take and an object that is missing, the name comes first.
+    if (hasCode(error, 'STORAGE_EMPTY') || hasCode(error, 'STORAGE_NOT_FOUND')) return undefined
     throw error
   })
   if (chain === undefined || chain.size < context.smallestBase) return store.copy(source, target, options)
