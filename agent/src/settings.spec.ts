@@ -48,6 +48,7 @@ describe('settings of the agent', () => {
       ['storage: {}\n', /unknown key storage/],
       ['- a\n', /not a list of keys/],
       ['a: [\n', /agent\.yaml/],
+      ['mongodb-uri: *other\n', /agent\.yaml: Unresolved alias/],
       ['log:\n  json: perhaps\n', /neither true nor false/],
       ['backup:\n  dump-parallel-collections: 0\n', /whole number from 1/],
     ]

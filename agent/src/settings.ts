@@ -131,12 +131,21 @@ async function readSettingsFile(path: string): Promise<Map<string, unknown>> {
       } else throw invalid(`${path}: unknown key ${full}`, `Known: ${[...known].join(', ')}`)
     }
   }
-  const content = document.toJS() as unknown
+  const content = contentOf(document, path)
   if (content !== null && (typeof content !== 'object' || Array.isArray(content))) {
     throw invalid(`${path}: not a list of keys and values`)
   }
   walk(content, '')
   return leaves
+}
+
+function contentOf(document: ReturnType<typeof parseDocument>, path: string): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    // Aliases without an anchor, or far too many.
+    throw invalid(`${path}: ${errorText(error)}`)
+  }
 }
 
 async function readText(path: string, what: string): Promise<string> {
