@@ -15,10 +15,12 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: async (milliseconds, signal) => {
     try {
-      for (let left = milliseconds; ; left -= LONGEST_TIMER_MILLIS) {
-        await delay(Math.min(left, LONGEST_TIMER_MILLIS), undefined, signal === undefined ? {} : { signal })
-        if (left <= LONGEST_TIMER_MILLIS) return
+      const options = signal === undefined ? {} : { signal }
+      let left = milliseconds
+      for (; left > LONGEST_TIMER_MILLIS; left -= LONGEST_TIMER_MILLIS) {
+        await delay(LONGEST_TIMER_MILLIS, undefined, options)
       }
+      await delay(left, undefined, options)
     } catch (error) {
       signal?.throwIfAborted()
       throw error
