@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { createCrc64 } from './crc64.js'
 import { BLOCK_BYTES, DISTANCES, REACH_BYTES, STEP_BYTES } from './crc64-wasm.js'
@@ -59,6 +60,18 @@ describe('CRC-64/XZ', () => {
       )
       assert.equal(checksum(whole), checksum(...pieces), `${length} bytes`)
     }
+  })
+
+  it('is the same on a processor without vectors', function () {
+    // The flags that take them away are those of one kind of processor.
+    if (process.arch !== 'x64') this.skip()
+    const bytes = Buffer.from(Array.from({ length: BLOCK_BYTES + 70_001 }, (_, index) => (index * 53) ^ (index >> 9)))
+    const program = `import { createCrc64 } from ${JSON.stringify(new URL('./crc64.js', import.meta.url).href)}
+      const crc = createCrc64()
+      crc.update(Buffer.from(Array.from({ length: ${bytes.length} }, (_, index) => (index * 53) ^ (index >> 9))))
+      console.log(String(crc.digest()))`
+    const flags = ['--no-enable-sse4-1', '--no-enable-ssse3', '--input-type=module', '--eval', program]
+    assert.equal(execFileSync(process.execPath, flags, { encoding: 'utf8' }).trim(), String(checksum(bytes)))
   })
 
   it('does not depend on how the bytes are cut, nor on other checksums under way', () => {

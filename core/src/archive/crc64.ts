@@ -27,7 +27,8 @@ export interface Crc64 {
 }
 
 interface Engine {
-  readonly module: Crc64Module
+  readonly lookUp: Crc64Module['lookUp']
+  readonly fold: Crc64Module['fold']
   readonly memory: Uint8Array
   readonly view: DataView
   /** What each value of one byte does to the register. */
@@ -43,11 +44,14 @@ export function createCrc64(): Crc64 {
   let register = ALL_ONES
   return {
     update: (bytes) => {
-      if (bytes.length >= LEAST_FOLDED_BYTES) {
-        register = fold(engine, bytes, register)
-      } else {
-        engine.memory.set(bytes, DATA)
-        register = lookUp(engine, DATA, bytes.length, register)
+      if (bytes.length >= LEAST_FOLDED_BYTES && engine.fold !== undefined) {
+        register = foldAll(engine, engine.fold, bytes, register)
+        return
+      }
+      for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+        const block = bytes.subarray(at, at + BLOCK_BYTES)
+        engine.memory.set(block, DATA)
+        register = lookUpAll(engine, DATA, block.length, register)
       }
     },
     digest: () => BigInt.asIntN(64, register ^ ALL_ONES),
@@ -55,9 +59,9 @@ export function createCrc64(): Crc64 {
 }
 
 /** The register after `length` bytes of the memory. */
-function lookUp({ module, memory, byByte }: Engine, from: number, length: number, before: bigint): bigint {
+function lookUpAll({ lookUp, memory, byByte }: Engine, from: number, length: number, before: bigint): bigint {
   const eights = length & ~7
-  let register = eights === 0 ? before : BigInt.asUintN(64, module.lookUp(from, from + eights, before))
+  let register = eights === 0 ? before : BigInt.asUintN(64, lookUp(from, from + eights, before))
   for (let at = from + eights; at < from + length; at++) {
     const index = Number(register & 0xffn) ^ (memory[at] ?? 0)
     register = (register >> 8n) ^ (byByte[index] ?? 0n)
@@ -66,27 +70,27 @@ function lookUp({ module, memory, byByte }: Engine, from: number, length: number
 }
 
 /** The register after all of `bytes`: block by block, each added to what comes after it, until only a rest is left. */
-function fold(engine: Engine, bytes: Uint8Array, before: bigint): bigint {
-  const { module, memory, view } = engine
+function foldAll(engine: Engine, fold: NonNullable<Engine['fold']>, bytes: Uint8Array, before: bigint): bigint {
+  const { memory, view } = engine
   memory.fill(0, HISTORY, DATA)
   for (let at = 0; ; ) {
-    const left = bytes.length - at
-    const isLast = left <= BLOCK_BYTES
-    // Never less for the last than the rest has to have.
-    const size = isLast ? left : Math.min(BLOCK_BYTES, wholeSteps(left - REACH_BYTES))
+    const length = bytes.length - at
+    const isLast = length <= BLOCK_BYTES
+    // Never less for the last than what has to be left.
+    const size = isLast ? length : Math.min(BLOCK_BYTES, wholeSteps(length - REACH_BYTES))
     memory.set(bytes.subarray(at, at + size), DATA)
     if (at === 0) view.setBigUint64(DATA, view.getBigUint64(DATA, true) ^ before, true)
     const end = DATA + size
     if (isLast) {
-      const rest = DATA + wholeSteps(size - REACH_BYTES)
-      if (rest > DATA) module.fold(DATA, rest, 0)
-      // What is in the rest itself is added to nothing.
-      memory.copyWithin(REST, rest, end)
-      memory.fill(0, rest, end)
-      module.fold(rest, end, REST - rest)
-      return lookUp(engine, REST, end - rest, 0n)
+      const left = DATA + wholeSteps(size - REACH_BYTES)
+      if (left > DATA) fold(DATA, left, 0)
+      // What is left itself is added to nothing.
+      memory.copyWithin(REST, left, end)
+      memory.fill(0, left, end)
+      fold(left, end, REST - left)
+      return lookUpAll(engine, REST, end - left, 0n)
     }
-    module.fold(DATA, end, 0)
+    fold(DATA, end, 0)
     memory.copyWithin(HISTORY, end - (DATA - HISTORY), end)
     at += size
   }
@@ -102,8 +106,8 @@ export function crcText(crc: Crc64): string {
 }
 
 function makeEngine(): Engine {
-  const module = makeCrc64Module()
-  const { buffer } = module.memory
+  const { memory, lookUp, fold } = makeCrc64Module()
+  const { buffer } = memory
   const byByte = new BigUint64Array(256)
   for (let byte = 0; byte < 256; byte++) {
     let register = BigInt(byte)
@@ -117,5 +121,5 @@ function makeEngine(): Engine {
     const later = tables[index + 256] ?? 0n
     tables[index] = (later >> 8n) ^ (byByte[Number(later & 0xffn)] ?? 0n)
   }
-  return { module, memory: new Uint8Array(buffer), view: new DataView(buffer), byByte }
+  return { lookUp, fold, memory: new Uint8Array(buffer), view: new DataView(buffer), byByte }
 }
