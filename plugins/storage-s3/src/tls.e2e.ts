@@ -44,11 +44,20 @@ describe('storage-s3 over TLS', () => {
     )
   })
 
-  it('trusts the authority of caFile', async () => {
+  it('trusts the authority of caFile, and gives back what it got on several connections at once', async () => {
     const store = await server.open(trusting)
     const bytes = randomBytes(21 * MIB)
     await store.save('object', body(bytes))
     assert.equal((await store.stat('object')).size, bytes.length)
+    const offsets = [0, 1, 5 * MIB]
+    const parts = await Promise.all(
+      offsets.map(async (offset) => {
+        const chunks: Uint8Array[] = []
+        for await (const chunk of await store.read('object', { offset })) chunks.push(chunk)
+        return Buffer.concat(chunks)
+      }),
+    )
+    for (const [index, part] of parts.entries()) assert.ok(part.equals(bytes.subarray(offsets[index])))
   })
 
   it('trusts anything with insecureSkipTLSVerify, and says so', async () => {
