@@ -2,6 +2,7 @@ import type { ErrorObject, ValidateFunction } from 'ajv'
 import { PBM_COMPRESSIONS } from '../plugin/naming.js'
 import { type SchemaNode, typesOf } from '../plugin/schema.js'
 import { configValidator } from './config-schema.js'
+import { isSecretAt } from './config-secrets.js'
 
 /** One thing that is wrong in a configuration. `text` never holds the value of a secret. */
 export interface ConfigFault {
@@ -23,7 +24,7 @@ export function schemaFaults(document: unknown, schema: SchemaNode): ConfigFault
   if (validate(document)) return []
   const faults = new Map<string, ConfigFault>()
   for (const error of validate.errors ?? []) {
-    const fault = toFault(error, schema)
+    const fault = toFault(error, schema, document)
     faults.set(`${fault.path.join('\0')}\0${fault.text}`, fault)
   }
   return [...faults.values()]
@@ -45,7 +46,7 @@ export function unknownKey(path: readonly string[], known: readonly string[], ro
   return { path, text: `unknown key${advice}`, unknownKey: true }
 }
 
-function toFault(error: ErrorObject, root: SchemaNode): ConfigFault {
+function toFault(error: ErrorObject, root: SchemaNode, document: unknown): ConfigFault {
   const path = error.instancePath
     .split('/')
     .slice(1)
@@ -62,7 +63,7 @@ function toFault(error: ErrorObject, root: SchemaNode): ConfigFault {
   }
   if (error.keyword === 'required')
     return { path: [...path, String(params.missingProperty)], text: 'is missing', unknownKey: false }
-  const isHidden = parent.writeOnly === true || typeof error.data === 'object' || SECRET.test(String(error.data))
+  const isHidden = isSecretAt(document, path, root) || typeof error.data === 'object' || SECRET.test(String(error.data))
   const shown = isHidden ? '' : `, not ${shorten(JSON.stringify(error.data))}`
   return { path, text: `${demand(error, params, parent)}${shown}`, unknownKey: false }
 }

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
-import { isSecretName, MASK } from '../mask.js'
+import { MASK } from '../mask.js'
 import type { PluginHost } from '../plugin/host.js'
 import type { SchemaNode } from '../plugin/schema.js'
 import { resolveSchema } from './config-check.js'
 import type { Config, StorageConfig } from './config-document.js'
+import { mapSecrets } from './config-secrets.js'
 import { trimSlashes } from './config-trim.js'
 import { childSchema, isRecord } from './config-values.js'
 
@@ -18,32 +19,26 @@ export async function maskStorage(storage: StorageConfig, host: PluginHost): Pro
   const known = childSchema(schema, 'storage')
   const fields = Object.entries(storage).map(([key, value]) => [
     key,
-    key === 'type' ? value : mask(value, childSchema(known, key), ''),
+    key === 'type' ? value : mask(value, childSchema(known, key)),
   ])
   return Object.fromEntries(fields)
 }
 
-function mask(value: unknown, schema: SchemaNode | undefined, key: string, secret = false): unknown {
-  const described = schema?.type !== undefined
-  const hidden = secret || (described ? schema.writeOnly === true : isSecretName(key))
-  if (Array.isArray(value)) return value.map((item) => mask(item, schema?.items, key, hidden))
-  if (isRecord(value)) {
-    return Object.fromEntries(
-      // A section under a secret-like name (`credentials`) is secret as a whole only where no schema tells its parts.
-      Object.entries(value).map(([name, field]) => [name, mask(field, childSchema(schema, name), name, hidden)]),
-    )
-  }
-  return hidden && value !== '' && value !== null && value !== undefined ? MASK : value
+function mask(value: unknown, schema: SchemaNode | undefined): unknown {
+  return mapSecrets(value, schema, (shown, hidden) => (hidden && !isNothing(shown) ? MASK : shown))
 }
 
 /** The texts of the secrets in a storage's options, for scrubbing messages. */
 export function secretsOf(options: unknown, schema: SchemaNode | undefined): string[] {
-  if (schema?.writeOnly === true && typeof options === 'string' && options !== '') return [options]
-  if (!isRecord(options)) return []
-  return Object.entries(options).flatMap(([key, value]) => {
-    const below = childSchema(schema, key)
-    return secretsOf(value, schema?.writeOnly === true && below !== undefined ? { ...below, writeOnly: true } : below)
+  const secrets: string[] = []
+  mapSecrets(options, schema, (value, hidden) => {
+    if (hidden && !isNothing(value)) secrets.push(String(value))
   })
+  return secrets
+}
+
+function isNothing(value: unknown): boolean {
+  return value === '' || value === null || value === undefined
 }
 
 /**

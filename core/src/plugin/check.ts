@@ -1,5 +1,6 @@
 import type { PluginKind } from './naming.js'
-import { compileSchema, type SchemaNode, typesOf } from './schema.js'
+import { compileSchema, type SchemaNode } from './schema.js'
+import { opaqueParts, openObjects } from './schema-walk.js'
 
 /** Why a module is not the plugin that the configuration asks for. */
 export interface ShapeFault {
@@ -80,19 +81,5 @@ function schemaFaults(schema: unknown): string[] {
     return [`optionsSchema is no JSON Schema: ${error instanceof Error ? error.message : String(error)}`]
   }
   if ((schema as SchemaNode).type !== 'object') return ["optionsSchema needs type: 'object'"]
-  return openObjects(schema as SchemaNode, 'optionsSchema')
-}
-
-/** Unknown keys must be refused at every level: an object says which keys it takes, or what the values of a map are. */
-function openObjects(schema: SchemaNode, path: string): string[] {
-  const faults: string[] = []
-  if (typesOf(schema).includes('object')) {
-    const rest = schema.additionalProperties
-    if (rest === undefined || rest === true) faults.push(`${path} needs additionalProperties: false`)
-    else if (typeof rest === 'object') faults.push(...openObjects(rest, `${path}.additionalProperties`))
-    for (const [key, child] of Object.entries(schema.properties ?? {}))
-      faults.push(...openObjects(child, `${path}.${key}`))
-  }
-  if (schema.items !== undefined) faults.push(...openObjects(schema.items, `${path}.items`))
-  return faults
+  return [...openObjects(schema as SchemaNode, 'optionsSchema'), ...opaqueParts(schema, 'optionsSchema')]
 }
