@@ -8,6 +8,9 @@ export function tampered(what: string, cause?: unknown): PluginError {
   return new PluginError('ENCRYPTION_TAMPERED', what, cause === undefined ? {} : { cause })
 }
 
+/** Small blocks go to the storage together: on the way to it each piece costs more than the copy of its bytes. */
+const PIECE_BYTES = 256 * 1024
+
 /**
  * The STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015) over any authenticated cipher: the nonce of a block
  * holds its number and whether it is the last, so that blocks can't be swapped, doubled, dropped or cut off unseen. Only
@@ -21,18 +24,24 @@ export async function* sealBlocks(
 ): AsyncGenerator<Buffer> {
   let index = 0
   let held: Buffer = Buffer.alloc(0)
-  for await (const block of blocksOf(source, size)) {
-    if (held.length > 0) yield* noted(seal(held, index++, false))
-    held = block
-  }
-  yield* noted(seal(held, index, true))
-}
-
-function* noted(parts: readonly Buffer[]): Generator<Buffer> {
-  for (const part of parts) {
+  let sealed: Buffer[] = []
+  let bytes = 0
+  const keep = (part: Buffer): void => {
+    if (part.length === 0) return
     noteBufferMade(part.length)
-    if (part.length > 0) yield part
+    sealed.push(part)
+    bytes += part.length
   }
+  for await (const block of blocksOf(source, size)) {
+    if (held.length > 0) seal(held, index++, false).forEach(keep)
+    held = block
+    if (bytes < PIECE_BYTES) continue
+    yield* size < PIECE_BYTES ? [Buffer.concat(sealed)] : sealed
+    sealed = []
+    bytes = 0
+  }
+  seal(held, index, true).forEach(keep)
+  yield Buffer.concat(sealed)
 }
 
 export interface SealedBlocks {
