@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Document, MongoClient } from 'mongodb'
+import { throwIfStopped } from '../time/fence.js'
 import type { RawValue } from './raw-command.js'
 
 /**
@@ -29,7 +30,7 @@ export async function applyOps(
   const command = { applyOps: operations, ...more, writeConcern: { w: 1 } }
   for (const maxTimeMS of attempts) {
     try {
-      signal?.throwIfAborted()
+      throwIfStopped(signal)
       await client.db('admin').command({ ...command, maxTimeMS })
       return
     } catch (error) {
@@ -37,5 +38,6 @@ export async function applyOps(
       await sleep(BREATH_MILLIS, undefined, { signal })
     }
   }
+  throwIfStopped(signal)
   await client.db('admin').command(command)
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { BSON, type MongoClient, type UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../archive/metadata.js'
+import { judgedBy } from '../time/fence.js'
 import { createCollections, dropReplaced } from './collections.js'
 
 describe('Collections of the target', () => {
@@ -54,6 +55,15 @@ describe('Collections of the target', () => {
     found.delete('system.views')
     assert.deepEqual([...found].sort(), [...wanted].sort())
     assert.equal(await app.collection('system.js').countDocuments(), 0)
+  })
+
+  it('are not dropped by somebody who was suspended, though no signal tells it yet', async () => {
+    await client.db('app').createCollection('kept')
+    const stopped = judgedBy(new AbortController().signal, () => assert.fail('stopped'))
+    const doomed = [namespace('kept', '44444444444444448444444444444444')]
+    await assert.rejects(dropReplaced(client, doomed, stopped), /stopped/)
+    assert.ok((await uuids()).has('kept'))
+    await client.db('app').dropCollection('kept')
   })
 
   it('have their UUIDs again, buckets of time series too, whatever their options', async () => {

@@ -9,6 +9,7 @@ import { applyOps } from '../mongo/apply-ops.js'
 import { RawValue } from '../mongo/raw-command.js'
 import { insertDocuments } from '../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../oplog/raw-fields.js'
+import { throwIfStopped } from '../time/fence.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
 
@@ -40,7 +41,7 @@ export async function dropReplaced(
     return names.has(series) && !listed.has(series)
   })
   const drop = async ({ db, name }: TargetCollection) => {
-    signal.throwIfAborted()
+    throwIfStopped(signal)
     await client
       .db(db)
       .command({ drop: name, writeConcern: { w: 1 } })
@@ -64,7 +65,7 @@ export async function createCollections(
 ): Promise<void> {
   const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
   const create = async (namespace: NamespaceMetadata) => {
-    signal.throwIfAborted()
+    throwIfStopped(signal)
     try {
       if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, signal)
       else await createByOplog(client, namespace, signal)
@@ -166,8 +167,10 @@ async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadat
   if (bucketsUuid !== undefined) {
     await giveBucketsUuid(client, { db, collection, bucketsUuid }, signal)
     // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
+    throwIfStopped(signal)
     await create().catch(ignoreExisting)
   }
+  throwIfStopped(signal)
   await client.db(db).command({ dropIndexes: collection, index: '*' })
 }
 
@@ -184,10 +187,11 @@ async function giveBucketsUuid(
   const name = BUCKETS + collection
   const [made] = await client.db(db).listCollections({ name }, { nameOnly: false, promoteValues: false }).toArray()
   if (made === undefined) return
+  throwIfStopped(signal)
   await client.db(db).command({ drop: collection })
   const ui = new Binary(Buffer.from(bucketsUuid, 'hex'), 4)
   const operation = { op: 'c', ns: `${db}.$cmd`, ui, o: { create: name, ...made.options } }
-  await applyOps(client, [operation], { signal }).catch(() => signal.throwIfAborted())
+  await applyOps(client, [operation], { signal }).catch(() => throwIfStopped(signal))
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

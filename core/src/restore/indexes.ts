@@ -5,6 +5,7 @@ import type { OperationLog } from '../log.js'
 import { RawValue } from '../mongo/raw-command.js'
 import { collectionOf, databaseOf } from '../oplog/entry.js'
 import type { WantedIndexes } from '../oplog/index-catalog.js'
+import { throwIfStopped } from '../time/fence.js'
 import { allOrFirstError } from './snapshot.js'
 
 /** The server builds for at most three commands at once and lets the others wait (`maxNumActiveUserIndexBuilds`). */
@@ -35,7 +36,6 @@ export async function buildIndexes(
   await allOrFirstError(
     wanted.map((collection) =>
       limit(async () => {
-        options.signal.throwIfAborted()
         await build(client, collection, options)
         options.onBuilt(collection.specs.length)
       }),
@@ -52,6 +52,7 @@ async function build(client: MongoClient, { ns, specs }: WantedIndexes, options:
     commitQuorum: quorumOf(commitQuorum),
   }
   for (;;) {
+    throwIfStopped(options.signal)
     try {
       await run(client, databaseOf(ns), command, options.signal)
       return

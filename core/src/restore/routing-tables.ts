@@ -10,6 +10,7 @@ import { insertDocuments } from '../mongo/raw-write.js'
 import type { Operation } from '../oplog/entry.js'
 import { findUuid, withField } from '../oplog/raw-fields.js'
 import type { RoutingReplay } from '../oplog/replay.js'
+import { throwIfStopped } from '../time/fence.js'
 import type { Snapshot } from './snapshot.js'
 
 const TABLES = ['databases', 'collections', 'chunks', 'tags', 'settings', 'shards'] as const
@@ -69,7 +70,7 @@ export class RoutingTables implements RoutingReplay {
         .find({}, { projection: { _id: 1 } })
         .toArray()
     ).map(({ _id }) => _id)
-    await this.#clear(databases, uuids)
+    await this.#clear(databases, uuids, signal)
     const renamed = (document: Buffer, field: string) => {
       const id = findString(document, field) ?? ''
       const now = shardIds.get(id)
@@ -112,15 +113,19 @@ export class RoutingTables implements RoutingReplay {
     for (const table of TABLES) await this.#staging(table).drop()
   }
 
-  async #clear(databases: readonly string[], uuids: readonly UUID[]): Promise<void> {
+  async #clear(databases: readonly string[], uuids: readonly UUID[], signal: AbortSignal): Promise<void> {
     const ofDatabases = { $in: databases.map((db) => new RegExp(`^${db.replace(/[^\w]/g, '\\$&')}\\.`)) }
     const replaced = await this.#config('collections')
       .find({ _id: ofDatabases } as Document, { projection: { uuid: 1 } })
       .toArray()
     const doomed = [...uuids, ...replaced.map(({ uuid }) => uuid as UUID)]
+    throwIfStopped(signal)
     await this.#config('collections').deleteMany({ $or: [{ _id: ofDatabases }, { uuid: { $in: doomed } }] } as Document)
+    throwIfStopped(signal)
     await this.#config('chunks').deleteMany({ $or: [{ uuid: { $in: doomed } }, { ns: ofDatabases }] })
+    throwIfStopped(signal)
     await this.#config('tags').deleteMany({ ns: ofDatabases })
+    throwIfStopped(signal)
     await this.#config('databases').deleteMany({ _id: { $in: [...databases] } })
   }
 

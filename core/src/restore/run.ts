@@ -19,7 +19,7 @@ import { clusterMembers, type NodeInfo } from '../mongo/topology.js'
 import { awaitRestoreReplsets, awaitRestoreState, watchRestore } from '../protocol/convergence.js'
 import { startHeartbeat } from '../protocol/heartbeat.js'
 import type { Clock } from '../time/clock.js'
-import { judgedBy } from '../time/fence.js'
+import { judgedBy, throwIfStopped } from '../time/fence.js'
 import { inTime } from '../time/in-time.js'
 import type { Member } from '../tokens.js'
 import { emptyReplset } from './documents.js'
@@ -159,7 +159,7 @@ export class RestoreRun {
   ): Promise<void> {
     const { leader, self, log, clock } = this.#context
     const { name, info } = this.#run
-    signal.throwIfAborted()
+    throwIfStopped(signal)
     if (this.#changes === 'no') this.#changes = 'maybe'
     this.#reached = state
     await setRestoreReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
@@ -167,7 +167,7 @@ export class RestoreRun {
       const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
       await awaitRestoreReplsets({ leader, name, replsets, state, signal, clock })
       await before?.()
-      signal.throwIfAborted()
+      throwIfStopped(signal)
       await setRestoreStatus(leader, name, state, { by: 'leader' })
     } else {
       await awaitRestoreState({ leader, name, state, signal, clock })

@@ -2,6 +2,7 @@ import type { Document, MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { throwIfStopped } from '../time/fence.js'
 
 const MAJORITY = { writeConcern: { w: 'majority' } } as const
 const NAMESPACE_NOT_FOUND = 26
@@ -34,20 +35,26 @@ export async function dropShardedDatabases(cleanup: ShardCleanup, databases: Rea
     .toArray()
   for (const { _id: db, version } of own) {
     if (!databases.has(db)) continue
-    signal.throwIfAborted()
-    await dropDatabase(client, db, version)
+    await dropDatabase(client, db, version, signal)
     log.debug(`dropped database ${db} on all shards`)
   }
   // What a collection of the same UUID had still to be rid of would be deleted from the restored one.
   for (const db of databases) {
     const escaped = db.replace(/[^\w]/g, '\\$&')
     const deletions = client.db('config').collection('rangeDeletions', MAJORITY)
+    throwIfStopped(signal)
     await deletions.deleteMany({ nss: { $regex: `^${escaped}\\.` } })
   }
 }
 
-async function dropDatabase(client: MongoClient, db: string, version: Document | undefined): Promise<void> {
+async function dropDatabase(
+  client: MongoClient,
+  db: string,
+  version: Document | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
+    throwIfStopped(signal)
     try {
       await client.db(db).command({ _shardsvrDropDatabase: 1, databaseVersion: version, ...MAJORITY })
       return
@@ -84,5 +91,5 @@ export async function refreshRouting(client: MongoClient, leader: MongoClient, s
   const run = (command: Document) => limit(() => (signal.aborted ? undefined : admin.command(command)))
   await Promise.all(databases.map(({ _id }) => run({ _flushDatabaseCacheUpdates: _id })))
   await Promise.all(collections.map(({ _id }) => run({ _flushRoutingTableCacheUpdates: _id })))
-  signal.throwIfAborted()
+  throwIfStopped(signal)
 }
