@@ -58,6 +58,9 @@ const LOCKED_POLL_MILLIS = 1_000
 /** How long deleting the objects of one failed backup may take. */
 const CLEAN_MILLIS = 600_000
 
+/** How often the leader's agent looks for sealed chunks as earlier versions list them. */
+const RENAME_MILLIS = 300_000
+
 export interface AgentOptions {
   readonly settings: Settings
   readonly connections: Connections
@@ -118,7 +121,6 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset } = options.connections
     await ensureControlCollections(leader)
-    await keepSealedFromPbm(leader)
     return new Agent(options, leaderReplset)
   }
 
@@ -267,6 +269,7 @@ export class Agent {
     const { leader, node, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
+    let renamesDue = clock.now()
     const leftovers = new Leftovers({ leader, log, clock, openStore })
     await watchStaleOperations({
       leader,
@@ -279,6 +282,10 @@ export class Agent {
           mend.catch((error: unknown) => log.warning(`${what} failed and is tried again: ${errorText(error)}`))
         await attempt('starting the balancer again after a backup', mendBalancer(leader, log))
         await attempt('switching on what a restore had switched off', mendSuspended(leader, log))
+        if (clock.now() >= renamesDue) {
+          renamesDue = clock.now() + RENAME_MILLIS
+          await attempt('keeping sealed chunks of earlier versions from PBM', keepSealedFromPbm(leader))
+        }
         const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
         await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
       },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
-import { type MongoClient, Timestamp } from 'mongodb'
+import { type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
 import { PITR_CHUNKS } from './names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
@@ -85,7 +86,7 @@ describe('the index of chunks', () => {
     const [clear, first, second, earlier] = [chunk(1, {}), chunk(10, sealed), chunk(20, sealed), chunk(30, sealed)]
     await replaceChunks(leader, [clear, first])
     await insertChunk(leader, second)
-    await collection(PITR_CHUNKS).insertOne({ ...earlier })
+    await collection(PITR_CHUNKS).insertOne({ ...earlier, _id: ObjectId.createFromTime(40) })
     const all = [clear, first, second, earlier]
     for (let once = 0; once < 3; once++) {
       assert.deepEqual(await listChunks(leader), all)
@@ -98,6 +99,27 @@ describe('the index of chunks', () => {
     assert.deepEqual(
       names.filter((name) => objects.has(name)),
       [clear.fname],
+    )
+  })
+  it('leaves the name of a sealed chunk that a slicer of an earlier version may still compare with the storage', async () => {
+    const now = secondsOf(await clusterTime(leader))
+    const listed = (fname: string, { ended, added }: { ended: number; added: number }) => {
+      const [start_ts, end_ts] = [now - ended - 10, now - ended].map((t) => new Timestamp({ t, i: 1 }))
+      const _id = ObjectId.createFromTime(now - added)
+      return { _id, rs: 'rs0', fname, compression: 's2', start_ts, end_ts, size: 1, encryption: 'aes-gcm' }
+    }
+    await collection(PITR_CHUNKS).insertMany([
+      listed('old', { ended: 1260, added: 1260 }),
+      listed('caughtUp', { ended: 7200, added: 60 }),
+      listed('fresh', { ended: 900, added: 900 }),
+    ])
+    await keepSealedFromPbm(leader)
+    const found = await collection(PITR_CHUNKS)
+      .find({}, { sort: { fname: 1 } })
+      .toArray()
+    assert.deepEqual(
+      found.map(({ fname }) => fname as string),
+      ['caughtUp', 'fresh', 'old (sealed, for pbmkit alone)'],
     )
   })
 })

@@ -1,10 +1,14 @@
-import type { Document, MongoClient, Timestamp } from 'mongodb'
+import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { CONTROL_DATABASE, PITR_CHUNKS } from './names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
 import { isDuplicateKey, readNumber, toWire } from './wire.js'
 
 /** Deleted by one command. */
 const GONE_AT_ONCE = 10_000
+
+/** Longer than a slicer looks for what its predecessor left: 10 minutes, and a chunk that takes as long to store. */
+const SETTLED_SECONDS = 20 * 60
 
 /**
  * Follows the name of a sealed object in its record, so that it is the name of none. Before a restore drops anything, PBM
@@ -82,10 +86,19 @@ export async function replaceChunks(leader: MongoClient, found: readonly PitrChu
   }
 }
 
-/** Sealed chunks that were listed before their records were kept from PBM: the same form for all. */
+/**
+ * Gives sealed chunks that an earlier version listed the form that PBM finds on no storage. To be repeated, since during an
+ * upgrade such agents go on listing; and only what is old, since a slicer among them deletes each object that begins where it
+ * began and is not listed by its very name.
+ */
 export async function keepSealedFromPbm(leader: MongoClient): Promise<void> {
+  const before = secondsOf(await clusterTime(leader)) - SETTLED_SECONDS
   const listedPlainly = { encryption: { $exists: true }, fname: { $not: /\)$/ } }
-  await chunks(leader).updateMany(listedPlainly, [{ $set: { fname: { $concat: ['$fname', FOR_US_ALONE] } } }])
+  // A slicer that catches up, or a resync, lists today what ended long ago.
+  const settled = { end_ts: { $lt: new Timestamp({ t: before, i: 0 }) }, _id: { $lt: ObjectId.createFromTime(before) } }
+  await chunks(leader).updateMany({ ...listedPlainly, ...settled } as Document, [
+    { $set: { fname: { $concat: ['$fname', FOR_US_ALONE] } } },
+  ])
 }
 
 function toRecord(chunk: PitrChunkDocument): Document {
