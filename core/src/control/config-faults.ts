@@ -11,8 +11,9 @@ export interface ConfigFault {
   readonly unknownKey: boolean
 }
 
-/** Keys that were put where something else belongs. */
-const SECRET = /AGE-SECRET-KEY-|PRIVATE KEY|^\s*(?:[A-Za-z0-9+/_-]{43}=?|[0-9a-f]{64})\s*$/i
+/** Keys that were put where something else belongs. What begins with `/` and has no padding at its end is a path. */
+const SECRET =
+  /AGE-SECRET-KEY-|PRIVATE KEY|^\s*(?:[A-Za-z0-9+/_-]{43}=|[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}|[0-9a-f]{64})\s*$/i
 
 /** Compiling takes far longer than validating. */
 const validators = new WeakMap<object, ValidateFunction>()
@@ -63,9 +64,11 @@ function toFault(error: ErrorObject, root: SchemaNode, document: unknown): Confi
   }
   if (error.keyword === 'required')
     return { path: [...path, String(params.missingProperty)], text: 'is missing', unknownKey: false }
-  const isHidden = isSecretAt(document, path, root) || typeof error.data === 'object' || SECRET.test(String(error.data))
+  const isKey = typeof error.data === 'string' && SECRET.test(error.data)
+  const isHidden = isKey || isSecretAt(document, path, root) || typeof error.data === 'object'
   const shown = isHidden ? '' : `, not ${shorten(JSON.stringify(error.data))}`
-  return { path, text: `${demand(error, params, parent)}${shown}`, unknownKey: false }
+  const suspicion = isKey && error.keyword === 'pattern' ? '; this looks like a key itself' : ''
+  return { path, text: `${demand(error, params, parent)}${shown}${suspicion}`, unknownKey: false }
 }
 
 function demand(error: ErrorObject, params: Record<string, unknown>, parent: SchemaNode): string {

@@ -7,6 +7,8 @@ import { parseConfig } from './config-parse.js'
 const lines = (...all: string[]) => `${all.join('\n')}\n`
 const STORAGE = ['storage:', '  type: cloud', '  cloud:', '    bucket: b']
 
+const PATH_AS_LONG_AS_A_KEY = '/run/secrets/pbmkit-production-aes-key-2026'
+
 describe('parseConfig', () => {
   it('reads every key of PBM, and ours', async () => {
     const config = await parseConfig(
@@ -193,8 +195,17 @@ describe('parseConfig', () => {
       '-----BEGIN PRIVATE KEY-----\nMII',
     ]) {
       const [fault] = schemaFaults({ recipients: [recipient] }, schema)
-      assert.deepEqual([fault?.path, fault?.text], [['recipients', '0'], 'must be: ^age1'])
+      assert.deepEqual(
+        [fault?.path, fault?.text],
+        [['recipients', '0'], 'must be: ^age1; this looks like a key itself'],
+      )
     }
+  })
+
+  it('shows a path that is as long as a key', () => {
+    const schema = { type: 'object', properties: { file: { type: 'string', pattern: '[.]key$' } } }
+    const [fault] = schemaFaults({ file: PATH_AS_LONG_AS_A_KEY }, schema)
+    assert.equal(fault?.text, `must be: [.]key$, not "${PATH_AS_LONG_AS_A_KEY}"`)
   })
 
   it('shows no secret in a fault', async () => {

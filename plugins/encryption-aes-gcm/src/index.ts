@@ -10,8 +10,14 @@ export interface AesGcmOptions {
   readonly keyCommand?: readonly string[]
 }
 
-/** A key itself stands nowhere in a configuration. */
-const NO_KEY = '^(?!\\s*(?:[A-Za-z0-9+/_-]{43}=?|[0-9a-fA-F]{64})\\s*$)'
+/**
+ * A key itself stands nowhere in a configuration. What begins with `/` is a path, unless it ends as every such key does
+ * that is written in full.
+ */
+const NO_KEY = '^(?!\\s*(?:[A-Za-z0-9+/_-]{43}=|[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}|[0-9a-fA-F]{64})\\s*$)'
+
+/** Names as people give them to variables have 43 characters, too. */
+const VARIABLE_NO_KEY = '^(?!\\s*[0-9a-fA-F]{64}\\s*$)(?:[A-Z_][A-Z0-9_]*$|(?!\\s*[A-Za-z0-9+/_-]{43}=?\\s*$))'
 
 const plugin: EncryptionPlugin<AesGcmOptions> = {
   kind: 'encryption',
@@ -28,7 +34,12 @@ const plugin: EncryptionPlugin<AesGcmOptions> = {
         pattern: NO_KEY,
         description: 'file with the keys, one on each line in Base64 or hexadecimal; the first one seals, all open',
       },
-      keyEnv: { type: 'string', minLength: 1, pattern: NO_KEY, description: 'environment variable with the keys' },
+      keyEnv: {
+        type: 'string',
+        minLength: 1,
+        pattern: VARIABLE_NO_KEY,
+        description: 'environment variable with the keys',
+      },
       keyCommand: {
         type: 'array',
         items: { type: 'string' },
