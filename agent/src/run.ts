@@ -1,5 +1,5 @@
 import { type FSWatcher, watch } from 'node:fs'
-import { errorText, maskText, PbmError, systemClock } from '@pbmkit/core'
+import { endProcess, errorText, maskText, PbmError, systemClock } from '@pbmkit/core'
 import { Agent } from './agent.js'
 import { connect } from './connect.js'
 import { type LocalLog, openLocalLog } from './local-log.js'
@@ -21,7 +21,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
     if (stopping.signal.aborted) {
       local.logger.warn(`${signal} again: leaving at once`)
       local.flush()
-      process.exit(1)
+      endProcess(1)
     }
     local.logger.info(`${signal}: stopping`)
     stopping.abort()

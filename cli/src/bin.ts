@@ -10,23 +10,24 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
 }
 
 await import('reflect-metadata')
+const { endProcess } = await import('@pbmkit/core')
 const { main } = await import('./main.js')
 
 const interrupt = new AbortController()
 process.once('SIGINT', () => {
   interrupt.abort()
   // A second Ctrl-C ends the process at once.
-  process.once('SIGINT', () => process.exit(130))
+  process.once('SIGINT', () => endProcess(130))
 })
 // `pbm list | head` closes the pipe early: that is the reader's right and no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
+  if (error.code === 'EPIPE') endProcess(0)
   throw error
 })
 
 const { stdin, stdout, stderr, env } = process
 const code = await main(process.argv.slice(2), { stdin, stdout, stderr, env, signal: interrupt.signal })
 // Not merely `exitCode`: a connection that is still being given up must not hold the shell.
-stdout.write('', () => process.exit(code))
+stdout.write('', () => endProcess(code))
 
 export {}
