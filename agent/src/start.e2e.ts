@@ -5,6 +5,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { startStandalone } from '@pbmkit/conformance/testbed'
 import { listAgents, listBackups, sendCommand } from '@pbmkit/core'
+import { ObjectId, Timestamp } from 'mongodb'
 import {
   backupEnded,
   type Cluster,
@@ -140,5 +141,18 @@ describe('start and catalog of an agent', () => {
     const [agent] = cluster.agents
     assert.equal(await agent?.stop('SIGINT'), 0, outputs(cluster))
     assert.deepEqual(await listAgents(cluster.leader), [])
+  })
+  it('keeps from PBM what an earlier version listed of sealed chunks, once that is old', async () => {
+    const [member] = cluster.set.members
+    assert.ok(member)
+    const chunks = cluster.leader.db('admin').collection('pbmPITRChunks')
+    const bounds = {
+      start_ts: new Timestamp({ t: 1_700_000_000, i: 1 }),
+      end_ts: new Timestamp({ t: 1_700_000_600, i: 1 }),
+    }
+    const listed = { rs: 'rs0', compression: 's2', size: 1, encryption: 'aes-gcm', ...bounds }
+    await chunks.insertOne({ ...listed, _id: ObjectId.createFromTime(1_700_000_600), fname: 'old' })
+    await cluster.startAgent(member)
+    await until('the new name', async () => (await chunks.findOne())?.fname === 'old (sealed, for pbmkit alone)')
   })
 })
