@@ -1,5 +1,6 @@
 import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { type AgentDocument, listAgents } from './agents.js'
 import type { Command, CommandDocument } from './command-document.js'
 import { COMMANDS, CONTROL_DATABASE } from './names.js'
 import { readNumber, toWire, unixSeconds } from './wire.js'
@@ -45,12 +46,22 @@ export function readCommand(found: Document): CommandDocument | undefined {
   return { ...found, ts: readNumber(found.ts) } as CommandDocument
 }
 
+/** Seconds that a sender's clock may be behind; ours take up what was sent twice as long before their start. */
+const MOST_BEHIND_SECONDS = 5
+
 /**
- * Agents pass over what was sent before they started, by the time of their cluster or, PBM's, by their own clock: a sender
- * whose clock is behind must not look like that. Cluster time is never behind the clock of any of its servers.
+ * Agents pass over what was sent before they started, ours by the time of their cluster: a sender whose clock is behind must
+ * not look like that. But PBM's go by their own clock, and take a command stamped ahead of it up again after the next one, so
+ * where there is one the sender's clock counts: cluster time, which is never behind any server's, may be far ahead of it.
  */
+export function stampSeconds(own: number, cluster: number, agents: readonly Pick<AgentDocument, 'plugins'>[]): number {
+  const isOurs = agents.every(({ plugins }) => plugins !== undefined)
+  return isOurs && cluster - own > MOST_BEHIND_SECONDS ? cluster : own
+}
+
 async function freeSecond(leader: MongoClient, cmd: Command['cmd']): Promise<number> {
-  const now = Math.max(unixSeconds(), secondsOf(await clusterTime(leader)))
+  const [cluster, agents] = await Promise.all([clusterTime(leader), listAgents(leader)])
+  const now = stampSeconds(unixSeconds(), secondsOf(cluster), agents)
   const last = await commands(leader).findOne({ cmd, ts: { $gte: now } }, { sort: { ts: -1 }, projection: { ts: 1 } })
   return last === null ? now : readNumber(last.ts) + 1
 }
