@@ -6,13 +6,9 @@ import {
   deleteFailedBackup,
   ensureControlCollections,
   errorText,
-  findCommand,
   isCanceled,
   keepSealedFromPbm,
   type Log,
-  listBackups,
-  listChunks,
-  listLiveLocks,
   type Member,
   mendBalancer,
   mendSuspended,
@@ -21,7 +17,6 @@ import {
   openStore,
   PbmError,
   PluginHost,
-  readConfig,
   recordRefusal,
   removeAgent,
   requireConfig,
@@ -35,6 +30,7 @@ import { ObjectId, type Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
 import { dispatch } from './dispatch.js'
+import { deadResync, needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
@@ -51,9 +47,6 @@ const MARK_MILLIS = 20_000
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MILLIS = 250
-
-/** How often it is looked whether an operation that was under way at the start has ended. */
-const LOCKED_POLL_MILLIS = 1_000
 
 /** How long deleting the objects of one failed backup may take. */
 const CLEAN_MILLIS = 600_000
@@ -286,10 +279,10 @@ export class Agent {
           renamesDue = clock.now() + RENAME_MILLIS
           await attempt('keeping sealed chunks of earlier versions from PBM', keepSealedFromPbm(leader))
         }
+        await attempt('reading the storage again after an agent died', this.#repeatResync())
         const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
         await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
       },
-      onDeadResync: async (opid) => this.#repeatResync(opid),
       onFailedBackup: async (backup) => {
         const store = await openStore(backup)
         try {
@@ -304,35 +297,22 @@ export class Agent {
     })
   }
 
-  /**
-   * Once, for somebody asked for it; what an agent began by itself, or repeats here, has no command. So one that would kill
-   * every agent does not.
-   */
-  async #repeatResync(opid: string): Promise<void> {
-    const command = ObjectId.isValid(opid) ? await findCommand(this.#context.leader, new ObjectId(opid)) : undefined
-    if (command?.cmd !== 'resync') return
-    this.#central.operation({ event: 'resync', opid }).info('the agent that read the storage died: it is read again')
-    this.#take({ ...command, _id: new ObjectId() })
-  }
-
   /** A cluster that lost or never had its list of backups finds what is on the storage without being told. */
   async #readStorageAtFirst(signal: AbortSignal): Promise<void> {
-    const { leader, node, clock } = this.#context
     try {
-      const [config, info] = await Promise.all([readConfig(leader), nodeInfo(node)])
-      if (config === undefined || !info.isClusterLeader || signal.aborted) return
-      const [backups, chunks] = await Promise.all([
-        listBackups(leader, { profile: null, status: 'done', limit: 1 }),
-        listChunks(leader),
-      ])
-      if (backups.length > 0 || chunks.length > 0) return
-      // It would be refused beside another operation, and not be tried again.
-      while ((await listLiveLocks(leader)).length > 0) await clock.sleep(LOCKED_POLL_MILLIS, signal)
-      this.#take({ _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync' })
+      if (await needsFirstResync(this.#context, signal)) this.#take(resyncCommand())
     } catch (error) {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
+  }
+
+  async #repeatResync(): Promise<void> {
+    const died = await deadResync(this.#context.leader)
+    if (died === undefined) return
+    const log = this.#central.operation({ event: 'resync', opid: died._id.toHexString() })
+    log.info('the agent that read the storage died: it is read again')
+    this.#take({ ...died, _id: new ObjectId() })
   }
 
   #openStorage(storage: StorageConfig) {

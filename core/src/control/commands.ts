@@ -21,6 +21,18 @@ export async function findCommand(leader: MongoClient, id: ObjectId): Promise<Co
   return found === null ? undefined : readCommand(found)
 }
 
+/** Notes that the agent which worked at a resync died. One that agents began by themselves has no command to note it on. */
+export async function noteDeadResync(leader: MongoClient, opid: string): Promise<void> {
+  if (!ObjectId.isValid(opid)) return
+  await commands(leader).updateOne({ _id: new ObjectId(opid), cmd: 'resync' }, { $set: { died: true } })
+}
+
+/** A resync whose agent died, to be repeated: each is given once, to one of those who ask. */
+export async function takeDeadResync(leader: MongoClient): Promise<CommandDocument | undefined> {
+  const found = await commands(leader).findOneAndUpdate({ cmd: 'resync', died: true }, { $set: { died: false } })
+  return found === null ? undefined : readCommand(found)
+}
+
 /** The payload field each command must carry. */
 const PAYLOADS: Readonly<Record<Command['cmd'], string | undefined>> = {
   backup: 'backup',

@@ -3,13 +3,14 @@ import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { type MongoClient, Timestamp } from 'mongodb'
 import type { BackupStatus } from '../control/backup-document.js'
 import { findBackup, insertBackup, UNSET_TIMESTAMP } from '../control/backups.js'
-import { sendCommand } from '../control/commands.js'
+import { sendCommand, takeDeadResync } from '../control/commands.js'
 import { listLocks } from '../control/locks.js'
 import { BACKUPS, LOCKS, RESTORES } from '../control/names.js'
 import { findRestore, insertRestore } from '../control/restores.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
+import { acquireLock, isHeld } from './lock.js'
 import { cleanStaleOperations, watchStaleOperations } from './stale-operations.js'
 
 describe('watch for dead operations', () => {
@@ -76,7 +77,7 @@ describe('watch for dead operations', () => {
       hb,
       conditions: [],
     })
-  const lock = async (replset: string, opid: string, hb: Timestamp, type: 'backup' | 'restore' = 'backup') =>
+  const lock = async (replset: string, opid: string, hb: Timestamp, type: 'backup' | 'restore' | 'resync' = 'backup') =>
     leader
       .db('admin')
       .collection(LOCKS)
@@ -136,6 +137,29 @@ describe('watch for dead operations', () => {
     assert.deepEqual([restore?.status, restore?.backup], ['error', 'b'])
     assert.match(restore?.error ?? '', /no heartbeat of rs0\/rs0:1/)
     assert.deepEqual(await listLocks(leader), [])
+  })
+
+  it('has a resync repeated once, whether the watch or the next operation removes its lock', async () => {
+    const dies = async () => {
+      const opid = (await sendCommand(leader, { cmd: 'resync' })).toHexString()
+      await lock('rs0', opid, dead, 'resync')
+      return opid
+    }
+    const taken = async () => (await takeDeadResync(leader))?._id.toHexString()
+    assert.equal(await taken(), undefined)
+    const watched = await dies()
+    await cleanStaleOperations({ leader, log })
+    assert.deepEqual([await taken(), await taken()], [watched, undefined])
+    const displaced = await dies()
+    const header = { type: 'backup', replset: 'rs0', node: 'rs0:2', opid: 'next', epoch: live } as const
+    const next = await acquireLock({ leader, header })
+    assert(isHeld(next))
+    assert.deepEqual([await taken(), await taken()], [displaced, undefined])
+    await next.release()
+    // Begun by an agent itself.
+    await lock('rs0', 'ffffffffffffffffffffffff', dead, 'resync')
+    await cleanStaleOperations({ leader, log })
+    assert.equal(await taken(), undefined)
   })
 
   it('is done by the cluster leader alone, and goes on after a fault', async () => {

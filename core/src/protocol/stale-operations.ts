@@ -1,7 +1,7 @@
 import { type MongoClient, ObjectId, type Timestamp } from 'mongodb'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, findBackupByOpid, listBackups, setBackupStatus } from '../control/backups.js'
-import { findCommand } from '../control/commands.js'
+import { findCommand, noteDeadResync } from '../control/commands.js'
 import { type LockDocument, type LockHeader, listLocks, removeLock } from '../control/locks.js'
 import type { RestoreDocument } from '../control/restore-document.js'
 import { findRestoreByOpid, listRestores, setRestoreStatus } from '../control/restores.js'
@@ -67,10 +67,12 @@ function reasonOf(
 
 /**
  * Marks the backup or restore of a dead lock holder failed; other operations have no record. A restore whose agent died
- * before it made one gets it now, from its command: else it would just be gone.
+ * before it made one gets it now, from its command: else it would just be gone. That a resync is to be repeated is noted on
+ * its command, whoever removed the lock.
  */
 export async function failOperation(leader: MongoClient, lock: LockHeader, reason: string): Promise<void> {
   if (lock.opid === undefined) return
+  if (lock.type === 'resync') await noteDeadResync(leader, lock.opid)
   if (lock.type === 'backup') {
     const backup = await findBackupByOpid(leader, lock.opid)
     if (backup !== undefined) await setBackupStatus(leader, backup.name, 'error', { error: reason, by: 'watch' })
@@ -93,8 +95,6 @@ export interface StaleWatchOptions {
   isClusterLeader: () => Promise<boolean>
   /** Deletes the objects of a backup that was just marked failed; rejections are logged. */
   onFailedBackup?: (backup: BackupDocument) => Promise<void>
-  /** Told of a resync whose agent died, when its lock is gone: what it was to list may be listed in part. */
-  onDeadResync?: (opid: string) => Promise<void>
   /** Called after each look of the cluster leader. */
   afterLook?: () => Promise<void>
   clock?: Clock
@@ -123,20 +123,17 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
 
 /** One look: marks, cleans and unlocks what has died, and returns what it did. */
 export async function cleanStaleOperations(
-  options: Pick<StaleWatchOptions, 'leader' | 'log' | 'onFailedBackup' | 'onDeadResync'>,
+  options: Pick<StaleWatchOptions, 'leader' | 'log' | 'onFailedBackup'>,
 ): Promise<StaleAction[]> {
-  const { leader, log, onFailedBackup, onDeadResync } = options
+  const { leader, log, onFailedBackup } = options
   const actions = findStale(await takeSnapshot(leader))
   const done: StaleAction[] = []
   for (const action of actions) {
     if (!(await carryOut(leader, action))) continue
     done.push(action)
     if (action.kind === 'lock') {
-      const { type, replset, opid } = action.lock
+      const { type, replset } = action.lock
       log.warning(`removed the stale ${type} lock of ${replset}: ${action.reason}`)
-      if (type === 'resync' && opid !== undefined) {
-        await onDeadResync?.(opid).catch((error: unknown) => log.error(`cannot repeat the resync: ${errorText(error)}`))
-      }
       continue
     }
     log.error(`marked ${action.kind} ${action.name} as failed: ${action.reason}`)

@@ -1,0 +1,51 @@
+import {
+  type CommandDocument,
+  listBackups,
+  listChunks,
+  listLiveLocks,
+  nodeInfo,
+  readConfig,
+  takeDeadResync,
+} from '@pbmkit/core'
+import { type MongoClient, ObjectId } from 'mongodb'
+import type { AgentContext } from './operations/context.js'
+
+/** How often it is looked whether an operation that was under way at the start has ended. */
+const LOCKED_POLL_MILLIS = 1_000
+
+/**
+ * Whether nothing is listed, so that the storage is to be read without anybody asking. Says so when no operation is under way,
+ * beside which the resync would be refused, and goes by what is true then: a backup that ended meanwhile is listed.
+ */
+export async function needsFirstResync(
+  { leader, node, clock }: Pick<AgentContext, 'leader' | 'node' | 'clock'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (;;) {
+    const [config, info] = await Promise.all([readConfig(leader), nodeInfo(node)])
+    if (config === undefined || !info.isClusterLeader || signal.aborted) return false
+    // Before the lists: what ends between the two looks is listed.
+    const locks = await listLiveLocks(leader)
+    const [backups, chunks] = await Promise.all([
+      listBackups(leader, { profile: null, status: 'done', limit: 1 }),
+      listChunks(leader),
+    ])
+    if (backups.length > 0 || chunks.length > 0) return false
+    if (locks.length === 0) return true
+    await clock.sleep(LOCKED_POLL_MILLIS, signal)
+  }
+}
+
+/** As if somebody had sent it, but of no record among the commands. */
+export function resyncCommand(): CommandDocument {
+  return { _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync' }
+}
+
+/**
+ * A resync whose agent died and that is to be repeated now: when nothing else is under way, beside which it would be refused.
+ * Each once, for somebody asked for it; what an agent began by itself, or repeats, has no command. So one that would kill every
+ * agent does not.
+ */
+export async function deadResync(leader: MongoClient): Promise<CommandDocument | undefined> {
+  return (await listLiveLocks(leader)).length > 0 ? undefined : await takeDeadResync(leader)
+}
