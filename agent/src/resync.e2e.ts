@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
-import { findBackup, findRestore, listBackups, listLiveLocks, sendCommand } from '@pbmkit/core'
+import { clusterTime, findBackup, findRestore, listBackups, listLiveLocks, sendCommand } from '@pbmkit/core'
 import {
   backupEnded,
+  filesystemConfig,
   loadSmallData,
   outputs,
   passSeconds,
@@ -81,5 +82,20 @@ describe('an agent that reads its storage', () => {
     assert.deepEqual([restored.status, restored.error ?? ''], ['done', ''], outputs(cluster))
     await unlocked(cluster)
     assert.deepEqual(compareStates(loaded, await snapshotState(cluster.admin)), [])
+  })
+
+  it('behind somebody else who does, reads the one that is configured when its turn comes', async () => {
+    const hb = await clusterTime(cluster.leader)
+    const locks = cluster.leader.db('admin').collection('pbmLock')
+    const header = { type: 'resync', replset: cluster.set.name, node: 'elsewhere:1', opid: 'ab'.repeat(12), epoch: hb }
+    await locks.insertOne({ ...header, hb })
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    // A second in which it has long been waiting.
+    await setTimeout(1_000)
+    await cluster.configure(filesystemConfig(`${cluster.storage}/other`))
+    assert.notDeepEqual(await listBackups(cluster.leader), [])
+    await locks.deleteMany({ opid: header.opid })
+    await until('the other storage to be read', async () => (await listBackups(cluster.leader)).length === 0)
+    await unlocked(cluster)
   })
 })

@@ -7,7 +7,7 @@ import { storageOf } from './restore.js'
 export async function runDelete(context: OperationContext): Promise<void> {
   const { command, leader, log } = context
   if (command.cmd !== 'delete' && command.cmd !== 'deletePitr' && command.cmd !== 'cleanup') return
-  await onOneLeaderMember(context, command.cmd, async (signal) => {
+  await onOneLeaderMember(context, command.cmd, async (signal, held) => {
     const target = { leader, log, signal }
     switch (command.cmd) {
       case 'delete': {
@@ -16,7 +16,7 @@ export async function runDelete(context: OperationContext): Promise<void> {
         if (Number(olderthan) > 0) {
           const storage = await requireStorage(leader, profile)
           await withStore(
-            context,
+            held,
             async (store) => {
               const names = await deleteBackupsBefore({ ...target, store, profile }, Number(olderthan), type)
               log.info(`deleted ${names.length} backups`)
@@ -25,13 +25,13 @@ export async function runDelete(context: OperationContext): Promise<void> {
           )
         } else if (backup === '') throw new PbmError('COMMAND_INVALID', 'the command names neither a backup nor a time')
         else {
-          const storage = await storageOf(context, backup)
-          await withStore(context, (store) => deleteBackup({ ...target, store }, backup), storage)
+          const storage = await storageOf(held, backup)
+          await withStore(held, (store) => deleteBackup({ ...target, store }, backup), storage)
         }
         break
       }
       case 'deletePitr':
-        await withStore(context, async (store) => {
+        await withStore(held, async (store) => {
           const { chunks } = await deleteOld({ ...target, store }, Number(command.deletePitr.olderthan), {
             backups: false,
           })
@@ -42,7 +42,7 @@ export async function runDelete(context: OperationContext): Promise<void> {
         const profile = named(command.cleanup.profile)
         const storage = await requireStorage(leader, profile)
         await withStore(
-          context,
+          held,
           async (store) => {
             const deleted = await deleteOld({ ...target, store, profile }, command.cleanup.olderThan.t, {
               backups: true,

@@ -1,14 +1,15 @@
-import { acquireLockBehindResync, busyText, isHeld, type LockHeader } from '@pbmkit/core'
+import { acquireLockBehindResync, busyText, isHeld, type LockHeader, requireConfig } from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /**
  * Runs `work` on one member of the leader replica set: all of them race for the lock, and the one that gets it works while
- * the lock is held. Nothing happens on the others.
+ * the lock is held. Nothing happens on the others. `work` is given the configuration as it is then: while the lock was waited
+ * for, somebody may have set another storage, whose list it is now.
  */
 export async function onOneLeaderMember(
   context: OperationContext,
   type: LockHeader['type'],
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal, held: OperationContext) => Promise<void>,
 ): Promise<void> {
   const { leader, leaderReplset, self, opid, config, log, clock, signal } = context
   if (self.rs !== leaderReplset) return
@@ -19,7 +20,8 @@ export async function onOneLeaderMember(
     return
   }
   try {
-    await work(AbortSignal.any([signal, lock.signal]))
+    const held = { ...context, config: await requireConfig(leader) }
+    await work(AbortSignal.any([signal, lock.signal]), held)
   } finally {
     await lock.release()
   }

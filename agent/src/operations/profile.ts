@@ -15,12 +15,12 @@ export async function runProfile(context: OperationContext): Promise<void> {
   const { command, leader, host, log } = context
   if (command.cmd !== 'addConfigProfile' && command.cmd !== 'removeConfigProfile') return
   const { name } = command.profile
-  await onOneLeaderMember(context, command.cmd, async (signal) => {
+  await onOneLeaderMember(context, command.cmd, async (signal, held) => {
     if (name === '') throw new PbmError('COMMAND_INVALID', 'the command names no profile')
     if (command.cmd === 'addConfigProfile') {
       const storage = command.profile.storage as StorageConfig
       // A storage that can't be reached or written is no use: better known now than by the first backup.
-      await withStore(context, (store) => ensureInitObject(store, { signal }), storage)
+      await withStore(held, (store) => ensureInitObject(store, { signal }), storage)
       await saveProfile(leader, { name, storage }, host)
       log.info('profile saved')
       return

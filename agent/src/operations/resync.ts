@@ -16,15 +16,15 @@ import { onOneLeaderMember } from './lead-only.js'
  * looks for, PBM's too.
  */
 export async function runResync(context: OperationContext): Promise<void> {
-  const { command, leader, config, log } = context
+  const { command, leader, log } = context
   const asked = command.cmd === 'resync' ? command.resync : undefined
-  await onOneLeaderMember(context, 'resync', async (signal) => {
-    if (asked?.all === true) await syncAll(context, await listProfiles(leader), asked.clear === true, signal)
+  await onOneLeaderMember(context, 'resync', async (signal, held) => {
+    if (asked?.all === true) await syncAll(held, await listProfiles(leader), asked.clear === true, signal)
     else if (asked?.name !== undefined && asked.name !== '')
-      await sync(context, await requireProfile(leader, asked.name), asked.clear === true, signal)
+      await sync(held, await requireProfile(leader, asked.name), asked.clear === true, signal)
     else
-      await withStore(context, (store) =>
-        resync({ leader, store, storage: config.storage, log, signal, ciphers: ciphersOf(context) }),
+      await withStore(held, (store) =>
+        resync({ leader, store, storage: held.config.storage, log, signal, ciphers: ciphersOf(held) }),
       )
     await resetEpoch(leader)
     log.info('succeed')

@@ -26,7 +26,7 @@ export async function runRotateKeys(context: OperationContext): Promise<void> {
   const answered = context
     .answerWithKeys(context.config.encryption, context.opid)
     .catch((error: unknown) => context.log.warning(`the others don't know which keys are here: ${errorText(error)}`))
-  await onOneLeaderMember(context, 'rotateKeys', (signal) => rotateAll(context, dryRun, signal))
+  await onOneLeaderMember(context, 'rotateKeys', (signal, held) => rotateAll(held, dryRun, signal))
   await answered
 }
 

@@ -40,6 +40,13 @@ export async function onLockedPrimary(
   if (!info.isPrimary) return 'not-primary'
   const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))
   const header = { type: kind, replset: self.rs, node: self.node, opid, epoch }
+  /** Whoever waits for it learns at once that it will not begin; so do the other replica sets. */
+  const refuse = async (error: string) => {
+    log.error(`the ${kind} does not begin: ${error}`)
+    if (info.isClusterLeader) await insertRestore(leader, run.record(unixSeconds(), await clusterTime(leader)))
+    else await awaitRestoreState({ leader, name, state: 'starting', signal, clock, timeoutMillis: RECORD_MILLIS })
+    await setRestoreStatus(leader, name, 'error', { error })
+  }
   const lock = await acquireLockBehindResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
     // `done` and `taken`: this very command runs or ran; only a different operation is worth a record.
@@ -47,16 +54,17 @@ export async function onLockedPrimary(
       log.debug(`this ${kind} was taken by another node`)
       return 'refused'
     }
-    const error = busyText(lock.by)
-    log.error(`the ${kind} does not begin: ${error}`)
-    // Whoever waits for it learns at once that it will not begin; so do the other replica sets.
-    if (info.isClusterLeader) await insertRestore(leader, run.record(unixSeconds(), await clusterTime(leader)))
-    else await awaitRestoreState({ leader, name, state: 'starting', signal, clock, timeoutMillis: RECORD_MILLIS })
-    await setRestoreStatus(leader, name, 'error', { error })
+    await refuse(busyText(lock.by))
     return 'refused'
   }
   try {
-    await work(info, AbortSignal.any([signal, lock.signal]))
+    // An election while the lock was waited for: the new primary's agent has passed over the command.
+    const now = await nodeInfo(node)
+    if (!now.isPrimary) {
+      await refuse(`the primary of ${self.rs} has changed; begin it again`)
+      return 'refused'
+    }
+    await work(now, AbortSignal.any([signal, lock.signal]))
     return 'done'
   } finally {
     await lock.release()
