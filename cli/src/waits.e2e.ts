@@ -210,13 +210,14 @@ describe('pbm waits', () => {
 
   it('for an operation that has only its lock, but not for an agent that died at it', async () => {
     const locks = cluster.leader.db('admin').collection('pbmLock')
-    // Seconds since the last heartbeat, whether somebody takes the lock away, and the exit code.
-    const ways: [number, boolean, number][] = [
-      [1, true, 0],
-      [28, true, 1],
-      [40, false, 1],
+    // Seconds since the last heartbeat, whether somebody takes the lock away, what the agent logs, and the exit code.
+    const ways: [number, boolean, string, number][] = [
+      [1, true, '', 0],
+      [28, true, '', 1],
+      [28, true, 'succeed', 0],
+      [40, false, '', 1],
     ]
-    for (const [silent, isRemoved, code] of ways) {
+    for (const [silent, isRemoved, msg, code] of ways) {
       const answered = answer('resync', async (_, opid) => {
         const now = await clusterTime(cluster.leader)
         const header = { type: 'resync', replset: cluster.set.name, node: cluster.host, opid, epoch: now } as const
@@ -224,6 +225,7 @@ describe('pbm waits', () => {
         await recordOperation(cluster.leader, header)
         await new Promise((resolve) => setTimeout(resolve, 1000))
         if (isRemoved) await locks.deleteMany({})
+        if (msg !== '') await log({ s: 3, e: 'resync', eobj: '', opid, msg })
       })
       const ended = await cluster.pbm(['config', '--force-resync', '--wait', '-o', 'json'])
       await answered
@@ -384,7 +386,7 @@ describe('pbm waits', () => {
     })
   }
 
-  async function log(entry: { e: string; eobj: string; opid: string; msg: string }): Promise<void> {
+  async function log(entry: { s?: 1 | 3; e: string; eobj: string; opid: string; msg: string }): Promise<void> {
     const ts = Math.floor(Date.now() / 1000)
     await appendLog(cluster.leader, [{ ts, ns: 0, tz: 0, s: 1, rs: cluster.set.name, node: cluster.host, ...entry }])
   }

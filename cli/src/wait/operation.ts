@@ -3,7 +3,7 @@ import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 import { lost, notBegun } from './failure.js'
 import { poll } from './poll.js'
-import { operationErrors } from './refusal.js'
+import { endedWell, operationErrors } from './refusal.js'
 
 /** How long an agent may take to pick a command up; PBM's look once a second. */
 const TAKE_UP_MILLISECONDS = 20_000
@@ -46,8 +46,15 @@ export async function waitForOperation(
       if (errors[0] !== undefined) throw notBegun('OPERATION_FAILED', `the ${title}`, errors[0].msg, hint)
       if (await ended()) return true
       const now = await clusterTime(leader)
-      const dead = locks.length === 0 ? suspect : locks.find(({ hb }) => isStale(hb, now))
+      const dead = locks.find(({ hb }) => isStale(hb, now))
       if (dead !== undefined) throw lost(title, dead)
+      if (locks.length === 0 && suspect !== undefined) {
+        // A slow agent may have given it back: then its log says how it ended, or will in a moment.
+        if (await endedWell(leader, opid)) return true
+        looksLeft -= 1
+        if (looksLeft > 0) return undefined
+        throw lost(title, suspect)
+      }
       suspect = locks.find(({ hb }) => now.t - hb.t >= SUSPICIOUS_SECONDS)
       taken ||= recorded
       if (taken) {

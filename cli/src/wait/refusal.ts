@@ -22,3 +22,11 @@ export function refusal(leader: MongoClient, opid: string): () => Promise<string
 export async function operationErrors(leader: MongoClient, opid: string): Promise<LogEntry[]> {
   return await queryLog(leader, { opid, severity: 1, tail: 10 })
 }
+
+/** The last line of operations that have only a lock, PBM's too (PBM: control-plane.md §5.5). */
+const ENDS: ReadonlySet<string> = new Set(['succeed', 'done', 'profile saved', 'profile removed'])
+
+/** Whether the log of one operation says that it ended well. */
+export async function endedWell(leader: MongoClient, opid: string): Promise<boolean> {
+  return (await queryLog(leader, { opid, severity: 3, tail: 10 })).some(({ msg }) => ENDS.has(msg))
+}
