@@ -24,15 +24,21 @@ const LOOK_AGAIN_MILLISECONDS = 250
 /** How long reading the storage anew is waited for: silently at first, for it mostly takes a moment. */
 const UNTOLD_MILLISECONDS = 1_000
 const RESYNC_MILLISECONDS = 120_000
+/** The same before the configuration changes, which may be to mend the very storage that hangs. */
+export const CONFIG_PATIENCE_MILLISECONDS = 5_000
 /** PBM's limit for a node to be fit for a backup. */
 const MOST_LAG_SECONDS = 21
 
 /**
  * Refuses while an operation with a live heartbeat holds a lock: OPERATION_RUNNING (exit code 4). Reading the storage anew
- * is waited for: it begins by itself after `pbm config`, and where agents find an empty list.
+ * is waited for, up to `patienceMillis` in all: it begins by itself after `pbm config`, and where agents find an empty list.
  */
-export async function refuseIfBusy(session: Session, leader: MongoClient): Promise<void> {
-  const lock = await operationAfterResync(session, leader)
+export async function refuseIfBusy(
+  session: Session,
+  leader: MongoClient,
+  patienceMillis: number = RESYNC_MILLISECONDS,
+): Promise<void> {
+  const lock = await operationAfterResync(session, leader, patienceMillis)
   if (lock === undefined) return
   throw new PbmError(
     'OPERATION_RUNNING',
@@ -46,12 +52,12 @@ export async function refuseIfBusy(session: Session, leader: MongoClient): Promi
   )
 }
 
-async function operationAfterResync({ clock, signal, output }: Session, leader: MongoClient) {
+async function operationAfterResync({ clock, signal, output }: Session, leader: MongoClient, patienceMillis: number) {
   try {
     const lock = await operationInTheWay(leader, { clock, signal, patienceMillis: UNTOLD_MILLISECONDS })
     if (!isResync(lock)) return lock
     output.note('Waiting until the list of backups has been read from the storage …')
-    return await operationInTheWay(leader, { clock, signal, patienceMillis: RESYNC_MILLISECONDS })
+    return await operationInTheWay(leader, { clock, signal, patienceMillis: patienceMillis - UNTOLD_MILLISECONDS })
   } catch (error) {
     if (!signal.aborted) throw error
     throw new PbmError('INTERRUPTED', 'stopped waiting; nothing was begun')

@@ -257,6 +257,18 @@ describe('pbm waits', () => {
     assert.equal(ended.code, 0, ended.stdout + ended.stderr)
   })
 
+  it('only some seconds for a resync before the configuration changes: 4', async () => {
+    const locks = cluster.leader.db('admin').collection('pbmLock')
+    const now = await clusterTime(cluster.leader)
+    const header = { type: 'resync', replset: cluster.set.name, node: cluster.host, opid: '34'.repeat(12), epoch: now }
+    // Were it waited for any longer, it would count as dead and no longer be in the way.
+    await locks.insertOne({ ...header, hb: now })
+    const ended = await cluster.pbm(['config', '--set', 'pitr.enabled=false', '-o', 'json'])
+    await locks.deleteMany({})
+    assert.equal(ended.code, 4, ended.stdout + ended.stderr)
+    assert.match(ended.stdout, /another operation is running: resync on/)
+  })
+
   it('no longer than --wait-time: 3, and the backup goes on', async () => {
     const [ended, name] = await backup(['-w', '--wait-time', '700ms'], async (name, opid) =>
       insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running')),

@@ -17,7 +17,7 @@ import type { MongoClient } from 'mongodb'
 import { codeOf, usageError } from '../errors.js'
 import { readTextOf } from '../io.js'
 import { yamlText } from '../output/yaml.js'
-import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
+import { CONFIG_PATIENCE_MILLISECONDS, refuseIfBusy, requireLeaderAgent } from '../preflight.js'
 import type { Run } from '../program.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
@@ -76,7 +76,7 @@ async function config(session: Session, key: string | undefined, options: Config
   }
   if (options.file !== undefined) {
     const parsed = await parseConfig(await readTextOf(options.file, session.io), session.plugins)
-    await refuseIfBusy(session, leader)
+    await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
     const change = await writeConfig(leader, parsed, session.plugins)
     await followStorage(session, leader, change, options, deadline)
     await show(session, change.config)
@@ -84,7 +84,7 @@ async function config(session: Session, key: string | undefined, options: Config
   }
   if (options.set.length > 0) {
     const settings = options.set.map(parseSetting)
-    await refuseIfBusy(session, leader)
+    await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
     const change = await setConfigKeys(leader, settings, session.plugins)
     await followStorage(session, leader, change, options, deadline)
     await showKeys(
@@ -167,7 +167,7 @@ async function resync(
   deadline: number | undefined,
 ): Promise<void> {
   await requireConfig(leader)
-  await refuseIfBusy(session, leader)
+  await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
   await requireLeaderAgent(leader)
   const opid = await send(leader, {
     cmd: 'resync',
