@@ -51,13 +51,18 @@ describe('a sharded cluster whose backups are encrypted', () => {
     assert.equal(made.replsets.length, 3)
     for (const { encryption } of made.replsets) assert.equal(encryption?.type, 'aes-gcm')
     await slicedEverywhere(bench)
+    // The config servers may not have heard yet of a time that a shard was written at directly.
+    let time = await clusterTime(leader)
     for (const { id, set } of cluster.shards) {
-      await (await set.client())
+      const shard = await set.client()
+      await shard
         .db('side')
         .collection<{ _id: string }>('late')
         .insertOne({ _id: `late on ${id}` })
+      const written = await clusterTime(shard)
+      if (written.greaterThan(time)) time = written
     }
-    later = { time: await clusterTime(leader), state: await snapshotShardedState(cluster) }
+    later = { time, state: await snapshotShardedState(cluster) }
     await storedUpTo(bench, later.time)
     const names = await objectsOn(bench.storage)
     for (const rs of ['cfg', 's1', 'second']) {

@@ -1,4 +1,5 @@
-import { type BackupDocument, clusterTime, type RestoreDocument } from '@pbmkit/core'
+import { type AgentDocument, type BackupDocument, clusterTime, type RestoreDocument } from '@pbmkit/core'
+import type { Timestamp } from 'mongodb'
 import type { Cluster } from './cluster.e2e.support.js'
 
 type WithSet = Pick<Cluster, 'leader' | 'set' | 'host'>
@@ -33,5 +34,28 @@ export async function restoreRecord(
   return {
     ...{ status: 'starting', name, opid, backup, type: 'logical', bcp_chain: null, start_pitr: 0, pitr: 0 },
     ...{ start_ts: hb.t, last_transition_ts: hb.t, replsets: [], hb, conditions: [] },
+  }
+}
+
+/** What an agent beside the only member says of itself, with all well. */
+export function agentDocument({ set, host }: WithSet, hb: Timestamp): AgentDocument {
+  const fine = { ok: true, e: '' }
+  return {
+    n: host,
+    rs: set.name,
+    s: 1,
+    str: 'PRIMARY',
+    hdn: false,
+    psv: false,
+    arb: false,
+    delay: 0,
+    repl_lag: 0,
+    v: '2.15.0',
+    mv: '6.0.5',
+    pbms: fine,
+    nodes: fine,
+    stors: fine,
+    hb,
+    e: '',
   }
 }

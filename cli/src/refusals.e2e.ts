@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startStandalone } from '@pbmkit/conformance/testbed'
-import { type AgentDocument, clusterTime, LOCKS, publishAgent } from '@pbmkit/core'
+import { clusterTime, LOCKS, publishAgent } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { type Cluster, startCluster } from './cluster.e2e.support.js'
+import { agentDocument } from './records.e2e.support.js'
 import { type Ended, pbm } from './run.spec.support.js'
 
 function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
@@ -177,25 +178,3 @@ describe('pbm refuses', () => {
     assert.equal((await cluster.pbm(['delete-backup', '--older-than', '1d', '-y'])).code, 0)
   })
 })
-
-function agentDocument(cluster: Cluster, hb: Timestamp): AgentDocument {
-  const fine = { ok: true, e: '' }
-  return {
-    n: cluster.host,
-    rs: cluster.set.name,
-    s: 1,
-    str: 'PRIMARY',
-    hdn: false,
-    psv: false,
-    arb: false,
-    delay: 0,
-    repl_lag: 0,
-    v: '2.15.0',
-    mv: '6.0.5',
-    pbms: fine,
-    nodes: fine,
-    stors: fine,
-    hb,
-    e: '',
-  }
-}

@@ -14,7 +14,7 @@ import {
 } from '@pbmkit/core'
 import { type Document, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
-import { backupRecord, restoreRecord } from './records.e2e.support.js'
+import { agentDocument, backupRecord, restoreRecord } from './records.e2e.support.js'
 import { type Ended, pbmProcess } from './run.spec.support.js'
 
 /** A backup of long ago. */
@@ -380,22 +380,7 @@ describe('pbm waits', () => {
   }
 
   async function beat(): Promise<void> {
-    const fine = { ok: true, e: '' }
-    const member = { s: 1, str: 'PRIMARY', hdn: false, psv: false, arb: false, delay: 0, repl_lag: 0 }
-    await publishAgent(cluster.leader, {
-      n: cluster.host,
-      rs: cluster.set.name,
-      ...member,
-      ...{
-        v: '2.15.0',
-        mv: '6.0.5',
-        pbms: fine,
-        nodes: fine,
-        stors: fine,
-        hb: await clusterTime(cluster.leader),
-        e: '',
-      },
-    })
+    await publishAgent(cluster.leader, agentDocument(cluster, await clusterTime(cluster.leader)))
   }
 
   async function log(entry: { s?: 1 | 3; e: string; eobj: string; opid: string; msg: string }): Promise<void> {
