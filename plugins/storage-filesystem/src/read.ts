@@ -1,6 +1,6 @@
 import { constants, type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { mapOrdered, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
 import { errnoOf, translated } from './errors.js'
 import { linkRefused, requireRoot } from './folders.js'
 import type { Operation } from './operation.js'
@@ -97,29 +97,20 @@ export async function* bytesOf(
   onProgress: ((bytesSoFar: number) => void) | undefined,
   onDone?: () => void,
 ): AsyncGenerator<Buffer> {
-  const ahead: { size: number; block: Promise<Buffer> }[] = []
-  let asked = range.first
-  const readAhead = () => {
-    while (asked < range.end && ahead.length <= BLOCKS_AHEAD) {
-      const size = Math.min(blockBytes, range.end - asked)
-      const block = filled(file, asked, size)
-      // Of one that nobody waits for any more.
-      block.catch(() => undefined)
-      ahead.push({ size, block })
-      asked += size
+  const positions = async function* () {
+    for (let position = range.first; position < range.end; position += blockBytes) {
+      operation.check()
+      yield position
     }
   }
+  const sizeAt = (position: number) => Math.min(blockBytes, range.end - position)
   try {
     let position = range.first
-    for (;;) {
+    for await (const block of mapOrdered(positions(), 1 + BLOCKS_AHEAD, (at) => filled(file, at, sizeAt(at)))) {
       operation.check()
-      readAhead()
-      const next = ahead.shift()
-      if (next === undefined) return
-      const block = await next.block
-      operation.check()
+      const expected = sizeAt(position)
       position += block.length
-      if (block.length < next.size) {
+      if (block.length < expected) {
         const text = `reading ${path}: the file was cut to ${position} bytes while it was read`
         throw new PluginError('STORAGE_UNAVAILABLE', text)
       }
