@@ -50,8 +50,8 @@ export class KeyWatch {
     if (this.#searched?.text !== text) this.#searched = { text, search: this.#search(config, text) }
     const millis = this.#options.patienceMillis ?? PATIENCE_MILLIS
     await inTime(this.#searched.search, millis, () => {
-      const text = `the encryption keys could not be had within ${millis / 1000} s`
-      return new PbmError('KEYS_LATE', text, { hint: 'does the command that gives them hang?' })
+      const fault = `the encryption keys could not be had within ${millis / 1000} s`
+      return new PbmError('KEYS_LATE', fault, { hint: 'does the command that gives them hang?' })
     })
   }
 

@@ -19,7 +19,7 @@ import { rfc3339 } from './output/times.js'
 import type { Session } from './session.js'
 
 /** An agent that fails to reach its storage tries again with each report, every 5 s. */
-const REPORT_SECONDS = 5
+export const REPORT_SECONDS = 5
 const LOOK_AGAIN_MILLISECONDS = 250
 /** How long reading the storage anew is waited for: silently at first, for it mostly takes a moment. */
 const UNTOLD_MILLISECONDS = 1_000

@@ -1,11 +1,9 @@
 import { agentErrors, type Config, isStale, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
-import { agentsView } from './preflight.js'
+import { agentsView, REPORT_SECONDS } from './preflight.js'
 import type { Session } from './session.js'
 import { poll } from './wait/poll.js'
 
-/** Agents report every 5 s; what one says sooner after the change may be about the configuration before. */
-const REPORT_SECONDS = 5
 /** A look at a storage may take 20 s. */
 const PATIENCE_MILLISECONDS = 45_000
 
@@ -34,6 +32,7 @@ export async function requireGoodReports(
         throw new PbmError('NO_AGENTS', 'the configuration is saved, but no agent is running to try it', {
           hint: 'Start pbm-agent beside every member; pbm status then shows what each makes of it.',
         })
+      // What one says sooner after the change may be about the configuration before.
       if (live.some(({ hb }) => hb.t <= config.epoch.t + REPORT_SECONDS)) return undefined
       return live.flatMap((agent) => agentErrors(agent).map((error) => `${agent.rs}/${agent.n}: ${error}`))
     },

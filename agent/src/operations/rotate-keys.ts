@@ -74,8 +74,8 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
 }
 
 /**
- * The method and the ids of the keys to seal with, after every agent that lives has said that it has the same, and who could not be
- * asked; none where `rotateKeys` will refuse.
+ * The method and the ids of the keys to seal with, after every agent that lives has said that it has the same, and who
+ * could not be asked; none where `rotateKeys` will refuse.
  */
 async function sealingKeys(
   context: OperationContext,

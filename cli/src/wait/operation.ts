@@ -21,7 +21,8 @@ export interface OperationWait {
 
 /**
  * Waits for an operation without a document of its own (resync, delete): an agent records its id, holds a lock while it
- * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, STUCK, NO_ANSWER, WAIT_TIME or INTERRUPTED.
+ * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, STUCK,
+ * NO_ANSWER, WAIT_TIME or INTERRUPTED.
  */
 export async function waitForOperation(
   session: Session,
