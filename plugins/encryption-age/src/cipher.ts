@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
 import { ByteReader, openBlocks, PluginError, restOf, sealBlocks, tampered } from '@pbmkit/core/plugin'
 import { checkMac, FORMAT, type Header, readHeader, writeHeader } from './header.js'
 import { type Identity, type Recipient, unwrap, wrap } from './x25519.js'
@@ -62,7 +62,7 @@ function findFileKey({ stanzas }: Header, identities: readonly Identity[]): Buff
   throw new PluginError('ENCRYPTION_KEY_WRONG', `none of the identities at hand opens it; they are those of ${tried}`)
 }
 
-function decrypt(sealed: Uint8Array, key: Buffer, nonce: Buffer): Buffer | undefined {
+function decrypt(sealed: Uint8Array, key: KeyObject, nonce: Buffer): Buffer | undefined {
   if (sealed.length < TAG_BYTES) return undefined
   const end = sealed.length - TAG_BYTES
   const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES })
@@ -76,8 +76,9 @@ function decrypt(sealed: Uint8Array, key: Buffer, nonce: Buffer): Buffer | undef
   }
 }
 
-function payloadKey(fileKey: Buffer, nonce: Buffer): Buffer {
-  return Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32))
+/** An object for the key, as a cipher is set up for each block: Node.js takes ten times as long to do so with bare bytes. */
+function payloadKey(fileKey: Buffer, nonce: Buffer): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)))
 }
 
 /** Eleven bytes of the block's number, and one that marks the last block. */
