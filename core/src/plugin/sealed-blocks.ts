@@ -36,12 +36,17 @@ export async function* sealBlocks(
     if (held.length > 0) seal(held, index++, false).forEach(keep)
     held = block
     if (bytes < PIECE_BYTES) continue
-    yield* size < PIECE_BYTES ? [Buffer.concat(sealed)] : sealed
+    yield* size < PIECE_BYTES ? [join(sealed, bytes)] : sealed
     sealed = []
     bytes = 0
   }
   seal(held, index, true).forEach(keep)
   yield Buffer.concat(sealed)
+}
+
+function join(sealed: readonly Buffer[], bytes: number): Buffer {
+  noteBufferMade(bytes)
+  return Buffer.concat(sealed, bytes)
 }
 
 export interface SealedBlocks {
