@@ -13,6 +13,7 @@ export function commandLine({ run, print }: CommandLineActions): Command {
   const program = new Command('pbm-agent')
   program
     .description('Runs beside a mongod: backs it up, restores it, and coordinates with the other agents.')
+    .version(VERSION, '--version', 'print the version number, as pbm-agent version --short')
     .option('-f, --config <file>', 'YAML file with the settings below; watched for changes of the log')
     .option('--mongodb-uri <uri>', 'the mongod beside this agent [PBM_MONGODB_URI; mongodb-uri]')
     .option('--mongodb-uri-file <file>', 'a file that holds the URI [PBM_MONGODB_URI_FILE; mongodb-uri-file]')

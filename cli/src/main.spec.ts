@@ -23,6 +23,11 @@ describe('pbm without a server', () => {
       'NodeVersion',
       'PBMVersion',
     ])
+    const { Version } = JSON.parse(version.stdout) as { Version: string }
+    for (const args of [['--version'], ['list', '--version'], ['version', '-s']])
+      assert.deepEqual(await pbm(args), { code: 0, stdout: `${Version}\n`, stderr: '' })
+    const flag = await pbm(['--version', '-o', 'json'])
+    assert.deepEqual([flag.code, JSON.parse(flag.stdout)], [0, { Version }])
     const help = await pbm(['help', 'backup'])
     assert.equal(help.code, 0)
     assert.match(help.stdout, /--wait-time/)

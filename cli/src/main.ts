@@ -3,6 +3,7 @@ import { type Command, CommanderError } from 'commander'
 import { EXIT, errorReport, exitCodeOf, usageError } from './errors.js'
 import type { Io } from './io.js'
 import { coloursFor } from './output/colour.js'
+import { type Format, Output } from './output/output.js'
 import { buildProgram } from './program.js'
 import { Session } from './session.js'
 
@@ -22,9 +23,12 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     }
   })
   let asked = program
+  let said = ''
   for (const command of withSubcommands(program))
     command.exitOverride().configureOutput({
-      writeOut: (text) => io.stdout.write(text),
+      writeOut: (text) => {
+        said += text
+      },
       // Commander's errors arrive as exceptions and are told below like all others; this is help for who named too little.
       writeErr: () => {
         asked = command
@@ -36,10 +40,11 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   try {
     return await Promise.race([running, interrupted(io.signal, () => opened?.finishFirst === true)])
   } catch (error) {
-    if (isHelp(error)) {
+    if (isAnswer(error)) {
       // `pbm` alone, as `pbm key`, asks for help but is still a command line without a command.
-      if (error.exitCode !== 0 && formatOf(args) === 'text') io.stderr.write(asked.helpInformation())
-      else if (error.exitCode !== 0) tell(usageError('no command is given', `See ${pathOf(asked)} --help.`), args, io)
+      if (error.exitCode === 0) answer(said, error, args, io)
+      else if (formatOf(args) === 'text') io.stderr.write(asked.helpInformation())
+      else tell(usageError('no command is given', `See ${pathOf(asked)} --help.`), args, io)
       return exitCodeOf(error)
     }
     tell(error, args, io)
@@ -67,10 +72,18 @@ async function interrupted(signal: AbortSignal, mustFinish: () => boolean): Prom
   return EXIT.interrupted
 }
 
-function isHelp(error: unknown): error is CommanderError {
-  return (
-    error instanceof CommanderError && (error.code === 'commander.help' || error.code === 'commander.helpDisplayed')
-  )
+const VERSION_TOLD = 'commander.version'
+
+/** Commander ends `--help`, `--version` and a command line without a command by throwing. */
+function isAnswer(error: unknown): error is CommanderError {
+  const codes = ['commander.help', 'commander.helpDisplayed', VERSION_TOLD]
+  return error instanceof CommanderError && codes.includes(error.code)
+}
+
+/** Help is text in any format; the version is a result like that of `pbm version --short`. */
+function answer(said: string, { code }: CommanderError, args: readonly string[], io: Io): void {
+  if (code !== VERSION_TOLD) io.stdout.write(said)
+  else new Output(formatOf(args), io.stdout, io.stderr, io.env).result({ Version: said.trim() }, () => said.trim())
 }
 
 function tell(error: unknown, args: readonly string[], io: Io): void {
@@ -86,7 +99,7 @@ function tell(error: unknown, args: readonly string[], io: Io): void {
 }
 
 /** The output format even where the command line could not be parsed: a script wants JSON of that error most of all. */
-function formatOf(args: readonly string[]): 'text' | 'json' | 'json-pretty' {
+function formatOf(args: readonly string[]): Format {
   const found = args.flatMap((arg, index) => {
     if (arg === '-o' || arg === '--out') return [args[index + 1]]
     const joined = /^(?:-o=?|--out=)(.+)$/.exec(arg)

@@ -16,7 +16,7 @@ import { profileCommand } from './commands/profile.js'
 import { restoreCommand } from './commands/restore.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
-import { versionCommand } from './commands/version.js'
+import { version, versionCommand } from './commands/version.js'
 import { notSupportedYet } from './errors.js'
 import type { Session } from './session.js'
 
@@ -35,6 +35,7 @@ export function buildProgram(run: Run): Command {
     )
     .addOption(new Option('-o, --out <format>', 'text, json or json-pretty').default('text'))
     .addOption(new Option('--plugin-dir <folder>', 'where more plugins are installed; also PBM_PLUGIN_DIR'))
+    .version(version, '--version', 'print the version number, as pbm version --short')
     .helpCommand('help [command]', 'help for a command')
     .showSuggestionAfterError()
 

@@ -3,7 +3,8 @@ import { PBM_COMPATIBLE_VERSION } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { Run } from '../program.js'
 
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+/** Of this package. */
+export const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
 /** `pbm version`: needs no MongoDB. PBM's keys where we have their values; `PBMVersion` is what we write into backups. */
 export function versionCommand(run: Run): Command {
