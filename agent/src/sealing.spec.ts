@@ -10,6 +10,7 @@ import {
   isKeyObject,
   type ObjectStore,
   openStore,
+  type PbmError,
   PluginHost,
   parsePitrChunkName,
   partMethod,
@@ -251,5 +252,14 @@ describe('sealed stores and the rotation of keys', () => {
       reading,
       (error: Error) => hasCode(error, 'ENCRYPTION_KEY_MISSING') && /no encryption\.aes-gcm/.test(error.message),
     )
+  })
+
+  it('says what a key looks like where there is a malformed one, and where to bring one that is missing', async () => {
+    const refusedWith = (code: PbmError['code'], hint: RegExp) =>
+      assert.rejects(newCiphers().current(), (error: PbmError) => error.code === code && hint.test(error.hint ?? ''))
+    await useKeys('hunter2')
+    await refusedWith('ENCRYPTION_KEY_WRONG', /^a key is 32 random bytes/)
+    await rm(join(folder, 'keys'))
+    await refusedWith('ENCRYPTION_KEY_MISSING', /^bring the key to where encryption\.aes-gcm/)
   })
 })

@@ -16,7 +16,7 @@ export interface EncryptionPlugin<Options extends object = any> {
   /**
    * Reads the keys that sealing needs. Options were checked against the schema before. Rejects with
    * `ENCRYPTION_KEY_MISSING` when there is no key where the options say, and `ENCRYPTION_KEY_WRONG` when what is there is
-   * none. No message holds any of a key.
+   * none; the `hint` of the latter says what a right one looks like. No message holds any of a key.
    */
   open(options: Options, context: PluginContext): Promise<Cipher>
   /**

@@ -27,12 +27,19 @@ export type PluginErrorCode = StorageErrorCode | CodecErrorCode | EncryptionErro
 export class PluginError extends Error {
   readonly code: PluginErrorCode
   readonly retriable: boolean
+  /** What to do about it, where the plugin knows better than its host. */
+  declare readonly hint?: string
 
-  constructor(code: PluginErrorCode, message: string, options: { cause?: unknown; retriable?: boolean } = {}) {
+  constructor(
+    code: PluginErrorCode,
+    message: string,
+    options: { cause?: unknown; retriable?: boolean; hint?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = code === 'STORAGE_ABORTED' ? 'AbortError' : 'PluginError'
     this.code = code
     this.retriable = options.retriable ?? code === 'STORAGE_UNAVAILABLE'
+    if (options.hint !== undefined) this.hint = options.hint
   }
 }
 

@@ -129,8 +129,11 @@ export function isUnopened(error: unknown): boolean {
 export function keyError(error: unknown, object: string, method: string): PbmError {
   const code = hasCode(error, 'ENCRYPTION_KEY_WRONG') ? 'ENCRYPTION_KEY_WRONG' : 'ENCRYPTION_KEY_MISSING'
   const text = error instanceof Error ? error.message : String(error)
-  const ownHint = error instanceof PbmError ? error.hint : undefined
+  const ownHint = (error as { readonly hint?: unknown } | null)?.hint
   return new PbmError(code, object === '' ? text : `${object} can't be opened: ${text}`, {
-    hint: ownHint ?? `bring the key to where encryption.${method} of the configuration says, behind the newer ones`,
+    hint:
+      typeof ownHint === 'string'
+        ? ownHint
+        : `bring the key to where encryption.${method} of the configuration says, behind the newer ones`,
   })
 }

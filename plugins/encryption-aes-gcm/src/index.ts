@@ -1,4 +1,4 @@
-import { type Cipher, type EncryptionPlugin, type KeySource, readKeySource } from '@pbmkit/core/plugin'
+import { type Cipher, type EncryptionPlugin, type KeySource, placeOf, readKeySource } from '@pbmkit/core/plugin'
 import { openCipher } from './cipher.js'
 import { HEAD_BYTES, readHeader } from './header.js'
 import { parseKeyring } from './keyring.js'
@@ -49,7 +49,8 @@ const plugin: EncryptionPlugin<AesGcmOptions> = {
     },
   },
   async open(options, context): Promise<Cipher> {
-    return openCipher(parseKeyring(await readKeySource(sourceOf(options), 'encryption key', context)))
+    const source = sourceOf(options)
+    return openCipher(parseKeyring(await readKeySource(source, 'encryption key', context), placeOf(source)))
   },
   keysOf: (head) => {
     const header = readHeader(Buffer.from(head.subarray(0, HEAD_BYTES)))

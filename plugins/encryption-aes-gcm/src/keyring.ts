@@ -12,28 +12,32 @@ export interface Key {
 /** In the order of the file; the first one seals. Never empty. */
 export type Keyring = readonly [Key, ...Key[]]
 
+const HINT =
+  'a key is 32 random bytes, alone on its line: 44 characters of Base64, as openssl rand -base64 32 makes them, or 64 ' +
+  'hexadecimal digits; lines that begin with # are comments'
+
 /**
  * Reads keys: one on each line, 32 bytes in Base64 or hexadecimal; empty lines and those that begin with `#` don't
- * count. Throws `ENCRYPTION_KEY_WRONG` with the number of a line that is none, and never what stands there.
+ * count. Throws `ENCRYPTION_KEY_WRONG` with the number of a line that is none, and never what stands there. `place` is
+ * where `text` was read.
  */
-export function parseKeyring(text: string): Keyring {
+export function parseKeyring(text: string, place: string): Keyring {
   const keys = new Map<string, Key>()
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const written = line.trim()
     if (written === '' || written.startsWith('#')) continue
     const secret = decode(written)
     if (secret === undefined) {
-      throw new PluginError(
-        'ENCRYPTION_KEY_WRONG',
-        `line ${index + 1} of the encryption keys is no key of 32 bytes in Base64 or hexadecimal; make one with: openssl rand -base64 32`,
-      )
+      const message = `line ${index + 1} of ${place} is no encryption key: ${faultOf(written)}`
+      throw new PluginError('ENCRYPTION_KEY_WRONG', message, { hint: HINT })
     }
     const id = idOf(secret)
     if (!keys.has(id)) keys.set(id, { id, secret })
   }
   const [first, ...others] = keys.values()
   if (first === undefined) {
-    throw new PluginError('ENCRYPTION_KEY_MISSING', 'there is no encryption key among the lines that were read')
+    const message = `no encryption key is in ${place}, only comments`
+    throw new PluginError('ENCRYPTION_KEY_MISSING', message, { hint: HINT })
   }
   return [first, ...others]
 }
@@ -47,4 +51,12 @@ function decode(written: string): Buffer | undefined {
   if (/^[0-9a-f]{64}$/i.test(written)) return Buffer.from(written, 'hex')
   if (/^[A-Za-z0-9+/]{43}=?$/.test(written)) return Buffer.from(written, 'base64')
   return undefined
+}
+
+/** What is wrong with a line that is no key. */
+function faultOf(written: string): string {
+  if (/^AGE-SECRET-KEY-/i.test(written)) return 'it is an identity of age'
+  if (/^[0-9a-f]+$/i.test(written)) return `it has ${written.length} hexadecimal digits`
+  if (/^[A-Za-z0-9+/]+={0,2}$/.test(written)) return `in Base64 it has ${Buffer.from(written, 'base64').length} bytes`
+  return 'it has characters that neither Base64 nor hexadecimal has'
 }

@@ -1,4 +1,4 @@
-import { type EncryptionPlugin, type KeySource, PluginError, readKeySource } from '@pbmkit/core/plugin'
+import { type EncryptionPlugin, type KeySource, PluginError, placeOf, readKeySource } from '@pbmkit/core/plugin'
 import { open, seal } from './cipher.js'
 import { type Identity, parseIdentities, parseRecipient } from './x25519.js'
 
@@ -83,7 +83,7 @@ async function readIdentities(source: KeySource, read: () => Promise<string>): P
       'it is sealed with age, and no identity is configured here (identityFile, identityEnv or identityCommand)',
     )
   }
-  return parseIdentities(await read())
+  return parseIdentities(await read(), placeOf(source))
 }
 
 export default plugin

@@ -22,7 +22,7 @@ describe(`the plugin and the age tool${why}`, () => {
     if (age === undefined || keygen === undefined) return this.skip()
     folder = await mkdtemp(join(tmpdir(), 'pbmkit-age-'))
     const texts = [await pipeThrough(keygen, [], Buffer.alloc(0)), await pipeThrough(keygen, [], Buffer.alloc(0))]
-    recipients = texts.map((text) => parseIdentities(text.toString())[0]?.recipient.text ?? '')
+    recipients = texts.map((text) => parseIdentities(text.toString(), 'a test')[0]?.recipient.text ?? '')
     identityFile = join(folder, 'second.key')
     await writeFile(identityFile, texts[1] ?? '', { mode: 0o600 })
   })

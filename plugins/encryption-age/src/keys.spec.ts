@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { hasCode } from '@pbmkit/core/plugin'
+import { hasCode, type PluginError } from '@pbmkit/core/plugin'
 import { decodeBech32, encodeBech32 } from './bech32.js'
 import plugin from './index.js'
 import { testPair } from './test-keys.spec.support.js'
@@ -28,23 +28,39 @@ describe('keys of age', () => {
   })
 
   it('reads a file of age-keygen', () => {
-    const identities = parseIdentities(`# created: today\r\n# public key: ${one.recipient}\r\n${one.identity}\r\n`)
+    const identities = parseIdentities(
+      `# created: today\r\n# public key: ${one.recipient}\r\n${one.identity}\r\n`,
+      'file k',
+    )
     assert.deepEqual(
       identities.map(({ recipient }) => recipient.text),
       [one.recipient],
     )
   })
 
-  it('names the line that is no identity, and not what stands there', () => {
-    const wrong = `${one.identity.slice(0, -1)}${one.identity.endsWith('Q') ? 'P' : 'Q'}`
-    assert.throws(
-      () => parseIdentities(`${one.identity}\n${wrong}`),
-      (error: Error) =>
-        hasCode(error, 'ENCRYPTION_KEY_WRONG') &&
-        /line 2/.test(error.message) &&
-        !error.message.includes(wrong.slice(20)),
-    )
-  })
+  const mistyped = `${one.identity.slice(0, -1)}${one.identity.endsWith('Q') ? 'P' : 'Q'}`
+  const WRONG: [string, RegExp][] = [
+    [mistyped, /checksum is wrong/],
+    [one.recipient, /it is a recipient/],
+    ['-----BEGIN AGE ENCRYPTED FILE-----', /sealed with age itself/],
+    ['-----BEGIN OPENSSH PRIVATE KEY-----', /a key of another kind/],
+    ['hunter2hunter2', /does not begin with AGE-SECRET-KEY-1/],
+  ]
+  for (const [wrong, why] of WRONG) {
+    it(`names the line that is no identity and why, but not what stands there: ${why.source}`, () => {
+      assert.throws(
+        () => parseIdentities(`${one.identity}\n${wrong}`, 'file k'),
+        (error: PluginError) => {
+          assert.ok(hasCode(error, 'ENCRYPTION_KEY_WRONG'))
+          assert.match(error.message, /^line 2 of file k is no age identity: /)
+          assert.match(error.message, why)
+          assert.ok(!error.message.includes(wrong))
+          assert.match(error.hint ?? '', /AGE-SECRET-KEY-1, as age-keygen writes it/)
+          return true
+        },
+      )
+    })
+  }
 
   it('repeats no identity that was taken for a recipient', async () => {
     const context = { signal: new AbortController().signal, warn: () => undefined }

@@ -40,33 +40,54 @@ export function parseRecipient(text: string): Recipient {
   if (/AGE-SECRET-KEY-/i.test(text)) {
     throw new PluginError(
       'ENCRYPTION_KEY_WRONG',
-      'a secret identity (AGE-SECRET-KEY-…) stands where a recipient belongs (age1…): take it out, and use it no more',
+      'a secret identity (AGE-SECRET-KEY-…) stands where a recipient belongs (age1…)',
+      { hint: 'take it out, and use it no more; age-keygen -y prints the recipient of an identity' },
     )
   }
   const raw = decodeBech32(text.trim(), 'age')
   if (raw?.length !== KEY_BYTES) {
-    throw new PluginError('ENCRYPTION_KEY_WRONG', `${JSON.stringify(text.slice(0, 80))} is no age recipient (age1…)`)
+    throw new PluginError('ENCRYPTION_KEY_WRONG', `${JSON.stringify(text.slice(0, 80))} is no age recipient (age1…)`, {
+      hint: 'age-keygen -y prints the recipient of an identity: 62 characters, the last ones a checksum',
+    })
   }
   return recipientOf(raw)
 }
 
-/** Reads a file of `age-keygen`: an identity on each line, `#` before comments. Throws without telling what stands there. */
-export function parseIdentities(text: string): Identity[] {
+const IDENTITY_HINT =
+  'an identity is a line of 74 characters that begins with AGE-SECRET-KEY-1, as age-keygen writes it; lines that begin ' +
+  'with # are comments'
+
+/**
+ * Reads a file of `age-keygen`: an identity on each line, `#` before comments. Throws without telling what stands there.
+ * `place` is where `text` was read.
+ */
+export function parseIdentities(text: string, place: string): Identity[] {
   const identities: Identity[] = []
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const written = line.trim()
     if (written === '' || written.startsWith('#')) continue
     const raw = decodeBech32(written, 'age-secret-key-')
     if (raw?.length !== KEY_BYTES) {
-      const text = `line ${index + 1} of the age identities is none (AGE-SECRET-KEY-1…); make one with: age-keygen`
-      throw new PluginError('ENCRYPTION_KEY_WRONG', text)
+      const message = `line ${index + 1} of ${place} is no age identity: ${identityFault(written)}`
+      throw new PluginError('ENCRYPTION_KEY_WRONG', message, { hint: IDENTITY_HINT })
     }
     const key = createPrivateKey({ key: Buffer.concat([PRIVATE_DER, raw]), format: 'der', type: 'pkcs8' })
     identities.push({ key, recipient: recipientOf(rawPublic(createPublicKey(key))) })
   }
-  if (identities.length === 0)
-    throw new PluginError('ENCRYPTION_KEY_MISSING', 'there is no age identity among the lines')
+  if (identities.length === 0) {
+    const message = `no age identity is in ${place}, only comments`
+    throw new PluginError('ENCRYPTION_KEY_MISSING', message, { hint: IDENTITY_HINT })
+  }
   return identities
+}
+
+function identityFault(written: string): string {
+  if (/^AGE-SECRET-KEY-1/i.test(written)) return 'its checksum is wrong, so something was lost or mistyped'
+  if (/^age1/i.test(written)) return 'it is a recipient, which is the public half of one'
+  if (/^(?:age-encryption\.org|-----BEGIN AGE)/.test(written))
+    return 'that is sealed with age itself (by a passphrase?)'
+  if (/^-----BEGIN/.test(written)) return 'that is a key of another kind'
+  return 'it does not begin with AGE-SECRET-KEY-1'
 }
 
 export function wrap(fileKey: Buffer, recipient: Recipient): Stanza {

@@ -35,7 +35,9 @@ const plugin: EncryptionPlugin<Options> = {
 function parsed(text: string): Key {
   // Not the text in the message: it may be half a key.
   if (!/^[0-9a-f]{64}$/i.test(text.trim()))
-    throw new PluginError('ENCRYPTION_KEY_WRONG', 'the key is not 64 hexadecimal digits')
+    throw new PluginError('ENCRYPTION_KEY_WRONG', 'the key is not 64 hexadecimal digits', {
+      hint: 'make one with: openssl rand -hex 32',
+    })
   const secret = Buffer.from(text.trim(), 'hex')
   return { secret, id: createHash('sha256').update('key id').update(secret).digest('hex').slice(0, 16) }
 }
