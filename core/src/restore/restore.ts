@@ -20,9 +20,11 @@ import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
 import { checkReplsets } from './shard-ids.js'
 import { ShardedRestore } from './sharding.js'
-import { awaitSlicersGone, resumeAfterRestore, suspendOthers } from './suspension.js'
+import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from './suspension.js'
 
 export type { RestoreOutcome } from './run-lock.js'
+
+type Noted = (suspended: Suspended) => void
 
 /**
  * A logical restore, on the primary of a replica set (PBM: control-plane.md §5.3). The lock is taken here, so that a
@@ -49,18 +51,30 @@ export class Restore {
     const { node, leader, self, log, clock } = this
     const { restore } = command
     const opid = command._id.toHexString()
-    const record: RunDescription['record'] = (now, hb) => emptyRestore(restore, opid, now, hb)
+    let suspended: Suspended | undefined
+    const onNoted: Noted = (noted) => {
+      suspended = noted
+    }
+    const record: RunDescription['record'] = (now, hb) => ({
+      ...emptyRestore(restore, opid, now, hb),
+      ...(suspended === undefined ? {} : { suspended }),
+    })
     const described = { kind: 'restore' as const, name: restore.name, record }
     return await onLockedPrimary({ node, leader, self, log, clock }, { ...described, opid, signal }, (info, stopped) =>
-      this.#execute(restore, new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped }), info),
+      this.#execute(
+        restore,
+        new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped }),
+        info,
+        onNoted,
+      ),
     )
   }
 
-  async #execute(command: RestoreCommand, run: RestoreRun, info: NodeInfo): Promise<void> {
+  async #execute(command: RestoreCommand, run: RestoreRun, info: NodeInfo, onNoted: Noted): Promise<void> {
     const { leader, log } = this
     log.info(`restore of ${command.backupName} begins`)
     try {
-      await run.execute((steps) => this.#restore(command, info, steps))
+      await run.execute((steps) => this.#restore(command, info, onNoted, steps))
     } catch (error) {
       // Nothing has happened, so all goes on as if the restore had never been asked for. Who watches over dead operations
       // does it where this fails.
@@ -73,7 +87,12 @@ export class Restore {
     }
   }
 
-  async #restore(command: RestoreCommand, info: NodeInfo, { signal, progress, reach }: RunSteps): Promise<void> {
+  async #restore(
+    command: RestoreCommand,
+    info: NodeInfo,
+    onNoted: Noted,
+    { signal, progress, reach }: RunSteps,
+  ): Promise<void> {
     const { node, leader, self, log, store, host } = this
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
@@ -93,7 +112,15 @@ export class Restore {
           ...{ store: stored, clock: this.clock, log, signal },
         })
       : undefined
-    const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock: this.clock, log }
+    const suspending = {
+      leader,
+      name: command.name,
+      isSharded: info.isSharded,
+      signal,
+      clock: this.clock,
+      log,
+      onNoted,
+    }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
     const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
       if (state !== 'cleanupCluster') return await reach(state)

@@ -160,7 +160,8 @@ export class RestoreRun {
     const { leader, self, log, clock } = this.#context
     const { name, info } = this.#run
     throwIfStopped(signal)
-    if (this.#changes === 'no') this.#changes = 'maybe'
+    // Nobody goes on before the cluster leader says so.
+    if (!info.isClusterLeader) this.#mayChange()
     this.#reached = state
     await setRestoreReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
     if (info.isClusterLeader) {
@@ -168,12 +169,17 @@ export class RestoreRun {
       await awaitRestoreReplsets({ leader, name, replsets, state, signal, clock })
       await before?.()
       throwIfStopped(signal)
+      this.#mayChange()
       await setRestoreStatus(leader, name, state, { by: 'leader' })
     } else {
       await awaitRestoreState({ leader, name, state, signal, clock })
     }
     this.#changes = 'yes'
     log.debug(`state ${state}`)
+  }
+
+  #mayChange(): void {
+    if (this.#changes === 'no') this.#changes = 'maybe'
   }
 
   /** Whether data was changed on any replica set; undefined where nobody can tell. */

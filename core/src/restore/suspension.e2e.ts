@@ -7,6 +7,7 @@ import { readConfig, writeConfig } from '../control/config.js'
 import { SLICER_LOCKS } from '../control/names.js'
 import type { RestoreDocument, RestoreStatus } from '../control/restore-document.js'
 import { findRestore, insertRestore, setRestoreFields, setRestoreStatus } from '../control/restores.js'
+import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import { emptyRestore } from './documents.js'
@@ -66,6 +67,21 @@ describe('What a restore switches off', () => {
     assert.match(record.error ?? '', /the test has it end.*Nothing of the data was changed/)
     assert.deepEqual(record.suspended, [])
     assert.equal(await isSlicing(), true)
+  })
+
+  it('is on again where somebody drops the records meanwhile, with the note of what was on', async () => {
+    for (const dropped of [['pbmRestores'], ['pbmRestores', 'pbmPITR', 'pbmLock']]) {
+      await addSlicer()
+      const failed = failedRestore({})
+      await until(async () => (await isSlicing()) !== true, failed)
+      for (const name of dropped) await bench.leader.db('admin').collection(name).drop()
+      const record = await failed
+      assert.match(record.error ?? '', /Nothing of the data was changed/)
+      assert.deepEqual(record.suspended, [])
+      assert.equal(await isSlicing(), true)
+      await slicerLocks().deleteMany({})
+      await ensureControlCollections(bench.leader)
+    }
   })
 
   it('stays off where the answer was lost that let all replica sets go on: nobody claims that nothing was changed', async () => {

@@ -24,7 +24,11 @@ export interface Suspending {
   readonly signal: AbortSignal
   readonly clock: Clock
   readonly log: OperationLog
+  /** Told what the record says from now on: a record that somebody drops can be put back with it. */
+  readonly onNoted?: (suspended: Suspended) => void
 }
+
+export type Suspended = NonNullable<RestoreDocument['suspended']>
 
 /**
  * The cluster leader's, at the last moment before data is changed: point-in-time recovery and the balancer are switched
@@ -40,11 +44,11 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   const pitr = isSlicing || left.restores.some(({ suspended }) => suspended?.includes('pitr'))
   const balancer =
     isBalancing || left.backups.length > 0 || left.restores.some(({ suspended }) => suspended?.includes('balancer'))
-  const isNoted = await setRestoreFields(leader, name, {
-    suspended: [...(pitr ? ['pitr' as const] : []), ...(balancer ? ['balancer' as const] : [])],
-  })
+  const suspended: Suspended = [...(pitr ? ['pitr' as const] : []), ...(balancer ? ['balancer' as const] : [])]
+  const isNoted = await setRestoreFields(leader, name, { suspended })
   // What nobody knows to be off would stay off.
   if (!isNoted) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
+  suspending.onNoted?.(suspended)
   signal.throwIfAborted()
   // From here on it is this restore's to say.
   for (const restore of left.restores) await setRestoreFields(leader, restore.name, { suspended: [] })
@@ -85,8 +89,7 @@ async function resumeFor(leader: MongoClient, restore: RestoreDocument, log: Ope
   const { name, suspended = [] } = restore
   if (suspended.length === 0) return
   if (!hasChangedData(restore)) {
-    // Whoever has switched it on or off since then has decided.
-    if (suspended.includes('pitr') && (await findPitr(leader))?.resume === true) {
+    if (suspended.includes('pitr') && (await isLeftOff(leader))) {
       await resumePitr(leader)
       log.info('nothing was restored: point-in-time recovery is on again')
     }
@@ -97,6 +100,15 @@ async function resumeFor(leader: MongoClient, restore: RestoreDocument, log: Ope
     }
   }
   await setRestoreFields(leader, name, { suspended: [] })
+}
+
+/**
+ * Whoever has switched point-in-time recovery on or off since then has decided: the note in its document went with that.
+ * Where the whole document is gone, somebody dropped the control collections; with the configuration, nothing is left to be on.
+ */
+async function isLeftOff(leader: MongoClient): Promise<boolean> {
+  const [pitr, config] = await Promise.all([findPitr(leader), readConfig(leader)])
+  return config !== undefined && (pitr === undefined || pitr.resume === true)
 }
 
 /** What operations have switched off that have ended since, and nobody has switched on yet. */
