@@ -8,13 +8,20 @@ export interface Scene {
   readonly container: string
   /** URL of the blob service. */
   readonly endpoint: string
+  /** When the configured shared access signature ends; absent where there is none, or it does not say. */
+  readonly signatureEnds?: Date | undefined
 }
 
 interface Refusal {
   readonly code?: unknown
   readonly statusCode?: unknown
   readonly name?: unknown
-  readonly details?: { readonly errorCode?: unknown; readonly code?: unknown }
+  readonly details?: {
+    readonly errorCode?: unknown
+    readonly code?: unknown
+    /** What the service says beside "failed to authenticate", and puts into no message. */
+    readonly authenticationErrorDetail?: unknown
+  }
   readonly response?: { readonly headers?: { get(name: string): string | undefined } }
 }
 
@@ -58,6 +65,25 @@ const NOT_AUTHORIZED: Row = [
   'STORAGE_DENIED',
   ({ account }, code) =>
     `access denied (${code}): the credentials are not those of the account ${account}, or have expired, or its network rules keep this machine out; ${CREDENTIALS}`,
+]
+const EXPIRED: Row = [
+  'STORAGE_DENIED',
+  ({ signatureEnds }) =>
+    `the shared access signature has expired${signatureEnds === undefined ? '' : ` (${signatureEnds.toISOString()})`}; make another, and set storage.azure.credentials.sasToken`,
+]
+const NOT_BEGUN: Row = [
+  'STORAGE_DENIED',
+  'the shared access signature is not valid yet; set the clock of whoever makes it (NTP), or let it begin earlier',
+]
+const CLOCK: Row = [
+  'STORAGE_DENIED',
+  () =>
+    `the clocks of this machine and of the service differ too much; here it is ${new Date().toISOString()}: set the clock (NTP)`,
+]
+const WRONG_KEY: Row = [
+  'STORAGE_DENIED',
+  ({ account }) =>
+    `the key or signature is not one of the account ${account}; ${CREDENTIALS} and storage.azure.account`,
 ]
 const BUSY: Row = ['STORAGE_UNAVAILABLE', (_, code) => `the service is busy or failing (${code})`, true]
 const OTHER_WRITER: Row = ['STORAGE_UNAVAILABLE', 'another writer was at this name at the same time', true]
@@ -146,7 +172,7 @@ export function translated(error: unknown, scene: Scene): PluginError {
   const status = statusOf(error)
   const failed = (as: StorageErrorCode, text: string, retriable: boolean) =>
     new PluginError(as, `${scene.doing}: ${text}`, { cause: trimmed(known), retriable })
-  const row = SERVICE[code] ?? SERVICE[ALIASES[code] ?? ''] ?? byStatus(status)
+  const row = ofLogin(error, code, scene) ?? SERVICE[code] ?? SERVICE[ALIASES[code] ?? ''] ?? byStatus(status)
   if (row !== undefined) {
     const [as, text, retriable = false] = row
     return failed(as, typeof text === 'string' ? text : text(scene, code), retriable)
@@ -156,6 +182,25 @@ export function translated(error: unknown, scene: Scene): PluginError {
   const passing = status >= 500 || status === 429 || status === 408 || status === 0
   const shown = `${code === '' ? '' : `${code}: `}${firstLine(known)}${status === 0 ? '' : ` (HTTP ${status})`}`
   return failed('STORAGE_UNAVAILABLE', `${passing ? "the service can't now" : 'the service refuses'} ${shown}`, passing)
+}
+
+/** Requests older or newer than this are refused by the service (milliseconds). */
+const MOST_SKEW_MS = 15 * 60_000
+
+/** Azure has one code for wrong keys, clocks and signatures that have ended; the rest of its answer tells which it is. */
+function ofLogin(error: unknown, code: string, { signatureEnds }: Scene): Row | undefined {
+  if (!['AuthenticationFailed', 'AuthorizationFailure', 'InvalidAuthenticationInfo'].includes(code)) return undefined
+  const { details, response } = error as Refusal
+  const detail = String(details?.authenticationErrorDetail ?? '')
+  const answered = Date.parse(response?.headers?.get('date') ?? '')
+  // By the clock of the service, whatever ours says.
+  const now = Number.isNaN(answered) ? Date.now() : answered
+  if (signatureEnds !== undefined && signatureEnds.getTime() <= now) return EXPIRED
+  if (/date header too (old|new)/i.test(detail) || Math.abs(now - Date.now()) > MOST_SKEW_MS) return CLOCK
+  const [, start = '', end = ''] = /specified time frame: Start \[(.*?)\] - Expiry \[(.*?)\]/i.exec(detail) ?? []
+  if (Date.parse(end) <= now) return EXPIRED
+  if (Date.parse(start) > now) return NOT_BEGUN
+  return /signature .*(not the same|did not match)/i.test(detail) ? WRONG_KEY : undefined
 }
 
 function byStatus(status: number): Row | undefined {

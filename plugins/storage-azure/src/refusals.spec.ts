@@ -107,6 +107,44 @@ describe('storage-azure tells failures apart', () => {
     })
   }
 
+  const minutes = (count: number) => new Date(Date.now() + count * 60_000)
+  const HOUR_AGO = { date: minutes(-60).toUTCString() }
+  const frame = (start: number, end: number) => {
+    const [from, to, now] = [start, end, 0].map((count) => minutes(count).toUTCString())
+    return `Signature not valid in the specified time frame: Start [${from}] - Expiry [${to}] - Current [${now}]`
+  }
+  const LOGINS: readonly (readonly [what: string, detail: string, headers: Record<string, string>, words: RegExp])[] = [
+    ['a clock that the service tells', "Request date header too old: 'Thu, 01 Jan 2026'", {}, /set the clock \(NTP\)$/],
+    ['a clock that its own shows', 'anything', HOUR_AGO, /clocks of this machine and of the service differ too much/],
+    ['a signature that has ended', frame(-120, -60), {}, /shared access signature has expired; make another/],
+    ['a signature that has not begun', frame(60, 120), {}, /is not valid yet/],
+    [
+      'a wrong key',
+      "The MAC signature found in the HTTP request 'x' is not the same as any computed signature.",
+      {},
+      /key or signature is not one of the account acme; check storage\.azure\.credentials/,
+    ],
+    ['what it does not tell', '', {}, /have expired, or the clock of this machine is wrong/],
+  ]
+  for (const [what, detail, headers, words] of LOGINS) {
+    it(`behind "failed to authenticate": ${what}`, async () => {
+      const store = await open(
+        createServer((...both) => answer(...both)),
+        'http',
+      )
+      answer = (request, response) => {
+        request.resume()
+        const code = 'AuthenticationFailed'
+        response.writeHead(403, { 'content-type': 'application/xml', 'x-ms-error-code': code, ...headers })
+        const text = `<AuthenticationErrorDetail>${detail}</AuthenticationErrorDetail>`
+        response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>refused</Message>${text}</Error>`)
+      }
+      const error = await failure(store.save('object', body()))
+      assert.deepEqual([error.code, error.retriable], ['STORAGE_DENIED', false], String(error))
+      assert.match(error.message, words)
+    })
+  }
+
   it('a certificate that nobody trusts', async () => {
     const folder = await temporaryFolder('pbmkit-azure-')
     try {

@@ -173,7 +173,15 @@ export class AzureStore implements ObjectStore {
 
 export function sceneOf(options: AzureOptions, context: PluginContext, doing: string): Scene {
   const { account, container } = options
-  return { doing, account, container, endpoint: endpointOf(options, context.node) }
+  return { doing, account, container, endpoint: endpointOf(options, context.node), signatureEnds: endOf(options) }
+}
+
+/** When the shared access signature that is used ends. */
+function endOf({ credentials = {} }: AzureOptions): Date | undefined {
+  const { key, sasToken } = credentials
+  if (key || !sasToken) return undefined
+  const end = Date.parse(new URLSearchParams(sasToken.replace(/^\?/, '')).get('se') ?? '')
+  return Number.isNaN(end) ? undefined : new Date(end)
 }
 
 /** Why an operation has ended, when `error` is only the trace of it. */
