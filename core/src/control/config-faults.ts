@@ -11,21 +11,18 @@ export interface ConfigFault {
   readonly unknownKey: boolean
 }
 
-/** Keys that were put where something else belongs. What begins with `/` and has no padding at its end is a path. */
-const SECRET =
-  /AGE-SECRET-KEY-|PRIVATE KEY|^\s*(?:[A-Za-z0-9+/_-]{43}=|[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}|[0-9a-f]{64})\s*$/i
-
 /** Compiling takes far longer than validating. */
 const validators = new WeakMap<object, ValidateFunction>()
 
-/** Everything that is wrong in `document` by `schema`; [] when it is right. */
-export function schemaFaults(document: unknown, schema: SchemaNode): ConfigFault[] {
+/** Everything that is wrong in `document` by `schema`; [] when it is right. `at`: where it stands in a configuration. */
+export function schemaFaults(document: unknown, schema: SchemaNode, at: readonly string[] = []): ConfigFault[] {
   const validate = validators.get(schema) ?? configValidator().compile(schema)
   validators.set(schema, validate)
   if (validate(document)) return []
   const faults = new Map<string, ConfigFault>()
   for (const error of validate.errors ?? []) {
-    const fault = toFault(error, schema, document)
+    const found = toFault(error, schema, document, at)
+    const fault = { ...found, path: [...at, ...found.path] }
     faults.set(`${fault.path.join('\0')}\0${fault.text}`, fault)
   }
   return [...faults.values()]
@@ -47,7 +44,7 @@ export function unknownKey(path: readonly string[], known: readonly string[], ro
   return { path, text: `unknown key${advice}`, unknownKey: true }
 }
 
-function toFault(error: ErrorObject, root: SchemaNode, document: unknown): ConfigFault {
+function toFault(error: ErrorObject, root: SchemaNode, document: unknown, at: readonly string[]): ConfigFault {
   const path = error.instancePath
     .split('/')
     .slice(1)
@@ -64,11 +61,12 @@ function toFault(error: ErrorObject, root: SchemaNode, document: unknown): Confi
   }
   if (error.keyword === 'required')
     return { path: [...path, String(params.missingProperty)], text: 'is missing', unknownKey: false }
-  const isKey = typeof error.data === 'string' && SECRET.test(error.data)
-  const isHidden = isKey || isSecretAt(document, path, root) || typeof error.data === 'object'
+  // What is refused there may be a key in place of where one is to be found, and only its plugin knows what those look like.
+  const mayBeKey = [...at, ...path][0] === 'encryption' && typeof error.data === 'string'
+  const isHidden = isSecretAt(document, path, root) || typeof error.data === 'object'
   const shown = isHidden ? '' : `, not ${shorten(JSON.stringify(error.data))}`
-  const suspicion = isKey && error.keyword === 'pattern' ? '; this looks like a key itself' : ''
-  return { path, text: `${demand(error, params, parent)}${shown}${suspicion}`, unknownKey: false }
+  const text = `${demand(error, params, parent)}${mayBeKey ? '; not shown here, since it may be a key' : shown}`
+  return { path, text, unknownKey: false }
 }
 
 function demand(error: ErrorObject, params: Record<string, unknown>, parent: SchemaNode): string {

@@ -104,9 +104,9 @@ function encryptionOptions(config: EncryptionConfig | undefined, plugin: Encrypt
     })
   }
   const options = withoutNulls(block) as object
-  const faults = schemaFaults(options, plugin.optionsSchema as SchemaNode)
+  const faults = schemaFaults(options, plugin.optionsSchema as SchemaNode, ['encryption', plugin.name])
   if (faults.length === 0) return options
-  throw invalidConfig(faults.map((fault) => ({ ...fault, path: ['encryption', plugin.name, ...fault.path] })))
+  throw invalidConfig(faults)
 }
 
 /** Whether `error` says that there is no key, or not the right one: then nothing is known of the object itself. */

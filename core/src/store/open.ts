@@ -82,10 +82,8 @@ export function storageOptions(storage: StorageConfig, plugin: StoragePlugin): R
   const schema = plugin.optionsSchema as SchemaNode
   const stored = withoutNulls(storage[plugin.name] ?? {})
   const options = knownOnly(stored, schema)
-  const faults = schemaFaults(options, schema)
-  if (faults.length > 0) {
-    throw invalidConfig(faults.map((fault) => ({ ...fault, path: ['storage', plugin.name, ...fault.path] })))
-  }
+  const faults = schemaFaults(options, schema, ['storage', plugin.name])
+  if (faults.length > 0) throw invalidConfig(faults)
   return options as Record<string, unknown>
 }
 
