@@ -16,9 +16,16 @@ export const SELF: InjectionToken<Member> = Symbol('which member of which replic
 export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
 export const CLOCK: InjectionToken<Clock> = Symbol('clock')
 export const STORE: InjectionToken<ObjectStore> = Symbol('the open storage of the operation')
+export const WITH_STORE: InjectionToken<WithStore> = Symbol('what opens the storage of the operation')
 export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
 
 export const CIPHERS: InjectionToken<Ciphers> = Symbol('the encryption methods of the operation')
+
+/**
+ * Opens the storage for as long as `work` takes. For operations that touch it only with their lock held. Rejects with the
+ * signal's reason where a storage does not open until it aborts.
+ */
+export type WithStore = <T>(signal: AbortSignal, work: (store: ObjectStore) => Promise<T>) => Promise<T>
 
 /** A member of a replica set; `node` is `host:port` as the replica-set configuration has it (`hello.me`). */
 export interface Member {

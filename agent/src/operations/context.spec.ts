@@ -13,9 +13,19 @@ export default {
   kind: 'storage',
   name: 'told',
   apiVersion: 1,
-  optionsSchema: { type: 'object', properties: { file: { type: 'string' } }, additionalProperties: false },
+  optionsSchema: {
+    type: 'object',
+    properties: { file: { type: 'string' }, slow: { type: 'boolean' } },
+    additionalProperties: false,
+  },
   describe: () => 'nowhere',
-  open: async ({ file }) => ({ capabilities: {}, close: () => writeFile(file, 'closed') }),
+  open: async ({ file, slow }) => {
+    if (slow) {
+      await writeFile(file, 'opening')
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    }
+    return { capabilities: {}, close: () => writeFile(file, 'closed') }
+  },
 }
 `
 
@@ -31,22 +41,50 @@ describe('withStore', () => {
   })
   afterEach(() => rm(folder, { recursive: true }))
 
-  it('closes the storage however the operation ends, also before it has begun', async () => {
-    const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder })
-    const log = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
-    const self = { rs: 'rs0', node: 'localhost:27017' }
-    const ends: [AbortSignal, () => Promise<string>, RegExp | undefined][] = [
-      [new AbortController().signal, async () => 'done', undefined],
-      [new AbortController().signal, () => Promise.reject(new Error('the work says so')), /the work says so/],
-      [AbortSignal.abort(new Error('cancelled')), async () => 'never', /cancelled/],
-    ]
-    for (const [index, [signal, work, expected]] of ends.entries()) {
-      const file = join(folder, `closed-${index}`)
-      const config: Config = { storage: { type: 'told', told: { file } }, epoch: new Timestamp(0n) }
-      const running = withStore({ host, config, signal, log, self }, work)
-      if (expected === undefined) assert.equal(await running, 'done')
-      else await assert.rejects(running, expected)
-      assert.equal(await readFile(file, 'utf8'), 'closed')
-    }
+  const log = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
+  const contextOf = (file: string, signal: AbortSignal, slow = false) => ({
+    host: new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder }),
+    config: { storage: { type: 'told', told: { file, slow } }, epoch: new Timestamp(0n) } satisfies Config,
+    ...{ signal, log, self: { rs: 'rs0', node: 'localhost:27017' } },
+  })
+  const until = async (file: string, text: string) => {
+    while ((await readFile(file, 'utf8').catch(() => '')) !== text)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+
+  it('closes the storage however the operation ends', async () => {
+    const { signal } = new AbortController()
+    const done = join(folder, 'closed-0')
+    assert.equal(await withStore(contextOf(done, signal), async () => 'done'), 'done')
+    assert.equal(await readFile(done, 'utf8'), 'closed')
+    const failed = join(folder, 'closed-1')
+    const work = () => Promise.reject(new Error('the work says so'))
+    await assert.rejects(withStore(contextOf(failed, signal), work), /the work says so/)
+    assert.equal(await readFile(failed, 'utf8'), 'closed')
+  })
+
+  it('opens none for an operation that was stopped before', async () => {
+    const file = join(folder, 'closed')
+    const signal = AbortSignal.abort(new Error('cancelled'))
+    await assert.rejects(
+      withStore(contextOf(file, signal), async () => 'never'),
+      /cancelled/,
+    )
+    await assert.rejects(readFile(file), { code: 'ENOENT' })
+  })
+
+  it('lets an operation stop while its storage is still opening, and closes it then', async () => {
+    const file = join(folder, 'closed')
+    const stop = new AbortController()
+    let began = false
+    const running = withStore(contextOf(file, stop.signal, true), async () => {
+      began = true
+    })
+    await Promise.race([until(file, 'opening'), running])
+    stop.abort(new Error('cancelled'))
+    await assert.rejects(running, /cancelled/)
+    assert.equal(await readFile(file, 'utf8'), 'opening')
+    await until(file, 'closed')
+    assert.equal(began, false)
   })
 })

@@ -24,6 +24,8 @@ import {
   sealedStore,
   transferFigures,
   transferText,
+  WITH_STORE,
+  type WithStore,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
@@ -82,7 +84,9 @@ export async function withStore<T>(
     warn: (message: string) => log.warning(message),
     node: self.node,
   }
-  const store = await openStore(host, storage, given, { throttle: config.backup?.throttle })
+  signal.throwIfAborted()
+  const opening = openStore(host, storage, given, { throttle: config.backup?.throttle })
+  const store = await unlessAborted(opening, signal, (late) => late.close())
   try {
     signal.throwIfAborted()
     return await work(sealedStore(store, ciphersOf(context), chunkMethod))
@@ -93,10 +97,31 @@ export async function withStore<T>(
   }
 }
 
+/** Rejects with the signal's reason once it aborts: nothing in a plugin has to heed it. What comes after that goes to `onLate`. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, onLate: (late: T) => Promise<void>): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => {
+    work.then(onLate).catch(() => undefined)
+    aborted.reject(signal.reason)
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
 /** The container of one operation: everything pipelines name in `@inject`. Disposed after `work`. */
 export async function withContainer<T>(
   context: OperationContext,
-  given: { readonly store?: ObjectStore; readonly compression?: CompressionPlugin | undefined },
+  given: {
+    /** An open one. */
+    readonly store?: ObjectStore
+    /** One that the operation opens itself. */
+    readonly storage?: () => Promise<StorageConfig>
+    readonly compression?: CompressionPlugin | undefined
+  },
   work: (container: DependencyContainer) => Promise<T>,
 ): Promise<T> {
   const container = context.host.container.createChildContainer()
@@ -108,6 +133,12 @@ export async function withContainer<T>(
   container.registerInstance(PluginHost, context.host)
   container.registerInstance(CIPHERS, ciphersOf(context))
   if (given.store !== undefined) container.registerInstance(STORE, given.store)
+  const { storage } = given
+  if (storage !== undefined) {
+    container.registerInstance<WithStore>(WITH_STORE, async (signal, inStore) =>
+      withStore({ ...context, signal }, inStore, await storage()),
+    )
+  }
   if (given.compression !== undefined) container.registerInstance(COMPRESSION, given.compression)
   try {
     return await work(container)

@@ -1,13 +1,12 @@
 import { OplogReplay } from '@pbmkit/core'
-import { type OperationContext, withContainer, withStore } from './context.js'
+import { type OperationContext, withContainer } from './context.js'
 import { onPrimary } from './primary-only.js'
 
 export async function runReplay(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (command.cmd !== 'replay') return
+  const storage = async () => context.config.storage
   await onPrimary(context, () =>
-    withStore(context, (store) =>
-      withContainer(context, { store }, (container) => container.resolve(OplogReplay).run(command, { signal })),
-    ),
+    withContainer(context, { storage }, (container) => container.resolve(OplogReplay).run(command, { signal })),
   )
 }

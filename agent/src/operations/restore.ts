@@ -1,16 +1,13 @@
 import { findBackup, Restore, type StorageConfig, storageOfBackup } from '@pbmkit/core'
-import { type OperationContext, withContainer, withStore } from './context.js'
+import { type OperationContext, withContainer } from './context.js'
 import { onPrimary } from './primary-only.js'
 
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (command.cmd !== 'restore') return
-  await onPrimary(context, async () =>
-    withStore(
-      context,
-      (store) => withContainer(context, { store }, (container) => container.resolve(Restore).run(command, { signal })),
-      await storageOf(context, command.restore.backupName),
-    ),
+  const storage = () => storageOf(context, command.restore.backupName)
+  await onPrimary(context, () =>
+    withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),
   )
 }
 

@@ -12,7 +12,7 @@ import type { Replay } from '../oplog/replay.js'
 import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { Clock } from '../time/clock.js'
-import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../tokens.js'
 import { settleTransactions, type TransactionSettlement } from './distributed-transactions.js'
 import { emptyReplay } from './documents.js'
 import { dropLiveIndexes, liveCatalog, settleIndexes } from './live-indexes.js'
@@ -37,7 +37,7 @@ export class OplogReplay {
     @inject(SELF) private readonly self: Member,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
-    @inject(STORE) private readonly store: ObjectStore,
+    @inject(WITH_STORE) private readonly withStore: WithStore,
     @inject(PluginHost) private readonly host: PluginHost,
   ) {}
 
@@ -56,13 +56,18 @@ export class OplogReplay {
       { ...described, opid, signal },
       (info, stopped) => {
         const run = new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped })
-        return run.execute((steps) => this.#replay(replay, info, steps))
+        return run.execute((steps) => this.withStore(steps.signal, (store) => this.#replay(replay, info, store, steps)))
       },
     )
   }
 
-  async #replay(command: ReplayCommand, info: NodeInfo, { signal, progress, reach }: RunSteps): Promise<void> {
-    const { node, leader, self, log, store, host } = this
+  async #replay(
+    command: ReplayCommand,
+    info: NodeInfo,
+    store: ObjectStore,
+    { signal, progress, reach }: RunSteps,
+  ): Promise<void> {
+    const { node, leader, self, log, host } = this
     const [start, end] = [optime(command.start), optime(command.end)]
     log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
     const all = await listChunks(leader)

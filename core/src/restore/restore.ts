@@ -10,7 +10,17 @@ import type { ObjectStore } from '../plugin/storage.js'
 import type { Ciphers } from '../sealing/ciphers.js'
 import { storeOf } from '../sealing/sealed-store.js'
 import type { Clock } from '../time/clock.js'
-import { CIPHERS, CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import {
+  CIPHERS,
+  CLOCK,
+  LEADER,
+  type Member,
+  NODE,
+  OPERATION_LOG,
+  SELF,
+  WITH_STORE,
+  type WithStore,
+} from '../tokens.js'
 import { emptyRestore } from './documents.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
@@ -28,7 +38,7 @@ type Noted = (suspended: Suspended) => void
 
 /**
  * A logical restore, on the primary of a replica set (PBM: control-plane.md §5.3). The lock is taken here, so that a
- * command that reaches several agents runs once. Whatever goes wrong ends in the restore's document, with the reason.
+ * command that reaches several agents runs once, and the storage is opened with it held. Whatever goes wrong ends in the restore's document, with the reason.
  */
 @injectable()
 export class Restore {
@@ -38,7 +48,7 @@ export class Restore {
     @inject(SELF) private readonly self: Member,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
-    @inject(STORE) private readonly store: ObjectStore,
+    @inject(WITH_STORE) private readonly withStore: WithStore,
     @inject(PluginHost) private readonly host: PluginHost,
     @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
   ) {}
@@ -74,7 +84,9 @@ export class Restore {
     const { leader, log } = this
     log.info(`restore of ${command.backupName} begins`)
     try {
-      await run.execute((steps) => this.#restore(command, info, onNoted, steps))
+      await run.execute((steps) =>
+        this.withStore(steps.signal, (store) => this.#restore(command, info, store, onNoted, steps)),
+      )
     } catch (error) {
       // Nothing has happened, so all goes on as if the restore had never been asked for. Who watches over dead operations
       // does it where this fails.
@@ -90,10 +102,11 @@ export class Restore {
   async #restore(
     command: RestoreCommand,
     info: NodeInfo,
+    store: ObjectStore,
     onNoted: Noted,
     { signal, progress, reach }: RunSteps,
   ): Promise<void> {
-    const { node, leader, self, log, store, host } = this
+    const { node, leader, self, log, host } = this
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
     refuseProfileBase(backup, command)

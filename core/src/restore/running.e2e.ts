@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { fixturesFolder } from '@pbmkit/conformance/testbed'
 import { Timestamp } from 'mongodb'
 import { readConfig, writeConfig } from '../control/config.js'
+import { listLiveLocks } from '../control/locks.js'
 import { findRestore } from '../control/restores.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
+import type { WithStore } from '../tokens.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from './testing.e2e.js'
 
 describe('A restore among other operations', () => {
@@ -48,7 +50,9 @@ describe('A restore among other operations', () => {
     const other = await acquireLock({ leader: bench.leader, header })
     assert.ok(isHeld(other))
     const command = restoreCommand(name).restore
-    assert.equal(await bench.restore(name, { command: { name: command.name } }), 'refused')
+    // Its storage is none of its business before it has the lock.
+    const withStore = () => assert.fail('the storage was opened')
+    assert.equal(await bench.restore(name, { command: { name: command.name }, withStore }), 'refused')
     const record = await findRestore(bench.leader, command.name)
     assert.equal(record?.status, 'error')
     assert.match(
@@ -56,6 +60,27 @@ describe('A restore among other operations', () => {
       /another operation is running: backup on rs0\/elsewhere:27017 \(operation a{24}\)/,
     )
     await other.release()
+  })
+
+  it('shows its lock and its record while a storage does not open', async () => {
+    const stop = new AbortController()
+    const { name: restore } = restoreCommand(name).restore
+    const opening = Promise.withResolvers<void>()
+    const withStore: WithStore = (signal) => {
+      opening.resolve()
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    }
+    const running = bench.restore(name, { command: { name: restore }, withStore, signal: stop.signal })
+    await Promise.race([opening.promise, running])
+    assert.equal((await findRestore(bench.leader, restore))?.status, 'starting')
+    assert.deepEqual(
+      (await listLiveLocks(bench.leader)).map(({ type }) => type),
+      ['restore'],
+    )
+    stop.abort(new Error('the test has it end'))
+    await assert.rejects(running, /the test has it end/)
+    assert.match((await findRestore(bench.leader, restore))?.error ?? '', /Nothing of the data was changed/)
+    assert.deepEqual(await listLiveLocks(bench.leader), [])
   })
 
   it('turns point-in-time recovery off and says so', async () => {

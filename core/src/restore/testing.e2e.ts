@@ -18,7 +18,7 @@ import { PluginHost } from '../plugin/host.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { openStore } from '../store/open.js'
 import { systemClock } from '../time/clock.js'
-import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
+import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../tokens.js'
 import { Restore, type RestoreOutcome } from './restore.js'
 
 /** Shared by the e2e of restores: a replica set of one with authentication, and a copy of a fixture as the storage. */
@@ -34,7 +34,7 @@ export interface Bench {
   readonly log: RecordedLog
   restore(
     backupName: string,
-    options?: { signal?: AbortSignal; command?: Partial<RestoreCommand>; leader?: MongoClient },
+    options?: { signal?: AbortSignal; command?: Partial<RestoreCommand>; leader?: MongoClient; withStore?: WithStore },
   ): Promise<RestoreOutcome>
   stop(): Promise<void>
 }
@@ -73,7 +73,7 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
       container.registerInstance(SELF, { rs: 'rs0', node: set.members[0]?.host ?? '' })
       container.registerInstance<OperationLog>(OPERATION_LOG, log)
       container.registerInstance(CLOCK, systemClock)
-      container.registerInstance(STORE, store)
+      container.registerInstance<WithStore>(WITH_STORE, options.withStore ?? ((_signal, work) => work(store)))
       container.registerInstance(PluginHost, host)
       return container.resolve(Restore).run(restoreCommand(backupName, command), { signal })
     },
