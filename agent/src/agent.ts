@@ -26,11 +26,12 @@ import {
   watchCommands,
   watchStaleOperations,
 } from '@pbmkit/core'
-import { ObjectId, type Timestamp } from 'mongodb'
+import type { Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
+import { DeadResync } from './dead-resync.js'
 import { dispatch } from './dispatch.js'
-import { deadResync, needsFirstResync, resyncCommand } from './first-resync.js'
+import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
@@ -40,7 +41,7 @@ import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
 import { STATUS_MILLIS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
-import { Tasks } from './tasks.js'
+import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MILLIS = 20_000
@@ -195,11 +196,11 @@ export class Agent {
     else log.debug('no backup runs here')
   }
 
-  #take(command: CommandDocument): void {
+  #take(command: CommandDocument): Task {
     const opid = command._id.toHexString()
     const { kind, name, object, work } = dispatch(command)
     const early = this.#central.operation({ event: command.cmd, object, opid })
-    this.#tasks.start(
+    return this.#tasks.start(
       { kind, name },
       async (signal) => {
         const { leader, node } = this.#context
@@ -259,17 +260,25 @@ export class Agent {
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
-    const { leader, node, clock } = this.#context
+    const { leader, leaderReplset, node, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
     let renamesDue = clock.now()
     const leftovers = new Leftovers({ leader, log, clock, openStore })
+    const resyncs = new DeadResync({
+      ...{ leader, leaderReplset, clock, carryOut: (command) => this.#take(command).ended },
+      logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
+    })
     await watchStaleOperations({
       leader,
       signal,
       log,
-      isClusterLeader: async () => leadsCluster(this.#context, await nodeInfo(node)),
-      afterLook: async () => {
+      isClusterLeader: async () => {
+        const leads = await leadsCluster(this.#context, await nodeInfo(node))
+        if (!leads) resyncs.forget()
+        return leads
+      },
+      afterLook: async (locks) => {
         // Each by itself: one that fails must not keep the others from being done.
         const attempt = (what: string, mend: Promise<unknown>) =>
           mend.catch((error: unknown) => log.warning(`${what} failed and is tried again: ${errorText(error)}`))
@@ -279,7 +288,7 @@ export class Agent {
           renamesDue = clock.now() + RENAME_MILLIS
           await attempt('keeping sealed chunks of earlier versions from PBM', keepSealedFromPbm(leader))
         }
-        await attempt('reading the storage again after an agent died', this.#repeatResync())
+        await attempt('reading the storage again after an agent died', resyncs.look(locks))
         const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
         await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
       },
@@ -305,14 +314,6 @@ export class Agent {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
-  }
-
-  async #repeatResync(): Promise<void> {
-    const died = await deadResync(this.#context.leader)
-    if (died === undefined) return
-    const log = this.#central.operation({ event: 'resync', opid: died._id.toHexString() })
-    log.info('the agent that read the storage died: it is read again')
-    this.#take({ ...died, _id: new ObjectId() })
   }
 
   #openStorage(storage: StorageConfig) {

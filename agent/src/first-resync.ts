@@ -1,13 +1,5 @@
-import {
-  type CommandDocument,
-  listBackups,
-  listChunks,
-  listLiveLocks,
-  nodeInfo,
-  readConfig,
-  takeDeadResync,
-} from '@pbmkit/core'
-import { type MongoClient, ObjectId } from 'mongodb'
+import { type CommandDocument, listBackups, listChunks, listLiveLocks, nodeInfo, readConfig } from '@pbmkit/core'
+import { ObjectId } from 'mongodb'
 import type { AgentContext } from './operations/context.js'
 
 /** How often it is looked whether an operation that was under way at the start has ended. */
@@ -39,13 +31,4 @@ export async function needsFirstResync(
 /** As if somebody had sent it, but of no record among the commands. */
 export function resyncCommand(): CommandDocument {
   return { _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync' }
-}
-
-/**
- * A resync whose agent died and that is to be repeated now: when nothing else is under way, beside which it would be refused.
- * Each once, for somebody asked for it; what an agent began by itself, or repeats, has no command. So one that would kill every
- * agent does not.
- */
-export async function deadResync(leader: MongoClient): Promise<CommandDocument | undefined> {
-  return (await listLiveLocks(leader)).length > 0 ? undefined : await takeDeadResync(leader)
 }

@@ -95,8 +95,8 @@ export interface StaleWatchOptions {
   isClusterLeader: () => Promise<boolean>
   /** Deletes the objects of a backup that was just marked failed; rejections are logged. */
   onFailedBackup?: (backup: BackupDocument) => Promise<void>
-  /** Called after each look of the cluster leader. */
-  afterLook?: () => Promise<void>
+  /** Called after each look of the cluster leader, with the locks of operations that it met. */
+  afterLook?: (locks: readonly LockHeader[]) => Promise<void>
   clock?: Clock
   everyMillis?: number
 }
@@ -108,8 +108,9 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
   while (!signal.aborted) {
     try {
       if (await options.isClusterLeader()) {
-        await cleanStaleOperations(options)
-        await options.afterLook?.()
+        const snapshot = await takeSnapshot(options.leader)
+        await cleanStaleOperations(options, snapshot)
+        await options.afterLook?.(snapshot.locks)
       }
       lastFault = ''
     } catch (error) {
@@ -124,9 +125,10 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
 /** One look: marks, cleans and unlocks what has died, and returns what it did. */
 export async function cleanStaleOperations(
   options: Pick<StaleWatchOptions, 'leader' | 'log' | 'onFailedBackup'>,
+  snapshot?: OperationsSnapshot,
 ): Promise<StaleAction[]> {
   const { leader, log, onFailedBackup } = options
-  const actions = findStale(await takeSnapshot(leader))
+  const actions = findStale(snapshot ?? (await takeSnapshot(leader)))
   const done: StaleAction[] = []
   for (const action of actions) {
     if (!(await carryOut(leader, action))) continue

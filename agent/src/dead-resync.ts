@@ -1,0 +1,89 @@
+import {
+  type Clock,
+  type CommandDocument,
+  errorText,
+  hasOperation,
+  isResync,
+  type LockHeader,
+  noteDeadResync,
+  type OperationLog,
+  takeDeadResync,
+} from '@pbmkit/core'
+import { type MongoClient, ObjectId } from 'mongodb'
+
+/** How often it is looked for one without a cause, for an agent that stood still while the lock of one came and went. */
+const LOOK_MILLIS = 300_000
+
+/** Until one that could not begin is tried again. */
+const AGAIN_MILLIS = 10_000
+
+export interface DeadResyncOptions {
+  readonly leader: MongoClient
+  /** Name of the leader replica set. */
+  readonly leaderReplset: string
+  readonly clock: Clock
+  readonly logOf: (opid: string) => OperationLog
+  /** Carries a command out; resolves when it has ended, however. */
+  readonly carryOut: (command: CommandDocument) => Promise<void>
+}
+
+/**
+ * Has a resync repeated whose agent died: each once, for somebody asked for it; what an agent began by itself, or repeats,
+ * has no command. So one that would kill every agent does not.
+ *
+ * Before a resync counts as dead its lock is there for longer than the leader's agent takes from look to look. So without
+ * having seen one, it asks nothing.
+ */
+export class DeadResync {
+  readonly #options: DeadResyncOptions
+  /** Whoever takes the lead doesn't know what was before. */
+  #due = true
+  #next = 0
+  #notBefore = 0
+  #repeating: Promise<void> | undefined
+
+  constructor(options: DeadResyncOptions) {
+    this.#options = options
+  }
+
+  get isRepeating(): boolean {
+    return this.#repeating !== undefined
+  }
+
+  /** While another agent leads. */
+  forget(): void {
+    this.#due = true
+  }
+
+  /** What the leader's agent does after each look at the `locks` of operations. */
+  async look(locks: readonly LockHeader[]): Promise<void> {
+    const { leader, clock, logOf } = this.#options
+    if (locks.some(isResync) || clock.now() >= this.#next) this.#due = true
+    // Beside another operation it would be refused.
+    if (!this.#due || locks.length > 0 || this.isRepeating || clock.now() < this.#notBefore) return
+    const died = await takeDeadResync(leader)
+    if (died === undefined) {
+      this.#due = false
+      this.#next = clock.now() + LOOK_MILLIS
+      return
+    }
+    const log = logOf(died._id.toHexString())
+    log.info('the agent that read the storage died: it is read again')
+    this.#repeating = this.#repeat(died)
+      .catch((error: unknown) => log.warning(`it is not known whether the storage was read: ${errorText(error)}`))
+      .finally(() => {
+        this.#repeating = undefined
+      })
+  }
+
+  async #repeat(died: CommandDocument): Promise<void> {
+    const { leader, leaderReplset, clock, carryOut } = this.#options
+    const again = { ...died, _id: new ObjectId() }
+    await carryOut(again)
+    // Another operation was faster: what was not begun stays to be done.
+    if (!(await hasOperation(leader, again._id.toHexString(), leaderReplset))) {
+      this.#notBefore = clock.now() + AGAIN_MILLIS
+      await noteDeadResync(leader, died._id.toHexString())
+    }
+  }
+}
