@@ -154,21 +154,40 @@ describe('lock', () => {
     assert(before !== undefined && after?.hb.greaterThanOrEqual(before.hb))
   })
 
-  for (const [how, remove] of [
-    ['its record is deleted', () => locks().deleteMany({})],
-    ['the collection is dropped', () => locks().drop()],
-    ['somebody else has taken it', () => locks().updateOne({}, { $set: { node: 'b:1' } })],
+  for (const [how, remove, found] of [
+    ['its record is deleted', () => locks().deleteMany({}), /somebody has removed its record/],
+    ['the collection is dropped', () => locks().drop(), /somebody has removed its record/],
+    [
+      'somebody else has taken it',
+      () => locks().updateOne({}, { $set: { node: 'b:1' } }),
+      /in its place is that of .*b:1 for backup \(operation [0-9a-f]{24}\)/,
+    ],
   ] as const) {
     it(`tells the holder when ${how}`, async () => {
       const clock = new ManualClock()
       const reasons: string[] = []
-      const lock = await hold({ header: header(), clock, onLost: ({ code }) => reasons.push(code) })
+      const log = recordedLog()
+      const lock = await hold({ header: header(), clock, log, onLost: ({ code }) => reasons.push(code) })
       await remove()
       lock.assertHeld()
       await clock.advance(5_000)
       assert.equal((await lost(lock.signal)).code, 'LOCK_LOST')
-      assert.throws(() => lock.assertHeld(), { code: 'LOCK_LOST' })
+      assert.throws(() => lock.assertHeld(), { code: 'LOCK_LOST', message: found })
       assert.deepEqual(reasons, ['LOCK_LOST'])
+      assert.equal(log.lines.length, 1)
+      assert.match(log.lines.join(), found)
+      await lock.release()
+      assert.equal(log.lines.length, 1)
+    })
+
+    it(`says when it is given back that ${how}, if no heartbeat was due since`, async () => {
+      const log = recordedLog()
+      const lock = await hold({ header: header(), log })
+      await remove()
+      await lock.release()
+      assert.equal(log.lines.length, 1)
+      assert.match(log.lines.join(), /was lost before it was given back/)
+      assert.match(log.lines.join(), found)
     })
   }
 
@@ -238,6 +257,12 @@ describe('lock', () => {
     assert.equal(refused.by?.node, 'x:1')
   })
 })
+
+function recordedLog() {
+  const lines: string[] = []
+  const note = (line: string) => void lines.push(line)
+  return { lines, debug: note, info: note, warning: note, error: note }
+}
 
 function backupOf(opid: string, hb: Timestamp): BackupDocument {
   return {

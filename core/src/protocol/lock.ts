@@ -94,25 +94,37 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
   const locks = leader.db(CONTROL_DATABASE).collection(lockCollection(header.type))
   const own: Document = { _id: id, ...headerDocument(header) }
   const what = `the ${header.type} lock of ${header.replset}/${header.node}`
+  let found = ''
+  const lookFor = async () => {
+    found = await successorText(leader, header).catch(() => 'its record is gone')
+  }
   const heartbeat = startHeartbeat({
     clock: options.clock,
     since,
     beat: async () => {
       const beaten = await locks.updateOne(own, { $set: { hb: await clusterTime(leader) } })
+      if (beaten.matchedCount === 0) await lookFor()
       return beaten.matchedCount === 1
     },
     reason: (why, cause) =>
       why === 'gone'
-        ? new PbmError('LOCK_LOST', `${what} was lost: its record is gone or somebody else's`)
+        ? new PbmError('LOCK_LOST', `${what} was lost: ${found}`, { hint: REMOVED_HINT })
         : new PbmError('LOCK_SILENT', `${what} was given up: no heartbeat could be written in time`, { cause }),
     onFailure: (error) => log?.warning(`cannot write the heartbeat of ${what}: ${errorText(error)}`),
   })
   let released: Promise<void> | undefined
   const release = async () => {
     await heartbeat.stop()
-    await inTime(locks.deleteOne(own), RELEASE_MILLIS, () => new Error('no answer in time')).catch((error: unknown) =>
-      log?.warning(`cannot release ${what}, it becomes stale: ${errorText(error)}`),
-    )
+    const late = () => new Error('no answer in time')
+    try {
+      const { deletedCount } = await inTime(locks.deleteOne(own), RELEASE_MILLIS, late)
+      if (deletedCount === 1 || heartbeat.signal.aborted) return
+      // Between two heartbeats: the work has ended without being told.
+      await inTime(lookFor(), RELEASE_MILLIS, late)
+      log?.warning(`${what} was lost before it was given back: ${found}. ${REMOVED_HINT}`)
+    } catch (error) {
+      log?.warning(`cannot release ${what}, it becomes stale: ${errorText(error)}`)
+    }
   }
   const held: HeldLock = {
     header,
@@ -123,7 +135,13 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
       return released
     },
   }
-  heartbeat.signal.addEventListener('abort', () => onLost?.(heartbeat.signal.reason as PbmError), { once: true })
+  const lost = () => {
+    const reason = heartbeat.signal.reason as PbmError
+    // Not every operation has a record, and not every stage says why it was stopped.
+    log?.warning(errorText(reason))
+    onLost?.(reason)
+  }
+  heartbeat.signal.addEventListener('abort', lost, { once: true })
   // Slicing is no operation: it has no id and goes on forever (PBM: control-plane.md §3).
   if (header.type === 'pitr') return held
   try {
@@ -134,6 +152,17 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
   }
   await held.release()
   return { refused: 'done' }
+}
+
+const REMOVED_HINT =
+  'Agents, also those of PBM, remove a lock without a heartbeat for more than 30 s: see their logs, and that nobody drops the control collections'
+
+/** What stands where the lock was. */
+async function successorText(leader: MongoClient, header: LockHeader): Promise<string> {
+  const peer = await peerOf(leader, header)
+  if (peer === undefined) return 'somebody has removed its record'
+  const { type, replset, node, opid } = peer
+  return `in its place is that of ${replset}/${node} for ${type}${opid === undefined ? '' : ` (operation ${opid})`}`
 }
 
 /** Undefined when the replica set is locked. */
