@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startStandalone } from '@pbmkit/conformance/testbed'
-import { clusterTime, LOCKS, publishAgent } from '@pbmkit/core'
+import { clusterTime, LOCKS, publishAgent, readConfig } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { type Cluster, startCluster } from './cluster.e2e.support.js'
 import { agentDocument } from './records.e2e.support.js'
@@ -97,6 +97,29 @@ describe('pbm refuses', () => {
     assert.equal(ended.code, 0)
     assert.match(ended.stderr, /--force-resync/)
     assert.equal((await cluster.pbm(['config', 'storage.filesystem.path'])).stdout, `${cluster.folder}/other\n`)
+  })
+
+  it('to lose secrets when a configuration that was shown is set again', async () => {
+    const before = (await cluster.pbm(['config'])).stdout
+    const sftp = {
+      host: '127.0.0.1',
+      port: 1,
+      username: 'u',
+      password: 's3cr3t',
+      path: '/backups',
+      hostKeyFingerprint: `SHA256:${'A'.repeat(43)}`,
+    }
+    const upload = (input: string) => cluster.pbm(['config', '--file', '-'], { input })
+    const set = await upload(JSON.stringify({ storage: { type: 'sftp', sftp } }))
+    assert.equal(set.code, 0, set.stderr)
+    const shown = (await cluster.pbm(['config'])).stdout
+    assert.match(shown, /password: "\*{3}"/)
+    const again = await upload(shown.replace('/backups', '/elsewhere'))
+    assert.equal(again.code, 0, again.stderr)
+    const stored = await readConfig(cluster.leader)
+    assert.deepEqual(stored?.storage.sftp, { ...sftp, path: '/elsewhere' })
+    assert.equal((await upload(before)).code, 0)
+    failed(await upload(shown), 1, /line \d+: storage\.sftp\.password: \*{3} stands for/)
   })
 
   it('changes all keys or none', async () => {

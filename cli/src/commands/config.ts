@@ -7,6 +7,7 @@ import {
   PbmError,
   parseConfig,
   parseSetting,
+  readConfig,
   requireConfig,
   sameStorage,
   setConfigKeys,
@@ -75,7 +76,8 @@ async function config(session: Session, key: string | undefined, options: Config
     return
   }
   if (options.file !== undefined) {
-    const parsed = await parseConfig(await readTextOf(options.file, session.io), session.plugins)
+    const text = await readTextOf(options.file, session.io)
+    const parsed = await parseConfig(text, session.plugins, (await readConfig(leader))?.storage)
     await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
     const change = await writeConfig(leader, parsed, session.plugins)
     await followStorage(session, leader, change, options, deadline)

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Document, MongoClient } from 'mongodb'
 import { PbmError } from '../errors.js'
+import { MASK } from '../mask.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin/host.js'
 import { mapValues, type SchemaNode } from '../plugin/schema.js'
@@ -9,6 +10,7 @@ import { configFaults, invalidConfig, resolveSchema } from './config-check.js'
 import type { Config } from './config-document.js'
 import { type ConfigFault, unknownKey } from './config-faults.js'
 import { maskConfig } from './config-mask.js'
+import { maskedFault } from './config-masked.js'
 import { withTrimmedNames } from './config-trim.js'
 import { childSchema, isRecord, toWire, typedValue } from './config-values.js'
 import { forgetSuspension } from './pitr.js'
@@ -91,6 +93,7 @@ export async function applySettings(
   for (const { key, value } of settings) {
     const place = placeOf(key, resolved.schema)
     if ('text' in place) faults.push(place)
+    else if (value === MASK) faults.push(maskedFault(place.path))
     else if (!isSettable(place.schema, value)) faults.push(notSettable(key, place))
     else {
       const typed =

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Double, Int32, Long, Timestamp } from 'bson'
 import { cloud, host } from './config.spec.support.js'
-import { maskConfig, sameStorage } from './config-mask.js'
+import { maskConfig, maskStorage, sameStorage } from './config-mask.js'
 import { configSchema } from './config-schema.js'
 import { toWire } from './config-values.js'
 
@@ -20,7 +20,7 @@ describe('showing and comparing a configuration', () => {
     })
   })
 
-  it('masks by names what no schema describes', async () => {
+  it('masks by names what no schema describes in the blocks of PBM, whose names are known', async () => {
     const s3 = {
       bucket: 'b',
       credentials: { 'secret-access-key': 'x', vault: { server: 'v' } },
@@ -32,18 +32,30 @@ describe('showing and comparing a configuration', () => {
       credentials: { 'secret-access-key': '***', vault: { server: '***' } },
       serverSideEncryption: { sseCustomerKey: '***', sseAlgorithm: 'a' },
     })
-    const both = await maskConfig(
-      {
-        storage: { type: 'cloud', cloud: { bucket: 'b', newToken: 'x' }, azure: { credentials: { key: 'x' } } },
-        epoch,
-      },
+    const both = await maskStorage(
+      { type: 'cloud', cloud: { bucket: 'b' }, azure: { container: 'c', credentials: { key: 'x' } } },
       host,
     )
-    assert.deepEqual(both.storage, {
-      type: 'cloud',
-      cloud: { bucket: 'b', newToken: '***' },
-      azure: { credentials: { key: '***' } },
+    assert.deepEqual(both.azure, { container: 'c', credentials: { key: '***' } })
+  })
+
+  it('masks all but numbers and booleans where nobody knows what is secret', async () => {
+    const options = { dsn: 'user:pw', port: 22, tls: true, empty: '', hosts: ['a', 1], more: { pin: 'x', token: 5 } }
+    const shown = { dsn: '***', port: 22, tls: true, empty: '', hosts: ['***', 1], more: { pin: '***', token: '***' } }
+    for (const [type, block] of [
+      ['vanished', 'vanished'],
+      ['@acme/pbmkit-storage-vanished', 'vanished'],
+      ['@acme/pbmkit-storage-s3', 's3'],
+    ] as const) {
+      const store = { name: 'weekly', profile: true, type, [block]: options }
+      assert.deepEqual(await maskStorage(store, host), { ...store, [block]: shown })
+    }
+    assert.deepEqual(await maskStorage({ type: 'vanished', vanished: 'user:pw' }, host), {
+      type: 'vanished',
+      vanished: '***',
     })
+    const { cloud } = await maskStorage({ type: 'cloud', cloud: { bucket: 'b', newer: 'x' } }, host)
+    assert.deepEqual(cloud, { bucket: 'b', newer: '***' })
   })
 
   const base = { bucket: 'b', prefix: 'p', credentials: { 'access-key-id': '1' } }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MASK } from '../mask.js'
 import type { PluginHost } from '../plugin/host.js'
+import { isPackageName, PBM_STORAGES } from '../plugin/naming.js'
 import type { SchemaNode } from '../plugin/schema.js'
 import { resolveSchema } from './config-check.js'
 import type { Config, StorageConfig } from './config-document.js'
@@ -8,24 +9,33 @@ import { mapSecrets } from './config-secrets.js'
 import { trimSlashes } from './config-trim.js'
 import { childSchema, isRecord } from './config-values.js'
 
-/** A copy to show: secrets are `***`, by the plugin's schema, and by their names where there is none. */
+/**
+ * A copy to show: secrets are `***`, by the plugin's schema. Where there is none, nobody knows which values are secret:
+ * all are hidden but numbers and booleans, and in the blocks of PBM's own storages those with such a name.
+ */
 export async function maskConfig(config: Config, host: PluginHost): Promise<Config> {
   return { ...config, storage: await maskStorage(config.storage, host) }
 }
 
+/** What a backup's record has beside the options: the profile's name, and that it is one. */
+const NO_OPTIONS = ['type', 'name', 'profile']
+
 /** As {@link maskConfig}, for a storage alone (a profile, the `store` of a backup). */
 export async function maskStorage(storage: StorageConfig, host: PluginHost): Promise<StorageConfig> {
-  const { schema } = await resolveSchema(storage.type, host)
-  const known = childSchema(schema, 'storage')
-  const fields = Object.entries(storage).map(([key, value]) => [
-    key,
-    key === 'type' ? value : mask(value, childSchema(known, key)),
-  ])
+  const { schema, plugin } = await resolveSchema(storage.type, host)
+  const known = plugin === undefined ? undefined : childSchema(schema, 'storage')
+  const fields = Object.entries(storage).map(([key, value]) => {
+    if (NO_OPTIONS.includes(key)) return [key, value]
+    // A package of others may call its storage as it likes.
+    const namesTell = PBM_STORAGES.includes(key) && !isPackageName(storage.type)
+    const masked = mapSecrets(value, childSchema(known, key), maskIfHidden, { namesTell })
+    return [key, masked]
+  })
   return Object.fromEntries(fields)
 }
 
-function mask(value: unknown, schema: SchemaNode | undefined): unknown {
-  return mapSecrets(value, schema, (shown, hidden) => (hidden && !isNothing(shown) ? MASK : shown))
+function maskIfHidden(value: unknown, hidden: boolean): unknown {
+  return hidden && !isNothing(value) ? MASK : value
 }
 
 /** The texts of the secrets in a storage's options, for scrubbing messages. */

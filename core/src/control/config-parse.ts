@@ -15,7 +15,8 @@ import { PbmError } from '../errors.js'
 import type { PluginHost } from '../plugin/host.js'
 import type { SchemaNode } from '../plugin/schema.js'
 import { configFaults, invalidConfig, resolveSchema } from './config-check.js'
-import type { Config } from './config-document.js'
+import type { Config, StorageConfig } from './config-document.js'
+import { maskedFaults, withStoredSecrets } from './config-masked.js'
 import { withTrimmedNames } from './config-trim.js'
 import { childSchema, isRecord, typedValue } from './config-values.js'
 
@@ -24,19 +25,24 @@ const MAX_DEPTH = 32
 
 /**
  * Reads a configuration file, strictly. Unknown and double keys and wrong values are refused; one PbmError
- * CONFIG_INVALID tells every fault with its line and path and never the value of a secret. `epoch` is unset.
+ * CONFIG_INVALID tells every fault with its line and path and never the value of a secret. `epoch` is unset. What was masked
+ * when it was shown is taken from `stored`, the storage that it replaces.
  */
-export async function parseConfig(yaml: string, host: PluginHost): Promise<Config> {
+export async function parseConfig(yaml: string, host: PluginHost, stored?: StorageConfig): Promise<Config> {
   const { root, lineOf } = readYaml(yaml)
   const type = isMap(root) ? typeOfStorage(root) : undefined
   const resolved = await resolveSchema(type, host, encryptionOf(root))
   const lines = new Map<string, number>()
-  const document = toPlain(root, resolved.schema, [], (path, node) => lines.set(path.join('\0'), lineOf(node)))
+  const written = toPlain(root, resolved.schema, [], (path, node) => lines.set(path.join('\0'), lineOf(node)))
+  const document = withStoredSecrets(written, { storage: stored })
   if (document === undefined)
     throw new PbmError('CONFIG_INVALID', 'invalid configuration: it is empty', { hint: 'name at least a storage' })
   if (!isRecord(document))
     throw new PbmError('CONFIG_INVALID', 'invalid configuration: it must be a mapping of keys to values')
-  const faults = await configFaults(document, resolved, host)
+  const masked = maskedFaults(document, [])
+  const isMasked = new Set(masked.map(({ path }) => path.join('\0')))
+  const wrong = (await configFaults(document, resolved, host)).filter(({ path }) => !isMasked.has(path.join('\0')))
+  const faults = [...masked, ...wrong]
   if (faults.length > 0) throw invalidConfig(faults, (path) => lineOfPath(path, lines))
   return { ...(withTrimmedNames(document, resolved.schema) as Omit<Config, 'epoch'>), epoch: new Timestamp(0n) }
 }

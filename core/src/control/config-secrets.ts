@@ -12,16 +12,21 @@ interface Place {
 
 /**
  * A copy of `value` with each of its scalars through `show`, which is told whether it is a secret: by the schema
- * (`writeOnly`), and by its key where no schema says what it is, or where people choose the keys (maps).
+ * (`writeOnly`), and by its key where people choose the keys (maps). Of what no schema describes nothing is known, so
+ * all but numbers and booleans are secret; `namesTell` says that there, too, keys tell secrets.
  */
 export function mapSecrets(
   value: unknown,
   schema: SchemaNode | undefined,
   show: (value: unknown, hidden: boolean) => unknown,
+  { namesTell = false }: { readonly namesTell?: boolean } = {},
 ): unknown {
   const walk = (current: unknown, place: Place): unknown => {
     if (Array.isArray(current)) return current.map((item) => walk(item, itemOf(place)))
-    if (!isRecord(current)) return show(current, place.hidden)
+    if (!isRecord(current)) {
+      const isKnown = place.schema !== undefined || namesTell || ['number', 'boolean'].includes(typeof current)
+      return show(current, place.hidden || !isKnown)
+    }
     return Object.fromEntries(Object.entries(current).map(([key, field]) => [key, walk(field, below(place, key))]))
   }
   return walk(value, rootOf(schema))

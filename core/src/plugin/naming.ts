@@ -25,6 +25,9 @@ const SUFFIXES: readonly (readonly [suffix: string, method: string])[] = [
 /** The methods that PBM knows, as `backup.compression` names them. */
 export const PBM_COMPRESSIONS: readonly string[] = ['none', 'gzip', 'pgzip', 'snappy', 'lz4', 's2', 'zstd']
 
+/** The storages that PBM knows, with the keys of their options (PBM: cli-and-config.md §3). */
+export const PBM_STORAGES: readonly string[] = ['s3', 'minio', 'gcs', 'azure', 'oss', 'filesystem']
+
 /** The compression method of an object by its name; `none` for a suffix that PBM does not know, as PBM decides it. */
 export function compressionBySuffix(objectName: string): string {
   return SUFFIXES.find(([suffix]) => objectName.endsWith(suffix))?.[1] ?? 'none'
