@@ -14,27 +14,31 @@ export class HttpFailure extends Error {
   readonly status: number
   /** What Google calls it: `notFound`, `rateLimitExceeded` …; `''` where it does not say. */
   readonly reason: string
+  /** The `Date` header of the answer, `''` where it has none. */
+  readonly date: string
 
-  constructor(status: number, reason: string, message: string) {
+  constructor(status: number, reason: string, message: string, date = '') {
     super(message)
     this.name = 'HttpFailure'
     this.status = status
     this.reason = reason
+    this.date = date
   }
 }
 
 /** Reads the error out of an answer, which it drains. */
 export async function failureOf(response: Response): Promise<HttpFailure> {
   const body = (await response.text().catch(() => '')).slice(0, 10_000)
+  const date = response.headers.get('date') ?? ''
   try {
     const { error } = JSON.parse(body) as { error?: { message?: unknown; errors?: { reason?: unknown }[] } }
     const reason = error?.errors?.[0]?.reason
-    if (error !== undefined) return new HttpFailure(response.status, textOf(reason), textOf(error.message))
+    if (error !== undefined) return new HttpFailure(response.status, textOf(reason), textOf(error.message), date)
   } catch {
     // The XML of a proxy, or nothing at all.
   }
   const message = /<Message>([^<]*)</.exec(body)?.[1] ?? (body.startsWith('<') ? '' : firstLine(body))
-  return new HttpFailure(response.status, /<Code>([^<]*)</.exec(body)?.[1] ?? '', message)
+  return new HttpFailure(response.status, /<Code>([^<]*)</.exec(body)?.[1] ?? '', message, date)
 }
 
 export function statusOf(error: unknown): number {
@@ -53,6 +57,16 @@ export function statusOf(error: unknown): number {
 function reasonOf(error: unknown): string {
   if (error instanceof HttpFailure) return error.reason
   return textOf((error as { errors?: { reason?: unknown }[] } | null)?.errors?.[0]?.reason)
+}
+
+/** How far the clock of the server is from ours (milliseconds); 0 where it does not tell. */
+function skewOf(error: unknown): number {
+  const { response } = (error ?? {}) as { response?: { headers?: Headers | Readonly<Record<string, unknown>> } }
+  const headers = response?.headers
+  const date =
+    error instanceof HttpFailure ? error.date : headers instanceof Headers ? headers.get('date') : headers?.date
+  const answered = Date.parse(textOf(date))
+  return Number.isNaN(answered) ? 0 : Math.abs(answered - Date.now())
 }
 
 /** The code of the system or of TLS, however deep. */
@@ -82,6 +96,8 @@ export function translated(error: unknown, scene: Scene): PluginError {
 }
 
 const KEYS = 'storage.gcs.credentials'
+/** Beyond that the times of a token are out of a reasonable frame (milliseconds). */
+const MOST_SKEW_MS = 5 * 60_000
 
 /** What the token service of Google or the search for credentials says. */
 function ofCredentials(error: Error, status: number): Told | undefined {
@@ -92,6 +108,12 @@ function ofCredentials(error: Error, status: number): Told | undefined {
     return [
       'STORAGE_DENIED',
       `Google finds the time of the request wrong; here it is ${new Date().toISOString()}: set the clock (NTP)`,
+    ]
+  // So the exchange of a token of another identity for one of Google's begins its errors.
+  if (/^Error code \w+/.test(message))
+    return [
+      'STORAGE_DENIED',
+      `Google does not take the identity of this machine (${firstLine(message)}); renew its token, or mend its workload identity`,
     ]
   if (/invalid_grant.*account not found|Invalid grant: account not found/i.test(message))
     return ['STORAGE_DENIED', `Google knows no such service account; check ${KEYS}.clientEmail`]
@@ -123,6 +145,12 @@ function ofStatus(status: number, reason: string, error: Error, { bucket, endpoi
     return [
       'STORAGE_NO_SPACE',
       `the quota of ${bucket} or its project is used up (${said}); raise it, or free some space`,
+    ]
+  // A token that we signed ourselves is refused so without a reason when its times are wrong.
+  if (status === 401 && skewOf(error) > MOST_SKEW_MS)
+    return [
+      'STORAGE_DENIED',
+      `the clocks of this machine and of the server differ too much; here it is ${new Date().toISOString()}: set the clock (NTP)`,
     ]
   if (status === 401) return ['STORAGE_DENIED', `the server does not take the credentials (${said}); check ${KEYS}`]
   if (status === 403) {

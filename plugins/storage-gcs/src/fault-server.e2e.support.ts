@@ -6,7 +6,7 @@ export type Fault =
   | 'half'
   | 'refuse'
   | 'silent'
-  | { readonly status: number; readonly body?: string }
+  | { readonly status: number; readonly body?: string; readonly date?: Date }
   | undefined
 
 /**
@@ -57,7 +57,7 @@ export class FaultServer {
     if (url.pathname.startsWith('/upload/')) return this.#upload(request, response, url, body)
     if (url.searchParams.get('alt') === 'media') return this.#read(request, response, url)
     const fault = this.fault('other')
-    if (typeof fault === 'object') return reply(response, fault.status, fault.body)
+    if (typeof fault === 'object') return reply(response, fault.status, fault.body, fault.date)
     const name = decodeURIComponent(/\/o\/(.+)$/.exec(url.pathname)?.[1] ?? '')
     if (name === '') return reply(response, 200, '{"items":[]}')
     return this.objects.has(name) ? this.#resource(response, name) : reply(response, 404)
@@ -73,7 +73,7 @@ export class FaultServer {
     }
     const fault = this.fault('media')
     if (fault === 'reset') return void request.socket.destroy()
-    if (typeof fault === 'object') return reply(response, fault.status, fault.body)
+    if (typeof fault === 'object') return reply(response, fault.status, fault.body, fault.date)
     this.put(name, body)
     return this.#resource(response, name)
   }
@@ -84,7 +84,7 @@ export class FaultServer {
     if (session === undefined || request.method === 'DELETE') return reply(response, session === undefined ? 404 : 499)
     const [, first, total] = /^bytes (\*|\d+)(?:-\d+)?\/(\*|\d+)$/.exec(range) ?? []
     const fault = body.length === 0 ? undefined : this.fault('chunk')
-    if (typeof fault === 'object') return reply(response, fault.status, fault.body)
+    if (typeof fault === 'object') return reply(response, fault.status, fault.body, fault.date)
     if (fault === 'silent') return undefined
     if (fault !== 'refuse') {
       if (first !== '*' && Number(first) !== session.stored.length) return reply(response, 400, '{}')
@@ -110,7 +110,7 @@ export class FaultServer {
     const [, first = '0'] = /^bytes=(\d+)-/.exec(request.headers.range ?? '') ?? []
     const bytes = found.bytes.subarray(Number(first))
     const fault = this.fault('read')
-    if (typeof fault === 'object') return reply(response, fault.status, fault.body)
+    if (typeof fault === 'object') return reply(response, fault.status, fault.body, fault.date)
     response.setHeader('x-goog-generation', String(found.generation))
     response.setHeader('content-length', bytes.length)
     response.writeHead(Number(first) > 0 ? 206 : 200)
@@ -126,7 +126,8 @@ export class FaultServer {
   }
 }
 
-function reply(response: ServerResponse, status: number, body = ''): undefined {
+function reply(response: ServerResponse, status: number, body = '', date?: Date): undefined {
+  if (date !== undefined) response.setHeader('date', date.toUTCString())
   if (body.startsWith('{')) response.setHeader('content-type', 'application/json')
   response.writeHead(status)
   response.end(body)

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes, verify } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import { type Fault, FaultServer } from './fault-server.e2e.support.js'
 import plugin, { type GcsOptions } from './index.js'
@@ -204,6 +209,64 @@ describe('storage-gcs, when things fail', () => {
       assert.equal((JSON.parse(Buffer.from(claims, 'base64url').toString()) as { iss: string }).iss, 'pbm@project.iam')
     }
     assert.ok(server.tokens.length >= 7)
+  })
+
+  it('tells that a clock is wrong where the server only says that it does not take the token', async () => {
+    const message = 'Invalid Credentials'
+    const body = JSON.stringify({ error: { code: 401, message, errors: [{ reason: 'authError', message }] } })
+    const store = await open()
+    server.put('object', randomBytes(10))
+    server.fault = () => ({ status: 401, body, date: new Date(Date.now() - 3_600_000) })
+    for (const call of [() => store.stat('object'), () => store.read('object'), () => open()]) {
+      const error = await refusal(call())
+      assert.ok(hasCode(error, 'STORAGE_DENIED'), String(error))
+      assert.match(error.message, /clocks of this machine and of the server differ.*set the clock \(NTP\)/)
+    }
+  })
+
+  it('takes the identity of the machine, and tells when its token is refused', async () => {
+    const folder = await temporaryFolder('pbmkit-gcs-')
+    let refuses = false
+    const tokens = createServer((request, response) => {
+      request.resume()
+      response.setHeader('content-type', 'application/json')
+      if (refuses) response.statusCode = 400
+      const grant = { access_token: 'federated', issued_token_type: 'x', token_type: 'Bearer', expires_in: 3600 }
+      const error = { error: 'invalid_grant', error_description: 'The subject token is expired.' }
+      response.end(JSON.stringify(refuses ? error : grant))
+    })
+    await new Promise<void>((resolve) => tokens.listen(0, '127.0.0.1', resolve))
+    const { port } = tokens.address() as AddressInfo
+    const [file, token] = [join(folder, 'federation.json'), join(folder, 'token')]
+    await writeFile(token, 'subject token')
+    const type = 'external_account'
+    const subject_token_type = 'urn:ietf:params:oauth:token-type:jwt'
+    const token_url = `http://127.0.0.1:${port}/v1/token`
+    await writeFile(
+      file,
+      JSON.stringify({ type, audience: '//iam/x', subject_token_type, token_url, credential_source: { file: token } }),
+    )
+    const before = process.env.GOOGLE_APPLICATION_CREDENTIALS
+    process.env.GOOGLE_APPLICATION_CREDENTIALS = file
+    try {
+      const credentials = { workloadIdentity: true }
+      const store = await open({ credentials })
+      await store.save('small', body(randomBytes(10)))
+      await store.save('large', body(randomBytes(CHUNK + 1)))
+      await read(store, 'small')
+      const sent = server.tokens.filter((_, index) => !server.requests[index]?.includes('/session'))
+      assert.ok(sent.length > 3 && sent.every((each) => each === 'Bearer federated'), sent.join())
+      refuses = true
+      const error = await refusal(open({ credentials }))
+      assert.ok(hasCode(error, 'STORAGE_DENIED'), String(error))
+      assert.match(error.message, /identity of this machine .*subject token is expired.*workload identity/)
+    } finally {
+      if (before === undefined) delete process.env.GOOGLE_APPLICATION_CREDENTIALS
+      else process.env.GOOGLE_APPLICATION_CREDENTIALS = before
+      tokens.closeAllConnections()
+      tokens.close()
+      await removeTemporaryFolder(folder)
+    }
   })
 
   it('ends opening when the process ends', async () => {

@@ -30,5 +30,6 @@ export async function get(url: string, headers: OutgoingHttpHeaders, signal: Abo
   if (status >= 200 && status < 300) return answer
   const text: Buffer[] = []
   for await (const chunk of answer) text.push(chunk as Buffer)
-  throw await failureOf(new Response(Buffer.concat(text), { status }))
+  const { date } = answer.headers
+  throw await failureOf(new Response(Buffer.concat(text), { status, headers: date === undefined ? {} : { date } }))
 }
