@@ -51,13 +51,27 @@ export async function makeRoom(
 /** How long the removal of a failed object's parts may take (milliseconds). */
 const CLEANUP_MILLIS = 30_000
 
-/** Deletes parts of an object that did not come about; they are not listed, so a failure here is only told. */
-export async function abandon({ store, warn }: SplitContext, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    await store.delete(name, { signal: AbortSignal.timeout(CLEANUP_MILLIS) }).catch((error: unknown) => {
-      if (!isMissing(error)) warn(`a part of a failed object is left, ${name}: ${(error as Error).message}`)
+/**
+ * Deletes parts of an object that did not come about; they are not listed, so a failure here is only told. A base whose
+ * answer was lost may be there all the same, and without its parts would pass for the whole: it goes first. `baseBytes` is
+ * its size where no other object can have taken the name meanwhile.
+ */
+export async function abandon(
+  { store, warn }: SplitContext,
+  name: string,
+  parts: readonly string[],
+  baseBytes: number | undefined,
+): Promise<void> {
+  const signal = () => AbortSignal.timeout(CLEANUP_MILLIS)
+  const remove = (each: string) =>
+    store.delete(each, { signal: signal() }).catch((error: unknown) => {
+      if (!isMissing(error)) warn(`a part of a failed object is left, ${each}: ${(error as Error).message}`)
     })
+  if (parts.length > 0 && baseBytes !== undefined) {
+    const base = await store.stat(name, { signal: signal() }).catch(() => undefined)
+    if (base?.size === baseBytes) await remove(name)
   }
+  for (const part of parts) await remove(part)
 }
 
 /** Progress of one object from that of its parts, which may run side by side. */

@@ -62,7 +62,9 @@ class Saving {
     this.#ending.abort()
     this.#source.stop()
     await this.#rest?.catch(() => undefined)
-    await abandon(this.#context, this.#written)
+    // What was there before is gone since the first part; with ifAbsent the name may be another writer's.
+    const baseBytes = this.#options.ifAbsent === true ? undefined : this.#context.maxBytes
+    await abandon(this.#context, this.#name, this.#written, baseBytes)
   }
 
   /** The base has all its bytes and is not visible yet: everything else is stored now. */

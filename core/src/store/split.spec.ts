@@ -281,6 +281,27 @@ describe('splitStore', () => {
     await assert.rejects(split.copy('nowhere', 'a'), { code: 'STORAGE_NOT_FOUND' })
   })
 
+  it('leaves no base without its parts where the answer to its storing was lost', async () => {
+    const { store, split } = setUp()
+    await split.save('source', chunked(TEXT, 4))
+    const lost = failure('STORAGE_UNAVAILABLE', false)
+    const [save, copy] = [store.save.bind(store), store.copy.bind(store)]
+    const thenLost = async <T>(name: string, work: Promise<T>): Promise<T> => {
+      const done = await work
+      if (name === 'a') throw lost
+      return done
+    }
+    store.save = (name, body, options) => thenLost(name, save(name, body, options))
+    store.copy = (from: string, to: string) => thenLost(to, copy(from, to))
+    for (const work of [() => split.save('a', chunked(TEXT, 4)), () => split.copy('source', 'a')]) {
+      await assert.rejects(work(), { code: 'STORAGE_UNAVAILABLE' })
+      assert.deepEqual(await namesIn(store.list()), ['source.pbmpart.1', 'source.pbmpart.2', 'source'])
+    }
+    // One that has no parts is whole.
+    await assert.rejects(split.save('a', chunked('short', 4)), { code: 'STORAGE_UNAVAILABLE' })
+    assert.equal(await gathered(split.read('a')), 'short')
+  })
+
   it('tells of a part that can not be removed, and why the object failed', async () => {
     const { store, split, warnings } = setUp()
     const full = new PluginError('STORAGE_NO_SPACE', 'full')

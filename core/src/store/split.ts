@@ -149,7 +149,7 @@ async function copyInParts(
     const { modifiedAt } = await store.copy(source, target, { ...call, onProgress: progress() })
     return { name: target, size: chain.size, ...(modifiedAt === undefined ? {} : { modifiedAt }) }
   } catch (error) {
-    await abandon(context, copied)
+    await abandon(context, target, copied, chain.base.size)
     throw error
   }
 }
