@@ -14,6 +14,9 @@ export interface AgeOptions {
 /** An identity itself stands nowhere in a configuration. */
 const NO_IDENTITY = '^(?!\\s*(?:AGE-SECRET-KEY-|age-secret-key-))'
 
+/** What fits well into the longest header that is read again. */
+const MOST_RECIPIENTS = 500
+
 const plugin: EncryptionPlugin<AgeOptions> = {
   kind: 'encryption',
   name: 'age',
@@ -27,6 +30,7 @@ const plugin: EncryptionPlugin<AgeOptions> = {
         type: 'array',
         items: { type: 'string', pattern: '^\\s*(?:age1|AGE1)', description: 'a recipient, which begins with age1' },
         minItems: 1,
+        maxItems: MOST_RECIPIENTS,
         description: 'whom objects are sealed for: each of them can open everything (age1…)',
       },
       identityFile: {

@@ -87,4 +87,23 @@ describe('keys of age', () => {
       (error: Error) => hasCode(error, 'ENCRYPTION_KEY_MISSING') && /no identity is configured/.test(error.message),
     )
   })
+
+  it('open what was sealed for as many recipients as the options take', async () => {
+    const { maxItems } = plugin.optionsSchema.properties.recipients as { maxItems: number }
+    const key = one.recipient
+    const recipients = Array.from({ length: maxItems }, () => key)
+    const context = { signal: new AbortController().signal, warn: () => undefined }
+    process.env.TEST_AGE_IDENTITY = one.identity
+    try {
+      const cipher = await plugin.open({ recipients, identityEnv: 'TEST_AGE_IDENTITY' }, context)
+      async function* text(): AsyncGenerator<Uint8Array> {
+        yield Buffer.from('x')
+      }
+      const opened: Uint8Array[] = []
+      for await (const chunk of cipher.open(cipher.seal(text()))) opened.push(chunk)
+      assert.equal(Buffer.concat(opened).toString(), 'x')
+    } finally {
+      delete process.env.TEST_AGE_IDENTITY
+    }
+  })
 })
