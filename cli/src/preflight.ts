@@ -6,6 +6,7 @@ import {
   isResync,
   isStale,
   listAgents,
+  missingPluginHint,
   operationInTheWay,
   PbmError,
   type ReplsetTopology,
@@ -164,7 +165,7 @@ function missingPlugin({ plugins }: AgentDocument, needed: NeededPlugins): strin
   for (const kind of ['storage', 'compression', 'encryption'] as const) {
     const name = withoutAlias(kind, needed[kind])
     if (name !== 'none' && isPlainName(name) && plugins[kind]?.includes(name) !== true)
-      return `its installation has no ${kind} plugin '${name}' (npm install @pbmkit/${kind}-${name})`
+      return `its installation has no ${kind} plugin '${name}' (${missingPluginHint(kind, name)})`
   }
   return undefined
 }

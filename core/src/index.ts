@@ -81,7 +81,14 @@ export { API_VERSION, type ShapeFault, shapeFaults } from './plugin/check.js'
 export * from './plugin/host.js'
 export * from './plugin/index.js'
 export { inspectApart } from './plugin/inspect-apart.js'
-export { compressionBySuffix, isPackageName, PBM_COMPRESSIONS, type PluginKind, withoutAlias } from './plugin/naming.js'
+export {
+  compressionBySuffix,
+  isPackageName,
+  missingPluginHint,
+  PBM_COMPRESSIONS,
+  type PluginKind,
+  withoutAlias,
+} from './plugin/naming.js'
 export { none } from './plugin/none.js'
 export * from './protocol/behind-resync.js'
 export * from './protocol/busy.js'

@@ -2,10 +2,10 @@ import {
   API_VERSION,
   type Config,
   type InspectedPlugin,
-  isPackageName,
   isSealing,
   isStale,
   type LoadablePlugin,
+  missingPluginHint,
   PbmError,
   type PluginKind,
   pluginFault,
@@ -127,17 +127,14 @@ async function ownPlace(session: Session, needs: Needs): Promise<Place> {
 function withMissing(found: readonly InspectedPlugin[], needs: Needs): Listed[] {
   const absent = needs
     .filter(({ kind, name }) => !found.some((plugin) => plugin.kind === kind && namesOf(plugin).includes(name)))
-    .map(({ kind, name }) => {
-      const install = isPackageName(name) ? name : `@pbmkit/${kind}-${name}`
-      return {
-        ...bare(kind, name),
-        fault: {
-          code: 'PLUGIN_MISSING',
-          message: `${kind} plugin "${name}" is not installed there`,
-          hint: `npm install ${install}, where this pbm-agent is installed`,
-        },
-      }
-    })
+    .map(({ kind, name }) => ({
+      ...bare(kind, name),
+      fault: {
+        code: 'PLUGIN_MISSING',
+        message: `${kind} plugin "${name}" is not installed where this pbm-agent is`,
+        hint: missingPluginHint(kind, name),
+      },
+    }))
   return [...found, ...absent].map((plugin) => listed(plugin, needs))
 }
 

@@ -9,6 +9,7 @@ import {
   candidatePackages,
   isLegalPluginName,
   isPackageName,
+  missingPluginHint,
   PLUGIN_KINDS,
   type PluginKind,
   pluginOfPackage,
@@ -225,7 +226,7 @@ export class PluginHost {
       'PLUGIN_MISSING',
       `${kind} plugin ${JSON.stringify(name)}: ${neither}${packages} ${isAre} installed`,
       {
-        hint: `${this.#install} ${candidates[0]} (looked from ${this.#bases.map(folderOfBase).join(' and ')})`,
+        hint: `${missingPluginHint(kind, name, this.#install)} (looked from ${this.#bases.map(folderOfBase).join(' and ')})`,
       },
     )
   }

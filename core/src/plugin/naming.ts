@@ -53,6 +53,16 @@ export function candidatePackages(kind: PluginKind, name: string): string[] {
   return isPackageName(name) ? [name] : [`@pbmkit/${kind}-${name}`, `pbmkit-${kind}-${name}`]
 }
 
+/** Storages of PBM that have no plugin of their own here. Their servers speak the protocol of S3, too. */
+const SPEAKING_S3: ReadonlySet<string> = new Set(['minio', 'oss', 'oci'])
+
+/** What mends that the plugin of this name is missing; `install` is the command that a package follows. */
+export function missingPluginHint(kind: PluginKind, name: string, install = 'npm install'): string {
+  if (kind === 'storage' && SPEAKING_S3.has(name))
+    return `a server of PBM's type ${name} speaks S3, too: set storage.type: s3, and storage.s3 with its endpointUrl, bucket and prefix`
+  return `${install} ${candidatePackages(kind, name)[0]}`
+}
+
 /** The kind and short name of a package that follows the naming rule, `undefined` for any other package. */
 export function pluginOfPackage(packageName: string): { kind: PluginKind; name: string } | undefined {
   const match = /^(?:@pbmkit\/|(?:@[^/]+\/)?pbmkit-)(storage|compression|encryption)-(.+)$/.exec(packageName)
