@@ -52,9 +52,12 @@ const SERVICE: Readonly<Record<string, Row>> = {
   ],
   AccessDenied: [
     'STORAGE_DENIED',
-    ({ bucket, customerKey }) =>
-      `access denied; the credentials need s3:ListBucket on ${bucket} and s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on what is below its prefix, and the use of its KMS key${customerKey === true ? '; or the object was written with another storage.s3.serverSideEncryption.sseCustomerKey' : ''}`,
+    ({ bucket, customerKey }, error) =>
+      /\bsts:AssumeRole/.test(error.message)
+        ? roleRefused(error)
+        : `access denied; the credentials need s3:ListBucket on ${bucket} and s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on what is below its prefix, and the use of its KMS key${customerKey === true ? '; or the object was written with another storage.s3.serverSideEncryption.sseCustomerKey' : ''}`,
   ],
+  RoleRefused: ['STORAGE_DENIED', (_, error) => roleRefused(error)],
   NoSuchBucket: [
     'STORAGE_UNAVAILABLE',
     ({ bucket }) => `there is no bucket ${bucket}; create it, or mend storage.s3.bucket`,
@@ -102,6 +105,12 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   InvalidToken: ['InvalidTokenId', 'UnrecognizedClientException'],
   RequestTimeTooSkewed: ['RequestInTheFuture', 'ClockSkew', 'ClockSkewException'],
   AccessDenied: ['AllAccessDisabled', 'AccountProblem', 'KMS.DisabledException', 'KMS.AccessDeniedException'],
+  RoleRefused: [
+    'InvalidIdentityToken',
+    'InvalidIdentityTokenException',
+    'IDPRejectedClaim',
+    'IDPRejectedClaimException',
+  ],
   PermanentRedirect: ['AuthorizationHeaderMalformed', 'IllegalLocationConstraintException', 'TemporaryRedirect'],
   QuotaExceeded: ['XMinioAdminBucketQuotaExceeded', 'AdminBucketQuotaExceeded', 'ServiceQuotaExceededException'],
   StorageFull: ['XMinioStorageFull', 'InsufficientStorage', 'EntityTooLargeForStorage'],
@@ -198,6 +207,11 @@ function wrongRegion({ bucket }: Scene, error: Error): string {
   const region = Region ?? $response?.headers?.['x-amz-bucket-region']
   const where = region === undefined ? 'in another region' : `in the region ${region}`
   return `the bucket ${bucket} is ${where}; mend storage.s3.region or endpointUrl`
+}
+
+/** By the token service, which is asked before the storage. */
+function roleRefused(error: Error): string {
+  return `the role is refused to this process (${firstLine(error)}); check AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, or the profile, and whom the role trusts`
 }
 
 function isPluginError(error: unknown): error is PluginError {

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict'
-import { createHmac, randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DeleteBucketCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { randomBytes } from 'node:crypto'
+import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import { connect } from './client.js'
 import type { S3Options } from './index.js'
 import { TestServer } from './minio.e2e.support.js'
 import { S3Store } from './store.js'
-import { assumeRole } from './sts.e2e.support.js'
 
 const MIB = 1024 ** 2
 
@@ -246,85 +242,6 @@ describe('storage-s3 on MinIO', () => {
       assert.equal((await store.save('object', source())).size, 60 * MIB)
       assert.equal((await get(store, 'object')).at(-1), 59)
       assert.equal(await server.uploads(options.bucket), 0)
-    })
-  })
-
-  describe('credentials', () => {
-    it('tells wrong keys, a wrong secret and a missing bucket apart', async () => {
-      const secret = 'wrong-secret-shown-nowhere'
-      const known = options.credentials ?? {}
-      const wrong = (credentials: object) =>
-        failure(server.open({ ...options, credentials: { ...known, ...credentials } }))
-      assert.match((await wrong({ 'access-key-id': 'nobody' })).message, /does not know the access key/)
-      const error = await wrong({ 'secret-access-key': secret })
-      assert.match(error.message, /secret does not belong/)
-      assert.ok(!JSON.stringify(error).includes(secret))
-      assert.match((await failure(server.open({ ...options, bucket: 'no-such-bucket' }))).message, /create it, or mend/)
-      assert.match((await failure(server.open({ ...options, bucket: 'No_Bucket' }))).message, /storage\.s3\.bucket/)
-    })
-
-    it('tells that the bucket went away from an object that is not there', async () => {
-      const store = await server.open(options)
-      assert.ok(hasCode(await failure(store.stat('object')), 'STORAGE_NOT_FOUND'))
-      await server.admin.send(new DeleteBucketCommand({ Bucket: options.bucket }))
-      for (const work of [() => store.stat('object'), () => store.read('object'), () => store.delete('object')]) {
-        const error = await failure(work())
-        assert.ok(hasCode(error, 'STORAGE_UNAVAILABLE'), String(error))
-        assert.match(error.message, /there is no bucket/)
-      }
-    })
-
-    it('uses the temporary credentials of a role, and tells what its policy denies and when they have expired', async () => {
-      const credentials = await assumeRole(server.minio, ['s3:ListBucket', 's3:GetObject'], options.bucket)
-      const own = await server.open(options)
-      await own.save('object', body(Buffer.from('x')))
-      const store = await server.open({ ...options, credentials })
-      assert.equal((await get(store, 'object')).toString(), 'x')
-      for (const work of [
-        () => store.save('object', body(Buffer.from('y'))),
-        () => store.save('object', body(Buffer.alloc(SIZE))),
-        () => store.delete('object'),
-        () => store.copy('object', 'copy'),
-      ]) {
-        const error = await failure(work())
-        assert.ok(hasCode(error, 'STORAGE_DENIED') && !error.retriable, String(error))
-        assert.match(error.message, /s3:PutObject/)
-      }
-      const [header = '', claims = ''] = credentials['session-token'].split('.')
-      const past = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), exp: 1 }
-      const signed = `${header}.${Buffer.from(JSON.stringify(past)).toString('base64url')}`
-      const signature = createHmac('sha512', server.minio.secretAccessKey).update(signed).digest('base64url')
-      const expired = { ...credentials, 'session-token': `${signed}.${signature}` }
-      const error = await failure(server.open({ ...options, credentials: expired }))
-      assert.ok(hasCode(error, 'STORAGE_DENIED'), String(error))
-      assert.match(error.message, /session-token/)
-    })
-
-    it('takes those of a profile, and tells when there are none', async () => {
-      const folder = await temporaryFolder('pbmkit-aws-')
-      const { 'access-key-id': id, 'secret-access-key': secret } = options.credentials ?? {}
-      const file = join(folder, 'credentials')
-      await writeFile(file, `[backups]\naws_access_key_id = ${id}\naws_secret_access_key = ${secret}\n`)
-      const variables = {
-        AWS_SHARED_CREDENTIALS_FILE: file,
-        AWS_CONFIG_FILE: join(folder, 'none'),
-        AWS_EC2_METADATA_DISABLED: 'true',
-      }
-      const before = { ...process.env }
-      Object.assign(process.env, variables)
-      try {
-        const store = await server.open({ ...options, credentials: { profile: 'backups' } })
-        await store.save('object', body(Buffer.from('x')))
-        const error = await failure(server.open({ ...options, credentials: {} }))
-        assert.ok(hasCode(error, 'STORAGE_DENIED'), String(error))
-        assert.match(error.message, /no credentials: set storage\.s3\.credentials/)
-      } finally {
-        for (const name of Object.keys(variables)) {
-          if (before[name] === undefined) delete process.env[name]
-          else process.env[name] = before[name]
-        }
-        await removeTemporaryFolder(folder)
-      }
     })
   })
 })
