@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import {
   type ListOptions,
   type ObjectInfo,
@@ -297,6 +298,29 @@ class ThrowsTexts extends MemoryStore {
   }
 }
 
+/** Closes what it reads from only at its end. */
+class LeaksReads extends MemoryStore {
+  override async *bytes(...args: Parameters<MemoryStore['bytes']>): AsyncGenerator<Uint8Array> {
+    const file = openSync(import.meta.filename, 'r')
+    yield* super.bytes(...args)
+    closeSync(file)
+  }
+}
+
+/** Has a file for what it writes, which stays open when that comes to nothing. */
+class LeaksSaves extends MemoryStore {
+  override async save(...args: Parameters<MemoryStore['save']>): Promise<ObjectInfo> {
+    const file = openSync(import.meta.filename, 'r')
+    const info = await super.save(...args)
+    closeSync(file)
+    return info
+  }
+}
+
+class LeaksConnections extends MemoryStore {
+  readonly connection = openSync(import.meta.filename, 'r')
+}
+
 export const BROKEN_STORAGES: Readonly<Record<string, BrokenStorage>> = {
   'shows parts of an object that is written': broken(
     'shows nothing of an object while 100000 bytes of it are written',
@@ -352,6 +376,12 @@ export const BROKEN_STORAGES: Readonly<Record<string, BrokenStorage>> = {
   'reuses its buffer': broken('gives chunks that stay as they are while more is read', ReusesItsBuffer),
   'works on when it is closed': broken('stat is refused once the store is closed', StaysOpen),
   'closes for everyone': broken('keeps what was saved when it is closed and opened again', ClosesTheServer),
+  'keeps open what it read from': broken('holds no file and no connection for reads that are broken off', LeaksReads),
+  'keeps open what it wrote to': broken('holds no file and no connection for saves whose body fails', LeaksSaves),
+  'keeps its connection when it is closed': broken(
+    'holds no file and no connection once it is closed',
+    LeaksConnections,
+  ),
   'tells no progress': broken('tells the progress of saving 100000 bytes', TellsNoProgress),
   'tells times as numbers': broken('tells when an object was saved, everywhere or nowhere', TellsTimesAsNumbers),
   'throws what is no Error': broken('stat refuses missing, which is not there', ThrowsTexts),

@@ -5,6 +5,7 @@ import { atomicCases } from './storage/atomic.js'
 import { copyCases } from './storage/copy.js'
 import { deleteCases } from './storage/delete.js'
 import type { StorageBench } from './storage/fixture.js'
+import { handleCases } from './storage/handles.js'
 import { largeCases } from './storage/large.js'
 import { lifeCases } from './storage/life.js'
 import { listCases } from './storage/list.js'
@@ -45,6 +46,7 @@ export function storageConformance<Options extends object>(suite: StorageSuiteOp
     describe('atomic visibility', () => atomicCases(bench))
     describe('aborting', () => abortCases(bench))
     describe('many at once, and closing', () => lifeCases(bench))
+    describe('what stays open', () => handleCases(bench))
     describe('size', () => largeCases(bench))
   })
 }
