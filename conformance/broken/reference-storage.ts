@@ -20,6 +20,7 @@ export type Objects = Map<string, KeptObject>
 
 interface MemoryOptions {
   readonly place: string
+  readonly servers: readonly { readonly url: string; readonly headers: Readonly<Record<string, string>> }[]
 }
 
 /** What every connection to a place shares. */
@@ -28,7 +29,7 @@ let created = 0
 
 export function freshPlace(): MemoryOptions {
   places.clear()
-  return { place: `place ${created++}` }
+  return { place: `place ${created++}`, servers: [{ url: 'memory:', headers: { pin: 's3cr3t' } }] }
 }
 
 /** A right store that keeps its objects in memory, as plain as can be: the broken ones differ from it in one thing each. */
@@ -181,7 +182,20 @@ export function memoryPlugin(
     optionsSchema: {
       type: 'object',
       additionalProperties: false,
-      properties: { place: { type: 'string', identity: true } },
+      properties: {
+        place: { type: 'string', identity: true },
+        servers: {
+          type: 'array',
+          items: {
+            type: 'object',
+            additionalProperties: false,
+            properties: {
+              url: { type: 'string' },
+              headers: { type: 'object', additionalProperties: { type: 'string', writeOnly: true } },
+            },
+          },
+        },
+      },
     },
     open: async ({ place }, context) => {
       const objects: Objects = places.get(place) ?? new Map()

@@ -385,6 +385,10 @@ export const BROKEN_STORAGES: Readonly<Record<string, BrokenStorage>> = {
   'tells no progress': broken('tells the progress of saving 100000 bytes', TellsNoProgress),
   'tells times as numbers': broken('tells when an object was saved, everywhere or nowhere', TellsTimesAsNumbers),
   'throws what is no Error': broken('stat refuses missing, which is not there', ThrowsTexts),
+  'shows a secret out of a list of maps': {
+    caught: 'describes its place in a text without secrets',
+    plugin: { ...reference, describe: ({ place, servers }) => `${place} ${servers[0]?.headers.pin}` },
+  },
   'takes unknown options': {
     caught: 'is a storage plugin of this API version',
     plugin: {

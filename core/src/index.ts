@@ -48,7 +48,7 @@ export {
 } from './control/config.js'
 export * from './control/config-document.js'
 export { type ConfigValue, getConfigKey, parseSetting, type Setting, setConfigKeys } from './control/config-keys.js'
-export { maskConfig, maskStorage, sameStorage } from './control/config-mask.js'
+export { maskConfig, maskStorage, sameStorage, secretsOf } from './control/config-mask.js'
 export { parseConfig } from './control/config-parse.js'
 export * from './control/locks.js'
 export * from './control/log.js'

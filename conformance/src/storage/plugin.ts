@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { shapeFaults } from '@pbmkit/core'
+import { secretsOf, shapeFaults } from '@pbmkit/core'
 import type { StorageBench } from './fixture.js'
 
 interface SchemaNode {
-  readonly writeOnly?: boolean
   readonly identity?: boolean
   readonly properties?: Readonly<Record<string, SchemaNode>>
 }
@@ -22,7 +21,7 @@ export function pluginCases({ it, plugin, options }: StorageBench): void {
   it('marks what tells one of its stores from another', async () => {
     const properties = Object.values((plugin.optionsSchema as SchemaNode).properties ?? {})
     assert.ok(
-      marks(plugin.optionsSchema as SchemaNode, 'identity') || properties.length === 0,
+      hasIdentity(plugin.optionsSchema as SchemaNode) || properties.length === 0,
       'no option is marked identity',
     )
   })
@@ -32,18 +31,12 @@ export function pluginCases({ it, plugin, options }: StorageBench): void {
     const described = plugin.describe(given)
     assert.equal(typeof described, 'string')
     assert.notEqual(described, '')
-    for (const secret of secretsOf(given, plugin.optionsSchema as SchemaNode)) {
+    for (const secret of secretsOf(given, plugin.optionsSchema)) {
       assert.ok(!described.includes(secret), 'the description holds a secret')
     }
   })
 }
 
-function marks(schema: SchemaNode, keyword: 'identity' | 'writeOnly'): boolean {
-  return schema[keyword] === true || Object.values(schema.properties ?? {}).some((child) => marks(child, keyword))
-}
-
-function secretsOf(value: unknown, schema: SchemaNode | undefined): string[] {
-  if (typeof value === 'string') return schema?.writeOnly === true && value !== '' ? [value] : []
-  if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([key, child]) => secretsOf(child, schema?.properties?.[key]))
+function hasIdentity(schema: SchemaNode): boolean {
+  return schema.identity === true || Object.values(schema.properties ?? {}).some(hasIdentity)
 }
