@@ -62,6 +62,15 @@ describe('KeyWatch', () => {
     assert.match(keys.keys?.e ?? '', /there is no such file/)
   })
 
+  it('looks at once with a configuration that mends a command that hangs', async () => {
+    const keys = watch(2000)
+    const hanging = { type: 'aes-gcm', 'aes-gcm': { keyCommand: ['sleep', '60'] } }
+    await assert.rejects(keys.require(hanging), /could not be had within 2 s/)
+    await keys.require({ type: 'aes-gcm', 'aes-gcm': { keyFile: join(folder, 'keys') } })
+    assert.equal(keys.keys?.e, '')
+    assert.equal(keys.keys?.ids.length, 1)
+  })
+
   it('has no keys where nothing is sealed', async () => {
     const keys = watch()
     await keys.require(undefined)

@@ -26,8 +26,8 @@ export class KeyWatch {
   #keys: AgentKeys | undefined
   #foundFor: string | undefined
   #asked: string | undefined
-  /** Under way. */
-  #searched: { readonly text: string; readonly search: Promise<void> } | undefined
+  /** Under way; `over` once another configuration holds. */
+  #searched: { readonly text: string; readonly search: Promise<void>; readonly over: AbortController } | undefined
   /** One after the other, so that what is known is what was seen last. */
   readonly #oneByOne = pLimit(1)
 
@@ -47,7 +47,12 @@ export class KeyWatch {
   async require(config: EncryptionConfig | undefined): Promise<void> {
     const text = JSON.stringify(config)
     if (text === this.#foundFor) return
-    if (this.#searched?.text !== text) this.#searched = { text, search: this.#search(config, text) }
+    if (this.#searched?.text !== text) {
+      // A command that hangs must not be what is said of the configuration that mended it.
+      this.#searched?.over.abort()
+      const over = new AbortController()
+      this.#searched = { text, over, search: this.#search(config, text, over) }
+    }
     const millis = this.#options.patienceMillis ?? PATIENCE_MILLIS
     await inTime(this.#searched.search, millis, () => {
       const fault = `the encryption keys could not be had within ${millis / 1000} s`
@@ -55,12 +60,12 @@ export class KeyWatch {
     })
   }
 
-  async #search(config: EncryptionConfig | undefined, text: string): Promise<void> {
+  async #search(config: EncryptionConfig | undefined, text: string, over: AbortController): Promise<void> {
     try {
-      await this.#oneByOne(() => this.#look(config))
+      await this.#oneByOne(() => this.#look(config, over.signal))
       this.#foundFor = text
     } finally {
-      this.#searched = undefined
+      if (this.#searched?.over === over) this.#searched = undefined
     }
   }
 
@@ -72,11 +77,12 @@ export class KeyWatch {
     }).catch(() => undefined)
   }
 
-  async #look(config: EncryptionConfig | undefined): Promise<void> {
+  async #look(config: EncryptionConfig | undefined, over?: AbortSignal): Promise<void> {
     // Whoever asked before is answered as well.
     const asked = this.#asked === undefined ? {} : { opid: this.#asked }
     try {
-      const { host, node, signal } = this.#options
+      const { host, node } = this.#options
+      const signal = over === undefined ? this.#options.signal : AbortSignal.any([this.#options.signal, over])
       // Warnings are the operations' to give: this looks again and again.
       const method = await new Ciphers(host, config, { signal, warn: () => undefined, node }).current()
       this.#keys =
