@@ -1,8 +1,10 @@
 import {
   type Config,
   errorText,
+  inTime,
   type ObjectStore,
   openStore,
+  PbmError,
   type PluginHost,
   probeStorage,
   type SubsystemStatus,
@@ -11,8 +13,10 @@ import type { KeyWatch } from './key-watch.js'
 
 /** Seconds between looks at a storage that is well; one that is not is looked at with every status (PBM: control-plane.md §6). */
 const PROBE_MILLIS = 15_000
-/** A look that hangs tells as much as one that fails. */
+/** A look that hangs tells as much as one that fails; an agent that waited for it longer would look dead to the others. */
 const PROBE_TIMEOUT_MILLIS = 20_000
+/** For one that hung before: whatever may keep it, a mount of a dead server or a proxy, seldom ends soon. */
+const STILL_HANGS_MILLIS = 1_000
 
 export interface StorageWatchOptions {
   readonly host: PluginHost
@@ -20,6 +24,15 @@ export interface StorageWatchOptions {
   readonly signal: AbortSignal
   readonly keys: KeyWatch
   readonly warn: (message: string) => void
+  /** How long a look may take (milliseconds); default: 20 s. */
+  readonly probeMillis?: number
+}
+
+interface Probe {
+  /** The storage looked at. */
+  readonly text: string
+  readonly ended: Promise<void>
+  readonly over: AbortController
 }
 
 /** Keeps an eye on the configured storage and the plugins that the configuration needs. */
@@ -29,6 +42,8 @@ export class StorageWatch {
   #storageText = ''
   #probedConfig = ''
   #probedAt = 0
+  /** Under way. */
+  #probing: Probe | undefined
   #status: SubsystemStatus = { ok: false, e: 'not looked at yet' }
 
   constructor(options: StorageWatchOptions) {
@@ -55,11 +70,12 @@ export class StorageWatch {
       this.#status = { ok: true, e: '' }
     } catch (error) {
       this.#status = { ok: false, e: errorText(error) }
-      await this.close()
+      void this.close()
     }
     return this.#status
   }
 
+  /** Never rejects. */
   async close(): Promise<void> {
     const store = this.#store
     this.#store = undefined
@@ -67,15 +83,46 @@ export class StorageWatch {
     await store?.close().catch(() => undefined)
   }
 
+  /** One that hangs is not joined by another one of the same storage: each would take a thread or a connection. */
   async #probe(config: Config): Promise<void> {
+    const { probeMillis = PROBE_TIMEOUT_MILLIS } = this.#options
     const text = JSON.stringify(config.storage)
+    const hung = this.#probing?.text === text ? this.#probing : undefined
+    const probe = hung ?? this.#begin(config, text)
+    const millis = hung === undefined ? probeMillis : Math.min(probeMillis, STILL_HANGS_MILLIS)
+    await inTime(probe.ended, millis, () => {
+      probe.over.abort()
+      return new PbmError('STORAGE_PROBE', `the storage has not answered within ${probeMillis / 1000} s`, {
+        hint: 'is its server or mount well, and does no firewall or proxy swallow what is sent?',
+      })
+    })
+  }
+
+  #begin(config: Config, text: string): Probe {
+    this.#probing?.over.abort()
+    const over = new AbortController()
+    const ended = this.#look(config, text, over.signal).finally(() => {
+      if (this.#probing === probe) this.#probing = undefined
+    })
+    const probe = { text, ended, over }
+    this.#probing = probe
+    return probe
+  }
+
+  async #look(config: Config, text: string, over: AbortSignal): Promise<void> {
     const { host, node, signal, warn } = this.#options
+    const call = { signal: AbortSignal.any([signal, over]) }
     if (this.#store === undefined || text !== this.#storageText) {
-      await this.close()
-      this.#store = await openStore(host, config.storage, { signal, warn, node }, { retryMillis: 0 })
+      void this.close()
+      const store = await openStore(host, config.storage, { ...call, warn, node }, { retryMillis: 0 })
+      if (over.aborted) {
+        await store.close().catch(() => undefined)
+        return
+      }
+      this.#store = store
       this.#storageText = text
     }
     // A storage never initialised is no fault: the first backup or resync does that.
-    await probeStorage(this.#store, { signal: AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MILLIS)]) })
+    await probeStorage(this.#store, call)
   }
 }
