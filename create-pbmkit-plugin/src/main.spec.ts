@@ -62,6 +62,9 @@ describe('create-pbmkit-plugin', () => {
       [['database', 'x'], /'database' is no kind/],
       [['storage', 'Not Good'], /can't be the name/],
       [['storage', '../x'], /can't be the name/],
+      [['encryption', 'none'], /'none' can't be the name: .*means something already/],
+      [['storage', 's3'], /means something already/],
+      [['storage', 'x', '--scope', '@acme/../..'], /can't be the scope/],
       [['storage', 'x', 'y'], /too many/],
       [['storage', 'x', '--nope'], /nope/],
     ]

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
-import { isKind, KINDS, type Kind, packageNameOf, scaffold, whyBadName } from './scaffold.js'
+import { isKind, KINDS, type Kind, packageNameOf, scaffold, whyBadName, whyBadScope } from './scaffold.js'
 
 export interface Io {
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
@@ -35,7 +35,9 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     const [givenKind, givenName, ...more] = positionals
     if (more.length > 0) throw new UsageError(`too many arguments: ${more.join(' ')}`)
     const kind = await kindOf(givenKind, io)
-    const name = await nameOf(givenName, io)
+    const name = await nameOf(kind, givenName, io)
+    const reason = values.scope === undefined ? undefined : whyBadScope(values.scope)
+    if (reason !== undefined) throw new UsageError(`'${values.scope}' can't be the scope: ${reason}`)
     const packageName = packageNameOf(kind, name, values.scope)
     const folder = resolve(io.cwd, values.dir ?? packageName.split('/').at(-1) ?? packageName)
     await scaffold({ kind, name, packageName, folder })
@@ -68,9 +70,9 @@ async function kindOf(given: string | undefined, io: Io): Promise<Kind> {
   throw new UsageError(`'${kind}' is no kind of plugin`)
 }
 
-async function nameOf(given: string | undefined, io: Io): Promise<string> {
+async function nameOf(kind: Kind, given: string | undefined, io: Io): Promise<string> {
   const name = given ?? (await ask('What is it called?', 'a name', io))
-  const reason = whyBadName(name)
+  const reason = whyBadName(kind, name)
   if (reason !== undefined) throw new UsageError(`'${name}' can't be the name: ${reason}`)
   return name
 }

@@ -22,10 +22,24 @@ export function isKind(text: string): text is Kind {
   return KINDS.some((kind) => kind === text)
 }
 
+/** What a configuration already means by a name: `encryption.type: none`, the key `type` itself, our plugins and PBM's. */
+const TAKEN: Readonly<Record<Kind, readonly string[]>> = {
+  storage: ['type', 'filesystem', 's3', 'gcs', 'azure', 'sftp', 'minio', 'oss', 'blackhole'],
+  compression: ['none', 'gzip', 'pgzip', 'zstd', 'lz4', 'snappy', 's2'],
+  encryption: ['type', 'none', 'aes-gcm', 'age'],
+}
+
 /** Why a name is none; undefined for a good one. */
-export function whyBadName(name: string): string | undefined {
+export function whyBadName(kind: Kind, name: string): string | undefined {
   if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name)) return 'it takes lower-case letters, digits and dashes between them'
+  if (TAKEN[kind].includes(name))
+    return `in a configuration it means something already; say what is special about yours`
   return name.length > 60 ? 'it is too long' : undefined
+}
+
+/** As {@link whyBadName}, of a scope; the `@` may be left out. */
+export function whyBadScope(scope: string): string | undefined {
+  return /^@?[a-z0-9][a-z0-9._-]*$/.test(scope) ? undefined : 'npm takes lower-case letters, digits, dots and dashes'
 }
 
 /** By the naming rule, so that `storage.type: <name>` finds it; a scoped package is named in full in the configuration. */
