@@ -75,6 +75,20 @@ describe('pbm storage check', () => {
     assert.deepEqual(await readdir(place), ['somebody else'])
   })
 
+  it('says of a storage that can not be used what is wrong, once and not for every case', async () => {
+    const html = "(async function* () { yield Buffer.from('<html>') })()"
+    await plugin('welcoming', `read: async () => ${html}`)
+    const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir })
+    const path = join(cluster.folder, 'welcome')
+    const profile = { name: 'fourth', storage: { type: 'welcoming', welcoming: { path } } }
+    await saveProfile(cluster.leader, profile, host)
+    const ended = await cluster.pbm(['storage', 'check', '--profile', 'fourth', '--plugin-dir', pluginDir])
+    assert.equal(ended.code, 1)
+    assert.match(ended.stderr, /Error: .*welcome: what was read is not what was written\nIs this a server of the kind/)
+    assert.equal(ended.stdout, '')
+    assert.ok(!(await readdir(path)).includes('.pbmkit-check'))
+  })
+
   it('names the folder that it could not remove', async () => {
     await plugin('hoarding', 'delete: async () => {}')
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir })

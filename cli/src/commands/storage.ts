@@ -1,5 +1,6 @@
 import {
   isMain,
+  type ObjectStore,
   openStore,
   PbmError,
   type PluginContext,
@@ -16,7 +17,8 @@ import { indent, table } from '../output/table.js'
 import type { Run } from '../program.js'
 import type { Session } from '../session.js'
 import { type CaseResult, Collector, runCases } from '../storage-check/cases.js'
-import { checkProgress } from '../storage-check/progress.js'
+import { answered, firstTry, swept } from '../storage-check/first-try.js'
+import { type CheckProgress, checkProgress } from '../storage-check/progress.js'
 import { below, Scratch } from '../storage-check/scratch.js'
 import { measureSpeed, type Speed } from '../storage-check/speed.js'
 
@@ -67,18 +69,17 @@ async function check(session: Session, options: CheckOptions): Promise<void> {
   const cases = collect(storageConformance, { session, storage, plugin, scratch })
   const chosen = cases.filter(({ group, title }) => `${group}: ${title}`.includes(options.only ?? ''))
 
-  const keeper = await openStore(session.plugins, storage, contextOf(session, new AbortController().signal))
+  const place = plugin.describe(storageOptions(storage, plugin))
+  const progress = checkProgress(session, chosen.length)
+  const keeper = await openedAndTried(session, storage, place, scratch, progress)
   const report: CheckReport = {
     storage: storage.type,
-    place: plugin.describe(storageOptions(storage, plugin)),
+    place,
     ...(isMain(options.profile) ? {} : { profile: options.profile }),
     scratch: scratch.prefix,
     cases: { total: chosen.length, passed: 0, failed: 0 },
     failures: [],
   }
-  // Ctrl-C ends the cases, not the program: the scratch folder has to go first.
-  session.finishFirst = true
-  const progress = checkProgress(session, chosen.length)
   try {
     const results = await runCases(chosen, {
       signal: session.signal,
@@ -108,6 +109,35 @@ async function check(session: Session, options: CheckOptions): Promise<void> {
     throw new PbmError('INTERRUPTED', 'interrupted; the scratch folder is removed from the storage')
   session.output.result(report, () => text(session, report))
   if (report.failures.length > 0 || report.speedError !== undefined) session.exitCode = 1
+}
+
+/** The store that outlives the cases. Rejects with what is wrong with the storage as a whole, and INTERRUPTED. */
+async function openedAndTried(
+  session: Session,
+  storage: StorageConfig,
+  place: string,
+  scratch: Scratch,
+  progress: CheckProgress,
+): Promise<ObjectStore> {
+  const over = new AbortController()
+  try {
+    progress.phase('opening')
+    const keeper = await answered(openStore(session.plugins, storage, contextOf(session, over.signal)), place)
+    // Ctrl-C ends the cases, not the program: the scratch folder has to go first.
+    session.finishFirst = true
+    const signal = AbortSignal.any([session.signal, over.signal])
+    try {
+      await answered(firstTry(below(keeper, scratch.next()), place, signal), place)
+      return keeper
+    } catch (error) {
+      await swept(scratch.remove(keeper))
+      throw session.signal.aborted ? new PbmError('INTERRUPTED', 'interrupted') : error
+    }
+  } catch (error) {
+    progress.stop()
+    over.abort()
+    throw error
+  }
 }
 
 function collect(
