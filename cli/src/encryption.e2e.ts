@@ -100,7 +100,9 @@ describe('pbm and encryption', () => {
 
   it('refuses a backup without the key, before it begins', async () => {
     const input = config(`encryption:\n  type: aes-gcm\n  aes-gcm: {keyFile: ${keyFile}.lost}\n`)
-    assert.equal((await cluster.pbm(['config', '--file', '-', '--wait'], { input })).code, 0)
+    const { code, stderr } = await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+    assert.equal(code, 1)
+    assert.match(stderr, /is saved, but not every agent can use it: .*keys\.lost: there is no such file/)
     await refused(['backup', '--wait'], /keys\.lost: there is no such file/)
     assert.deepEqual(
       (await objects()).filter((name) => name !== '.pbm.init'),

@@ -20,7 +20,7 @@ import { rfc3339 } from './output/times.js'
 import type { Session } from './session.js'
 
 /** An agent that fails to reach its storage tries again with each report, every 5 s. */
-export const REPORT_SECONDS = 5
+const REPORT_SECONDS = 5
 const LOOK_AGAIN_MILLISECONDS = 250
 /** How long reading the storage anew is waited for: silently at first, for it mostly takes a moment. */
 const UNTOLD_MILLISECONDS = 1_000
@@ -70,7 +70,6 @@ async function operationAfterResync({ clock, signal, output }: Session, leader: 
  * beside the leader's primary, which starts the work. Fails with NO_AGENTS or NO_CANDIDATE, naming every agent and its reason.
  */
 export async function requireBackupAgents(leader: MongoClient, config: Config, compression: string): Promise<void> {
-  const epoch = config.epoch.t
   const encryption = config.encryption?.type ?? 'none'
   const plugins = { storage: config.storage.type, compression, encryption }
   for (;;) {
@@ -81,7 +80,7 @@ export async function requireBackupAgents(leader: MongoClient, config: Config, c
       return
     }
     // Right after pbm config the last report of an agent is about the storage before.
-    const outdated = view.agents.some(({ hb }) => !isStale(hb, view.now) && hb.t <= epoch + REPORT_SECONDS)
+    const outdated = view.agents.some((agent) => !isStale(agent.hb, view.now) && !hasTried(agent, config))
     if (!outdated || !faults.every(({ storageOnly }) => storageOnly)) throw faults[0]?.error
     await systemClock.sleep(LOOK_AGAIN_MILLISECONDS)
   }
@@ -111,6 +110,11 @@ export interface AgentsView {
 export async function agentsView(leader: MongoClient): Promise<AgentsView> {
   const [replsets, agents, now] = await Promise.all([clusterMembers(leader), listAgents(leader), clusterTime(leader)])
   return { replsets: withAgentsWord(replsets, agents, now), agents, now }
+}
+
+/** Whether what an agent says of the storage is about this configuration. Those of PBM don't tell. */
+export function hasTried({ hb, epoch }: AgentDocument, config: Config): boolean {
+  return epoch === undefined ? hb.t > config.epoch.t + REPORT_SECONDS : epoch.gte(config.epoch)
 }
 
 interface Fault {

@@ -1,6 +1,6 @@
 import { agentErrors, type Config, isStale, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
-import { agentsView, REPORT_SECONDS } from './preflight.js'
+import { agentsView, hasTried } from './preflight.js'
 import type { Session } from './session.js'
 import { poll } from './wait/poll.js'
 
@@ -32,8 +32,7 @@ export async function requireGoodReports(
         throw new PbmError('NO_AGENTS', 'the configuration is saved, but no agent is running to try it', {
           hint: 'Start pbm-agent beside every member; pbm status then shows what each makes of it.',
         })
-      // What one says sooner after the change may be about the configuration before.
-      if (live.some(({ hb }) => hb.t <= config.epoch.t + REPORT_SECONDS)) return undefined
+      if (!live.every((agent) => hasTried(agent, config))) return undefined
       return live.flatMap((agent) => agentErrors(agent).map((error) => `${agent.rs}/${agent.n}: ${error}`))
     },
     {

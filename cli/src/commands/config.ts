@@ -3,6 +3,7 @@ import {
   type Config,
   type ConfigChange,
   getConfigKey,
+  isSealing,
   maskConfig,
   PbmError,
   parseConfig,
@@ -160,6 +161,8 @@ async function followStorage(
     return
   }
   await waitForOperation(session, leader, { opid, title: 'resync', event: 'resync' }, { deadline })
+  // Reading what lies there takes no key.
+  if (isSealing(next.encryption)) await requireGoodReports(session, leader, next, deadline)
 }
 
 async function resync(
