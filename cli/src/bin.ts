@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { Console } from 'node:console'
+
 /** Node's first version with all that is used: zstd, and finding the packages of plugins. */
 const OLDEST_NODE = [22, 15] as const
 
@@ -8,6 +10,9 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   process.stderr.write(`Error: pbm needs Node.js ${OLDEST_NODE.join('.')} or later; this is ${process.version}\n`)
   process.exit(1)
 }
+
+// What plugins and their libraries print while they are loaded must not get among the results.
+globalThis.console = new Console(process.stderr)
 
 await import('reflect-metadata')
 const { endProcess } = await import('@pbmkit/core')
@@ -29,5 +34,3 @@ const { stdin, stdout, stderr, env } = process
 const code = await main(process.argv.slice(2), { stdin, stdout, stderr, env, signal: interrupt.signal })
 // Not merely `exitCode`: a connection that is still being given up must not hold the shell.
 stdout.write('', () => endProcess(code))
-
-export {}

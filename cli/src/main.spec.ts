@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
-import { type Ended, pbm } from './run.spec.support.js'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Ended, pbm, pbmProcess } from './run.spec.support.js'
 
 function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
   assert.equal(ended.code, code, ended.stdout + ended.stderr)
@@ -35,6 +38,23 @@ describe('pbm without a server', () => {
       const { code, stdout } = await pbm(['completion', shell])
       assert.equal(code, 0)
       assert.match(stdout, /force-resync/)
+    }
+  })
+
+  it('keeps what a plugin prints out of the results', async () => {
+    const pluginDir = await mkdtemp(join(tmpdir(), 'pbmkit-noisy-'))
+    try {
+      const folder = join(pluginDir, 'node_modules', 'pbmkit-storage-noisy')
+      await mkdir(folder, { recursive: true })
+      const manifest = { name: 'pbmkit-storage-noisy', version: '1.0.0', type: 'module', exports: './main.js' }
+      await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
+      await writeFile(join(folder, 'main.js'), "console.log('hello'); export default {}")
+      const ended = await pbmProcess(['plugin', 'list', '--plugin-dir', pluginDir, '-o', 'json'])
+      const { cli } = JSON.parse(ended.stdout) as { cli: { plugins: { name: string }[] } }
+      assert.ok(cli.plugins.some(({ name }) => name === 'noisy'))
+      assert.match(ended.stderr, /^hello$/m)
+    } finally {
+      await rm(pluginDir, { recursive: true, force: true })
     }
   })
 

@@ -11,3 +11,16 @@ const SECRET_NAME =
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name)
 }
+
+/** User and password in front of the host of a URL. A user alone, as in `sftp://user@host`, is no secret. */
+const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)([^\s'"/@:]*:[^\s'"/@]*)@/gi
+
+/** The text with the credentials in its URLs hidden: nothing says of an endpoint that a password may stand in it. */
+export function maskUrls(text: string): string {
+  return text.replace(URL_CREDENTIALS, `$1${MASK}@`)
+}
+
+/** The passwords in the URLs of a text, as they are written there. */
+export function passwordsInUrls(text: string): string[] {
+  return [...text.matchAll(URL_CREDENTIALS)].map(([, , login = '']) => login.slice(login.indexOf(':') + 1))
+}

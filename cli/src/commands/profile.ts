@@ -109,7 +109,7 @@ async function add(session: Session, name: string, file: string, options: AddOpt
     cmd: 'addConfigProfile',
     profile: { name, profile: true, storage: await storageToWire(storage, session.plugins) },
   })
-  await waitForOperation(session, leader, { opid, title: 'adding the profile', event: 'addConfigProfile' })
+  await waitForOperation(session, leader, { opid, title: 'saving of the profile', event: 'addConfigProfile' })
   if (options.sync === true) await read(session, leader, { name }, options, deadline)
   session.output.result({ msg: 'OK', name }, () =>
     [
@@ -133,7 +133,7 @@ async function remove(session: Session, name: string, options: WaitOptions): Pro
 /** Always waited for, as in PBM: what comes next rests on it. */
 async function forget(session: Session, leader: MongoClient, name: string, deadline?: number): Promise<string> {
   const opid = await send(leader, { cmd: 'removeConfigProfile', profile: { name } })
-  const operation = { opid, title: 'removing the profile', event: 'removeConfigProfile' }
+  const operation = { opid, title: 'removal of the profile', event: 'removeConfigProfile' }
   await waitForOperation(session, leader, operation, { deadline })
   return opid
 }
@@ -167,7 +167,7 @@ async function read(
     resync: { ...which, ...(options.clear === true ? { clear: true } : {}) },
   })
   if (options.wait === true)
-    await waitForOperation(session, leader, { opid, title: 'reading the storage', event: 'resync' }, { deadline })
+    await waitForOperation(session, leader, { opid, title: 'reading of the storage', event: 'resync' }, { deadline })
 }
 
 /** PBM's keys, in its order. */

@@ -1,5 +1,6 @@
 import {
   isMain,
+  maskText,
   type ObjectStore,
   openStore,
   PbmError,
@@ -69,7 +70,7 @@ async function check(session: Session, options: CheckOptions): Promise<void> {
   const cases = collect(storageConformance, { session, storage, plugin, scratch })
   const chosen = cases.filter(({ group, title }) => `${group}: ${title}`.includes(options.only ?? ''))
 
-  const place = plugin.describe(storageOptions(storage, plugin))
+  const place = maskText(plugin.describe(storageOptions(storage, plugin)))
   const progress = checkProgress(session, chosen.length)
   const keeper = await openedAndTried(session, storage, place, scratch, progress)
   const report: CheckReport = {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { Double, Int32, Long, Timestamp } from 'bson'
+import type { SchemaNode } from '../plugin/schema.js'
 import { cloud, host } from './config.spec.support.js'
-import { maskConfig, maskStorage, sameStorage } from './config-mask.js'
+import { maskConfig, maskStorage, sameStorage, secretsOf } from './config-mask.js'
 import { configSchema } from './config-schema.js'
 import { toWire } from './config-values.js'
 
@@ -37,6 +38,12 @@ describe('showing and comparing a configuration', () => {
       host,
     )
     assert.deepEqual(both.azure, { container: 'c', credentials: { key: '***' } })
+  })
+
+  it('hides the credentials in a URL, which no schema tells of', async () => {
+    const storage = { type: 'cloud', cloud: { bucket: 'https://u:s3cr3t@h:1/b' } }
+    assert.deepEqual((await maskStorage(storage, host)).cloud, { bucket: 'https://***@h:1/b' })
+    assert.deepEqual(secretsOf(storage.cloud, cloud.optionsSchema as SchemaNode), ['s3cr3t'])
   })
 
   it('masks all but numbers and booleans where nobody knows what is secret', async () => {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { MASK } from '../mask.js'
+import { MASK, maskUrls, passwordsInUrls } from '../mask.js'
 import type { PluginHost } from '../plugin/host.js'
 import { isPackageName, PBM_STORAGES } from '../plugin/naming.js'
 import type { SchemaNode } from '../plugin/schema.js'
@@ -35,7 +35,8 @@ export async function maskStorage(storage: StorageConfig, host: PluginHost): Pro
 }
 
 function maskIfHidden(value: unknown, hidden: boolean): unknown {
-  return hidden && !isNothing(value) ? MASK : value
+  if (hidden && !isNothing(value)) return MASK
+  return typeof value === 'string' ? maskUrls(value) : value
 }
 
 /** The texts of the secrets in a storage's options, for scrubbing messages. */
@@ -43,6 +44,7 @@ export function secretsOf(options: unknown, schema: SchemaNode | undefined): str
   const secrets: string[] = []
   mapSecrets(options, schema, (value, hidden) => {
     if (hidden && !isNothing(value)) secrets.push(String(value))
+    else if (typeof value === 'string') secrets.push(...passwordsInUrls(value))
   })
   return secrets
 }

@@ -71,6 +71,10 @@ describe('MongoDB URI', () => {
   it('is masked inside texts, and so are its secrets alone', () => {
     const uri = 'mongodb://u:p%40ssword@h:1'
     assert.equal(maskText(`a ${uri} b mongodb://h:2 c`), 'a mongodb://***@h:1 b mongodb://h:2 c')
+    assert.equal(
+      maskText('at https://u:s3cr3t@h:1/x, sftp://u@h:2/a:b@c and http://h:3/'),
+      'at https://***@h:1/x, sftp://u@h:2/a:b@c and http://h:3/',
+    )
     assert.equal(maskText('wrong p@ssword or p%40ssword', uri), 'wrong *** or ***')
   })
 })

@@ -1,5 +1,6 @@
 import { ConnectionString } from 'mongodb-connection-string-url'
 import { PbmError } from '../errors.js'
+import { maskUrls } from '../mask.js'
 
 const URI_HINT =
   'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded'
@@ -35,9 +36,9 @@ export function maskUri(uri: string): string {
   return text.slice(0, schemeEnd) + credentials + host.replace(SECRET_OPTIONS, '$1***')
 }
 
-/** Masks every MongoDB URI inside a text, and the secrets of `uri` wherever they stand in it. */
+/** Masks every MongoDB URI inside a text, the credentials in other URLs, and the secrets of `uri` wherever they stand in it. */
 export function maskText(text: string, uri?: string): string {
-  let masked = text.replace(URI_IN_TEXT, '$1***@').replace(SECRET_OPTIONS, '$1***')
+  let masked = maskUrls(text.replace(URI_IN_TEXT, '$1***@')).replace(SECRET_OPTIONS, '$1***')
   for (const secret of uri === undefined ? [] : secretsOf(uri)) masked = masked.replaceAll(secret, '***')
   return masked
 }
