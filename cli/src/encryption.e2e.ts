@@ -281,6 +281,14 @@ describe('pbm and encryption', () => {
     assert.match(JSON.stringify(value), new RegExp(String(again.key_id)))
   })
 
+  it('leaves nothing of deleted chunks behind, their keys included', async () => {
+    const ofChunks = async () => (await objects()).filter((name) => name.startsWith('pbmPitr/'))
+    assert.ok((await ofChunks()).some((name) => name.includes('/pbmkit.keys/')))
+    await pbm('delete-pitr', '--all', '--yes', '--wait')
+    assert.deepEqual(await listChunks(cluster.leader), [])
+    assert.deepEqual(await ofChunks(), [])
+  })
+
   function shown({ fname, compression, encryption, start_ts, end_ts }: PitrChunkDocument) {
     return { fname, compression, encryption, start: start_ts.toString(), end: end_ts.toString() }
   }

@@ -3,15 +3,14 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { deleteBackupDocument, listBackups } from '../control/backups.js'
 import { readConfig } from '../control/config.js'
 import { markDeletion } from '../control/deletion-mark.js'
-import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { listSlicerLocks } from '../control/locks.js'
 import { deleteChunk, listChunks } from '../control/pitr-chunks.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { isKeyObject } from '../sealing/key-objects.js'
-import { pitrDayFolder } from '../store/names.js'
+import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
 import { expired, type Inventory, isFinished, isNeededForSlicing, isSelective } from './retention.js'
 
@@ -74,7 +73,14 @@ export async function deleteOld(
   what: { readonly backups: boolean },
 ): Promise<{ backups: number; chunks: number }> {
   const { leader, store, signal, profile } = context
-  const old = expired(await readInventory(leader), await pastTime(leader, limit), profile)
+  const inventory = await readInventory(leader)
+  const old = expired(inventory, await pastTime(leader, limit), profile)
+  const { chunks } = inventory
+  const keys = new Map<string, string[]>()
+  for (const rs of new Set(old.chunks.filter(({ encryption }) => encryption !== undefined).map((chunk) => chunk.rs))) {
+    const isSliced = async () => (await listSlicerLocks(leader, { replset: rs })).length > 0
+    keys.set(rs, await finishedKeys({ store, chunks, rs, isSliced, signal }))
+  }
   for (const chunk of old.chunks) {
     // The index first: a chunk without its document is harmless, a document without its chunk breaks a restore.
     await deleteChunk(leader, chunk)
@@ -82,30 +88,10 @@ export async function deleteOld(
       if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
     })
   }
-  await deleteUnusedKeys(context, old.chunks)
+  for (const [rs, names] of keys) await deleteBareKeys(store, rs, names, { signal })
   const backups = what.backups ? old.backups.toReversed() : []
   for (const backup of backups) await remove(context, backup)
   return { backups: backups.length, chunks: old.chunks.length }
-}
-
-/**
- * Of the days whose chunks are gone, the keys that protected them go too: not of the last day that has a chunk or of a
- * later one, for which a slicer may have stored its key and no chunk yet.
- */
-async function deleteUnusedKeys(
-  { leader, store, signal }: DeleteContext,
-  deleted: readonly PitrChunkDocument[],
-): Promise<void> {
-  const sealed = deleted.filter(({ encryption }) => encryption !== undefined)
-  for (const folder of new Set(sealed.map(({ rs, start_ts }) => pitrDayFolder(rs, start_ts)))) {
-    const rs = sealed.find(({ fname }) => fname.startsWith(folder))?.rs ?? ''
-    const last = (await listChunks(leader, { rs })).at(-1)
-    if (last === undefined || pitrDayFolder(rs, last.start_ts) <= folder) continue
-    const left: string[] = []
-    for await (const { name } of store.list({ prefix: folder, signal })) left.push(name)
-    if (!left.every(isKeyObject)) continue
-    for (const name of left) await store.delete(name, { signal })
-  }
 }
 
 async function remove({ leader, store, log, signal }: DeleteContext, backup: BackupDocument): Promise<void> {
