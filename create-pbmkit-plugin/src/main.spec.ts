@@ -55,6 +55,15 @@ describe('create-pbmkit-plugin', () => {
     assert.equal(manifest.name, '@acme/pbmkit-storage-x')
   })
 
+  it('knows the names of all plugins that pbmkit brings', async () => {
+    const folders = await readdir(join(import.meta.dirname, '..', '..', 'plugins'))
+    for (const kind of KINDS) {
+      const own = folders.flatMap((folder) => (folder.startsWith(`${kind}-`) ? [folder.slice(kind.length + 1)] : []))
+      assert.ok(own.length > 1)
+      for (const name of own) assert.match((await run([kind, name])).stderr, /means something already/)
+    }
+  })
+
   it('refuses wrong command lines with 2, and overwrites nothing', async () => {
     const wrong: [string[], RegExp][] = [
       [[], /a kind is missing/],
@@ -65,6 +74,8 @@ describe('create-pbmkit-plugin', () => {
       [['encryption', 'none'], /'none' can't be the name: .*means something already/],
       [['storage', 's3'], /means something already/],
       [['storage', 'x', '--scope', '@acme/../..'], /can't be the scope/],
+      [['storage', 'pbmkit-storage-acme'], /call it acme/],
+      [['storage', 'storage-acme'], /call it acme/],
       [['storage', 'x', 'y'], /too many/],
       [['storage', 'x', '--nope'], /nope/],
     ]

@@ -34,6 +34,8 @@ export function whyBadName(kind: Kind, name: string): string | undefined {
   if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name)) return 'it takes lower-case letters, digits and dashes between them'
   if (TAKEN[kind].includes(name))
     return `in a configuration it means something already; say what is special about yours`
+  const [, short] = /^(?:pbmkit-)?(?:(?:storage|compression|encryption)-)(.+)$/.exec(name) ?? []
+  if (short !== undefined) return `the package gets the beginning by itself; call it ${short}`
   return name.length > 60 ? 'it is too long' : undefined
 }
 
