@@ -62,6 +62,30 @@ describe('a roomy socket', () => {
 })
 
 describe('a roomy agent', () => {
+  for (const [when, begins] of [
+    ['before the answer', false],
+    ['in the middle of it', true],
+  ] as const) {
+    it(`breaks a connection on which nothing moves ${when}`, async () => {
+      const server = createServer((_, response) => {
+        if (begins) response.writeHead(200, { 'content-length': 10 }).write('some')
+      })
+      const port = await listening(server)
+      const agent = roomyHttpAgent({ keepAlive: true, timeout: 100 })
+      const asking = get({ port, host: '127.0.0.1', agent })
+      // Of a request that has its answer already, too.
+      asking.on('error', () => undefined)
+      const reading = async () => {
+        const [answer] = await once(asking, 'response')
+        for await (const _ of answer as IncomingMessage);
+      }
+      await assert.rejects(reading(), { code: begins ? 'ECONNRESET' : 'ETIMEDOUT' })
+      agent.destroy()
+      server.closeAllConnections()
+      server.close()
+    })
+  }
+
   it('gives bytes that stay as they are, though all connections are read into the same memory', async () => {
     const bodies = [randomBytes(5 * MIB), randomBytes(5 * MIB)]
     const server = createServer((request, response) => {

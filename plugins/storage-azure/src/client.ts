@@ -15,20 +15,31 @@ const DEFAULT_RETRIES = 3
 const MIN_DELAY_MS = 800
 const MAX_DELAY_MS = 60_000
 
-const plainAgent = roomyHttpAgent({ keepAlive: true })
-const tlsAgent = roomyHttpsAgent({ keepAlive: true })
+/** Without a byte in either direction: the SDK itself would wait forever on a connection that died in silence. */
+const IDLE_MS = 120_000
 
-/** Has requests made by our agents, but for those that go through a proxy. */
-const ROOMY: RequestPolicyFactory = {
-  create: (next) => ({
-    sendRequest: (request) => {
-      request.agent ??= request.url.startsWith('https:') ? tlsAgent : plainAgent
-      return next.sendRequest(request)
-    },
-  }),
+/** Has requests made by agents of ours, but for those that go through a proxy. */
+export function roomyRequests(idleMillis: number): RequestPolicyFactory {
+  const plainAgent = roomyHttpAgent({ keepAlive: true, timeout: idleMillis })
+  const tlsAgent = roomyHttpsAgent({ keepAlive: true, timeout: idleMillis })
+  return {
+    create: (next) => ({
+      sendRequest: (request) => {
+        request.agent ??= request.url.startsWith('https:') ? tlsAgent : plainAgent
+        return next.sendRequest(request)
+      },
+    }),
+  }
 }
 
-export async function connect(options: AzureOptions, node: string | undefined): Promise<ContainerClient> {
+/** Shared by all stores of this process. */
+const REQUESTS = roomyRequests(IDLE_MS)
+
+export async function connect(
+  options: AzureOptions,
+  node: string | undefined,
+  requests = REQUESTS,
+): Promise<ContainerClient> {
   const endpoint = endpointOf(options, node)
   const { key, sasToken } = options.credentials ?? {}
   const { retryer = {} } = options
@@ -45,7 +56,7 @@ export async function connect(options: AzureOptions, node: string | undefined): 
       },
       userAgentOptions: { userAgentPrefix: 'pbmkit' },
     })
-    pipeline.factories.push(ROOMY)
+    pipeline.factories.push(requests)
     return new BlobServiceClient(url, pipeline).getContainerClient(options.container)
   }
   if (key) return client(endpoint, new StorageSharedKeyCredential(options.account, sharedKey(key)))

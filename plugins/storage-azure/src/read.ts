@@ -8,7 +8,7 @@ export interface Found {
   readonly modifiedAt: Date
 }
 
-/** Connections that may break while one object is read. */
+/** Connections that broke one after the other without a byte between them. */
 const MOST_BREAKS = 20
 
 /** Size and time of an object. Zero bytes are let through. One that is being copied to is not there yet. */
@@ -108,6 +108,8 @@ async function* bytes(
       try {
         for await (const chunk of body as AsyncIterable<Buffer>) {
           operation.check()
+          // A reader that rests for long lets the connection break, too, as often as it rests.
+          breaks = 0
           read += chunk.length
           onProgress?.(read)
           yield chunk
