@@ -45,8 +45,9 @@ describe('openStore', () => {
         },
       },
     },
-    open: async (options: { bucket: string }) => {
+    open: async (options: { bucket: string }, { warn }) => {
       given = options
+      warn(`the key ${SECRET} is not of this bucket`)
       if (options.bucket === 'closed') throw leaky('open')
       return store
     },
@@ -58,7 +59,8 @@ describe('openStore', () => {
     }
   }
   const host = new FilledHost({ resolveFrom: 'file:///nowhere/main.js' })
-  const context = { signal: new AbortController().signal, warn: () => undefined }
+  const warnings: string[] = []
+  const context = { signal: new AbortController().signal, warn: (text: string) => void warnings.push(text) }
   const open = (options: object) => openStore(host, { type: 'leaky', leaky: options }, context)
 
   async function told(work: Promise<unknown>): Promise<void> {
@@ -94,6 +96,12 @@ describe('openStore', () => {
       })(),
     )
     await told(open({ bucket: 'closed', credentials: { key: SECRET } }))
+  })
+
+  it('takes secrets out of what a plugin warns of', async () => {
+    warnings.splice(0)
+    await open({ bucket: 'b', credentials: { key: SECRET } })
+    assert.deepEqual(warnings, ['the key *** is not of this bucket'])
   })
 
   it('takes secrets out of errors whose message can only be read', () => {

@@ -36,10 +36,10 @@ export async function openStore(
   const plugin = await host.storage(storage.type)
   const options = storageOptions(storage, plugin)
   const secrets = secretsOf(options, plugin.optionsSchema as SchemaNode)
-  const store = await plugin.open(options, context).catch((error: unknown) => {
+  const scrubbedContext = { ...context, warn: (text: string) => context.warn(withoutSecrets(text, secrets)) }
+  const store = await plugin.open(options, scrubbedContext).catch((error: unknown) => {
     throw scrubbed(error, secrets)
   })
-  const scrubbedContext = { ...context, warn: (text: string) => context.warn(withoutSecrets(text, secrets)) }
   return wrappedStore(store, scrubbedContext, secrets, wrapping)
 }
 
