@@ -1,4 +1,6 @@
-import { startAzurite, startFakeGcs, startSftp } from '@pbmkit/conformance/testbed'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startAzurite, startFakeGcs, startMinio, startSftp } from '@pbmkit/conformance/testbed'
 import type { ExampleNeed } from './examples.js'
 
 export interface ExampleStorage {
@@ -23,6 +25,13 @@ const STORAGES: { readonly [Need in ExampleNeed]?: () => Promise<ExampleStorage>
     const { endpoint, createBucket, stop } = await startFakeGcs()
     await createBucket('backups')
     return { options: { bucket: 'backups', endpointUrl: endpoint }, stop }
+  },
+  s3: async () => {
+    const { endpoint, accessKeyId, secretAccessKey, dataFolder, stop } = await startMinio()
+    // A folder of its disk is a bucket.
+    await mkdir(join(dataFolder, 'backups'))
+    const credentials = { 'access-key-id': accessKeyId, 'secret-access-key': secretAccessKey }
+    return { options: { bucket: 'backups', endpointUrl: endpoint, credentials }, stop }
   },
   sftp: async () => {
     const { host, port, username, folder, privateKeyFile, fingerprint, stop } = await startSftp()

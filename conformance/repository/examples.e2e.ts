@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
@@ -62,7 +63,10 @@ async function runExample(example: Example): Promise<void> {
       const reports = (await set?.client())?.db('admin').collection('pbmAgents')
       while ((await reports?.countDocuments()) === 0) await sleep(100)
     }
-    const code = fitToStage(example.code, { uri, backups: join(folder, 'backups'), ...storage })
+    const keys = join(folder, 'keys')
+    await writeFile(keys, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+    await writeFile(join(folder, 'dump.bson'), 'what an example packs or seals'.repeat(100))
+    const code = fitToStage(example.code, { uri, backups: join(folder, 'backups'), keys, ...storage })
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     const script = join(folder, example.language === 'sh' ? 'example.sh' : 'example.mjs')
     await writeFile(script, example.language === 'sh' ? `set -eu\n${PRELUDE}${code}` : code)

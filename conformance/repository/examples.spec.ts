@@ -39,13 +39,13 @@ describe('examples in documents', () => {
 
   it('replaces made-up servers, folders and backups by those of the test', () => {
     const code =
-      "export U='mongodb://a:b@host:1/?x=y'\nmkdir /backups; ls /data/backups\npbm restore 2031-02-03T04:05:06Z -y"
+      "export U='mongodb://a:b@host:1/?x=y'\nmkdir /backups; ls /data/backups /etc/pbm/keys\npbm restore 2031-02-03T04:05:06Z -y"
     assert.equal(
-      fitToStage(code, { uri: 'mongodb://real', backups: '/tmp/x' }),
-      "export U='mongodb://real'\nmkdir /tmp/x; ls /data/backups\npbm restore $(newest_backup) -y",
+      fitToStage(code, { uri: 'mongodb://real', backups: '/tmp/x', keys: '/tmp/k' }),
+      "export U='mongodb://real'\nmkdir /tmp/x; ls /data/backups /tmp/k\npbm restore $(newest_backup) -y",
     )
     assert.equal(
-      fitToStage('pbm describe-restore 2031-02-05T01:02:03.004Z', { uri: '', backups: '' }),
+      fitToStage('pbm describe-restore 2031-02-05T01:02:03.004Z', { uri: '', backups: '', keys: '' }),
       'pbm describe-restore $(newest_restore)',
     )
   })

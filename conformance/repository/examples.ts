@@ -1,7 +1,7 @@
 /** What an example needs around it; see CONTRIBUTING.md, 'Examples that are tested'. */
 export type ExampleNeed = 'replset' | 'agent' | StorageNeed
 /** A server of this kind of storage, whose options stand in for those of the example. */
-export type StorageNeed = 'azure' | 'gcs' | 'sftp'
+export type StorageNeed = 'azure' | 'gcs' | 's3' | 'sftp'
 
 export interface Example {
   readonly file: string
@@ -14,9 +14,9 @@ export interface Example {
   readonly line: number
 }
 
-const MARK = /^<!-- test: (?<name>[^,]+?)(?:, needs: (?<needs>[a-z ]+))? -->$/
+const MARK = /^<!-- test: (?<name>[^,]+?)(?:, needs: (?<needs>[a-z0-9 ]+))? -->$/
 const FENCE = /^```(?<language>\w*)$/
-const NEEDS: readonly string[] = ['replset', 'agent', 'azure', 'gcs', 'sftp'] satisfies ExampleNeed[]
+const NEEDS: readonly string[] = ['replset', 'agent', 'azure', 'gcs', 's3', 'sftp'] satisfies ExampleNeed[]
 const LANGUAGES: Readonly<Record<string, Example['language']>> = { sh: 'sh', js: 'js', mjs: 'js' }
 
 /**
@@ -64,6 +64,8 @@ export interface Stage {
   readonly uri: string
   /** Stands in for `/backups`. */
   readonly backups: string
+  /** Stands in for `/etc/pbm/keys`. */
+  readonly keys: string
   /** Stand in for what `const options = {…}` is in the example. */
   readonly options?: object
 }
@@ -76,6 +78,7 @@ export function fitToStage(code: string, stage: Stage): string {
   return (options === undefined ? code : code.replace(OPTIONS, () => `const options = ${JSON.stringify(options)}`))
     .replaceAll(/mongodb:\/\/[^\s'"`]+/g, () => stage.uri)
     .replaceAll(/(?<![\w/.-])\/backups\b/g, () => stage.backups)
+    .replaceAll(/(?<![\w/.-])\/etc\/pbm\/keys\b/g, () => stage.keys)
     .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, () => '$(newest_restore)')
     .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, () => '$(newest_backup)')
 }
