@@ -32,6 +32,13 @@ export function freshPlace(): MemoryOptions {
   return { place: `place ${created++}`, servers: [{ url: 'memory:', headers: { pin: 's3cr3t' } }] }
 }
 
+/** Places that can't be used. */
+export const failing = {
+  STORAGE_DENIED: () => ({ ...freshPlace(), place: 'locked' }),
+  STORAGE_UNAVAILABLE: () => ({ ...freshPlace(), place: 'far away' }),
+  STORAGE_NO_SPACE: () => ({ ...freshPlace(), place: 'full' }),
+}
+
 /** A right store that keeps its objects in memory, as plain as can be: the broken ones differ from it in one thing each. */
 export class MemoryStore implements ObjectStore {
   readonly capabilities: ObjectStore['capabilities'] = { ifAbsent: true, serverSideCopy: true, modifiedAt: true }
@@ -75,9 +82,11 @@ export class MemoryStore implements ObjectStore {
     this.check(options.signal, name)
     const chunks: Uint8Array[] = []
     let size = 0
+    const room = this.objects === places.get('full') ? 1024 * 1024 : Number.POSITIVE_INFINITY
     for await (const chunk of abortable(body, [options.signal, this.process])) {
       chunks.push(chunk)
       size += chunk.length
+      if (size > room) throw new PluginError('STORAGE_NO_SPACE', 'the place is full')
       options.onProgress?.(size)
     }
     this.check(options.signal)
@@ -198,6 +207,8 @@ export function memoryPlugin(
       },
     },
     open: async ({ place }, context) => {
+      if (place === 'locked') throw new PluginError('STORAGE_DENIED', 'the pin is not that of this place')
+      if (place === 'far away') throw new PluginError('STORAGE_UNAVAILABLE', 'nobody answers')
       const objects: Objects = places.get(place) ?? new Map()
       places.set(place, objects)
       return make(objects, context)

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import type { StoragePlugin } from '@pbmkit/core/plugin'
 import { storageConformance } from '../src/storage.js'
-import { freshPlace, reference } from './reference-storage.js'
+import { failing, freshPlace, reference } from './reference-storage.js'
 import { BROKEN_STORAGES } from './storage.js'
+import { BROKEN_REFUSALS } from './storage-refusals.js'
 
 /** The cases of the suite for `plugin`, by title. */
 function casesFor(plugin: StoragePlugin): Map<string, () => Promise<void>> {
@@ -15,14 +16,15 @@ function casesFor(plugin: StoragePlugin): Map<string, () => Promise<void>> {
     },
     plugin,
     options: freshPlace,
+    failing,
   })
   return cases
 }
 
-storageConformance({ describe, it, plugin: reference, options: freshPlace })
+storageConformance({ describe, it, plugin: reference, options: freshPlace, failing })
 
 describe('the storage suite rejects a store that', () => {
-  for (const [fault, { plugin, caught }] of Object.entries(BROKEN_STORAGES)) {
+  for (const [fault, { plugin, caught }] of Object.entries({ ...BROKEN_STORAGES, ...BROKEN_REFUSALS })) {
     it(`${fault}, by '${caught}'`, async () => {
       const found = casesFor(plugin).get(caught)
       assert.ok(found !== undefined, 'the suite has no such case')

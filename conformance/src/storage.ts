@@ -12,6 +12,7 @@ import { listCases } from './storage/list.js'
 import { nameCases } from './storage/names.js'
 import { pluginCases } from './storage/plugin.js'
 import { readCases } from './storage/read.js'
+import { type Refusal, refusalCases } from './storage/refusals.js'
 import { saveCases } from './storage/save.js'
 import { statCases } from './storage/stat.js'
 
@@ -25,6 +26,11 @@ export interface StorageSuiteOptions<Options extends object> extends TestRunner 
    * `pbm storage check`: the longest names are shorter by so much. 0 when absent, as it is for a plugin of its own.
    */
   readonly reservedNameBytes?: number
+  /**
+   * Options with which the storage can't be used, by the code that has to say so, as far as your test can bring it about:
+   * wrong credentials, a port where nobody listens, a full disk. What is left out is not tried.
+   */
+  readonly failing?: { readonly [Code in Refusal]?: () => Options | Promise<Options> }
 }
 
 /**
@@ -32,8 +38,8 @@ export interface StorageSuiteOptions<Options extends object> extends TestRunner 
  * `capabilities`; then the cases check that it refuses with the right code.
  */
 export function storageConformance<Options extends object>(suite: StorageSuiteOptions<Options>): void {
-  const { describe, it, plugin, options, reservedNameBytes } = suite
-  const bench: StorageBench = { it, plugin, options, reservedNameBytes }
+  const { describe, it, plugin, options, reservedNameBytes, failing } = suite
+  const bench: StorageBench = { it, plugin, options, reservedNameBytes, failing }
   describe(`storage plugin ${plugin.name}`, () => {
     describe('what it says of itself', () => pluginCases(bench))
     describe('names', () => nameCases(bench))
@@ -47,6 +53,7 @@ export function storageConformance<Options extends object>(suite: StorageSuiteOp
     describe('aborting', () => abortCases(bench))
     describe('many at once, and closing', () => lifeCases(bench))
     describe('what stays open', () => handleCases(bench))
+    if (failing !== undefined) describe('what can not be used', () => refusalCases(bench))
     describe('size', () => largeCases(bench))
   })
 }

@@ -7,6 +7,7 @@ import {
   type StoragePlugin,
 } from '@pbmkit/core/plugin'
 import type { TestRunner } from '../runner.js'
+import type { Refusal } from './refusals.js'
 
 /** What the cases of one plugin share. */
 export interface StorageBench {
@@ -17,6 +18,8 @@ export interface StorageBench {
   readonly options: () => object | Promise<object>
   /** See `StorageSuiteOptions`. */
   readonly reservedNameBytes?: number | undefined
+  /** See `StorageSuiteOptions`. */
+  readonly failing?: { readonly [Code in Refusal]?: () => object | Promise<object> } | undefined
 }
 
 export interface Place {

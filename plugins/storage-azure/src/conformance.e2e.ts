@@ -1,4 +1,5 @@
 import { storageConformance } from '@pbmkit/conformance'
+import { freePort } from '@pbmkit/conformance/testbed'
 import { TestServer } from './azurite.e2e.support.js'
 import plugin from './index.js'
 
@@ -7,6 +8,19 @@ describe('storage-azure keeps the contract on Azurite', () => {
   before(async function () {
     await server.start(this)
   })
-  storageConformance({ describe, it, plugin, options: () => server.container() })
+  storageConformance({
+    describe,
+    it,
+    plugin,
+    options: () => server.container(),
+    failing: {
+      STORAGE_DENIED: async () => server.container({ credentials: { key: Buffer.alloc(64, 'w').toString('base64') } }),
+      STORAGE_UNAVAILABLE: async () =>
+        server.container({
+          endpointUrl: `http://127.0.0.1:${await freePort()}/devstoreaccount1`,
+          retryer: { numMaxRetries: 1, maxRetryDelay: '10ms' },
+        }),
+    },
+  })
   after(() => server.stop())
 })

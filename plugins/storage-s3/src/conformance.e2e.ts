@@ -1,4 +1,5 @@
 import { storageConformance } from '@pbmkit/conformance'
+import { freePort } from '@pbmkit/conformance/testbed'
 import plugin from './index.js'
 import { TestServer } from './minio.e2e.support.js'
 
@@ -7,6 +8,22 @@ describe('storage-s3 keeps the contract on MinIO', () => {
   before(async function () {
     await server.start(this)
   })
-  storageConformance({ describe, it, plugin, options: () => server.bucket() })
+  storageConformance({
+    describe,
+    it,
+    plugin,
+    options: () => server.bucket(),
+    failing: {
+      STORAGE_DENIED: async () => {
+        const options = await server.bucket()
+        return { ...options, credentials: { ...options.credentials, 'secret-access-key': 'wrong-secret' } }
+      },
+      STORAGE_UNAVAILABLE: async () => ({
+        ...server.options('bucket'),
+        endpointUrl: `http://127.0.0.1:${await freePort()}`,
+        retryer: { numMaxRetries: 0 },
+      }),
+    },
+  })
   after(() => server.stop())
 })
