@@ -196,6 +196,19 @@ describe('retriedStore', () => {
     }
   })
 
+  it('gives up at the deadline though the clock is set back', async () => {
+    const { store, clock, retried } = setUp({ deadlineMillis: 30_000 })
+    let tries = 0
+    store.fault = (call) => {
+      if (call !== 'stat') return undefined
+      if (++tries === 3) clock.time -= 3_600_000
+      return failure()
+    }
+    await assert.rejects(retried.stat('a'), { code: 'STORAGE_UNAVAILABLE' })
+    const waited = clock.waits.reduce((sum, wait) => sum + wait, 0)
+    assert.ok(waited > 10_000 && waited <= 40_000, `${waited} ms`)
+  })
+
   it('counts the deadline of a read anew whenever bytes came', async () => {
     const { store, clock, retried } = setUp({ deadlineMillis: 1_000 })
     store.put('a', TEXT)

@@ -123,7 +123,9 @@ class Tries {
   readonly #signal: AbortSignal | undefined
   readonly #closing: AbortSignal
   #failures = 0
-  #since = 0
+  /** Since the first failure (milliseconds); nothing while the clock is set back. */
+  #spent = 0
+  #last = 0
 
   constructor(call: string, signal: AbortSignal | undefined, closing: AbortSignal, options: RetryOptions) {
     this.#call = call
@@ -143,12 +145,13 @@ class Tries {
     const { clock, deadlineMillis = DEADLINE_MILLIS, random = Math.random, onRetry } = this.#options
     if (!isRetriable(error)) throw error
     const now = clock.now()
-    if (this.#failures === 0) this.#since = now
+    this.#spent = this.#failures === 0 ? 0 : this.#spent + Math.max(0, now - this.#last)
+    this.#last = now
     this.#failures += 1
     const longest = Math.min(LONGEST_WAIT_MILLIS, FIRST_WAIT_MILLIS * 2 ** Math.min(this.#failures - 1, 20))
     // Between half of it and all: agents that failed together come back apart, and none comes back at once.
     const waitMillis = longest * (0.5 + random() / 2)
-    if (now + waitMillis - this.#since > deadlineMillis) throw error
+    if (this.#spent + waitMillis > deadlineMillis) throw error
     onRetry?.({ call: this.#call, error, failures: this.#failures, waitMillis })
     this.#throwIfEnded()
     await clock.sleep(waitMillis, AbortSignal.any([...this.#signals])).catch((reason: unknown) => {

@@ -22,6 +22,7 @@ export class Bucket {
   readonly #clock: Clock
   /** When the bytes let through so far will have taken their time. */
   #due = 0
+  #last = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -30,6 +31,9 @@ export class Bucket {
   /** Resolves when `bytes` may move at `rate` bytes per second; rejects with the signal's reason when it aborts first. */
   async take(bytes: number, rate: number, signal: AbortSignal | undefined): Promise<void> {
     const now = this.#clock.now()
+    // Where the clock was set back, everybody would wait until it is there again.
+    if (now < this.#last) this.#due -= this.#last - now
+    this.#last = now
     const wait = Math.max(0, this.#due - now)
     this.#due = Math.max(this.#due, now - BURST_MILLIS) + (bytes * 1000) / rate
     if (wait > 0) await this.#clock.sleep(wait, signal)
