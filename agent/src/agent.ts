@@ -320,6 +320,7 @@ export class Agent {
     const { host, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const signal = new AbortController().signal
-    return openStore(host, storage, { signal, warn: (text) => log.warning(text), node: self.node })
+    const tell = { warn: (text: string) => log.warning(text), debug: (text: string) => log.debug(text) }
+    return openStore(host, storage, { signal, ...tell, node: self.node })
   }
 }

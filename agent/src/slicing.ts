@@ -45,7 +45,12 @@ export class Slicing {
       ...{ leader, node, self, host, clock, log },
       openStore: async (config, jobLog) => {
         const { signal } = new AbortController()
-        const given = { signal, warn: (message: string) => jobLog.warning(message), node: self.node }
+        const given = {
+          signal,
+          warn: (message: string) => jobLog.warning(message),
+          debug: (message: string) => jobLog.debug(message),
+          node: self.node,
+        }
         const ciphers = new Ciphers(host, config.encryption, given)
         return sealedStore(
           await openStore(host, config.storage, given, { throttle: config.backup?.throttle }),

@@ -82,6 +82,7 @@ export async function withStore<T>(
     // Not the operation's own signal: a cancelled backup still has objects to delete.
     signal: new AbortController().signal,
     warn: (message: string) => log.warning(message),
+    debug: (message: string) => log.debug(message),
     node: self.node,
   }
   signal.throwIfAborted()

@@ -45,9 +45,10 @@ describe('openStore', () => {
         },
       },
     },
-    open: async (options: { bucket: string }, { warn }) => {
+    open: async (options: { bucket: string }, { warn, debug }) => {
       given = options
       warn(`the key ${SECRET} is not of this bucket`)
+      debug?.(`asked with ${SECRET}`)
       if (options.bucket === 'closed') throw leaky('open')
       return store
     },
@@ -60,7 +61,8 @@ describe('openStore', () => {
   }
   const host = new FilledHost({ resolveFrom: 'file:///nowhere/main.js' })
   const warnings: string[] = []
-  const context = { signal: new AbortController().signal, warn: (text: string) => void warnings.push(text) }
+  const tell = (text: string) => void warnings.push(text)
+  const context = { signal: new AbortController().signal, warn: tell, debug: tell }
   const open = (options: object) => openStore(host, { type: 'leaky', leaky: options }, context)
 
   async function told(work: Promise<unknown>): Promise<void> {
@@ -101,7 +103,7 @@ describe('openStore', () => {
   it('takes secrets out of what a plugin warns of', async () => {
     warnings.splice(0)
     await open({ bucket: 'b', credentials: { key: SECRET } })
-    assert.deepEqual(warnings, ['the key *** is not of this bucket'])
+    assert.deepEqual(warnings, ['the key *** is not of this bucket', 'asked with ***'])
   })
 
   it('takes secrets out of errors whose message can only be read', () => {

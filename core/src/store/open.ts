@@ -36,7 +36,11 @@ export async function openStore(
   const plugin = await host.storage(storage.type)
   const options = storageOptions(storage, plugin)
   const secrets = secretsOf(options, plugin.optionsSchema as SchemaNode)
-  const scrubbedContext = { ...context, warn: (text: string) => context.warn(withoutSecrets(text, secrets)) }
+  const scrubbedContext = {
+    ...context,
+    warn: (text: string) => context.warn(withoutSecrets(text, secrets)),
+    debug: (text: string) => context.debug?.(withoutSecrets(text, secrets)),
+  }
   const store = await plugin.open(options, scrubbedContext).catch((error: unknown) => {
     throw scrubbed(error, secrets)
   })

@@ -166,6 +166,38 @@ describe('storage-s3 tells failures apart', () => {
     assert.match(warnings.join(), /there is no level Loud/)
   })
 
+  it('tells of requests what debugLogLevels ask for, without keys and bodies', async () => {
+    const told: string[] = []
+    const context = {
+      signal: new AbortController().signal,
+      warn: () => undefined,
+      debug: (text: string) => void told.push(text),
+    }
+    const tries = { ...options, retryer: { numMaxRetries: 1, minRetryDelay: '1ms', maxRetryDelay: '2ms' } }
+    for (const debugLogLevels of [undefined, 'DeprecatedUsage']) {
+      await (await plugin.open({ ...tries, ...(debugLogLevels ? { debugLogLevels } : {}) }, context)).close()
+      assert.deepEqual(told, [])
+    }
+    const store = await plugin.open({ ...tries, debugLogLevels: 'Signing, Request,ResponseWithBody,Retries' }, context)
+    opened.push(store)
+    assert.match(told.join('\n'), /S3 request: GET 127\.0\.0\.1:\d+\/bucket\/\?.*max-keys=1 0 bytes/)
+    assert.match(told.join('\n'), /S3 response: GET .* 200 /)
+    assert.match(told.join('\n'), /S3 signing: GET .* for \d+\/us-east-1\/s3\/aws4_request with host;/)
+    told.splice(0)
+    const refuse = refusal(503, 'SlowDown')
+    server.answer = (request, response) => {
+      server.answer = listing
+      refuse(request, response)
+    }
+    await store.save('object', new Blob(['the data']).stream())
+    const lines = told.join('\n')
+    assert.match(lines, /S3 request: PUT .*\/bucket\/object\?x-id=PutObject 8 bytes/)
+    assert.match(lines, /S3 retry: attempt 2 of PUT /)
+    assert.match(lines, /S3 response: PUT .* 503 /)
+    for (const secret of [...Object.values(SECRETS), 'the data', 'Signature='])
+      assert.ok(!lines.includes(secret), secret)
+  })
+
   it('refuses "only if absent" where it is not known whether the server keeps it, unless told', async () => {
     const store = await open()
     assert.equal(store.capabilities.ifAbsent, false)

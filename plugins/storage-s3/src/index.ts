@@ -1,5 +1,6 @@
 import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
 import { connect } from './client.js'
+import { tellRequests } from './debug-log.js'
 import { translated } from './errors.js'
 import { endpointOf, optionsSchema, type S3Options, unknownLogLevels } from './options.js'
 import { encryptionParameters } from './sse.js'
@@ -30,6 +31,7 @@ async function open(options: S3Options, context: PluginContext): Promise<ObjectS
   }
   encryptionParameters(options.serverSideEncryption)
   const connection = await connect(options, context.node)
+  tellRequests(connection.client, options.debugLogLevels, (text) => context.debug?.(text))
   const place = describe({ ...options, endpointUrl: '' })
   try {
     await probe({ client: connection.client, bucket: options.bucket }, context.signal)

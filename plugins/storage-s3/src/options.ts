@@ -113,7 +113,7 @@ export const optionsSchema: OptionsSchema = {
       minRetryDelay: duration('shortest wait before another try'),
       maxRetryDelay: duration('longest wait before another try'),
     }),
-    debugLogLevels: text("comma list of PBM's levels; accepted, and told in one line"),
+    debugLogLevels: text("comma list of PBM's levels: what the log tells of requests; never bodies"),
     conditionalWrites: { type: 'boolean', description: 'whether the server keeps If-None-Match on writes' },
   },
 }
