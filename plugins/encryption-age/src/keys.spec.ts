@@ -27,6 +27,12 @@ describe('keys of age', () => {
     }
   })
 
+  it('tells a recipient of another kind, as those of hardware keys, from one that is mistyped', () => {
+    const hardware = 'age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t'
+    assert.throws(() => parseRecipient(hardware), /for a plugin of age, or of a newer kind, and only X25519 is taken/)
+    assert.throws(() => parseRecipient(one.recipient.slice(1)), /is no age recipient/)
+  })
+
   it('reads a file of age-keygen', () => {
     const identities = parseIdentities(
       `# created: today\r\n# public key: ${one.recipient}\r\n${one.identity}\r\n`,

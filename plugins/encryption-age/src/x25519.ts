@@ -46,7 +46,13 @@ export function parseRecipient(text: string): Recipient {
   }
   const raw = decodeBech32(text.trim(), 'age')
   if (raw?.length !== KEY_BYTES) {
-    throw new PluginError('ENCRYPTION_KEY_WRONG', `${JSON.stringify(text.slice(0, 80))} is no age recipient (age1…)`, {
+    const shown = JSON.stringify(text.slice(0, 80))
+    // A `1` ends the kind of a recipient, and never stands in what follows.
+    const isOther = /^\s*age1[a-z0-9-]+1/i.test(text)
+    const what = isOther
+      ? 'is a recipient for a plugin of age, or of a newer kind, and only X25519 is taken'
+      : 'is no age recipient (age1…)'
+    throw new PluginError('ENCRYPTION_KEY_WRONG', `${shown} ${what}`, {
       hint: 'age-keygen -y prints the recipient of an identity: 62 characters, the last ones a checksum',
     })
   }
