@@ -142,6 +142,11 @@ const ALIASES: Readonly<Record<string, string>> = {
   AuthenticationError: 'AuthenticationFailed',
 }
 
+/** What is no answer of the service: the page of a proxy or console, another protocol. */
+function isForeign(code: string): boolean {
+  return ['HPE_INVALID_CONSTANT', 'PARSE_ERROR', 'NotAzure'].includes(code)
+}
+
 /** What keeps a request from reaching the service, by code of the system or of TLS. Only some go away by themselves. */
 function unreachable(code: string, { endpoint }: Scene): { text: string; retriable: boolean } | undefined {
   if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_(UNTRUSTED|SIGNATURE|REVOKED)|CERT_CHAIN/.test(code)) {
@@ -176,6 +181,10 @@ export function translated(error: unknown, scene: Scene): PluginError {
   if (row !== undefined) {
     const [as, text, retriable = false] = row
     return failed(as, typeof text === 'string' ? text : text(scene, code), retriable)
+  }
+  if (status < 300 && isForeign(code)) {
+    const text = `${scene.endpoint} does not answer as Azure Blob Storage does; check storage.azure.endpointUrl`
+    return failed('STORAGE_UNAVAILABLE', text, true)
   }
   const network = status === 0 ? unreachable(code, scene) : undefined
   if (network !== undefined) return failed('STORAGE_UNAVAILABLE', network.text, network.retriable)

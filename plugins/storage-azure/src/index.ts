@@ -34,6 +34,8 @@ async function open(options: AzureOptions, context: PluginContext): Promise<Obje
     if (context.signal.aborted) {
       throw new PluginError('STORAGE_ABORTED', 'opening was aborted', { cause: context.signal.reason })
     }
-    throw translated(error, sceneOf(options, context, `opening ${shown}`))
+    // So the library stumbles over a page where it looks for a list.
+    const cause = error instanceof TypeError ? Object.assign(new Error(error.message), { name: 'NotAzure' }) : error
+    throw translated(cause, sceneOf(options, context, `opening ${shown}`))
   }
 }

@@ -107,6 +107,17 @@ describe('storage-azure tells failures apart', () => {
     })
   }
 
+  for (const [what, foreign] of [
+    ['the page of a console', (_, response) => void response.end('<html><body>Welcome</body></html>')],
+    ['what is no HTTP', ({ socket }) => void socket.end('220 ftp.example.org\r\n')],
+  ] satisfies [string, RequestListener][]) {
+    it(`an endpoint that is another service: ${what}`, async () => {
+      const error = await failure(open(createServer(foreign), 'http'))
+      assert.equal(error.code, 'STORAGE_UNAVAILABLE')
+      assert.match(error.message, /does not answer as Azure Blob Storage does; check storage\.azure\.endpointUrl/)
+    })
+  }
+
   const minutes = (count: number) => new Date(Date.now() + count * 60_000)
   const HOUR_AGO = { date: minutes(-60).toUTCString() }
   const frame = (start: number, end: number) => {

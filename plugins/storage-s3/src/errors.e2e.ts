@@ -95,6 +95,15 @@ describe('storage-s3 tells failures apart', () => {
     assert.ok(hasCode(error, 'STORAGE_UNAVAILABLE') && error.retriable, String(error))
   })
 
+  it('an endpoint that is no S3: the page of a console, and what is no HTTP', async () => {
+    server.answer = (_, response) => response.end('<html><body>Welcome</body></html>')
+    const error = await failure(open())
+    assert.equal(error.code, 'STORAGE_UNAVAILABLE')
+    assert.match(error.message, /does not answer as S3 does; .* storage\.s3\.endpointUrl/)
+    server.answer = ({ socket }) => socket.end('220 ftp.example.org\r\n')
+    assert.match((await failure(open())).message, /does not answer as S3 does/)
+  })
+
   it('a port where nothing listens', async () => {
     const gone = new FaultServer()
     const endpointUrl = await gone.start()

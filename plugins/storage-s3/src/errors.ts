@@ -142,6 +142,15 @@ const NOT_S3: Row = [
     `${endpoint} does not answer as S3 does; ${endpoint.startsWith('http:') ? 'if it speaks TLS, write https:// in' : 'check'} storage.s3.endpointUrl`,
 ]
 
+/** What has the status of success and nothing of what was asked for: the page of a proxy or console. */
+export class NotS3 extends Error {
+  override readonly name = 'NotS3'
+}
+
+KNOWN.set('NotS3', NOT_S3)
+// Once this may have been a proxy in bad shape.
+KNOWN.set('HPE_INVALID_CONSTANT', [NOT_S3[0], NOT_S3[1], true])
+
 const TRUST = 'name its authority in storage.s3.caFile, or set storage.s3.insecureSkipTLSVerify: true to trust any'
 
 /** What keeps a request from reaching the server, by code of the system or of TLS. Only some go away by themselves. */

@@ -19,7 +19,7 @@ import {
 } from '@pbmkit/core/plugin'
 import type { Connection } from './client.js'
 import { COPY_LIMITS, type CopyLimits, copyObject } from './copy.js'
-import { isMissing, type Scene, tellsTooLittle, translated } from './errors.js'
+import { isMissing, NotS3, type Scene, tellsTooLittle, translated } from './errors.js'
 import { listObjects } from './list.js'
 import { endpointOf, maxObjectBytes, type S3Options } from './options.js'
 import { partPlan } from './part-size.js'
@@ -223,7 +223,9 @@ export class S3Store implements ObjectStore {
 
 /** Asks for one object of the bucket: the cheapest request whose errors tell what is wrong. */
 export async function probe(place: Pick<Place, 'client' | 'bucket'>, abortSignal: AbortSignal): Promise<void> {
-  await place.client.send(new ListObjectsV2Command({ Bucket: place.bucket, MaxKeys: 1 }), { abortSignal })
+  const asked = new ListObjectsV2Command({ Bucket: place.bucket, MaxKeys: 1 })
+  const { $metadata: _, ...listed } = await place.client.send(asked, { abortSignal })
+  if (Object.values(listed).every((value) => value === undefined)) throw new NotS3('the answer is no list')
 }
 
 /** Why an operation has ended, when `error` is only the trace of it. */
