@@ -191,7 +191,7 @@ describe('storage-s3 tells failures apart', () => {
     opened.push(store)
     assert.match(told.join('\n'), /S3 request: GET 127\.0\.0\.1:\d+\/bucket\/\?.*max-keys=1 0 bytes/)
     assert.match(told.join('\n'), /S3 response: GET .* 200 /)
-    assert.match(told.join('\n'), /S3 signing: GET .* for \d+\/us-east-1\/s3\/aws4_request with host;/)
+    assert.match(told.join('\n'), /S3 signing: GET .* for \d+\/us-east-1\/s3\/aws4_request with .*host;/)
     told.splice(0)
     const refuse = refusal(503, 'SlowDown')
     server.answer = (request, response) => {
