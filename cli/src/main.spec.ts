@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ended, pbm, pbmProcess } from './run.spec.support.js'
@@ -39,6 +41,26 @@ describe('pbm without a server', () => {
       assert.equal(code, 0)
       assert.match(stdout, /force-resync/)
     }
+  })
+
+  it('takes the password of its command line out of ps', async function () {
+    if (process.platform !== 'linux') this.skip()
+    // Connects, and is never answered.
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    let seen = ''
+    await pbmProcess(['profile', 'list', '--mongodb-uri', `mongodb://user:s3cret@127.0.0.1:${port}/`], {
+      during: async (child) => {
+        const [socket] = (await once(server, 'connection')) as [Socket]
+        seen = await readFile(`/proc/${child.pid}/cmdline`, 'utf8')
+        child.kill('SIGKILL')
+        socket.on('error', () => undefined).destroy()
+      },
+    })
+    server.close()
+    assert.match(seen, /^pbm profile list/)
+    assert.doesNotMatch(seen, /s3cret/)
   })
 
   it('keeps what a plugin prints out of the results', async () => {
