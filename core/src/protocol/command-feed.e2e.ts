@@ -9,6 +9,7 @@ import { recordOperation } from '../control/operations.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
+import { inTime } from '../time/in-time.js'
 import { type CommandFeedOptions, watchCommands } from './command-feed.js'
 
 describe('command feed', () => {
@@ -44,7 +45,7 @@ describe('command feed', () => {
   const resync = async () => (await sendCommand(leader, { cmd: 'resync' })).toHexString()
 
   before(async () => {
-    set = await startReplicaSet({ members: 3 })
+    set = await startReplicaSet({ members: 3, mongodArgs: ['--setParameter', 'enableTestCommands=1'] })
     leader = (await connectLeader(set.uri(), { appName: 'test' })).client
   })
   after(async () => {
@@ -138,6 +139,39 @@ describe('command feed', () => {
     await feed.until(2)
     assert.deepEqual(feed.ids(), [opened, sent])
     assert.equal(feed.troubles.length, 2_000)
+  })
+
+  it('yields the first command also where it was being stored when the feed looked', async () => {
+    const admin = await set.client()
+    const hang = (mode: string) =>
+      admin.db('admin').command({
+        configureFailPoint: 'hangAfterCollectionInserts',
+        mode,
+        data: { collectionNS: `admin.${COMMANDS}` },
+      })
+    const looks = async () => {
+      const found = await admin
+        .db('admin')
+        .aggregate([{ $currentOp: { idleCursors: true } }])
+        .toArray()
+      return found.some(({ ns, cursor }) => ns === `admin.${COMMANDS}` && cursor?.tailable === true)
+    }
+    await hang('alwaysOn')
+    const sending = resync()
+    try {
+      // The server counts it already, and shows it to nobody.
+      while ((await commands().estimatedDocumentCount()) === 0) await sleep(10)
+      const ready = Promise.withResolvers<void>()
+      const feed = await start({ onReady: ready.resolve })
+      await ready.promise
+      for (let look = 0; look < 20 && !(await looks()); look++) await sleep(50)
+      await hang('off')
+      await sending
+      await inTime(feed.until(1), 30_000, () => new Error('the feed is blind'))
+      assert.deepEqual(feed.ids(), [await sending])
+    } finally {
+      await hang('off')
+    }
   })
 
   it('reads what PBM sends', async () => {

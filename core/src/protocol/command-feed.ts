@@ -123,6 +123,7 @@ async function follow(
   // Causal, so that a majority read waits until the server has for good what the cursor just showed.
   await leader.withSession({ causalConsistency: true }, async (session) => {
     const { cursor, tailable } = await open(leader, session, options.signal)
+    if (cursor === undefined) return
     const alive = new Set<string>()
     try {
       for await (const found of cursor) {
@@ -162,16 +163,24 @@ async function isStored(
   }
 }
 
+/** No cursor on an empty collection. */
 async function open(
   leader: MongoClient,
   session: ClientSession,
   signal: AbortSignal,
-): Promise<{ cursor: FindCursor<WithId<Document>>; tailable: boolean }> {
+): Promise<{ cursor: FindCursor<WithId<Document>> | undefined; tailable: boolean }> {
   const [info] = await leader.db(CONTROL_DATABASE).listCollections({ name: COMMANDS }).toArray()
   // Else the next sender's insert would create it, without the cap that tailing needs.
   if (info === undefined) await ensureControlCollection(leader, COMMANDS)
   const capped = info === undefined || (info as { options?: { capped?: boolean } }).options?.capped === true
   if (!capped) return { cursor: collection(leader).find({}, { session, signal }), tailable: false }
+  // A cursor opened on a collection whose first document is being stored at that very moment stays open, but never shows any:
+  // the server takes the end that it met then for final. Where a document can be seen, there is one to go on from.
+  const known = await collection(leader).findOne(
+    {},
+    { session, projection: { _id: 1 }, readConcern: { level: 'local' } },
+  )
+  if (known === null) return { cursor: undefined, tailable: true }
   // The server wakes the cursor at the insert. A majority read would show nothing yet then and sleep on.
   const cursor = collection(leader).find(
     {},
