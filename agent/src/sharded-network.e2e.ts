@@ -107,7 +107,11 @@ describe('a shard that is cut off from the config servers', function () {
     }
     assert.equal((await balancerStatus(bench.leader)).mode, 'full')
     await rm(`${bench.storage}.hold-types`)
-    await until('the one that is away to give up', async () => /backup failed: /.test(agent.output()))
+    await until('the one that is away to give up', async () => /backup failed: /.test(agent.output())).catch(
+      (error: unknown) => {
+        throw new Error(`${error}\n${agent.output()}`)
+      },
+    )
     const before = new Set((await listChunks(bench.leader)).filter(({ rs }) => rs === 's1').map(({ fname }) => fname))
     agent.network?.mend()
     await until('the shard to store its oplog again', async () =>

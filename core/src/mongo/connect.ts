@@ -5,7 +5,7 @@ import type { ConnectionString } from 'mongodb-connection-string-url'
 import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
 import { PbmError } from '../errors.js'
 import { explainConnectError } from './connect-errors.js'
-import './lost-connections.js'
+import { giveUpUnreachable } from './lost-connections.js'
 import { type Hello, hello, shardIdentity, splitConnectionString } from './topology.js'
 import { parseUri } from './uri.js'
 
@@ -107,6 +107,7 @@ async function open(
   })
   // Without a listener the driver's error events would end the process.
   client.on('error', () => undefined)
+  giveUpUnreachable(client)
   return guarded(client, target.hosts.join(','), uri, () => client.connect())
 }
 

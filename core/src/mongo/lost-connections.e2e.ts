@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import { type CuttableNetwork, type ReplicaSet, startNetwork, startReplicaSet } from '@pbmkit/conformance/testbed'
 import type { MongoClient } from 'mongodb'
 import { inTime } from '../time/in-time.js'
 import { connectLeader, connectNode } from './connect.js'
@@ -50,5 +50,38 @@ describe('a server that is killed', () => {
     await sleep(500)
     await member.kill('SIGKILL')
     await Promise.all(told)
+  })
+})
+
+describe('a server that stops answering', () => {
+  let set: ReplicaSet
+  let network: CuttableNetwork
+  before(async () => {
+    set = await startReplicaSet({ members: 1 })
+    network = await startNetwork()
+  })
+  after(async () => {
+    await network?.stop()
+    await set?.stop()
+  })
+
+  it('leaves nobody waiting, also where somebody fails to connect before its silence is noticed', async () => {
+    // Its silence would be noticed after the sum of the first two.
+    const options = 'heartbeatFrequencyMS=5000&connectTimeoutMS=1000&serverSelectionTimeoutMS=1500'
+    const { client } = await connectLeader(`${set.uri()}&${options}&${network.uriOptions}`, { appName: 'test' })
+    try {
+      const ping = () => client.db('admin').command({ ping: 1 })
+      await ping()
+      network.cut()
+      const late = () => new Error('still waiting')
+      // One connection is there, and takes the first; for the others it can't be made.
+      const pings = Array.from({ length: 3 }, () =>
+        assert.rejects(inTime(ping(), 15_000, late), /timed out|interrupted/),
+      )
+      await Promise.all(pings)
+    } finally {
+      network.mend()
+      await client.close()
+    }
   })
 })

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import { type MongoClient, MongoErrorLabel, MongoNetworkError } from 'mongodb'
 import { PbmError } from '../errors.js'
 
 /**
@@ -51,3 +52,16 @@ function teachDriver(): void {
 }
 
 teachDriver()
+
+/**
+ * Where a server does not answer any more, the driver ends what still waits for it, but only if its watch finds out by not
+ * being answered. Whoever fails to make a connection before that has the watch begin anew with a connection of its own:
+ * when that can't be made either, the driver takes the others for good, and they wait until TCP gives up.
+ */
+export function giveUpUnreachable(client: MongoClient): void {
+  client.on('serverHeartbeatFailed', ({ awaited, failure }) => {
+    // Awaited is an answer on the connection that the watch has: that one breaking tells nothing of the others.
+    if (awaited || !(failure instanceof MongoNetworkError)) return
+    failure.addErrorLabel(MongoErrorLabel.InterruptInUseConnections)
+  })
+}
