@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import { FaultServer, listing, refusal } from './fault-server.e2e.support.js'
@@ -205,6 +206,38 @@ describe('storage-s3 tells failures apart', () => {
     assert.match(lines, /S3 response: PUT .* 503 /)
     for (const secret of [...Object.values(SECRETS), 'the data', 'Signature='])
       assert.ok(!lines.includes(secret), secret)
+  })
+
+  it('sends digests to a bucket whose lock asks for them, and to no other', async () => {
+    const store = await open()
+    const digests: (string | undefined)[] = []
+    const etag = { etag: '"x"' }
+    let locked = false
+    server.answer = (request, response) => {
+      const url = request.url ?? ''
+      if (request.method === 'PUT') {
+        const digest = request.headers['content-md5']
+        digests.push(digest === undefined ? undefined : String(digest))
+        if (!locked || digest !== undefined) {
+          response.writeHead(200, etag).end()
+          return
+        }
+        const message =
+          'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters'
+        response.writeHead(400).end(`<Error><Code>InvalidRequest</Code><Message>${message}</Message></Error>`)
+      } else if (url.includes('uploads')) {
+        response.end('<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>')
+      } else response.end('<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>')
+    }
+    await store.save('object', new Blob(['the data']).stream())
+    assert.deepEqual(digests.splice(0), [undefined])
+    locked = true
+    await store.save('object', new Blob(['the data']).stream())
+    const md5 = (text: string | Buffer) => createHash('md5').update(text).digest('base64')
+    assert.deepEqual(digests.splice(0), [undefined, md5('the data')])
+    const part = Buffer.alloc(10 * 1024 ** 2, 'x')
+    await store.save('object', new Blob([part, 'end']).stream())
+    assert.deepEqual(digests.splice(0).sort(), [md5(part), md5('end')].sort())
   })
 
   it('refuses "only if absent" where it is not known whether the server keeps it, unless told', async () => {

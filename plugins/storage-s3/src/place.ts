@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { jittered, type Operation, type PluginError } from '@pbmkit/core/plugin'
+import type { Digests } from './digests.js'
 import type { EncryptionParameters } from './sse.js'
 
 /** What the parts of a store share. */
@@ -9,6 +10,7 @@ export interface Place {
   readonly bucket: string
   readonly encryption: EncryptionParameters
   readonly storageClass: string | undefined
+  readonly digests: Digests
   /** What S3, the network or TLS said, as an error of a storage. */
   translate(error: unknown): PluginError
   warn(message: string): void

@@ -40,10 +40,10 @@ export async function saveObject(
     if (second === undefined || second.length === 0) {
       const output = await retried(place, operation, () =>
         operation.uncut((abortSignal) =>
-          place.client.send(
-            new PutObjectCommand({ ...target(place, key), ...place.encryption.write, ...ifAbsent, Body: first }),
-            { abortSignal },
-          ),
+          place.digests.send(first, (digest) => {
+            const input = { ...target(place, key), ...place.encryption.write, ...ifAbsent, ...digest, Body: first }
+            return place.client.send(new PutObjectCommand(input), { abortSignal })
+          }),
         ),
       )
       options.onProgress?.(first.length)
@@ -203,13 +203,14 @@ class PartUploader {
   }
 
   async #send(part: Buffer, index: number): Promise<void> {
-    const { client, encryption } = this.#place
+    const { client, encryption, digests } = this.#place
     const PartNumber = index + 1
     const { signal: abortSignal } = this.#operation
     const { ETag } = await this.#operation.orEnd(
       retried(this.#place, this.#operation, () =>
-        client.send(new UploadPartCommand({ ...this.#upload, ...encryption.read, PartNumber, Body: part }), {
-          abortSignal,
+        digests.send(part, (digest) => {
+          const input = { ...this.#upload, ...encryption.read, ...digest, PartNumber, Body: part }
+          return client.send(new UploadPartCommand(input), { abortSignal })
         }),
       ),
     )

@@ -19,6 +19,7 @@ import {
 } from '@pbmkit/core/plugin'
 import type { Connection } from './client.js'
 import { COPY_LIMITS, type CopyLimits, copyObject } from './copy.js'
+import { Digests } from './digests.js'
 import { isMissing, NotS3, type Scene, tellsTooLittle, translated } from './errors.js'
 import { listObjects } from './list.js'
 import { endpointOf, maxObjectBytes, type S3Options } from './options.js'
@@ -62,6 +63,7 @@ export class S3Store implements ObjectStore {
       bucket: options.bucket,
       encryption: encryptionParameters(options.serverSideEncryption),
       storageClass: options.storageClass,
+      digests: new Digests(),
       translate: (error) => translated(error, this.#scene('using', '')),
       warn: (message) => context.warn(message),
     }
