@@ -35,6 +35,13 @@ describe('splitStore', () => {
     assert.equal(split.capabilities.maxObjectBytes, undefined)
   })
 
+  it('cuts at whole bytes where the limit is none', async () => {
+    const { store, split } = setUp(10.5)
+    await split.save('a', chunked(TEXT, 4))
+    assert.deepEqual([...store.objects.values()].map(({ bytes }) => bytes.length).sort(), [10, 10, 6])
+    assert.equal(await gathered(split.read('a')), TEXT)
+  })
+
   it('gives back any object in any part size, in whole and in ranges', async () => {
     const cases = fc.record({
       bytes: fc.uint8Array({ maxLength: 60 }),

@@ -18,7 +18,7 @@ import { saveInParts } from './split-save.js'
 const beneath = new WeakMap<ObjectStore, SplitContext>()
 
 /**
- * The store with objects above `maxBytes` in parts, as PBM's (PBM: storage-format.md §1): callers see whole objects.
+ * The store with objects above `largestBytes` in parts, as PBM's (PBM: storage-format.md §1): callers see whole objects.
  *
  * A new object is seen whole or not at all, since its base, without which parts are not listed, becomes visible last: its
  * body stays open until all other parts are stored. PBM writes the base first. What is replaced stays until the new one
@@ -27,9 +27,11 @@ const beneath = new WeakMap<ObjectStore, SplitContext>()
  */
 export function splitStore(
   store: ObjectStore,
-  maxBytes: number,
+  largestBytes: number,
   warn: (message: string) => void = () => undefined,
 ): ObjectStore {
+  // A fraction would leave pieces of no bytes.
+  const maxBytes = Math.max(1, Math.floor(largestBytes))
   const context: SplitContext = { store, maxBytes, smallestBase: Math.min(SMALLEST_BASE, maxBytes), warn }
   const { maxObjectBytes: _, ...capabilities } = store.capabilities
   const split: ObjectStore = {
