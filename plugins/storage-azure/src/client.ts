@@ -8,8 +8,8 @@ import {
   StorageRetryPolicyType,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
-import { PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
-import { type AzureOptions, durationMillis, endpointOf } from './options.js'
+import { durationMillis, PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
+import { type AzureOptions, endpointOf } from './options.js'
 
 const DEFAULT_RETRIES = 3
 const MIN_DELAY_MS = 800

@@ -1,4 +1,4 @@
-import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
 
 /** `storage.azure` (PBM: cli-and-config.md §3.2). */
 export interface AzureOptions {
@@ -77,11 +77,10 @@ export const optionsSchema: OptionsSchema = {
   },
 }
 
-const GIB = 1024 ** 3
 const DEFAULT_MAX_OBJECT_GIB = 194_560
 
 export function maxObjectBytes(gib: number | undefined): number {
-  return Math.floor((gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB)
+  return maxObjectBytesOf(gib, DEFAULT_MAX_OBJECT_GIB)
 }
 
 /** The URL of the blob service, without a slash at its end. */
@@ -89,26 +88,4 @@ export function endpointOf(options: AzureOptions, node: string | undefined): str
   const mapped = node === undefined ? undefined : options.endpointUrlMap?.[node]
   const url = mapped || options.endpointUrl || `https://${options.account}.blob.core.windows.net`
   return url.replace(/\/+$/, '')
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-}
-
-/** Milliseconds of a Go duration; zero is `fallback`, as in PBM. */
-export function durationMillis(value: number | string | undefined, fallback: number): number {
-  const millis =
-    typeof value === 'number'
-      ? value / 1e6
-      : [...(value ?? '').matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)].reduce(
-          (sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0),
-          0,
-        )
-  return millis > 0 ? millis : fallback
 }

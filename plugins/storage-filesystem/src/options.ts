@@ -1,4 +1,4 @@
-import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
 
 /** `storage.filesystem` (PBM: cli-and-config.md §3.2). */
 export interface FilesystemOptions {
@@ -14,7 +14,6 @@ export interface FilesystemOptions {
 
 const KIB = 1024
 const MIB = 1024 * KIB
-const GIB = 1024 * MIB
 
 const DEFAULT_MAX_OBJECT_GIB = 5018
 export const DEFAULT_WRITE_BYTES = MIB
@@ -46,5 +45,5 @@ export function bufferBytes(configured: number | undefined, usual: number): numb
 }
 
 export function maxObjectBytes(gib: number | undefined): number {
-  return (gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB
+  return maxObjectBytesOf(gib, DEFAULT_MAX_OBJECT_GIB)
 }

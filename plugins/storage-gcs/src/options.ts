@@ -1,4 +1,4 @@
-import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { durationMillis, maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
 
 /** `storage.gcs` (PBM: cli-and-config.md §3.2). */
 export interface GcsOptions {
@@ -82,11 +82,10 @@ export const optionsSchema: OptionsSchema = {
   },
 }
 
-const GIB = 1024 ** 3
 const DEFAULT_MAX_OBJECT_GIB = 5018
 
 export function maxObjectBytes(gib: number | undefined): number {
-  return Math.floor((gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB)
+  return maxObjectBytesOf(gib, DEFAULT_MAX_OBJECT_GIB)
 }
 
 const CHUNK_ALIGNMENT = 256 * 1024
@@ -115,17 +114,4 @@ export function retryerOf({ retryer = {} }: GcsOptions): Retryer {
     attempts: retryer.maxAttempts || 5,
     chunkMillis: durationMillis(retryer.chunkRetryDeadline, 32_000),
   }
-}
-
-const UNIT_MILLIS: Readonly<Record<string, number>> = {
-  ...{ ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1 },
-  ...{ s: 1000, m: 60_000, h: 3_600_000 },
-}
-
-function durationMillis(value: number | string | undefined, standard: number): number {
-  if (typeof value === 'number') return value / 1e6 || standard
-  let total = 0
-  for (const [, amount, unit] of (value ?? '').matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
-    total += Number(amount) * (UNIT_MILLIS[unit ?? ''] ?? 0)
-  return total || standard
 }

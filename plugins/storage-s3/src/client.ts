@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { getCACertificates } from 'node:tls'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { jittered, PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
+import { durationMillis, jittered, PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
 import { ConfiguredRetryStrategy } from '@smithy/core/retry'
-import { DEFAULT_REGION, durationMillis, endpointOf, type S3Options } from './options.js'
+import { DEFAULT_REGION, endpointOf, type S3Options } from './options.js'
 
 const CONNECT_MS = 10_000
 /** Without a byte in either direction; AWS sends some while it works on a long request. */

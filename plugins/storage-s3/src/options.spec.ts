@@ -1,21 +1,7 @@
 import assert from 'node:assert/strict'
-import { durationMillis, endpointOf, maxObjectBytes, unknownLogLevels } from './options.js'
+import { endpointOf, maxObjectBytes, unknownLogLevels } from './options.js'
 
 describe('options of storage-s3', () => {
-  for (const [value, millis] of [
-    ['30ms', 30],
-    ['1.5s', 1500],
-    ['5m', 300_000],
-    ['1m30s', 90_000],
-    ['250us', 0.25],
-    [30_000_000, 30],
-    [0, 77],
-    ['0s', 77],
-    [undefined, 77],
-  ] as const) {
-    it(`reads the duration ${JSON.stringify(value)}`, () => assert.equal(durationMillis(value, 77), millis))
-  }
-
   it('takes the URL of a node before that of all', () => {
     const options = { bucket: 'b', endpointUrl: 'http://all', endpointUrlMap: { 'n1:27017': 'http://one' } }
     assert.equal(endpointOf(options, 'n1:27017'), 'http://one')

@@ -1,4 +1,4 @@
-import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
 
 /** `storage.s3` (PBM: cli-and-config.md §3.2). */
 export interface S3Options {
@@ -118,11 +118,10 @@ export const optionsSchema: OptionsSchema = {
   },
 }
 
-const GIB = 1024 ** 3
 const DEFAULT_MAX_OBJECT_GIB = 5018
 
 export function maxObjectBytes(gib: number | undefined): number {
-  return Math.floor((gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB)
+  return maxObjectBytesOf(gib, DEFAULT_MAX_OBJECT_GIB)
 }
 
 /** The URL to talk to; `undefined`: AWS's own of the region. */
@@ -132,26 +131,6 @@ export function endpointOf(options: S3Options, node: string | undefined): string
 }
 
 export const DEFAULT_REGION = 'us-east-1'
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-}
-
-/** Milliseconds of a Go duration as PBM takes it; 0 and none are the default. */
-export function durationMillis(value: number | string | undefined, standard: number): number {
-  if (value === undefined || value === 0 || value === '') return standard
-  if (typeof value === 'number') return value / 1e6
-  let total = 0
-  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
-    total += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0)
-  return total === 0 ? standard : total
-}
 
 const LOG_LEVELS = new Set([
   ...['Signing', 'Retries', 'Request', 'RequestWithBody', 'Response', 'ResponseWithBody', 'DeprecatedUsage'],

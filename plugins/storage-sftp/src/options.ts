@@ -1,4 +1,4 @@
-import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
 
 /** `storage.sftp`. PBM has no such storage. */
 export interface SftpOptions {
@@ -56,12 +56,11 @@ export const optionsSchema: OptionsSchema = {
   },
 }
 
-const GIB = 1024 ** 3
 const DEFAULT_PORT = 22
 const DEFAULT_MAX_OBJECT_GIB = 5018
 
 export function maxObjectBytes(gib: number | undefined): number {
-  return Math.floor((gib !== undefined && gib >= 1 ? gib : DEFAULT_MAX_OBJECT_GIB) * GIB)
+  return maxObjectBytesOf(gib, DEFAULT_MAX_OBJECT_GIB)
 }
 
 export function portOf({ port }: SftpOptions): number {
