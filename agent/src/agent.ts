@@ -278,7 +278,7 @@ export class Agent {
         if (!leads) resyncs.forget()
         return leads
       },
-      afterLook: async (locks) => {
+      afterLook: async (met) => {
         // Each by itself: one that fails must not keep the others from being done.
         const attempt = (what: string, mend: Promise<unknown>) =>
           mend.catch((error: unknown) => log.warning(`${what} failed and is tried again: ${errorText(error)}`))
@@ -288,7 +288,7 @@ export class Agent {
           renamesDue = clock.now() + RENAME_MILLIS
           await attempt('keeping sealed chunks of earlier versions from PBM', keepSealedFromPbm(leader))
         }
-        await attempt('reading the storage again after an agent died', resyncs.look(locks))
+        await attempt('reading the storage again after an agent died', resyncs.look(met))
         const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
         await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
       },

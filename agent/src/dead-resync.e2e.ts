@@ -2,15 +2,17 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import {
   type CommandDocument,
-  clusterTime,
   ensureControlCollections,
-  type LockHeader,
+  type LockDocument,
   noteDeadResync,
   recordOperation,
   sendCommand,
 } from '@pbmkit/core'
-import { MongoClient, Timestamp } from 'mongodb'
+import { MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { DeadResync } from './dead-resync.js'
+
+/** Seconds of cluster time. */
+const NOW = 1_800_000_000
 
 describe('a resync whose agent died', () => {
   let set: ReplicaSet
@@ -36,7 +38,11 @@ describe('a resync whose agent died', () => {
     await set?.stop()
   })
 
-  const lock = (type: LockHeader['type']): LockHeader => ({ type, replset: set.name, node: 'n:1', epoch })
+  const lock = (type: LockDocument['type'], given: { opid?: string; silent?: number } = {}): LockDocument => {
+    const hb = new Timestamp({ t: NOW - (given.silent ?? 0), i: 1 })
+    const opid = given.opid ?? new ObjectId().toHexString()
+    return { _id: new ObjectId(), type, replset: set.name, node: 'n:1', opid, epoch, hb }
+  }
   const dies = async () => noteDeadResync(leader, (await sendCommand(leader, { cmd: 'resync' })).toHexString())
 
   /** Repeats begin as `begins` says, and are over at once. */
@@ -56,8 +62,8 @@ describe('a resync whose agent died', () => {
       },
     })
     /** One look, and all that comes of it. */
-    const look = async (...locks: LockHeader[]) => {
-      await resyncs.look(locks)
+    const look = async (...locks: LockDocument[]) => {
+      await resyncs.look({ locks, now: new Timestamp({ t: NOW, i: 1 }) })
       await ended
       // What is noted after it.
       while (resyncs.isRepeating) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -93,7 +99,7 @@ describe('a resync whose agent died', () => {
 
   it('costs nothing to look for, unless there was a resync, another leader, or five minutes have passed', async () => {
     const { look, resyncs } = watch(async () => true)
-    const cost = async (...locks: LockHeader[]) => {
+    const cost = async (...locks: LockDocument[]) => {
       const before = asked
       await look(...locks)
       return asked - before
@@ -112,7 +118,21 @@ describe('a resync whose agent died', () => {
     assert.equal(await look(), 0)
     await dies()
     assert.equal(await look(), 0)
-    assert.equal(await look({ ...lock('resync'), epoch: await clusterTime(leader) }), 0)
+    assert.equal(await look(lock('resync')), 0)
     assert.equal(await look(), 1)
+  })
+
+  it('is found where somebody removes its lock who leaves no note, and not where it had ended', async () => {
+    const { look } = watch(async () => true)
+    const asked = async () => (await sendCommand(leader, { cmd: 'resync' })).toHexString()
+    const ended = await asked()
+    assert.deepEqual([await look(lock('resync', { opid: ended, silent: 6 })), await look()], [0, 0])
+    const died = await asked()
+    assert.deepEqual([await look(lock('resync', { opid: died, silent: 29 })), await look()], [0, 1])
+    assert.equal(await look(), 1)
+    // Its heartbeats have come back meanwhile.
+    const slow = await asked()
+    assert.equal(await look(lock('resync', { opid: slow, silent: 25 })), 1)
+    assert.deepEqual([await look(lock('resync', { opid: slow })), await look()], [1, 1])
   })
 })

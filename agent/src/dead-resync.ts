@@ -4,15 +4,19 @@ import {
   errorText,
   hasOperation,
   isResync,
-  type LockHeader,
+  type LockDocument,
   noteDeadResync,
   type OperationLog,
+  secondsOf,
   takeDeadResync,
 } from '@pbmkit/core'
-import { type MongoClient, ObjectId } from 'mongodb'
+import { type MongoClient, ObjectId, type Timestamp } from 'mongodb'
 
 /** How often it is looked for one without a cause, for an agent that stood still while the lock of one came and went. */
 const LOOK_MILLIS = 300_000
+
+/** A heartbeat is written every 5 s, and a lock without one for 30 s removed by whoever comes first. */
+const SILENT_SECONDS = 20
 
 /** Until one that could not begin is tried again. */
 const AGAIN_MILLIS = 10_000
@@ -41,6 +45,8 @@ export class DeadResync {
   #next = 0
   #notBefore = 0
   #repeating: Promise<void> | undefined
+  /** Ids of those whose heartbeats had ceased at the last look. */
+  #silent: string[] = []
 
   constructor(options: DeadResyncOptions) {
     this.#options = options
@@ -53,12 +59,17 @@ export class DeadResync {
   /** While another agent leads. */
   forget(): void {
     this.#due = true
+    this.#silent = []
   }
 
-  /** What the leader's agent does after each look at the `locks` of operations. */
-  async look(locks: readonly LockHeader[]): Promise<void> {
+  /** What the leader's agent does after each look at the `locks` of operations, `now` being cluster time. */
+  async look({ locks, now }: { readonly locks: readonly LockDocument[]; readonly now: Timestamp }): Promise<void> {
     const { leader, clock, logOf } = this.#options
-    if (locks.some(isResync) || clock.now() >= this.#next) this.#due = true
+    // An agent of PBM that removes a dead one's lock leaves no note.
+    const gone = this.#silent.filter((opid) => locks.every((lock) => lock.opid !== opid))
+    this.#silent = locks.filter((lock) => isResync(lock) && isSilent(lock, now)).flatMap(({ opid }) => opid ?? [])
+    for (const opid of gone) await noteDeadResync(leader, opid)
+    if (gone.length > 0 || locks.some(isResync) || clock.now() >= this.#next) this.#due = true
     // Beside another operation it would be refused.
     if (!this.#due || locks.length > 0 || this.isRepeating || clock.now() < this.#notBefore) return
     const died = await takeDeadResync(leader)
@@ -86,4 +97,8 @@ export class DeadResync {
       await noteDeadResync(leader, died._id.toHexString())
     }
   }
+}
+
+function isSilent({ hb }: LockDocument, now: Timestamp): boolean {
+  return secondsOf(now) - secondsOf(hb) > SILENT_SECONDS
 }

@@ -95,8 +95,8 @@ export interface StaleWatchOptions {
   isClusterLeader: () => Promise<boolean>
   /** Deletes the objects of a backup that was just marked failed; rejections are logged. */
   onFailedBackup?: (backup: BackupDocument) => Promise<void>
-  /** Called after each look of the cluster leader, with the locks of operations that it met. */
-  afterLook?: (locks: readonly LockHeader[]) => Promise<void>
+  /** Called after each look of the cluster leader, with what it met. */
+  afterLook?: (met: Pick<OperationsSnapshot, 'locks' | 'now'>) => Promise<void>
   clock?: Clock
   everyMillis?: number
 }
@@ -110,7 +110,7 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
       if (await options.isClusterLeader()) {
         const snapshot = await takeSnapshot(options.leader)
         await cleanStaleOperations(options, snapshot)
-        await options.afterLook?.(snapshot.locks)
+        await options.afterLook?.(snapshot)
       }
       lastFault = ''
     } catch (error) {
