@@ -30,17 +30,25 @@ export const CONFIG_PATIENCE_MILLISECONDS = 5_000
 /** PBM's limit for a node to be fit for a backup. */
 const MOST_LAG_SECONDS = 21
 
+export interface BusyLimits {
+  /** How long reading the storage anew is waited for; default: until the deadline, or 2 minutes where there is none. */
+  readonly patienceMillis?: number
+  /** From `--wait-time`, in milliseconds since the epoch: it counts this wait, too. */
+  readonly deadline?: number | undefined
+}
+
 /**
  * Refuses while an operation with a live heartbeat holds a lock: OPERATION_RUNNING (exit code 4). Reading the storage anew
- * is waited for, up to `patienceMillis` in all: it begins by itself after `pbm config`, and where agents find an empty list.
+ * is waited for: it begins by itself after `pbm config`, and where agents find an empty list. Where the deadline ends that,
+ * WAIT_TIME (exit code 3).
  */
-export async function refuseIfBusy(
-  session: Session,
-  leader: MongoClient,
-  patienceMillis: number = RESYNC_MILLISECONDS,
-): Promise<void> {
-  const lock = await operationAfterResync(session, leader, patienceMillis)
+export async function refuseIfBusy(session: Session, leader: MongoClient, limits: BusyLimits = {}): Promise<void> {
+  const lock = await operationAfterResync(session, leader, limits)
   if (lock === undefined) return
+  if (isResync(lock) && limits.deadline !== undefined && session.clock.now() >= limits.deadline)
+    throw new PbmError('WAIT_TIME', 'the wait time is over: the list of backups is still being read from the storage', {
+      hint: 'Nothing was begun. See pbm status, and try again when it has ended.',
+    })
   throw new PbmError(
     'OPERATION_RUNNING',
     `another operation is running: ${lock.type} on ${lock.replset}/${lock.node}${lock.opid === undefined ? '' : ` (operation ${lock.opid})`}`,
@@ -53,12 +61,16 @@ export async function refuseIfBusy(
   )
 }
 
-async function operationAfterResync({ clock, signal, output }: Session, leader: MongoClient, patienceMillis: number) {
+async function operationAfterResync({ clock, signal, output }: Session, leader: MongoClient, limits: BusyLimits) {
+  const { deadline, patienceMillis = deadline === undefined ? RESYNC_MILLISECONDS : Number.POSITIVE_INFINITY } = limits
+  const end = Math.min(clock.now() + patienceMillis, deadline ?? Number.POSITIVE_INFINITY)
+  const left = () => Math.max(0, end - clock.now())
   try {
-    const lock = await operationInTheWay(leader, { clock, signal, patienceMillis: UNTOLD_MILLISECONDS })
-    if (!isResync(lock)) return lock
+    const untold = Math.min(UNTOLD_MILLISECONDS, left())
+    const lock = await operationInTheWay(leader, { clock, signal, patienceMillis: untold })
+    if (!isResync(lock) || left() === 0) return lock
     output.note('Waiting until the list of backups has been read from the storage …')
-    return await operationInTheWay(leader, { clock, signal, patienceMillis: patienceMillis - UNTOLD_MILLISECONDS })
+    return await operationInTheWay(leader, { clock, signal, patienceMillis: left() })
   } catch (error) {
     if (!signal.aborted) throw error
     throw new PbmError('INTERRUPTED', 'stopped waiting; nothing was begun')

@@ -189,6 +189,38 @@ describe('pbm refuses', () => {
     await locks.deleteMany({})
   })
 
+  it('to wait for a resync beyond --wait-time: 3, and nothing is begun', async () => {
+    const locks = cluster.leader.db('admin').collection(LOCKS)
+    const hb = await clusterTime(cluster.leader)
+    const lock = { type: 'resync', replset: cluster.set.name, node: cluster.host, opid: 'cd'.repeat(12), epoch: hb }
+    await locks.insertOne({ ...lock, hb })
+    for (const args of [
+      ['backup'],
+      ['restore', 'x', '-y'],
+      ['cleanup', '--older-than', '1d', '-y'],
+      ['config', '--set', 'pitr.enabled=true'],
+      ['profile', 'sync', '--all'],
+    ])
+      failed(await cluster.pbm([...args, '--wait', '--wait-time', '300ms']), 3, /the wait time is over/, /Nothing was/)
+    assert.equal(await cluster.leader.db('admin').collection('pbmCmd').countDocuments({ cmd: 'backup' }), 0)
+    await locks.deleteMany({})
+  })
+
+  it('no configuration that an agent has tried, however old its word is', async () => {
+    const path = `storage.filesystem.path=${cluster.folder}/other`
+    assert.equal((await cluster.pbm(['config', '--set', path])).code, 0)
+    // As on an idle replica set, whose time stands still.
+    const hb = await clusterTime(cluster.leader)
+    const agent = { ...agentDocument(cluster, hb), epoch: new Timestamp({ t: hb.t + 3600, i: 0 }) }
+    await publishAgent(cluster.leader, agent)
+    const waiting = ['--wait', '--wait-time', '2s']
+    const key = 'encryption.aes-gcm.keyEnv'
+    const ended = await cluster.pbm(['config', '--set', `encryption.type=aes-gcm,${key}=NOT_THERE`, ...waiting])
+    assert.equal(ended.code, 0, ended.stderr)
+    await publishAgent(cluster.leader, { ...agent, epoch: hb })
+    failed(await cluster.pbm(['config', '--set', `encryption.type=none`, ...waiting]), 3, /not every agent has said/)
+  })
+
   it('to cancel, restore, describe or delete what is not there', async () => {
     failed(await cluster.pbm(['cancel-backup']), 1, /no backup is running/)
     for (const args of [

@@ -68,7 +68,7 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const config = await requireConfig(leader)
   const profile = isMain(options.profile) ? undefined : options.profile
   const storage = await requireStorage(leader, profile)
-  await refuseIfBusy(session, leader)
+  await refuseIfBusy(session, leader, { deadline })
   const compression = await usableCompression(session, config, options)
   await requireBackupAgents(leader, { ...config, storage }, compression)
 

@@ -72,7 +72,7 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
   const profile = isMain(options.profile) ? '' : options.profile
   await requireConfig(leader)
   await requireStorage(leader, profile)
-  if (options.dryRun !== true) await refuseIfBusy(session, leader)
+  if (options.dryRun !== true) await refuseIfBusy(session, leader, { deadline })
   const now = await clusterTime(leader)
   const limit = options.olderThan === undefined ? now : parseOlderThan(options.olderThan, now.t)
   const inventory = await readInventory(leader)

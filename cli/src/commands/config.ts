@@ -79,7 +79,7 @@ async function config(session: Session, key: string | undefined, options: Config
   if (options.file !== undefined) {
     const text = await readTextOf(options.file, session.io)
     const parsed = await parseConfig(text, session.plugins, (await readConfig(leader))?.storage)
-    await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
+    await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
     const change = await writeConfig(leader, parsed, session.plugins)
     await followStorage(session, leader, change, options, deadline)
     await show(session, change.config)
@@ -87,7 +87,7 @@ async function config(session: Session, key: string | undefined, options: Config
   }
   if (options.set.length > 0) {
     const settings = options.set.map(parseSetting)
-    await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
+    await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
     const change = await setConfigKeys(leader, settings, session.plugins)
     await followStorage(session, leader, change, options, deadline)
     await showKeys(
@@ -172,7 +172,7 @@ async function resync(
   deadline: number | undefined,
 ): Promise<void> {
   await requireConfig(leader)
-  await refuseIfBusy(session, leader, CONFIG_PATIENCE_MILLISECONDS)
+  await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
   await requireLeaderAgent(leader)
   const opid = await send(leader, {
     cmd: 'resync',

@@ -42,7 +42,7 @@ async function replay(session: Session, options: ReplayOptions): Promise<void> {
   const { output } = session
   const leader = await session.leader()
   await requireConfig(leader)
-  if (options.dryRun !== true) await refuseIfBusy(session, leader)
+  if (options.dryRun !== true) await refuseIfBusy(session, leader, { deadline })
   const [chunks, now] = await Promise.all([listChunks(leader), clusterTime(leader)])
   if (end.greaterThan(now))
     throw new PbmError('TIME_IN_FUTURE', `--end ${momentText(end)} lies in the future: it is ${tableTime(now.t)} now`, {

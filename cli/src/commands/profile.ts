@@ -101,7 +101,7 @@ async function add(session: Session, name: string, file: string, options: AddOpt
   if (ignored.length > 0)
     session.output.warn(`of a profile only the storage counts; not taken: ${ignored.join(', ')} (the main ones hold)`)
   await requireConfig(leader)
-  await refuseIfBusy(session, leader)
+  await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
   // The backups of a place that a profile had before are not those of the new one.
   if ((await findProfile(leader, name)) !== undefined) await forget(session, leader, name)
@@ -124,7 +124,7 @@ async function remove(session: Session, name: string, options: WaitOptions): Pro
   const leader = await session.leader()
   // Not `checkName`: an old PBM could save one that is called main.
   await requireProfile(leader, name)
-  await refuseIfBusy(session, leader)
+  await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
   const opid = await forget(session, leader, name, options.wait === true ? deadline : undefined)
   session.output.result({ msg: 'OK', name, opid }, () => `Profile ${name} is removed; its backups stay on the storage.`)
@@ -146,7 +146,7 @@ async function sync(session: Session, name: string | undefined, options: SyncOpt
   const leader = await session.leader()
   await requireConfig(leader)
   if (name !== undefined) await requireProfile(leader, name)
-  await refuseIfBusy(session, leader)
+  await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
   await read(session, leader, name === undefined ? { all: true } : { name }, options, deadline)
   const done = options.wait === true

@@ -101,7 +101,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   const config = await requireConfig(leader)
-  await refuseIfBusy(session, leader)
+  await refuseIfBusy(session, leader, { deadline })
   const backup =
     target === undefined
       ? await restorableBackup(session, leader, given ?? '', remap)

@@ -26,7 +26,7 @@ const SUFFIXES: readonly (readonly [suffix: string, method: string])[] = [
 export const PBM_COMPRESSIONS: readonly string[] = ['none', 'gzip', 'pgzip', 'snappy', 'lz4', 's2', 'zstd']
 
 /** The storages that PBM knows, with the keys of their options (PBM: cli-and-config.md §3). */
-export const PBM_STORAGES: readonly string[] = ['s3', 'minio', 'gcs', 'azure', 'oss', 'filesystem']
+export const PBM_STORAGES: readonly string[] = ['s3', 'minio', 'gcs', 'azure', 'oss', 'oci', 'filesystem']
 
 /** The compression method of an object by its name; `none` for a suffix that PBM does not know, as PBM decides it. */
 export function compressionBySuffix(objectName: string): string {
