@@ -50,6 +50,7 @@ describe('openStore', () => {
       warn(`the key ${SECRET} is not of this bucket`)
       debug?.(`asked with ${SECRET}`)
       if (options.bucket === 'closed') throw leaky('open')
+      if (options.bucket === 'hanging') await new Promise(() => undefined)
       return store
     },
     describe: () => 'leaky',
@@ -80,6 +81,14 @@ describe('openStore', () => {
     assert.ok(!seen.includes(SECRET) && !seen.includes(encodeURIComponent(SECRET)), seen)
     assert.ok(seen.includes('***'))
   }
+
+  it('gives up on a place that swallows what is sent', async () => {
+    const options = { type: 'leaky', leaky: { bucket: 'hanging' } }
+    await assert.rejects(openStore(host, options, context, { openMillis: 20 }), {
+      code: 'STORAGE_UNAVAILABLE',
+      message: /^leaky has not answered within 0.02 s/,
+    })
+  })
 
   it('takes secrets out of the errors of every call', async () => {
     const opened = await open({ bucket: 'b', credentials: { key: SECRET } })

@@ -3,11 +3,13 @@ import type { StorageConfig } from '../control/config-document.js'
 import { schemaFaults } from '../control/config-faults.js'
 import { secretsOf } from '../control/config-mask.js'
 import { childSchema, isRecord, withoutNulls } from '../control/config-values.js'
+import { PluginError } from '../plugin/errors.js'
 import type { PluginHost } from '../plugin/host.js'
 import type { PluginContext } from '../plugin/plugin.js'
 import type { SchemaNode } from '../plugin/schema.js'
 import type { ObjectStore, StoragePlugin } from '../plugin/storage.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { inTime } from '../time/in-time.js'
 import { asMetered, Meter, meteredStore } from './meter.js'
 import { type Retry, retriedStore } from './retry.js'
 import { scrubbed, scrubbedStore, withoutSecrets } from './scrub.js'
@@ -19,8 +21,13 @@ export interface OpenOptions {
   readonly throttle?: ThrottleConfig | undefined
   /** How long a call that fails is tried again (milliseconds); 0 for who wants to know at once. 30 s when absent. */
   readonly retryMillis?: number
+  /** How long the plugin may take to open it (milliseconds); 60 s when absent. */
+  readonly openMillis?: number
   readonly clock?: Clock
 }
+
+/** A server that swallows requests would keep its client's retries, and an operation with its lock, for many minutes. */
+const OPEN_MILLIS = 60_000
 
 /**
  * Opens the storage that the configuration names, in core's wrappers. Rejects with PLUGIN_… when its plugin can't be
@@ -41,10 +48,28 @@ export async function openStore(
     warn: (text: string) => context.warn(withoutSecrets(text, secrets)),
     debug: (text: string) => context.debug?.(withoutSecrets(text, secrets)),
   }
-  const store = await plugin.open(options, scrubbedContext).catch((error: unknown) => {
+  const millis = wrapping.openMillis ?? OPEN_MILLIS
+  const store = await openInTime(plugin, options, scrubbedContext, millis).catch((error: unknown) => {
     throw scrubbed(error, secrets)
   })
   return wrappedStore(store, scrubbedContext, secrets, wrapping)
+}
+
+async function openInTime(
+  plugin: StoragePlugin,
+  options: object,
+  context: PluginContext,
+  millis: number,
+): Promise<ObjectStore> {
+  const over = new AbortController()
+  const opening = plugin.open(options, { ...context, signal: AbortSignal.any([context.signal, over.signal]) })
+  return await inTime(opening, millis, () => {
+    opening.then((late) => late.close()).catch(() => undefined)
+    const text = `${plugin.describe(options)} has not answered within ${millis / 1000} s; is its server or mount well, and does no firewall or proxy swallow what is sent?`
+    const error = new PluginError('STORAGE_UNAVAILABLE', text, { retriable: true })
+    over.abort(error)
+    return error
+  })
 }
 
 /**
