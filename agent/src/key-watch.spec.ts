@@ -71,6 +71,13 @@ describe('KeyWatch', () => {
     assert.equal(keys.keys?.ids.length, 1)
   })
 
+  it('has no keys any more once the section is taken out of the configuration', async () => {
+    const keys = watch()
+    await keys.require({ type: 'aes-gcm', 'aes-gcm': { keyFile: join(folder, 'keys') } })
+    await keys.require(undefined)
+    assert.equal(keys.keys, undefined)
+  })
+
   it('has no keys where nothing is sealed', async () => {
     const keys = watch()
     await keys.require(undefined)

@@ -45,7 +45,8 @@ export class KeyWatch {
    * seconds. Rejects where there is no key, as {@link Ciphers.current}, and with `KEYS_LATE` while they can't be had yet.
    */
   async require(config: EncryptionConfig | undefined): Promise<void> {
-    const text = JSON.stringify(config)
+    // Also where the section is gone, which has no text of its own.
+    const text = JSON.stringify(config ?? null)
     if (text === this.#foundFor) return
     if (this.#searched?.text !== text) {
       // A command that hangs must not be what is said of the configuration that mended it.
