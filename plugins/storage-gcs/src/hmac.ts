@@ -7,6 +7,8 @@ import { type GcsOptions, retryerOf } from './options.js'
 const OPTIONS: readonly (readonly [pattern: RegExp, text: string])[] = [
   [/storage\.s3\.credentials\.access-key-id/g, 'storage.gcs.credentials.hmacAccessKey'],
   [/storage\.s3\.credentials\.secret-access-key/g, 'storage.gcs.credentials.hmacSecret'],
+  // Options that are not here.
+  [/storage\.s3\.caFile, or set storage\.s3\.insecureSkipTLSVerify: true to trust any/g, 'NODE_EXTRA_CA_CERTS'],
   [/storage\.s3\.uploadPartSize/g, 'storage.gcs.chunkSize'],
   [/storage\.s3\./g, 'storage.gcs.'],
   [/s3:\/\//g, 'gs://'],

@@ -5,15 +5,15 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createTlsFiles, removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
 import type { PluginError } from '@pbmkit/core/plugin'
-import plugin from './index.js'
+import plugin, { type GcsOptions } from './index.js'
 
 describe('storage-gcs over TLS', () => {
-  async function refusal(server: Server): Promise<PluginError> {
+  async function refusal(server: Server, more: Partial<GcsOptions> = {}): Promise<PluginError> {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const endpointUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
     const context = { signal: new AbortController().signal, warn: () => undefined }
     try {
-      return await plugin.open({ bucket: 'backups', endpointUrl, retryer: { maxAttempts: 1 } }, context).then(
+      return await plugin.open({ bucket: 'backups', endpointUrl, retryer: { maxAttempts: 1 }, ...more }, context).then(
         () => assert.fail('must be refused'),
         (reason: unknown) => reason as PluginError,
       )
@@ -30,6 +30,14 @@ describe('storage-gcs over TLS', () => {
       const error = await refusal(createTlsServer({ key: pem, cert: pem }, (_, response) => response.end('{}')))
       assert.deepEqual([error.code, error.retriable], ['STORAGE_UNAVAILABLE', false], String(error))
       assert.match(error.message, /certificate of https:.* not trusted.*NODE_EXTRA_CA_CERTS/)
+      const credentials = { hmacAccessKey: 'GOOG1EXAMPLE', hmacSecret: 'secret' }
+      const server = createTlsServer({ key: pem, cert: pem }, (_, response) => response.end('{}'))
+      const withHmac = await refusal(server, { credentials })
+      assert.deepEqual([withHmac.code, withHmac.retriable], ['STORAGE_UNAVAILABLE', false], String(withHmac))
+      assert.match(
+        withHmac.message,
+        /certificate of https:.* not trusted.*; name its authority in NODE_EXTRA_CA_CERTS$/,
+      )
     } finally {
       await removeTemporaryFolder(folder)
     }
