@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import { FaultServer, listing, refusal } from './fault-server.e2e.support.js'
@@ -174,6 +174,18 @@ describe('storage-s3 tells failures apart', () => {
   it('warns of log levels that do not exist', async () => {
     await open({ debugLogLevels: 'Signing,Loud' })
     assert.match(warnings.join(), /there is no level Loud/)
+  })
+
+  it('warns of encryption that is asked for in words that mean none', async () => {
+    const key = randomBytes(32).toString('base64')
+    await open({ serverSideEncryption: { sseAlgorithm: 'AWS:KMS' } })
+    await open({ serverSideEncryption: { sseCustomerKey: key } })
+    assert.match(warnings.join(), /sseAlgorithm "AWS:KMS" is ignored.*sseCustomerKey is ignored/)
+    assert.ok(!warnings.join().includes(key))
+    warnings.splice(0)
+    for (const sseAlgorithm of ['AES256', 'aws:kms']) await open({ serverSideEncryption: { sseAlgorithm } })
+    await open({ serverSideEncryption: { sseCustomerAlgorithm: 'AES256', sseCustomerKey: key } })
+    assert.deepEqual(warnings, [])
   })
 
   it('tells of requests what debugLogLevels ask for, without keys and bodies', async () => {

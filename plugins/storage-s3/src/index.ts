@@ -3,7 +3,7 @@ import { connect } from './client.js'
 import { tellRequests } from './debug-log.js'
 import { translated } from './errors.js'
 import { endpointOf, optionsSchema, type S3Options, unknownLogLevels } from './options.js'
-import { encryptionParameters } from './sse.js'
+import { encryptionParameters, ignoredEncryption } from './sse.js'
 import { probe, S3Store } from './store.js'
 
 export type { S3Options } from './options.js'
@@ -30,6 +30,8 @@ async function open(options: S3Options, context: PluginContext): Promise<ObjectS
     throw new PluginError('STORAGE_DENIED', text)
   }
   encryptionParameters(options.serverSideEncryption)
+  const ignored = ignoredEncryption(options.serverSideEncryption)
+  if (ignored !== undefined) context.warn(ignored)
   const connection = await connect(options, context.node)
   tellRequests(connection.client, options.debugLogLevels, (text) => context.debug?.(text))
   const place = describe({ ...options, endpointUrl: '' })

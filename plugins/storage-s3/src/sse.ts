@@ -24,6 +24,17 @@ export interface EncryptionParameters {
 
 const KEY_BYTES = 32
 
+/** What PBM passes over in silence, and who wrote it takes for encryption; undefined where there is nothing of it. */
+export function ignoredEncryption(sse: ServerSideEncryption = {}): string | undefined {
+  const { sseAlgorithm = '', sseCustomerAlgorithm = '', sseCustomerKey = '' } = sse
+  const option = 'storage.s3.serverSideEncryption'
+  if (!['', 'AES256', 'aws:kms'].includes(sseAlgorithm))
+    return `${option}.sseAlgorithm ${JSON.stringify(sseAlgorithm)} is ignored: it is neither AES256 nor aws:kms`
+  if (sseAlgorithm === '' && sseCustomerAlgorithm === '' && sseCustomerKey !== '')
+    return `${option}.sseCustomerKey is ignored, as there is no sseCustomerAlgorithm: AES256`
+  return undefined
+}
+
 /** What to send for `storage.s3.serverSideEncryption`. The algorithm of the server goes before a customer key (PBM: s3.go). */
 export function encryptionParameters(sse: ServerSideEncryption | undefined): EncryptionParameters {
   const none = { write: {}, read: {}, copySource: {} }
