@@ -176,6 +176,30 @@ describe('storage-s3 tells failures apart', () => {
     assert.match(warnings.join(), /there is no level Loud/)
   })
 
+  it('tries again what MinIO denies while it removes a folder, and nothing else that is denied', async () => {
+    for (const [name, tries] of [
+      ['MinIO', 2],
+      ['Ceph', 1],
+    ] as const) {
+      const denied = refusal(403, 'AccessDenied', '', { server: name })
+      server.answer = (request, response) => {
+        response.setHeader('server', name)
+        listing(request, response)
+      }
+      const store = await open()
+      let puts = 0
+      server.answer = (request, response) => {
+        if (request.method === 'PUT' && ++puts === 1) denied(request, response)
+        else if (request.method === 'PUT') response.setHeader('etag', '"x"').end()
+        else listing(request, response)
+      }
+      const saving = store.save('object', new Blob(['x']).stream())
+      if (tries === 2) await saving
+      else assert.equal((await failure(saving)).code, 'STORAGE_DENIED')
+      assert.equal(puts, tries)
+    }
+  })
+
   it('warns of encryption that is asked for in words that mean none', async () => {
     const key = randomBytes(32).toString('base64')
     await open({ serverSideEncryption: { sseAlgorithm: 'AWS:KMS' } })

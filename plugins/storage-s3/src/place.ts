@@ -13,6 +13,8 @@ export interface Place {
   readonly digests: Digests
   /** What S3, the network or TLS said, as an error of a storage. */
   translate(error: unknown): PluginError
+  /** Whether the same request may succeed in a moment. */
+  mayPass(error: unknown): boolean
   warn(message: string): void
 }
 
@@ -29,7 +31,7 @@ export async function retried<T>(place: Place, operation: Operation, request: ()
       return await request()
     } catch (error) {
       operation.check()
-      if (round === ROUNDS || !place.translate(error).retriable) throw error
+      if (round === ROUNDS || !place.mayPass(error)) throw error
       await delay(jittered(round, BASE_MS, 0, LONGEST_MS), undefined, { signal: operation.signal }).catch(
         () => undefined,
       )

@@ -17,6 +17,14 @@ export function writesConditionally(server: string): boolean {
   return isMinio(server)
 }
 
+/**
+ * Whether an error may pass that elsewhere would be final: MinIO denies access to an object whose folder another request
+ * removes in that moment, because it holds nothing else.
+ */
+export function deniesInPassing(server: string, code: string): boolean {
+  return isMinio(server) && code === 'AccessDenied'
+}
+
 function isMinio(server: string): boolean {
   return /^minio/i.test(server)
 }

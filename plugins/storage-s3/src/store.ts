@@ -20,14 +20,14 @@ import {
 import type { Connection } from './client.js'
 import { COPY_LIMITS, type CopyLimits, copyObject } from './copy.js'
 import { Digests } from './digests.js'
-import { isMissing, NotS3, type Scene, tellsTooLittle, translated } from './errors.js'
+import { codeOf, isMissing, NotS3, type Scene, tellsTooLittle, translated } from './errors.js'
 import { listObjects } from './list.js'
 import { endpointOf, maxObjectBytes, type S3Options } from './options.js'
 import { partPlan } from './part-size.js'
 import type { Place } from './place.js'
 import { lookUp, openRead, requireBytes } from './read.js'
 import { saveObject } from './save.js'
-import { isAws, segmentLimit, writesConditionally } from './server.js'
+import { deniesInPassing, isAws, segmentLimit, writesConditionally } from './server.js'
 import { encryptionParameters } from './sse.js'
 
 /** Objects of a bucket. */
@@ -65,6 +65,7 @@ export class S3Store implements ObjectStore {
       storageClass: options.storageClass,
       digests: new Digests(),
       translate: (error) => translated(error, this.#scene('using', '')),
+      mayPass: (error) => this.#place.translate(error).retriable || deniesInPassing(server, codeOf(error)),
       warn: (message) => context.warn(message),
     }
     this.capabilities = {
