@@ -16,7 +16,7 @@ export function whyIllegalName(
     if (segment === '.' || segment === '..') return `it holds the segment ${segment}`
     const length = maxSegmentBytes === undefined ? 0 : Buffer.byteLength(segment)
     if (maxSegmentBytes !== undefined && length > maxSegmentBytes)
-      return `a segment has ${length} bytes, this server keeps ${maxSegmentBytes}`
+      return `a segment has ${length} bytes, ${maxSegmentBytes} are the limit here`
   }
   return undefined
 }
