@@ -238,7 +238,12 @@ describe('pbm and encryption', () => {
   })
 
   it('restores a sealed backup when nothing is sealed any more', async () => {
-    await pbm('config', '--set', 'encryption.type=none')
+    const { code, stderr } = await cluster.pbm(['config', '--file', '-'], { input: config('') })
+    assert.equal(code, 0)
+    assert.match(stderr, /nothing is encrypted from now on; until now, aes-gcm was set/)
+    assert.match(stderr, /can't be opened while the configuration has no encryption\.aes-gcm/)
+    await refused(['restore', backup, '--yes', '--wait'], /the configuration has no encryption\.aes-gcm/)
+    await pbm('config', '--set', `encryption.type=none,encryption.aes-gcm.keyFile=${keyFile}`)
     await admin.db('payroll').dropDatabase()
     await pbm('restore', backup, '--yes', '--wait')
     await same(state)

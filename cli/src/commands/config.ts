@@ -81,6 +81,7 @@ async function config(session: Session, key: string | undefined, options: Config
     const parsed = await parseConfig(text, session.plugins, (await readConfig(leader))?.storage)
     await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
     const change = await writeConfig(leader, parsed, session.plugins)
+    warnOfSealing(session, change)
     await followStorage(session, leader, change, options, deadline)
     await show(session, change.config)
     return
@@ -89,6 +90,7 @@ async function config(session: Session, key: string | undefined, options: Config
     const settings = options.set.map(parseSetting)
     await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
     const change = await setConfigKeys(leader, settings, session.plugins)
+    warnOfSealing(session, change)
     await followStorage(session, leader, change, options, deadline)
     await showKeys(
       session,
@@ -98,6 +100,19 @@ async function config(session: Session, key: string | undefined, options: Config
     return
   }
   await show(session, await requireConfig(leader))
+}
+
+/** A file without the section ends what nobody may have meant to end. */
+function warnOfSealing(session: Session, { config: { encryption: next = { type: 'none' } }, previous }: ConfigChange) {
+  const before = previous?.encryption
+  if (before === undefined) return
+  if (isSealing(before) && !isSealing(next))
+    session.output.warn(`nothing is encrypted from now on; until now, ${before.type} was set`)
+  const gone = Object.keys(before).filter((key) => key !== 'type' && !(key in next))
+  for (const method of gone)
+    session.output.warn(
+      `what ${method} has sealed can't be opened while the configuration has no encryption.${method}, which says where its keys are`,
+    )
 }
 
 function checkCombination(key: string | undefined, options: ConfigOptions): void {
