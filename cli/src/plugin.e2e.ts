@@ -76,6 +76,18 @@ describe('pbm plugin list', () => {
     assert.match(stdout, /plugin API 0, this is plugin API 1\n +npm install --prefix \S+ pbmkit-storage-old@latest/)
   })
 
+  it('counts the storages of profiles as configured', async () => {
+    const storage = { type: 'sftp', sftp: { host: '192.0.2.1', path: '/backups' } }
+    const profiles = cluster.leader.db('admin').collection('pbmConfig')
+    await profiles.insertOne({ name: 'away', profile: true, storage })
+    try {
+      const sftp = (await list()).cli.plugins.find(({ name }) => name === 'sftp')
+      assert.equal(sftp?.configured, true)
+    } finally {
+      await profiles.deleteOne({ name: 'away' })
+    }
+  })
+
   it('tells what the configuration names and an agent lacks', async () => {
     const [agent] = await listAgents(cluster.leader)
     assert.ok(agent !== undefined)

@@ -5,9 +5,11 @@ import {
   isSealing,
   isStale,
   type LoadablePlugin,
+  listProfiles,
   missingPluginHint,
   PbmError,
   type PluginKind,
+  type Profile,
   pluginFault,
   readConfig,
   withoutAlias,
@@ -55,8 +57,7 @@ async function listPlugins(session: Session): Promise<void> {
     if (error instanceof PbmError && error.code === 'URI_MISSING') return undefined
     throw error
   })
-  const config = leader === undefined ? undefined : await readConfig(leader)
-  const needs = needsOf(config)
+  const needs = leader === undefined ? [] : needsOf(await readConfig(leader), await listProfiles(leader))
   const places: Place[] = [await ownPlace(session, needs)]
   if (leader === undefined) session.output.warn('no MongoDB connection string: the agents are not asked')
   else {
@@ -90,15 +91,16 @@ async function listPlugins(session: Session): Promise<void> {
   session.output.result(json, () => places.map((place) => placeText(place, session.output.colours)).join('\n\n'))
 }
 
-function needsOf(config: Config | undefined): Needs {
+function needsOf(config: Config | undefined, profiles: readonly Profile[]): Needs {
   if (config === undefined) return []
+  const storages = new Set([config, ...profiles].map(({ storage }) => storage.type))
   const methods = new Set(
     [config.backup?.compression ?? 's2', config.pitr?.compression ?? 'none'].map((name) =>
       withoutAlias('compression', name),
     ),
   )
   return [
-    { kind: 'storage', name: config.storage.type },
+    ...[...storages].map((name) => ({ kind: 'storage' as const, name })),
     ...[...methods].map((name) => ({ kind: 'compression' as const, name })),
     ...encryptionMethods(config.encryption).map((name) => ({ kind: 'encryption' as const, name })),
   ]
