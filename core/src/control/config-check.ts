@@ -66,6 +66,7 @@ export async function configFaults(
     const text = 'archive can not be encrypted; leave it out, or set encryption.type to none'
     faults.push({ path: ['backup', 'layout'], text, unknownKey: false })
   }
+  faults.push(...(await missingBlock(encryption, host)))
   const sections = { backup: isRecord(backup) ? backup : {}, pitr: isRecord(pitr) ? pitr : {} }
   for (const name of ['backup', 'pitr'] as const) {
     const { compression, compressionLevel } = sections[name]
@@ -75,6 +76,16 @@ export async function configFaults(
     faults.push(...(await compressionFaults(name, method, compressionLevel, host)))
   }
   return faults
+}
+
+/** Without its block no method can begin, though all its options may be optional. */
+async function missingBlock(section: unknown, host: PluginHost): Promise<ConfigFault[]> {
+  const { type, ...blocks } = isRecord(section) ? section : {}
+  if (typeof type !== 'string' || type === '' || type === 'none') return []
+  // One that can't be loaded is a fault already.
+  const plugin = await host.encryption(type).catch(() => undefined)
+  if (plugin === undefined || (blocks[plugin.name] ?? null) !== null) return []
+  return [{ path: ['encryption', plugin.name], text: 'is missing; it says where the keys are', unknownKey: false }]
 }
 
 async function compressionFaults(

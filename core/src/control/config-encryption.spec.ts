@@ -32,6 +32,12 @@ describe('encryption in the configuration', () => {
     ['a wrong value', 'encryption: {type: vault, vault: {keyCommand: get key}}', /vault\.keyCommand: must be a list/],
     ['a method that is not installed', 'encryption: {type: rot13}', /encryption\.type: .*encryption-rot13/s],
     ['a block of such a method', 'encryption: {type: none, rot13: {}}', /encryption\.rot13: .*encryption-rot13/s],
+    [
+      'a method without its block',
+      'encryption: {type: vault}',
+      /encryption\.vault: is missing; it says where the keys/,
+    ],
+    ['a method with an empty block', 'encryption:\n  type: vault\n  vault:\n', /encryption\.vault: is missing/],
     ['a section without a type', 'encryption: {vault: {keyFile: /k}}', /encryption\.type: is missing/],
     [
       'an archive',
@@ -54,6 +60,10 @@ describe('encryption in the configuration', () => {
     assert.deepEqual(config.encryption, { type: 'vault', vault: { keyFile: '/k' } })
     const off = await applySettings(config, [{ key: 'encryption.type', value: 'none' }], host)
     assert.deepEqual(off.config.encryption, { type: 'none', vault: { keyFile: '/k' } })
+    assert.match(
+      await refusal(applySettings(previous, settings.slice(0, 1), host)),
+      /encryption\.vault: is missing; it says where the keys are/,
+    )
     const wrong = [{ key: 'encryption.vault.keyfile', value: '/k' }]
     assert.match(await refusal(applySettings(config, wrong, host)), /did you mean keyFile/)
   })
