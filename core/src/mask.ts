@@ -20,6 +20,11 @@ export function maskUrls(text: string): string {
   return text.replace(URL_CREDENTIALS, `$1${MASK}@`)
 }
 
+/** Whether the text is a mask, or a URL whose credentials are masked, as it was shown. */
+export function isMasked(text: unknown): boolean {
+  return typeof text === 'string' && (text === MASK || text.includes(`://${MASK}@`))
+}
+
 /** The passwords in the URLs of a text, as they are written there. */
 export function passwordsInUrls(text: string): string[] {
   return [...text.matchAll(URL_CREDENTIALS)].map(([, , login = '']) => login.slice(login.indexOf(':') + 1))

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Document, MongoClient } from 'mongodb'
 import { PbmError } from '../errors.js'
-import { MASK } from '../mask.js'
+import { isMasked } from '../mask.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin/host.js'
 import { mapValues, type SchemaNode } from '../plugin/schema.js'
@@ -93,7 +93,7 @@ export async function applySettings(
   for (const { key, value } of settings) {
     const place = placeOf(key, resolved.schema)
     if ('text' in place) faults.push(place)
-    else if (value === MASK) faults.push(maskedFault(place.path))
+    else if (isMasked(value)) faults.push(maskedFault(place.path))
     else if (!isSettable(place.schema, value)) faults.push(notSettable(key, place))
     else {
       const typed =

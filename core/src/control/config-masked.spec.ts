@@ -33,6 +33,21 @@ describe('a configuration that was shown and comes back', () => {
     })
   })
 
+  it('has the credentials in its URLs again', async () => {
+    const withUrl = { type: 'cloud', cloud: { bucket: 'https://user:s3cr3t@b.example/x' } }
+    const shown = JSON.stringify({ storage: await maskStorage(withUrl, host) })
+    assert.match(shown, /"https:\/\/\*{3}@b\.example\/x"/)
+    assert.deepEqual((await parseConfig(shown, host, withUrl)).storage, withUrl)
+    // Another host is another's to log in to.
+    for (const yaml of [shown, shown.replace('b.example', 'c.example')]) {
+      const other = { type: 'cloud', cloud: { bucket: 'https://user:s3cr3t@d.example/x' } }
+      assert.match(await refusal(parseConfig(yaml, host, other)), /storage\.cloud\.bucket: \*{3} stands for/)
+    }
+    const settings = [{ key: 'storage.cloud.bucket', value: 'https://***@b.example/x' }]
+    const message = await refusal(applySettings({ storage: withUrl, epoch: new Timestamp(1n) }, settings, host))
+    assert.match(message, /storage\.cloud\.bucket: \*{3} stands for/)
+  })
+
   it('is refused where nothing is stored behind the mask, by line and key', async () => {
     const yaml = `storage:\n  type: cloud\n  cloud:\n    bucket: b\n    partSize: '***'\n    credentials: {access-key-id: '***'}\n`
     for (const storage of [undefined, { type: 'cloud' }, { type: 'cloud', cloud: { credentials: '***' } }]) {

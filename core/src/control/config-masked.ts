@@ -1,4 +1,4 @@
-import { MASK } from '../mask.js'
+import { isMasked, MASK, maskUrls } from '../mask.js'
 import type { ConfigFault } from './config-faults.js'
 import { isRecord } from './config-values.js'
 
@@ -8,6 +8,7 @@ import { isRecord } from './config-values.js'
  */
 export function withStoredSecrets(value: unknown, stored: unknown): unknown {
   if (value === MASK) return isScalar(stored) ? stored : MASK
+  if (typeof value === 'string') return typeof stored === 'string' && maskUrls(stored) === value ? stored : value
   if (Array.isArray(value)) {
     // Of another length, nobody knows which one is meant.
     const known = Array.isArray(stored) && stored.length === value.length ? stored : []
@@ -28,7 +29,7 @@ function isScalar(value: unknown): boolean {
 
 /** Every place below `path` where the mask stands in place of a secret: stored, it would take the place of the secret. */
 export function maskedFaults(value: unknown, path: readonly string[]): ConfigFault[] {
-  if (value === MASK) return [maskedFault(path)]
+  if (isMasked(value)) return [maskedFault(path)]
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, field]) => maskedFaults(field, [...path, key]))
 }
