@@ -8,6 +8,8 @@ const SECRET = 'p4ss/word+1'
 
 describe('openStore', () => {
   let given: unknown
+  let tries = 0
+  let hang = Promise.withResolvers<void>()
   const leaky = (what: string) =>
     new PluginError('STORAGE_DENIED', `${what} refused for key ${SECRET}`, {
       cause: new Error(`GET /?sig=${encodeURIComponent(SECRET)}`),
@@ -47,10 +49,11 @@ describe('openStore', () => {
     },
     open: async (options: { bucket: string }, { warn, debug }) => {
       given = options
+      tries += 1
       warn(`the key ${SECRET} is not of this bucket`)
       debug?.(`asked with ${SECRET}`)
       if (options.bucket === 'closed') throw leaky('open')
-      if (options.bucket === 'hanging') await new Promise(() => undefined)
+      if (options.bucket === 'hanging') await hang.promise
       return store
     },
     describe: () => 'leaky',
@@ -88,6 +91,35 @@ describe('openStore', () => {
       code: 'STORAGE_UNAVAILABLE',
       message: /^leaky has not answered within 0.02 s/,
     })
+  })
+
+  it('begins no other opening while one that was given up still hangs: each holds a thread', async () => {
+    hang = Promise.withResolvers<void>()
+    const options = { type: 'leaky', leaky: { bucket: 'hanging', credentials: { key: 'another' } } }
+    const opened = () => openStore(host, options, context, { openMillis: 20 })
+    await assert.rejects(opened(), { code: 'STORAGE_UNAVAILABLE' })
+    const before = tries
+    for (let again = 0; again < 3; again++)
+      await assert.rejects(opened(), { code: 'STORAGE_UNAVAILABLE', message: /an earlier try to open it still waits/ })
+    assert.equal(tries, before)
+    await open({ bucket: 'another' })
+    hang.resolve()
+    for (;;) {
+      const store = await openStore(host, options, context).catch(() => undefined)
+      if (store !== undefined) break
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })
+
+  it('is not ended by a plugin that can not say where its storage is', async () => {
+    const describe = () => assert.fail('the plugin says so')
+    const dumb = { ...plugin, describe }
+    const dumbHost = new (class extends PluginHost {
+      override storage = async (): Promise<StoragePlugin> => dumb
+    })({ resolveFrom: 'file:///nowhere/main.js' })
+    hang = Promise.withResolvers<void>()
+    const options = { type: 'leaky', leaky: { bucket: 'hanging' } }
+    await assert.rejects(openStore(dumbHost, options, context, { openMillis: 20 }), /the plugin says so/)
   })
 
   it('takes secrets out of the errors of every call', async () => {

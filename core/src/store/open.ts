@@ -55,17 +55,40 @@ export async function openStore(
   return wrappedStore(store, scrubbedContext, secrets, wrapping)
 }
 
+/** Openings that were given up and still go on, by the text of their options. */
+const givenUp = new WeakMap<StoragePlugin, Map<string, Promise<unknown>>>()
+
+/**
+ * Nothing in a plugin has to heed its signal, and the calls of a dead mount can't: each holds a thread of the few that
+ * the process has. So where one was given up, none is begun for the same options until it has ended.
+ */
 async function openInTime(
   plugin: StoragePlugin,
   options: object,
   context: PluginContext,
   millis: number,
 ): Promise<ObjectStore> {
+  // Not when the time is over: what is thrown in a timer ends the process.
+  const place = plugin.describe(options)
+  const key = JSON.stringify(options)
+  const others = givenUp.get(plugin) ?? new Map<string, Promise<unknown>>()
+  givenUp.set(plugin, others)
+  if (others.has(key)) {
+    const text = `${place} has not answered, and an earlier try to open it still waits; is its server or mount well?`
+    throw new PluginError('STORAGE_UNAVAILABLE', text, { retriable: true })
+  }
   const over = new AbortController()
   const opening = plugin.open(options, { ...context, signal: AbortSignal.any([context.signal, over.signal]) })
   return await inTime(opening, millis, () => {
-    opening.then((late) => late.close()).catch(() => undefined)
-    const text = `${plugin.describe(options)} has not answered within ${millis / 1000} s; is its server or mount well, and does no firewall or proxy swallow what is sent?`
+    const ended = opening
+      .then((late) => late.close())
+      .catch(() => undefined)
+      .finally(() => {
+        // Of several that were begun together, the last one counts.
+        if (others.get(key) === ended) others.delete(key)
+      })
+    others.set(key, ended)
+    const text = `${place} has not answered within ${millis / 1000} s; is its server or mount well, and does no firewall or proxy swallow what is sent?`
     const error = new PluginError('STORAGE_UNAVAILABLE', text, { retriable: true })
     over.abort(error)
     return error
