@@ -7,11 +7,21 @@ import { Timestamp } from 'mongodb'
 import { KeyWatch } from './key-watch.js'
 import { StorageWatch } from './storage-watch.js'
 
-const HANGING = `import { appendFile } from 'node:fs/promises'
+/** Opens, as an empty one, once there is a file `gate`, and then only after `millis`. */
+const HANGING = `import { appendFileSync, existsSync } from 'node:fs'
+const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis))
 export default {
   kind: 'storage', name: 'hanging', apiVersion: 1, describe: () => 'nowhere',
-  optionsSchema: { type: 'object', additionalProperties: false, properties: { log: { type: 'string' } } },
-  open: async ({ log }) => { await appendFile(log, '.'); await new Promise(() => undefined) },
+  optionsSchema: { type: 'object', additionalProperties: false, properties: {
+    log: { type: 'string' }, gate: { type: 'string' }, millis: { type: 'number' },
+  } },
+  open: async ({ log, gate, millis }) => {
+    appendFileSync(log, '.')
+    while (!existsSync(gate)) await pause(5)
+    await pause(millis)
+    const stat = async () => { throw Object.assign(new Error('none'), { code: 'STORAGE_NOT_FOUND' }) }
+    return { capabilities: {}, stat, close: async () => appendFileSync(log, 'closed') }
+  },
 }`
 
 describe('StorageWatch', () => {
@@ -32,25 +42,53 @@ describe('StorageWatch', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  it('says of a storage that never opens that it does not answer, and looks at another one at once', async () => {
+  function watching(probeMillis: number): StorageWatch {
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder })
-    const common = { host, node: 'n', signal: stopping.signal }
-    const watch = new StorageWatch({
-      ...{ ...common, keys: new KeyWatch(common), warn: () => undefined },
-      probeMillis: 100,
-    })
-    const epoch = new Timestamp(0n)
-    const log = join(folder, 'log')
-    const hanging: Config = { storage: { type: 'hanging', hanging: { log } }, epoch }
+    const common = { host, node: 'n', signal: stopping.signal, warn: () => undefined }
+    return new StorageWatch({ ...common, keys: new KeyWatch(common), probeMillis })
+  }
+  const epoch = new Timestamp(0n)
+  const inFolder = (name: string) => join(folder, name)
+  const hangingFor = (millis: number): Config => {
+    const hanging = { log: inFolder('log'), gate: inFolder('gate'), millis }
+    return { storage: { type: 'hanging', hanging }, epoch }
+  }
+  const well = { ok: true, e: '' }
+  async function untilWell(watch: StorageWatch, config: Config): Promise<void> {
+    while (!(await watch.check(config)).ok) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+
+  it('says of a storage that never opens that it does not answer, and looks at another one', async () => {
+    const watch = watching(100)
     for (let looks = 0; looks < 2; looks++) {
-      const { ok, e } = await watch.check(hanging)
+      const { ok, e } = await watch.check(hangingFor(0))
       assert.equal(ok, false)
       assert.match(e, /the storage has not answered within 0.1 s/)
     }
     // While it hangs, it is not tried again and again.
-    assert.equal(await readFile(log, 'utf8'), '.')
-    const mended: Config = { storage: { type: 'filesystem', filesystem: { path: folder } }, epoch }
-    assert.deepEqual(await watch.check(mended), { ok: true, e: '' })
+    assert.equal(await readFile(inFolder('log'), 'utf8'), '.')
+    await untilWell(watch, { storage: { type: 'filesystem', filesystem: { path: folder } }, epoch })
+    await watch.close()
+  })
+
+  it('gives a slow storage its time for every one of several reports', async () => {
+    const watch = watching(60_000)
+    await writeFile(inFolder('gate'), '')
+    // Longer than one that hung before is waited for.
+    const slow = hangingFor(1_500)
+    assert.deepEqual(await Promise.all([watch.check(slow), watch.check(slow)]), [well, well])
+    assert.equal(await readFile(inFolder('log'), 'utf8'), '.')
+    await watch.close()
+  })
+
+  it('does not take a storage for well that opens once it was given up, before it is looked at', async () => {
+    const watch = watching(500)
+    assert.equal((await watch.check(hangingFor(0))).ok, false)
+    const joined = watch.check(hangingFor(0))
+    await writeFile(inFolder('gate'), '')
+    assert.equal((await joined).ok, false)
+    await untilWell(watch, hangingFor(0))
+    assert.match(await readFile(inFolder('log'), 'utf8'), /^\.closed\./)
     await watch.close()
   })
 })

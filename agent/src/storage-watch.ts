@@ -33,6 +33,8 @@ interface Probe {
   readonly text: string
   readonly ended: Promise<void>
   readonly over: AbortController
+  /** Whether somebody has waited for it in vain. */
+  late: boolean
 }
 
 /** Keeps an eye on the configured storage and the plugins that the configuration needs. */
@@ -87,14 +89,16 @@ export class StorageWatch {
   async #probe(config: Config): Promise<void> {
     const { probeMillis = PROBE_TIMEOUT_MILLIS } = this.#options
     const text = JSON.stringify(config.storage)
-    const hung = this.#probing?.text === text ? this.#probing : undefined
-    const probe = hung ?? this.#begin(config, text)
-    const millis = hung === undefined ? probeMillis : Math.min(probeMillis, STILL_HANGS_MILLIS)
+    const underWay = this.#probing?.text === text ? this.#probing : undefined
+    const probe = underWay ?? this.#begin(config, text)
+    const millis = probe.late ? Math.min(probeMillis, STILL_HANGS_MILLIS) : probeMillis
     await inTime(probe.ended, millis, () => {
-      probe.over.abort()
-      return new PbmError('STORAGE_PROBE', `the storage has not answered within ${probeMillis / 1000} s`, {
-        hint: 'is its server or mount well, and does no firewall or proxy swallow what is sent?',
-      })
+      probe.late = true
+      const text = `the storage has not answered within ${probeMillis / 1000} s`
+      const hint = 'is its server or mount well, and does no firewall or proxy swallow what is sent?'
+      const error = new PbmError('STORAGE_PROBE', text, { hint })
+      probe.over.abort(error)
+      return error
     })
   }
 
@@ -104,7 +108,7 @@ export class StorageWatch {
     const ended = this.#look(config, text, over.signal).finally(() => {
       if (this.#probing === probe) this.#probing = undefined
     })
-    const probe = { text, ended, over }
+    const probe: Probe = { text, ended, over, late: false }
     this.#probing = probe
     return probe
   }
@@ -116,8 +120,9 @@ export class StorageWatch {
       void this.close()
       const store = await openStore(host, config.storage, { ...call, warn, node }, { retryMillis: 0 })
       if (over.aborted) {
-        await store.close().catch(() => undefined)
-        return
+        store.close().catch(() => undefined)
+        // Whoever waits must not take it for well: nothing was looked at.
+        throw over.reason
       }
       this.#store = store
       this.#storageText = text
