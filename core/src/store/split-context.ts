@@ -1,3 +1,4 @@
+import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore, TransferOptions } from '../plugin/storage.js'
 import {
   type Chain,
@@ -53,8 +54,8 @@ const CLEANUP_MILLIS = 30_000
 
 /**
  * Deletes parts of an object that did not come about; they are not listed, so a failure here is only told. A base whose
- * answer was lost may be there all the same, and without its parts would pass for the whole: it goes first. `baseBytes` is
- * its size where no other object can have taken the name meanwhile.
+ * answer was lost may be there all the same, and without its parts would pass for the whole: it goes first, and as long as
+ * it may be there, its parts stay. `baseBytes` is its size where no other object can have taken the name meanwhile.
  */
 export async function abandon(
   { store, warn }: SplitContext,
@@ -63,15 +64,22 @@ export async function abandon(
   baseBytes: number | undefined,
 ): Promise<void> {
   const signal = () => AbortSignal.timeout(CLEANUP_MILLIS)
-  const remove = (each: string) =>
-    store.delete(each, { signal: signal() }).catch((error: unknown) => {
-      if (!isMissing(error)) warn(`a part of a failed object is left, ${each}: ${(error as Error).message}`)
-    })
   if (parts.length > 0 && baseBytes !== undefined) {
-    const base = await store.stat(name, { signal: signal() }).catch(() => undefined)
-    if (base?.size === baseBytes) await remove(name)
+    try {
+      const base = await store.stat(name, { signal: signal() })
+      if (base.size === baseBytes) await deleteAll(store, [name], { signal: signal() })
+    } catch (error) {
+      if (!isMissing(error) && !hasCode(error, 'STORAGE_EMPTY')) {
+        warn(`a failed object may be stored, and is left with its parts, ${name}: ${(error as Error).message}`)
+        return
+      }
+    }
   }
-  for (const part of parts) await remove(part)
+  for (const part of parts) {
+    await store.delete(part, { signal: signal() }).catch((error: unknown) => {
+      if (!isMissing(error)) warn(`a part of a failed object is left, ${part}: ${(error as Error).message}`)
+    })
+  }
 }
 
 /** Progress of one object from that of its parts, which may run side by side. */

@@ -309,6 +309,31 @@ describe('splitStore', () => {
     assert.equal(await gathered(split.read('a')), 'short')
   })
 
+  for (const broken of ['stat', 'delete'] as const) {
+    it(`keeps the parts of an object whose answer was lost where ${broken} fails, too`, async () => {
+      const { store, split, warnings } = setUp()
+      await split.save('source', chunked(TEXT, 4))
+      const [save, copy] = [store.save.bind(store), store.copy.bind(store)]
+      const thenLost = async <T>(name: string, work: Promise<T>): Promise<T> => {
+        const done = await work
+        if (name.includes('.pbmpart.')) return done
+        store.fault = (call, at) => (call === broken && at.name === name ? failure() : undefined)
+        throw failure('STORAGE_UNAVAILABLE', false)
+      }
+      store.save = (name, body, options) => thenLost(name, save(name, body, options))
+      store.copy = (from: string, to: string) => thenLost(to, copy(from, to))
+      for (const [name, work] of [
+        ['saved', () => split.save('saved', chunked(TEXT, 4))],
+        ['copied', () => split.copy('source', 'copied')],
+      ] as const) {
+        await assert.rejects(work(), { code: 'STORAGE_UNAVAILABLE' })
+        store.fault = () => undefined
+        assert.equal(await gathered(split.read(name)), TEXT)
+        assert.match(warnings.splice(0).join('\n'), new RegExp(`left with its parts, ${name}: the test says so$`))
+      }
+    })
+  }
+
   it('tells of a part that can not be removed, and why the object failed', async () => {
     const { store, split, warnings } = setUp()
     const full = new PluginError('STORAGE_NO_SPACE', 'full')
