@@ -72,7 +72,10 @@ describe('create-pbmkit-plugin', () => {
       [['storage', 'Not Good'], /can't be the name/],
       [['storage', '../x'], /can't be the name/],
       [['encryption', 'none'], /'none' can't be the name: .*means something already/],
-      [['storage', 's3'], /means something already/],
+      ...['s3', 'name', 'profile', 'oci'].map((name): [string[], RegExp] => [
+        ['storage', name],
+        /means something already/,
+      ]),
       [['storage', 'x', '--scope', '@acme/../..'], /can't be the scope/],
       [['storage', 'pbmkit-storage-acme'], /call it acme/],
       [['storage', 'storage-acme'], /call it acme/],

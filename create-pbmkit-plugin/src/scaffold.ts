@@ -22,9 +22,9 @@ export function isKind(text: string): text is Kind {
   return KINDS.some((kind) => kind === text)
 }
 
-/** What a configuration already means by a name: `encryption.type: none`, the key `type` itself, our plugins and PBM's. */
+/** What a configuration already means by a name: `encryption.type: none`, a key beside the options, our plugins and PBM's. */
 const TAKEN: Readonly<Record<Kind, readonly string[]>> = {
-  storage: ['type', 'filesystem', 's3', 'gcs', 'azure', 'sftp', 'minio', 'oss', 'blackhole'],
+  storage: ['type', 'name', 'profile', 'filesystem', 's3', 'gcs', 'azure', 'sftp', 'minio', 'oss', 'oci', 'blackhole'],
   compression: ['none', 'gzip', 'pgzip', 'zstd', 'lz4', 'snappy', 's2'],
   encryption: ['type', 'none', 'aes-gcm', 'age'],
 }

@@ -57,6 +57,8 @@ describe('showing and comparing a configuration', () => {
       const store = { name: 'weekly', profile: true, type, [block]: options }
       assert.deepEqual(await maskStorage(store, host), { ...store, [block]: shown })
     }
+    for (const block of ['name', 'profile'])
+      assert.deepEqual(await maskStorage({ type: block, [block]: options }, host), { type: block, [block]: shown })
     assert.deepEqual(await maskStorage({ type: 'vanished', vanished: 'user:pw' }, host), {
       type: 'vanished',
       vanished: '***',

@@ -17,7 +17,7 @@ export async function maskConfig(config: Config, host: PluginHost): Promise<Conf
   return { ...config, storage: await maskStorage(config.storage, host) }
 }
 
-/** What a backup's record has beside the options: the profile's name, and that it is one. */
+/** What a backup's record has beside the options: the profile's name, and that it is one. Options may be called so, too. */
 const NO_OPTIONS = ['type', 'name', 'profile']
 
 /** As {@link maskConfig}, for a storage alone (a profile, the `store` of a backup). */
@@ -25,7 +25,7 @@ export async function maskStorage(storage: StorageConfig, host: PluginHost): Pro
   const { schema, plugin } = await resolveSchema(storage.type, host)
   const known = plugin === undefined ? undefined : childSchema(schema, 'storage')
   const fields = Object.entries(storage).map(([key, value]) => {
-    if (NO_OPTIONS.includes(key)) return [key, value]
+    if (NO_OPTIONS.includes(key) && !isRecord(value)) return [key, value]
     // A package of others may call its storage as it likes.
     const namesTell = PBM_STORAGES.includes(key) && !isPackageName(storage.type)
     const masked = mapSecrets(value, childSchema(known, key), maskIfHidden, { namesTell })
