@@ -9,6 +9,7 @@ import { recordOperation } from '../control/operations.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
+import { type Clock, systemClock } from '../time/clock.js'
 import { inTime } from '../time/in-time.js'
 import { type CommandFeedOptions, watchCommands } from './command-feed.js'
 
@@ -161,10 +162,14 @@ describe('command feed', () => {
     try {
       // The server counts it already, and shows it to nobody.
       while ((await commands().estimatedDocumentCount()) === 0) await sleep(10)
-      const ready = Promise.withResolvers<void>()
-      const feed = await start({ onReady: ready.resolve })
-      await ready.promise
-      for (let look = 0; look < 20 && !(await looks()); look++) await sleep(50)
+      let passed = false
+      const pause: Clock['sleep'] = (milliseconds, signal) => {
+        passed = true
+        return systemClock.sleep(milliseconds, signal)
+      }
+      const feed = await start({ clock: { now: systemClock.now, sleep: pause } })
+      // Either it has found nothing to open and waits to look again, or it is open and waits for the server.
+      while (!passed && !(await looks())) await sleep(10)
       await hang('off')
       await sending
       await inTime(feed.until(1), 30_000, () => new Error('the feed is blind'))
