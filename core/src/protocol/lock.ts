@@ -88,6 +88,8 @@ export function holderDied(lock: LockHeader): string {
 const MAX_ROUNDS = 20
 /** Whoever has a lock is busy until it is given back: a cluster without a majority must not make that for ever. */
 const RELEASE_MILLIS = 30_000
+/** Who has taken a lock is only told: work that has lost it must not go on for that. */
+const SUCCESSOR_MILLIS = 1_000
 
 async function hold(options: AcquireOptions, id: ObjectId, since: number): Promise<HeldLock | LockRefused> {
   const { leader, header, log, onLost } = options
@@ -96,7 +98,8 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
   const what = `the ${header.type} lock of ${header.replset}/${header.node}`
   let found = ''
   const lookFor = async () => {
-    found = await successorText(leader, header).catch(() => 'its record is gone')
+    const late = () => new Error('no answer in time')
+    found = await inTime(successorText(leader, header), SUCCESSOR_MILLIS, late).catch(() => 'its record is gone')
   }
   const heartbeat = startHeartbeat({
     clock: options.clock,
@@ -120,7 +123,7 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
       const { deletedCount } = await inTime(locks.deleteOne(own), RELEASE_MILLIS, late)
       if (deletedCount === 1 || heartbeat.signal.aborted) return
       // Between two heartbeats: the work has ended without being told.
-      await inTime(lookFor(), RELEASE_MILLIS, late)
+      await lookFor()
       log?.warning(`${what} was lost before it was given back: ${found}. ${REMOVED_HINT}`)
     } catch (error) {
       log?.warning(`cannot release ${what}, it becomes stale: ${errorText(error)}`)
