@@ -53,15 +53,29 @@ function teachDriver(): void {
 
 teachDriver()
 
+/** Of the system, and in the words of the library that speaks with SOCKS proxies: packets get nowhere. */
+const UNREACHABLE =
+  /^(ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH)$|Proxy connection timed out|(Host|Network)Unreachable|TTLExpired/
+
 /**
  * Where a server does not answer any more, the driver ends what still waits for it, but only if its watch finds out by not
  * being answered. Whoever fails to make a connection before that has the watch begin anew with a connection of its own:
- * when that can't be made either, the driver takes the others for good, and they wait until TCP gives up.
+ * when the server can't be reached for that either, the driver takes the others for good, and they wait until TCP gives up.
+ *
+ * Any other failure (of a name server, of a server that takes no more connections) tells nothing of those that there are.
  */
 export function giveUpUnreachable(client: MongoClient): void {
   client.on('serverHeartbeatFailed', ({ awaited, failure }) => {
     // Awaited is an answer on the connection that the watch has: that one breaking tells nothing of the others.
-    if (awaited || !(failure instanceof MongoNetworkError)) return
+    if (awaited || !(failure instanceof MongoNetworkError) || !isUnreachable(failure)) return
     failure.addErrorLabel(MongoErrorLabel.InterruptInUseConnections)
   })
+}
+
+function isUnreachable(failure: Error): boolean {
+  for (let error: unknown = failure; error instanceof Error; error = error.cause) {
+    const { code } = error as { readonly code?: unknown }
+    if (UNREACHABLE.test(typeof code === 'string' ? code : error.message)) return true
+  }
+  return false
 }
