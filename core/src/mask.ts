@@ -12,12 +12,17 @@ export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name)
 }
 
-/** User and password in front of the host of a URL. A user alone, as in `sftp://user@host`, is no secret. */
-const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)([^\s'"/@:]*:[^\s'"/@]*)@/gi
+/**
+ * User and password in front of the host of a URL, which ends at the next slash; a password may hold an `@`. A user alone, as
+ * in `sftp://user@host`, is no secret. In the midst of a text, quotes end it.
+ */
+const URL_CREDENTIALS = /(?<scheme>\b[a-z][a-z0-9+.-]{0,30}:\/\/)(?<login>[^\s'"/@:]*:[^\s'"/]*)@/gi
+const WHOLE_URL = /^(?<scheme>[a-z][a-z0-9+.-]{0,30}:\/\/)(?<login>[^\s/@:]*:[^\s/]*)@/i
 
 /** The text with the credentials in its URLs hidden: nothing says of an endpoint that a password may stand in it. */
 export function maskUrls(text: string): string {
-  return text.replace(URL_CREDENTIALS, `$1${MASK}@`)
+  const masked = `$<scheme>${MASK}@`
+  return text.replace(WHOLE_URL, masked).replace(URL_CREDENTIALS, masked)
 }
 
 /** Whether the text is a mask, or a URL whose credentials are masked, as it was shown. */
@@ -25,7 +30,21 @@ export function isMasked(text: unknown): boolean {
   return typeof text === 'string' && (text === MASK || text.includes(`://${MASK}@`))
 }
 
-/** The passwords in the URLs of a text, as they are written there. */
+/** The passwords in the URLs of a text, as they are written there and as they are meant. */
 export function passwordsInUrls(text: string): string[] {
-  return [...text.matchAll(URL_CREDENTIALS)].map(([, , login = '']) => login.slice(login.indexOf(':') + 1))
+  const whole = WHOLE_URL.exec(text)
+  return (whole === null ? [...text.matchAll(URL_CREDENTIALS)] : [whole]).flatMap(({ groups: { login = '' } = {} }) => {
+    const written = login.slice(login.indexOf(':') + 1)
+    const meant = decoded(written)
+    return meant === written ? [written] : [written, meant]
+  })
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    // A percent sign that encodes nothing.
+    return text
+  }
 }

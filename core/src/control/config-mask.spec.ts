@@ -44,6 +44,10 @@ describe('showing and comparing a configuration', () => {
     const storage = { type: 'cloud', cloud: { bucket: 'https://u:s3cr3t@h:1/b' } }
     assert.deepEqual((await maskStorage(storage, host)).cloud, { bucket: 'https://***@h:1/b' })
     assert.deepEqual(secretsOf(storage.cloud, cloud.optionsSchema as SchemaNode), ['s3cr3t'])
+    const odd = { type: 'cloud', cloud: { bucket: `https://u:s3@"cr'%403t%@h:1/b@c` } }
+    assert.deepEqual((await maskStorage(odd, host)).cloud, { bucket: 'https://***@h:1/b@c' })
+    const encoded = { bucket: 'https://u:s3%40cr3t@h' }
+    assert.deepEqual(secretsOf(encoded, cloud.optionsSchema as SchemaNode), ['s3%40cr3t', 's3@cr3t'])
   })
 
   it('masks all but numbers and booleans where nobody knows what is secret', async () => {
