@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { MongoClient, Timestamp } from 'mongodb'
+import { PbmError } from '../errors.js'
+import { PluginError } from '../plugin/errors.js'
 import { PluginHost } from '../plugin/host.js'
 import { FaultyStore } from '../store/faulty-store.spec.support.js'
 import { pitrChunkName } from '../store/names.js'
@@ -33,6 +35,18 @@ describe('adoptChunks', () => {
     store.fault = (call) => (call === 'read' ? new Error('out of the blue') : undefined)
     await assert.rejects(adopt(), { message: 'out of the blue' })
     assert.equal(store.objects.size, 1)
+  })
+
+  it('deletes one whose key is gone from the storage, and keeps one whose key is only not at hand', async () => {
+    const name = pitrChunkName('rs0', start, end, '')
+    store.put(name, 'sealed')
+    let cause: unknown
+    store.fault = (call) => (call === 'read' ? new PbmError('ENCRYPTION_KEY_MISSING', 'no key', { cause }) : undefined)
+    await assert.rejects(adopt(), { name: 'MongoServerSelectionError' })
+    assert.deepEqual([...store.objects.keys()], [name])
+    cause = new PluginError('STORAGE_NOT_FOUND', 'no such object')
+    assert.deepEqual(await adopt(), start)
+    assert.equal(store.objects.size, 0)
   })
 
   it('deletes a broken one', async () => {

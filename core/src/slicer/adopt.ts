@@ -7,7 +7,7 @@ import type { OperationLog } from '../log.js'
 import type { PluginHost } from '../plugin/host.js'
 import { compressionBySuffix } from '../plugin/naming.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
-import { isUnopened } from '../sealing/ciphers.js'
+import { isKeyObjectGone, isUnopened } from '../sealing/ciphers.js'
 import { type PitrChunkName, parsePitrChunkName, pitrChunkName } from '../store/names.js'
 
 export interface AdoptOptions {
@@ -103,6 +103,8 @@ async function readWhole(
     return last?.equals(end) === true ? { crc: crcText(crc) } : undefined
   } catch (error) {
     signal.throwIfAborted()
+    // It came after its key was deleted, since nobody was slicing any more: nobody can ever open it.
+    if (isKeyObjectGone(error)) return undefined
     // Who seals need not be able to open. No storage shows a part of an object, so it is whole.
     if (isUnopened(error)) return {}
     if (isDamage(error)) return undefined
