@@ -18,8 +18,9 @@ const LOOK_MILLIS = 300_000
 /** A heartbeat is written every 5 s, and a lock without one for 30 s removed by whoever comes first. */
 const SILENT_SECONDS = 20
 
-/** Until one that could not begin is tried again. */
+/** Until one that could not begin is tried again: twice as long each time, for what keeps it may not end by itself. */
 const AGAIN_MILLIS = 10_000
+const LONGEST_AGAIN_MILLIS = 600_000
 
 export interface DeadResyncOptions {
   readonly leader: MongoClient
@@ -44,6 +45,7 @@ export class DeadResync {
   #due = true
   #next = 0
   #notBefore = 0
+  #pause = AGAIN_MILLIS
   #repeating: Promise<void> | undefined
   /** Ids of those whose heartbeats had ceased at the last look. */
   #silent: string[] = []
@@ -67,8 +69,8 @@ export class DeadResync {
     const { leader, clock, logOf } = this.#options
     // An agent of PBM that removes a dead one's lock leaves no note.
     const gone = this.#silent.filter((opid) => locks.every((lock) => lock.opid !== opid))
-    this.#silent = locks.filter((lock) => isResync(lock) && isSilent(lock, now)).flatMap(({ opid }) => opid ?? [])
     for (const opid of gone) await noteDeadResync(leader, opid)
+    this.#silent = locks.filter((lock) => isResync(lock) && isSilent(lock, now)).flatMap(({ opid }) => opid ?? [])
     if (gone.length > 0 || locks.some(isResync) || clock.now() >= this.#next) this.#due = true
     // Beside another operation it would be refused.
     if (!this.#due || locks.length > 0 || this.isRepeating || clock.now() < this.#notBefore) return
@@ -91,11 +93,14 @@ export class DeadResync {
     const { leader, leaderReplset, clock, carryOut } = this.#options
     const again = { ...died, _id: new ObjectId() }
     await carryOut(again)
-    // Another operation was faster: what was not begun stays to be done.
-    if (!(await hasOperation(leader, again._id.toHexString(), leaderReplset))) {
-      this.#notBefore = clock.now() + AGAIN_MILLIS
-      await noteDeadResync(leader, died._id.toHexString())
+    if (await hasOperation(leader, again._id.toHexString(), leaderReplset)) {
+      this.#pause = AGAIN_MILLIS
+      return
     }
+    // Another operation was faster: what was not begun stays to be done.
+    this.#notBefore = clock.now() + this.#pause
+    this.#pause = Math.min(LONGEST_AGAIN_MILLIS, 2 * this.#pause)
+    await noteDeadResync(leader, died._id.toHexString())
   }
 }
 
