@@ -11,9 +11,8 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   process.exit(1)
 }
 
-// A connection string or a setting on the command line may hold a secret: ps shows it no more, only which command this is.
-const options = process.argv.findIndex((arg, index) => index > 1 && arg.startsWith('-'))
-process.title = ['pbm', ...process.argv.slice(2, options < 0 ? undefined : options)].join(' ')
+// A connection string or a setting on the command line may hold a secret: ps shows it no more.
+process.title = 'pbm'
 
 // What plugins and their libraries print while they are loaded must not get among the results.
 globalThis.console = new Console(process.stderr)

@@ -59,7 +59,7 @@ describe('pbm without a server', () => {
       },
     })
     server.close()
-    assert.match(seen, /^pbm profile list/)
+    assert.match(seen, /^pbm\0/)
     assert.doesNotMatch(seen, /s3cret/)
   })
 
