@@ -6,25 +6,33 @@ import { type Config, PluginHost } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { withStore } from './context.js'
 
-/** A storage that writes down when it is closed. */
+/** A storage that writes down when it is closed. It opens or closes, where asked to, once there is a file beside its own. */
 const PLUGIN = `
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+const held = async (gate) => {
+  while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 5))
+}
 export default {
   kind: 'storage',
   name: 'told',
   apiVersion: 1,
   optionsSchema: {
     type: 'object',
-    properties: { file: { type: 'string' }, slow: { type: 'boolean' } },
+    properties: { file: { type: 'string' }, holds: { enum: ['no', 'open', 'close'] } },
     additionalProperties: false,
   },
   describe: () => 'nowhere',
-  open: async ({ file, slow }) => {
-    if (slow) {
+  open: async ({ file, holds }) => {
+    if (holds === 'open') {
       await writeFile(file, 'opening')
-      await new Promise((resolve) => setTimeout(resolve, 500))
+      await held(file + '.gate')
     }
-    return { capabilities: {}, close: () => writeFile(file, 'closed') }
+    const close = async () => {
+      if (holds === 'close') await held(file + '.gate')
+      await writeFile(file, 'closed')
+    }
+    return { capabilities: {}, close }
   },
 }
 `
@@ -41,10 +49,12 @@ describe('withStore', () => {
   })
   afterEach(() => rm(folder, { recursive: true }))
 
-  const log = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
-  const contextOf = (file: string, signal: AbortSignal, slow = false) => ({
+  const nothing = () => undefined
+  const warnings: string[] = []
+  const log = { debug: nothing, info: nothing, warning: (text: string) => void warnings.push(text), error: nothing }
+  const contextOf = (file: string, signal: AbortSignal, holds: 'no' | 'open' | 'close' = 'no') => ({
     host: new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder }),
-    config: { storage: { type: 'told', told: { file, slow } }, epoch: new Timestamp(0n) } satisfies Config,
+    config: { storage: { type: 'told', told: { file, holds } }, epoch: new Timestamp(0n) } satisfies Config,
     ...{ signal, log, self: { rs: 'rs0', node: 'localhost:27017' } },
   })
   const until = async (file: string, text: string) => {
@@ -77,14 +87,30 @@ describe('withStore', () => {
     const file = join(folder, 'closed')
     const stop = new AbortController()
     let began = false
-    const running = withStore(contextOf(file, stop.signal, true), async () => {
+    const running = withStore(contextOf(file, stop.signal, 'open'), async () => {
       began = true
     })
     await Promise.race([until(file, 'opening'), running])
     stop.abort(new Error('cancelled'))
     await assert.rejects(running, /cancelled/)
     assert.equal(await readFile(file, 'utf8'), 'opening')
+    await writeFile(`${file}.gate`, '')
     await until(file, 'closed')
     assert.equal(began, false)
+  })
+
+  it('waits no longer than a while for a storage that does not close, and warns of it', async () => {
+    const file = join(folder, 'closed')
+    const { signal } = new AbortController()
+    const context = contextOf(file, signal, 'close')
+    const { storage } = context.config
+    warnings.splice(0)
+    assert.equal(await withStore(context, async () => 'done', storage, 20), 'done')
+    const work = () => Promise.reject(new Error('the work says so'))
+    await assert.rejects(withStore(context, work, storage, 20), /the work says so/)
+    const warning = 'closing the storage: it has not ended within 0.02 s'
+    assert.deepEqual(warnings, [warning, warning])
+    await writeFile(`${file}.gate`, '')
+    await until(file, 'closed')
   })
 })

@@ -9,6 +9,8 @@ import {
   type Config,
   chunkMethod,
   type EncryptionConfig,
+  errorText,
+  inTime,
   LEADER,
   type Member,
   NODE,
@@ -71,11 +73,15 @@ export function ciphersOf({ host, config, log, self }: StoreContext): Ciphers {
   })
 }
 
+/** A storage may wait at its close for calls that never end, and what an operation came to is told only after that. */
+const CLOSE_MILLIS = 30_000
+
 /** Opens a storage, the main one where none is given, for as long as `work` takes. Chunks of the oplog are opened as they are read. */
 export async function withStore<T>(
   context: StoreContext,
   work: (store: ObjectStore) => Promise<T>,
   storage: StorageConfig = context.config.storage,
+  closeMillis = CLOSE_MILLIS,
 ): Promise<T> {
   const { host, config, signal, log, self } = context
   const given = {
@@ -94,7 +100,10 @@ export async function withStore<T>(
   } finally {
     const moved = transferText(transferFigures(store))
     if (moved !== '') log.info(moved)
-    await store.close().catch(() => undefined)
+    const late = () => new Error(`it has not ended within ${closeMillis / 1000} s`)
+    await inTime(store.close(), closeMillis, late).catch((error: unknown) => {
+      log.warning(`closing the storage: ${errorText(error)}`)
+    })
   }
 }
 
