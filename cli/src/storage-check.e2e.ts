@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -77,7 +78,9 @@ describe('pbm storage check', () => {
 
   it('says of a storage that can not be used what is wrong, once and not for every case', async () => {
     const html = "(async function* () { yield Buffer.from('<html>') })()"
-    await plugin('welcoming', `read: async () => ${html}`)
+    const closed = join(cluster.folder, 'welcoming-closed')
+    const close = `close: async () => (await import('node:fs')).writeFileSync('${closed}', String(await store.close()))`
+    await plugin('welcoming', `read: async () => ${html}, ${close}`)
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir })
     const path = join(cluster.folder, 'welcome')
     const profile = { name: 'fourth', storage: { type: 'welcoming', welcoming: { path } } }
@@ -87,6 +90,7 @@ describe('pbm storage check', () => {
     assert.match(ended.stderr, /Error: .*welcome: what was read is not what was written\nIs this a server of the kind/)
     assert.equal(ended.stdout, '')
     assert.ok(!(await readdir(path)).includes('.pbmkit-check'))
+    assert.ok(existsSync(closed), 'the storage is closed')
   })
 
   it('names the folder that it could not remove', async () => {

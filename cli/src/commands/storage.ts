@@ -123,7 +123,7 @@ async function openedAndTried(
   const over = new AbortController()
   try {
     progress.phase('opening')
-    const keeper = await answered(openStore(session.plugins, storage, contextOf(session, over.signal)), place)
+    const keeper = await openStore(session.plugins, storage, contextOf(session, over.signal))
     // Ctrl-C ends the cases, not the program: the scratch folder has to go first.
     session.finishFirst = true
     const signal = AbortSignal.any([session.signal, over.signal])
@@ -132,6 +132,7 @@ async function openedAndTried(
       return keeper
     } catch (error) {
       await swept(scratch.remove(keeper))
+      await swept(keeper.close())
       throw session.signal.aborted ? new PbmError('INTERRUPTED', 'interrupted') : error
     }
   } catch (error) {
