@@ -18,6 +18,15 @@ function describe({ bucket, prefix, endpointUrl }: S3Options): string {
   return `s3://${place}${endpointUrl ? ` at ${endpointUrl}` : ''}`
 }
 
+const warned = new Set<string>()
+
+/** Of a configuration: an agent opens a storage that is unwell every few seconds, and its log is everybody's. */
+function warnOnce(text: string, context: PluginContext): void {
+  if (warned.has(text)) return
+  warned.add(text)
+  context.warn(text)
+}
+
 async function open(options: S3Options, context: PluginContext): Promise<ObjectStore> {
   const unknown = unknownLogLevels(options.debugLogLevels)
   if (unknown.length > 0) context.warn(`storage.s3.debugLogLevels: there is no level ${unknown.join(', ')}`)
@@ -31,7 +40,7 @@ async function open(options: S3Options, context: PluginContext): Promise<ObjectS
   }
   encryptionParameters(options.serverSideEncryption)
   const ignored = ignoredEncryption(options.serverSideEncryption)
-  if (ignored !== undefined) context.warn(ignored)
+  if (ignored !== undefined) warnOnce(`${describe(options)}: ${ignored}`, context)
   const connection = await connect(options, context.node)
   tellRequests(connection.client, options.debugLogLevels, (text) => context.debug?.(text))
   const place = describe({ ...options, endpointUrl: '' })

@@ -26,12 +26,13 @@ const KEY_BYTES = 32
 
 /** What PBM passes over in silence, and who wrote it takes for encryption; undefined where there is nothing of it. */
 export function ignoredEncryption(sse: ServerSideEncryption = {}): string | undefined {
-  const { sseAlgorithm = '', sseCustomerAlgorithm = '', sseCustomerKey = '' } = sse
+  const { sseAlgorithm = '', kmsKeyID = '', sseCustomerAlgorithm = '', sseCustomerKey = '' } = sse
   const option = 'storage.s3.serverSideEncryption'
   if (!['', 'AES256', 'aws:kms'].includes(sseAlgorithm))
     return `${option}.sseAlgorithm ${JSON.stringify(sseAlgorithm)} is ignored: it is neither AES256 nor aws:kms`
-  if (sseAlgorithm === '' && sseCustomerAlgorithm === '' && sseCustomerKey !== '')
-    return `${option}.sseCustomerKey is ignored, as there is no sseCustomerAlgorithm: AES256`
+  if (sseAlgorithm !== '' || sseCustomerAlgorithm !== '') return undefined
+  if (kmsKeyID !== '') return `${option}.kmsKeyID is ignored, as there is no sseAlgorithm: aws:kms`
+  if (sseCustomerKey !== '') return `${option}.sseCustomerKey is ignored, as there is no sseCustomerAlgorithm: AES256`
   return undefined
 }
 
