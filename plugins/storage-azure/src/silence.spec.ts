@@ -22,11 +22,11 @@ describe('storage-azure on connections that fall silent', () => {
       ...{ account: 'acme', container: 'backups' },
       endpointUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/acme`,
       credentials: { key: Buffer.alloc(64, 'k').toString('base64') },
-      retryer: { numMaxRetries: 1, minRetryDelay: '1ms', maxRetryDelay: '2ms' },
+      retryer: { numMaxRetries: 4, minRetryDelay: '1ms', maxRetryDelay: '2ms' },
     }
     const context = { signal: new AbortController().signal, warn: () => undefined }
     store = new AzureStore(
-      await connect(options, undefined, roomyRequests(100)),
+      await connect(options, undefined, roomyRequests(200)),
       options,
       context,
       'azure://acme/backups',
@@ -49,14 +49,14 @@ describe('storage-azure on connections that fall silent', () => {
   })
 
   it('reads on where the bytes stopped, as often as it takes', async () => {
-    const bytes = randomBytes(100)
+    const bytes = randomBytes(75)
     let asked = 0
     answer = (request, response) => {
       const [, first = '0'] = /^bytes=(\d+)-/.exec(String(request.headers['x-ms-range'] ?? '')) ?? []
       const rest = bytes.subarray(Number(first))
       response.writeHead(206, {
         'content-length': rest.length,
-        'content-range': `bytes ${first}-99/100`,
+        'content-range': `bytes ${first}-74/75`,
         etag: '"one"',
         'last-modified': new Date(0).toUTCString(),
       })
@@ -67,6 +67,7 @@ describe('storage-azure on connections that fall silent', () => {
     const read: Uint8Array[] = []
     for await (const chunk of await store.read('object')) read.push(chunk)
     assert.ok(Buffer.concat(read).equals(bytes))
-    assert.ok(asked > 30, `${asked} answers`)
+    // More than may break without a byte between them.
+    assert.ok(asked >= 25, `${asked} answers`)
   })
 })
