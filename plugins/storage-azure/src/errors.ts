@@ -231,7 +231,9 @@ function firstLine(error: Error): string {
 
 /** The SDK's errors carry the request with its signature: only what helps goes on. */
 function trimmed(error: Error): Error {
-  const cause = new Error(firstLine(error))
+  // A fault of a program, whose stack tells where; there is no request in it.
+  const fault = error.cause instanceof TypeError ? { cause: error.cause } : {}
+  const cause = new Error(firstLine(error), fault)
   cause.name = error.name
   const { response } = error as Refusal
   const requestId = response?.headers?.get('x-ms-request-id')

@@ -35,7 +35,10 @@ async function open(options: AzureOptions, context: PluginContext): Promise<Obje
       throw new PluginError('STORAGE_ABORTED', 'opening was aborted', { cause: context.signal.reason })
     }
     // So the library stumbles over a page where it looks for a list.
-    const cause = error instanceof TypeError ? Object.assign(new Error(error.message), { name: 'NotAzure' }) : error
+    const cause =
+      error instanceof TypeError
+        ? Object.assign(new Error(error.message, { cause: error }), { name: 'NotAzure' })
+        : error
     throw translated(cause, sceneOf(options, context, `opening ${shown}`))
   }
 }

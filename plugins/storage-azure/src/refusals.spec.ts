@@ -118,6 +118,15 @@ describe('storage-azure tells failures apart', () => {
     })
   }
 
+  it('an endpoint that is another service, by whose answer the library stumbles: its stack is kept', async () => {
+    const foreign: RequestListener = (_, response) =>
+      void response.setHeader('content-type', 'application/xml').end('<?xml version="1.0"?><Page>Welcome</Page>')
+    const error = await failure(open(createServer(foreign), 'http'))
+    assert.match(error.message, /does not answer as Azure Blob Storage does/)
+    const { cause } = error.cause as Error
+    assert.ok(cause instanceof TypeError && /\n +at /.test(cause.stack ?? ''), String(cause))
+  })
+
   const minutes = (count: number) => new Date(Date.now() + count * 60_000)
   const HOUR_AGO = { date: minutes(-60).toUTCString() }
   const frame = (start: number, end: number) => {
