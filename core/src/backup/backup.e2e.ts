@@ -269,7 +269,7 @@ describe('a logical backup', () => {
       assert(failure instanceof Error)
       const document = await findBackup(leader, name)
       assert.equal(document?.status, 'error')
-      assert.match(document?.error ?? '', /gone/)
+      assert.match(document?.error ?? '', /gone|lost: somebody has removed its record/)
       assert.deepEqual(await filesOf(await objectsOf(name)), [])
       await ensureControlCollections(leader)
     }
