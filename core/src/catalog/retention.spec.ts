@@ -62,6 +62,11 @@ describe('what may be deleted', () => {
     assert.deepEqual(names(expired(inventory([a, b, backup('c', 400)], [], true), at(300))), ['a', 'b'])
   })
 
+  it('keeps the last base also where another backup ended in the same second', () => {
+    const other = backup('s', 200, { nss: ['x.*'] })
+    assert.deepEqual(names(expired(inventory([b, other], [], true), at(200))), ['s'])
+  })
+
   it('never touches what still runs, another profile, or a chain with a later increment', () => {
     const running = backup('r', 1, { status: 'running' })
     const other = backup('p', 1, { store: { type: 's3', profile: true, name: 'x' } })

@@ -84,9 +84,11 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
   const chunks = profile === '' ? inventory.chunks.filter(({ start_ts }) => start_ts.lessThan(limit)) : []
   const endingBy = (end: Timestamp) => chunks.filter(({ end_ts }) => end_ts.lessThanOrEqual(end))
 
-  const last = older.at(-1)
-  if (last?.last_write_ts.t === limit.t && isBaseSnapshot(last)) {
-    return { backups: withoutLiveChain(older.slice(0, -1), inventory), chunks: endingBy(last.last_write_ts) }
+  // Not simply the last of all: one of the same second, that is no base, may have ended after it.
+  const last = older.findLast(isBaseSnapshot)
+  if (last?.last_write_ts.t === limit.t) {
+    const others = older.filter((backup) => backup !== last)
+    return { backups: withoutLiveChain(others, inventory), chunks: endingBy(last.last_write_ts) }
   }
   if (profile !== '') return { backups: withoutLiveChain(older, inventory), chunks }
   const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
