@@ -2,6 +2,7 @@ import { type BackupDocument, clusterTime, findBackup, isStale, PbmError } from 
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 import { backupFailed, notBegun, stuck } from './failure.js'
+import { locksReleased } from './lock-release.js'
 import { poll } from './poll.js'
 import { overallProgress } from './progress.js'
 import { showProgress } from './progress-bar.js'
@@ -57,7 +58,7 @@ export async function waitForBackupEnd(
 ): Promise<BackupDocument> {
   const display = showProgress(session.output, session.io.stderr, 'backup', name)
   try {
-    return await poll(
+    const ended = await poll(
       async () => {
         const backup = await findBackup(leader, name)
         if (backup === undefined) throw vanished(name)
@@ -76,6 +77,8 @@ export async function waitForBackupEnd(
         onInterrupt: () => interrupted(name),
       },
     )
+    await locksReleased(session, leader, ended.opid)
+    return ended
   } finally {
     display.stop()
   }

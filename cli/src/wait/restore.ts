@@ -2,6 +2,7 @@ import { clusterTime, findRestore, isStale, PbmError, type RestoreDocument } fro
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 import { notBegun, type RestoreKind, restoreFailed, stuck } from './failure.js'
+import { locksReleased } from './lock-release.js'
 import { poll } from './poll.js'
 import { overallProgress } from './progress.js'
 import { showProgress } from './progress-bar.js'
@@ -50,7 +51,7 @@ export async function waitForRestoreEnd(
 ): Promise<RestoreDocument> {
   const display = showProgress(session.output, session.io.stderr, kind, name)
   try {
-    return await poll(
+    const ended = await poll(
       async () => {
         const restore = await findRestore(leader, name)
         if (restore === undefined)
@@ -72,6 +73,8 @@ export async function waitForRestoreEnd(
         onInterrupt: () => interrupted(name, kind),
       },
     )
+    await locksReleased(session, leader, ended.opid)
+    return ended
   } finally {
     display.stop()
   }

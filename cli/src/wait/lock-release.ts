@@ -1,0 +1,24 @@
+import { listLiveLocks } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
+import type { Session } from '../session.js'
+
+const RELEASE_MILLISECONDS = 10_000
+const POLL_MILLISECONDS = 100
+
+/**
+ * Waits until the agents have given the locks of an operation back, which they do a moment after its record is done: the
+ * command that comes next in a script would be refused. Never fails, for the operation has ended well.
+ */
+export async function locksReleased(
+  { clock, signal }: Pick<Session, 'clock' | 'signal'>,
+  leader: MongoClient,
+  opid: string,
+): Promise<void> {
+  const end = clock.now() + RELEASE_MILLISECONDS
+  try {
+    while (clock.now() < end && (await listLiveLocks(leader)).some((lock) => lock.opid === opid))
+      await clock.sleep(POLL_MILLISECONDS, signal)
+  } catch {
+    // The next command asks for itself.
+  }
+}
