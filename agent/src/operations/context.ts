@@ -26,6 +26,7 @@ import {
   sealedStore,
   transferFigures,
   transferText,
+  untilAborted,
   WITH_STORE,
   type WithStore,
 } from '@pbmkit/core'
@@ -93,7 +94,11 @@ export async function withStore<T>(
   }
   signal.throwIfAborted()
   const opening = openStore(host, storage, given, { throttle: config.backup?.throttle })
-  const store = await unlessAborted(opening, signal, (late) => late.close())
+  // Nothing in a plugin has to heed a signal.
+  const store = await untilAborted(opening, signal).catch((error: unknown) => {
+    opening.then((late) => late.close()).catch(() => undefined)
+    throw error
+  })
   try {
     signal.throwIfAborted()
     return await work(sealedStore(store, ciphersOf(context), chunkMethod))
@@ -104,21 +109,6 @@ export async function withStore<T>(
     await inTime(store.close(), closeMillis, late).catch((error: unknown) => {
       log.warning(`closing the storage: ${errorText(error)}`)
     })
-  }
-}
-
-/** Rejects with the signal's reason once it aborts: nothing in a plugin has to heed it. What comes after that goes to `onLate`. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, onLate: (late: T) => Promise<void>): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => {
-    work.then(onLate).catch(() => undefined)
-    aborted.reject(signal.reason)
-  }
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -41,7 +41,7 @@ export async function* sealBlocks(
     bytes = 0
   }
   seal(held, index, true).forEach(keep)
-  yield Buffer.concat(sealed)
+  yield join(sealed, bytes)
 }
 
 function join(sealed: readonly Buffer[], bytes: number): Buffer {

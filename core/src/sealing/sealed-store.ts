@@ -6,6 +6,7 @@ import type { CallOptions, ObjectStore, ReadOptions } from '../plugin/storage.js
 import { asMetered } from '../store/meter.js'
 import { parsePitrChunkName, replsetFolder } from '../store/names.js'
 import { asSplit } from '../store/split.js'
+import { untilAborted } from '../time/until-aborted.js'
 import { type Ciphers, isKeyFault, keyError, type OpenMethod } from './ciphers.js'
 import { createWrappingKey, isKeyObject, keyObjectName, keyScope, openKeyObject, readKeyObject } from './key-objects.js'
 
@@ -103,19 +104,13 @@ function refuseRange(name: string, { offset, length }: ReadOptions): void {
 }
 
 /** The shared work goes on; who waits for it does not, once its signal aborts. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, object: string): Promise<T> {
+async function shared<T>(work: Promise<T>, signal: AbortSignal | undefined, object: string): Promise<T> {
   if (signal === undefined) return await work
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => {
-    aborted.reject(new PluginError('STORAGE_ABORTED', `${object}: aborted`, { cause: signal.reason }))
-  }
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
+  return await untilAborted(
+    work,
+    signal,
+    () => new PluginError('STORAGE_ABORTED', `${object}: aborted`, { cause: signal.reason }),
+  )
 }
 
 /** The wrapping keys that one store has met or made. */
@@ -143,7 +138,7 @@ class WrappingKeys {
       this.#own.set(scope, making)
       making.catch(() => this.#own.delete(scope))
     }
-    return untilAborted(making, signal, object)
+    return shared(making, signal, object)
   }
 
   /** With the keys that are there now: a process that lives long must not go on with one that was taken out since. */
@@ -163,7 +158,7 @@ class WrappingKeys {
       this.#met.set(name, loading)
       loading.catch(() => this.#met.delete(name))
     }
-    return untilAborted(loading, options.signal, object)
+    return shared(loading, options.signal, object)
   }
 
   async #load(name: string, scope: string, method: string): Promise<Buffer> {
