@@ -36,6 +36,7 @@ import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
+import { pluginContext } from './plugin-context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
@@ -319,8 +320,6 @@ export class Agent {
   #openStorage(storage: StorageConfig) {
     const { host, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const signal = new AbortController().signal
-    const tell = { warn: (text: string) => log.warning(text), debug: (text: string) => log.debug(text) }
-    return openStore(host, storage, { signal, ...tell, node: self.node })
+    return openStore(host, storage, pluginContext(log, self))
   }
 }

@@ -25,6 +25,7 @@ import {
 import type { Timestamp } from 'mongodb'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
+import { pluginContext } from './plugin-context.js'
 
 /**
  * Slicing beside the command loop: looks at what the control collections say, and lets the two parts do what is due, the
@@ -44,13 +45,7 @@ export class Slicing {
     this.#worker = new SlicingWorker({
       ...{ leader, node, self, host, clock, log },
       openStore: async (config, jobLog) => {
-        const { signal } = new AbortController()
-        const given = {
-          signal,
-          warn: (message: string) => jobLog.warning(message),
-          debug: (message: string) => jobLog.debug(message),
-          node: self.node,
-        }
+        const given = pluginContext(jobLog, self)
         const ciphers = new Ciphers(host, config.encryption, given)
         return sealedStore(
           await openStore(host, config.storage, given, { throttle: config.backup?.throttle }),

@@ -32,6 +32,7 @@ import {
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
+import { pluginContext } from '../plugin-context.js'
 
 /** What every operation of this agent is given. */
 export interface AgentContext {
@@ -67,11 +68,7 @@ type StoreContext = Pick<OperationContext, 'host' | 'config' | 'signal' | 'log' 
 
 /** What the operation's objects are sealed with and opened by. */
 export function ciphersOf({ host, config, log, self }: StoreContext): Ciphers {
-  return new Ciphers(host, config.encryption, {
-    signal: new AbortController().signal,
-    warn: (message) => log.warning(message),
-    node: self.node,
-  })
+  return new Ciphers(host, config.encryption, pluginContext(log, self))
 }
 
 /** A storage may wait at its close for calls that never end, and what an operation came to is told only after that. */
@@ -85,15 +82,8 @@ export async function withStore<T>(
   closeMillis = CLOSE_MILLIS,
 ): Promise<T> {
   const { host, config, signal, log, self } = context
-  const given = {
-    // Not the operation's own signal: a cancelled backup still has objects to delete.
-    signal: new AbortController().signal,
-    warn: (message: string) => log.warning(message),
-    debug: (message: string) => log.debug(message),
-    node: self.node,
-  }
   signal.throwIfAborted()
-  const opening = openStore(host, storage, given, { throttle: config.backup?.throttle })
+  const opening = openStore(host, storage, pluginContext(log, self), { throttle: config.backup?.throttle })
   // Nothing in a plugin has to heed a signal.
   const store = await untilAborted(opening, signal).catch((error: unknown) => {
     opening.then((late) => late.close()).catch(() => undefined)
