@@ -53,14 +53,14 @@ function dependenciesAreCurrent() {
 
 // npm links the programs of packages only where they exist at install time; these are compiled afterwards.
 function linkPrograms() {
-  for (const [name, folder] of [
-    ['pbm', 'cli'],
-    ['pbm-agent', 'agent'],
+  for (const [name, path] of [
+    ['pbm', 'cli/dist/bin.js'],
+    ['pbm-agent', 'agent/dist/src/bin.js'],
   ]) {
-    const program = join(root, folder, 'dist', 'bin.js')
+    const program = join(root, path)
     chmodSync(program, 0o755)
     rmSync(bin(name), { force: true })
-    symlinkSync(join('..', '..', folder, 'dist', 'bin.js'), bin(name))
+    symlinkSync(join('..', '..', path), bin(name))
   }
 }
 

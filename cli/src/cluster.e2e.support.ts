@@ -10,7 +10,7 @@ import type { MongoClient } from 'mongodb'
 import { type Ended, pbm, type RunOptions } from './run.spec.support.js'
 
 // The agent is a program beside this one, not a dependency.
-const AGENT = fileURLToPath(new URL('../../agent/dist/bin.js', import.meta.url))
+const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.url))
 
 /** A replica set with authentication, of one member unless more are asked for, and agents as they are started. */
 export interface Cluster {

@@ -18,10 +18,7 @@ import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
 import { version, versionCommand } from './commands/version.js'
 import { notSupportedYet } from './errors.js'
-import type { Session } from './session.js'
-
-/** How a command gets its session: opened from its own and the global flags, closed when the body ends. */
-export type Run = (command: Command, body: (session: Session) => Promise<void>) => Promise<void>
+import type { Run } from './session.js'
 
 /** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
 const LATER = ['backup-finish', 'restore-finish', 'diagnostic'] as const

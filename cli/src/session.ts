@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { type Clock, connectLeader, PbmError, PluginHost, systemClock } from '@pbmkit/core'
+import type { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import type { Io } from './io.js'
 import { Output, parseFormat } from './output/output.js'
@@ -74,3 +75,6 @@ export async function mongodbUri(options: GlobalOptions, env: NodeJS.ProcessEnv)
 function setting(value: string | undefined): string | undefined {
   return value === undefined || value === '' ? undefined : value
 }
+
+/** How a command gets its session: opened from its own and the global flags, closed when the body ends. */
+export type Run = (command: Command, body: (session: Session) => Promise<void>) => Promise<void>

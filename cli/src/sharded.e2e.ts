@@ -15,7 +15,7 @@ import {
 import { until } from './cluster.e2e.support.js'
 import { pbm, type RunOptions } from './run.spec.support.js'
 
-const AGENT = fileURLToPath(new URL('../../agent/dist/bin.js', import.meta.url))
+const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.url))
 
 interface Status {
   cluster: { rs: string; nodes: { host: string; role: string; agent: string }[] }[]

@@ -1,14 +1,6 @@
 import { createDeflateRaw, createInflateRaw, gunzipSync, gzipSync } from 'node:zlib'
-import {
-  asBuffer,
-  blocksOf,
-  type CompressionPlugin,
-  corrupt,
-  hasCode,
-  PluginError,
-  throughDuplex,
-  truncated,
-} from '@pbmkit/core/plugin'
+import { type CompressionPlugin, hasCode, PluginError } from '@pbmkit/core/plugin'
+import { asBuffer, blocksOf, corrupt, throughDuplex, truncated } from '@pbmkit/core/plugin/kit'
 import { isDamage, reference } from './reference-compression.js'
 
 type Bytes = AsyncIterable<Uint8Array>

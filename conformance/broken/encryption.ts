@@ -1,12 +1,5 @@
-import {
-  asBuffer,
-  type Cipher,
-  type EncryptionPlugin,
-  hasCode,
-  openBlocks,
-  PluginError,
-  tampered,
-} from '@pbmkit/core/plugin'
+import { type Cipher, type EncryptionPlugin, hasCode, PluginError } from '@pbmkit/core/plugin'
+import { asBuffer, openBlocks, tampered } from '@pbmkit/core/plugin/kit'
 import { type Parts, type ReferenceOptions, referenceEncryption } from './reference-encryption.js'
 
 type Bytes = AsyncIterable<Uint8Array>

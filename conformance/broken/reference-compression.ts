@@ -1,5 +1,6 @@
 import { createGunzip, createGzip, type Gunzip, type Gzip } from 'node:zlib'
-import { type CompressionPlugin, checkedLevel, corrupt, hasCode, throughDuplex, truncated } from '@pbmkit/core/plugin'
+import { type CompressionPlugin, hasCode } from '@pbmkit/core/plugin'
+import { checkedLevel, corrupt, throughDuplex, truncated } from '@pbmkit/core/plugin/kit'
 
 const levels = { min: 1, max: 9, default: 6 }
 

@@ -1,16 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
-import {
-  ByteReader,
-  type Cipher,
-  type EncryptionPlugin,
-  openBlocks,
-  PluginError,
-  restOf,
-  sealBlocks,
-  tampered,
-  truncated,
-  type WrappingKey,
-} from '@pbmkit/core/plugin'
+import { type Cipher, type EncryptionPlugin, PluginError, type WrappingKey } from '@pbmkit/core/plugin'
+import { ByteReader, openBlocks, restOf, sealBlocks, tampered, truncated } from '@pbmkit/core/plugin/kit'
 
 /** The first key seals, all open. In the options themselves, as no real plugin may have them. */
 export interface ReferenceOptions {

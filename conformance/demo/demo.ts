@@ -16,7 +16,7 @@ import {
 import type { Document, MongoClient } from 'mongodb'
 import { runProgram } from './commands.js'
 
-const AGENT = fileURLToPath(new URL('../../../agent/dist/bin.js', import.meta.url))
+const AGENT = fileURLToPath(new URL('../../../agent/dist/src/bin.js', import.meta.url))
 const CLI = fileURLToPath(new URL('../../../cli/dist/bin.js', import.meta.url))
 const AGENTS_TIMEOUT_MS = 60_000
 const POLL_MS = 100

@@ -35,7 +35,7 @@ async function programs(folder: string): Promise<string> {
   await mkdir(bin)
   for (const [name, script] of [
     ['pbm', 'cli/dist/bin.js'],
-    ['pbm-agent', 'agent/dist/bin.js'],
+    ['pbm-agent', 'agent/dist/src/bin.js'],
   ] as const) {
     const body = `#!/bin/sh\nexec "${process.execPath}" "${join(root, script)}" "$@"\n`
     await writeFile(join(bin, name), body, { mode: 0o755 })
@@ -58,7 +58,7 @@ async function runExample(example: Example): Promise<void> {
       env.PBM_MONGODB_URI = uri
     }
     if (example.needs.includes('agent')) {
-      const agent = spawnSupervised(process.execPath, [join(root, 'agent/dist/bin.js')], { env, stdio: 'ignore' })
+      const agent = spawnSupervised(process.execPath, [join(root, 'agent/dist/src/bin.js')], { env, stdio: 'ignore' })
       if (agent.pid !== undefined) leaders.push(agent.pid)
       const reports = (await set?.client())?.db('admin').collection('pbmAgents')
       while ((await reports?.countDocuments()) === 0) await sleep(100)

@@ -1,5 +1,5 @@
 import { type ClientSession, type Document, Long, type MongoClient, UUID } from 'mongodb'
-import type { Shard } from './sharded-cluster.js'
+import type { Shard } from './replica-set.js'
 
 /** Runs one statement of a transaction on one shard. */
 export type TransactionStatement = (shard: string, db: string, command: Document) => Promise<Document>

@@ -72,6 +72,11 @@ export interface ReplicaSet {
   stop(): Promise<void>
 }
 
+export interface Shard {
+  readonly id: string
+  readonly set: ReplicaSet
+}
+
 /** Starts a replica set and waits until it has a primary and every other member follows it. */
 export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<ReplicaSet> {
   const name = options.name ?? 'rs0'

@@ -1,7 +1,7 @@
 import { Long, MaxKey, MinKey } from 'bson'
 import type { Document, MongoClient } from 'mongodb'
 import { runDistributedTransaction, type TransactionWork } from './distributed-transaction.js'
-import { type ReplicaSet, startReplicaSet } from './replica-set.js'
+import { type ReplicaSet, type Shard, startReplicaSet } from './replica-set.js'
 import { createKeyFile } from './standalone.js'
 import { removeTemporaryFolder, temporaryFolder } from './supervisor.js'
 import { ADMIN } from './users.js'
@@ -28,11 +28,6 @@ export interface ShardedClusterOptions {
   readonly configName?: string
   /** More arguments for every mongod. */
   readonly mongodArgs?: readonly string[]
-}
-
-export interface Shard {
-  readonly id: string
-  readonly set: ReplicaSet
 }
 
 export interface ShardedCollectionOptions {

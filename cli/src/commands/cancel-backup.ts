@@ -1,9 +1,8 @@
 import { type BackupDocument, clusterTime, findBackup, isStale, listBackups, PbmError } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
-import type { Run } from '../program.js'
 import { send } from '../send.js'
-import type { Session } from '../session.js'
+import type { Run, Session } from '../session.js'
 import { failureReason } from '../wait/failure.js'
 import { poll } from '../wait/poll.js'
 

@@ -3,7 +3,7 @@ import { bashCompletion } from '../completion/bash.js'
 import { fishCompletion } from '../completion/fish.js'
 import { commandWords, optionWords } from '../completion/words.js'
 import { zshCompletion } from '../completion/zsh.js'
-import type { Run } from '../program.js'
+import type { Run } from '../session.js'
 
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const
 

@@ -17,10 +17,9 @@ import { requireBackup } from '../find-backup.js'
 import { confirm } from '../io.js'
 import { parseOlderThan } from '../output/times.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import type { Run } from '../program.js'
 import { backupJson, backupLine, readInventory } from '../retention.js'
 import { send } from '../send.js'
-import type { Session } from '../session.js'
+import type { Run, Session } from '../session.js'
 import { waitForOperation } from '../wait/operation.js'
 
 const TYPES = ['logical', 'physical', 'incremental', 'external', 'selective'] as const

@@ -19,8 +19,7 @@ import { requireBackup } from '../find-backup.js'
 import { sizeInIecUnits } from '../output/bytes.js'
 import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
-import type { Run } from '../program.js'
-import type { Session } from '../session.js'
+import type { Run, Session } from '../session.js'
 
 /** `pbm describe-backup NAME`: YAML for people, the same fields and the raw numbers as JSON. */
 export function describeBackupCommand(run: Run): Command {

@@ -4,7 +4,7 @@ import { notSupportedYet } from '../errors.js'
 import { nearest } from '../near.js'
 import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
-import type { Run } from '../program.js'
+import type { Run } from '../session.js'
 
 /** `pbm describe-restore NAME`: YAML for people, the same fields and the raw times as JSON. */
 export function describeRestoreCommand(run: Run): Command {

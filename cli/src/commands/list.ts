@@ -19,9 +19,8 @@ import { prettySize } from '../output/bytes.js'
 import { indent, table } from '../output/table.js'
 import { rfc3339, tableTime } from '../output/times.js'
 import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
-import type { Run } from '../program.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
-import type { Session } from '../session.js'
+import type { Run, Session } from '../session.js'
 import { isSelective, ofProfile, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
 
 interface ListOptions extends RemappingOption {

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { logLine, logTimes } from '../output/log-line.js'
-import type { Run } from '../program.js'
+import type { Run } from '../session.js'
 
 const SEVERITIES: Readonly<Record<string, Severity>> = { F: 0, E: 1, W: 2, I: 3, D: 4 }
 

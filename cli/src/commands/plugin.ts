@@ -18,8 +18,7 @@ import { Command } from 'commander'
 import type { Colours } from '../output/colour.js'
 import { indent, table } from '../output/table.js'
 import { agentsView, lastHeard } from '../preflight.js'
-import type { Run } from '../program.js'
-import type { Session } from '../session.js'
+import type { Run, Session } from '../session.js'
 
 /** A plugin as an agent or this CLI has it, or one that the configuration names and that is not there. */
 type Listed = Omit<LoadablePlugin, 'packageName' | 'folder'> & {

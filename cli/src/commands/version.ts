@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { PBM_COMPATIBLE_VERSION } from '@pbmkit/core'
 import { Command } from 'commander'
-import type { Run } from '../program.js'
+import type { Run } from '../session.js'
 
 /** Of this package. */
 export const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }

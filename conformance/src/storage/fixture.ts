@@ -7,7 +7,10 @@ import {
   type StoragePlugin,
 } from '@pbmkit/core/plugin'
 import type { TestRunner } from '../runner.js'
-import type { Refusal } from './refusals.js'
+
+/** The codes of what goes wrong around a storage, which only a test of its own can bring about. */
+export const REFUSALS = ['STORAGE_DENIED', 'STORAGE_UNAVAILABLE', 'STORAGE_NO_SPACE'] as const
+export type Refusal = (typeof REFUSALS)[number]
 
 /** What the cases of one plugin share. */
 export interface StorageBench {

@@ -2,11 +2,7 @@ import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { secretsOf } from '@pbmkit/core'
 import type { ObjectStore } from '@pbmkit/core/plugin'
-import { body, isError, names, type StorageBench, sample } from './fixture.js'
-
-/** The codes of what goes wrong around a storage, which only a test of its own can bring about. */
-export const REFUSALS = ['STORAGE_DENIED', 'STORAGE_UNAVAILABLE', 'STORAGE_NO_SPACE'] as const
-export type Refusal = (typeof REFUSALS)[number]
+import { body, isError, names, REFUSALS, type StorageBench, sample } from './fixture.js'
 
 /** Larger than a part, so that a disk can fill up in the middle of it. */
 const BYTES = 24 * 1024 * 1024

@@ -1,4 +1,4 @@
-import { asBuffer } from '../plugin/streams.js'
+import { asBuffer } from '../plugin-kit/streams.js'
 
 /**
  * A window over a stream of bytes: `buffer` from `at` on is what has arrived and is not consumed. Growing it copies

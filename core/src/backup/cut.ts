@@ -1,6 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { awaitMajorityAt, signedClusterTime, tellClusterTime } from '../mongo/causal.js'
-import { majorityLastWrite } from './oplog-window.js'
+import { majorityLastWrite } from '../oplog/reading/window.js'
 
 /*
  * The end of a sharded backup is one cluster time, the earliest of the ends of all replica sets. A restore is exact at it

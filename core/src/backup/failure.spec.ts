@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { MongoClient } from 'mongodb'
-import { FaultyStore } from '../store/faulty-store.spec.support.js'
+import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
 import { discardBackup } from './failure.js'
 
 describe('discardBackup', () => {

@@ -5,8 +5,8 @@ import { findBackup, insertBackup } from '../control/backups.js'
 import { isDuplicateKey, unixSeconds } from '../control/wire.js'
 import { PbmError } from '../errors.js'
 import type { ObjectStore } from '../plugin/storage.js'
-import { archiveDumpName, archiveOplogName } from '../store/names.js'
-import { ARCHIVE_LAYOUT_VERSION } from '../store/pbm-version.js'
+import { archiveDumpName, archiveOplogName } from '../store/layout/names.js'
+import { ARCHIVE_LAYOUT_VERSION } from '../store/layout/pbm-version.js'
 
 /** The code of the reason with which `pbm cancel-backup` aborts a backup: it ends as `canceled`, not as `error`. */
 export const BACKUP_CANCELED = 'BACKUP_CANCELED'

@@ -1,13 +1,12 @@
 import type { MongoClient, Timestamp } from 'mongodb'
+import type { Config } from '../config/document.js'
 import type { BackupEncryption } from '../control/backup-document.js'
 import { addReplset, setBackupFields, UNSET_TIMESTAMP } from '../control/backups.js'
-import type { Config } from '../control/config-document.js'
 import { unixSeconds } from '../control/wire.js'
 import { PbmError } from '../errors.js'
-import type { NodeInfo } from '../mongo/topology.js'
-import { archiveDumpName, archiveOplogName, namespaceListName, oplogFolder } from '../store/names.js'
-import { ARCHIVE_LAYOUT_VERSION } from '../store/pbm-version.js'
-import type { Member } from '../tokens.js'
+import type { Member, NodeInfo } from '../mongo/topology.js'
+import { archiveDumpName, archiveOplogName, namespaceListName, oplogFolder } from '../store/layout/names.js'
+import { ARCHIVE_LAYOUT_VERSION } from '../store/layout/pbm-version.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 
 export interface JoinOptions {

@@ -1,9 +1,9 @@
+import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupEncryption } from '../control/backup-document.js'
-import type { Config } from '../control/config-document.js'
+import type { Ciphers, OpenMethod } from '../encryption/ciphers.js'
+import { isSealed, partMethod, sealedStore } from '../encryption/sealed-store.js'
 import { PbmError } from '../errors.js'
 import type { ObjectStore } from '../plugin/storage.js'
-import type { Ciphers, OpenMethod } from '../sealing/ciphers.js'
-import { isSealed, partMethod, sealedStore } from '../sealing/sealed-store.js'
 
 /** What stands in metadata that everybody may read where a namespace would. */
 const HIDDEN = '(sealed).*'

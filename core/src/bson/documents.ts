@@ -1,5 +1,5 @@
 import { PbmError } from '../errors.js'
-import { asBuffer } from '../plugin/streams.js'
+import { asBuffer } from '../plugin-kit/streams.js'
 
 /** The smallest BSON document: its length and the closing zero. */
 export const MIN_DOCUMENT_BYTES = 5

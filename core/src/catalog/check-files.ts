@@ -1,14 +1,14 @@
 import { deserialize } from 'bson'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
+import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { isKeyObjectGone, isUnopened } from '../sealing/ciphers.js'
-import { backupFolder, filelistName, namespaceFile, replsetFolder, suffixOfCompression } from '../store/names.js'
-import { FALLBACK_FOLDER } from '../store/namespace-objects.js'
-import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/pbm-version.js'
-import { readText } from '../store/read-text.js'
+import { backupFolder, filelistName, namespaceFile, replsetFolder, suffixOfCompression } from '../store/layout/names.js'
+import { FALLBACK_FOLDER } from '../store/layout/namespace-objects.js'
+import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/layout/pbm-version.js'
+import { readText } from '../store/layout/read-text.js'
 
 /**
  * Whether everything a backup needs is on the storage and not empty (PBM: storage-format.md §2, "Data check"). Reads the

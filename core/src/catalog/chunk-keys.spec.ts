@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
-import { keyObjectName, keyScope } from '../sealing/key-objects.js'
-import { FaultyStore } from '../store/faulty-store.spec.support.js'
-import { pitrChunkName } from '../store/names.js'
+import { keyObjectName, keyScope } from '../encryption/key-objects.js'
+import { pitrChunkName } from '../store/layout/names.js'
+import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 
 const DAY = 86_400

@@ -1,8 +1,8 @@
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { isKeyObject, keyScope } from '../encryption/key-objects.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { isKeyObject, keyScope } from '../sealing/key-objects.js'
-import { PITR_FOLDER, pitrDayFolder } from '../store/names.js'
+import { PITR_FOLDER, pitrDayFolder } from '../store/layout/names.js'
 
 export interface FinishedKeysOptions extends CallOptions {
   readonly store: ObjectStore

@@ -1,5 +1,5 @@
 import type { BackupDocument } from '../control/backup-document.js'
-import { comparePbmMajorMinor } from '../store/pbm-version.js'
+import { comparePbmMajorMinor } from '../store/layout/pbm-version.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 
 /** What a backup is compared with. */

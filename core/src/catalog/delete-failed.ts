@@ -2,9 +2,9 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { fromStorageJson } from '../store/backup-metadata.js'
-import { backupMetadataName } from '../store/names.js'
-import { readText } from '../store/read-text.js'
+import { fromStorageJson } from '../store/layout/backup-metadata.js'
+import { backupMetadataName } from '../store/layout/names.js'
+import { readText } from '../store/layout/read-text.js'
 import { deleteBackupObjects, type StoredBackup } from './delete-objects.js'
 
 /**

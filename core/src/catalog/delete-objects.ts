@@ -3,11 +3,11 @@ import type { BackupDocument, BackupReplset } from '../control/backup-document.j
 import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { fromStorageJson } from '../store/backup-metadata.js'
-import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/names.js'
-import { isLegacyArchive } from '../store/pbm-version.js'
-import { readText } from '../store/read-text.js'
-import { strayParts } from '../store/split.js'
+import { fromStorageJson } from '../store/layout/backup-metadata.js'
+import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/layout/names.js'
+import { isLegacyArchive } from '../store/layout/pbm-version.js'
+import { readText } from '../store/layout/read-text.js'
+import { strayParts } from '../store/wrappers/split.js'
 
 /** What it takes to find a backup's objects. */
 export interface StoredBackup extends Pick<BackupDocument, 'name' | 'pbm_version'> {

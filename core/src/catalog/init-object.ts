@@ -1,8 +1,8 @@
 import { errorText, PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { bodyOf } from '../plugin/streams.js'
-import { INIT_OBJECT } from '../store/names.js'
+import { bodyOf } from '../plugin-kit/streams.js'
+import { INIT_OBJECT } from '../store/layout/names.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
 
 /** Writes `.pbm.init` and reads it back: the test that the storage can be written and read. Rejects with the codes of a storage. */

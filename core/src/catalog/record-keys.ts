@@ -3,10 +3,10 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { listBackups, setReplsetFields } from '../control/backups.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { bodyOf } from '../plugin/streams.js'
-import { fromStorageJson, toStorageJson } from '../store/backup-metadata.js'
-import { backupMetadataName, replsetFolder } from '../store/names.js'
-import { readText } from '../store/read-text.js'
+import { bodyOf } from '../plugin-kit/streams.js'
+import { fromStorageJson, toStorageJson } from '../store/layout/backup-metadata.js'
+import { backupMetadataName, replsetFolder } from '../store/layout/names.js'
+import { readText } from '../store/layout/read-text.js'
 
 export interface RecordKeysOptions extends CallOptions {
   readonly leader: MongoClient

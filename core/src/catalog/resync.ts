@@ -1,27 +1,27 @@
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
+import type { StorageConfig } from '../config/document.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { replaceBackups } from '../control/backups.js'
-import type { StorageConfig } from '../control/config-document.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { listChunks, replaceChunks } from '../control/pitr-chunks.js'
 import { backupStoreOf } from '../control/profiles.js'
+import type { Ciphers } from '../encryption/ciphers.js'
+import { isKeyObject } from '../encryption/key-objects.js'
+import { storeOf } from '../encryption/sealed-store.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { compressionBySuffix } from '../plugin/naming.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import type { Ciphers } from '../sealing/ciphers.js'
-import { isKeyObject } from '../sealing/key-objects.js'
-import { storeOf } from '../sealing/sealed-store.js'
-import { fromStorageJson } from '../store/backup-metadata.js'
+import { compressionBySuffix } from '../plugin-host/naming.js'
+import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import {
   backupMetadataName,
   isSafeBackupName,
   PITR_FOLDER,
   parseBackupMetadataName,
   parsePitrChunkName,
-} from '../store/names.js'
-import { readText } from '../store/read-text.js'
+} from '../store/layout/names.js'
+import { readText } from '../store/layout/read-text.js'
 import { checkFiles } from './check-files.js'
 import { rewriteInitObject } from './init-object.js'
 

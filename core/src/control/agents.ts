@@ -1,7 +1,7 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
-import type { InspectedPlugin } from '../plugin/host.js'
-import { AGENTS, CONTROL_DATABASE } from './names.js'
+import { AGENTS, CONTROL_DATABASE } from '../mongo/control-names.js'
+import type { InspectedPlugin } from '../plugin-host/host.js'
 import { readNumber } from './wire.js'
 
 /** What an agent tells of itself and its node every 5 s (PBM: control-plane.md §1.4, §6). */

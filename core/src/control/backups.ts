@@ -1,10 +1,10 @@
 import { type Document, Long, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
-import { BACKUP_REPLSET_STATES, BACKUP_STATES } from '../protocol/state-machine.js'
+import { BACKUPS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import type { BackupDocument, BackupReplset, BackupStatus, Nomination, Progress } from './backup-document.js'
 import { isOnlyRecorded } from './backup-history.js'
 import { findSettled } from './find-settled.js'
-import { BACKUPS, CONTROL_DATABASE } from './names.js'
+import { BACKUP_REPLSET_STATES, BACKUP_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
 import { readList, readNumber, toWire } from './wire.js'
 

@@ -1,8 +1,8 @@
 import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { type AgentDocument, listAgents } from './agents.js'
 import type { Command, CommandDocument } from './command-document.js'
-import { COMMANDS, CONTROL_DATABASE } from './names.js'
 import { readNumber, toWire, unixSeconds } from './wire.js'
 
 const commands = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(COMMANDS)

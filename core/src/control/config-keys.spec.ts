@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
-import { host, refusal } from './config.spec.support.js'
-import type { Config } from './config-document.js'
+import { host, refusal } from '../config/config.support.js'
+import type { Config } from '../config/document.js'
 import { applySettings, parseSetting } from './config-keys.js'
 
 describe('settings', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { Double, Int32, Long, type MongoClient, Timestamp } from 'mongodb'
-import { PluginHost } from '../plugin/host.js'
+import { parseConfig } from '../config/parse.js'
+import { PluginHost } from '../plugin-host/host.js'
 import {
   configCollection,
   readConfig,
@@ -12,7 +13,6 @@ import {
   writeConfig,
 } from './config.js'
 import { getConfigKey, parseSetting, setConfigKeys } from './config-keys.js'
-import { parseConfig } from './config-parse.js'
 
 const YAML =
   'storage:\n  type: filesystem\n  filesystem: {path: /tmp/a}\nbackup: {compression: none, timeouts: {startingStatus: 40}}\n'

@@ -1,11 +1,11 @@
 import type { Document, MongoClient, Timestamp } from 'mongodb'
+import { resolveSchema } from '../config/check.js'
+import type { Config } from '../config/document.js'
+import { isRecord, toWire, withoutNulls } from '../config/values.js'
 import { PbmError } from '../errors.js'
 import { clusterTime, clusterTimeOf } from '../mongo/cluster-time.js'
-import type { PluginHost } from '../plugin/host.js'
-import { resolveSchema } from './config-check.js'
-import type { Config } from './config-document.js'
-import { isRecord, toWire, withoutNulls } from './config-values.js'
-import { CONFIG, CONTROL_DATABASE } from './names.js'
+import { CONFIG, CONTROL_DATABASE } from '../mongo/control-names.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import { forgetSuspension } from './pitr.js'
 
 /** Matches the main document and no profile; PBM leaves the field out (PBM: control-plane.md §1.2). */

@@ -1,5 +1,5 @@
 import type { MongoClient } from 'mongodb'
-import { BACKUPS, CONTROL_DATABASE } from './names.js'
+import { BACKUPS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { toWire, unixSeconds } from './wire.js'
 
 /** What a backup says while it is being deleted, and for good when that was interrupted. */

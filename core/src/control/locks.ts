@@ -1,7 +1,7 @@
 import type { Document, MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
+import { CONTROL_DATABASE, LOCKS, SLICER_LOCKS } from '../mongo/control-names.js'
 import type { Command } from './command-document.js'
-import { CONTROL_DATABASE, LOCKS, SLICER_LOCKS } from './names.js'
 
 /** Who holds a lock and what for; the heartbeat is kept beside it (PBM: control-plane.md §1.4). */
 export interface LockHeader {

@@ -1,8 +1,8 @@
 import type { Document, MongoClient } from 'mongodb'
 import { errorText } from '../errors.js'
+import { CONTROL_DATABASE, LOG } from '../mongo/control-names.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { filterOf, findEntries, type LogEntry, type LogQuery, readEntry } from './log.js'
-import { CONTROL_DATABASE, LOG } from './names.js'
 
 export interface FollowOptions {
   signal: AbortSignal

@@ -1,6 +1,6 @@
 import { type Document, Long, type MongoClient, type ObjectId, type Timestamp, type WithId } from 'mongodb'
 import type { Severity } from '../log.js'
-import { CONTROL_DATABASE, LOG } from './names.js'
+import { CONTROL_DATABASE, LOG } from '../mongo/control-names.js'
 import { readNumber } from './wire.js'
 
 /** One line of the central log (PBM: control-plane.md §8). */

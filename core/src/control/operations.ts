@@ -1,6 +1,6 @@
 import { type MongoClient, ObjectId } from 'mongodb'
+import { CONTROL_DATABASE, OPERATIONS } from '../mongo/control-names.js'
 import { headerDocument, type LockHeader } from './locks.js'
-import { CONTROL_DATABASE, OPERATIONS } from './names.js'
 import { isDuplicateKey } from './wire.js'
 
 /**

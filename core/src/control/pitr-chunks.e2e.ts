@@ -3,7 +3,7 @@ import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
-import { PITR_CHUNKS } from './names.js'
+import { PITR_CHUNKS } from '../mongo/control-names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
 import {
   findLastChunk,

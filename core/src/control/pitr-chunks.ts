@@ -1,6 +1,6 @@
 import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
-import { CONTROL_DATABASE, PITR_CHUNKS } from './names.js'
+import { CONTROL_DATABASE, PITR_CHUNKS } from '../mongo/control-names.js'
 import type { PitrChunkDocument } from './pitr-chunk-document.js'
 import { isDuplicateKey, readNumber, toWire } from './wire.js'
 

@@ -1,7 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
+import { CONTROL_DATABASE, PITR } from '../mongo/control-names.js'
 import { setPitrEnabled } from './config.js'
-import { CONTROL_DATABASE, PITR } from './names.js'
 import { forgetSuspension } from './pitr.js'
 import { toWire, unixSeconds } from './wire.js'
 

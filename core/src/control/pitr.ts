@@ -1,7 +1,7 @@
 import type { Document, MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
+import { CONTROL_DATABASE, PITR } from '../mongo/control-names.js'
 import type { Nomination } from './backup-document.js'
-import { CONTROL_DATABASE, PITR } from './names.js'
 import { readList, readNumber, toWire, unixSeconds } from './wire.js'
 
 /** The one document on oplog slicing, field for field as PBM has it (PBM: control-plane.md §1.4). */

@@ -1,11 +1,11 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { resolveSchema } from '../config/check.js'
+import type { StorageConfig } from '../config/document.js'
+import { childSchema, toWire } from '../config/values.js'
 import { PbmError } from '../errors.js'
-import type { PluginHost } from '../plugin/host.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import type { BackupDocument, BackupStore } from './backup-document.js'
 import { configCollection, requireConfig, toConfig } from './config.js'
-import { resolveSchema } from './config-check.js'
-import type { StorageConfig } from './config-document.js'
-import { childSchema, toWire } from './config-values.js'
 
 /**
  * Another storage beside the main one: a document of its own in `admin.pbmConfig`, with `profile: true` and a name

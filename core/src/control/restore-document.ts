@@ -59,3 +59,7 @@ export interface RestoreReplset {
   /** Ours; PBM ignores it. */
   progress?: Progress
 }
+
+export function isTimeAsked(target: Timestamp | undefined): target is Timestamp {
+  return target !== undefined && target.getHighBitsUnsigned() > 1
+}

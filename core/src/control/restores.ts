@@ -1,10 +1,10 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
-import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from '../protocol/state-machine.js'
+import { CONTROL_DATABASE, RESTORES } from '../mongo/control-names.js'
 import type { Progress } from './backup-document.js'
 import { findSettled } from './find-settled.js'
-import { CONTROL_DATABASE, RESTORES } from './names.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
+import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
 import { readList, readNumber, toWire } from './wire.js'
 

@@ -11,7 +11,7 @@ import {
   PITR_CHUNKS,
   RESTORES,
   SLICER_LOCKS,
-} from './names.js'
+} from '../mongo/control-names.js'
 
 interface ControlCollection {
   name: string

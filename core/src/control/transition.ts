@@ -1,7 +1,7 @@
 import type { Document, Filter, MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
-import { type Actor, isFailure, type StateMachine, sourcesOf } from '../protocol/state-machine.js'
-import { CONTROL_DATABASE } from './names.js'
+import { CONTROL_DATABASE } from '../mongo/control-names.js'
+import { type Actor, isFailure, type StateMachine, sourcesOf } from './state-machine.js'
 import { toWire, unixSeconds } from './wire.js'
 
 export interface TransitionOptions {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Document, MongoClient } from 'mongodb'
-import { throwIfStopped } from '../time/fence.js'
+import { throwIfStopped } from '../time/deadline-guard.js'
 import type { RawValue } from './raw-command.js'
 
 /**

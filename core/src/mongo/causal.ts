@@ -1,6 +1,6 @@
 import type { ClusterTime, MongoClient } from 'mongodb'
-import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
 import { PbmError } from '../errors.js'
+import { CONTROL_DATABASE, LOCKS } from './control-names.js'
 
 /** Longer than an election, and than the ten seconds after which an idle primary writes by itself. */
 const WAIT_MILLIS = 60_000

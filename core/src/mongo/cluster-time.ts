@@ -1,6 +1,6 @@
 import { type MongoClient, Timestamp } from 'mongodb'
-import { CONTROL_DATABASE, LOCKS } from '../control/names.js'
 import { PbmError } from '../errors.js'
+import { CONTROL_DATABASE, LOCKS } from './control-names.js'
 
 /** Seconds without a heartbeat after which its owner counts as dead (PBM: control-plane.md, Terms). */
 export const STALE_SECONDS = 30

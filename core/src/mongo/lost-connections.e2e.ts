@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type CuttableNetwork, type ReplicaSet, startNetwork, startReplicaSet } from '@pbmkit/conformance/testbed'
 import type { MongoClient } from 'mongodb'
-import { inTime } from '../time/in-time.js'
+import { inTime } from '../time/deadline.js'
 import { connectLeader, connectNode } from './connect.js'
 
 /** Of the connections that die together, chance decides which one is told first. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { inTime } from '../time/in-time.js'
+import { inTime } from '../time/deadline.js'
 import { AUTHENTICATION_MILLIS } from './lost-connections.js'
 
 interface DriverConnection {

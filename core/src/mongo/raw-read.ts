@@ -1,8 +1,8 @@
 import { type Document, Long, type UUID } from 'bson'
 import { type ClientSession, type Db, type MongoClient, MongoServerError, type ReadPreferenceMode } from 'mongodb'
 import { PbmError } from '../errors.js'
-import { asBuffer } from '../plugin/streams.js'
-import { noteBufferMade } from '../young-buffers.js'
+import { asBuffer } from '../plugin-kit/streams.js'
+import { noteBufferMade } from '../plugin-kit/young-buffers.js'
 import './large-messages.js'
 import { type RawBatch, readBatch } from './raw-batch.js'
 

@@ -4,7 +4,7 @@ import { BSON, Timestamp, UUID } from 'bson'
 import { MongoClient } from 'mongodb'
 import { documentsIn } from '../bson/documents.js'
 import { PbmError } from '../errors.js'
-import { judgedBy } from '../time/fence.js'
+import { judgedBy } from '../time/deadline-guard.js'
 import { readDocuments } from './raw-read.js'
 import { awaitMajority, insertDocuments } from './raw-write.js'
 

@@ -201,3 +201,9 @@ function roleOf(member: MemberConfiguration, primary: string | undefined): Membe
   if (Number(member.secondaryDelaySecs ?? member.slaveDelay ?? 0) > 0) return 'delayed'
   return member.hidden === true ? 'hidden' : 'secondary'
 }
+
+/** A member of a replica set; `node` is `host:port` as the replica-set configuration has it (`hello.me`). */
+export interface Member {
+  readonly rs: string
+  readonly node: string
+}

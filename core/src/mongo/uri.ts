@@ -1,6 +1,6 @@
 import { ConnectionString } from 'mongodb-connection-string-url'
 import { PbmError } from '../errors.js'
-import { maskUrls } from '../mask.js'
+import { maskUrls } from '../secrets/text.js'
 
 const URI_HINT =
   'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded'

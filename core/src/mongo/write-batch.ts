@@ -1,4 +1,4 @@
-import { noteBufferMade } from '../young-buffers.js'
+import { noteBufferMade } from '../plugin-kit/young-buffers.js'
 
 /** A batch begins with this much memory, so that a tiny collection does not cost a whole one. */
 const FIRST_BYTES = 64 * 1024

@@ -1,12 +1,12 @@
 import type { ClientSession, Document, FindCursor, MongoClient, ObjectId, Timestamp, WithId } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
 import { readCommand } from '../control/commands.js'
-import { COMMANDS, CONTROL_DATABASE } from '../control/names.js'
 import { hasOperation } from '../control/operations.js'
 import { ensureControlCollection } from '../control/setup.js'
 import { readNumber } from '../control/wire.js'
 import { errorText } from '../errors.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { Queue } from './queue.js'
 

@@ -2,9 +2,6 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { findBackup } from '../control/backups.js'
 import { listLocks } from '../control/locks.js'
 import { findRestore } from '../control/restores.js'
-import { PbmError } from '../errors.js'
-import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
-import { type Clock, systemClock } from '../time/clock.js'
 import {
   BACKUP_REPLSET_STATES,
   BACKUP_STATES,
@@ -14,7 +11,10 @@ import {
   RESTORE_REPLSET_STATES,
   RESTORE_STATES,
   type StateMachine,
-} from './state-machine.js'
+} from '../control/state-machine.js'
+import { PbmError } from '../errors.js'
+import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
+import { type Clock, systemClock } from '../time/clock.js'
 
 const POLL_MILLIS = 50
 /** Locks and cluster time are looked at less often than states: death takes half a minute to show anyway. */

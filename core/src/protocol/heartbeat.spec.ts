@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { STALE_SECONDS } from '../mongo/cluster-time.js'
-import { ManualClock } from '../time/manual-clock.js'
+import { ManualClock } from '../time/manual-clock.support.js'
 import { HEARTBEAT_MILLIS, LOST_MILLIS, startHeartbeat } from './heartbeat.js'
 
 describe('heartbeat', () => {

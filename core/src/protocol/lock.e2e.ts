@@ -5,11 +5,11 @@ import { Long, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, insertBackup, UNSET_TIMESTAMP } from '../control/backups.js'
 import { type LockHeader, listLocks } from '../control/locks.js'
-import { LOCKS, OPERATIONS } from '../control/names.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
-import { ManualClock } from '../time/manual-clock.js'
+import { LOCKS, OPERATIONS } from '../mongo/control-names.js'
+import { ManualClock } from '../time/manual-clock.support.js'
 import { acquireLock, type HeldLock, isHeld } from './lock.js'
 
 describe('lock', () => {

@@ -1,16 +1,16 @@
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { headerDocument, type LockDocument, type LockHeader, lockCollection, removeLock } from '../control/locks.js'
-import { CONTROL_DATABASE, OPERATIONS } from '../control/names.js'
 import { recordOperation } from '../control/operations.js'
 import { ensureControlCollection } from '../control/setup.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
+import { CONTROL_DATABASE, OPERATIONS } from '../mongo/control-names.js'
 import { type Clock, systemClock } from '../time/clock.js'
-import { inTime } from '../time/in-time.js'
+import { inTime } from '../time/deadline.js'
+import { failOperation } from './fail-operation.js'
 import { startHeartbeat } from './heartbeat.js'
-import { failOperation } from './stale-operations.js'
 
 export interface AcquireOptions {
   leader: MongoClient

@@ -13,10 +13,10 @@ import {
   setReplsetStatus,
   UNSET_TIMESTAMP,
 } from '../control/backups.js'
-import { LOCKS } from '../control/names.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
+import { LOCKS } from '../mongo/control-names.js'
 import { systemClock } from '../time/clock.js'
 import { awaitBackupReplsets, awaitBackupState } from './convergence.js'
 import { acquireLock, isHeld } from './lock.js'

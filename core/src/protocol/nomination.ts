@@ -1,10 +1,10 @@
 import type { MongoClient } from 'mongodb'
 import type { BackupStatus } from '../control/backup-document.js'
 import { beatBackup, findNomination, openNomination, setNominees } from '../control/backups.js'
+import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { type Clock, systemClock } from '../time/clock.js'
-import { BACKUP_STATES, isTerminal } from './state-machine.js'
 
 /** How long a group is given before the next is asked: PBM's round, so that its agents, polling each 0.5 s, can answer. */
 export const ROUND_MILLIS = 5_000

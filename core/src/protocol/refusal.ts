@@ -1,13 +1,13 @@
 import type { MongoClient } from 'mongodb'
-import { newBackup } from '../backup/document.js'
 import { findBackup, insertBackup } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
+import { newBackup } from '../control/new-backup.js'
+import { emptyReplay, emptyRestore } from '../control/new-restore.js'
 import { knownBackupStore } from '../control/profiles.js'
 import { findRestore, insertRestore, setRestoreStatus } from '../control/restores.js'
 import { isDuplicateKey, unixSeconds } from '../control/wire.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { nodeInfo } from '../mongo/topology.js'
-import { emptyReplay, emptyRestore } from '../restore/documents.js'
 
 /**
  * Leaves a record of a backup or restore that ended before anybody made one: without it, whoever waits for the operation

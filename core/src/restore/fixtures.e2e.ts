@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compareStates, fixturesFolder, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { findRestore, listRestores } from '../control/restores.js'
-import { type Bench, expectedState, fixtureFolder, startBench } from './testing.e2e.js'
+import { type Bench, expectedState, fixtureFolder, startBench } from './restore.support.js'
 
 /** Stays with the connected user, whose role it is. */
 const OWN_ROLE = /^role admin\./

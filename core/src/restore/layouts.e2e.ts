@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { compareStates, fixturesFolder, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { readMetadataJson, writeDefinition } from '../archive/metadata.js'
 import { writeArchive } from '../archive/writer.js'
-import { type Bench, expectedState, fixtureFolder, startBench } from './testing.e2e.js'
+import { type Bench, expectedState, fixtureFolder, startBench } from './restore.support.js'
 
 const LOST_BY_PBM = /^shop\.orders: index hid/
 const OWN_ROLE = /^role admin\./

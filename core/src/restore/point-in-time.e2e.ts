@@ -5,14 +5,14 @@ import { compareStates, fixturesFolder, PBM_USER, snapshotState } from '@pbmkit/
 import { Timestamp } from 'mongodb'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { optime } from '../oplog/entry.js'
-import { fromStorageJson } from '../store/backup-metadata.js'
-import { backupMetadataName, PITR_FOLDER, parsePitrChunkName } from '../store/names.js'
-import { readText } from '../store/read-text.js'
+import { fromStorageJson } from '../store/layout/backup-metadata.js'
+import { backupMetadataName, PITR_FOLDER, parsePitrChunkName } from '../store/layout/names.js'
+import { readText } from '../store/layout/read-text.js'
 import { systemClock } from '../time/clock.js'
-import { ProgressPublisher } from './progress.js'
-import { restoreReplset } from './replset.js'
-import type { OplogPiece } from './snapshot.js'
-import { type Bench, expectedState, fixtureFolder, startBench } from './testing.e2e.js'
+import { ProgressPublisher } from './data/progress.js'
+import type { OplogPiece } from './data/stored-objects.js'
+import { type Bench, expectedState, fixtureFolder, startBench } from './restore.support.js'
+import { restoreReplset } from './run/replset.js'
 
 /** Not in PBM's backup, and not set by the oplog. */
 const LOST_BY_PBM = /^shop\.orders: index hid/

@@ -7,8 +7,8 @@ import { readConfig, writeConfig } from '../control/config.js'
 import { listLiveLocks } from '../control/locks.js'
 import { findRestore } from '../control/restores.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
-import type { WithStore } from '../tokens.js'
-import { type Bench, fixtureFolder, restoreCommand, startBench } from './testing.e2e.js'
+import type { WithStore } from '../protocol/tokens.js'
+import { type Bench, fixtureFolder, restoreCommand, startBench } from './restore.support.js'
 
 describe('A restore among other operations', () => {
   if (fixturesFolder() === undefined) return

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { connectNode } from '../mongo/connect.js'
-import { none } from '../plugin/none.js'
-import { FaultyStore } from '../store/faulty-store.spec.support.js'
+import { none } from '../plugin-host/none.js'
+import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
 import { storeChunk } from './chunk.js'
 
 describe('chunks of the oplog', () => {

@@ -1,10 +1,10 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { crcText, createCrc64 } from '../archive/crc64.js'
-import { readOplog } from '../backup/oplog-slice.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { readOplog } from '../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
-import { pitrChunkName } from '../store/names.js'
+import { pitrChunkName } from '../store/layout/names.js'
 
 export interface ChunkOptions {
   readonly node: MongoClient

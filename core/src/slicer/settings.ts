@@ -1,6 +1,6 @@
-import { type Config, DEFAULT_COMPRESSION } from '../control/config-document.js'
-import type { PluginHost } from '../plugin/host.js'
-import { sealingMethod } from '../sealing/ciphers.js'
+import { type Config, DEFAULT_COMPRESSION } from '../config/document.js'
+import { sealingMethod } from '../encryption/ciphers.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import type { SlicerSettings } from './slicer.js'
 
 const DEFAULT_SPAN_MINUTES = 10

@@ -1,18 +1,19 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { majorityLastWrite } from '../backup/oplog-window.js'
 import { listSlicerLocks } from '../control/locks.js'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import type { Member } from '../mongo/topology.js'
+import { chunkEnd } from '../oplog/reading/chunk-end.js'
+import { majorityLastWrite } from '../oplog/reading/window.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { HeldLock } from '../protocol/lock.js'
+import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
+import { deleteStrays } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
-import { CLOCK, LEADER, type Member, NODE, OPERATION_LOG, SELF, STORE } from '../tokens.js'
-import { deleteStrays } from './adopt.js'
 import { timeText } from './catch-up.js'
 import { type ChunkMethod, type StoredChunk, storeChunk } from './chunk.js'
-import { chunkEnd } from './chunk-end.js'
 
 export interface SlicerSettings {
   /** Seconds between two chunks. */

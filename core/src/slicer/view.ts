@@ -1,10 +1,10 @@
 import type { Document, MongoClient, Timestamp } from 'mongodb'
+import type { Config } from '../config/document.js'
 import { MAIN, toConfig } from '../control/config.js'
-import type { Config } from '../control/config-document.js'
 import type { LockDocument } from '../control/locks.js'
-import { CONFIG, CONTROL_DATABASE, LOCKS, PITR, SLICER_LOCKS } from '../control/names.js'
 import { type PitrDocument, readPitr } from '../control/pitr.js'
 import { clusterTimeOf, isStale } from '../mongo/cluster-time.js'
+import { CONFIG, CONTROL_DATABASE, LOCKS, PITR, SLICER_LOCKS } from '../mongo/control-names.js'
 
 /** What the control collections say of slicing at one moment. */
 export interface SlicingView {

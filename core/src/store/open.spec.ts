@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { PluginHost } from '../plugin/host.js'
 import { hasCode, type ObjectStore, PluginError, type StoragePlugin } from '../plugin/index.js'
+import { PluginHost } from '../plugin-host/host.js'
 import { openStore } from './open.js'
-import { scrubbed } from './scrub.js'
+import { scrubbed } from './wrappers/redact.js'
 
 const SECRET = 'p4ss/word+1'
 

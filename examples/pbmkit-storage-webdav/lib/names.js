@@ -1,4 +1,5 @@
-import { PluginError, shownName, whyIllegalName } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { shownName, whyIllegalName } from '@pbmkit/core/plugin/kit'
 
 /** A file on the server holds at most 255 bytes of name, and a byte of ours takes up to three of them. */
 export const MAX_SEGMENT_BYTES = 80

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
-import { BodyFailure, blocksOf, Operations, PluginError, shownName } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { BodyFailure, blocksOf, Operations, shownName } from '@pbmkit/core/plugin/kit'
 import { isMissing, translated } from './errors.js'
 import { checkName, MAX_SEGMENT_BYTES } from './names.js'
 import { Replaced } from './slots.js'

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { constants, crc32, createGunzip, deflateRaw, type ZlibOptions } from 'node:zlib'
-import { BLOCKS_IN_FLIGHT, blocksOf, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin/kit'
 
 const deflate = promisify<Buffer, ZlibOptions, Buffer>(deflateRaw)
 

@@ -1,4 +1,5 @@
-import { type CompressionPlugin, checkedLevel } from '@pbmkit/core/plugin'
+import type { CompressionPlugin } from '@pbmkit/core/plugin'
+import { checkedLevel } from '@pbmkit/core/plugin/kit'
 import { compressGzip, decompressGzip } from './gzip.js'
 
 /** PBM: storage-format.md §5. -2 Huffman only, -1 default (6), 0 stored, 1 fastest … 9 smallest. */

@@ -1,4 +1,4 @@
-import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered, truncated } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered, truncated } from '@pbmkit/core/plugin/kit'
 import { uncompress, uncompressSync } from 'lz4-napi'
 import {
   type Checksum,

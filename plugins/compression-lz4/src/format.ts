@@ -1,4 +1,4 @@
-import { corrupt } from '@pbmkit/core/plugin'
+import { corrupt } from '@pbmkit/core/plugin/kit'
 import { createXXHash32 } from 'hash-wasm'
 
 /** The LZ4 frame format, version 1. */

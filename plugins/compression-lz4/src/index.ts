@@ -1,4 +1,5 @@
-import { type CompressionPlugin, checkedLevel } from '@pbmkit/core/plugin'
+import type { CompressionPlugin } from '@pbmkit/core/plugin'
+import { checkedLevel } from '@pbmkit/core/plugin/kit'
 import { compressLz4 } from './compress.js'
 import { decompressLz4 } from './decompress.js'
 

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { asBuffer } from '@pbmkit/core/plugin'
+import { asBuffer } from '@pbmkit/core/plugin/kit'
 import type { BlockEncoder } from '@pbmkit/framing-snappy'
 import { Piscina } from 'piscina'
 import { compress } from 'snappy'

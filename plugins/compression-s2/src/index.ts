@@ -1,4 +1,5 @@
-import { type CompressionPlugin, checkedLevel } from '@pbmkit/core/plugin'
+import type { CompressionPlugin } from '@pbmkit/core/plugin'
+import { checkedLevel } from '@pbmkit/core/plugin/kit'
 import { readFramed, S2, writeFramed } from '@pbmkit/framing-snappy'
 import { encodingOf } from './encoders.js'
 

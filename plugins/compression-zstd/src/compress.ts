@@ -1,7 +1,7 @@
 import type { TransformOptions } from 'node:stream'
 import { promisify } from 'node:util'
 import { constants, createZstdCompress, type ZstdCompress, type ZstdOptions, zstdCompress } from 'node:zlib'
-import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin/kit'
 
 const compressFrame = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress)
 

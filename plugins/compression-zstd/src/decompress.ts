@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { constants, createZstdDecompress, type ZstdOptions, zstdDecompress } from 'node:zlib'
-import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered, throughDuplex, truncated } from '@pbmkit/core/plugin/kit'
 import { type Frame, frameBytes, nextFrame } from './frames.js'
 
 const decompressFrame = promisify<Buffer, ZstdOptions, Buffer>(zstdDecompress)

@@ -1,4 +1,4 @@
-import { type ByteReader, corrupt } from '@pbmkit/core/plugin'
+import { type ByteReader, corrupt } from '@pbmkit/core/plugin/kit'
 
 const MAGIC = 0xfd2fb528
 const SKIPPABLE_MAGIC = 0x184d2a50

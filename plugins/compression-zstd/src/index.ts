@@ -1,4 +1,5 @@
-import { type CompressionPlugin, checkedLevel } from '@pbmkit/core/plugin'
+import type { CompressionPlugin } from '@pbmkit/core/plugin'
+import { checkedLevel } from '@pbmkit/core/plugin/kit'
 import { compressZstd } from './compress.js'
 import { decompressZstd } from './decompress.js'
 

@@ -1,15 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import {
-  ByteReader,
-  type Cipher,
-  type OpenOptions,
-  openBlocks,
-  PluginError,
-  restOf,
-  type SealOptions,
-  sealBlocks,
-  tampered,
-} from '@pbmkit/core/plugin'
+import { type Cipher, type OpenOptions, PluginError, type SealOptions } from '@pbmkit/core/plugin'
+import { ByteReader, openBlocks, restOf, sealBlocks, tampered } from '@pbmkit/core/plugin/kit'
 import {
   FIXED_BYTES,
   FORMAT,

@@ -1,4 +1,4 @@
-import { tampered, truncated } from '@pbmkit/core/plugin'
+import { tampered, truncated } from '@pbmkit/core/plugin/kit'
 
 /**
  * What a sealed object begins with:

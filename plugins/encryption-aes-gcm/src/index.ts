@@ -1,4 +1,5 @@
-import { type Cipher, type EncryptionPlugin, type KeySource, placeOf, readKeySource } from '@pbmkit/core/plugin'
+import type { Cipher, EncryptionPlugin } from '@pbmkit/core/plugin'
+import { type KeySource, placeOf, readKeySource } from '@pbmkit/core/plugin/kit'
 import { openCipher } from './cipher.js'
 import { HEAD_BYTES, readHeader } from './header.js'
 import { parseKeyring } from './keyring.js'

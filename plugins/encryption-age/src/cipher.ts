@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
-import { ByteReader, openBlocks, PluginError, restOf, sealBlocks, tampered } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { ByteReader, openBlocks, restOf, sealBlocks, tampered } from '@pbmkit/core/plugin/kit'
 import { checkMac, FORMAT, type Header, readHeader, writeHeader } from './header.js'
 import { type Identity, type Recipient, unwrap, wrap } from './x25519.js'
 

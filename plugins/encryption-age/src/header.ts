@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
-import { type ByteReader, tampered } from '@pbmkit/core/plugin'
+import { type ByteReader, tampered } from '@pbmkit/core/plugin/kit'
 
 /** The file key, wrapped for one recipient. */
 export interface Stanza {

@@ -1,4 +1,5 @@
-import { type EncryptionPlugin, type KeySource, PluginError, placeOf, readKeySource } from '@pbmkit/core/plugin'
+import { type EncryptionPlugin, PluginError } from '@pbmkit/core/plugin'
+import { type KeySource, placeOf, readKeySource } from '@pbmkit/core/plugin/kit'
 import { open, seal } from './cipher.js'
 import { type Identity, parseIdentities, parseRecipient } from './x25519.js'
 

@@ -8,7 +8,8 @@ import {
   hkdfSync,
   type KeyObject,
 } from 'node:crypto'
-import { PluginError, tampered } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { tampered } from '@pbmkit/core/plugin/kit'
 import { decodeBech32, encodeBech32 } from './bech32.js'
 import { fromBase64, type Stanza, toBase64 } from './header.js'
 

@@ -1,4 +1,4 @@
-import { corrupt } from '@pbmkit/core/plugin'
+import { corrupt } from '@pbmkit/core/plugin/kit'
 
 /** Copies at least this long, whose bytes do not overlap, go through memmove: below, a loop is faster. */
 const LONG_COPY = 48

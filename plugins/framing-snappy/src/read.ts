@@ -1,4 +1,4 @@
-import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, ByteReader, corrupt, mapOrdered } from '@pbmkit/core/plugin/kit'
 import { uncompress } from 'snappy'
 import { decodeBlock, decodedLength } from './decode-block.js'
 import {

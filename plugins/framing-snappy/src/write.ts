@@ -1,4 +1,4 @@
-import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin'
+import { BLOCKS_IN_FLIGHT, blocksOf, mapOrdered } from '@pbmkit/core/plugin/kit'
 import {
   CHECKSUM_BYTES,
   CHUNK_COMPRESSED,

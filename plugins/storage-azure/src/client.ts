@@ -8,7 +8,8 @@ import {
   StorageRetryPolicyType,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
-import { durationMillis, PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { durationMillis, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { type AzureOptions, endpointOf } from './options.js'
 
 const DEFAULT_RETRIES = 3

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BlockBlobClient } from '@azure/storage-blob'
-import { type Operation, PluginError, type TransferOptions } from '@pbmkit/core/plugin'
+import { PluginError, type TransferOptions } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import { lookUp } from './read.js'
 import type { Written } from './save.js'
 

@@ -1,4 +1,4 @@
-import { type Keys, keysBelow } from '@pbmkit/core/plugin'
+import { type Keys, keysBelow } from '@pbmkit/core/plugin/kit'
 
 /**
  * The service can't tell control characters in its listings (XML has none), and takes a backslash for a slash: they are

@@ -1,4 +1,5 @@
-import { maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
 
 /** `storage.azure` (PBM: cli-and-config.md §3.2). */
 export interface AzureOptions {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { BlobDownloadResponseParsed, BlockBlobClient } from '@azure/storage-blob'
-import { type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import { statusOf } from './errors.js'
 
 export interface Found {

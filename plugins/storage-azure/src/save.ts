@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { BlockBlobClient } from '@azure/storage-blob'
-import { type Operation, PartSource, PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { type Operation, PartSource } from '@pbmkit/core/plugin/kit'
 import { type BlockPlan, blockPlan, MAX_BLOCKS } from './block-size.js'
 
 export interface Written {

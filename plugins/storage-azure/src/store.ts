@@ -1,13 +1,9 @@
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
 import {
-  BodyFailure,
   type CallOptions,
-  type Keys,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
-  type Operation,
-  Operations,
   type PluginContext,
   PluginError,
   type ReadOptions,
@@ -15,6 +11,7 @@ import {
   type StorageCapabilities,
   type TransferOptions,
 } from '@pbmkit/core/plugin'
+import { BodyFailure, type Keys, type Operation, Operations } from '@pbmkit/core/plugin/kit'
 import { copyObject } from './copy.js'
 import { isMissing, type Scene, translated } from './errors.js'
 import { blobKeys } from './names.js'

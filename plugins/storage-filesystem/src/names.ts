@@ -1,4 +1,5 @@
-import { PluginError, shownName, TEMPORARY_SUFFIX, whyIllegalName } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { shownName, TEMPORARY_SUFFIX, whyIllegalName } from '@pbmkit/core/plugin/kit'
 
 /** What Linux, macOS and Windows filesystems keep as one file or folder name. */
 export const MAX_SEGMENT_BYTES = 255

@@ -1,6 +1,7 @@
 import { constants, type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { mapOrdered, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { mapOrdered } from '@pbmkit/core/plugin/kit'
 import { errnoOf, translated } from './errors.js'
 import { linkRefused, requireRoot } from './folders.js'
 import type { Operation } from './operation.js'

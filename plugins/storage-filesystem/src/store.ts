@@ -1,17 +1,17 @@
 import { type FileHandle, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import {
-  type CallOptions,
-  type ListOptions,
-  type ObjectInfo,
-  type ObjectStore,
-  type PluginContext,
-  type ReadOptions,
-  type SaveOptions,
-  type StorageCapabilities,
-  TEMPORARY_SUFFIX,
-  type TransferOptions,
+import type {
+  CallOptions,
+  ListOptions,
+  ObjectInfo,
+  ObjectStore,
+  PluginContext,
+  ReadOptions,
+  SaveOptions,
+  StorageCapabilities,
+  TransferOptions,
 } from '@pbmkit/core/plugin'
+import { TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
 import { removeEmptyFolders } from './folders.js'
 import { listObjects } from './list.js'
 import { checkName, MAX_SEGMENT_BYTES } from './names.js'

@@ -1,6 +1,7 @@
 import { constants, type FileHandle, link, lstat, open, rename, rmdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { PluginError, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
 import { errnoOf } from './errors.js'
 import { inFolderOf, removeEmptyFolders, requireRoot, syncFolder } from './folders.js'
 

@@ -1,6 +1,6 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
-import { roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
+import { roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { failureOf } from './errors.js'
 
 /** Without a byte (milliseconds). */

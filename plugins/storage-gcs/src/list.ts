@@ -1,4 +1,5 @@
-import type { Keys, ObjectInfo, Operation } from '@pbmkit/core/plugin'
+import type { ObjectInfo } from '@pbmkit/core/plugin'
+import type { Keys, Operation } from '@pbmkit/core/plugin/kit'
 import { foundOf, type Place, type Resource } from './place.js'
 
 const PAGE = 1000

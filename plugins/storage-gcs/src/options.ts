@@ -1,4 +1,5 @@
-import { durationMillis, maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { durationMillis, maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
 
 /** `storage.gcs` (PBM: cli-and-config.md §3.2). */
 export interface GcsOptions {

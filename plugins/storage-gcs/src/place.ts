@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Operation, PluginError } from '@pbmkit/core/plugin'
+import type { PluginError } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import type { Client } from './client.js'
 import { failureOf } from './errors.js'
 

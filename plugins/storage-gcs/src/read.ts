@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import { statusOf } from './errors.js'
 import { get } from './get.js'
 import { type Found, foundOf, type Place, pause, type Resource, retried } from './place.js'

@@ -1,4 +1,5 @@
-import { type Operation, PartSource, PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { type Operation, PartSource } from '@pbmkit/core/plugin/kit'
 import { failureOf, HttpFailure } from './errors.js'
 import { type Found, foundOf, type Place, pause, type Resource, requireOk, retried } from './place.js'
 import { put } from './put.js'

@@ -1,13 +1,8 @@
 import {
-  BodyFailure,
   type CallOptions,
-  type Keys,
-  keysBelow,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
-  type Operation,
-  Operations,
   type PluginContext,
   PluginError,
   type ReadOptions,
@@ -15,6 +10,7 @@ import {
   type StorageCapabilities,
   type TransferOptions,
 } from '@pbmkit/core/plugin'
+import { BodyFailure, type Keys, keysBelow, type Operation, Operations } from '@pbmkit/core/plugin/kit'
 import type { Client } from './client.js'
 import { type Scene, translated } from './errors.js'
 import { listObjects } from './list.js'

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { getCACertificates } from 'node:tls'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { durationMillis, jittered, PluginError, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { durationMillis, jittered, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { ConfiguredRetryStrategy } from '@smithy/core/retry'
 import { DEFAULT_REGION, endpointOf, type S3Options } from './options.js'
 

@@ -1,5 +1,6 @@
 import { type CompletedPart, CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3'
-import type { Operation, TransferOptions } from '@pbmkit/core/plugin'
+import type { TransferOptions } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import { answeredAt } from './client.js'
 import { statusOf } from './errors.js'
 import { type Place, retried } from './place.js'

@@ -1,5 +1,6 @@
 import { ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
-import type { Keys, ObjectInfo, Operation } from '@pbmkit/core/plugin'
+import type { ObjectInfo } from '@pbmkit/core/plugin'
+import type { Keys, Operation } from '@pbmkit/core/plugin/kit'
 import { type Place, retried } from './place.js'
 
 /** Objects whose names begin with `prefix`, page by page, the next one asked for while this one is used. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { S3Client } from '@aws-sdk/client-s3'
-import { jittered, type Operation, type PluginError } from '@pbmkit/core/plugin'
+import type { PluginError } from '@pbmkit/core/plugin'
+import { jittered, type Operation } from '@pbmkit/core/plugin/kit'
 import type { Digests } from './digests.js'
 import type { EncryptionParameters } from './sse.js'
 

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3'
-import { jittered, type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { jittered, type Operation } from '@pbmkit/core/plugin/kit'
 import { statusOf } from './errors.js'
 import type { Place } from './place.js'
 

@@ -9,7 +9,8 @@ import {
   type StorageClass,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import { type Operation, PartSource, PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { type Operation, PartSource } from '@pbmkit/core/plugin/kit'
 import { answeredAt } from './client.js'
 import { codeOf } from './errors.js'
 import type { PartPlan } from './part-size.js'

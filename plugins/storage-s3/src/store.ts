@@ -1,15 +1,10 @@
 import type { Readable } from 'node:stream'
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import {
-  BodyFailure,
   type CallOptions,
-  type Keys,
-  keysBelow,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
-  type Operation,
-  Operations,
   type PluginContext,
   PluginError,
   type ReadOptions,
@@ -17,6 +12,7 @@ import {
   type StorageCapabilities,
   type TransferOptions,
 } from '@pbmkit/core/plugin'
+import { BodyFailure, type Keys, keysBelow, type Operation, Operations } from '@pbmkit/core/plugin/kit'
 import type { Connection } from './client.js'
 import { COPY_LIMITS, type CopyLimits, copyObject } from './copy.js'
 import { Digests } from './digests.js'

@@ -1,4 +1,5 @@
-import type { Operation, TransferOptions } from '@pbmkit/core/plugin'
+import type { TransferOptions } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import type { Channel } from './channel.js'
 import type { Place } from './place.js'
 import { closeQuietly, openFile } from './read.js'

@@ -1,4 +1,5 @@
-import { isAbandoned, type ObjectInfo, type Operation, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin'
+import type { ObjectInfo } from '@pbmkit/core/plugin'
+import { isAbandoned, type Operation, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
 import type { Attributes, Channel } from './channel.js'
 import { folderOf } from './names.js'
 import { channelFor, isMissing, type Place, pathOf, requireRoot } from './place.js'

@@ -1,4 +1,5 @@
-import { PluginError, shownName, TEMPORARY_SUFFIX, whyIllegalName } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { shownName, TEMPORARY_SUFFIX, whyIllegalName } from '@pbmkit/core/plugin/kit'
 
 /** Throws STORAGE_INVALID_NAME for a name that this store can't keep, before anything is touched. */
 export function checkName(name: string, maxSegmentBytes: number): void {

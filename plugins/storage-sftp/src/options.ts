@@ -1,4 +1,5 @@
-import { maxObjectBytesOf, type OptionsSchema } from '@pbmkit/core/plugin'
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
 
 /** `storage.sftp`. PBM has no such storage. */
 export interface SftpOptions {

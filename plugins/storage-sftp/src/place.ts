@@ -1,4 +1,5 @@
-import { type Operation, PluginError } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import type { Operation } from '@pbmkit/core/plugin/kit'
 import { type Channel, STATUS_CODE, statusOf } from './channel.js'
 import type { Connection } from './connection.js'
 

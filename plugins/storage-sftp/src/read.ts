@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { jittered, type Operation, PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
+import { jittered, type Operation } from '@pbmkit/core/plugin/kit'
 import { type Attributes, type Channel, ConnectionLost } from './channel.js'
 import { translated } from './errors.js'
 import { channelFor, missing, notFound, type Place, pathOf, requireBytes, widthOf } from './place.js'

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { roomySocket } from '@pbmkit/core/plugin'
+import { roomySocket } from '@pbmkit/core/plugin/kit'
 
 const READ_BYTES = 256 * 1024
 

@@ -1,19 +1,16 @@
 import {
-  BodyFailure,
   type CallOptions,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
-  type Operation,
-  Operations,
   type PluginContext,
   PluginError,
   type ReadOptions,
   type SaveOptions,
   type StorageCapabilities,
-  TEMPORARY_SUFFIX,
   type TransferOptions,
 } from '@pbmkit/core/plugin'
+import { BodyFailure, type Operation, Operations, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
 import type { Channel } from './channel.js'
 import { copyObject } from './copy.js'
 import { translated } from './errors.js'

@@ -1,12 +1,5 @@
-import {
-  BodyFailure,
-  type Operation,
-  PartSource,
-  PluginError,
-  type SaveOptions,
-  TOUCH_EVERY,
-  temporaryName,
-} from '@pbmkit/core/plugin'
+import { PluginError, type SaveOptions } from '@pbmkit/core/plugin'
+import { BodyFailure, type Operation, PartSource, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
 import { type Channel, STATUS_CODE, statusOf } from './channel.js'
 import { explained } from './errors.js'
 import { inFolderOf, removeEmptyFolders } from './folders.js'

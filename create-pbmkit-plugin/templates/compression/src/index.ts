@@ -1,5 +1,6 @@
 import { createGunzip, createGzip } from 'node:zlib'
-import { type CompressionPlugin, checkedLevel, corrupt, throughDuplex, truncated } from '@pbmkit/core/plugin'
+import type { CompressionPlugin } from '@pbmkit/core/plugin'
+import { checkedLevel, corrupt, throughDuplex, truncated } from '@pbmkit/core/plugin/kit'
 
 const levels = { min: 1, max: 9, default: 6 }
 

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { ByteReader, openBlocks, PluginError, restOf, sealBlocks, tampered, truncated } from '@pbmkit/core/plugin'
+import { PluginError } from '@pbmkit/core/plugin'
+import { ByteReader, openBlocks, restOf, sealBlocks, tampered, truncated } from '@pbmkit/core/plugin/kit'
 
 /**
  * A sample format over ChaCha20-Poly1305. An object is a header and blocks:

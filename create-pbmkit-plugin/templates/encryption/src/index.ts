@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type EncryptionPlugin, type KeySource, PluginError, readKeySource } from '@pbmkit/core/plugin'
+import { type EncryptionPlugin, PluginError } from '@pbmkit/core/plugin'
+import { type KeySource, readKeySource } from '@pbmkit/core/plugin/kit'
 import { type Key, keyIdOf, openObject, sealObject } from './format.js'
 
 /** Where the key is; never the key itself, since options are kept in the database. Exactly one of them. */

@@ -1,19 +1,15 @@
 import {
-  blocksOf,
   type CallOptions,
   type ListOptions,
   type ObjectInfo,
   type ObjectStore,
-  type Operation,
-  Operations,
   type PluginContext,
   PluginError,
   type ReadOptions,
   type SaveOptions,
-  shownName,
   type TransferOptions,
-  whyIllegalName,
 } from '@pbmkit/core/plugin'
+import { blocksOf, type Operation, Operations, shownName, whyIllegalName } from '@pbmkit/core/plugin/kit'
 
 const BLOCK_BYTES = 256 * 1024
 

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { temporaryFolder } from '@pbmkit/conformance/testbed'
+import { listAgents } from '@pbmkit/core'
+import {
+  backupEnded,
+  type Cluster,
+  filesystemConfig,
+  loadSmallData,
+  outputs,
+  startCluster,
+  unlocked,
+  until,
+} from './cluster.support.js'
+
+describe('an agent whose mongod comes and goes', () => {
+  let cluster: Cluster
+  before(async () => {
+    cluster = await startCluster({ members: 1, agents: 0 })
+    await loadSmallData(cluster.admin)
+  })
+  after(() => cluster.stop())
+
+  async function backupWorks(): Promise<void> {
+    await cluster.agentsWell()
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+  }
+
+  it('waits for a mongod that is not up yet', async () => {
+    const [member] = cluster.set.members
+    assert.ok(member)
+    await member.kill('SIGKILL')
+    const agent = await cluster.startAgent(member, { notReady: true })
+    await until('it to say that it waits', async () => /waiting up to 60 s/.test(agent.output()))
+    await member.restart()
+    await until('it to start', async () => /started beside/.test(agent.output()))
+    await cluster.configure(filesystemConfig(cluster.storage))
+    await backupWorks()
+  })
+
+  it('goes on when its mongod was restarted', async () => {
+    const [member] = cluster.set.members
+    const [agent] = cluster.agents
+    assert.ok(member && agent)
+    await member.kill('SIGKILL')
+    await until('the loss to be told', async () => /can't be reached|interrupted|cannot look for/.test(agent.output()))
+    await member.restart()
+    await cluster.set.ready()
+    await backupWorks()
+    assert.ok(agent.running)
+  })
+
+  it('takes over what a changed file says of its log, and on SIGHUP', async () => {
+    const [member] = cluster.set.members
+    const [agent] = cluster.agents
+    assert.ok(member && agent)
+    assert.equal(await agent.stop(), 0, agent.output())
+    const file = join(await temporaryFolder('pbmkit-agent-settings-'), 'agent.yaml')
+    await writeFile(file, 'log:\n  level: I\n')
+    const next = await cluster.startAgent(member, { args: ['--config', file] })
+    await writeFile(file, 'log:\n  level: W\n')
+    // Its own line about it is of level I: seen only on the way back.
+    await writeFile(file, 'log:\n  level: D\n')
+    await until('the change to be read', async () => /read again: log level D/.test(next.output()))
+    const told = next.output().length
+    next.signal('SIGHUP')
+    await until('it to be read again', async () => /read again: log level D/.test(next.output().slice(told)))
+    await writeFile(file, 'log:\n  level: loud\n')
+    await until('the fault to be told', async () => /settings stay as they are: .*loud/s.test(next.output()))
+    assert.ok(next.running)
+    assert.equal((await listAgents(cluster.leader)).length, 1)
+  })
+})

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { clusterTime, findRestore, readConfig } from '@pbmkit/core'
+import { outputs, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
+import { type HeldShardedCluster, startHeldShardedCluster } from './sharded-held.support.js'
+import { assertSameState } from './sharded-state.support.js'
+
+/** How long the server sits on each drop: long enough to kill an agent meanwhile. */
+const DROP_MILLIS = 5_000
+/** Without the reading-through before it, the storage stands still in the states that come after. */
+const UNVERIFIED = 'restore:\n  verify: false\n'
+const SLICED = 'pitr:\n  enabled: true\n'
+
+describe('a restore of a sharded cluster that loses agents and servers', () => {
+  let cluster: HeldShardedCluster
+  let backup = ''
+  let loaded: ShardedState
+
+  before(async () => {
+    cluster = await startHeldShardedCluster(SLICED)
+    // It would split chunks at the zone between the two.
+    await cluster.cluster.setBalancer('off')
+    backup = await cluster.backupWorks()
+    loaded = await snapshotShardedState(cluster.cluster)
+    await cluster.cluster.setBalancer('full')
+  })
+  after(async () => {
+    await cluster?.stop()
+  })
+  afterEach(async () => {
+    await cluster.heal()
+    await cluster.startMissing()
+  })
+
+  const isSlicing = async () => (await readConfig(cluster.leader))?.pitr?.enabled === true
+  const failed = async (name: string, reason: RegExp) => {
+    const restore = await restoreEnded(cluster, name)
+    assert.equal(restore.status, 'error', outputs(cluster))
+    assert.match(restore.error ?? '', reason)
+    await unlocked(cluster)
+  }
+  const isExact = async ({ but = {} }: { but?: Partial<ShardedState> } = {}) =>
+    assertSameState({ ...loaded, ...but }, { ...(await snapshotShardedState(cluster.cluster)), ...but })
+  /** The balancer, which is on, may have split chunks. */
+  const isUnchanged = () => isExact({ but: { chunks: [] } })
+  const allOnAgain = async () => {
+    await until('the balancer to be on again', () => cluster.isBalancing())
+    await until('point-in-time recovery to be on again', isSlicing)
+  }
+
+  it('leaves the balancer and point-in-time recovery on when all agents were killed while it read the backup', async () => {
+    const name = await cluster.heldRestore('types', backup, 'starting')
+    await cluster.kill()
+    await cluster.heal()
+    await cluster.restartDead()
+    await failed(name, /died in state starting/)
+    await allOnAgain()
+    await isUnchanged()
+  })
+
+  it('gives both back when all agents were killed after they had been switched off and before anything was changed', async () => {
+    await cluster.agentsWell()
+    const name = await sendRestore(cluster.leader, backup)
+    // Someone who does not stop storing the oplog keeps it from changing anything.
+    const epoch = (await readConfig(cluster.leader))?.epoch
+    const slicer = { type: 'pitr', replset: 'other', node: 'elsewhere:27017', epoch }
+    const locks = cluster.leader.db('admin').collection('pbmLockOp')
+    await locks.insertOne({ ...slicer, hb: await clusterTime(cluster.leader) })
+    await until('both to be off', async () => !((await cluster.isBalancing()) || (await isSlicing())))
+    await cluster.kill()
+    assert.equal((await findRestore(cluster.leader, name))?.status, 'starting')
+    await cluster.restartDead()
+    await failed(name, /died in state starting/)
+    await allOnAgain()
+    await isUnchanged()
+    await until(
+      'its record to be settled',
+      async () => (await findRestore(cluster.leader, name))?.suspended?.length === 0,
+    )
+    await locks.deleteMany({ replset: 'other' })
+  })
+
+  describe('that goes on without having read the backup through', () => {
+    before(() => cluster.configureWith(UNVERIFIED))
+
+    for (const [place, state] of [
+      ['list', 'starting'],
+      ['types', 'running'],
+      ['oplog', 'dumpDone'],
+    ] as const) {
+      it(`ends in state ${state} everywhere when the agent of one shard is killed; the next one is exact`, async () => {
+        const name = await cluster.heldRestore(place, backup, state)
+        await cluster.kill('s1')
+        await cluster.loseAgent('s1', async () => (await findRestore(cluster.leader, name))?.status === 'error')
+        // By the others, or by who watches over dead operations.
+        await failed(
+          name,
+          new RegExp(
+            `s1.*(${state === 'starting' ? 'Nothing of the data was changed' : 'incomplete now'})|died in state ${state}: .* s1/`,
+          ),
+        )
+        await cluster.heal()
+        await cluster.startMissing()
+        if (state === 'starting') {
+          assert.equal(await cluster.isBalancing(), true)
+          return await isUnchanged()
+        }
+        await cluster.restoreWorks(backup)
+        await isExact()
+      })
+    }
+
+    /** A restore that stands in the middle of dropping on s1, until the function it gives is called. */
+    const heldDrops = async () => {
+      const admin = (await cluster.cluster.shard('s1').set.client()).db('admin')
+      const failPoint = (more: object) => admin.command({ configureFailPoint: 'failCommand', ...more })
+      const data = { failCommands: ['drop'], blockConnection: true, blockTimeMS: DROP_MILLIS, appName: 'pbm-agent' }
+      await cluster.agentsWell()
+      await failPoint({ mode: 'alwaysOn', data })
+      const name = await sendRestore(cluster.leader, backup)
+      await until('the drops', async () => (await findRestore(cluster.leader, name))?.status === 'cleanupCluster')
+      const drops = () =>
+        admin
+          .aggregate([{ $currentOp: { allUsers: true } }, { $match: { 'command.drop': { $exists: true } } }])
+          .toArray()
+      return {
+        name,
+        goOn: () => failPoint({ mode: 'off' }),
+        lastDrop: () => until('the last drop', async () => (await drops()).length === 0),
+      }
+    }
+    const endedOrDone = async (name: string) => {
+      const restore = await restoreEnded(cluster, name)
+      if (restore.status !== 'done') assert.notEqual(restore.error ?? '', '')
+      await unlocked(cluster)
+      if (restore.status !== 'done') await cluster.restoreWorks(backup)
+      await isExact()
+    }
+
+    it('ends in state cleanupCluster everywhere when the agent of one shard is killed; the next one is exact', async () => {
+      const { name, goOn, lastDrop } = await heldDrops()
+      await cluster.kill('s1')
+      await goOn()
+      await cluster.loseAgent('s1', async () => (await findRestore(cluster.leader, name))?.status === 'error')
+      await failed(name, /s1.*incomplete now|died in state cleanupCluster: .* s1\//)
+      // What the server already had from the killed agent.
+      await lastDrop()
+      await cluster.startMissing()
+      await cluster.restoreWorks(backup)
+      await isExact()
+    })
+
+    it('ends in state cleanupCluster when the config primary steps down, or goes on; the next one is exact', async () => {
+      const { name, goOn, lastDrop } = await heldDrops()
+      await cluster.cluster.config.stepDown(10)
+      await goOn()
+      await lastDrop()
+      await endedOrDone(name)
+    })
+
+    for (const [place, state] of [
+      ['list', 'starting'],
+      ['types', 'running'],
+      ['oplog', 'dumpDone'],
+    ] as const) {
+      it(`ends in state ${state} when the config primary steps down, or goes on; the next one is exact`, async () => {
+        const name = await cluster.heldRestore(place, backup, state)
+        await cluster.cluster.config.stepDown(10)
+        await cluster.heal()
+        await endedOrDone(name)
+      })
+    }
+  })
+})

@@ -1,0 +1,190 @@
+import type { MongoClient } from 'mongodb'
+import { inject, injectable } from 'tsyringe'
+import type { Config } from '../config/document.js'
+import { listAgents } from '../control/agents.js'
+import type { BackupDocument } from '../control/backup-document.js'
+import { findBackup, insertBackup, setBackupStatus } from '../control/backups.js'
+import type { BackupCommand, CommandDocument } from '../control/command-document.js'
+import { requireConfig } from '../control/config.js'
+import { queryLog } from '../control/log.js'
+import { newBackup } from '../control/new-backup.js'
+import { knownBackupStore, requireStorage } from '../control/profiles.js'
+import { isDuplicateKey } from '../control/wire.js'
+import { type Ciphers, isSealing } from '../encryption/ciphers.js'
+import { errorText, PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { balancerStatus } from '../mongo/balancer.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
+import type { CompressionPlugin } from '../plugin/compression.js'
+import { busyText } from '../protocol/busy.js'
+import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
+import { operationInTheWay } from '../protocol/lock-wait.js'
+import { nominate } from '../protocol/nomination.js'
+import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
+import { mendBalancer } from '../recovery/balancer-pause.js'
+import { isSafeBackupName } from '../store/layout/names.js'
+import type { Clock } from '../time/clock.js'
+import { isCanceled } from './failure.js'
+import { refuseLayout } from './sealing.js'
+
+export interface RunOptions {
+  /** Aborted to cancel ({@link backupCanceled}) or to stop the agent (any other reason). */
+  readonly signal: AbortSignal
+}
+
+/**
+ * The cluster leader's part of a backup: checks, the record, and an agent for every replica set
+ * (PBM: control-plane.md §5.1, steps 1 and 3). After that the nominees do the work, and the watch over stale operations
+ * ends what dies.
+ */
+@injectable()
+export class BackupLeader {
+  constructor(
+    @inject(LEADER) private readonly leader: MongoClient,
+    @inject(COMPRESSION) private readonly compression: CompressionPlugin,
+    @inject(OPERATION_LOG) private readonly log: OperationLog,
+    @inject(CLOCK) private readonly clock: Clock,
+    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
+  ) {}
+
+  /**
+   * Resolves when every replica set has its nominee. Rejects when the backup cannot begin; its record then says why,
+   * except when the name is taken by another backup (`BACKUP_EXISTS`). Resolves as well when another agent opened this
+   * very backup: in an election two may take themselves for the leader.
+   */
+  async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
+    const { name, profile } = command.backup
+    const refusal = await this.refusal(command, signal)
+    const replsets = await clusterMembers(this.leader)
+    const config = await requireConfig(this.leader)
+    const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
+    const store = await knownBackupStore(this.leader, profile)
+    const balancer = server.isSharded ? await this.balancerMode() : 'off'
+    const document = newBackup({ command, store, server, hb, replsets, balancer })
+    const record =
+      refusal === undefined ? document : { ...document, status: 'error' as const, error: errorText(refusal) }
+    if (!(await this.insert(record))) return
+    if (refusal !== undefined) throw refusal
+    try {
+      await this.elect(command, replsets, config, signal)
+    } catch (error) {
+      const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
+      await setBackupStatus(this.leader, name, status, { error: errorText(error), by: 'clusterLeader' })
+      throw error
+    }
+  }
+
+  /** Why this backup must not begin; undefined when it may. */
+  private async refusal(
+    { _id, backup }: CommandDocument & { cmd: 'backup' },
+    signal: AbortSignal,
+  ): Promise<PbmError | undefined> {
+    if (backup.type !== 'logical') {
+      return new PbmError('BACKUP_TYPE', `a backup of type ${backup.type} can't be made`, {
+        hint: 'Only logical backups are supported: leave the type out, or say logical',
+      })
+    }
+    if (!isSafeBackupName(backup.name)) {
+      return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
+    }
+    try {
+      await requireStorage(this.leader, backup.profile)
+    } catch (error) {
+      if (error instanceof PbmError) return error
+      throw error
+    }
+    const levelFault = this.levelFault(backup)
+    if (levelFault !== undefined) return levelFault
+    const sealingFault = await this.sealingFault()
+    if (sealingFault !== undefined) return sealingFault
+    const running = await operationInTheWay(this.leader, { opid: _id.toHexString(), signal, clock: this.clock })
+    if (running === undefined) return undefined
+    return new PbmError('OPERATION_RUNNING', busyText(running), {
+      hint: 'Wait for its end (pbm status), or cancel it',
+    })
+  }
+
+  /** As it was before any backup stopped it. */
+  private async balancerMode(): Promise<'full' | 'off'> {
+    await mendBalancer(this.leader, this.log)
+    return (await balancerStatus(this.leader)).mode === 'full' ? 'full' : 'off'
+  }
+
+  private levelFault({ level }: BackupCommand): PbmError | undefined {
+    const { levels, name } = this.compression
+    if (level === undefined || levels === undefined || (level >= levels.min && level <= levels.max)) return undefined
+    return new PbmError('COMPRESSION_LEVEL', `level ${level} is none of ${name}`, {
+      hint: `Say a level from ${levels.min} to ${levels.max}, or none`,
+    })
+  }
+
+  /** Nominees look again, at their own keys; most faults of the configuration are the same everywhere. */
+  private async sealingFault(): Promise<PbmError | undefined> {
+    try {
+      if ((await this.ciphers?.current()) !== undefined) refuseLayout(await requireConfig(this.leader))
+      return undefined
+    } catch (error) {
+      if (error instanceof PbmError) return error
+      throw error
+    }
+  }
+
+  /** False when another agent was faster with the same command. */
+  private async insert(document: BackupDocument): Promise<boolean> {
+    try {
+      await insertBackup(this.leader, document)
+      return true
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error
+      if ((await findBackup(this.leader, document.name))?.opid === document.opid) return false
+      throw new PbmError('BACKUP_EXISTS', `there is a backup named ${document.name} already`, {
+        hint: 'Backups are named by the second they begin at: start it again',
+        cause: error,
+      })
+    }
+  }
+
+  /** What nodes logged as an error of the operation instead of taking it: a storage that they can't reach, say. */
+  private async declined(opid: string, rs: string): Promise<Map<string, string>> {
+    const errors = await queryLog(this.leader, { opid, rs, severity: 1, tail: 50 })
+    return new Map(errors.map(({ node, msg }) => [node, msg]))
+  }
+
+  private async elect(
+    { _id, backup: { name: backup } }: CommandDocument & { cmd: 'backup' },
+    replsets: ReplsetTopology[],
+    config: Config,
+    signal: AbortSignal,
+  ) {
+    const opid = _id.toHexString()
+    const [all, now] = await Promise.all([listAgents(this.leader), clusterTime(this.leader)])
+    const needs = { sealing: isSealing(config.encryption) }
+    const fit = candidates(all, now, needs)
+    for (const { rs } of replsets) {
+      if (fit.some((agent) => agent.rs === rs)) continue
+      const known = all.filter((agent) => agent.rs === rs)
+      const told = known
+        .map((agent) => `${agent.n}: ${unfitness(agent, now, needs) ?? (agent.e || 'not well')}`)
+        .join('; ')
+      throw new PbmError(
+        'NO_AGENT',
+        `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,
+        { hint: 'Start pbm-agent beside its members; pbm status shows what is wrong with each' },
+      )
+    }
+    await Promise.all(
+      replsets.map(async ({ rs }) => {
+        const groups = nominationGroups(fit, rs, { priority: config.backup?.priority })
+        const { leader, log, clock } = this
+        const declined = async () => new Set((await this.declined(opid, rs)).keys())
+        const winner = await nominate({ leader, backup, rs, groups, signal, log, clock, declined })
+        if (winner !== undefined) return
+        const reasons = [...(await this.declined(opid, rs))].map(([node, reason]) => `; ${node}: ${reason}`)
+        throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup${reasons.join('')}`, {
+          hint: 'Look into the logs of its agents (pbm logs)',
+        })
+      }),
+    )
+  }
+}

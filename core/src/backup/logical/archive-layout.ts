@@ -1,0 +1,145 @@
+import type { MongoClient, Timestamp } from 'mongodb'
+import { ARCHIVE_VERSION } from '../../archive/format.js'
+import { writeDefinition } from '../../archive/metadata.js'
+import { Tally } from '../../archive/tally.js'
+import { type ArchiveSource, writeArchive } from '../../archive/writer.js'
+import { documentsIn } from '../../bson/documents.js'
+import { findDocument, findString } from '../../bson/elements.js'
+import type { BackupOplogObject } from '../../control/backup-document.js'
+import { CONTROL_COLLECTIONS, CONTROL_DATABASE, ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
+import { readOplog } from '../../oplog/reading/slice.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { archiveDumpName, archiveOplogName } from '../../store/layout/names.js'
+import { TOOL_VERSION } from '../../version.js'
+import { readNamespace } from './dump.js'
+import type { DumpNamespace } from './namespaces.js'
+
+export interface ArchiveDumpOptions {
+  readonly node: MongoClient
+  readonly store: ObjectStore
+  readonly compression: CompressionPlugin
+  readonly level?: number | undefined
+  readonly backup: string
+  readonly replset: string
+  readonly serverVersion: string
+  /** Where the oplog begins. */
+  readonly start: Timestamp
+  readonly signal: AbortSignal
+  readonly onProgress: (documents: number, bytes: number) => void
+  /** Called when all collections are dumped: gives where the oplog ends. */
+  readonly onCollections: () => Promise<Timestamp>
+}
+
+export interface ArchiveDumpResult {
+  readonly dumpName: string
+  readonly oplogName: string
+  readonly oplog: BackupOplogObject[]
+  readonly end: Timestamp
+  readonly storedBytes: number
+  /** Uncompressed, of the oplog object. */
+  readonly oplogBytes: number
+}
+
+/** What mongorestore wants to see before the first regular collection. */
+const FIRST = ['system.version', 'system.users', 'system.roles']
+
+/**
+ * PBM's layout before 2.0: one mongodump archive and one oplog dump for the replica set. The archive has the oplog as its
+ * last namespace too, so that it is enough on its own for `mongorestore --archive --oplogReplay`.
+ */
+export async function dumpArchive(
+  namespaces: readonly DumpNamespace[],
+  options: ArchiveDumpOptions,
+): Promise<ArchiveDumpResult> {
+  const { node, store, compression, backup, replset, start, signal, onProgress } = options
+  const level = options.level === undefined ? {} : { level: options.level }
+  let end: Timestamp | undefined
+  const sources = [...namespaces]
+    .sort((a, b) => order(a) - order(b))
+    .map((namespace) => archiveSource(namespace, { node, signal, onProgress }))
+  const oplog: ArchiveSource = {
+    db: '',
+    collection: 'oplog',
+    bodyCollection: 'oplog',
+    metadata: '',
+    type: '',
+    documents: async function* () {
+      end = await options.onCollections()
+      for await (const batch of readOplog(node, { start, end }, { signal })) yield withoutControlEntries(batch)
+    },
+  }
+  const header = {
+    concurrentCollections: 1,
+    version: ARCHIVE_VERSION,
+    serverVersion: options.serverVersion,
+    toolVersion: TOOL_VERSION,
+  }
+  const archive = writeArchive(header, [...sources, oplog])
+  const dumpName = archiveDumpName(backup, replset, compression.suffix)
+  const dump = await store.save(dumpName, compression.compress(archive, level), { signal })
+  // The oplog source has run: the archive would not have ended otherwise.
+  const until = end ?? start
+  const oplogName = archiveOplogName(backup, replset, compression.suffix)
+  const tally = new Tally()
+  const entries = tally.through(readOplog(node, { start, end: until }, { signal }))
+  await store.save(oplogName, compression.compress(entries, level), { signal })
+  const stored = [{ name: oplogName, crc: tally.crcText() }]
+  return { dumpName, oplogName, oplog: stored, end: until, storedBytes: dump.size, oplogBytes: tally.size }
+}
+
+function order({ db, collection }: DumpNamespace): number {
+  const special = FIRST.indexOf(collection)
+  return db === CONTROL_DATABASE && special >= 0 ? special : FIRST.length
+}
+
+function archiveSource(namespace: DumpNamespace, read: Parameters<typeof readNamespace>[1]): ArchiveSource {
+  const { db, collection, type } = namespace
+  return {
+    db,
+    collection,
+    // The copies of users and roles have another source too, but their own name.
+    bodyCollection: type === 'timeseries' ? (namespace.source?.collection ?? collection) : collection,
+    metadata: writeDefinition(namespace),
+    type,
+    documents: () => withoutDropped(namespace, read),
+  }
+}
+
+/** A collection that is dropped while it is read just ends: the oplog drops it in the restore too. */
+async function* withoutDropped(namespace: DumpNamespace, read: Parameters<typeof readNamespace>[1]) {
+  try {
+    yield* readNamespace(namespace, read)
+  } catch (error) {
+    const code = (error as { code?: unknown }).code
+    if (code !== 'COLLECTION_DROPPED' && code !== 'COLLECTION_MISSING') throw error
+  }
+}
+
+/**
+ * mongorestore replays every entry, and stops at one whose collection does not exist: ours are not in the dump. Users
+ * and roles of PBM's copies are in it.
+ */
+export function withoutControlEntries(batch: Buffer): Buffer {
+  const kept: Buffer[] = []
+  for (const entry of documentsIn(batch)) if (!isControlEntry(entry)) kept.push(entry)
+  return Buffer.concat(kept)
+}
+
+function isControlEntry(entry: Buffer): boolean {
+  const namespace = findString(entry, 'ns') ?? ''
+  const prefix = `${CONTROL_DATABASE}.`
+  if (!namespace.startsWith(prefix)) return false
+  const collection = namespace.slice(prefix.length)
+  const own = [...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY]
+  if (collection !== '$cmd') return own.includes(collection)
+  const command = findDocument(entry, 'o')
+  return (
+    command !== undefined &&
+    own.some((name) =>
+      ['create', 'drop', 'createIndexes', 'commitIndexBuild', 'startIndexBuild', 'dropIndexes'].some(
+        (verb) => findString(command, verb) === name,
+      ),
+    )
+  )
+}

@@ -1,0 +1,184 @@
+import { type Document, UUID } from 'bson'
+import type { MongoClient } from 'mongodb'
+import pLimit from 'p-limit'
+import { BUCKETS_PREFIX } from '../../archive/format.js'
+import type { CollectionDefinition, NamespaceType } from '../../archive/metadata.js'
+import { documentsIn } from '../../bson/documents.js'
+import { findDocument, findField, findString } from '../../bson/elements.js'
+import { PbmError } from '../../errors.js'
+import {
+  CONTROL_COLLECTIONS,
+  CONTROL_DATABASE,
+  ROLES_COPY,
+  STAGING_PREFIX,
+  USERS_COPY,
+} from '../../mongo/control-names.js'
+import { readCursor } from '../../mongo/raw-read.js'
+
+/** A namespace to be dumped. `collection` is the user's name, also of a time series. */
+export interface DumpNamespace extends CollectionDefinition {
+  readonly db: string
+  readonly collection: string
+  /** Where the documents are; absent for a view. The UUID follows the collection through renames. */
+  readonly source?: { readonly collection: string; readonly uuid?: UUID | undefined } | undefined
+  /** Estimates of the server, for progress and for the order of work. */
+  readonly bytes: number
+  readonly documents: number
+  readonly bucketsUuid?: string | undefined
+}
+
+export interface NamespaceSelection {
+  /** `db.collection`, `db.*` or `*.*`; absent or empty for everything. */
+  readonly nss?: readonly string[] | undefined
+  /** Whether a selective backup holds users and roles. */
+  readonly usersAndRoles?: boolean | undefined
+}
+
+/** The collections of `config` that describe a sharded cluster; the rest belongs to the server that runs now. */
+const CONFIG_COLLECTIONS = ['chunks', 'collections', 'databases', 'settings', 'shards', 'tags', 'version']
+const USERS = 'system.users'
+const ROLES = 'system.roles'
+/** Definitions are asked for side by side: a database of thousands of collections should not wait for each in turn. */
+const CONCURRENT_QUESTIONS = 8
+
+/** What a backup dumps of this member's data (PBM: storage-format.md §3), with its definition and its size. */
+export async function listNamespaces(
+  node: MongoClient,
+  selection: NamespaceSelection = {},
+  signal?: AbortSignal,
+): Promise<DumpNamespace[]> {
+  const { databases } = await node
+    .db('admin')
+    .command({ listDatabases: 1, nameOnly: true }, { readPreference: 'primaryPreferred' })
+  const limit = pLimit(CONCURRENT_QUESTIONS)
+  const found: Promise<DumpNamespace | undefined>[] = []
+  for (const { name: db } of databases as { name: string }[]) {
+    if (db === 'local') continue
+    const listed = await listCollections(node, db, signal)
+    const buckets = new Map(listed.map((collection) => [collection.name, collection]))
+    for (const collection of listed) {
+      if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
+      found.push(limit(() => describe(node, db, collection, buckets, signal)))
+    }
+  }
+  const namespaces = (await Promise.all(found)).filter((namespace) => namespace !== undefined)
+  return [...namespaces, ...copiesOfUsersAndRoles(namespaces)].sort(
+    (a, b) => compareText(a.db, b.db) || compareText(a.collection, b.collection),
+  )
+}
+
+/**
+ * PBM restores users and roles from these copies and ignores the originals, so both are written; without the detour
+ * over collections of that name in the database, which a crash would leave behind.
+ */
+function copiesOfUsersAndRoles(namespaces: readonly DumpNamespace[]): DumpNamespace[] {
+  const copies: [string, string][] = [
+    [USERS, USERS_COPY],
+    [ROLES, ROLES_COPY],
+  ]
+  return copies.flatMap(([original, copy]) => {
+    const found = namespaces.find(({ db, collection }) => db === CONTROL_DATABASE && collection === original)
+    if (found === undefined) return []
+    const idIndex = found.indexes?.filter((index) => findString(index, 'name') === '_id_') ?? []
+    const uuid = new UUID().toHexString(false)
+    return [{ ...found, collection: copy, collectionName: copy, indexes: idIndex, uuid }]
+  })
+}
+
+export function isDumped(db: string, collection: string): boolean {
+  if (db === 'config') return CONFIG_COLLECTIONS.includes(collection)
+  if (db === CONTROL_DATABASE) {
+    const skipped = ['system.keys', 'system.views', USERS_COPY, ROLES_COPY, ...CONTROL_COLLECTIONS]
+    // What a restore that died has left behind.
+    if (collection.startsWith(STAGING_PREFIX)) return false
+    return !skipped.includes(collection) && !collection.startsWith(BUCKETS_PREFIX)
+  }
+  return !collection.startsWith('system.') || collection === 'system.js'
+}
+
+export function isSelected(selection: NamespaceSelection, db: string, collection: string): boolean {
+  const { nss, usersAndRoles } = selection
+  if (nss === undefined || nss.length === 0 || nss.includes('*.*')) return true
+  if (db === CONTROL_DATABASE && (collection === USERS || collection === ROLES)) return usersAndRoles === true
+  return nss.includes(`${db}.*`) || nss.includes(`${db}.${collection}`)
+}
+
+interface ListedCollection {
+  readonly name: string
+  readonly type: NamespaceType
+  readonly options: Buffer | undefined
+  readonly uuid: UUID | undefined
+}
+
+async function listCollections(node: MongoClient, db: string, signal?: AbortSignal): Promise<ListedCollection[]> {
+  const found: ListedCollection[] = []
+  for await (const batch of readCursor(node, db, { listCollections: 1 }, { signal })) {
+    for (const entry of documentsIn(batch)) {
+      const info = findDocument(entry, 'info')
+      const uuid = info === undefined ? undefined : findField(info, 'uuid')
+      const options = findDocument(entry, 'options')
+      found.push({
+        name: findString(entry, 'name') ?? '',
+        type: (findString(entry, 'type') ?? 'collection') as NamespaceType,
+        options: options === undefined || options.length <= 5 ? undefined : options,
+        // Binary: length, subtype, then the 16 bytes.
+        uuid: info === undefined || uuid === undefined ? undefined : new UUID(info.subarray(uuid.value + 5, uuid.end)),
+      })
+    }
+  }
+  return found
+}
+
+async function describe(
+  node: MongoClient,
+  db: string,
+  listed: ListedCollection,
+  all: ReadonlyMap<string, ListedCollection>,
+  signal?: AbortSignal,
+): Promise<DumpNamespace | undefined> {
+  const { name, type, options } = listed
+  const common = { db, collection: name, collectionName: name, type, options }
+  if (type === 'view') return { ...common, indexes: [], bytes: 0, documents: 0 }
+  const data = type === 'timeseries' ? (all.get(`${BUCKETS_PREFIX}${name}`) ?? listed) : listed
+  const [indexes, size] = await Promise.all([listIndexes(node, db, name, signal), estimate(node, db, data.name)])
+  // Gone between the two questions: the oplog knows, and needs the collection to exist until it drops it.
+  return {
+    ...common,
+    indexes: indexes ?? [],
+    // mongodump gives a time series no UUID either: its bucket collection has it.
+    ...(type === 'timeseries' ? {} : { uuid: data.uuid?.toHexString(false) }),
+    ...(type === 'timeseries' && data.uuid !== undefined ? { bucketsUuid: data.uuid.toHexString(false) } : {}),
+    source: { collection: data.name, uuid: data.uuid },
+    ...size,
+  }
+}
+
+/** Finished indexes only: one that is being built gets into a restore when, and if, the oplog commits it. */
+async function listIndexes(node: MongoClient, db: string, collection: string, signal?: AbortSignal) {
+  const indexes: Buffer[] = []
+  const plain = { listIndexes: collection }
+  try {
+    for await (const batch of readCursor(node, db, { ...plain, includeBuildUUIDs: true }, { signal })) {
+      for (const index of documentsIn(batch)) {
+        if (findField(index, 'buildUUID') === undefined && findDocument(index, 'key') !== undefined) indexes.push(index)
+      }
+    }
+  } catch (error) {
+    if (error instanceof PbmError && error.code === 'COLLECTION_MISSING') return undefined
+    throw error
+  }
+  return indexes
+}
+
+async function estimate(node: MongoClient, db: string, collection: string) {
+  const reply = await node
+    .db(db)
+    .command({ collStats: collection }, { readPreference: 'primaryPreferred' })
+    // Only progress and order depend on it.
+    .catch((): Document => ({}))
+  return { bytes: Number(reply.size ?? 0), documents: Number(reply.count ?? 0) }
+}
+
+function compareText(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}

@@ -1,0 +1,196 @@
+import { availableParallelism } from 'node:os'
+import type { MongoClient, Timestamp } from 'mongodb'
+import { ARCHIVE_VERSION } from '../../archive/format.js'
+import { type ArchiveMetadata, writeMetadataJson, writeMetaPbm } from '../../archive/metadata.js'
+import { type Config, DEFAULT_COMPRESSION } from '../../config/document.js'
+import type { BackupOplogObject } from '../../control/backup-document.js'
+import { setReplsetProgress } from '../../control/backups.js'
+import type { BackupCommand } from '../../control/command-document.js'
+import { ProgressCounter } from '../../control/progress.js'
+import { errorText } from '../../errors.js'
+import type { OperationLog } from '../../log.js'
+import type { NodeInfo } from '../../mongo/topology.js'
+import { OplogSlicer } from '../../oplog/reading/slice.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { bodyOf } from '../../plugin-kit/streams.js'
+import { metaPbmName, namespaceListName } from '../../store/layout/names.js'
+import type { Clock } from '../../time/clock.js'
+import { PBM_COMPATIBLE_VERSION, TOOL_VERSION } from '../../version.js'
+import { dumpArchive } from './archive-layout.js'
+import { dumpNamespaces } from './dump.js'
+import { type DumpNamespace, listNamespaces } from './namespaces.js'
+
+export interface ReplsetBackupOptions {
+  readonly node: MongoClient
+  readonly leader: MongoClient
+  readonly store: ObjectStore
+  readonly compression: CompressionPlugin
+  readonly log: OperationLog
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly command: BackupCommand
+  readonly config: Config
+  readonly info: NodeInfo
+  readonly replset: string
+  /** Where the oplog begins; taken before anything is listed or read. */
+  readonly start: Timestamp
+  /** The store seals: names of objects must tell nothing. */
+  readonly sealed: boolean
+}
+
+export interface ReplsetBackupResult {
+  /** How many namespaces have an object of their own. */
+  readonly objects: number
+  /** As PBM counts them: stored bytes of the data, and the oplog uncompressed. */
+  readonly bytes: number
+  readonly oplog: BackupOplogObject[]
+  /** The last write that a restore has, inclusive. */
+  readonly end: Timestamp
+}
+
+/** Minutes between two pieces of oplog while the dump runs. */
+const DEFAULT_SPAN_MINUTES = 10
+const PROGRESS_MILLIS = 500
+
+/**
+ * What is dumped of one replica set, from the list of its namespaces to the end of its oplog. `dumped` is called when all
+ * collections are on the storage: it waits for the other replica sets and tells where the oplog ends.
+ */
+export class ReplsetBackup {
+  readonly #options: ReplsetBackupOptions
+  readonly #progress: ProgressCounter
+
+  constructor(options: ReplsetBackupOptions) {
+    this.#options = options
+    this.#progress = new ProgressCounter(options.clock)
+  }
+
+  async run(dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
+    const { node, command, config, signal } = this.#options
+    const namespaces = await listNamespaces(node, command, signal)
+    this.#progress.phase('collections', totals(namespaces))
+    const stopTelling = this.#tellProgress()
+    try {
+      return await (config.backup?.layout === 'archive'
+        ? this.#archive(namespaces, dumped)
+        : this.#objects(namespaces, dumped))
+    } finally {
+      await stopTelling()
+    }
+  }
+
+  async #objects(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
+    const { node, store, compression, log, command, replset, start, sealed } = this.#options
+    // A failed slice must stop the dump, since what it lost can't be had again; and the other way round.
+    const failed = new AbortController()
+    const signal = AbortSignal.any([this.#options.signal, failed.signal])
+    const dumpEnded = new AbortController()
+    const common = { node, store, compression, backup: command.name, replset, level: this.#level(), log, signal }
+    const slicer = new OplogSlicer({ ...common, start, keepPieces: sealed, onProgress: this.#count })
+    const abort = (error: unknown) => {
+      failed.abort(error)
+      throw error
+    }
+    const slicing = this.#sliceWhileDumping(slicer, dumpEnded.signal).catch(abort)
+    const width = { parallel: this.#parallel(), hidden: sealed }
+    const dumping = dumpNamespaces(namespaces, { ...common, ...width, onProgress: this.#count })
+      .catch(abort)
+      .finally(() => dumpEnded.abort())
+    // Both end before anything is thrown: nobody may write when the caller deletes what was written.
+    await Promise.allSettled([slicing, dumping])
+    signal.throwIfAborted()
+    const dump = await dumping
+    const metadata: ArchiveMetadata = {
+      concurrentCollections: 1,
+      version: ARCHIVE_VERSION,
+      serverVersion: this.#serverVersion(),
+      toolVersion: TOOL_VERSION,
+      namespaces: dump.namespaces,
+    }
+    const metaPbm = writeMetaPbm(metadata, PBM_COMPATIBLE_VERSION, this.#options.info.fcv ?? '')
+    await store.save(metaPbmName(command.name, replset), bodyOf(metaPbm), { signal })
+    const list = Buffer.from(writeMetadataJson(metadata))
+    await store.save(namespaceListName(command.name, replset), bodyOf(list), { signal })
+    const end = await dumped()
+    this.#progress.phase('oplog')
+    await slicer.finish(end)
+    const objects = dump.namespaces.filter(({ size }) => size > 0).length
+    return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, oplog: slicer.stored, end }
+  }
+
+  async #archive(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
+    const { node, store, compression, signal, command, replset, start } = this.#options
+    const result = await dumpArchive(namespaces, {
+      ...{ node, store, compression, signal, replset, start },
+      backup: command.name,
+      level: this.#level(),
+      serverVersion: this.#serverVersion(),
+      onProgress: this.#count,
+      onCollections: dumped,
+    })
+    return { bytes: result.storedBytes + result.oplogBytes, objects: 1, oplog: result.oplog, end: result.end }
+  }
+
+  readonly #count = (documents: number, bytes: number) => this.#progress.add(documents, bytes)
+
+  #serverVersion(): string {
+    return this.#options.info.psmdbVersion ?? this.#options.info.version
+  }
+
+  /** The command's, or the configured one where that is of the same method. */
+  #level(): number | undefined {
+    const { command, config } = this.#options
+    if (command.level !== undefined) return command.level
+    const configured = config.backup?.compression ?? DEFAULT_COMPRESSION
+    return configured === command.compression ? config.backup?.compressionLevel : undefined
+  }
+
+  /** Half the processors, as PBM; two are enough to keep the server busy while another object is being finished. */
+  #parallel(): number {
+    const { command, config } = this.#options
+    const said = command.numParallelColls || config.backup?.numParallelCollections
+    return said || Math.max(2, Math.floor(availableParallelism() / 2))
+  }
+
+  async #sliceWhileDumping(slicer: OplogSlicer, stop: AbortSignal): Promise<void> {
+    const { clock, config, signal } = this.#options
+    const minutes = config.backup?.oplogSpanMin || config.pitr?.oplogSpanMin || DEFAULT_SPAN_MINUTES
+    const ended = AbortSignal.any([stop, signal])
+    for (;;) {
+      await clock.sleep(minutes * 60_000, ended).catch(() => undefined)
+      if (ended.aborted) return
+      await slicer.slice()
+    }
+  }
+
+  /** Tells progress until the returned function is called, which waits for the last word. */
+  #tellProgress(): () => Promise<void> {
+    const { leader, clock, command, replset, log } = this.#options
+    const stop = new AbortController()
+    const tell = () =>
+      setReplsetProgress(leader, command.name, replset, this.#progress.snapshot()).catch((error: unknown) =>
+        log.debug(`cannot tell the progress: ${errorText(error)}`),
+      )
+    const telling = async () => {
+      while (!stop.signal.aborted) {
+        await clock.sleep(PROGRESS_MILLIS, stop.signal).catch(() => undefined)
+        await tell()
+      }
+    }
+    const told = telling()
+    return async () => {
+      stop.abort()
+      await told
+    }
+  }
+}
+
+function totals(namespaces: readonly DumpNamespace[]): { bytes: number; documents: number } {
+  let [bytes, documents] = [0, 0]
+  for (const namespace of namespaces) {
+    bytes += namespace.bytes
+    documents += namespace.documents
+  }
+  return { bytes, documents }
+}

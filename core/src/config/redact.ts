@@ -1,0 +1,80 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { PluginHost } from '../plugin-host/host.js'
+import { isPackageName, PBM_STORAGES } from '../plugin-host/naming.js'
+import type { SchemaNode } from '../plugin-host/schema.js'
+import { MASK, maskUrls, passwordsInUrls } from '../secrets/text.js'
+import { resolveSchema } from './check.js'
+import type { Config, StorageConfig } from './document.js'
+import { mapSecrets } from './secrets.js'
+import { trimSlashes } from './trim.js'
+import { childSchema, isRecord } from './values.js'
+
+/**
+ * A copy to show: secrets are `***`, by the plugin's schema. Where there is none, nobody knows which values are secret:
+ * all are hidden but numbers and booleans, and in the blocks of PBM's own storages those with such a name.
+ */
+export async function maskConfig(config: Config, host: PluginHost): Promise<Config> {
+  return { ...config, storage: await maskStorage(config.storage, host) }
+}
+
+/** What a backup's record has beside the options: the profile's name, and that it is one. Options may be called so, too. */
+const NO_OPTIONS = ['type', 'name', 'profile']
+
+/** As {@link maskConfig}, for a storage alone (a profile, the `store` of a backup). */
+export async function maskStorage(storage: StorageConfig, host: PluginHost): Promise<StorageConfig> {
+  const { schema, plugin } = await resolveSchema(storage.type, host)
+  const known = plugin === undefined ? undefined : childSchema(schema, 'storage')
+  const fields = Object.entries(storage).map(([key, value]) => {
+    if (NO_OPTIONS.includes(key) && !isRecord(value)) return [key, value]
+    // A package of others may call its storage as it likes.
+    const namesTell = PBM_STORAGES.includes(key) && !isPackageName(storage.type)
+    const masked = mapSecrets(value, childSchema(known, key), maskIfHidden, { namesTell })
+    return [key, masked]
+  })
+  return Object.fromEntries(fields)
+}
+
+function maskIfHidden(value: unknown, hidden: boolean): unknown {
+  if (hidden && !isNothing(value)) return MASK
+  return typeof value === 'string' ? maskUrls(value) : value
+}
+
+/** The texts of the secrets in a storage's options, for scrubbing messages. */
+export function secretsOf(options: unknown, schema: SchemaNode | undefined): string[] {
+  const secrets: string[] = []
+  mapSecrets(options, schema, (value, hidden) => {
+    if (hidden && !isNothing(value)) secrets.push(String(value))
+    else if (typeof value === 'string') secrets.push(...passwordsInUrls(value))
+  })
+  return secrets
+}
+
+function isNothing(value: unknown): boolean {
+  return value === '' || value === null || value === undefined
+}
+
+/**
+ * Whether both name the same place, by the options their plugin marks `identity`. Where the plugin can't be loaded, all
+ * options count: then a needless resync is the mistake, and not a list of another storage's backups.
+ */
+export async function sameStorage(a: StorageConfig, b: StorageConfig, host: PluginHost): Promise<boolean> {
+  if (a.type !== b.type) return false
+  const { schema, plugin } = await resolveSchema(a.type, host)
+  if (plugin === undefined) return isDeepStrictEqual(a, b)
+  const options = childSchema(childSchema(schema, 'storage'), plugin.name)
+  return isDeepStrictEqual(identityOf(a[plugin.name], options), identityOf(b[plugin.name], options))
+}
+
+function identityOf(value: unknown, schema: SchemaNode | undefined): unknown {
+  if (schema?.identity === true) {
+    // An empty text or map is the same as none.
+    if (typeof value === 'string') return trimSlashes(value) || undefined
+    return isRecord(value) && Object.keys(value).length === 0 ? undefined : (value ?? undefined)
+  }
+  const parts = Object.entries(schema?.properties ?? {}).map(([key, child]) => [
+    key,
+    identityOf(isRecord(value) ? value[key] : undefined, child),
+  ])
+  const told = parts.filter(([, part]) => part !== undefined)
+  return told.length === 0 ? undefined : Object.fromEntries(told)
+}

@@ -1,0 +1,126 @@
+import type { Ajv } from 'ajv'
+import { isPackageName, PBM_COMPRESSIONS } from '../plugin-host/naming.js'
+import { type SchemaNode, schemaValidator } from '../plugin-host/schema.js'
+
+const MAX_INT32 = 2_147_483_647
+const MAX_UINT32 = 4_294_967_295
+
+const boolean = { type: 'boolean' } as const
+const text = { type: 'string' } as const
+const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
+const minutes = { type: 'number', minimum: 0 } as const
+const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
+const bytesPerSecond = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
+const compression = { type: 'string', compressionMethod: true } as const
+const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
+const priority = { type: 'object', additionalProperties: { type: 'number' } } as const
+
+function section(properties: Record<string, object>): SchemaNode {
+  return { type: 'object', additionalProperties: false, properties }
+}
+
+const pitr = section({
+  enabled: boolean,
+  oplogSpanMin: minutes,
+  oplogOnly: boolean,
+  priority,
+  compression,
+  compressionLevel,
+})
+
+const backup = section({
+  oplogSpanMin: minutes,
+  priority,
+  timeouts: section({ startingStatus: seconds, balancerStop: seconds }),
+  compression,
+  compressionLevel,
+  numParallelCollections: count,
+  numParallelFiles: count,
+  layout: { type: 'string', enum: ['pbm', 'archive'] },
+  throttle: section({ upload: bytesPerSecond, download: bytesPerSecond }),
+})
+
+const restore = section({
+  batchSize: count,
+  numInsertionWorkers: count,
+  numParallelCollections: count,
+  numParallelFiles: count,
+  indexCommitQuorum: { type: 'string', commitQuorum: true },
+  numDownloadWorkers: count,
+  maxDownloadBufferMb: count,
+  downloadChunkMb: count,
+  mongodLocation: text,
+  mongodLocationMap: { type: 'object', additionalProperties: text },
+  fallbackEnabled: boolean,
+  allowPartlyDone: boolean,
+  timeouts: section({ balancerStop: seconds }),
+  verify: boolean,
+})
+
+/** A plugin whose options are known: its name is the key of their block. */
+export interface KnownPlugin {
+  readonly name: string
+  readonly optionsSchema: object
+}
+
+/**
+ * The schema of the whole document, with the plugins' own schemas at `storage.<name>` and `encryption.<name>`. Without a
+ * plugin any block is let through: its absence is a fault by itself, and its keys can't be judged.
+ */
+export function configSchema(storage: KnownPlugin | undefined, encryption: readonly KnownPlugin[] = []): SchemaNode {
+  const key = [storage ?? NO_PLUGIN, ...encryption].map(({ name, optionsSchema }) => `${name}#${idOf(optionsSchema)}`)
+  const known = schemas.get(key.join()) ?? schemaWith(storage, encryption)
+  schemas.set(key.join(), known)
+  return known
+}
+
+/**
+ * Built once for each set of plugins: validators are kept by the schema they were compiled from. By name, too, since a
+ * plugin that extends another may share its options.
+ */
+const schemas = new Map<string, SchemaNode>()
+
+const NO_PLUGIN: KnownPlugin = { name: '', optionsSchema: {} }
+
+const ids = new WeakMap<object, number>()
+let lastId = 0
+
+function idOf(schema: object): number {
+  const id = ids.get(schema) ?? ++lastId
+  ids.set(schema, id)
+  return id
+}
+
+function schemaWith(storage: KnownPlugin | undefined, encryption: readonly KnownPlugin[]): SchemaNode {
+  const needsOptions = ((storage?.optionsSchema as SchemaNode | undefined)?.required ?? []).length > 0
+  const block: SchemaNode =
+    storage === undefined
+      ? { type: 'object', properties: { type: text }, required: ['type'], additionalProperties: {} }
+      : {
+          ...section({ type: text, [storage.name]: storage.optionsSchema }),
+          required: needsOptions ? ['type', storage.name] : ['type'],
+        }
+  const methods = encryption.map(({ name, optionsSchema }) => [name, optionsSchema] as const)
+  const sealing = { ...section({ type: text, ...Object.fromEntries(methods) }), required: ['type'] }
+  return { ...section({ storage: block, pitr, backup, restore, encryption: sealing }), required: ['storage'] }
+}
+
+/** The validator with the keywords of {@link configSchema}. */
+export function configValidator(): Ajv {
+  const ajv = schemaValidator()
+  ajv.addKeyword({
+    keyword: 'compressionMethod',
+    type: 'string',
+    schemaType: 'boolean',
+    validate: (_schema: boolean, value: string) => PBM_COMPRESSIONS.includes(value) || isPackageName(value),
+    errors: false,
+  })
+  ajv.addKeyword({
+    keyword: 'commitQuorum',
+    type: 'string',
+    schemaType: 'boolean',
+    validate: (_schema: boolean, value: string) => /^(?:majority|votingMembers|[1-9]|[1-4]\d|50)$/.test(value),
+    errors: false,
+  })
+  return ajv
+}

@@ -1,0 +1,190 @@
+import type { BackupDocument } from '../control/backup-document.js'
+import { PbmError } from '../errors.js'
+import type { WrappingKey } from '../plugin/encryption.js'
+import { hasCode, PluginError } from '../plugin/errors.js'
+import type { CallOptions, ObjectStore, ReadOptions } from '../plugin/storage.js'
+import { parsePitrChunkName, replsetFolder } from '../store/layout/names.js'
+import { asMetered } from '../store/wrappers/meter.js'
+import { asSplit } from '../store/wrappers/split.js'
+import { untilAborted } from '../time/until-aborted.js'
+import { type Ciphers, isKeyFault, keyError, type OpenMethod } from './ciphers.js'
+import { createWrappingKey, isKeyObject, keyObjectName, keyScope, openKeyObject, readKeyObject } from './key-objects.js'
+
+/** The encryption method of an object by its name; undefined for one that is stored as it is. */
+export type MethodOf = (object: string) => string | undefined
+
+/** Chunks of the oplog say it in their names. */
+export const chunkMethod: MethodOf = (object) => parsePitrChunkName(object)?.encryption
+
+/** All that a backup has of a replica set is sealed, but the keys themselves. */
+export function partMethod(
+  backup: string,
+  part: { name: string; encryption?: { type: string } | undefined },
+): MethodOf {
+  const folder = replsetFolder(backup, part.name)
+  return (object) => (object.startsWith(folder) && !isKeyObject(object) ? part.encryption?.type : undefined)
+}
+
+/** {@link partMethod} of every replica set of a backup. */
+export function backupMethod({ name, replsets }: Pick<BackupDocument, 'name' | 'replsets'>): MethodOf {
+  const parts = replsets.filter(({ encryption }) => encryption !== undefined).map((part) => partMethod(name, part))
+  return (object) => parts.map((methodOf) => methodOf(object)).find((method) => method !== undefined)
+}
+
+/** Whether any part of the backup is sealed. */
+export function isSealed({ replsets }: Pick<BackupDocument, 'replsets'>): boolean {
+  return replsets.some(({ encryption }) => encryption !== undefined)
+}
+
+/** The store, as the objects of this backup are to be read from it. */
+export function storeOf(
+  store: ObjectStore,
+  ciphers: Ciphers | undefined,
+  backup: Pick<BackupDocument, 'name' | 'replsets'>,
+): ObjectStore {
+  return ciphers === undefined || !isSealed(backup) ? store : sealedStore(store, ciphers, backupMethod(backup))
+}
+
+/**
+ * The store with objects sealed on their way in and opened on their way out, where `methodOf` names a method for them.
+ * Everything else passes through; sizes are those on the storage. Of an object that can't be opened, reading rejects with
+ * its name and the id of the key: `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`, `ENCRYPTION_TAMPERED` or
+ * `CODEC_TRUNCATED`. A range of a sealed object can't be read.
+ */
+export function sealedStore(store: ObjectStore, ciphers: Ciphers, methodOf: MethodOf): ObjectStore {
+  const keys = new WrappingKeys(store, ciphers)
+  const sealed: ObjectStore = {
+    capabilities: store.capabilities,
+    save: async (name, body, options) => {
+      const method = methodOf(name)
+      if (method === undefined) return await store.save(name, body, options)
+      const { cipher } = await ciphers.method(method)
+      const under = cipher.wrapsKeys === true ? await keys.forSealing(name, method, options) : undefined
+      return await store.save(name, cipher.seal(body, { under }), options)
+    },
+    read: async (name, options = {}) => {
+      const method = methodOf(name)
+      if (method === undefined) return await store.read(name, options)
+      refuseRange(name, options)
+      const opened = await ciphers.method(method).catch((error: unknown) => {
+        throw isKeyFault(error) ? keyError(error, name, method) : error
+      })
+      return openEach(await store.read(name, options), name, opened, keys, options)
+    },
+    stat: (name, options) => store.stat(name, options),
+    list: (options) => store.list(options),
+    delete: (name, options) => store.delete(name, options),
+    copy: (source, target, options) => store.copy(source, target, options),
+    close: () => store.close(),
+  }
+  return asSplit(asMetered(sealed, store), store)
+}
+
+async function* openEach(
+  stored: AsyncIterable<Uint8Array>,
+  name: string,
+  { cipher, name: method }: OpenMethod,
+  keys: WrappingKeys,
+  options: CallOptions,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* cipher.open(stored, { wrappingKey: (id) => keys.forOpening(name, id, method, options) })
+  } catch (error) {
+    if (isKeyFault(error)) throw error instanceof PbmError ? error : keyError(error, name, method)
+    if (!hasCode(error, 'ENCRYPTION_TAMPERED') && !hasCode(error, 'CODEC_TRUNCATED')) throw error
+    const code = hasCode(error, 'CODEC_TRUNCATED') ? 'CODEC_TRUNCATED' : 'ENCRYPTION_TAMPERED'
+    const text = `${name}: ${error instanceof Error ? error.message : String(error)}${keys.told(name)}`
+    throw new PluginError(code, text, { cause: error })
+  }
+}
+
+function refuseRange(name: string, { offset, length }: ReadOptions): void {
+  if ((offset ?? 0) === 0 && length === undefined) return
+  throw new PluginError('STORAGE_NOT_SUPPORTED', `${name} is sealed: it can't be read in parts`)
+}
+
+/** The shared work goes on; who waits for it does not, once its signal aborts. */
+async function shared<T>(work: Promise<T>, signal: AbortSignal | undefined, object: string): Promise<T> {
+  if (signal === undefined) return await work
+  return await untilAborted(
+    work,
+    signal,
+    () => new PluginError('STORAGE_ABORTED', `${object}: aborted`, { cause: signal.reason }),
+  )
+}
+
+/** The wrapping keys that one store has met or made. */
+class WrappingKeys {
+  readonly #store: ObjectStore
+  readonly #ciphers: Ciphers
+  /** By scope. */
+  readonly #own = new Map<string, Promise<WrappingKey>>()
+  /** By the name of their object. */
+  readonly #met = new Map<string, Promise<Buffer>>()
+  /** Scope → ids of the configured keys that the wrapping key is sealed for, for messages. */
+  readonly #sealedFor = new Map<string, string>()
+
+  constructor(store: ObjectStore, ciphers: Ciphers) {
+    this.#store = store
+    this.#ciphers = ciphers
+  }
+
+  /** Made once for all who ask: who gives up stops waiting, and takes the key from nobody else. */
+  forSealing(object: string, method: string, { signal }: CallOptions = {}): Promise<WrappingKey> {
+    const scope = keyScope(object)
+    let making = this.#own.get(scope)
+    if (making === undefined) {
+      making = this.#make(scope, method)
+      this.#own.set(scope, making)
+      making.catch(() => this.#own.delete(scope))
+    }
+    return shared(making, signal, object)
+  }
+
+  /** With the keys that are there now: a process that lives long must not go on with one that was taken out since. */
+  async #make(scope: string, method: string): Promise<WrappingKey> {
+    const { cipher } = await this.#ciphers.reopened(method)
+    return await createWrappingKey(this.#store, scope, cipher)
+  }
+
+  forOpening(object: string, id: string, method: string, options: CallOptions): Promise<Buffer | undefined> {
+    // The id comes from the object, which anybody may have written: it must lead nowhere else.
+    if (!/^[0-9a-f]{32}$/.test(id)) return Promise.resolve(undefined)
+    const scope = keyScope(object)
+    const name = keyObjectName(scope, id)
+    let loading = this.#met.get(name)
+    if (loading === undefined) {
+      loading = this.#load(name, scope, method)
+      this.#met.set(name, loading)
+      loading.catch(() => this.#met.delete(name))
+    }
+    return shared(loading, options.signal, object)
+  }
+
+  async #load(name: string, scope: string, method: string): Promise<Buffer> {
+    const { cipher, plugin } = await this.#ciphers.method(method)
+    let sealed: Buffer
+    try {
+      sealed = await readKeyObject(this.#store, name)
+    } catch (error) {
+      if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_EMPTY')) throw error
+      throw new PbmError('ENCRYPTION_KEY_MISSING', `the key object ${name} is missing on the storage`, {
+        hint: 'what it protects can not be opened without it: bring the object back, or restore another backup',
+        cause: error,
+      })
+    }
+    try {
+      this.#sealedFor.set(scope, (plugin.keysOf?.(sealed) ?? []).join(', '))
+      return await openKeyObject(sealed, name, cipher)
+    } catch (error) {
+      if (isKeyFault(error)) throw keyError(error, name, method)
+      throw new PluginError('ENCRYPTION_TAMPERED', `the key object ${name} is altered`, { cause: error })
+    }
+  }
+
+  /** Which configured key stands behind an object, as the end of a sentence. */
+  told(object: string): string {
+    const ids = this.#sealedFor.get(keyScope(object)) ?? ''
+    return ids === '' ? '' : ` (sealed with key ${ids})`
+  }
+}

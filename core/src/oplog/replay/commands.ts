@@ -1,0 +1,225 @@
+import { stringElement } from '../../bson/build.js'
+import { documentsOfArray, findDocument, findString } from '../../bson/elements.js'
+import { PbmError } from '../../errors.js'
+import { commandName, databaseOf, type Operation } from '../entry.js'
+import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
+import { commandTarget } from './classify.js'
+import type { CatalogCollection } from './index-catalog.js'
+import { isKnownByName, isUsersOrRoles } from './namespaces.js'
+import type { ReplayOptions } from './options.js'
+
+/** Old storage options that servers still log and no longer take. */
+const OBSOLETE_OPTIONS = ['noPadding', 'usePowerOf2Sizes']
+
+/** The commands of an oplog: each keeps the catalog right, and all but those on indexes reach the target. */
+export class ReplayCommands {
+  readonly #options: ReplayOptions
+  /** Collections of which changes were passed over because the target does not have them: UUID or name → name. */
+  readonly #unknown = new Map<string, string>()
+
+  constructor(options: ReplayOptions) {
+    this.#options = options
+  }
+
+  async run(operation: Operation): Promise<void> {
+    const command = commandName(operation.o)
+    const ns = commandTarget(operation)
+    const byName = isKnownByName(ns) || operation.ui === undefined
+    const known = this.#options.catalog.find(byName ? undefined : operation.ui, ns)
+    switch (command) {
+      case 'create':
+        return this.#create(operation, ns)
+      case 'drop':
+        return this.#drop(operation, ns, known)
+      case 'dropDatabase':
+        return this.#dropDatabase(operation)
+      case 'renameCollection':
+        return this.#rename(operation, known)
+      case 'createIndexes':
+        if (known !== undefined) this.#addIndexes(known, operation.o, command)
+        return
+      case 'commitIndexBuild':
+        if (known !== undefined) this.#addIndexes(known, operation.o, command)
+        return
+      case 'collMod':
+        return this.#collMod(operation, known)
+      case 'emptycapped':
+        return known === undefined ? undefined : this.#apply(operation, known)
+      default:
+        if (known !== undefined) await this.#dropIndexes(known, operation.o)
+    }
+  }
+
+  /** Remembers that a change was passed over. It is right only if the collection is dropped later in the window. */
+  noteUnknown(uuid: Buffer | undefined, ns: string): void {
+    this.#unknown.set(uuid?.toString('hex') ?? ns, ns)
+  }
+
+  refuseUnknown(): void {
+    const names = [...new Set(this.#unknown.values())]
+    if (names.length === 0) return
+    throw new PbmError(
+      'REPLAY_INCOMPLETE',
+      `The oplog changes collections that are neither in the backup nor made by the oplog: ${names.slice(0, 5).join(', ')}`,
+      { hint: 'The backup does not have all that its oplog needs; restore from another one.' },
+    )
+  }
+
+  /** Views are documents of `system.views`, which need not be there yet. `view` is what the document is named. */
+  async ensureViews(ns: string, view: string | undefined): Promise<void> {
+    const { catalog } = this.#options
+    if (view !== undefined) {
+      await this.#makeWay(catalog.findByName(view))
+      catalog.foreignViews.delete(view)
+    }
+    if (catalog.findByName(ns) !== undefined) return
+    const db = databaseOf(ns)
+    const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('create', 'system.views'))
+    await this.#options.sink.command({ op: 'c', ns: `${db}.$cmd`, ui: undefined, o, o2: undefined })
+    catalog.create(ns, undefined, undefined)
+  }
+
+  /**
+   * Drops a collection that the target had before the restore and the backup does not have. The server would take it for
+   * the one that is created (same UUID: a restore into the same cluster), or move it aside under a name of its own.
+   */
+  async #makeWay(collection: CatalogCollection | undefined): Promise<void> {
+    if (collection?.foreign === true) await this.#dropNow(collection)
+  }
+
+  /** The same for a view. */
+  async #makeWayForView(ns: string): Promise<void> {
+    if (!this.#options.catalog.foreignViews.delete(ns)) return
+    const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('_id', ns))
+    const views = `${databaseOf(ns)}.system.views`
+    await this.#options.sink.command({ op: 'd', ns: views, ui: undefined, o, o2: undefined })
+  }
+
+  async #create(operation: Operation, ns: string): Promise<void> {
+    const { catalog, sink } = this.#options
+    const { ui } = operation
+    if (!isUsersOrRoles(ns)) {
+      await this.#makeWay(catalog.findByName(ns))
+      if (ui !== undefined) await this.#makeWay(catalog.find(ui, ns))
+      await this.#makeWayForView(ns)
+    }
+    const here = catalog.findByName(ns)
+    if (isKnownByName(ns)) {
+      if (here !== undefined) return
+      await sink.command({ ...operation, ui: undefined, o2: undefined })
+      catalog.create(ns, undefined, operation.o)
+      return
+    }
+    const same = ui === undefined ? here : catalog.find(ui, ns)
+    if (same !== undefined && same.ns === ns) return
+    const indexes = same?.indexes
+    // Another collection has the name, or this one has another name: the server moves what is in the way aside.
+    const moved = here !== undefined || same !== undefined
+    await sink.command({ ...operation, o2: undefined })
+    const created = moved && same !== undefined ? same : catalog.create(ns, ui, operation.o)
+    if (moved) await this.#correctNames(operation.ns, here, created, ns)
+    if (indexes !== undefined) for (const [name, spec] of indexes) created.indexes.set(name, spec)
+    this.#unknown.delete(ui?.toString('hex') ?? ns)
+  }
+
+  async #drop(operation: Operation, ns: string, known: CatalogCollection | undefined): Promise<void> {
+    this.#unknown.delete(operation.ui?.toString('hex') ?? ns)
+    this.#unknown.delete(ns)
+    if (known === undefined) return
+    await this.#apply(operation, known)
+    this.#options.catalog.drop(known)
+  }
+
+  async #dropDatabase(operation: Operation): Promise<void> {
+    const db = databaseOf(operation.ns)
+    await this.#options.sink.command(operation)
+    this.#options.catalog.dropDatabase(db)
+    for (const [key, ns] of this.#unknown) if (ns.startsWith(`${db}.`)) this.#unknown.delete(key)
+  }
+
+  async #rename(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
+    const { catalog, sink } = this.#options
+    const to = findString(operation.o, 'to')
+    if (to === undefined) return
+    const dropped = findUuid(operation.o, 'dropTarget')
+    if (dropped !== undefined) this.#unknown.delete(dropped.toString('hex'))
+    const target = dropped === undefined ? undefined : catalog.find(dropped, to)
+    if (known === undefined) {
+      // The collection itself was dropped before the dump saw it; what it replaced is gone all the same.
+      if (target !== undefined) await this.#dropNow(target)
+      return
+    }
+    if (catalog.findByName(to) !== known) await this.#makeWay(catalog.findByName(to))
+    await this.#makeWayForView(to)
+    const inTheWay = catalog.findByName(to)
+    await sink.command(operation)
+    if (target !== undefined && target !== known) catalog.drop(target)
+    if (inTheWay !== undefined && inTheWay !== target && inTheWay !== known) {
+      catalog.rename(known, to)
+      await this.#correctNames(operation.ns, inTheWay, known, to)
+    } else {
+      catalog.rename(known, to)
+    }
+  }
+
+  async #dropNow(collection: CatalogCollection): Promise<void> {
+    const { ns, uuid } = collection
+    const db = databaseOf(ns)
+    const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('drop', ns.slice(db.length + 1)))
+    const ui = uuid === undefined ? undefined : Buffer.from(uuid, 'hex')
+    await this.#options.sink.command({ op: 'c', ns: `${db}.$cmd`, ui, o, o2: undefined })
+    this.#options.catalog.drop(collection)
+  }
+
+  /** After the server moved `displaced` aside under a name of its own making. */
+  async #correctNames(
+    commandNs: string,
+    displaced: CatalogCollection | undefined,
+    kept: CatalogCollection,
+    ns: string,
+  ): Promise<void> {
+    const { catalog } = this.#options
+    const db = databaseOf(commandNs)
+    catalog.rename(kept, ns)
+    if (displaced !== undefined) catalog.readd(displaced)
+    catalog.correctNames(db, await this.#options.listNames(db))
+  }
+
+  async #dropIndexes(collection: CatalogCollection, o: Buffer): Promise<void> {
+    const { catalog, sink, dropIndexes } = this.#options
+    const before = [...collection.indexes.keys()]
+    catalog.dropIndexes(collection, o)
+    const dropped = before.filter((name) => !collection.indexes.has(name))
+    if (dropIndexes === undefined || dropped.length === 0) return
+    await sink.flush()
+    await dropIndexes(collection.ns, dropped)
+  }
+
+  #addIndexes(collection: CatalogCollection, o: Buffer, command: string): void {
+    const array = findDocument(o, 'indexes')
+    // createIndexes has its one spec beside the name of the command.
+    const specs = array === undefined ? [withoutFields(o, new Set([command]))] : documentsOfArray(array)
+    for (const spec of specs) this.#options.catalog.addIndex(collection, spec)
+  }
+
+  async #collMod(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
+    if (known === undefined) return
+    const index = findDocument(operation.o, 'index')
+    if (index !== undefined) this.#options.catalog.modifyIndex(known, index)
+    const o = withoutFields(operation.o, new Set(['index', ...OBSOLETE_OPTIONS]))
+    if (elementsOf(o).length > 1) await this.#apply({ ...operation, o }, known)
+  }
+
+  /** Sends the command with the collection's name of today. */
+  async #apply(operation: Operation, target: CatalogCollection): Promise<void> {
+    const command = commandName(operation.o)
+    const db = databaseOf(target.ns)
+    await this.#options.sink.command({
+      op: 'c',
+      ns: `${db}.$cmd`,
+      ui: target.uuid === undefined ? undefined : operation.ui,
+      o: withField(operation.o, stringElement(command, target.ns.slice(db.length + 1))),
+      o2: undefined,
+    })
+  }
+}

@@ -1,0 +1,29 @@
+import type { MongoClient } from 'mongodb'
+import type { InjectionToken } from 'tsyringe'
+import type { Ciphers } from '../encryption/ciphers.js'
+import type { OperationLog } from '../log.js'
+import type { Member } from '../mongo/topology.js'
+import type { CompressionPlugin } from '../plugin/compression.js'
+import type { ObjectStore } from '../plugin/storage.js'
+import type { Clock } from '../time/clock.js'
+
+/**
+ * What the pipelines are given. The agent registers these in a child container per operation; pipelines name them in
+ * `@inject(TOKEN)`, always explicitly (no decorator metadata is emitted).
+ */
+export const NODE: InjectionToken<MongoClient> = Symbol('direct connection to the mongod beside this agent')
+export const LEADER: InjectionToken<MongoClient> = Symbol('connection to the primary of the leader replica set')
+export const SELF: InjectionToken<Member> = Symbol('which member of which replica set this agent serves')
+export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
+export const CLOCK: InjectionToken<Clock> = Symbol('clock')
+export const STORE: InjectionToken<ObjectStore> = Symbol('the open storage of the operation')
+export const WITH_STORE: InjectionToken<WithStore> = Symbol('what opens the storage of the operation')
+export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
+
+export const CIPHERS: InjectionToken<Ciphers> = Symbol('the encryption methods of the operation')
+
+/**
+ * Opens the storage for as long as `work` takes. For operations that touch it only with their lock held. Rejects with the
+ * signal's reason where a storage does not open until it aborts.
+ */
+export type WithStore = <T>(signal: AbortSignal, work: (store: ObjectStore) => Promise<T>) => Promise<T>

@@ -1,0 +1,138 @@
+import type { MongoClient } from 'mongodb'
+import { listBackupsWithoutBalancer, setBackupFields } from '../control/backups.js'
+import { readConfig } from '../control/config.js'
+import { listLiveLocks, listSlicerLocks } from '../control/locks.js'
+import { findPitr } from '../control/pitr.js'
+import { resumePitr, suspendPitr } from '../control/pitr-suspension.js'
+import type { RestoreDocument } from '../control/restore-document.js'
+import { findRestore, hasChangedData, listSuspendingRestores, setRestoreFields } from '../control/restores.js'
+import { BACKUP_STATES, isTerminal, RESTORE_STATES } from '../control/state-machine.js'
+import { PbmError } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { balancerStatus, startBalancer, stopBalancer } from '../mongo/balancer.js'
+import { clusterTime, isStale } from '../mongo/cluster-time.js'
+import type { Clock } from '../time/clock.js'
+
+const SLICER_WAIT_MILLIS = 120_000
+const SLICER_POLL_MILLIS = 200
+
+export interface Suspending {
+  readonly leader: MongoClient
+  /** Of the restore. */
+  readonly name: string
+  readonly isSharded: boolean
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly log: OperationLog
+  /** Told what the record says from now on: a record that somebody drops can be put back with it. */
+  readonly onNoted?: (suspended: Suspended) => void
+}
+
+export type Suspended = NonNullable<RestoreDocument['suspended']>
+
+/**
+ * The cluster leader's, at the last moment before data is changed: point-in-time recovery and the balancer are switched
+ * off, and nobody stores the oplog any more. The record of the restore says first what was on: whoever is alive when it
+ * ends with nothing changed finds it there. Rejects with SLICER_RUNS.
+ */
+export async function suspendOthers(suspending: Suspending): Promise<void> {
+  const { leader, name, isSharded, signal, clock, log } = suspending
+  const config = await readConfig(leader)
+  const left = await leftOff(leader, name)
+  const isSlicing = config?.pitr?.enabled === true
+  const isBalancing = isSharded && (await balancerStatus(leader)).mode === 'full'
+  const pitr = isSlicing || left.restores.some(({ suspended }) => suspended?.includes('pitr'))
+  const balancer =
+    isBalancing || left.backups.length > 0 || left.restores.some(({ suspended }) => suspended?.includes('balancer'))
+  const suspended: Suspended = [...(pitr ? ['pitr' as const] : []), ...(balancer ? ['balancer' as const] : [])]
+  const isNoted = await setRestoreFields(leader, name, { suspended })
+  // What nobody knows to be off would stay off.
+  if (!isNoted) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
+  suspending.onNoted?.(suspended)
+  signal.throwIfAborted()
+  // From here on it is this restore's to say.
+  for (const restore of left.restores) await setRestoreFields(leader, restore.name, { suspended: [] })
+  for (const backup of left.backups) await setBackupFields(leader, backup.name, { balancer_stopped: false })
+  if (isSlicing) await suspendPitr(leader)
+  if (pitr) {
+    log.warning(
+      'point-in-time recovery was on and is off now: make a full backup when the restore is done, then it goes on by itself',
+    )
+  }
+  if (isBalancing) {
+    await stopBalancer(leader, { signal, clock, log, timeoutSeconds: config?.restore?.timeouts?.balancerStop })
+  }
+  if (balancer) {
+    log.warning('the balancer was on and is off now: start it when the restore is done and every mongos was restarted')
+  }
+  await awaitSlicersGone(suspending)
+}
+
+/** After a restore that failed: see {@link mendSuspended}, for this one alone, whose lock is still held. */
+export async function resumeAfterRestore(leader: MongoClient, name: string, log: OperationLog): Promise<void> {
+  const restore = await findRestore(leader, name)
+  if (restore !== undefined && isTerminal(RESTORE_STATES, restore.status)) await resumeFor(leader, restore, log)
+}
+
+/**
+ * Switches on again what restores left off that ended with nothing changed, because their agents died. After a restore
+ * that changed data it stays off: that is for people to decide. Does nothing while a backup or restore is under way.
+ */
+export async function mendSuspended(leader: MongoClient, log: OperationLog): Promise<void> {
+  const ended = (await listSuspendingRestores(leader)).filter(({ status }) => isTerminal(RESTORE_STATES, status))
+  if (ended.length === 0) return
+  if ((await listLiveLocks(leader)).some(({ type }) => type === 'restore' || type === 'backup')) return
+  for (const restore of ended) await resumeFor(leader, restore, log)
+}
+
+async function resumeFor(leader: MongoClient, restore: RestoreDocument, log: OperationLog): Promise<void> {
+  const { name, suspended = [] } = restore
+  if (suspended.length === 0) return
+  if (!hasChangedData(restore)) {
+    if (suspended.includes('pitr') && (await isLeftOff(leader))) {
+      await resumePitr(leader)
+      log.info('nothing was restored: point-in-time recovery is on again')
+    }
+    if (suspended.includes('balancer')) {
+      await startBalancer(leader)
+      // Loud, since somebody may have wanted it off meanwhile: of that the server keeps no trace.
+      log.warning(`restore ${name} changed nothing and had stopped the balancer: it is on again`)
+    }
+  }
+  await setRestoreFields(leader, name, { suspended: [] })
+}
+
+/**
+ * Whoever has switched point-in-time recovery on or off since then has decided: the note in its document went with that.
+ * Where the whole document is gone, somebody dropped the control collections; with the configuration, nothing is left to be on.
+ */
+async function isLeftOff(leader: MongoClient): Promise<boolean> {
+  const [pitr, config] = await Promise.all([findPitr(leader), readConfig(leader)])
+  return config !== undefined && (pitr === undefined || pitr.resume === true)
+}
+
+/** What operations have switched off that have ended since, and nobody has switched on yet. */
+async function leftOff(leader: MongoClient, name: string) {
+  const [restores, backups] = await Promise.all([listSuspendingRestores(leader), listBackupsWithoutBalancer(leader)])
+  return {
+    restores: restores.filter((other) => other.name !== name && !hasChangedData(other)),
+    backups: backups.filter(({ status }) => isTerminal(BACKUP_STATES, status)),
+  }
+}
+
+/** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */
+export async function awaitSlicersGone({ leader, signal, clock }: Suspending, replset?: string): Promise<void> {
+  const until = clock.now() + SLICER_WAIT_MILLIS
+  for (;;) {
+    const now = await clusterTime(leader)
+    const locks = await listSlicerLocks(leader, replset === undefined ? {} : { replset })
+    const [live] = locks.filter(({ hb }) => !isStale(hb, now))
+    if (live === undefined) return
+    if (clock.now() > until) {
+      throw new PbmError('SLICER_RUNS', `The oplog of ${live.replset} is still being stored by ${live.node}`, {
+        hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',
+      })
+    }
+    await clock.sleep(SLICER_POLL_MILLIS, signal)
+  }
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import { BSON, type MongoClient, type UUID } from 'mongodb'
+import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { judgedBy } from '../../time/deadline-guard.js'
+import { createCollections, dropReplaced } from './collections.js'
+
+describe('Collections of the target', () => {
+  const { signal } = new AbortController()
+  let set: ReplicaSet
+  let client: MongoClient
+
+  before(async () => {
+    set = await startReplicaSet()
+    client = await set.client()
+  })
+  after(async () => {
+    await set?.stop()
+  })
+
+  const namespace = (collection: string, uuid: string): NamespaceMetadata => ({
+    db: 'app',
+    collection,
+    collectionName: collection,
+    type: 'collection',
+    options: undefined,
+    indexes: [],
+    uuid,
+    crc: 0n,
+    size: 0,
+  })
+  const uuids = async () => {
+    const found = await client.db('app').listCollections({}, { nameOnly: false }).toArray()
+    return new Map(found.map(({ name, info }) => [name, (info?.uuid as UUID | undefined)?.toHexString(false)]))
+  }
+
+  it('are replaced by those of the backup, the one that the server lets nobody drop as well', async () => {
+    const app = client.db('app')
+    await app.collection<{ _id: string }>('system.js').insertOne({ _id: 'f' })
+    await app.createCollection('view', { viewOn: 'plain', pipeline: [] })
+    await app.createCollection('series', { timeseries: { timeField: 'at' } })
+    await app.createCollection('moved')
+    const moved = (await uuids()).get('moved')
+    assert.ok(moved !== undefined)
+    const wanted = new Map([
+      ['system.js', '11111111111141118111111111111111'],
+      ['view', '22222222222242228222222222222222'],
+      ['series', '33333333333343338333333333333333'],
+      ['back', moved],
+    ])
+    const namespaces = [...wanted].map(([name, uuid]) => namespace(name, uuid))
+    assert.deepEqual(await dropReplaced(client, namespaces, signal), { dropped: 4, kept: 0 })
+    await createCollections(client, namespaces, signal)
+    const found = await uuids()
+    found.delete('system.views')
+    assert.deepEqual([...found].sort(), [...wanted].sort())
+    assert.equal(await app.collection('system.js').countDocuments(), 0)
+  })
+
+  it('are not dropped by somebody who was suspended, though no signal tells it yet', async () => {
+    await client.db('app').createCollection('kept')
+    const stopped = judgedBy(new AbortController().signal, () => assert.fail('stopped'))
+    const doomed = [namespace('kept', '44444444444444448444444444444444')]
+    await assert.rejects(dropReplaced(client, doomed, stopped), /stopped/)
+    assert.ok((await uuids()).has('kept'))
+    await client.db('app').dropCollection('kept')
+  })
+
+  it('have their UUIDs again, buckets of time series too, whatever their options', async () => {
+    const app = client.db('app')
+    const series = [
+      { timeseries: { timeField: 'at', metaField: 'm', granularity: 'minutes' }, expireAfterSeconds: 100 },
+      { timeseries: { timeField: 'at' }, collation: { locale: 'de' } },
+    ]
+    const stored = async (name: string) => {
+      const found = await app.listCollections({ name }, { nameOnly: false }).toArray()
+      return found.map(({ info, ...kept }) => kept)
+    }
+    for (const [index, options] of series.entries()) {
+      const name = `series ${index}`
+      const bucketsUuid = `${index}6666666666646668666666666666666`
+      await app.createCollection(name, options)
+      const before = [await stored(name), await stored(`system.buckets.${name}`)]
+      const wanted = { ...namespace(name, ''), type: 'timeseries' as const, uuid: undefined, bucketsUuid }
+      const described = { ...wanted, options: Buffer.from(BSON.serialize(options)) }
+      await dropReplaced(client, [described], signal)
+      await createCollections(client, [described], signal)
+      assert.equal((await uuids()).get(`system.buckets.${name}`), bucketsUuid)
+      assert.deepEqual([await stored(name), await stored(`system.buckets.${name}`)], before)
+      await app.collection(name).insertOne({ at: new Date(), m: 1 })
+      assert.equal(await app.collection(name).countDocuments(), 1)
+      assert.deepEqual(await app.collection(name).indexes(), [])
+    }
+  })
+
+  it('are made while a transaction is open, without holding up the rest of the server', async () => {
+    const app = client.db('app')
+    const beats = client.db('admin').collection<{ _id: number }>('beats')
+    await beats.insertOne({ _id: 0 })
+    await app.createCollection('busy')
+    await client.withSession(async (session) => {
+      session.startTransaction()
+      await app.collection<{ _id: number }>('busy').insertOne({ _id: 1 }, { session })
+      const made = createCollections(client, [namespace('later', '55555555555545558555555555555555')], signal)
+      // What stands for a heartbeat gets through although the collection can't be made yet.
+      for (let beat = 1; beat <= 3; beat++) {
+        await beats.insertOne({ _id: beat })
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+      assert.ok(!(await uuids()).has('later'))
+      await session.abortTransaction()
+      await made
+    })
+    assert.ok((await uuids()).has('later'))
+  })
+})

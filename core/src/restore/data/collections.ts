@@ -1,0 +1,215 @@
+import { Binary, BSON } from 'bson'
+import type { MongoClient } from 'mongodb'
+import pLimit from 'p-limit'
+import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
+import { findField, findString } from '../../bson/elements.js'
+import { errorText, PbmError } from '../../errors.js'
+import { applyOps } from '../../mongo/apply-ops.js'
+import { RawValue } from '../../mongo/raw-command.js'
+import { insertDocuments } from '../../mongo/raw-write.js'
+import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
+import { throwIfStopped } from '../../time/deadline-guard.js'
+import { allOrFirstError, type Snapshot } from './snapshot.js'
+import { listTarget, type TargetCollection } from './target.js'
+
+const BUCKETS = 'system.buckets.'
+/** `_id` index of collections whose backup does not list it: without one the server makes an old version. */
+const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, name: '_id_' }))
+
+/** Drops under way at once: the server takes an exclusive lock for most of each. */
+const WIDTH = 4
+
+/**
+ * Drops what the backup brings anew: by name, and by UUID, for a collection renamed since then still has the UUID the
+ * restored one needs. What the backup does not have stays (PBM: archive-and-oplog.md §3).
+ */
+export async function dropReplaced(
+  client: MongoClient,
+  namespaces: readonly NamespaceMetadata[],
+  signal: AbortSignal,
+): Promise<{ dropped: number; kept: number }> {
+  const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
+  const uuids = new Set(namespaces.flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid])))
+  const found = await listTarget(client)
+  const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
+  const doomed = found.filter((target) => {
+    if (target.uuid !== undefined && uuids.has(target.uuid)) return true
+    if (!target.name.startsWith(BUCKETS)) return names.has(`${target.db}.${target.name}`)
+    // Buckets go with their time series; only those that lost it go by themselves.
+    const series = `${target.db}.${target.name.slice(BUCKETS.length)}`
+    return names.has(series) && !listed.has(series)
+  })
+  const drop = async ({ db, name }: TargetCollection) => {
+    throwIfStopped(signal)
+    await client
+      .db(db)
+      .command({ drop: name, writeConcern: { w: 1 } })
+      .catch((error: unknown) => {
+        if ((error as { code?: unknown }).code !== ILLEGAL_OPERATION) return ignoreMissing(error)
+        return dropByOplog(client, db, name, signal)
+      })
+  }
+  await inParallel(doomed, drop)
+  const kept = found.filter(
+    (target) => target.db !== 'admin' && !target.name.startsWith('system.') && !doomed.includes(target),
+  )
+  return { dropped: doomed.length, kept: kept.length }
+}
+
+/** Creates collections with their UUIDs and options, then time series, then views. */
+export async function createCollections(
+  client: MongoClient,
+  namespaces: readonly NamespaceMetadata[],
+  signal: AbortSignal,
+): Promise<void> {
+  const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
+  const create = async (namespace: NamespaceMetadata) => {
+    throwIfStopped(signal)
+    try {
+      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, signal)
+      else await createByOplog(client, namespace, signal)
+    } catch (error) {
+      const { db, collection, type } = namespace
+      throw new PbmError('CREATE_FAILED', `The ${type} ${db}.${collection} can't be created: ${errorText(error)}`, {
+        cause: error,
+      })
+    }
+  }
+  // Each takes the server's global lock. One at a time leaves heartbeats and everybody else their turn between two; several
+  // would gain nothing and let them wait for all that stand in the queue, which many collections on a slow disk make long.
+  for (const type of ['collection', 'timeseries', 'view']) {
+    for (const namespace of ofType(type)) await create(namespace)
+  }
+}
+
+export interface InsertOptions {
+  readonly signal: AbortSignal
+  /** Collections at once. */
+  readonly width: number
+  /** Insert commands under way a collection. */
+  readonly workers: number
+  /** Told what came since it was told last. */
+  readonly onProgress: (documents: number, bytes: number) => void
+  /** Takes the documents of namespaces that are not inserted as they are: users and roles. */
+  readonly divert: (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<boolean>
+  readonly select: (namespace: NamespaceMetadata) => boolean
+}
+
+/** Streams all documents of the backup into the collections, which are there and empty. */
+export async function insertAll(
+  client: MongoClient,
+  snapshot: Pick<Snapshot, 'readNamespaces'>,
+  options: InsertOptions,
+): Promise<void> {
+  const { signal, width, workers, select, divert } = options
+  await snapshot.readNamespaces(
+    async (namespace, documents) => {
+      if (await divert(namespace, documents)) return
+      const { db, collection, type } = namespace
+      const name = type === 'timeseries' ? BUCKETS + collection : collection
+      await insertDocuments(client, db, name, documents, {
+        signal,
+        inFlight: Math.min(4, Math.max(1, workers)),
+        // The order of a capped collection is its content.
+        ordered: namespace.options !== undefined && isTrue(namespace.options, 'capped'),
+        onProgress: increments(options.onProgress),
+      })
+    },
+    { width, signal, select },
+  )
+}
+
+/** Turns the totals one writer tells into what came since. */
+function increments(tell: (documents: number, bytes: number) => void): (documents: number, bytes: number) => void {
+  let [documentsBefore, bytesBefore] = [0, 0]
+  return (documents, bytes) => {
+    tell(documents - documentsBefore, bytes - bytesBefore)
+    documentsBefore = documents
+    bytesBefore = bytes
+  }
+}
+
+/** `drop` as an oplog entry, for `system.js`: the command of that name refuses system collections. */
+async function dropByOplog(client: MongoClient, db: string, collection: string, signal: AbortSignal): Promise<void> {
+  const operation = { op: 'c', ns: `${db}.$cmd`, o: { drop: collection } }
+  await applyOps(client, [operation], { signal }).catch(ignoreMissing)
+}
+
+/** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
+async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+  const { db, collection, uuid, options, type } = namespace
+  const o: RawElement[] = [stringElement('create', collection), ...(options === undefined ? [] : elementsOf(options))]
+  const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
+  if (type === 'collection' && !clustered) o.push(documentElement('idIndex', idIndexOf(namespace)))
+  const operation = buildDocument([
+    stringElement('op', 'c'),
+    stringElement('ns', `${db}.$cmd`),
+    ...(uuid === undefined ? [] : [binaryElement('ui', Buffer.from(uuid, 'hex'), 4)]),
+    documentElement('o', buildDocument(o)),
+  ])
+  await applyOps(client, RawValue.documents([operation]), { signal })
+}
+
+function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
+  const listed = indexes?.find((spec) => findString(spec, 'name') === '_id_')
+  if (listed !== undefined) return buildDocument(elementsOf(listed).filter(({ name }) => name !== 'ns'))
+  return DEFAULT_ID_INDEX
+}
+
+/** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */
+async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+  const { db, collection, options, bucketsUuid } = namespace
+  const raw = options === undefined ? [] : elementsOf(options)
+  const values = Object.fromEntries(raw.map((element) => [element.name, RawValue.element(element)]))
+  const create = () => client.db(db).command({ create: collection, ...values })
+  await create()
+  if (bucketsUuid !== undefined) {
+    await giveBucketsUuid(client, { db, collection, bucketsUuid }, signal)
+    // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
+    throwIfStopped(signal)
+    await create().catch(ignoreExisting)
+  }
+  throwIfStopped(signal)
+  await client.db(db).command({ dropIndexes: collection, index: '*' })
+}
+
+/**
+ * Replaces the buckets that the server made by the same ones under the UUID of the backup. Their options (a validator,
+ * versions of formats) are the server's business, so they are taken from what it made. A server that does not take them
+ * from here keeps the series with a UUID of its own.
+ */
+async function giveBucketsUuid(
+  client: MongoClient,
+  { db, collection, bucketsUuid }: { db: string; collection: string; bucketsUuid: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const name = BUCKETS + collection
+  const [made] = await client.db(db).listCollections({ name }, { nameOnly: false, promoteValues: false }).toArray()
+  if (made === undefined) return
+  throwIfStopped(signal)
+  await client.db(db).command({ drop: collection })
+  const ui = new Binary(Buffer.from(bucketsUuid, 'hex'), 4)
+  const operation = { op: 'c', ns: `${db}.$cmd`, ui, o: { create: name, ...made.options } }
+  await applyOps(client, [operation], { signal }).catch(() => throwIfStopped(signal))
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const limit = pLimit(WIDTH)
+  await allOrFirstError(
+    items.map((item) => limit(() => work(item))),
+    () => limit.clearQueue(),
+  )
+}
+
+const ILLEGAL_OPERATION = 20
+const NAMESPACE_NOT_FOUND = 26
+const NAMESPACE_EXISTS = 48
+
+function ignoreExisting(error: unknown): void {
+  if ((error as { code?: unknown }).code !== NAMESPACE_EXISTS) throw error
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as { code?: unknown }).code !== NAMESPACE_NOT_FOUND) throw error
+}

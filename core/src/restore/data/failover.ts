@@ -1,0 +1,23 @@
+import type { MongoClient, ObjectId } from 'mongodb'
+import { PbmError } from '../../errors.js'
+import { awaitMajority } from '../../mongo/raw-write.js'
+import { hello } from '../../mongo/topology.js'
+
+/** Of the time in which this node is the primary without a break; undefined while it is none. */
+export async function electionOf(client: MongoClient): Promise<string | undefined> {
+  return ((await hello(client)).electionId as ObjectId | undefined)?.toHexString()
+}
+
+/**
+ * Waits until the majority has all that was written since `election` began. What was written without waiting is lost when
+ * the server dies or is rolled back, and who has no command under way at that moment is not told: rejects with
+ * PRIMARY_CHANGED then.
+ */
+export async function awaitMajoritySince(client: MongoClient, election: string | undefined): Promise<void> {
+  await awaitMajority(client)
+  if (election !== undefined && election === (await electionOf(client))) return
+  throw new PbmError(
+    'PRIMARY_CHANGED',
+    'the primary was restarted or elected anew meanwhile: what it had just written may be lost',
+  )
+}

@@ -1,0 +1,249 @@
+import { posix } from 'node:path'
+import pLimit from 'p-limit'
+import { demultiplex } from '../../archive/demultiplex.js'
+import { type NamespaceMetadata, type PackedBytes, readMetadataJson } from '../../archive/metadata.js'
+import { type Archive, type ArchiveNamespace, readArchive } from '../../archive/reader.js'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import { optime } from '../../oplog/entry.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
+import { none } from '../../plugin-host/none.js'
+import { namespaceFile, parseOplogChunkName } from '../../store/layout/names.js'
+import { isLegacyArchive, isLegacyBackupOplog } from '../../store/layout/pbm-version.js'
+import { readText } from '../../store/layout/read-text.js'
+import {
+  checkedDocuments,
+  damaged,
+  missing,
+  type OplogPiece,
+  objectError,
+  readObject,
+  verifyPacked,
+} from './stored-objects.js'
+
+/** Documents of one namespace: plain BSON, chunked anyhow. Must be drained unless it fails. */
+export type Consume = (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<void>
+
+export interface ReadNamespacesOptions extends CallOptions {
+  /** Objects read at once. An archive decides itself: it has its namespaces interleaved. */
+  readonly width: number
+  /** Those left out are not opened. */
+  readonly select?: (namespace: NamespaceMetadata) => boolean
+}
+
+/** What a backup holds of one replica set, whatever its layout (PBM: storage-format.md §1). */
+export interface Snapshot {
+  /** What wrote it: PBM's version, or ours with its name. */
+  readonly toolVersion: string
+  readonly namespaces: readonly NamespaceMetadata[]
+  /** In order of their start. */
+  readonly oplog: readonly OplogPiece[]
+  /**
+   * Streams the documents of each namespace that has any; checksum and size are verified as they flow, and the stream
+   * throws `BACKUP_DAMAGED` or `BACKUP_OBJECT_MISSING` with the object's name.
+   */
+  readNamespaces(consume: Consume, options: ReadNamespacesOptions): Promise<void>
+  /** Bytes that {@link verifyNamespaces} tells of in all. */
+  readonly bytesToVerify: number
+  /**
+   * Reads everything through that {@link readNamespaces} would give, and throws as that does. What the backup has
+   * checksums of as it is stored is not decompressed for it.
+   */
+  verifyNamespaces(options: VerifyNamespacesOptions): Promise<void>
+}
+
+export interface VerifyNamespacesOptions extends CallOptions {
+  readonly width: number
+  readonly onBytes?: ((bytes: number) => void) | undefined
+}
+
+/**
+ * Finds out what the backup holds of `replset` and where. Throws `BACKUP_OBJECT_MISSING`, `METADATA_INVALID` or
+ * `ARCHIVE_…` when its lists can't be read.
+ */
+export async function openSnapshot(
+  store: ObjectStore,
+  backup: BackupDocument,
+  replset: BackupReplset,
+  compression: CompressionPlugin,
+  options: CallOptions = {},
+): Promise<Snapshot> {
+  const dump = replset.dump_name ?? ''
+  if (dump === '') throw missing(`The metadata of backup ${backup.name} names no dump of ${replset.name}`)
+  const oplog = await oplogPieces(store, backup, replset, compression, options)
+  return isLegacyArchive(backup.pbm_version)
+    ? openArchive({ store, object: dump, compression, oplog }, options)
+    : openFolder({ store, list: dump, compression, oplog }, options)
+}
+
+async function openFolder(
+  source: { store: ObjectStore; list: string; compression: CompressionPlugin; oplog: OplogPiece[] },
+  options: CallOptions,
+): Promise<Snapshot> {
+  const { store, list, compression, oplog } = source
+  const text = await readText(store, list, options).catch((error: unknown) => {
+    throw objectError(error, list)
+  })
+  const { namespaces, toolVersion } = metadataOf(text, list)
+  const folder = posix.dirname(list)
+  const objectOf = (namespace: NamespaceMetadata) =>
+    namespace.object ??
+    // PBM does not escape names; a path is cleaned on its way to the storage.
+    posix.join(folder, `${namespaceFile(namespace.db, namespace.collection)}${compression.suffix}`)
+  const eachStored = async (
+    { width, select, signal }: { width: number; select: (namespace: NamespaceMetadata) => boolean } & CallOptions,
+    work: (namespace: NamespaceMetadata, object: string) => Promise<void>,
+  ) => {
+    const limit = pLimit(Math.max(1, width))
+    // The largest first, so that it does not run alone at the end.
+    const stored = namespaces.filter(({ size }) => size > 0).filter(select)
+    stored.sort((a, b) => b.size - a.size)
+    await allOrFirstError(
+      stored.map((namespace) =>
+        limit(async () => {
+          signal?.throwIfAborted()
+          await work(namespace, objectOf(namespace))
+        }),
+      ),
+      () => limit.clearQueue(),
+    )
+  }
+  const read = (namespace: NamespaceMetadata, object: string, call: CallOptions) =>
+    checkedDocuments({ store, object, compression, namespace }, call)
+  const packedOf = (namespace: NamespaceMetadata): PackedBytes | undefined =>
+    compression.name === none.name ? namespace : namespace.packed
+  return {
+    toolVersion,
+    namespaces,
+    oplog,
+    readNamespaces: async (consume, { width, select = () => true, ...call }) => {
+      await eachStored({ width, select, ...call }, (namespace, object) =>
+        consume(namespace, read(namespace, object, call)),
+      )
+    },
+    bytesToVerify: namespaces.reduce((sum, namespace) => sum + (packedOf(namespace)?.size ?? namespace.size), 0),
+    verifyNamespaces: async ({ width, onBytes, ...call }) => {
+      await eachStored({ width, select: () => true, ...call }, async (namespace, object) => {
+        const packed = packedOf(namespace)
+        if (packed === undefined) await drain(read(namespace, object, call), onBytes)
+        else await verifyPacked({ store, object, packed }, { onBytes, ...call })
+      })
+    },
+  }
+}
+
+async function openArchive(
+  source: { store: ObjectStore; object: string; compression: CompressionPlugin; oplog: OplogPiece[] },
+  options: CallOptions,
+): Promise<Snapshot> {
+  const { store, object, compression, oplog } = source
+  const open = async (call: CallOptions): Promise<Archive> => {
+    try {
+      return await readArchive(readObject(store, object, compression, call))
+    } catch (error) {
+      throw objectError(error, object)
+    }
+  }
+  const head = await open(options)
+  await head.events.return(undefined)
+  const described = new Map(
+    head.namespaces.filter(({ db }) => db !== '').map((found) => [key(found), asMetadata(found)]),
+  )
+  const readNamespaces: Snapshot['readNamespaces'] = async (
+    consume,
+    { select = () => true, width: _width, ...call },
+  ) => {
+    const archive = await open(call)
+    try {
+      await demultiplex(archive, async (found, documents) => {
+        const namespace = described.get(key(found))
+        // The oplog may be embedded too, for mongorestore; it is read from its own object.
+        if (namespace === undefined || !select(namespace)) await drain(documents)
+        else await consume(namespace, documents)
+      })
+    } catch (error) {
+      throw objectError(error, object)
+    }
+  }
+  return {
+    toolVersion: head.header.toolVersion,
+    namespaces: [...described.values()],
+    oplog,
+    readNamespaces,
+    // It does not say how much it holds.
+    bytesToVerify: 0,
+    verifyNamespaces: async ({ onBytes, ...options }) =>
+      await readNamespaces((_namespace, documents) => drain(documents, onBytes), options),
+  }
+}
+
+/** The pieces of the oplog, oldest first: stock PBM may have stored several. */
+async function oplogPieces(
+  store: ObjectStore,
+  backup: BackupDocument,
+  replset: BackupReplset,
+  compression: CompressionPlugin,
+  options: CallOptions,
+): Promise<OplogPiece[]> {
+  const name = replset.oplog_name ?? ''
+  if (name === '') throw missing(`The metadata of backup ${backup.name} names no oplog of ${replset.name}`)
+  const crcs = new Map(replset.oplog_objects?.map((known) => [known.name, known.crc]))
+  if (isLegacyBackupOplog(backup.pbm_version)) {
+    await store.stat(name, options).catch((error: unknown) => {
+      throw objectError(error, name)
+    })
+    const { first_write_ts: start, last_write_ts: end } = replset
+    return [{ object: name, start: optime(start), end: optime(end), compression, crc: crcs.get(name) }]
+  }
+  const pieces: OplogPiece[] = []
+  for await (const { name: object, size } of store.list({ prefix: `${name}/`, ...options })) {
+    const parsed = parseOplogChunkName(object)
+    if (parsed === undefined) continue
+    if (size === 0) throw damaged(`${object} is empty`)
+    const bounds = { start: optime(parsed.start), end: optime(parsed.end) }
+    pieces.push({ object, ...bounds, compression, crc: crcs.get(object) })
+  }
+  if (pieces.length === 0) throw missing(`${name}/ holds no oplog`)
+  return pieces.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.end < b.end ? -1 : 1))
+}
+
+/** Waits for all, and rejects with what went wrong first. `stop` keeps those not begun from beginning. */
+export async function allOrFirstError(running: readonly Promise<void>[], stop: () => void): Promise<void> {
+  const failures: unknown[] = []
+  let waiting: (() => void) | undefined
+  const failed = new Promise<void>((resolve) => {
+    waiting = resolve
+  })
+  const settled = Promise.all(
+    running.map((task) =>
+      task.catch((error: unknown) => {
+        failures.push(error)
+        stop()
+        waiting?.()
+      }),
+    ),
+  )
+  // Tasks taken out of the queue never settle, so the first failure ends the wait.
+  await Promise.race([settled, failed])
+  if (failures.length > 0) throw failures[0]
+}
+
+function metadataOf(text: string, object: string) {
+  try {
+    return readMetadataJson(text)
+  } catch (error) {
+    throw damaged(`${object} is not a list of namespaces`, error)
+  }
+}
+
+function asMetadata(found: ArchiveNamespace): NamespaceMetadata {
+  return { ...found, crc: 0n, size: 0 }
+}
+
+function key({ db, collection }: { db: string; collection: string }): string {
+  return `${db}\0${collection}`
+}
+
+async function drain(source: AsyncIterable<Uint8Array>, onBytes?: (bytes: number) => void): Promise<void> {
+  for await (const { length } of source) onBytes?.(length)
+}

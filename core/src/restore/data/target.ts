@@ -1,0 +1,83 @@
+import { BSON, type UUID } from 'bson'
+import type { MongoClient } from 'mongodb'
+import pLimit from 'p-limit'
+import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { IndexCatalog, isBuckets } from '../../oplog/replay/index-catalog.js'
+import { isExcluded, isKnownByName, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
+
+/** A collection or view of the target. */
+export interface TargetCollection {
+  readonly db: string
+  readonly name: string
+  readonly type: string
+  /** 32 hex digits; absent for views and time series. */
+  readonly uuid: string | undefined
+  readonly options: Buffer
+}
+
+/** Databases of which nothing is restored and nothing replayed. */
+const NEVER: ReadonlySet<string> = new Set(['local', 'config'])
+
+/** Everything the target has, but what a restore never touches. */
+export async function listTarget(client: MongoClient): Promise<TargetCollection[]> {
+  const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
+  const limit = pLimit(4)
+  const found = await Promise.all(
+    databases.filter(({ name }) => !NEVER.has(name)).map(({ name }) => limit(() => listDatabase(client, name))),
+  )
+  return found.flat()
+}
+
+export async function listDatabase(client: MongoClient, db: string): Promise<TargetCollection[]> {
+  const collections = await client.db(db).listCollections({}, { nameOnly: false }).toArray()
+  return collections.map(({ name, type, options, info }) => ({
+    db,
+    name,
+    type: type ?? 'collection',
+    uuid: (info as { uuid?: UUID } | undefined)?.uuid?.toString('hex').replaceAll('-', ''),
+    options: Buffer.from(BSON.serialize(options ?? {})),
+  }))
+}
+
+/** UUID (hex) → namespace of one database as the target has it now. */
+export async function namesByUuid(client: MongoClient, db: string): Promise<ReadonlyMap<string, string>> {
+  const names = new Map<string, string>()
+  for (const { name, uuid } of await listDatabase(client, db)) if (uuid !== undefined) names.set(uuid, `${db}.${name}`)
+  return names
+}
+
+/**
+ * What a replay starts from: the collections the target has, with the indexes the backup gives them. Without a backup,
+ * all that is there belongs to it.
+ */
+export async function catalogOf(
+  client: MongoClient,
+  restored: readonly NamespaceMetadata[] | undefined,
+): Promise<IndexCatalog> {
+  const catalog = new IndexCatalog()
+  const own = new Set(restored?.map(({ db, collection }) => `${db}.${collection}`))
+  const isForeign = (ns: string) =>
+    restored !== undefined && !own.has(ns) && !own.has(ns.replace('.system.buckets.', '.')) && !isShared(ns)
+  for (const { db, name, type, uuid, options } of await listTarget(client)) {
+    const ns = `${db}.${name}`
+    if (type !== 'collection') {
+      if (isForeign(ns)) catalog.foreignViews.add(ns)
+      continue
+    }
+    const known = uuid === undefined || isKnownByName(ns) || isBuckets(ns) ? undefined : Buffer.from(uuid, 'hex')
+    catalog.create(ns, known, options).foreign = isForeign(ns)
+  }
+  for (const { db, collection, type, indexes } of restored ?? []) {
+    const ns = `${db}.${collection}`
+    if (type === 'timeseries') for (const spec of indexes ?? []) catalog.addTimeSeriesIndex(ns, spec)
+    const target = catalog.findByName(ns)
+    if (type !== 'collection' || target === undefined) continue
+    for (const spec of indexes ?? []) catalog.addIndex(target, spec)
+  }
+  return catalog
+}
+
+/** Collections in which the target's own documents stand beside those of the backup. */
+function isShared(ns: string): boolean {
+  return isUsersOrRoles(ns) || ns.endsWith('.system.views') || isExcluded(ns)
+}

@@ -1,0 +1,41 @@
+import type { MongoClient } from 'mongodb'
+import type { BackupDocument } from '../../control/backup-document.js'
+import { findBackup } from '../../control/backups.js'
+import { PbmError } from '../../errors.js'
+import { hasCode } from '../../plugin/errors.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { fromStorageJson } from '../../store/layout/backup-metadata.js'
+import { backupMetadataName } from '../../store/layout/names.js'
+import { readText } from '../../store/layout/read-text.js'
+
+/**
+ * The backup as the control collections know it, else as the storage does (PBM: control-plane.md §5.3, step 3). Throws
+ * `BACKUP_UNKNOWN`, `BACKUP_NOT_DONE` and `BACKUP_NOT_LOGICAL`.
+ */
+export async function findRestorable(
+  leader: MongoClient,
+  store: ObjectStore,
+  name: string,
+  signal: AbortSignal,
+): Promise<BackupDocument> {
+  const backup = (await findBackup(leader, name)) ?? (await readStored(store, name, signal))
+  if (backup.status !== 'done') {
+    throw new PbmError('BACKUP_NOT_DONE', `Backup ${name} can't be restored: it is ${backup.status}`)
+  }
+  if (backup.type !== 'logical') {
+    throw new PbmError('BACKUP_NOT_LOGICAL', `Backup ${name} is ${backup.type}; only logical ones can be restored`)
+  }
+  return backup
+}
+
+async function readStored(store: ObjectStore, name: string, signal: AbortSignal): Promise<BackupDocument> {
+  try {
+    return fromStorageJson(await readText(store, backupMetadataName(name), { signal }))
+  } catch (error) {
+    if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_INVALID_NAME')) throw error
+    throw new PbmError('BACKUP_UNKNOWN', `There is no backup ${name}`, {
+      hint: 'pbm list shows the backups; pbm config --force-resync finds those on a storage not used before.',
+      cause: error,
+    })
+  }
+}

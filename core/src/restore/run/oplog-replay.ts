@@ -1,0 +1,113 @@
+import type { Timestamp } from 'bson'
+import type { MongoClient } from 'mongodb'
+import { inject, injectable } from 'tsyringe'
+import { planReplay } from '../../catalog/plan-restore.js'
+import type { CommandDocument, ReplayCommand } from '../../control/command-document.js'
+import { readConfig } from '../../control/config.js'
+import { emptyReplay } from '../../control/new-restore.js'
+import { listChunks } from '../../control/pitr-chunks.js'
+import type { OperationLog } from '../../log.js'
+import type { Member } from '../../mongo/topology.js'
+import { clusterMembers, type NodeInfo } from '../../mongo/topology.js'
+import { optime, optimeText } from '../../oplog/entry.js'
+import type { Replay } from '../../oplog/replay/replay.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { PluginHost } from '../../plugin-host/host.js'
+import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
+import type { Clock } from '../../time/clock.js'
+import { awaitMajoritySince, electionOf } from '../data/failover.js'
+import { dropLiveIndexes, liveCatalog, settleIndexes } from '../data/live-indexes.js'
+import { replayPieces } from '../data/replay-pieces.js'
+import { connectedUser } from '../data/users-and-roles.js'
+import { settleTransactions, type TransactionSettlement } from '../sharding/distributed-transactions.js'
+import { checkPieces, verifyPieces } from '../verify/oplog.js'
+import { pieceOf } from './point-in-time.js'
+import { RestoreRun, type RunSteps } from './run.js'
+import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
+
+/**
+ * Applies stored chunks to the data as it is, on the primary of a replica set (PBM: control-plane.md §5.5). Nothing is
+ * dropped before; what the data must be for that is for the person to know who asks for it. Point-in-time recovery
+ * stays as it is: what the replay does is in the oplog of the target like anybody's work.
+ */
+@injectable()
+export class OplogReplay {
+  constructor(
+    @inject(NODE) private readonly node: MongoClient,
+    @inject(LEADER) private readonly leader: MongoClient,
+    @inject(SELF) private readonly self: Member,
+    @inject(OPERATION_LOG) private readonly log: OperationLog,
+    @inject(CLOCK) private readonly clock: Clock,
+    @inject(WITH_STORE) private readonly withStore: WithStore,
+    @inject(PluginHost) private readonly host: PluginHost,
+  ) {}
+
+  /** Rejects with what the replay failed with; it is written to the document before. */
+  async run(
+    command: CommandDocument & { cmd: 'replay' },
+    { signal }: { signal: AbortSignal },
+  ): Promise<RestoreOutcome> {
+    const { node, leader, self, log, clock } = this
+    const { replay } = command
+    const opid = command._id.toHexString()
+    const record = (now: number, hb: Timestamp) => emptyReplay(replay, opid, now, hb)
+    const described = { kind: 'replay' as const, name: replay.name, record }
+    return await onLockedPrimary(
+      { node, leader, self, log, clock },
+      { ...described, opid, signal },
+      (info, stopped) => {
+        const run = new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped })
+        return run.execute((steps) => this.withStore(steps.signal, (store) => this.#replay(replay, info, store, steps)))
+      },
+    )
+  }
+
+  async #replay(
+    command: ReplayCommand,
+    info: NodeInfo,
+    store: ObjectStore,
+    { signal, progress, reach }: RunSteps,
+  ): Promise<void> {
+    const { node, leader, self, log, host } = this
+    const [start, end] = [optime(command.start), optime(command.end)]
+    log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
+    const all = await listChunks(leader)
+    const isOwn = (rs: string) => (command.rsMap?.[rs] ?? rs) === self.rs
+    const wanted = planReplay({ chunks: all.filter(({ rs }) => isOwn(rs)), rs: self.rs, start, end })
+    const pieces = await Promise.all(wanted.map((chunk) => pieceOf(chunk, host)))
+    const config = await readConfig(leader)
+    const from = pieces[0] !== undefined && pieces[0].start > start ? pieces[0].start : start
+    const range = { signal, start: from, end, exactEnds: true }
+    const sizes = await checkPieces(store, pieces, range)
+    const storedBytes = sizes.reduce((sum, size) => sum + size, 0)
+    if (config?.restore?.verify !== false) {
+      progress.phase('verify', { bytes: 0, documents: 0 })
+      await verifyPieces(store, pieces, { ...range, onBytes: (bytes) => progress.add(0, bytes) })
+      log.info('the stored oplog is complete')
+    }
+    const kept = await connectedUser(node)
+    const election = await electionOf(node)
+    await reach('running')
+    const catalog = await liveCatalog(node, signal)
+    const dropIndexes = (ns: string, names: readonly string[]) => dropLiveIndexes(node, ns, names)
+    const settlement = info.isSharded ? await this.#settlement(command.name, signal) : undefined
+    const settle = (replay: Replay) => settlement && settleTransactions(replay, settlement)
+    await replayPieces(
+      { client: node, store, signal, log, progress },
+      { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
+    )
+    progress.phase('indexes')
+    const commitQuorum = config?.restore?.indexCommitQuorum
+    const onBuilt = (indexes: number) => progress.add(indexes, 0)
+    await settleIndexes(node, catalog, { signal, log, commitQuorum, onBuilt })
+    progress.phase('majority')
+    await awaitMajoritySince(node, election)
+  }
+
+  /** Every replica set takes part, the config servers too. */
+  async #settlement(name: string, signal: AbortSignal): Promise<TransactionSettlement> {
+    const { leader, self, clock, log } = this
+    const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
+    return { leader, name, replset: self.rs, replsets, clock, signal, log }
+  }
+}

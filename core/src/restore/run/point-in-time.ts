@@ -1,0 +1,44 @@
+import type { Timestamp } from 'bson'
+import type { MongoClient } from 'mongodb'
+import { planPointInTime } from '../../catalog/plan-restore.js'
+import type { BackupDocument } from '../../control/backup-document.js'
+import type { PitrChunkDocument } from '../../control/pitr-chunk-document.js'
+import { listChunks } from '../../control/pitr-chunks.js'
+import { isTimeAsked } from '../../control/restore-document.js'
+import { optime } from '../../oplog/entry.js'
+import type { PluginHost } from '../../plugin-host/host.js'
+import { compressionBySuffix } from '../../plugin-host/naming.js'
+import type { OplogPiece } from '../data/stored-objects.js'
+
+export interface PointInTimeQuery {
+  readonly leader: MongoClient
+  readonly host: PluginHost
+  /** As the chunks have it; undefined for a replica set that the backup does not have. */
+  readonly rs: string | undefined
+  readonly backup: BackupDocument
+  /** Inclusive; unset for the end of the backup. */
+  readonly target: Timestamp | undefined
+}
+
+/**
+ * The chunks that lead from the end of the backup to `target`, in order of their start; undefined where no time is
+ * asked for. Whoever sent the command has checked the time; that is done again here, since chunks come and go. Throws
+ * `RESTORE_TIME`.
+ */
+export async function chunksUpTo(query: PointInTimeQuery): Promise<{ chunks: OplogPiece[]; end: bigint } | undefined> {
+  const { leader, host, rs, backup, target } = query
+  if (!isTimeAsked(target)) return undefined
+  const all = await listChunks(leader)
+  const [begin, end] = [optime(backup.last_write_ts), optime(target)]
+  planPointInTime({ chunks: all, bases: [backup], base: backup, target: end })
+  const own = all.filter((chunk) => chunk.rs === rs && optime(chunk.end_ts) >= begin && optime(chunk.start_ts) <= end)
+  return { chunks: await Promise.all(own.map((chunk) => pieceOf(chunk, host))), end }
+}
+
+/** A chunk of the index as a piece of oplog to be read. */
+export async function pieceOf(chunk: PitrChunkDocument, host: PluginHost): Promise<OplogPiece> {
+  const { fname: object, start_ts, end_ts, crc } = chunk
+  // The name says it for PBM too: chunks copied from a backup keep their suffix, whatever the index has.
+  const compression = await host.compression(compressionBySuffix(object))
+  return { object, start: optime(start_ts), end: optime(end_ts), compression, crc }
+}

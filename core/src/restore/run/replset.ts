@@ -1,0 +1,195 @@
+import { availableParallelism } from 'node:os'
+import type { MongoClient } from 'mongodb'
+import type { NamespaceMetadata } from '../../archive/metadata.js'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { OperationLog } from '../../log.js'
+import { earlier, optime } from '../../oplog/entry.js'
+import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
+import { isExcluded } from '../../oplog/replay/namespaces.js'
+import type { Replay } from '../../oplog/replay/replay.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../../store/layout/pbm-version.js'
+import { TOOL_NAME } from '../../version.js'
+import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
+import { awaitMajoritySince, electionOf } from '../data/failover.js'
+import { buildIndexes } from '../data/indexes.js'
+import type { ProgressPublisher } from '../data/progress.js'
+import { replayPieces } from '../data/replay-pieces.js'
+import { openSnapshot, type Snapshot } from '../data/snapshot.js'
+import type { OplogPiece } from '../data/stored-objects.js'
+import { catalogOf } from '../data/target.js'
+import {
+  collectDocuments,
+  connectedUser,
+  isChosen,
+  type Kept,
+  listedUsersAndRoles,
+  restoreUsersAndRoles,
+  usersOrRoles,
+} from '../data/users-and-roles.js'
+import type { ShardedRestore } from '../sharding/sharding.js'
+import { refuseOtherCase } from '../verify/case-conflicts.js'
+import { checkPieces } from '../verify/oplog.js'
+import { verifySnapshot } from '../verify/verify.js'
+
+/** How a restore works; each has a default. */
+export interface RestoreTuning {
+  /** Reads all objects through before anything is dropped. Default true. */
+  readonly verify?: boolean | undefined
+  readonly numParallelCollections?: number | undefined
+  /** Insert commands under way a collection; at most 4 are of use. */
+  readonly numInsertionWorkers?: number | undefined
+  readonly commitQuorum?: string | undefined
+}
+
+export interface ReplsetRestore {
+  /** Direct connection to the primary. */
+  readonly client: MongoClient
+  readonly store: ObjectStore
+  readonly backup: BackupDocument
+  /** Its part of the backup. */
+  readonly part: BackupReplset
+  readonly compression: CompressionPlugin
+  readonly tuning: RestoreTuning
+  /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
+  readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
+  readonly signal: AbortSignal
+  readonly log: OperationLog
+  readonly progress: ProgressPublisher
+  /** Of a sharded cluster. */
+  readonly sharding?: ShardedRestore | undefined
+  /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
+  reach(state: 'cleanupCluster' | 'running' | 'dumpDone'): Promise<void>
+}
+
+const DEFAULT_INSERTION_WORKERS = 3
+const DEFAULT_PARALLEL_COLLECTIONS = 4
+/** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
+const PBM_WITHOUT_INDEX_FLAGS = '2.8'
+
+/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). */
+export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
+  const { client, store, backup, part, compression, signal, log, progress, tuning } = restore
+  const snapshot = await openSnapshot(store, backup, part, compression, { signal })
+  const namespaces = snapshot.namespaces.filter(
+    (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
+  )
+  await refuseOtherCase(client, namespaces)
+  const kept = await connectedUser(client)
+  await restore.sharding?.prepare(snapshot)
+  const storedOplog = await verify(restore, snapshot)
+  if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
+
+  const election = await electionOf(client)
+  await restore.reach('cleanupCluster')
+  progress.phase('cleanup')
+  await restore.sharding?.cleanUp()
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, signal)
+  log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
+
+  await restore.reach('running')
+  progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
+  await createCollections(client, namespaces, signal)
+  const stored = listedUsersAndRoles(snapshot.namespaces)
+  const selected = new Set(namespaces)
+  await insertAll(client, snapshot, {
+    signal,
+    width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
+    workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
+    onProgress: (documents, bytes) => progress.add(documents, bytes),
+    select: (namespace) => selected.has(namespace) || isChosen(namespace, snapshot.namespaces),
+    divert: async (namespace, documents) => {
+      const own = usersOrRoles(namespace)
+      if (own !== undefined) stored[own.kind] = await collectDocuments(documents)
+      return own !== undefined
+    },
+  })
+  await restore.sharding?.load(snapshot)
+  progress.phase('users and roles')
+  await restoreUsersAndRoles(client, stored, kept, signal)
+  await restore.reach('dumpDone')
+
+  const wanted = await replayOplog(restore, snapshot, storedOplog, namespaces, kept)
+  progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
+  const onBuilt = (indexes: number) => progress.add(indexes, 0)
+  await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  await restore.sharding?.publish()
+  progress.phase('majority')
+  await awaitMajoritySince(client, election)
+}
+
+/** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
+export async function restoreNothing({ sharding, reach, log }: Pick<ReplsetRestore, 'sharding' | 'reach' | 'log'>) {
+  log.info('the backup has nothing for this replica set')
+  await sharding?.prepare(undefined)
+  await reach('cleanupCluster')
+  await sharding?.cleanUp()
+  await reach('running')
+  await reach('dumpDone')
+  await sharding?.settle(undefined)
+}
+
+/** The backup's own pieces and then the chunks: one line without a gap, which may overlap. */
+function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiece[] {
+  return [...snapshot.oplog, ...(pointInTime?.chunks ?? [])]
+}
+
+/** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
+async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<number> {
+  const { store, backup, part, signal, log, progress, tuning, pointInTime } = restore
+  const oplog = oplogOf(restore, snapshot)
+  // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
+  const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
+  const range = { signal, start: optime(part.first_write_ts), end: pointInTime?.end ?? ownEnd }
+  const sizes = await checkPieces(store, oplog, range)
+  const stored = sizes.reduce((sum, size) => sum + size, 0)
+  if (tuning.verify === false) {
+    log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
+    return stored
+  }
+  progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
+  await verifySnapshot(store, snapshot, {
+    ...range,
+    oplog,
+    width: Math.max(2, Math.min(4, availableParallelism())),
+    exactEnds: !isLegacyBackupOplog(backup.pbm_version),
+    mayBeCut: !isOwn(snapshot),
+    onBytes: (bytes) => progress.add(0, bytes),
+  })
+  log.info('the backup is complete: sizes, checksums and oplog are right')
+  return stored
+}
+
+async function replayOplog(
+  restore: ReplsetRestore,
+  snapshot: Snapshot,
+  storedBytes: number,
+  namespaces: readonly NamespaceMetadata[],
+  kept: Kept,
+) {
+  const { client, store, backup, part, signal, log, progress, pointInTime, sharding } = restore
+  const pieces = oplogOf(restore, snapshot)
+  const cut = isOwn(snapshot) ? undefined : new CutTransactions()
+  // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
+  const start = optime(part.first_write_ts)
+  const end = pointInTime?.end ?? optime(backup.last_write_ts)
+  const catalog = await catalogOf(client, namespaces)
+  const context = { client, store, signal, log, progress }
+  const routing = sharding?.routing
+  const settle = (replay: Replay) => sharding?.settle(replay)
+  await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, cut, settle })
+  return catalog.wanted()
+}
+
+function isOwn({ toolVersion }: Snapshot): boolean {
+  return toolVersion.startsWith(TOOL_NAME)
+}
+
+/** PBM's own backups do not have them anywhere, so the restored indexes are visible and not prepared. */
+function warnOfLostIndexFlags(snapshot: Snapshot, namespaces: readonly NamespaceMetadata[], log: OperationLog): void {
+  const { toolVersion } = snapshot
+  if (isOwn(snapshot) || comparePbmMajorMinor(toolVersion, PBM_WITHOUT_INDEX_FLAGS) < 0) return
+  if (!namespaces.some(({ indexes }) => (indexes?.length ?? 0) > 1)) return
+  log.warning(`this backup was made by PBM ${toolVersion}: the hidden and prepareUnique flags of indexes are not in it`)
+}

@@ -1,0 +1,172 @@
+import type { Document, MongoClient, UUID } from 'mongodb'
+import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { arrayElement, stringElement } from '../../bson/build.js'
+import { documentsIn, wholeDocuments } from '../../bson/documents.js'
+import { documentsOfArray, findDocument, findString } from '../../bson/elements.js'
+import type { OperationLog } from '../../log.js'
+import { STAGING_PREFIX } from '../../mongo/control-names.js'
+import { readDocuments } from '../../mongo/raw-read.js'
+import { insertDocuments } from '../../mongo/raw-write.js'
+import type { Operation } from '../../oplog/entry.js'
+import { findUuid, withField } from '../../oplog/raw-fields.js'
+import type { RoutingReplay } from '../../oplog/replay/options.js'
+import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { Snapshot } from '../data/snapshot.js'
+
+const TABLES = ['databases', 'collections', 'chunks', 'tags', 'settings', 'shards'] as const
+type Table = (typeof TABLES)[number]
+
+/** Every cluster makes this collection for itself. */
+const SESSIONS = 'config.system.sessions'
+/** What the balancer does is for the people of the target to say. */
+const KEPT_SETTINGS: ReadonlySet<string> = new Set(['balancer', 'automerge'])
+const MAJORITY = { writeConcern: { w: 'majority' } } as const
+
+/**
+ * The routing tables of a sharded cluster, restored on the primary of its config servers. They are put together in
+ * collections of their own, out of the dump and the oplog, and take the place of the target's in one step at the end:
+ * until then no shard sees half a table, and the unique indexes of the real ones do not disturb the replay.
+ */
+export class RoutingTables implements RoutingReplay {
+  readonly #client: MongoClient
+  readonly #log: OperationLog
+
+  constructor(client: MongoClient, log: OperationLog) {
+    this.#client = client
+    this.#log = log
+  }
+
+  /** Loads the dump into empty staging collections. */
+  async load(snapshot: Snapshot, signal: AbortSignal): Promise<void> {
+    await this.#dropStaging()
+    for (const table of TABLES) await this.#admin.createCollection(STAGING_PREFIX + table)
+    await snapshot.readNamespaces(
+      async ({ collection }, documents) => {
+        await insertDocuments(this.#client, 'admin', STAGING_PREFIX + collection, documents, { signal })
+      },
+      { width: 1, signal, select: isRoutingTable },
+    )
+  }
+
+  redirect(operation: Operation): Operation | undefined {
+    const { op, ns } = operation
+    if (op !== 'i' && op !== 'u' && op !== 'd') return undefined
+    const table = TABLES.find((name) => ns === `config.${name}`)
+    return table === undefined ? undefined : { ...operation, ns: `admin.${STAGING_PREFIX}${table}`, ui: undefined }
+  }
+
+  /**
+   * Puts the tables in the place of the target's. What belongs to databases that the backup does not have stays, as does
+   * the target's own collection of sessions. `shardIds`: of the backup → of the target.
+   */
+  async publish(shardIds: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
+    const staged = await this.#staging('collections')
+      .find({}, { projection: { uuid: 1 } })
+      .toArray()
+    const uuids = staged.filter(({ _id }) => _id !== SESSIONS).map(({ uuid }) => uuid as UUID)
+    const known = new Set(uuids.map((uuid) => uuid.toHexString(false)))
+    const databases = (
+      await this.#staging('databases')
+        .find({}, { projection: { _id: 1 } })
+        .toArray()
+    ).map(({ _id }) => _id)
+    await this.#clear(databases, uuids, signal)
+    const renamed = (document: Buffer, field: string) => {
+      const id = findString(document, field) ?? ''
+      const now = shardIds.get(id)
+      return now === undefined || now === id ? document : withField(document, stringElement(field, now))
+    }
+    await this.#copy('databases', signal, (document) => renamed(document, 'primary'))
+    await this.#copy('chunks', signal, (document) => {
+      const uuid = findUuid(document, 'uuid')?.toString('hex')
+      // Before 5.0 chunks named their collection.
+      const isOwn = uuid === undefined ? findString(document, 'ns') !== SESSIONS : known.has(uuid)
+      return isOwn ? renamedHistory(renamed(document, 'shard'), renamed) : undefined
+    })
+    await this.#copy('tags', signal, (document) => document)
+    await this.#copySettings()
+    await this.#zonesOfShards(shardIds)
+    // Last: a collection that is listed has all its chunks.
+    await this.#copy('collections', signal, (document) =>
+      findString(document, '_id') === SESSIONS ? undefined : document,
+    )
+    await this.#dropStaging()
+    await this.#client.db('admin').command({ flushRouterConfig: 1 })
+    this.#log.info(
+      `restored the routing tables of ${databases.length} databases and ${uuids.length} sharded collections`,
+    )
+  }
+
+  get #admin() {
+    return this.#client.db('admin')
+  }
+
+  #staging(table: Table) {
+    return this.#admin.collection<{ _id: string } & Document>(STAGING_PREFIX + table)
+  }
+
+  #config(table: Table) {
+    return this.#client.db('config').collection<{ _id: string } & Document>(table, MAJORITY)
+  }
+
+  async #dropStaging(): Promise<void> {
+    for (const table of TABLES) await this.#staging(table).drop()
+  }
+
+  async #clear(databases: readonly string[], uuids: readonly UUID[], signal: AbortSignal): Promise<void> {
+    const ofDatabases = { $in: databases.map((db) => new RegExp(`^${db.replace(/[^\w]/g, '\\$&')}\\.`)) }
+    const replaced = await this.#config('collections')
+      .find({ _id: ofDatabases } as Document, { projection: { uuid: 1 } })
+      .toArray()
+    const doomed = [...uuids, ...replaced.map(({ uuid }) => uuid as UUID)]
+    throwIfStopped(signal)
+    await this.#config('collections').deleteMany({ $or: [{ _id: ofDatabases }, { uuid: { $in: doomed } }] } as Document)
+    throwIfStopped(signal)
+    await this.#config('chunks').deleteMany({ $or: [{ uuid: { $in: doomed } }, { ns: ofDatabases }] })
+    throwIfStopped(signal)
+    await this.#config('tags').deleteMany({ ns: ofDatabases })
+    throwIfStopped(signal)
+    await this.#config('databases').deleteMany({ _id: { $in: [...databases] } })
+  }
+
+  /** Copies what `change` gives back for each raw document. */
+  async #copy(table: Table, signal: AbortSignal, change: (document: Buffer) => Buffer | undefined): Promise<void> {
+    const client = this.#client
+    async function* changed() {
+      const source = readDocuments(client, 'admin', STAGING_PREFIX + table, { signal, readConcern: 'local' })
+      for await (const batch of wholeDocuments(source)) {
+        const kept = [...documentsIn(batch)].flatMap((document) => change(document) ?? [])
+        if (kept.length > 0) yield Buffer.concat(kept)
+      }
+    }
+    await insertDocuments(client, 'config', table, changed(), { signal })
+  }
+
+  async #copySettings(): Promise<void> {
+    for await (const setting of this.#staging('settings').find()) {
+      if (KEPT_SETTINGS.has(setting._id)) continue
+      await this.#config('settings').replaceOne({ _id: setting._id }, setting, { upsert: true })
+    }
+  }
+
+  /** Which zones a shard is in stands beside its hosts, which are the target's. */
+  async #zonesOfShards(shardIds: ReadonlyMap<string, string>): Promise<void> {
+    for await (const { _id, tags } of this.#staging('shards').find()) {
+      const change = Array.isArray(tags) ? { $set: { tags } } : { $unset: { tags: '' } }
+      await this.#config('shards').updateOne({ _id: shardIds.get(_id) ?? _id }, change as Document)
+    }
+  }
+}
+
+export function isRoutingTable({ db, collection }: Pick<NamespaceMetadata, 'db' | 'collection'>): boolean {
+  return db === 'config' && (TABLES as readonly string[]).includes(collection)
+}
+
+/** Where a chunk was before; snapshot reads in the past look there. */
+function renamedHistory(chunk: Buffer, renamed: (document: Buffer, field: string) => Buffer): Buffer {
+  const history = findDocument(chunk, 'history')
+  if (history === undefined) return chunk
+  const entries = documentsOfArray(history)
+  const now = entries.map((entry) => renamed(entry, 'shard'))
+  return now.every((entry, index) => entry === entries[index]) ? chunk : withField(chunk, arrayElement('history', now))
+}

@@ -1,0 +1,95 @@
+import type { Document, MongoClient } from 'mongodb'
+import pLimit from 'p-limit'
+import { errorText, PbmError } from '../../errors.js'
+import type { OperationLog } from '../../log.js'
+import { throwIfStopped } from '../../time/deadline-guard.js'
+
+const MAJORITY = { writeConcern: { w: 'majority' } } as const
+const NAMESPACE_NOT_FOUND = 26
+const STALE_DB_VERSION = 249
+const STALE_CONFIG = 13388
+const ATTEMPTS = 5
+/** Refreshes under way at once: each asks the config servers. */
+const WIDTH = 8
+
+export interface ShardCleanup {
+  /** Direct connection to the primary of the shard. */
+  readonly client: MongoClient
+  readonly leader: MongoClient
+  readonly shardId: string
+  readonly signal: AbortSignal
+  readonly log: OperationLog
+}
+
+/**
+ * Drops the databases that the backup has, on all shards, from the one that is their primary: only the server's own command
+ * also ends what it has planned for them (migrations, deletions of ranges) and forgets their routing (PBM:
+ * control-plane.md §5.3, step 7). Compares ids of shards, where PBM compares names of replica sets.
+ */
+export async function dropShardedDatabases(cleanup: ShardCleanup, databases: ReadonlySet<string>): Promise<void> {
+  const { client, leader, shardId, signal, log } = cleanup
+  const own = await leader
+    .db('config')
+    .collection<{ _id: string; version?: Document }>('databases')
+    .find({ primary: shardId })
+    .toArray()
+  for (const { _id: db, version } of own) {
+    if (!databases.has(db)) continue
+    await dropDatabase(client, db, version, signal)
+    log.debug(`dropped database ${db} on all shards`)
+  }
+  // What a collection of the same UUID had still to be rid of would be deleted from the restored one.
+  for (const db of databases) {
+    const escaped = db.replace(/[^\w]/g, '\\$&')
+    const deletions = client.db('config').collection('rangeDeletions', MAJORITY)
+    throwIfStopped(signal)
+    await deletions.deleteMany({ nss: { $regex: `^${escaped}\\.` } })
+  }
+}
+
+async function dropDatabase(
+  client: MongoClient,
+  db: string,
+  version: Document | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    throwIfStopped(signal)
+    try {
+      await client.db(db).command({ _shardsvrDropDatabase: 1, databaseVersion: version, ...MAJORITY })
+      return
+    } catch (error) {
+      const { code } = error as { code?: unknown }
+      if (code === NAMESPACE_NOT_FOUND) return
+      const isStale = code === STALE_DB_VERSION || code === STALE_CONFIG
+      if (!isStale || attempt === ATTEMPTS) {
+        throw new PbmError('DROP_FAILED', `Database ${db} can't be dropped on all shards: ${errorText(error)}`, {
+          cause: error,
+        })
+      }
+      await client.db('admin').command({ _flushDatabaseCacheUpdates: db })
+    }
+  }
+}
+
+/** Lets a shard forget what it knew of the routing tables, and read those of its restored collections. */
+export async function refreshRouting(client: MongoClient, leader: MongoClient, signal: AbortSignal): Promise<void> {
+  const admin = client.db('admin')
+  await admin.command({ flushRouterConfig: 1 })
+  const config = leader.db('config')
+  const [databases, collections] = await Promise.all([
+    config
+      .collection<{ _id: string }>('databases')
+      .find({}, { projection: { _id: 1 } })
+      .toArray(),
+    config
+      .collection<{ _id: string }>('collections')
+      .find({}, { projection: { _id: 1 } })
+      .toArray(),
+  ])
+  const limit = pLimit(WIDTH)
+  const run = (command: Document) => limit(() => (signal.aborted ? undefined : admin.command(command)))
+  await Promise.all(databases.map(({ _id }) => run({ _flushDatabaseCacheUpdates: _id })))
+  await Promise.all(collections.map(({ _id }) => run({ _flushRoutingTableCacheUpdates: _id })))
+  throwIfStopped(signal)
+}

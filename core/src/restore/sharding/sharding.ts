@@ -1,0 +1,109 @@
+import type { MongoClient } from 'mongodb'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { OperationLog } from '../../log.js'
+import type { Member, NodeInfo, ReplsetTopology } from '../../mongo/topology.js'
+import type { Replay } from '../../oplog/replay/replay.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { awaitRestoreReplsets } from '../../protocol/convergence.js'
+import type { Clock } from '../../time/clock.js'
+import { openSnapshot, type Snapshot } from '../data/snapshot.js'
+import { settleTransactions } from './distributed-transactions.js'
+import { RoutingTables } from './routing-tables.js'
+import { dropShardedDatabases, refreshRouting } from './shard-cleanup.js'
+import { shardIds } from './shard-ids.js'
+
+export interface ShardingOptions {
+  /** Direct connection to the primary of this replica set. */
+  readonly client: MongoClient
+  readonly leader: MongoClient
+  readonly self: Member
+  readonly info: NodeInfo
+  readonly cluster: readonly ReplsetTopology[]
+  /** Name of the restore. */
+  readonly name: string
+  readonly backup: BackupDocument
+  readonly rsMap: Readonly<Record<string, string>>
+  readonly store: ObjectStore
+  readonly compression: CompressionPlugin
+  readonly clock: Clock
+  readonly log: OperationLog
+  readonly signal: AbortSignal
+}
+
+/** What a restore of one replica set has to do because it is one of many (PBM: control-plane.md §5.3). */
+export class ShardedRestore {
+  readonly #options: ShardingOptions
+  readonly #tables: RoutingTables | undefined
+  #replaced: ReadonlySet<string> = new Set()
+
+  constructor(options: ShardingOptions) {
+    this.#options = options
+    const { client, info, log } = options
+    this.#tables = info.isConfigServer ? new RoutingTables(client, log) : undefined
+  }
+
+  /** On config servers: where the replay sends the routing tables. */
+  get routing(): RoutingTables | undefined {
+    return this.#tables
+  }
+
+  /**
+   * On shards: reads what {@link cleanUp} will drop from the lists of all parts. Before anything is touched: a list that is
+   * missing, or that no key opens, must not come to light when other shards have dropped their data.
+   */
+  async prepare(own: Snapshot | undefined): Promise<void> {
+    if (this.#options.info.shardId !== undefined) this.#replaced = await this.#databases(own)
+  }
+
+  /** On shards: drops the databases of the backup wherever their collections lie now. */
+  async cleanUp(): Promise<void> {
+    const { client, leader, info, signal, log } = this.#options
+    if (info.shardId === undefined) return
+    await dropShardedDatabases({ client, leader, shardId: info.shardId, signal, log }, this.#replaced)
+  }
+
+  /** On config servers: loads the routing tables of the dump. */
+  async load(snapshot: Snapshot): Promise<void> {
+    await this.#tables?.load(snapshot, this.#options.signal)
+  }
+
+  /** Between the last entry of the oplog and its end: distributed transactions are decided. */
+  async settle(replay: Replay | undefined): Promise<void> {
+    const { leader, name, self, cluster, clock, signal, log } = this.#options
+    const replsets = cluster.map(({ rs }) => rs)
+    await settleTransactions(replay, { leader, name, replset: self.rs, replsets, clock, signal, log })
+  }
+
+  /** On config servers: the restored routing tables take effect. */
+  async publish(): Promise<void> {
+    const { cluster, backup, rsMap, signal } = this.#options
+    await this.#tables?.publish(shardIds(backup, cluster, rsMap), signal)
+  }
+
+  /** On shards: waits for the routing tables and reads them. */
+  async refresh(): Promise<void> {
+    const { client, leader, name, info, cluster, clock, signal, log } = this.#options
+    if (info.shardId === undefined) return
+    const replsets = cluster.slice(0, 1).map(({ rs }) => rs)
+    await awaitRestoreReplsets({ leader, name, replsets, state: 'done', signal, clock })
+    await refreshRouting(client, leader, signal)
+    log.debug('the routing tables are read anew')
+  }
+
+  /** Of all replica sets: a collection may lie on shards now where the backup does not have it. */
+  async #databases(own: Snapshot | undefined): Promise<Set<string>> {
+    const { backup, self, rsMap } = this.#options
+    const others = backup.replsets.filter(({ name }) => (rsMap[name] ?? name) !== self.rs)
+    const snapshots = await Promise.all(others.map((part) => this.#snapshotOf(part)))
+    const namespaces = [...(own === undefined ? [] : [own]), ...snapshots].flatMap((snapshot) => snapshot.namespaces)
+    const databases = new Set(namespaces.map(({ db }) => db))
+    for (const db of ['admin', 'config', 'local']) databases.delete(db)
+    return databases
+  }
+
+  async #snapshotOf(part: BackupReplset): Promise<Snapshot> {
+    const { store, backup, compression, signal } = this.#options
+    return await openSnapshot(store, backup, part, compression, { signal })
+  }
+}

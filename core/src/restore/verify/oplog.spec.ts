@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { type Document, Long, Timestamp } from 'bson'
+import { crcText, createCrc64 } from '../../archive/crc64.js'
+import { optime } from '../../oplog/entry.js'
+import { raw, session } from '../../oplog/replay/oplog-entries.support.js'
+import { PluginError } from '../../plugin/errors.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { none } from '../../plugin-host/none.js'
+import type { OplogPiece } from '../data/stored-objects.js'
+import { checkPieces, verifyPieces } from './oplog.js'
+
+type Stored = Readonly<Record<string, Buffer>>
+
+const at = (i: number) => optime({ t: 100, i })
+const change = (i: number, fields: Document = {}) =>
+  raw({ ts: new Timestamp({ t: 100, i }), op: 'i', ns: 'shop.a', o: { _id: i }, ...fields })
+const chunk = (...entries: Buffer[]) => Buffer.concat(entries)
+const piece = (object: string, start: number, end: number): OplogPiece => ({
+  object,
+  start: at(start),
+  end: at(end),
+  compression: none,
+})
+
+/** What a restore reads with, over buffers. */
+function storeOf(objects: Stored): ObjectStore {
+  const find = (name: string) => {
+    const found = objects[name]
+    if (found === undefined) throw new PluginError('STORAGE_NOT_FOUND', `${name} is not there`)
+    return found
+  }
+  return {
+    read: async (name: string) =>
+      (async function* () {
+        yield find(name)
+      })(),
+    stat: async (name: string) => ({ name, size: find(name).length }),
+  } as unknown as ObjectStore
+}
+
+async function verify(
+  objects: Stored,
+  pieces: readonly OplogPiece[],
+  range: { start: bigint; end: bigint; mayBeCut?: boolean } = { start: at(1), end: at(9) },
+) {
+  const store = storeOf(objects)
+  await checkPieces(store, pieces, range)
+  await verifyPieces(store, pieces, { ...range, exactEnds: true })
+}
+
+describe('The pieces of oplog before a restore', () => {
+  const [a, b] = [piece('a', 1, 5), piece('b', 5, 9)]
+  const good = {
+    a: chunk(change(1), change(3), change(5)),
+    b: chunk(change(5), change(7), change(9)),
+  }
+
+  it('may share the entry at their border, or leave it out', async () => {
+    await verify(good, [a, b])
+    await verify({ ...good, b: chunk(change(7), change(9)) }, [a, b])
+  })
+
+  it('must have their checksum, where it is known', async () => {
+    const crc = createCrc64()
+    crc.update(good.a)
+    const known = { ...a, crc: crcText(crc) }
+    await verify(good, [known, b])
+    const altered = Buffer.from(good.a)
+    // The _id in the middle entry: as good a document as before.
+    const at = altered.indexOf('_id', change(1).length) + 4
+    altered.writeInt32LE(4, at)
+    await verify({ ...good, a: altered }, [a, b])
+    await assert.rejects(verify({ ...good, a: altered }, [known, b]), {
+      code: 'BACKUP_DAMAGED',
+      message: /^a was altered: its checksum is wrong/,
+    })
+  })
+
+  it('may repeat a stretch, with or without no-ops', async () => {
+    const noop = change(4, { op: 'n', ns: '' })
+    const longer = piece('a', 1, 7)
+    await verify({ a: chunk(change(1), noop, change(5), change(7)), b: good.b }, [longer, b])
+    await verify(
+      { a: chunk(change(1), change(3), change(5)), b: chunk(change(1), change(3), noop, change(5), change(9)) },
+      [a, piece('b', 1, 9)],
+    )
+    // The second one lies wholly within the first, which also begins later than a third one.
+    const whole = chunk(change(2), change(5), change(9))
+    await verify({ a: whole, b: chunk(change(5)), c: whole }, [piece('a', 2, 9), piece('b', 3, 5), piece('c', 1, 9)], {
+      start: at(2),
+      end: at(9),
+    })
+  })
+
+  it('are refused where they contradict each other, with both names', async () => {
+    const both = { message: /^a and b overlap and differ at 100\.\d$/ }
+    const other = change(5, { o: { _id: 'other' } })
+    await assert.rejects(verify({ ...good, b: chunk(other, change(9)) }, [a, b]), both)
+    const longer = piece('a', 1, 7)
+    await assert.rejects(verify({ a: chunk(change(1), other, change(7)), b: good.b }, [longer, b]), both)
+    await assert.rejects(verify({ a: chunk(change(1), change(7)), b: good.b }, [longer, b]), both)
+    await assert.rejects(verify({ a: chunk(change(1), change(5), change(6), change(7)), b: good.b }, [longer, b]), both)
+  })
+
+  it('are refused where one is missing, empty, cut off, out of order or of another time', async () => {
+    await assert.rejects(verify({ a: good.a }, [a, b]), { code: 'BACKUP_OBJECT_MISSING', message: /^b is missing/ })
+    await assert.rejects(verify({ ...good, b: Buffer.alloc(0) }, [a, b]), { message: /^b is empty/ })
+    await assert.rejects(verify({ ...good, a: chunk(change(1), change(3)) }, [a, b]), { message: /^a ends at 100\.3/ })
+    await assert.rejects(verify({ ...good, a: good.a.subarray(0, -1) }, [a, b]), { message: /^a is damaged/ })
+    await assert.rejects(verify({ ...good, a: chunk(change(3), change(1), change(5)) }, [a, b]), {
+      message: /^a is not in order/,
+    })
+    await assert.rejects(verify({ ...good, a: good.b }, [a, b]), { message: /^a has an entry of 100\.7/ })
+  })
+
+  it('are refused where they leave a gap', async () => {
+    const message = /gap from 100\.5 to 100\.6: a piece of it is missing beside a and b/
+    await assert.rejects(verify(good, [a, piece('b', 6, 9)]), { code: 'BACKUP_DAMAGED', message })
+    await assert.rejects(verify(good, [a]), { message: /gap from 100\.5 to 100\.9.*beside a/ })
+    await assert.rejects(verify(good, []), { message: /gap from 100\.1/ })
+  })
+
+  it('are refused where a transaction of the range began before them', async () => {
+    const last = (previous: number, txnNumber = session().txnNumber) =>
+      change(7, {
+        op: 'c',
+        ns: 'admin.$cmd',
+        o: { applyOps: [], count: 2 },
+        prevOpTime: { ts: new Timestamp({ t: 100, i: previous }), t: 1 },
+        ...session(),
+        txnNumber,
+      })
+    const first = change(3, {
+      op: 'c',
+      ns: 'admin.$cmd',
+      o: { applyOps: [], partialTxn: true },
+      prevOpTime: { ts: new Timestamp({ t: 0, i: 0 }), t: -1 },
+      ...session(),
+    })
+    const cut = { a: good.a, b: chunk(change(5), last(3), change(9)) }
+    await assert.rejects(verify(cut, [a, b]), { code: 'OPLOG_TRANSACTION_CUT', message: /100\.7.*100\.3/ })
+    await verify({ ...cut, a: chunk(change(1), first, change(5)) }, [a, b])
+    // PBM began with a transaction that was open: the other one had ended.
+    const open = { ...cut, a: chunk(first, change(5)), b: chunk(change(5), last(2, Long.fromNumber(9)), change(9)) }
+    const range = { start: at(3), end: at(9) }
+    const later = [piece('a', 3, 5), b]
+    await assert.rejects(verify(open, later, range), { code: 'OPLOG_TRANSACTION_CUT' })
+    await verify(open, later, { ...range, mayBeCut: true })
+    await assert.rejects(verify(cut, [a, b], { start: at(1), end: at(9), mayBeCut: true }), {
+      code: 'OPLOG_TRANSACTION_CUT',
+    })
+    // It commits after the end.
+    await verify(cut, [a, b], { start: at(1), end: at(6) })
+  })
+})

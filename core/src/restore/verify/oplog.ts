@@ -1,0 +1,231 @@
+import pLimit from 'p-limit'
+import { documentsIn, wholeDocuments } from '../../bson/documents.js'
+import { chunkMethod } from '../../encryption/sealed-store.js'
+import { type Operation, type OplogEntry, optimeText, parseEntry } from '../../oplog/entry.js'
+import { classify } from '../../oplog/replay/classify.js'
+import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
+import { innerOperations, transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
+import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
+import type { OplogPiece } from '../data/stored-objects.js'
+import { damaged, objectError, readPiece } from '../data/stored-objects.js'
+
+/** Look-ups under way at once. */
+const WIDTH = 16
+
+export interface OplogVerification extends CallOptions {
+  /** What must be covered, inclusive. */
+  readonly start: bigint
+  readonly end: bigint
+  /** Whether a piece holds the very entry its end names. Old writers may have left out no-ops. */
+  readonly exactEnds: boolean
+  /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
+  readonly mayBeCut?: boolean | undefined
+  readonly onBytes?: (bytes: number) => void
+}
+
+/** What can be told without reading a piece: all are there and not empty, and they leave no gap. Gives their sizes. */
+export async function checkPieces(
+  store: ObjectStore,
+  pieces: readonly OplogPiece[],
+  options: Pick<OplogVerification, 'start' | 'end' | 'signal'>,
+): Promise<number[]> {
+  verifyCoverage(pieces, options)
+  const limit = pLimit(WIDTH)
+  return await Promise.all(
+    pieces.map(({ object }) =>
+      limit(async () => {
+        const { size } = await store.stat(object, { signal: options.signal }).catch((error: unknown) => {
+          throw objectError(error, object)
+        })
+        if (size === 0) throw damaged(`${object} is empty`)
+        if (chunkMethod(object) !== undefined) await openFirst(store, object, options)
+        return size
+      }),
+    ),
+  )
+}
+
+/** Whether its key is at hand must be known before anything is dropped, also where nothing is verified. */
+async function openFirst(store: ObjectStore, object: string, { signal }: CallOptions): Promise<void> {
+  try {
+    for await (const _ of await store.read(object, { signal })) return
+  } catch (error) {
+    throw objectError(error, object)
+  }
+}
+
+/** The pieces, in order of their start, must leave no gap between `start` and `end`. Throws `BACKUP_DAMAGED`. */
+export function verifyCoverage(pieces: readonly OplogPiece[], range: { start: bigint; end: bigint }): void {
+  let covered = range.start
+  let last = ''
+  for (const { object, start, end } of pieces) {
+    if (start > covered) throw gap(covered, start, [last, object])
+    if (end <= covered) continue
+    covered = end
+    last = object
+  }
+  if (covered < range.end || pieces.length === 0) throw gap(covered, range.end, [last])
+}
+
+/**
+ * Reads every piece through: it must decode, have its checksum where that is known, be in order, lie within the bounds it is named
+ * for and hold its last entry, nothing in it may be beyond a replay, and where pieces overlap they must hold the same changes. Memory does not
+ * depend on their size. Throws `BACKUP_DAMAGED` or `BACKUP_OBJECT_MISSING` with the name of the piece.
+ */
+export async function verifyPieces(
+  store: ObjectStore,
+  pieces: readonly OplogPiece[],
+  options: OplogVerification,
+): Promise<void> {
+  const transactions = new OpenTransactions(options)
+  let furthest: ReadPiece | undefined
+  for (const piece of pieces) {
+    const read = await verifyPiece(store, piece, options, transactions)
+    if (furthest !== undefined && piece.start === furthest.piece.end) verifyBorder(furthest, read)
+    else if (furthest !== undefined && piece.start < furthest.piece.end) {
+      await verifyOverlap(store, furthest.piece, piece, options)
+    }
+    if (furthest === undefined || piece.end > furthest.piece.end) furthest = read
+  }
+}
+
+interface ReadPiece {
+  readonly piece: OplogPiece
+  readonly first: RawEntry | undefined
+  readonly last: RawEntry | undefined
+}
+
+async function verifyPiece(
+  store: ObjectStore,
+  piece: OplogPiece,
+  options: OplogVerification,
+  transactions: OpenTransactions,
+): Promise<ReadPiece> {
+  const { exactEnds, end } = options
+  let first: RawEntry | undefined
+  let last: RawEntry | undefined
+  let reached = 0n
+  for await (const found of readRaw(store, piece, options)) {
+    const { entry, raw } = found
+    const { ts } = entry
+    options.onBytes?.(raw.length)
+    if (ts < reached) throw damaged(`${piece.object} is not in order at ${optimeText(ts)}`)
+    if (exactEnds && (ts < piece.start || ts > piece.end)) {
+      throw damaged(`${piece.object} has an entry of ${optimeText(ts)}, which is not what its name says`)
+    }
+    reached = ts
+    first ??= found
+    last = found
+    if (ts <= end) verifyEntry(entry, ts)
+    transactions.take(entry)
+  }
+  if (exactEnds && reached < piece.end && reached < end) {
+    throw damaged(`${piece.object} ends at ${optimeText(reached)} instead of ${optimeText(piece.end)}`)
+  }
+  return { piece, first, last }
+}
+
+function verifyEntry(operation: Operation | OplogEntry, ts: bigint): void {
+  if (classify(operation, ts) !== 'nested') return
+  for (const inner of innerOperations(operation.o)) verifyEntry(inner, ts)
+}
+
+/** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */
+class OpenTransactions {
+  readonly #range: { readonly start: bigint; readonly end: bigint }
+  readonly #cut: CutTransactions | undefined
+  readonly #open = new Set<string>()
+  #last = 0n
+
+  constructor(range: Pick<OplogVerification, 'start' | 'end' | 'mayBeCut'>) {
+    this.#range = range
+    this.#cut = range.mayBeCut === true ? new CutTransactions() : undefined
+  }
+
+  take(entry: OplogEntry): void {
+    this.#cut?.see(entry)
+    const step = entry.ts > this.#last && entry.ts <= this.#range.end ? transactionStep(entry) : undefined
+    if (entry.ts > this.#last) this.#last = entry.ts
+    if (step === undefined) return
+    const key = transactionKey(entry)
+    const begun = entry.previous === 0n || this.#open.has(key)
+    if (step === 'part' || step === 'prepare') {
+      if (begun) this.#open.add(key)
+      return
+    }
+    this.#open.delete(key)
+    if (begun || step === 'abort' || entry.ts < this.#range.start || this.#cut?.areInDump(entry) === true) return
+    throw transactionCut(entry)
+  }
+}
+
+/** Neighbours share the entry at their border. */
+function verifyBorder(before: ReadPiece, after: ReadPiece): void {
+  const [one, other] = [before.last, after.first]
+  if (one === undefined || other === undefined || one.entry.ts !== other.entry.ts) return
+  if (!one.raw.equals(other.raw)) throw differing(before.piece, after.piece, one.entry.ts)
+}
+
+/** A stretch that was stored twice must be the same both times. */
+async function verifyOverlap(
+  store: ObjectStore,
+  before: OplogPiece,
+  after: OplogPiece,
+  options: OplogVerification,
+): Promise<void> {
+  const end = before.end < after.end ? before.end : after.end
+  const start = before.start > after.start ? before.start : after.start
+  const range = { start, end: end < options.end ? end : options.end }
+  const [left, right] = [changes(store, before, range, options), changes(store, after, range, options)]
+  try {
+    for (;;) {
+      const [one, other] = [await left.next(), await right.next()]
+      if (one.done === true && other.done === true) return
+      const equal = one.done !== true && other.done !== true && one.value.raw.equals(other.value.raw)
+      if (equal) continue
+      const at = one.done === true ? other.value?.entry.ts : one.value.entry.ts
+      throw differing(before, after, at ?? range.start)
+    }
+  } finally {
+    await Promise.all([left.return(undefined), right.return(undefined)])
+  }
+}
+
+/** Without no-ops: some writers leave them out. */
+async function* changes(
+  store: ObjectStore,
+  piece: OplogPiece,
+  range: { start: bigint; end: bigint },
+  options: CallOptions,
+): AsyncGenerator<RawEntry, undefined> {
+  for await (const found of readRaw(store, piece, options)) {
+    if (found.entry.ts > range.end) return
+    if (found.entry.ts >= range.start && found.entry.op !== 'n') yield found
+  }
+}
+
+interface RawEntry {
+  readonly raw: Buffer
+  readonly entry: OplogEntry
+}
+
+async function* readRaw(store: ObjectStore, piece: OplogPiece, { signal }: CallOptions): AsyncGenerator<RawEntry> {
+  try {
+    for await (const documents of wholeDocuments(readPiece(store, piece, { signal }))) {
+      for (const raw of documentsIn(documents)) yield { raw, entry: parseEntry(raw) }
+    }
+  } catch (error) {
+    throw objectError(error, piece.object)
+  }
+}
+
+function differing(before: OplogPiece, after: OplogPiece, at: bigint) {
+  return damaged(`${before.object} and ${after.object} overlap and differ at ${optimeText(at)}`)
+}
+
+function gap(from: bigint, to: bigint, objects: readonly string[]) {
+  const near = objects.filter((object) => object !== '').join(' and ')
+  return damaged(
+    `The stored oplog has a gap from ${optimeText(from)} to ${optimeText(to)}: a piece of it is missing${near === '' ? '' : ` beside ${near}`}`,
+  )
+}

@@ -1,0 +1,253 @@
+import { Timestamp } from 'bson'
+import type { BackupDocument } from '../../control/backup-document.js'
+import { PbmError } from '../../errors.js'
+import { maskSecrets } from '../../secrets/documents.js'
+import { goJson } from './go-json.js'
+
+/**
+ * `<name>.pbm.json`: the backup's document as PBM writes it to the storage (PBM: storage-format.md §2). One table serves
+ * both directions; its order is the order of the keys in the file.
+ */
+interface Field {
+  /** In the JSON. */
+  readonly key: string
+  /** In the document, where that differs. */
+  readonly as?: string
+  readonly kind: Kind
+  /** `empty`: left out when empty; `absent`: only when the document has none. Otherwise the key always stands. */
+  readonly omit?: 'empty' | 'absent'
+}
+type Kind = 'string' | 'integer' | 'boolean' | 'timestamp' | 'strings' | 'map' | 'object' | 'store' | 'list' | Field[]
+
+const CONDITION: Field[] = [
+  { key: 'timestamp', kind: 'integer' },
+  { key: 'status', kind: 'string' },
+  { key: 'error', kind: 'string', omit: 'empty' },
+]
+
+const NOMINATION: Field[] = [
+  { key: 'rs', kind: 'string' },
+  { key: 'n', kind: 'strings' },
+  { key: 'ack', kind: 'string' },
+]
+
+const OPLOG_OBJECT: Field[] = [
+  { key: 'name', kind: 'string' },
+  { key: 'crc', kind: 'string' },
+]
+
+const REPLSET: Field[] = [
+  { key: 'name', kind: 'string' },
+  { key: 'journal', kind: 'list', omit: 'empty' },
+  { key: 'files', kind: 'list', omit: 'empty' },
+  { key: 'backup_name', as: 'dump_name', kind: 'string', omit: 'empty' },
+  { key: 'oplog_name', kind: 'string', omit: 'empty' },
+  { key: 'start_ts', kind: 'integer' },
+  { key: 'status', kind: 'string' },
+  { key: 'size', kind: 'integer' },
+  { key: 'size_uncompressed', kind: 'integer' },
+  { key: 'iscs', kind: 'boolean', omit: 'absent' },
+  { key: 'configshard', kind: 'boolean', omit: 'absent' },
+  { key: 'last_transition_ts', kind: 'integer' },
+  { key: 'first_write_ts', kind: 'timestamp' },
+  { key: 'last_write_ts', kind: 'timestamp' },
+  { key: 'node', kind: 'string' },
+  { key: 'error', kind: 'string', omit: 'empty' },
+  { key: 'conditions', kind: CONDITION },
+  { key: 'mongod_opts', kind: 'object', omit: 'empty' },
+  { key: 'pbm_version', kind: 'string', omit: 'empty' },
+  { key: 'mongo_version', kind: 'string', omit: 'empty' },
+  { key: 'this_id', kind: 'string', omit: 'empty' },
+  // Ours; PBM ignores unknown keys.
+  { key: 'transfer', kind: 'object', omit: 'empty' },
+  { key: 'oplog_objects', kind: OPLOG_OBJECT, omit: 'empty' },
+  { key: 'encryption', kind: 'object', omit: 'absent' },
+]
+
+const BACKUP: Field[] = [
+  { key: 'type', kind: 'string' },
+  { key: 'opid', kind: 'string' },
+  { key: 'name', kind: 'string' },
+  { key: 'src_backup', kind: 'string', omit: 'empty' },
+  { key: 'shardRemap', kind: 'map', omit: 'empty' },
+  { key: 'nss', kind: 'strings', omit: 'empty' },
+  { key: 'sel_users_and_roles', kind: 'boolean', omit: 'empty' },
+  { key: 'replsets', kind: REPLSET },
+  { key: 'compression', kind: 'string' },
+  { key: 'store', kind: 'store' },
+  { key: 'size', kind: 'integer' },
+  { key: 'size_uncompressed', kind: 'integer' },
+  { key: 'mongodb_version', kind: 'string' },
+  { key: 'fcv', kind: 'string' },
+  { key: 'start_ts', kind: 'integer' },
+  { key: 'last_transition_ts', kind: 'integer' },
+  { key: 'first_write_ts', kind: 'timestamp' },
+  { key: 'last_write_ts', kind: 'timestamp' },
+  { key: 'hb', kind: 'timestamp' },
+  { key: 'status', kind: 'string' },
+  { key: 'conditions', kind: CONDITION },
+  { key: 'n', kind: NOMINATION },
+  { key: 'error', kind: 'string', omit: 'empty' },
+  { key: 'pbm_version', kind: 'string' },
+  { key: 'balancer', kind: 'string' },
+  // Ours; PBM ignores unknown keys.
+  { key: 'layout', kind: 'string', omit: 'empty' },
+]
+
+/**
+ * The text of `<name>.pbm.json`, byte for byte as PBM would write it. `store` is that of the document with its secrets
+ * masked; left out where nobody knows its plugin, by names.
+ */
+export function toStorageJson(document: BackupDocument, store: unknown = maskSecrets(document.store)): string {
+  return goJson(encodeFields(BACKUP, { ...document, store }))
+}
+
+/**
+ * Reads `<name>.pbm.json` of any PBM. Unknown keys and the case of keys are ignored, missing and null values become
+ * their zero (`Timestamp(1,1)` for timestamps, PBM's "unset"). Throws `BACKUP_METADATA_INVALID` naming the key for a
+ * value of the wrong type, or the place where the text is no JSON.
+ */
+export function fromStorageJson(text: string): BackupDocument {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (error) {
+    throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
+  }
+  if (!isRecord(parsed)) throw wrongType('the whole document', 'an object', parsed)
+  return decodeFields(BACKUP, parsed, '') as unknown as BackupDocument
+}
+
+function encodeFields(fields: readonly Field[], document: Record<string, unknown>): Record<string, unknown> {
+  const json: Record<string, unknown> = {}
+  for (const { key, as, kind, omit } of fields) {
+    const value = document[as ?? key] ?? undefined
+    if (value === undefined && omit !== undefined) continue
+    if (omit === 'empty' && isEmpty(value)) continue
+    json[key] = encode(kind, value)
+  }
+  return json
+}
+
+function encode(kind: Kind, value: unknown): unknown {
+  if (Array.isArray(kind)) {
+    return value === undefined ? null : (value as Record<string, unknown>[]).map((item) => encodeFields(kind, item))
+  }
+  switch (kind) {
+    case 'string':
+      return value ?? ''
+    case 'integer':
+      return value ?? 0
+    case 'boolean':
+      return value ?? false
+    case 'timestamp': {
+      // Not instanceof: the driver's copy of the bson package is another one than ours.
+      const { t, i } = (value as Timestamp | undefined) ?? { t: 0, i: 0 }
+      return { T: t, I: i }
+    }
+    case 'store': {
+      const { name, profile, type, ...provider } = (value ?? {}) as Record<string, unknown>
+      const head = { name: name === '' ? undefined : name, profile: profile === true ? true : undefined }
+      return { ...head, type: type ?? '', ...provider }
+    }
+    case 'map':
+      // Go sorts the keys of maps.
+      return Object.fromEntries(
+        Object.entries(value as object).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+      )
+    case 'object':
+      return maskSecrets(value)
+    case 'strings':
+    case 'list':
+      return value ?? null
+  }
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === '' || value === 0 || value === false) return true
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+function decodeFields(fields: readonly Field[], json: Record<string, unknown>, path: string): Record<string, unknown> {
+  const byLowerCase = new Map(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]))
+  const document: Record<string, unknown> = {}
+  for (const { key, as, kind, omit } of fields) {
+    const value = (Object.hasOwn(json, key) ? json[key] : byLowerCase.get(key.toLowerCase())) ?? undefined
+    const decoded = decode(kind, value, `${path}${key}`)
+    if (omit === 'absent' && value === undefined) continue
+    if (omit === 'empty' && isEmpty(decoded)) continue
+    document[as ?? key] = decoded
+  }
+  return document
+}
+
+function decode(kind: Kind, value: unknown, path: string): unknown {
+  if (Array.isArray(kind)) {
+    return decodeList(value, path, (item, at) => {
+      if (!isRecord(item)) throw wrongType(at, 'an object', item)
+      return decodeFields(kind, item, `${at}.`)
+    })
+  }
+  switch (kind) {
+    case 'string':
+      return decodeString(value ?? '', path)
+    case 'integer':
+      if (value === undefined) return 0
+      if (!Number.isSafeInteger(value)) throw wrongType(path, 'an integer', value)
+      return value
+    case 'boolean':
+      if (value !== undefined && typeof value !== 'boolean') throw wrongType(path, 'true or false', value)
+      return value ?? false
+    case 'timestamp':
+      return decodeTimestamp(value, path)
+    case 'strings':
+      return decodeList(value, path, decodeString)
+    case 'list':
+      return decodeList(value, path, (item) => item)
+    case 'map':
+      if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
+      for (const [key, item] of Object.entries(value ?? {})) decodeString(item, `${path}.${key}`)
+      return value ?? {}
+    case 'object':
+    case 'store':
+      if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
+      return value ?? {}
+  }
+}
+
+function decodeString(value: unknown, path: string): string {
+  if (typeof value !== 'string') throw wrongType(path, 'a string', value)
+  return value
+}
+
+function decodeList(value: unknown, path: string, item: (value: unknown, path: string) => unknown): unknown[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
+  return value.map((element, index) => item(element, `${path}[${index}]`))
+}
+
+/** Zero becomes (1,1): the server replaces a top-level Timestamp(0,0) by its own time on insert (PBM: control-plane.md §1.2). */
+function decodeTimestamp(value: unknown, path: string): Timestamp {
+  if (value === undefined) return new Timestamp({ t: 1, i: 1 })
+  if (!isRecord(value)) throw wrongType(path, 'an object {"T": seconds, "I": increment}', value)
+  const parts = decodeFields(
+    [
+      { key: 'T', kind: 'integer' },
+      { key: 'I', kind: 'integer' },
+    ],
+    value,
+    `${path}.`,
+  )
+  const [t, i] = [Number(parts.T), Number(parts.I)]
+  if (t < 0 || i < 0 || t > 0xffffffff || i > 0xffffffff) throw wrongType(path, 'two unsigned 32-bit integers', value)
+  return t === 0 && i === 0 ? new Timestamp({ t: 1, i: 1 }) : new Timestamp({ t, i })
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function wrongType(path: string, expected: string, found: unknown): PbmError {
+  const shown = JSON.stringify(found)?.slice(0, 40) ?? 'nothing'
+  return new PbmError('BACKUP_METADATA_INVALID', `key ${path}: expected ${expected}, found ${shown}`)
+}

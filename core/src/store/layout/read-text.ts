@@ -1,0 +1,22 @@
+import { PbmError } from '../../errors.js'
+import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
+
+/** Metadata is small; a strange object with its name must not fill the memory. */
+const MAX_TEXT_BYTES = 256 * 1024 * 1024
+
+/** A whole object as UTF-8. Rejects with the storage's codes, and `OBJECT_TOO_LARGE` above `maxBytes`. */
+export async function readText(
+  store: ObjectStore,
+  name: string,
+  options: CallOptions & { readonly maxBytes?: number } = {},
+): Promise<string> {
+  const { maxBytes = MAX_TEXT_BYTES, ...call } = options
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of await store.read(name, call)) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw new PbmError('OBJECT_TOO_LARGE', `${name} is larger than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
