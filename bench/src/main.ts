@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { DATABASE, load } from './data.js'
 import { type Cost, faster, measureScript, runMeasured } from './measure.js'
+import { loads, measureMemory, memoryMarkdown } from './memory.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
 import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.js'
 import { measureReplay, replayMarkdown } from './replay.js'
@@ -17,7 +18,18 @@ import { STORAGES } from './storages.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { costText, markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing', 'protocol', 'storage'] as const
+const PARTS = [
+  'dump',
+  'backup',
+  'restore',
+  'smallest',
+  'slicer',
+  'replay',
+  'sealing',
+  'protocol',
+  'memory',
+  'storage',
+] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -27,6 +39,7 @@ interface Flags extends PeerFlags {
   readonly parts: string[]
   readonly codecs: string[]
   readonly objectSize: number
+  readonly largest: number
   readonly storages: string[]
 }
 
@@ -43,6 +56,7 @@ const program = new Command('bench')
   .option('--parts <names>', `of ${PARTS.join(', ')}`, list, [...PARTS])
   .option('--operations <number>', 'in the oplog that is replayed', Number, 100_000)
   .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
+  .option('--largest <MB>', 'of the part memory: the data grows from --size to this', Number, 4000)
   .option('--object-size <MB>', 'megabytes of the object that is stored and read', Number, 1000)
   .option('--storages <names>', `of ${Object.keys(STORAGES).join(', ')}`, list, Object.keys(STORAGES))
   .option('--mongodump <file>', 'default: the one on PATH')
@@ -92,7 +106,11 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
       say('what the protocol asks of the config servers')
       console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol'), say), await measurePlanning(client)))
     }
-    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay', 'protocol', 'storage'].includes(part))
+    if (flags.parts.includes('memory'))
+      console.log(memoryMarkdown(await memory({ set, client, peers, folder, rows }, flags)))
+    const withData = flags.parts.some(
+      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage'].includes(part),
+    )
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows }, flags)
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {
@@ -267,6 +285,15 @@ async function replays({ set, client, peers, folder }: Bench, { operations }: Fl
   const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
   const pbm = peers.pbm === undefined ? undefined : real(peers.pbm)
   return await measureReplay(client, uri, folder, operations, { pbm, mongorestore: peers.mongorestore })
+}
+
+/** What an agent that was started plainly takes, as the data grows. */
+async function memory({ set, client, peers, folder }: Bench, { size, largest, codecs }: Flags) {
+  const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+  const options = { loads: loads(size, largest), codecs, say }
+  const ours = await measureMemory(pbmkit(), client, uri, folder, options)
+  const theirs = peers.pbm === undefined ? [] : await measureMemory(real(peers.pbm), client, uri, folder, options)
+  return [...ours, ...theirs]
 }
 
 async function withSystem(
