@@ -84,7 +84,11 @@ export class Agent {
     const { settings, connections, logger } = options
     const { node, leader, info } = connections
     const self: Member = { rs: info.rs, node: info.me }
-    const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir })
+    const host = new PluginHost({
+      resolveFrom: import.meta.url,
+      pluginDir: settings.pluginDir,
+      localAccess: settings.localAccess,
+    })
     this.#settings = settings
     this.#connections = connections
     const { dumpParallelCollections } = settings

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -62,6 +63,8 @@ export async function startSystem(
   const [command, ...args] = programs.agent
   const agent = spawn(command, [...args, '--mongodb-uri', uri.node], {
     stdio: ['ignore', 'ignore', 'ignore'],
+    // Keys of sealed backups lie beside the storage.
+    env: { ...process.env, PBM_ALLOW_FILES: tmpdir() },
   })
   const pid = agent.pid ?? 0
   const cli = async (...more: string[]) => {

@@ -85,6 +85,7 @@ export { API_VERSION, type ShapeFault, shapeFaults } from './plugin-host/check.j
 export { endProcess } from './plugin-host/end-process.js'
 export * from './plugin-host/host.js'
 export { inspectApart } from './plugin-host/inspect-apart.js'
+export { DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
 export {
   compressionBySuffix,
   isPackageName,

@@ -42,6 +42,7 @@ export async function openStore(
 ): Promise<ObjectStore> {
   const plugin = await host.storage(storage.type)
   const options = storageOptions(storage, plugin)
+  await host.checkLocalAccess(plugin, options)
   const secrets = secretsOf(options, plugin.optionsSchema as SchemaNode)
   const scrubbedContext = {
     ...context,

@@ -31,6 +31,7 @@ const plugin: EncryptionPlugin<AesGcmOptions> = {
     properties: {
       keyFile: {
         type: 'string',
+        localFile: true,
         minLength: 1,
         pattern: NO_KEY,
         description: 'file with the keys, one on each line in Base64 or hexadecimal; the first one seals, all open',
@@ -43,6 +44,7 @@ const plugin: EncryptionPlugin<AesGcmOptions> = {
       },
       keyCommand: {
         type: 'array',
+        localCommand: true,
         items: { type: 'string' },
         minItems: 1,
         description: 'program and arguments, run without a shell, which writes the keys to its standard output',

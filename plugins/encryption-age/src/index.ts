@@ -36,6 +36,7 @@ const plugin: EncryptionPlugin<AgeOptions> = {
       },
       identityFile: {
         type: 'string',
+        localFile: true,
         minLength: 1,
         pattern: NO_IDENTITY,
         description: 'file with identities, as age-keygen makes it',
@@ -48,6 +49,7 @@ const plugin: EncryptionPlugin<AgeOptions> = {
       },
       identityCommand: {
         type: 'array',
+        localCommand: true,
         items: { type: 'string' },
         minItems: 1,
         description: 'program and arguments, run without a shell, which writes identities to its standard output',

@@ -105,7 +105,7 @@ export const optionsSchema: OptionsSchema = {
       sseCustomerKey: secret('customer key: base64 of 32 bytes'),
     }),
     insecureSkipTLSVerify: { type: 'boolean', description: 'trust any certificate of the server' },
-    caFile: text('PEM file of certificate authorities to trust, on every node'),
+    caFile: { ...text('PEM file of certificate authorities to trust, on every node'), localFile: true },
     uploadPartSize: { type: 'integer', minimum: 0, description: 'bytes of a part, at least 5 MiB; 10 MiB by default' },
     maxUploadParts: { type: 'integer', minimum: 0, description: 'parts of an upload at the most; 10000 by default' },
     maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },

@@ -40,13 +40,13 @@ export const optionsSchema: OptionsSchema = {
     path: text('folder on the server, absolute or from where a login begins', { identity: true, pattern: '^[^\\0]*$' }),
     password: secret('password of the user'),
     privateKey: secret('private key, the text of its file'),
-    privateKeyFile: text('file of the private key, on every node'),
+    privateKeyFile: text('file of the private key, on every node', { localFile: true }),
     passphrase: secret('passphrase of the private key'),
-    agent: text('socket of an SSH agent; without any credentials SSH_AUTH_SOCK is taken'),
+    agent: text('socket of an SSH agent; without any credentials SSH_AUTH_SOCK is taken', { localFile: true }),
     hostKeyFingerprint: text("fingerprint of the server's key, as ssh-keygen -lf prints it: SHA256:…", {
       pattern: '^SHA256:[A-Za-z0-9+/]{43}=?$',
     }),
-    knownHosts: text("file of known servers in the form of OpenSSH's known_hosts, on every node"),
+    knownHosts: text("file of known servers in the form of OpenSSH's known_hosts, on every node", { localFile: true }),
     requestsInFlight: {
       type: 'integer',
       minimum: 1,
