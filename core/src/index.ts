@@ -97,6 +97,7 @@ export {
 export { none } from './plugin-host/none.js'
 export { bodyOf } from './plugin-kit/streams.js'
 export * from './protocol/busy.js'
+export * from './protocol/canceled.js'
 export * from './protocol/command-feed.js'
 export * from './protocol/convergence.js'
 export * from './protocol/election.js'

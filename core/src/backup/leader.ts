@@ -18,6 +18,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import { busyText } from '../protocol/busy.js'
+import { isCanceled } from '../protocol/canceled.js'
 import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
 import { operationInTheWay } from '../protocol/lock-wait.js'
 import { nominate } from '../protocol/nomination.js'
@@ -25,7 +26,6 @@ import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/
 import { mendBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
-import { isCanceled } from './failure.js'
 import { refuseLayout } from './sealing.js'
 
 export interface RunOptions {

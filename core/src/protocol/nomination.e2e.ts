@@ -18,9 +18,10 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
 import { LOCKS } from '../mongo/control-names.js'
 import { systemClock } from '../time/clock.js'
-import { awaitBackupReplsets, awaitBackupState } from './convergence.js'
+import { awaitReplsets, awaitState } from './convergence.js'
 import { acquireLock, isHeld } from './lock.js'
 import { awaitNomination, nominate } from './nomination.js'
+import { BACKUP_KIND } from './operation-kind.js'
 
 const quiet = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
 
@@ -164,19 +165,25 @@ describe('election and convergence', () => {
   })
 
   it('converges when the last replica set has got there', async () => {
-    const all = awaitBackupReplsets({ leader, name: backup, signal, state: 'running', replsets: ['rs0', 'rs1'] })
+    const all = awaitReplsets(BACKUP_KIND, { leader, name: backup, signal, state: 'running', replsets: ['rs0', 'rs1'] })
     await part('rs0')
     // Already further: counts as there.
     await part('rs1', 'dumpDone')
     await all
-    const follower = awaitBackupState({ leader, name: backup, signal, state: 'running' })
+    const follower = awaitState(BACKUP_KIND, { leader, name: backup, signal, state: 'running' })
     await setBackupStatus(leader, backup, 'running')
     await follower
   })
 
   it('fails with the words of the replica set that failed', async () => {
     await part('rs0')
-    const all = awaitBackupReplsets({ leader, name: backup, signal, state: 'dumpDone', replsets: ['rs0', 'rs1'] })
+    const all = awaitReplsets(BACKUP_KIND, {
+      leader,
+      name: backup,
+      signal,
+      state: 'dumpDone',
+      replsets: ['rs0', 'rs1'],
+    })
     await setReplsetStatus(leader, backup, 'rs0', 'error', { error: 'disk full' })
     await assert.rejects(all, { code: 'REPLSET_FAILED', message: /rs0 is error: disk full/ })
   })
@@ -185,22 +192,25 @@ describe('election and convergence', () => {
     await part('rs0')
     const dead = new Timestamp({ t: (await clusterTime(leader)).getHighBits() - 31, i: 1 })
     const wait = { leader, name: backup, signal }
-    await assert.rejects(awaitBackupReplsets({ ...wait, state: 'dumpDone', replsets: ['rs0'], timeoutMillis: 300 }), {
-      code: 'CONVERGENCE_TIMEOUT',
-    })
+    await assert.rejects(
+      awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0'], timeoutMillis: 300 }),
+      {
+        code: 'CONVERGENCE_TIMEOUT',
+      },
+    )
     const epoch = new Timestamp({ t: 1, i: 1 })
     await leader
       .db('admin')
       .collection(LOCKS)
       .insertOne({ type: 'backup', replset: 'rs0', node: 'a:1', opid, epoch, hb: dead })
-    await assert.rejects(awaitBackupReplsets({ ...wait, state: 'dumpDone', replsets: ['rs0'] }), {
+    await assert.rejects(awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0'] }), {
       code: 'REPLSET_LOST',
     })
     await setBackupFields(leader, backup, { hb: dead })
-    await assert.rejects(awaitBackupState({ ...wait, state: 'running' }), { code: 'LEADER_LOST' })
+    await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'LEADER_LOST' })
     await setBackupStatus(leader, backup, 'canceled')
-    await assert.rejects(awaitBackupState({ ...wait, state: 'running' }), { code: 'OPERATION_ENDED' })
-    const gone = awaitBackupState({ ...wait, name: 'not yet', state: 'running', timeoutMillis: 300 })
+    await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'OPERATION_ENDED' })
+    const gone = awaitState(BACKUP_KIND, { ...wait, name: 'not yet', state: 'running', timeoutMillis: 300 })
     await assert.rejects(gone, { code: 'CONVERGENCE_TIMEOUT' })
   })
 })

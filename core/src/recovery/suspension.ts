@@ -25,7 +25,7 @@ export interface Suspending {
   readonly clock: Clock
   readonly log: OperationLog
   /** Told what the record says from now on: a record that somebody drops can be put back with it. */
-  readonly onNoted?: (suspended: Suspended) => void
+  readonly onSuspended?: (suspended: Suspended) => void
 }
 
 export type Suspended = NonNullable<RestoreDocument['suspended']>
@@ -48,7 +48,7 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   const isNoted = await setRestoreFields(leader, name, { suspended })
   // What nobody knows to be off would stay off.
   if (!isNoted) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
-  suspending.onNoted?.(suspended)
+  suspending.onSuspended?.(suspended)
   signal.throwIfAborted()
   // From here on it is this restore's to say.
   for (const restore of left.restores) await setRestoreFields(leader, restore.name, { suspended: [] })

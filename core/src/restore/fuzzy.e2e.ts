@@ -14,6 +14,7 @@ import { readDocuments } from '../mongo/raw-read.js'
 import { optime, readEntries } from '../oplog/entry.js'
 import { Applier } from '../oplog/replay/apply.js'
 import { Replay } from '../oplog/replay/replay.js'
+import { deadlineGuard } from '../time/deadline-guard.js'
 import { createCollections, dropReplaced, insertAll } from './data/collections.js'
 import { buildIndexes } from './data/indexes.js'
 import { catalogOf, namesByUuid } from './data/target.js'
@@ -28,7 +29,7 @@ type Dumped = NamespaceMetadata & { documents: Buffer }
 describe('Replay over a fuzzy snapshot', () => {
   let set: ReplicaSet
   let client: MongoClient
-  const signal = new AbortController().signal
+  const guard = deadlineGuard(new AbortController().signal)
 
   before(async () => {
     set = await startReplicaSet()
@@ -110,8 +111,8 @@ describe('Replay over a fuzzy snapshot', () => {
   }
 
   async function restore(dumped: readonly Dumped[], entries: readonly Buffer[], end: bigint): Promise<void> {
-    await dropReplaced(client, dumped, signal)
-    await createCollections(client, dumped, signal)
+    await dropReplaced(client, dumped, guard)
+    await createCollections(client, dumped, guard)
     const snapshot = {
       toolVersion: '',
       namespaces: dumped,
@@ -123,14 +124,14 @@ describe('Replay over a fuzzy snapshot', () => {
       },
     }
     const nothing = { onProgress: () => undefined, divert: async () => false, select: () => true }
-    await insertAll(client, snapshot, { signal, width: 2, workers: 2, ...nothing })
+    await insertAll(client, snapshot, { guard, width: 2, workers: 2, ...nothing })
     const catalog = await catalogOf(client, dumped)
     const listNames = (db: string) => namesByUuid(client, db)
-    const replay = new Replay({ sink: new Applier(client, { signal }), catalog, end, listNames })
+    const replay = new Replay({ sink: new Applier(client, { guard }), catalog, end, listNames })
     await replay.run(readEntries(once(entries)))
     await replay.finish()
     const log = new RecordedLog()
-    await buildIndexes(client, catalog.wanted(), { signal, log, commitQuorum: undefined, onBuilt: () => undefined })
+    await buildIndexes(client, catalog.wanted(), { guard, log, commitQuorum: undefined, onBuilt: () => undefined })
   }
 })
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { BSON, type MongoClient, type UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { judgedBy } from '../../time/deadline-guard.js'
+import { deadlineGuard } from '../../time/deadline-guard.js'
 import { createCollections, dropReplaced } from './collections.js'
 
 describe('Collections of the target', () => {
-  const { signal } = new AbortController()
+  const guard = deadlineGuard(new AbortController().signal)
   let set: ReplicaSet
   let client: MongoClient
 
@@ -49,8 +49,8 @@ describe('Collections of the target', () => {
       ['back', moved],
     ])
     const namespaces = [...wanted].map(([name, uuid]) => namespace(name, uuid))
-    assert.deepEqual(await dropReplaced(client, namespaces, signal), { dropped: 4, kept: 0 })
-    await createCollections(client, namespaces, signal)
+    assert.deepEqual(await dropReplaced(client, namespaces, guard), { dropped: 4, kept: 0 })
+    await createCollections(client, namespaces, guard)
     const found = await uuids()
     found.delete('system.views')
     assert.deepEqual([...found].sort(), [...wanted].sort())
@@ -59,7 +59,7 @@ describe('Collections of the target', () => {
 
   it('are not dropped by somebody who was suspended, though no signal tells it yet', async () => {
     await client.db('app').createCollection('kept')
-    const stopped = judgedBy(new AbortController().signal, () => assert.fail('stopped'))
+    const stopped = deadlineGuard(new AbortController().signal, () => assert.fail('stopped'))
     const doomed = [namespace('kept', '44444444444444448444444444444444')]
     await assert.rejects(dropReplaced(client, doomed, stopped), /stopped/)
     assert.ok((await uuids()).has('kept'))
@@ -83,8 +83,8 @@ describe('Collections of the target', () => {
       const before = [await stored(name), await stored(`system.buckets.${name}`)]
       const wanted = { ...namespace(name, ''), type: 'timeseries' as const, uuid: undefined, bucketsUuid }
       const described = { ...wanted, options: Buffer.from(BSON.serialize(options)) }
-      await dropReplaced(client, [described], signal)
-      await createCollections(client, [described], signal)
+      await dropReplaced(client, [described], guard)
+      await createCollections(client, [described], guard)
       assert.equal((await uuids()).get(`system.buckets.${name}`), bucketsUuid)
       assert.deepEqual([await stored(name), await stored(`system.buckets.${name}`)], before)
       await app.collection(name).insertOne({ at: new Date(), m: 1 })
@@ -101,7 +101,7 @@ describe('Collections of the target', () => {
     await client.withSession(async (session) => {
       session.startTransaction()
       await app.collection<{ _id: number }>('busy').insertOne({ _id: 1 }, { session })
-      const made = createCollections(client, [namespace('later', '55555555555545558555555555555555')], signal)
+      const made = createCollections(client, [namespace('later', '55555555555545558555555555555555')], guard)
       // What stands for a heartbeat gets through although the collection can't be made yet.
       for (let beat = 1; beat <= 3; beat++) {
         await beats.insertOne({ _id: beat })

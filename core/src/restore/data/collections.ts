@@ -9,7 +9,7 @@ import { applyOps } from '../../mongo/apply-ops.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
 
@@ -27,7 +27,7 @@ const WIDTH = 4
 export async function dropReplaced(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<{ dropped: number; kept: number }> {
   const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
   const uuids = new Set(namespaces.flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid])))
@@ -41,13 +41,13 @@ export async function dropReplaced(
     return names.has(series) && !listed.has(series)
   })
   const drop = async ({ db, name }: TargetCollection) => {
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await client
       .db(db)
       .command({ drop: name, writeConcern: { w: 1 } })
       .catch((error: unknown) => {
         if ((error as { code?: unknown }).code !== ILLEGAL_OPERATION) return ignoreMissing(error)
-        return dropByOplog(client, db, name, signal)
+        return dropByOplog(client, db, name, guard)
       })
   }
   await inParallel(doomed, drop)
@@ -61,14 +61,14 @@ export async function dropReplaced(
 export async function createCollections(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
   const create = async (namespace: NamespaceMetadata) => {
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     try {
-      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, signal)
-      else await createByOplog(client, namespace, signal)
+      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, guard)
+      else await createByOplog(client, namespace, guard)
     } catch (error) {
       const { db, collection, type } = namespace
       throw new PbmError('CREATE_FAILED', `The ${type} ${db}.${collection} can't be created: ${errorText(error)}`, {
@@ -84,7 +84,7 @@ export async function createCollections(
 }
 
 export interface InsertOptions {
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   /** Collections at once. */
   readonly width: number
   /** Insert commands under way a collection. */
@@ -102,21 +102,21 @@ export async function insertAll(
   snapshot: Pick<Snapshot, 'readNamespaces'>,
   options: InsertOptions,
 ): Promise<void> {
-  const { signal, width, workers, select, divert } = options
+  const { guard, width, workers, select, divert } = options
   await snapshot.readNamespaces(
     async (namespace, documents) => {
       if (await divert(namespace, documents)) return
       const { db, collection, type } = namespace
       const name = type === 'timeseries' ? BUCKETS + collection : collection
       await insertDocuments(client, db, name, documents, {
-        signal,
+        guard,
         inFlight: Math.min(4, Math.max(1, workers)),
         // The order of a capped collection is its content.
         ordered: namespace.options !== undefined && isTrue(namespace.options, 'capped'),
         onProgress: increments(options.onProgress),
       })
     },
-    { width, signal, select },
+    { width, signal: guard.signal, select },
   )
 }
 
@@ -131,13 +131,13 @@ function increments(tell: (documents: number, bytes: number) => void): (document
 }
 
 /** `drop` as an oplog entry, for `system.js`: the command of that name refuses system collections. */
-async function dropByOplog(client: MongoClient, db: string, collection: string, signal: AbortSignal): Promise<void> {
+async function dropByOplog(client: MongoClient, db: string, collection: string, guard: DeadlineGuard): Promise<void> {
   const operation = { op: 'c', ns: `${db}.$cmd`, o: { drop: collection } }
-  await applyOps(client, [operation], { signal }).catch(ignoreMissing)
+  await applyOps(client, [operation], { guard }).catch(ignoreMissing)
 }
 
 /** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
-async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, guard: DeadlineGuard): Promise<void> {
   const { db, collection, uuid, options, type } = namespace
   const o: RawElement[] = [stringElement('create', collection), ...(options === undefined ? [] : elementsOf(options))]
   const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
@@ -148,7 +148,7 @@ async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, 
     ...(uuid === undefined ? [] : [binaryElement('ui', Buffer.from(uuid, 'hex'), 4)]),
     documentElement('o', buildDocument(o)),
   ])
-  await applyOps(client, RawValue.documents([operation]), { signal })
+  await applyOps(client, RawValue.documents([operation]), { guard })
 }
 
 function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
@@ -158,19 +158,23 @@ function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
 }
 
 /** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */
-async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+async function createTimeSeries(
+  client: MongoClient,
+  namespace: NamespaceMetadata,
+  guard: DeadlineGuard,
+): Promise<void> {
   const { db, collection, options, bucketsUuid } = namespace
   const raw = options === undefined ? [] : elementsOf(options)
   const values = Object.fromEntries(raw.map((element) => [element.name, RawValue.element(element)]))
   const create = () => client.db(db).command({ create: collection, ...values })
   await create()
   if (bucketsUuid !== undefined) {
-    await giveBucketsUuid(client, { db, collection, bucketsUuid }, signal)
+    await giveBucketsUuid(client, { db, collection, bucketsUuid }, guard)
     // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await create().catch(ignoreExisting)
   }
-  throwIfStopped(signal)
+  guard.throwIfStopped()
   await client.db(db).command({ dropIndexes: collection, index: '*' })
 }
 
@@ -182,16 +186,16 @@ async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadat
 async function giveBucketsUuid(
   client: MongoClient,
   { db, collection, bucketsUuid }: { db: string; collection: string; bucketsUuid: string },
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   const name = BUCKETS + collection
   const [made] = await client.db(db).listCollections({ name }, { nameOnly: false, promoteValues: false }).toArray()
   if (made === undefined) return
-  throwIfStopped(signal)
+  guard.throwIfStopped()
   await client.db(db).command({ drop: collection })
   const ui = new Binary(Buffer.from(bucketsUuid, 'hex'), 4)
   const operation = { op: 'c', ns: `${db}.$cmd`, ui, o: { create: name, ...made.options } }
-  await applyOps(client, [operation], { signal }).catch(() => throwIfStopped(signal))
+  await applyOps(client, [operation], { guard }).catch(() => guard.throwIfStopped())
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -5,7 +5,7 @@ import type { OperationLog } from '../../log.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { WantedIndexes } from '../../oplog/replay/index-catalog.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { allOrFirstError } from './snapshot.js'
 
 /** The server builds for at most three commands at once and lets the others wait (`maxNumActiveUserIndexBuilds`). */
@@ -16,7 +16,7 @@ const INVALID_OPTION = 197
 const UNSATISFIABLE_COMMIT_QUORUM = 278
 
 export interface BuildOptions {
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   readonly log: OperationLog
   /** `votingMembers`, `majority` or a number as a text. */
   readonly commitQuorum: string | undefined
@@ -52,12 +52,12 @@ async function build(client: MongoClient, { ns, specs }: WantedIndexes, options:
     commitQuorum: quorumOf(commitQuorum),
   }
   for (;;) {
-    throwIfStopped(options.signal)
+    options.guard.throwIfStopped()
     try {
-      await run(client, databaseOf(ns), command, options.signal)
+      await run(client, databaseOf(ns), command, options.guard.signal)
       return
     } catch (error) {
-      options.signal.throwIfAborted()
+      options.guard.signal.throwIfAborted()
       const code = (error as { code?: unknown }).code
       if (code === UNSATISFIABLE_COMMIT_QUORUM && typeof command.commitQuorum === 'number') {
         log.warning(`${ns}: commit quorum ${command.commitQuorum} can't be met here; votingMembers is used`)
