@@ -22,7 +22,7 @@ import { isCanceled } from '../protocol/canceled.js'
 import { nominationGroups, type PriorityRules } from '../protocol/election.js'
 import { type AgentNeeds, candidates, unfitness } from '../protocol/fitness.js'
 import { operationInTheWay } from '../protocol/lock-wait.js'
-import { nominate } from '../protocol/nomination.js'
+import { backupBallot, nominate } from '../protocol/nomination.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
 import { mendBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
@@ -177,8 +177,8 @@ export class BackupLeader {
         const groups = nominationGroups(fit, rs, { priority })
         const { leader, log, clock } = this
         const declined = async () => new Set((await this.declined(opid, rs)).keys())
-        const winner = await nominate({ leader, backup, rs, groups, signal, log, clock, declined })
-        if (winner !== undefined) return
+        const winner = await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log, clock })
+        if (winner !== undefined) return log.debug(`${winner} takes the backup of ${rs}`)
         const reasons = [...(await this.declined(opid, rs))].map(([node, reason]) => `; ${node}: ${reason}`)
         throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup${reasons.join('')}`, {
           hint: 'Look into the logs of its agents (pbm logs)',

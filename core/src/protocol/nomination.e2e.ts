@@ -20,7 +20,7 @@ import { LOCKS } from '../mongo/control-names.js'
 import { systemClock } from '../time/clock.js'
 import { awaitReplsets, awaitState } from './convergence.js'
 import { acquireLock, isHeld } from './lock.js'
-import { awaitNomination, nominate } from './nomination.js'
+import { awaitNomination, backupBallot, nominate } from './nomination.js'
 import { BACKUP_KIND } from './operation-kind.js'
 
 const quiet = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
@@ -97,7 +97,7 @@ describe('election and convergence', () => {
   it('elects one node of the highest group', async () => {
     const agents = ['hidden:1', 'secondary:1', 'secondary:2', 'primary:1'].map(agent)
     const groups = [['hidden:1'], ['secondary:1', 'secondary:2'], ['primary:1']]
-    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet }), 'hidden:1')
+    assert.equal(await nominate(backupBallot(leader, backup, rs), { groups, signal, log: quiet }), 'hidden:1')
     const outcomes = await Promise.all(agents)
     assert.deepEqual(
       outcomes.map(({ outcome }) => outcome),
@@ -118,7 +118,7 @@ describe('election and convergence', () => {
       }
     })()
     const groups = [['dead:1', 'dead:2'], ['primary:1']]
-    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet }), 'primary:1')
+    assert.equal(await nominate(backupBallot(leader, backup, rs), { groups, signal, log: quiet }), 'primary:1')
     watching.abort()
     await watch
     assert.deepEqual(
@@ -135,11 +135,14 @@ describe('election and convergence', () => {
     const clock = { now: () => 0, sleep: systemClock.sleep }
     const declined = async () => new Set(['a:1', 'b:1'])
     const groups = [['a:1'], ['b:1']]
-    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet, clock, declined }), undefined)
+    assert.equal(
+      await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log: quiet, clock }),
+      undefined,
+    )
   })
 
   it('is not for the command of the same second that came second', async () => {
-    const nominating = nominate({ leader, backup, rs, groups: [['a:1']], signal, log: quiet })
+    const nominating = nominate(backupBallot(leader, backup, rs), { groups: [['a:1']], signal, log: quiet })
     const second = new ObjectId().toHexString()
     assert.equal(await awaitNomination({ leader, backup, opid: second, rs, node: 'a:1', signal }), 'other')
     const won = await agent('a:1')
@@ -149,13 +152,13 @@ describe('election and convergence', () => {
   })
 
   it('ends at once when the backup is canceled or its record vanishes', async () => {
-    const canceled = nominate({ leader, backup, rs, groups: [['dead:1']], signal, log: quiet })
+    const canceled = nominate(backupBallot(leader, backup, rs), { groups: [['dead:1']], signal, log: quiet })
     const waiting = awaitNomination({ leader, backup, opid, rs, node: 'a:1', signal })
     await setBackupStatus(leader, backup, 'canceled')
     await assert.rejects(canceled, { code: 'OPERATION_ENDED' })
     assert.equal(await waiting, 'ended')
     await deleteBackupDocument(leader, backup)
-    await assert.rejects(nominate({ leader, backup, rs, groups: [['dead:1']], signal, log: quiet }), {
+    await assert.rejects(nominate(backupBallot(leader, backup, rs), { groups: [['dead:1']], signal, log: quiet }), {
       code: 'OPERATION_GONE',
     })
     const stop = new AbortController()
