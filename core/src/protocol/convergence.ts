@@ -4,6 +4,7 @@ import { hasReached, isFailure, isTerminal } from '../control/state-machine.js'
 import { PbmError } from '../errors.js'
 import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { until } from '../time/until.js'
 import type { OperationKind, OperationRecord } from './operation-kind.js'
 
 const POLL_MILLIS = 50
@@ -174,19 +175,15 @@ async function refuseLost(leader: MongoClient, opid: string, replsets: readonly 
 
 async function poll(wait: Waiting, what: string, done: (lookForDeath: boolean) => Promise<boolean>): Promise<void> {
   const { signal, clock = systemClock, timeoutMillis } = wait
-  const begun = clock.now()
-  let looked = begun
-  while (true) {
-    signal.throwIfAborted()
+  let looked = clock.now()
+  const isDone = async () => {
     const now = clock.now()
     const lookForDeath = now - looked >= LIVENESS_MILLIS
     if (lookForDeath) looked = now
-    if (await done(lookForDeath)) return
-    if (timeoutMillis !== undefined && clock.now() - begun >= timeoutMillis) {
-      throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round(timeoutMillis / 1000)} s in vain for ${what}`, {
-        hint: 'See pbm status for agents that are missing, and pbm logs',
-      })
-    }
-    await clock.sleep(POLL_MILLIS, signal)
+    return await done(lookForDeath)
   }
+  if (await until(isDone, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis })) return
+  throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round((timeoutMillis ?? 0) / 1000)} s in vain for ${what}`, {
+    hint: 'See pbm status for agents that are missing, and pbm logs',
+  })
 }

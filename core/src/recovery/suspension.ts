@@ -12,6 +12,7 @@ import type { OperationLog } from '../log.js'
 import { balancerStatus, startBalancer, stopBalancer } from '../mongo/balancer.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 
 const SLICER_WAIT_MILLIS = 120_000
 const SLICER_POLL_MILLIS = 200
@@ -122,17 +123,17 @@ async function leftOff(leader: MongoClient, name: string) {
 
 /** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */
 export async function awaitSlicersGone({ leader, signal, clock }: Suspending, replset?: string): Promise<void> {
-  const until = clock.now() + SLICER_WAIT_MILLIS
-  for (;;) {
+  let last = ''
+  const areGone = async () => {
     const now = await clusterTime(leader)
     const locks = await listSlicerLocks(leader, replset === undefined ? {} : { replset })
-    const [live] = locks.filter(({ hb }) => !isStale(hb, now))
-    if (live === undefined) return
-    if (clock.now() > until) {
-      throw new PbmError('SLICER_RUNS', `The oplog of ${live.replset} is still being stored by ${live.node}`, {
-        hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',
-      })
-    }
-    await clock.sleep(SLICER_POLL_MILLIS, signal)
+    const live = locks.find(({ hb }) => !isStale(hb, now))
+    if (live !== undefined) last = `The oplog of ${live.replset} is still being stored by ${live.node}`
+    return live === undefined
   }
+  const patience = { everyMillis: SLICER_POLL_MILLIS, timeoutMillis: SLICER_WAIT_MILLIS }
+  if (await until(areGone, { clock, signal, ...patience })) return
+  throw new PbmError('SLICER_RUNS', last, {
+    hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',
+  })
 }
