@@ -14,7 +14,6 @@ import {
   mendSuspended,
   nodeInfo,
   openLog,
-  openStore,
   PbmError,
   PluginHost,
   recordRefusal,
@@ -36,12 +35,12 @@ import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
-import { pluginContext } from './plugin-context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
 import { STATUS_MILLIS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
+import { openStorage } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -324,6 +323,6 @@ export class Agent {
   #openStorage(storage: StorageConfig) {
     const { host, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    return openStore(host, storage, pluginContext(log, self))
+    return openStorage({ host, self, log }, storage)
   }
 }

@@ -21,7 +21,6 @@ import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
 import { findOplogStart, majorityLastWrite } from '../oplog/reading/window.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
-import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { busyText } from '../protocol/busy.js'
 import { type HeldLock, isHeld } from '../protocol/lock.js'
@@ -31,7 +30,8 @@ import { BACKUP_KIND } from '../protocol/operation-kind.js'
 import { OperationRun, type OperationSteps } from '../protocol/operation-run.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
 import { pauseBalancer, resumeBalancer } from '../recovery/balancer-pause.js'
-import { transferFigures, transferOf } from '../store/wrappers/meter.js'
+import type { OpenStore } from '../store/open-store.js'
+import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
@@ -72,7 +72,7 @@ export class BackupNominee {
     @inject(NODE) private readonly node: MongoClient,
     @inject(LEADER) private readonly leader: MongoClient,
     @inject(SELF) private readonly self: Member,
-    @inject(STORE) private readonly store: ObjectStore,
+    @inject(STORE) private readonly store: OpenStore,
     @inject(COMPRESSION) private readonly compression: CompressionPlugin,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
@@ -182,7 +182,7 @@ export class BackupNominee {
       const { oplog, objects, bytes } = await finish(end)
       const ended = { last_write_ts: end, oplog_objects: oplog, ...sealing?.ended(objects) }
       await setReplsetFields(leader, name, self.rs, ended)
-      const transfer = transferOf(transferFigures(this.store))
+      const transfer = transferOf(this.store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
       await addBackupSize(leader, name, { size: bytes, uncompressed: 0 })
     } finally {

@@ -1,7 +1,8 @@
 import type { Transfer } from '../../control/backup-document.js'
-import type { ObjectInfo, ObjectStore, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
+import type { ObjectInfo, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
 import { noteBufferMade } from '../../plugin-kit/young-buffers.js'
 import type { Clock } from '../../time/clock.js'
+import type { OpenStore } from '../open-store.js'
 
 export type MeteredCall = 'save' | 'read' | 'stat' | 'list' | 'delete' | 'copy'
 
@@ -98,13 +99,6 @@ class Counter {
   }
 }
 
-const meters = new WeakMap<ObjectStore, Meter>()
-
-/** What was done with a store so far; `undefined` for one that is not metered. */
-export function transferFigures(store: ObjectStore): TransferFigures | undefined {
-  return meters.get(store)?.figures()
-}
-
 /** What a backup's record keeps of it. */
 export function transferOf(figures: TransferFigures | undefined): Transfer | undefined {
   if (figures === undefined) return undefined
@@ -130,15 +124,8 @@ function mebibytes(bytes: number): string {
   return value >= 0.1 || value === 0 ? value.toFixed(1) : value.toPrecision(1)
 }
 
-/** Lets {@link transferFigures} find the meter by another store around a metered one. */
-export function asMetered(store: ObjectStore, of: Meter | ObjectStore): ObjectStore {
-  const meter = of instanceof Meter ? of : meters.get(of)
-  if (meter !== undefined) meters.set(store, meter)
-  return store
-}
-
 /** The store with every call counted by `meter`. */
-export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
+export function meteredStore(store: OpenStore, meter: Meter): OpenStore {
   const counted = async <T>(call: MeteredCall, work: (counted: Counted) => Promise<T>): Promise<T> => {
     const running = meter.begin(call)
     let failed = true
@@ -150,7 +137,7 @@ export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
       running.end(failed)
     }
   }
-  const metered: ObjectStore = {
+  return {
     capabilities: store.capabilities,
     save: (name, body, options: SaveOptions = {}) =>
       counted('save', (running) => {
@@ -187,8 +174,9 @@ export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
         return info
       }),
     close: () => store.close(),
+    figures: () => meter.figures(),
+    strayParts: store.strayParts,
   }
-  return asMetered(metered, meter)
 }
 
 async function* listed(open: () => AsyncIterable<ObjectInfo>, meter: Meter): AsyncGenerator<ObjectInfo> {
