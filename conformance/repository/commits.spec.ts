@@ -33,13 +33,15 @@ describe('subjects of commits', () => {
     'Process what is left',
     'Embed the schema of a plugin',
     'Revert "Add knip"',
+    'S3: retry what is throttled',
     'x'.repeat(70).replace(/^x/, 'X'),
   ])
     it(`may be: ${subject}`, () => assert.equal(subjectFault(subject), undefined))
 
   for (const [subject, fault] of [
     [`Add ${'x'.repeat(68)}`, /72 characters/],
-    ['S3: retry what is throttled', /label, "S3:"/],
+    ['feat: retry what is throttled', /label "feat:"/],
+    ['S3: retries what is throttled', /"retries"; write/],
     ['pbm --wait ends', /"pbm"; the first word/],
     ['Added a test', /"Added"; write/],
     ['Adds a test', /"Adds"; write/],

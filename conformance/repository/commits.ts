@@ -25,10 +25,13 @@ const VERBS =
 /** What is wrong with the subject of a commit. */
 export function subjectFault(subject: string): string | undefined {
   if (subject.length > MOST) return `has ${subject.length} characters; at most ${MOST}`
-  const [word = ''] = subject.split(' ')
-  if (word.endsWith(':')) return `begins with a label, "${word}"; say what to do and where`
-  if (!/^[A-Z][a-z-]+$/.test(word)) return `begins with "${word}"; the first word is a verb, written large`
-  if (NO_VERB.test(word) || (ENDS_LIKE_VERB.test(word) && !VERBS.test(word)))
+  // Where it is may stand before it: `Agent: take its memory settings itself`.
+  const request = subject.replace(/^[A-Z][A-Za-z0-9-]*: /, '')
+  const [word = ''] = request.split(' ')
+  if (word.endsWith(':')) return `begins with the label "${word}"; say what to do and where`
+  const first = request === subject ? word : `${word.charAt(0).toUpperCase()}${word.slice(1)}`
+  if (!/^[A-Z][a-z-]+$/.test(first)) return `begins with "${word}"; the first word is a verb, written large`
+  if (NO_VERB.test(first) || (ENDS_LIKE_VERB.test(first) && !VERBS.test(first)))
     return `begins with "${word}"; write what the commit does as a request ("Add", not "Added" or "Adds")`
   if (subject.endsWith('.')) return 'ends with a full stop'
   return undefined
