@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { listBackups, listChunks, listSlicerLocks } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 /** Of a sealed object: the header of one that names a wrapping key, and each block with its tag (aes-gcm README, Format). */
 const HEADER_BYTES = 110

@@ -13,7 +13,7 @@ import {
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
 import { type Example, extractExamples, fitToStage } from './examples.js'
-import { type ExampleStorage, startStorage } from './examples-storage.e2e.support.js'
+import { type ExampleStorage, startStorage } from './examples-storage.support.js'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
 
 const root = repositoryRoot()

@@ -16,7 +16,7 @@ import {
 } from '@pbmkit/conformance/testbed'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { Installation } from './packed.e2e.support.js'
+import { Installation } from './packed.support.js'
 
 const EXAMPLE = 'examples/pbmkit-storage-webdav'
 const TEST = ['--test', '--test-reporter=tap']

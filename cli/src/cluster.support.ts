@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { type ReplicaSet, spawnSupervised, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { connectLeader, listAgents } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
-import { type Ended, pbm, type RunOptions } from './run.spec.support.js'
+import { type Ended, pbm, type RunOptions } from './run.support.js'
 
 // The agent is a program beside this one, not a dependency.
 const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.url))
