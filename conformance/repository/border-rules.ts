@@ -65,7 +65,6 @@ export const BORDERS: readonly Border[] = [
   { folder: 'conformance/repository', may: [CORE, TESTBED] },
   { folder: 'create-pbmkit-plugin/src', may: [] },
   { folder: 'create-pbmkit-plugin/templates', ...PLUGIN },
-  { folder: 'examples', ...PLUGIN },
   // Has three hundred agents in one process; as many programs would not fit on one machine.
   { folder: 'bench', may: [CORE, TESTBED, '@pbmkit/agent'] },
 ]

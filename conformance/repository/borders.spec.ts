@@ -22,6 +22,12 @@ describe('borders', () => {
       none(floorFaults(graph, 'core/src', CORE_FLOORS))
     })
 
+    it('every folder that a rule names is there', () => {
+      const named = [...CORE_FLOORS.map((floor) => `core/src/${floor}`), ...BORDERS.map(({ folder }) => folder)]
+      const files = [...graph.keys()]
+      none(named.filter((each) => !files.some((file) => `${file}/`.startsWith(`${each}/`))))
+    })
+
     it('packages import what they may', () => {
       none(borderFaults(graph, BORDERS))
     })
