@@ -148,7 +148,7 @@ export async function deleteRestoreDocument(leader: MongoClient, name: string): 
   return (await restores(leader).deleteOne({ name })).deletedCount === 1
 }
 
-/** Replaces all restores that have ended by what was found on the storage (PBM: control-plane.md §5.5, resync main). */
+/** Replaces all restores that have ended by what was found on the storage (PBM: control-plane.md §5.5). */
 export async function replaceRestores(leader: MongoClient, found: readonly RestoreDocument[]): Promise<void> {
   await restores(leader).deleteMany({ status: { $in: [...RESTORE_STATES.terminal] } })
   for (const restore of found)
