@@ -27,7 +27,7 @@ export function citationsOf(source: string): Citation[] {
     CITATION.lastIndex = index
     const places = CITATION.exec(text)?.[1]
     if (places === undefined)
-      throw new Error(`write (PBM: file.md §1.2, step 3) instead of ${text.slice(index, index + 60)}`)
+      throw new Error(`write file.md §1.2, step 3 and a bracket in ${text.slice(index, index + 60)}`)
     return [...places.matchAll(new RegExp(PLACE, 'g'))].flatMap(([place]) => citationsOfPlace(place))
   })
 }
