@@ -22,7 +22,9 @@ const width = Math.ceil(Math.max(...lines.map((line) => line.length)) * CHARACTE
 const height = lines.length * LINE + 2 * MARGIN
 const text = lines.map((line, index) => {
   const color = line.startsWith('  $ ') ? '#7ee787' : /^\S/.test(line) ? '#ffffff' : '#c9d1d9'
-  return line === '' ? '' : `<text x="${MARGIN}" y="${MARGIN + (index + 1) * LINE - 5}" fill="${color}">${escaped(line)}</text>\n`
+  return line === ''
+    ? ''
+    : `<text x="${MARGIN}" y="${MARGIN + (index + 1) * LINE - 5}" fill="${color}">${escaped(line)}</text>\n`
 })
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">
 <title>What npm run demo prints</title>
