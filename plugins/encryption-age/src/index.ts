@@ -32,7 +32,7 @@ const plugin: EncryptionPlugin<AgeOptions> = {
         items: { type: 'string', pattern: '^\\s*(?:age1|AGE1)', description: 'a recipient, which begins with age1' },
         minItems: 1,
         maxItems: MOST_RECIPIENTS,
-        description: 'whom objects are sealed for: each of them can open everything (age1…)',
+        description: 'public keys (age1…), at most 500; each of their identities opens everything',
       },
       identityFile: {
         type: 'string',
@@ -45,14 +45,15 @@ const plugin: EncryptionPlugin<AgeOptions> = {
         type: 'string',
         minLength: 1,
         pattern: NO_IDENTITY,
-        description: 'environment variable with identities',
+        description: 'name of the environment variable of the agent that has identities',
       },
       identityCommand: {
         type: 'array',
         localCommand: true,
         items: { type: 'string' },
         minItems: 1,
-        description: 'program and arguments, run without a shell, which writes identities to its standard output',
+        description:
+          'program by its absolute path and arguments, run without a shell and with no environment but PATH, which writes identities to its standard output within a minute; each agent has to allow it (--allow-key-command)',
       },
     },
   },
