@@ -8,7 +8,7 @@ const POLL_MILLIS = 100
 
 /**
  * How long an operation waits for one that reads the storage anew: shorter than any program waits for an operation to
- * begin, PBM's too (PBM: control-plane.md §5.3).
+ * begin, PBM's too (PBM: control-plane.md §5.5).
  */
 export const RESYNC_PATIENCE_MILLIS = 12_000
 
