@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { errorCodesOf } from './error-codes.js'
+import { errorCodesOf, withMessages } from './error-codes.js'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
 
 /** Thrown in several packages, and looked at: each means one thing wherever it comes from. */
@@ -20,24 +20,25 @@ const SHARED: readonly string[] = [
   'UNREACHABLE',
   'URI_MISSING',
 ]
+const PAGE = 'docs/troubleshooting.md'
 
 describe('codes of errors', () => {
   const root = repositoryRoot()
   const sources = repositoryFiles(root).filter(
-    (path) => /^(core|agent|cli|plugins\/[^/]+)\/src\/.*\.ts$/.test(path) && !/\.(spec|e2e)\./.test(path),
+    (path) => /^(core|agent|cli|plugins\/[^/]+)\/src\/.*\.ts$/.test(path) && !/\.(spec|e2e|support)\./.test(path),
   )
   const places = new Map<string, Set<string>>()
   for (const path of sources)
-    for (const code of errorCodesOf(readText(root, path)))
+    for (const code of errorCodesOf(readText(root, path)).keys())
       places.set(code, (places.get(code) ?? new Set()).add(path.slice(0, path.indexOf('/src/'))))
 
   it('are all in docs/troubleshooting.md, once, and no others', () => {
-    const headings = [...readText(root, 'docs/troubleshooting.md').matchAll(/^### (\S+)$/gm)].map(([, code]) => code)
+    const headings = [...readText(root, PAGE).matchAll(/^### (\S+)$/gm)].map(([, code]) => code)
     assert.deepEqual(headings.toSorted(), [...places.keys()].sort())
   })
 
   it('have a text below their heading', () => {
-    const empty = readText(root, 'docs/troubleshooting.md')
+    const empty = readText(root, PAGE)
       .split(/^### /m)
       .slice(1)
       .filter((section) => !/^\S+\n[A-Z`]/.test(section))
@@ -49,19 +50,29 @@ describe('codes of errors', () => {
     assert.deepEqual(shared.map(([code]) => code).sort(), SHARED)
   })
 
-  it('are found in every form', () => {
-    const found = (source: string) => [...errorCodesOf(source)]
-    assert.deepEqual(found("throw new PbmError(\n isNew ? 'A_B' : 'C', `not 'D'`, { code: 'E_F' })"), [
-      'A_B',
-      'C',
-      'E_F',
+  it('are found in every form, with their messages', () => {
+    const found = (source: string) => [...errorCodesOf(source)].map(([code, messages]) => [code, ...messages])
+    const hole = ['$', '{y(`a,$', '{b}`)}'].join('')
+    assert.deepEqual(
+      found(`throw new PbmError(\n isNew ? 'A_B' : 'C',\n \`it is no "x" for ${hole}, at all\`, { code: 'E_F' })`),
+      [['A_B', 'it is no "x" for …, at all'], ['C', 'it is no "x" for …, at all'], ['E_F']],
+    )
+    assert.deepEqual(found("{ code: 'TLS', what: 'the certificate is old', hint }"), [
+      ['TLS', 'the certificate is old'],
     ])
-    assert.deepEqual(found("failed('TLS', 'x'); notBegun('REFUSED', y); isFailed('NO'); x.failed('NO')"), [
-      'TLS',
-      'REFUSED',
+    assert.deepEqual(found("failed('TLS', is ? 'one long text' : 'another text'); isFailed('NO'); x.failed('NO')"), [
+      ['TLS', 'one long text', 'another text'],
     ])
-    assert.deepEqual(found("type XCode =\n  | 'A'\n  | 'B'\nconst C_D = 'C_D'; const E = 'F'"), ['A', 'B', 'C_D'])
+    assert.deepEqual(found("type XCode =\n  | 'A'\n  | 'B'\nconst C_D = 'C_D'; const E = 'F'"), [['A'], ['B'], ['C_D']])
     assert.deepEqual(found("{ code: 'ENOENT' }; case 'EROFS':"), [])
+  })
+
+  it('are written into the page with their messages, and nothing else is changed', () => {
+    const messages = new Map([['A', new Set(['b …', 'a `c`'])]])
+    const page = '# T\n\n## One\n\n### A\nText.\n\n- `old`\n\n### B\nText.\n\n## Two\n\n### C\nText.\n'
+    const written = "# T\n\n## One\n\n### A\nText.\n\n- `a 'c'`\n- `b …`\n\n### B\nText.\n\n## Two\n\n### C\nText.\n"
+    assert.equal(withMessages(page, messages), written)
+    assert.equal(withMessages(written, messages), written)
   })
 })
 
