@@ -17,7 +17,7 @@ export function subjectsSinceBase(root: string): string[] {
 
 /** Words that begin a sentence which is no request. Verbs are not looked up, so this finds only the usual slips. */
 const NO_VERB =
-  /^(A|An|The|This|That|These|Those|It|Its|One|Two|No|Not|Now|What|When|Where|Who|Why|How|Which|Every|Each|All|Some|More|Other|In|On|At|By|Of|For|From|With|Without|After|Before|Also|New|There|Here|Tests?|Docs?)$/
+  /^(A|An|The|This|That|These|Those|It|Its|One|Two|No|Not|Now|What|When|Where|Who|Why|How|Which|Every|Each|All|Some|More|Other|In|On|At|By|Of|For|From|With|Without|After|Before|Also|New|There|Here|Docs?)$/
 const ENDS_LIKE_VERB = /(?:[^s]s|ed|ing)$/
 const VERBS =
   /^(?:Alias|Bias|Bring|Canvas|Embed|Exceed|Feed|Focus|Heed|Need|Ping|Proceed|Seed|Shed|Speed|Spring|String|Succeed|Swing)$/

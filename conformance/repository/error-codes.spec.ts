@@ -14,6 +14,7 @@ const SHARED: readonly string[] = [
   'NO_PRIMARY',
   'OPERATION_RUNNING',
   'PLUGIN_MISSING',
+  'RESTORE_FAILED',
   'RESTORE_TIME',
   'STORAGE_PROBE',
   'TIME_IN_FUTURE',

@@ -18,7 +18,10 @@ describe('times of test files', () => {
     const file = join(folder, 'slow.spec.mjs')
     const counts = join(folder, 'counts.json')
     const wait = '() => new Promise((resolve) => setTimeout(resolve, 100))'
-    writeFileSync(file, `describe('slow', () => { before(${wait}); it('works', ${wait}); it.skip('not', () => {}) })`)
+    writeFileSync(
+      file,
+      `describe('slow', () => { before(${wait}); it('works', ${wait}); it('not', function () { this.skip() }) })`,
+    )
     execFileSync(join(root, 'node_modules', '.bin', 'mocha'), ['--parallel', '--jobs', '2', file, file], {
       cwd: root,
       env: { ...process.env, PBMKIT_TEST_COUNTS: counts },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { PluginError, type PluginErrorCode } from '../plugin/errors.js'
-import { all, bytes, collect, hanging, never, refused, setUp } from './define-store.spec.support.js'
+import { all, bytes, collect, hanging, never, refused, setUp } from './define-store.support.js'
 import { bodyOf } from './streams.js'
 
 describe('defineStore ends', () => {

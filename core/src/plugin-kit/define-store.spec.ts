@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { PluginError } from '../plugin/errors.js'
-import { all, bytes, collect, hanging, refused, setUp } from './define-store.spec.support.js'
+import { all, bytes, collect, hanging, refused, setUp } from './define-store.support.js'
 import type { FailedCall } from './store-methods.js'
 import { bodyOf } from './streams.js'
 

@@ -2,25 +2,7 @@ import type { Transfer } from '../../control/backup-document.js'
 import type { ObjectInfo, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
 import { noteBufferMade } from '../../plugin-kit/young-buffers.js'
 import type { Clock } from '../../time/clock.js'
-import type { OpenStore } from '../open-store.js'
-
-export type MeteredCall = 'save' | 'read' | 'stat' | 'list' | 'delete' | 'copy'
-
-/** What one kind of call has done so far. */
-export interface CallFigures {
-  readonly calls: number
-  /** Calls that failed in the end; refusals such as NOT_FOUND among them. */
-  readonly errors: number
-  /** Stored or read, of calls that failed too; of a copy, the size of the object. */
-  readonly bytes: number
-  /** Time during which at least one such call was under way (milliseconds). */
-  readonly busyMillis: number
-}
-
-export interface TransferFigures extends Readonly<Record<MeteredCall, CallFigures>> {
-  /** Failures that were tried again. */
-  readonly retries: number
-}
+import type { CallFigures, MeteredCall, OpenStore, TransferFigures } from '../open-store.js'
 
 /** Counts what is done with one open store. */
 export class Meter {
