@@ -1,11 +1,11 @@
-import { stringElement } from '../../bson/build.js'
+import { buildDocument, stringElement } from '../../bson/build.js'
 import { documentsOfArray, findDocument, findString } from '../../bson/elements.js'
 import { PbmError } from '../../errors.js'
-import { commandName, databaseOf, type Operation } from '../entry.js'
+import { collectionOf, commandName, databaseOf, type Operation } from '../entry.js'
 import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
 import { commandTarget } from './classify.js'
 import type { CatalogCollection } from './index-catalog.js'
-import { isKnownByName, isUsersOrRoles } from './namespaces.js'
+import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
 
 /** Old storage options that servers still log and no longer take. */
@@ -106,10 +106,12 @@ export class ReplayCommands {
     const here = catalog.findByName(ns)
     if (isKnownByName(ns)) {
       if (here !== undefined) return
-      await sink.command({ ...operation, ui: undefined, o2: undefined })
-      catalog.create(ns, undefined, operation.o)
+      const o = isUsersOrRoles(ns) ? buildDocument([stringElement('create', collectionOf(ns))]) : operation.o
+      await sink.command({ ...operation, o, ui: undefined, o2: undefined })
+      catalog.create(ns, undefined, o)
       return
     }
+    if (ui !== undefined && catalog.reserved.has(ui.toString('hex'))) return this.noteUnknown(ui, ns)
     const same = ui === undefined ? here : catalog.find(ui, ns)
     if (same !== undefined && same.ns === ns) return
     const indexes = same?.indexes
@@ -141,6 +143,7 @@ export class ReplayCommands {
     const { catalog, sink } = this.#options
     const to = findString(operation.o, 'to')
     if (to === undefined) return
+    if (isExcluded(to)) return this.#leave(operation, known)
     const dropped = findUuid(operation.o, 'dropTarget')
     if (dropped !== undefined) this.#unknown.delete(dropped.toString('hex'))
     const target = dropped === undefined ? undefined : catalog.find(dropped, to)
@@ -152,7 +155,9 @@ export class ReplayCommands {
     if (catalog.findByName(to) !== known) await this.#makeWay(catalog.findByName(to))
     await this.#makeWayForView(to)
     const inTheWay = catalog.findByName(to)
-    await sink.command(operation)
+    // The server drops what has the UUID, wherever it is.
+    const isKnown = dropped === undefined || target !== undefined
+    await sink.command(isKnown ? operation : { ...operation, o: withoutFields(operation.o, new Set(['dropTarget'])) })
     if (target !== undefined && target !== known) catalog.drop(target)
     if (inTheWay !== undefined && inTheWay !== target && inTheWay !== known) {
       catalog.rename(known, to)
@@ -160,6 +165,12 @@ export class ReplayCommands {
     } else {
       catalog.rename(known, to)
     }
+  }
+
+  /** Renamed to where nothing is restored: gone. */
+  async #leave(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
+    this.#unknown.delete(operation.ui?.toString('hex') ?? commandTarget(operation))
+    if (known !== undefined) await this.#dropNow(known)
   }
 
   async #dropNow(collection: CatalogCollection): Promise<void> {
@@ -199,7 +210,10 @@ export class ReplayCommands {
     const array = findDocument(o, 'indexes')
     // createIndexes has its one spec beside the name of the command.
     const specs = array === undefined ? [withoutFields(o, new Set([command]))] : documentsOfArray(array)
-    for (const spec of specs) this.#options.catalog.addIndex(collection, spec)
+    for (const spec of specs) {
+      if (isUsersOrRoles(collection.ns) && !isIndexOfUsers(spec)) continue
+      this.#options.catalog.addIndex(collection, spec)
+    }
   }
 
   async #collMod(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
@@ -222,4 +236,11 @@ export class ReplayCommands {
       o2: undefined,
     })
   }
+}
+
+/** The one that the server makes for itself; any other could delete users, or keep new ones out. */
+function isIndexOfUsers(spec: Buffer): boolean {
+  const key = elementsOf(findDocument(spec, 'key') ?? buildDocument([])).map(({ name }) => name)
+  const own = ['user,db', 'role,db'].includes(key.join())
+  return own && elementsOf(spec).every(({ name }) => ['v', 'key', 'name', 'unique', 'ns'].includes(name))
 }

@@ -10,6 +10,7 @@ import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { isExcluded, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
 
@@ -34,6 +35,7 @@ export async function dropReplaced(
   const found = await listTarget(client)
   const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
   const doomed = found.filter((target) => {
+    if (isExcluded(`${target.db}.${target.name}`) || isUsersOrRoles(`${target.db}.${target.name}`)) return false
     if (target.uuid !== undefined && uuids.has(target.uuid)) return true
     if (!target.name.startsWith(BUCKETS)) return names.has(`${target.db}.${target.name}`)
     // Buckets go with their time series; only those that lost it go by themselves.

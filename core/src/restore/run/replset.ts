@@ -31,6 +31,7 @@ import {
 } from '../data/users-and-roles.js'
 import type { ShardedRestore } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
+import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
 import { checkPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
 
@@ -76,6 +77,8 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
+  refuseInvalidNamespaces(snapshot.namespaces)
+  await refuseReservedUuids(client, namespaces)
   await refuseOtherCase(client, namespaces)
   const kept = await connectedUser(client)
   await restore.sharding?.prepare(snapshot)

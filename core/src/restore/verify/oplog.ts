@@ -2,9 +2,9 @@ import pLimit from 'p-limit'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
 import { chunkMethod } from '../../encryption/sealed-store.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../../oplog/entry.js'
-import { classify } from '../../oplog/replay/classify.js'
+import { classify, operationsInside } from '../../oplog/replay/classify.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
-import { innerOperations, transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
+import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { damaged, objectError, readPiece } from '../data/stored-objects.js'
@@ -125,9 +125,9 @@ async function verifyPiece(
   return { piece, first, last }
 }
 
-function verifyEntry(operation: Operation | OplogEntry, ts: bigint): void {
+function verifyEntry(operation: Operation | OplogEntry, ts: bigint, depth = 0): void {
   if (classify(operation, ts) !== 'nested') return
-  for (const inner of innerOperations(operation.o)) verifyEntry(inner, ts)
+  for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, depth + 1)
 }
 
 /** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */
