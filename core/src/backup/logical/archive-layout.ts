@@ -3,10 +3,8 @@ import { ARCHIVE_VERSION } from '../../archive/format.js'
 import { writeDefinition } from '../../archive/metadata.js'
 import { Tally } from '../../archive/tally.js'
 import { type ArchiveSource, writeArchive } from '../../archive/writer.js'
-import { documentsIn } from '../../bson/documents.js'
-import { findDocument, findString } from '../../bson/elements.js'
 import type { BackupOplogObject } from '../../control/backup-document.js'
-import { CONTROL_COLLECTIONS, CONTROL_DATABASE, ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
+import { CONTROL_DATABASE } from '../../mongo/control-names.js'
 import { readOplog } from '../../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -71,7 +69,7 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
     documents: async function* () {
       collections.resolve()
       const end = await untilAborted(until.promise, signal)
-      for await (const batch of readOplog(node, { start, end }, { signal })) yield withoutControlEntries(batch)
+      yield* readOplog(node, { start, end }, { signal })
     },
   }
   const header = {
@@ -126,32 +124,4 @@ async function* withoutDropped(namespace: DumpNamespace, read: Parameters<typeof
     const code = (error as { code?: unknown }).code
     if (code !== 'COLLECTION_DROPPED' && code !== 'COLLECTION_MISSING') throw error
   }
-}
-
-/**
- * mongorestore replays every entry, and stops at one whose collection does not exist: ours are not in the dump. Users
- * and roles of PBM's copies are in it.
- */
-export function withoutControlEntries(batch: Buffer): Buffer {
-  const kept: Buffer[] = []
-  for (const entry of documentsIn(batch)) if (!isControlEntry(entry)) kept.push(entry)
-  return Buffer.concat(kept)
-}
-
-function isControlEntry(entry: Buffer): boolean {
-  const namespace = findString(entry, 'ns') ?? ''
-  const prefix = `${CONTROL_DATABASE}.`
-  if (!namespace.startsWith(prefix)) return false
-  const collection = namespace.slice(prefix.length)
-  const own = [...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY]
-  if (collection !== '$cmd') return own.includes(collection)
-  const command = findDocument(entry, 'o')
-  return (
-    command !== undefined &&
-    own.some((name) =>
-      ['create', 'drop', 'createIndexes', 'commitIndexBuild', 'startIndexBuild', 'dropIndexes'].some(
-        (verb) => findString(command, verb) === name,
-      ),
-    )
-  )
 }

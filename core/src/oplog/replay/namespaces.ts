@@ -1,7 +1,6 @@
-import { CONTROL_COLLECTIONS, ROLES_COPY, STAGING_PREFIX, USERS_COPY } from '../../mongo/control-names.js'
+import { isControlCollection } from '../../mongo/control-names.js'
 import { collectionOf, databaseOf } from '../entry.js'
 
-const CONTROL = new Set([...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY])
 const BUCKETS = 'system.buckets.'
 const VIEWS = 'system.views'
 const USERS = 'system.users'
@@ -21,7 +20,7 @@ export function isExcluded(ns: string): boolean {
   if (db !== 'admin') return false
   // The buckets are the time series of that name.
   const name = collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : collection
-  if (name.startsWith(STAGING_PREFIX) || CONTROL.has(name)) return true
+  if (isControlCollection(name)) return true
   return name.startsWith('system.') && (name !== collection || !RESTORED_OF_ADMIN.has(name))
 }
 
