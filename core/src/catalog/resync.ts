@@ -6,6 +6,7 @@ import { replaceBackups } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { listChunks, replaceChunks } from '../control/pitr-chunks.js'
 import { backupStoreOf } from '../control/profiles.js'
+import { BACKUP_STATES } from '../control/state-machine.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { isKeyObject } from '../encryption/key-objects.js'
 import { storeOf } from '../encryption/sealed-store.js'
@@ -74,19 +75,27 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
     else if (backups.has(backup.name)) skipped.push({ object, reason: `backup ${backup.name} is there already` })
     else backups.set(backup.name, { ...backup, store: backupStoreOf(storage, profile) })
   }
-  const damaged = await Promise.all(
+  const damaged = new Set<string>()
+  await Promise.all(
     [...backups.values()].map((backup) =>
-      limit(() => markDamaged(storeOf(store, options.ciphers, backup), backup, log, { signal })),
+      limit(async () => {
+        if (await markDamaged(storeOf(store, options.ciphers, backup), backup, log, { signal }))
+          damaged.add(backup.name)
+      }),
     ),
   )
   signal?.throwIfAborted()
 
+  for (const { name, error } of await replaceBackups(leader, [...backups.values()], profile ?? null)) {
+    skipped.push({ object: backupMetadataName(name), reason: `its record can't be stored: ${errorText(error)}` })
+    backups.delete(name)
+    damaged.delete(name)
+  }
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
-  await replaceBackups(leader, [...backups.values()], profile ?? null)
   if (profile === undefined) await replaceChunks(leader, withChecksums(listing.chunks, await listChunks(leader)))
   const result = {
     backups: backups.size,
-    damaged: damaged.filter(Boolean).length,
+    damaged: damaged.size,
     chunks: profile === undefined ? listing.chunks.length : 0,
     skipped,
   }
@@ -159,6 +168,9 @@ async function markDamaged(store: ObjectStore, backup: BackupDocument, log: Oper
     call.signal?.throwIfAborted()
     problems = [`its objects can't be checked: ${errorText(error)}`]
   }
+  // Nobody would ever finish it.
+  if (!BACKUP_STATES.terminal.includes(backup.status))
+    problems.unshift(`its record says ${JSON.stringify(backup.status)}`)
   if (problems.length === 0) return false
   const shown = problems.length > 5 ? [...problems.slice(0, 5), `and ${problems.length - 5} more`] : problems
   backup.status = 'error'
