@@ -10,7 +10,7 @@ import { container } from 'tsyringe'
 import { createCrc64 } from '../archive/crc64.js'
 import { readMetadataJson } from '../archive/metadata.js'
 import { readArchive } from '../archive/reader.js'
-import { Tally } from '../archive/tally.js'
+import { Tally, Tally } from '../archive/tally.js'
 import { documentsIn } from '../bson/documents.js'
 import type { BackupConfig } from '../config/document.js'
 import { publishAgent } from '../control/agents.js'
@@ -119,6 +119,17 @@ describe('a logical backup', () => {
     assert.equal(stored.status, 'done')
     assert(stored.last_write_ts.equals(document.last_write_ts as Timestamp))
     const replset = join(folder, name, set.name)
+    // What the lists say is only as good as they are.
+    assert.deepEqual(
+      stored.replsets[0]?.objects,
+      await Promise.all(
+        ['meta.pbm', 'metadata.json'].map(async (file) => {
+          const tally = new Tally()
+          tally.add(await readFile(join(replset, file)))
+          return { name: `${name}/${set.name}/${file}`, size: tally.size, crc: tally.crcText() }
+        }),
+      ),
+    )
     const list = readMetadataJson(await readFile(join(replset, 'metadata.json'), 'utf8'))
     assert(list.namespaces.some(({ collection }) => collection === 'pbmRUsers'))
     assert(!list.namespaces.some(({ collection }) => collection === 'pbmConfig'))

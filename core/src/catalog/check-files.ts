@@ -1,4 +1,5 @@
 import { deserialize } from 'bson'
+import { Tally } from '../archive/tally.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
@@ -58,7 +59,10 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
   const list = replset.dump_name ?? ''
   let namespaces: ListedNamespace[]
   try {
-    namespaces = listedNamespaces(await sizes.text(list))
+    const text = await sizes.text(list)
+    const known = replset.objects?.find(({ name }) => name === list)
+    if (known !== undefined && known.crc !== checksumOf(text)) throw new Error('its checksum is wrong')
+    namespaces = listedNamespaces(text)
   } catch (error) {
     sizes.options.signal?.throwIfAborted()
     if (replset.encryption !== undefined && isUnopened(error) && !isKeyObjectGone(error))
@@ -96,6 +100,12 @@ async function checkPhysical(sizes: Sizes, backup: BackupDocument, replset: Back
     if (problem !== undefined) problems.push(problem)
   }
   return problems
+}
+
+function checksumOf(text: string): string {
+  const tally = new Tally()
+  tally.add(Buffer.from(text))
+  return tally.crcText()
 }
 
 interface PhysicalFile {

@@ -4,7 +4,7 @@ import { listBackups, setReplsetFields } from '../control/backups.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { bodyOf } from '../plugin-kit/streams.js'
-import { fromStorageJson, toStorageJson } from '../store/layout/backup-metadata.js'
+import { fromStorageJson, toStorageJson, withChecksum } from '../store/layout/backup-metadata.js'
 import { backupMetadataName, replsetFolder } from '../store/layout/names.js'
 import { readText } from '../store/layout/read-text.js'
 
@@ -38,7 +38,7 @@ export async function recordKeys(options: RecordKeysOptions): Promise<number> {
       // Its secrets were masked before it was stored.
       const document = fromStorageJson(stored)
       for (const part of staleParts(document, options)) part.encryption.keyIds = [...options.keyIds]
-      await store.save(name, bodyOf(Buffer.from(toStorageJson(document, document.store))), { signal })
+      await store.save(name, bodyOf(Buffer.from(withChecksum(toStorageJson(document, document.store)))), { signal })
     }
     for (const { name: rs, encryption } of stale) {
       const keyIds = [...options.keyIds]

@@ -3,7 +3,7 @@ import { ARCHIVE_VERSION } from '../../archive/format.js'
 import { writeDefinition } from '../../archive/metadata.js'
 import { Tally } from '../../archive/tally.js'
 import { type ArchiveSource, writeArchive } from '../../archive/writer.js'
-import type { BackupOplogObject } from '../../control/backup-document.js'
+import type { BackupOplogObject, StoredObject } from '../../control/backup-document.js'
 import { CONTROL_DATABASE } from '../../mongo/control-names.js'
 import { readOplog } from '../../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
@@ -39,8 +39,8 @@ export interface ArchiveDump {
 }
 
 export interface ArchiveDumpResult {
+  readonly dump: StoredObject
   readonly oplog: BackupOplogObject[]
-  readonly storedBytes: number
   /** Uncompressed, of the oplog object. */
   readonly oplogBytes: number
 }
@@ -80,15 +80,17 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
   }
   const archive = writeArchive(header, [...sources, oplog])
   const dumpName = archiveDumpName(backup, replset, compression.suffix)
-  const saving = store.save(dumpName, compression.compress(archive, level), { signal })
+  const packed = new Tally()
+  const saving = store.save(dumpName, packed.through(compression.compress(archive, level)), { signal })
   const finish = async (end: Timestamp) => {
     until.resolve(end)
-    const dump = await saving
+    await saving
+    const dump = { name: dumpName, size: packed.size, crc: packed.crcText() }
     const oplogName = archiveOplogName(backup, replset, compression.suffix)
     const tally = new Tally()
     const entries = tally.through(readOplog(node, { start, end }, { signal }))
     await store.save(oplogName, compression.compress(entries, level), { signal })
-    return { oplog: [{ name: oplogName, crc: tally.crcText() }], storedBytes: dump.size, oplogBytes: tally.size }
+    return { dump, oplog: [{ name: oplogName, crc: tally.crcText() }], oplogBytes: tally.size }
   }
   const ended = saving.then(
     () => undefined,

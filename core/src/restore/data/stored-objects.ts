@@ -118,7 +118,17 @@ export async function verifyPacked(
   } catch (error) {
     throw objectError(error, object)
   }
-  const { size, crc } = tally
+  refuseOther(object, tally, packed)
+}
+
+/** The same for one that was read already. */
+export function refuseAltered(object: string, bytes: Uint8Array, packed: PackedBytes): void {
+  const tally = new Tally()
+  tally.add(bytes)
+  refuseOther(object, tally, packed)
+}
+
+function refuseOther(object: string, { size, crc }: Tally, packed: PackedBytes): void {
   if (size < packed.size) throw damaged(`${object} is cut off: it has ${size} bytes instead of ${packed.size}`)
   if (size !== packed.size || crc !== packed.crc) throw altered(object)
 }

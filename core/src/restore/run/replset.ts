@@ -31,6 +31,7 @@ import {
 } from '../data/users-and-roles.js'
 import type { ShardedRestore } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
+import { crossCheckList } from '../verify/cross-check.js'
 import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
 import { checkPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
@@ -141,7 +142,7 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
 async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<number> {
-  const { store, backup, part, guard, log, progress, tuning, pointInTime } = restore
+  const { store, backup, part, compression, guard, log, progress, tuning, pointInTime } = restore
   const oplog = oplogOf(restore, snapshot)
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
@@ -153,6 +154,9 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
     return stored
   }
   progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
+  const list = part.dump_name ?? ''
+  const isListed = !isLegacyArchive(backup.pbm_version) && part.objects === undefined && part.encryption === undefined
+  if (isListed) await crossCheckList(store, snapshot, { list, suffix: compression.suffix, signal: guard.signal })
   await verifySnapshot(store, snapshot, {
     ...range,
     oplog,

@@ -5,7 +5,7 @@ import { compareStates, fixturesFolder, snapshotState } from '@pbmkit/conformanc
 import { type Document, UUID } from 'bson'
 import { findRestore } from '../../control/restores.js'
 import { type Bench, copyFixture, fixtureFolder, restoreCommand, startBench } from '../restore.support.js'
-import { forgeList, forgeOplog } from './forge.support.js'
+import { changeList, forgeList, forgeOplog } from './forge.support.js'
 
 interface Damage {
   readonly what: string
@@ -92,6 +92,7 @@ describe('Restore of a damaged backup', () => {
       expected: { code: 'BACKUP_OBJECT_MISSING', names: /metadata\.json/ },
       do: async (folder) => rm(join(folder, name, 'rs0', 'metadata.json')),
     },
+    ...lists(() => name),
     {
       what: 'the oplog renames the configuration to a collection of its own',
       expected: { code: 'OPLOG_UNSUPPORTED', names: /pbmConfig/ },
@@ -276,3 +277,30 @@ describe('Restore of a damaged backup', () => {
     assert.equal(await bench.restore(name), 'done')
   })
 })
+
+/** What PBM has no checksum of. */
+function lists(name: () => string): Damage[] {
+  const listed = (what: string, names: RegExp, change: (namespaces: Document[]) => void): Damage => ({
+    ...{ what, expected: { code: 'BACKUP_DAMAGED', names } },
+    do: (folder) => changeList(join(folder, name(), 'rs0'), change),
+  })
+  const remove = (namespaces: Document[], isOne: (namespace: Document) => boolean) =>
+    void namespaces.splice(namespaces.findIndex(isOne), 1)
+  const orders = ({ db, collection }: Document) => db === 'shop' && collection === 'orders'
+  return [
+    listed('the list has no entry of an object', /shop\.orders/, (all) => remove(all, orders)),
+    listed('the list has no entry of a view', /only one has/, (all) => remove(all, ({ type }) => type === 'view')),
+    listed('a key of an index is altered', /indexes of "shop\.orders"/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.metadata = found.metadata.replace('"$numberInt":"1"', '"$numberInt":"-1"')
+    }),
+    listed('the type of a collection is altered', /type of "shop\.orders"/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.type = 'view'
+    }),
+    listed('the size of a collection is none', /size|checksum/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.size = { $numberLong: '0' }
+    }),
+  ]
+}

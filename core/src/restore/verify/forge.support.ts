@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BSON, type Document, Timestamp } from 'bson'
 import { documentsIn } from '../../bson/documents.js'
@@ -19,8 +19,13 @@ export async function forgeOplog(folder: string, operations: readonly Document[]
   await writeFile(file, Buffer.concat([first, ...forged, ...kept]))
 }
 
-/** Changes `metadata.json`: `namespaces` are its entries, `metadata` the text of each one's definition. */
+/** Changes `metadata.json`: `namespaces` are its entries, `metadata` the text of each one's definition. `meta.pbm` goes. */
 export async function forgeList(folder: string, change: (namespaces: Document[]) => void): Promise<void> {
+  await rm(join(folder, 'meta.pbm'))
+  await changeList(folder, change)
+}
+
+export async function changeList(folder: string, change: (namespaces: Document[]) => void): Promise<void> {
   const file = join(folder, 'metadata.json')
   const list = JSON.parse(await readFile(file, 'utf8')) as { namespaces: Document[] }
   change(list.namespaces)
