@@ -14,7 +14,6 @@ import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
-import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import {
   backupMetadataName,
   isSafeBackupName,
@@ -22,7 +21,7 @@ import {
   parseBackupMetadataName,
   parsePitrChunkName,
 } from '../store/layout/names.js'
-import { readText } from '../store/layout/read-text.js'
+import { readRecord } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { rewriteInitObject } from './init-object.js'
 
@@ -144,7 +143,7 @@ async function readBackup(
   call: CallOptions,
 ): Promise<{ backup?: BackupDocument; reason: string }> {
   try {
-    const backup = fromStorageJson(await readText(store, object, call))
+    const backup = await readRecord(store, object, call)
     if (!isSafeBackupName(backup.name)) {
       return { reason: `it names its backup ${JSON.stringify(backup.name)}, which can't be the name of one` }
     }

@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import pLimit from 'p-limit'
 import { demultiplex } from '../../archive/demultiplex.js'
-import { type NamespaceMetadata, type PackedBytes, readMetadataJson } from '../../archive/metadata.js'
+import { type NamespaceMetadata, type PackedBytes, readMetadataJsonGently } from '../../archive/metadata.js'
 import { type Archive, type ArchiveNamespace, readArchive } from '../../archive/reader.js'
 import type { BackupDocument, BackupReplset, StoredObject } from '../../control/backup-document.js'
 import { optime } from '../../oplog/entry.js'
@@ -21,6 +21,7 @@ import {
   refuseAltered,
   verifyPacked,
 } from './stored-objects.js'
+import { collectDocuments, usersOrRoles } from './users-and-roles.js'
 
 /** Documents of one namespace: plain BSON, chunked anyhow. Must be drained unless it fails. */
 export type Consume = (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<void>
@@ -94,7 +95,7 @@ async function openFolder(source: Source & { list: string }, options: CallOption
   })
   const kept = known.get(list)
   if (kept !== undefined) refuseAltered(list, Buffer.from(text), kept)
-  const { namespaces, toolVersion } = metadataOf(text, list)
+  const { namespaces, toolVersion } = await metadataOf(text, list)
   const objectOf = (namespace: NamespaceMetadata) => objectOfNamespace(namespace, list, compression.suffix)
   const eachStored = async (
     { width, select, signal }: { width: number; select: (namespace: NamespaceMetadata) => boolean } & CallOptions,
@@ -180,7 +181,14 @@ async function openArchive(source: Source & { object: string }, options: CallOpt
     verifyNamespaces: async ({ onBytes, ...options }) => {
       const packed = known.get(object)
       if (packed !== undefined) await verifyPacked({ store, object, packed }, { onBytes, ...options })
-      else await readNamespaces((_namespace, documents) => drain(documents, onBytes), options)
+      else {
+        // What is held in memory by the restore is bounded before it begins.
+        const isHeld = (namespace: NamespaceMetadata) => usersOrRoles(namespace) !== undefined
+        await readNamespaces(async (namespace, documents) => {
+          if (isHeld(namespace)) await collectDocuments(namespace, documents)
+          else await drain(documents, onBytes)
+        }, options)
+      }
     },
   }
 }
@@ -251,9 +259,9 @@ export async function allOrFirstError(running: readonly Promise<void>[], stop: (
   if (failures.length > 0) throw failures[0]
 }
 
-function metadataOf(text: string, object: string) {
+async function metadataOf(text: string, object: string) {
   try {
-    return readMetadataJson(text)
+    return await readMetadataJsonGently(text)
   } catch (error) {
     throw damaged(`${object} is not a list of namespaces`, error)
   }

@@ -85,12 +85,15 @@ export async function* checkedDocuments(
     for await (const documents of wholeDocuments(stored)) {
       if (packed === undefined) tally.add(documents)
       size += documents.length
+      // What is said to be small must not become large.
+      if (size > namespace.size) break
       yield documents
     }
   } catch (error) {
     throw objectError(error, object)
   }
-  if (size !== namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
+  if (size > namespace.size) throw damaged(`${object} has more than ${namespace.size} bytes of documents`)
+  if (size < namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
   // A codec may stop at its own end mark, without a look at whether that is the end of the object.
   if (packed !== undefined && tally.size < packed.size) await verifyPacked({ store, object, packed }, options)
   else if (tally.crc !== (packed ?? namespace).crc) throw altered(object)

@@ -26,6 +26,7 @@ import {
   isChosen,
   type Kept,
   listedUsersAndRoles,
+  refuseTooMany,
   restoreUsersAndRoles,
   usersOrRoles,
 } from '../data/users-and-roles.js'
@@ -79,6 +80,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
   refuseInvalidNamespaces(snapshot.namespaces)
+  refuseTooMany(snapshot.namespaces)
   await refuseReservedUuids(client, namespaces)
   await refuseOtherCase(client, namespaces)
   const kept = await connectedUser(client)
@@ -106,7 +108,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
     select: (namespace) => selected.has(namespace) || isChosen(namespace, snapshot.namespaces),
     divert: async (namespace, documents) => {
       const own = usersOrRoles(namespace)
-      if (own !== undefined) stored[own.kind] = await collectDocuments(documents)
+      if (own !== undefined) stored[own.kind] = await collectDocuments(namespace, documents)
       return own !== undefined
     },
   })

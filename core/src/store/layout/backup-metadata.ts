@@ -1,5 +1,6 @@
 import { Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
+import { type JsonValue, parseJsonGently } from '../../bson/ordered-json.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import { PbmError } from '../../errors.js'
 import { maskSecrets } from '../../secrets/documents.js'
@@ -147,6 +148,27 @@ export function fromStorageJson(text: string): BackupDocument {
   } catch (error) {
     throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
   }
+  return documentOf(parsed, text)
+}
+
+/** The same for a text of any length: everybody else gets a turn meanwhile. */
+export async function fromStorageJsonGently(text: string): Promise<BackupDocument> {
+  if (text.length < SHORT) return fromStorageJson(text)
+  const parsed = await parseJsonGently(text).catch((error: unknown) => {
+    throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
+  })
+  return documentOf(plain(parsed), text)
+}
+
+/** Parsed in no time. */
+const SHORT = 256 * 1024
+
+function plain(value: JsonValue): unknown {
+  if (Array.isArray(value)) return value.map(plain)
+  return value instanceof Map ? Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)])) : value
+}
+
+function documentOf(parsed: unknown, text: string): BackupDocument {
   if (!isRecord(parsed)) throw wrongType('the whole document', 'an object', parsed)
   if (Object.hasOwn(parsed, CHECKSUM) && !(AT_END.test(text) && withChecksum(text) === text)) {
     throw new PbmError('BACKUP_METADATA_INVALID', 'it was altered: its checksum is wrong')
