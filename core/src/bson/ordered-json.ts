@@ -6,7 +6,7 @@ export type JsonValue = string | number | boolean | null | JsonValue[] | Map<str
 /** How deep a server nests, with room: deeper text is refused before it overflows anybody's stack. */
 const MAX_DEPTH = 250
 /** No number is longer. */
-const MAX_SCALAR = 400
+const SCALAR = /[^\s,\]}]{0,400}/y
 /** How long others may have to wait for their turn, and how many steps are no time at all. */
 const TURN_MILLIS = 15
 const STEPS_A_LOOK = 256
@@ -128,8 +128,8 @@ class Parser {
 
   #scalar(): JsonValue {
     const start = this.#at
-    const limit = Math.min(this.#text.length, start + MAX_SCALAR)
-    while (this.#at < limit && !/[\s,\]}]/.test(this.#text[this.#at] ?? '')) this.#at++
+    SCALAR.lastIndex = start
+    this.#at += SCALAR.exec(this.#text)?.[0].length ?? 0
     return this.#native(start) as JsonValue
   }
 

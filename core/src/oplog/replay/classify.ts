@@ -1,6 +1,6 @@
 import { findString } from '../../bson/elements.js'
 import { PbmError } from '../../errors.js'
-import { commandName, databaseOf, type Operation, optimeText } from '../entry.js'
+import { collectionOf, commandName, databaseOf, type Operation, optimeText } from '../entry.js'
 import { isExcluded, isUsersOrRoles, isViews } from './namespaces.js'
 import { innerOperations } from './transactions.js'
 
@@ -55,6 +55,7 @@ export function classify(operation: Operation, ts: bigint): OperationClass {
   if (op === 'i' || op === 'u' || op === 'd') return classifyChange(operation, ts)
   if (OTHER_OPERATIONS.has(op)) return 'skip'
   if (op !== 'c') throw unsupported(`operation '${op}'`, ns, ts)
+  if (collectionOf(ns) !== '$cmd') throw unsupported('command of a collection', ns, ts)
   const command = commandName(operation.o)
   if (command === 'applyOps') return 'nested'
   if (WITHOUT_EFFECT.has(command)) return 'skip'

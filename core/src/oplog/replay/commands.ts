@@ -134,7 +134,7 @@ export class ReplayCommands {
 
   async #dropDatabase(operation: Operation): Promise<void> {
     const db = databaseOf(operation.ns)
-    await this.#options.sink.command(operation)
+    await this.#options.sink.command({ ...operation, ui: undefined })
     this.#options.catalog.dropDatabase(db)
     for (const [key, ns] of this.#unknown) if (ns.startsWith(`${db}.`)) this.#unknown.delete(key)
   }

@@ -267,6 +267,7 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
     case 'strings':
       return decodeList(value, path, decodeString)
     case 'list':
+      refuseDeep(value, path)
       return decodeList(value, path, (item) => item)
     case 'map':
       if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
@@ -275,8 +276,18 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
     case 'object':
     case 'store':
       if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
+      refuseDeep(value, path)
       return value ?? {}
   }
+}
+
+/** No server takes a document that is nested deeper. */
+const MAX_DEPTH = 100
+
+function refuseDeep(value: unknown, path: string, depth = 0): void {
+  if (typeof value !== 'object' || value === null) return
+  if (depth > MAX_DEPTH) throw new PbmError('BACKUP_METADATA_INVALID', `key ${path} is nested too deep`)
+  for (const inner of Object.values(value)) refuseDeep(inner, path, depth + 1)
 }
 
 function decodeString(value: unknown, path: string): string {
