@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { documentsOfArray, findDocument, findField, findString } from '../../bson/elements.js'
+import { PbmError } from '../../errors.js'
 import { hasCode } from '../../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { readBytes } from '../../store/layout/read-text.js'
@@ -47,7 +48,10 @@ export async function crossCheckList(
     throw hasCode(error, 'STORAGE_NOT_FOUND') ? missing(`${meta} is missing on the storage`, error) : error
   })
   const difference = differenceOf(namespaces, bytes, meta)
-  if (difference !== undefined) throw damaged(`${list} and ${meta} differ: ${difference}`)
+  if (difference === undefined) return
+  throw new PbmError('BACKUP_DAMAGED', `${list} and ${meta} differ: ${difference}`, {
+    hint: 'Restore another backup; or, if you have changed the list yourself, remove the other object.',
+  })
 }
 
 /** Pure. The first difference between a list and `meta.pbm`, in words; undefined where they say the same. */
