@@ -298,6 +298,13 @@ function lists(name: () => string): Damage[] {
       const found = all.find(orders)
       if (found !== undefined) found.type = 'view'
     }),
+    {
+      ...listed('it has more users than fit into memory', /admin\.pbmRUsers more than/, (all) => {
+        const found = all.find(({ collection }) => collection === 'pbmRUsers')
+        if (found !== undefined) found.size = { $numberLong: '3000000000' }
+      }),
+      expected: { code: 'OBJECT_TOO_LARGE', names: /admin\.pbmRUsers more than/ },
+    },
     listed('the size of a collection is none', /size|checksum/, (all) => {
       const found = all.find(orders)
       if (found !== undefined) found.size = { $numberLong: '0' }
