@@ -25,9 +25,14 @@ describe('Users and roles of a backup', () => {
     assert.deepEqual(await collectDocuments(USERS, source()), documents)
   })
 
+  it('are refused when one has a query for its name', async () => {
+    const { source } = endless(raw({ _id: { $gte: '' } }))
+    await assert.rejects(collectDocuments(USERS, source), { code: 'BACKUP_DAMAGED' })
+  })
+
   it('are refused when they would fill the memory, by their bytes and by their number', async () => {
     const large = endless(raw({ _id: 'a', text: 'x'.repeat(1024 * 1024) }))
-    const small = endless(Buffer.concat(Array<Buffer>(1000).fill(raw({}))))
+    const small = endless(Buffer.concat(Array<Buffer>(1000).fill(raw({ _id: '' }))))
     for (const { given, source } of [large, small]) {
       await assert.rejects(collectDocuments(USERS, source), { code: 'OBJECT_TOO_LARGE', message: /admin\.pbmRUsers/ })
       assert.ok(given.chunks < 1000)

@@ -6,6 +6,7 @@ import { PbmError } from '../../errors.js'
 import { ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
 import { Applier } from '../../oplog/replay/apply.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { damaged } from './stored-objects.js'
 
 /** `_id`s (`db.name`) that a restore leaves as they are: the user of the connection and its roles. */
 export interface Kept {
@@ -76,6 +77,9 @@ export async function collectDocuments(
     if (bytes > MAX_BYTES) throw tooMany(namespace)
     for (const document of documentsIn(whole)) {
       if (documents.length >= MAX_DOCUMENTS) throw tooMany(namespace)
+      if (findString(document, '_id') === undefined) {
+        throw damaged(`${namespace.db}.${namespace.collection} has a document whose _id is no name`)
+      }
       documents.push(Buffer.from(document))
     }
   }

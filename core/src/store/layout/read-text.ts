@@ -1,8 +1,8 @@
 import { PbmError } from '../../errors.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 
-/** Metadata is small; a strange object with its name must not fill the memory. */
-const MAX_TEXT_BYTES = 256 * 1024 * 1024
+/** Lists of a hundred thousand namespaces are smaller; a strange object with such a name must not fill the memory. */
+const MAX_TEXT_BYTES = 64 * 1024 * 1024
 
 /** A whole object as UTF-8. Rejects with the storage's codes, and `OBJECT_TOO_LARGE` above `maxBytes`. */
 export async function readText(store: ObjectStore, name: string, options: ReadWholeOptions = {}): Promise<string> {
