@@ -5,8 +5,8 @@ import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/layout/names.js'
 import { isLegacyArchive } from '../store/layout/pbm-version.js'
-import type { OpenStore } from '../store/open-store.js'
 import { readRecord } from '../store/layout/read-record.js'
+import type { OpenStore } from '../store/open-store.js'
 
 /** What it takes to find a backup's objects. */
 export interface StoredBackup extends Pick<BackupDocument, 'name' | 'pbm_version'> {
