@@ -34,7 +34,7 @@ import {
   sendCommand,
   writeConfig,
 } from '@pbmkit/core'
-import { Binary, Long, type MongoClient, Timestamp } from 'mongodb'
+import { Binary, type Document, Long, type MongoClient, Timestamp } from 'mongodb'
 
 /** Real agents beside a real replica set, for the end-to-end tests. */
 export interface Cluster {
@@ -89,6 +89,8 @@ export async function startCluster(
     storage?: string
     args?: readonly string[]
     mongodArgs?: readonly string[]
+    /** Added to the entry of a member in the configuration, by position. */
+    memberConfig?: Readonly<Record<number, Document>>
     /** Members behind addresses that can be cut off from everybody. */
     cuttable?: boolean
     /** Gives every agent a network of its own, which can be cut. */
@@ -99,6 +101,7 @@ export async function startCluster(
     members: options.members ?? 3,
     auth: true,
     mongodArgs: options.mongodArgs ?? [],
+    memberConfig: options.memberConfig ?? {},
     cuttable: options.cuttable ?? false,
   })
   const user = await set.createPbmUser()

@@ -20,12 +20,13 @@ import {
   type StorageConfig,
   storageOfBackup,
   systemClock,
+  type WithPrimary,
   watchCommands,
   watchStaleOperations,
 } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
-import type { Connections } from './connect.js'
+import { type Connections, workWithPrimary } from './connect.js'
 import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
@@ -87,7 +88,9 @@ export class Agent {
       await keys.answer(encryption, opid)
       await this.#status.publish()
     }
-    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys }
+    const withPrimary: WithPrimary = (work) =>
+      info.rs === leaderReplset ? work(leader) : workWithPrimary(settings.mongodbUri, work)
+    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys, withPrimary }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })

@@ -1,4 +1,13 @@
-import { type Clock, connectLeader, connectNode, errorText, type NodeInfo, nodeInfo, PbmError } from '@pbmkit/core'
+import {
+  type Clock,
+  connectLeader,
+  connectNode,
+  connectPrimary,
+  errorText,
+  type NodeInfo,
+  nodeInfo,
+  PbmError,
+} from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Logger } from 'pino'
 
@@ -63,5 +72,15 @@ async function connectOnce(uri: string): Promise<Connections> {
   } catch (error) {
     await node.close()
     throw error
+  }
+}
+
+/** Connected to the primary of the member's own replica set as long as the work takes. */
+export async function workWithPrimary<T>(uri: string, work: (primary: MongoClient) => Promise<T>): Promise<T> {
+  const primary = await connectPrimary(uri, { appName: 'pbm-agent-primary' })
+  try {
+    return await work(primary)
+  } finally {
+    await primary.close()
   }
 }

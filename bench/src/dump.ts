@@ -39,7 +39,7 @@ process.send?.('ready')
 await once(process, 'message')
 
 const nss = [collection === undefined ? 'bench.*' : `bench.${collection}`]
-await dumpNamespaces(await listNamespaces(client, { nss }), {
+await dumpNamespaces(await listNamespaces({ node: client, primary: client }, { nss }), {
   node: client,
   store: store as ObjectStore,
   compression: none,

@@ -18,7 +18,9 @@ import {
   SELF,
   STORE,
   type StorageConfig,
+  WITH_PRIMARY,
   WITH_STORE,
+  type WithPrimary,
   type WithStore,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
@@ -31,6 +33,7 @@ export interface AgentContext {
   readonly node: MongoClient
   /** Name of the leader replica set. */
   readonly leaderReplset: string
+  readonly withPrimary: WithPrimary
   readonly self: Member
   readonly host: PluginHost
   readonly clock: Clock
@@ -69,6 +72,7 @@ export async function withContainer<T>(
   const container = context.host.container.createChildContainer()
   container.registerInstance(NODE, context.node)
   container.registerInstance(LEADER, context.leader)
+  container.registerInstance(WITH_PRIMARY, context.withPrimary)
   container.registerInstance(SELF, context.self)
   container.registerInstance(OPERATION_LOG, context.log)
   container.registerInstance(CLOCK, context.clock)

@@ -24,7 +24,17 @@ import { nodeInfo } from '../mongo/topology.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { backupCanceled } from '../protocol/canceled.js'
-import { CLOCK, COMPRESSION, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
+import {
+  CLOCK,
+  COMPRESSION,
+  LEADER,
+  NODE,
+  OPERATION_LOG,
+  SELF,
+  STORE,
+  WITH_PRIMARY,
+  type WithPrimary,
+} from '../protocol/tokens.js'
 import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { systemClock } from '../time/clock.js'
 import { BackupLeader } from './leader.js'
@@ -85,6 +95,7 @@ describe('a logical backup', () => {
     const child = container.createChildContainer()
     child.registerInstance(NODE, node)
     child.registerInstance(LEADER, leader)
+    child.registerInstance<WithPrimary>(WITH_PRIMARY, (work) => work(leader))
     child.registerInstance(SELF, { rs: info.rs, node: info.me })
     child.registerInstance(OPERATION_LOG, log)
     child.registerInstance(CLOCK, systemClock)

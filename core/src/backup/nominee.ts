@@ -19,7 +19,7 @@ import type { OperationLog } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
-import { findOplogStart, majorityLastWrite } from '../oplog/reading/window.js'
+import { findOplogStart } from '../oplog/reading/window.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { busyText } from '../protocol/busy.js'
@@ -28,13 +28,24 @@ import { acquireLockBehindResync } from '../protocol/lock-wait.js'
 import { awaitNomination } from '../protocol/nomination.js'
 import { BACKUP_KIND } from '../protocol/operation-kind.js'
 import { OperationRun, type OperationSteps } from '../protocol/operation-run.js'
-import { CIPHERS, CLOCK, COMPRESSION, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
+import {
+  CIPHERS,
+  CLOCK,
+  COMPRESSION,
+  LEADER,
+  NODE,
+  OPERATION_LOG,
+  SELF,
+  STORE,
+  WITH_PRIMARY,
+  type WithPrimary,
+} from '../protocol/tokens.js'
 import { pauseBalancer, resumeBalancer } from '../recovery/balancer-pause.js'
 import type { OpenStore } from '../store/open-store.js'
 import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
-import { endAfterAllDumps, passTimeToLeader } from './cut.js'
+import { endAfterAllDumps, lastWriteAfter, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
@@ -71,6 +82,7 @@ export class BackupNominee {
   constructor(
     @inject(NODE) private readonly node: MongoClient,
     @inject(LEADER) private readonly leader: MongoClient,
+    @inject(WITH_PRIMARY) private readonly withPrimary: WithPrimary,
     @inject(SELF) private readonly self: Member,
     @inject(STORE) private readonly store: OpenStore,
     @inject(COMPRESSION) private readonly compression: CompressionPlugin,
@@ -149,7 +161,7 @@ export class BackupNominee {
   }
 
   private async work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
-    const { leader, node, self, compression, log, clock } = this
+    const { leader, node, withPrimary, self, compression, log, clock } = this
     const { name } = command.backup
     const sealing = await this.sealing(config)
     const { from, start } = await findOplogStart(node)
@@ -166,8 +178,9 @@ export class BackupNominee {
     })
     if (leads) await setClusterTime(leader, name, 'first')
 
+    const wait = { member: self.node, clock, signal, log }
     const part = new ReplsetBackup({
-      ...{ node, leader, compression, log, clock, signal, config, info },
+      ...{ node, leader, withPrimary, compression, log, clock, signal, config, info },
       store: sealing?.store(name) ?? this.store,
       start: toTimestamp(from),
       sealed: sealing !== undefined,
@@ -175,10 +188,10 @@ export class BackupNominee {
       replset: self.rs,
     })
     try {
-      const finish = await part.dump()
-      if (info.isSharded) await passTimeToLeader(node, leader)
+      const { begun, finish } = await part.dump()
+      if (info.isSharded) await passTimeToLeader(node, leader, begun)
       await reach('dumpDone')
-      const end = info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
+      const end = await (info.isSharded ? endAfterAllDumps(node, leader, wait) : lastWriteAfter(node, begun, wait))
       const { oplog, stored, objects, bytes } = await finish(end)
       const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) }
       await setReplsetFields(leader, name, self.rs, ended)

@@ -1,9 +1,8 @@
-import type { ClusterTime, MongoClient } from 'mongodb'
+import { type ClusterTime, type MongoClient, MongoServerError, type Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { CONTROL_DATABASE, LOCKS } from './control-names.js'
 
-/** Longer than an election, and than the ten seconds after which an idle primary writes by itself. */
-const WAIT_MILLIS = 60_000
+const TIME_LIMIT_EXCEEDED = 50
 
 /**
  * Cluster time as this server knows it, with its signature: servers of one cluster take it from each other's clients.
@@ -14,9 +13,7 @@ export async function signedClusterTime(client: MongoClient): Promise<ClusterTim
     const locks = client.db(CONTROL_DATABASE).collection(LOCKS, { readConcern: { level: 'local' } })
     await locks.findOne({}, { session, projection: { _id: 1 }, readPreference: 'primaryPreferred' })
     if (session.clusterTime !== undefined) return session.clusterTime
-    throw new PbmError('CLUSTER_TIME_MISSING', 'the server tells no cluster time', {
-      hint: 'Connect to a member of a replica set',
-    })
+    throw missing()
   })
 }
 
@@ -28,22 +25,55 @@ export async function tellClusterTime(client: MongoClient, time: ClusterTime): P
   })
 }
 
+/** A moment in a replica set: the last operation of a member of it, with the cluster time that lets others know of it. */
+export interface WrittenTime {
+  readonly operation: Timestamp
+  readonly cluster: ClusterTime
+}
+
 /**
- * Resolves when a majority of the member's replica set has all up to `time`. A member of a sharded cluster that is behind
- * makes its primary write a no-op for it, so that an idle shard does not keep anybody waiting.
+ * What a replica set has written by now: everything that its primary has acknowledged to anybody is no later. Throws
+ * CLUSTER_TIME_MISSING from a server that is no replica-set member.
  */
-export async function awaitMajorityAt(client: MongoClient, time: ClusterTime): Promise<void> {
-  await client.withSession({ causalConsistency: false }, async (session) => {
-    session.advanceClusterTime(time)
-    await client.db(CONTROL_DATABASE).command(
-      {
-        find: LOCKS,
-        limit: 1,
-        singleBatch: true,
-        readConcern: { level: 'majority', afterClusterTime: time.clusterTime },
-        maxTimeMS: WAIT_MILLIS,
-      },
-      { session, readPreference: 'primaryPreferred' },
-    )
+export async function writtenByNow(primary: MongoClient): Promise<WrittenTime> {
+  return primary.withSession(async (session) => {
+    const locks = primary.db(CONTROL_DATABASE).collection(LOCKS, { readConcern: { level: 'local' } })
+    await locks.findOne({}, { session, projection: { _id: 1 }, readPreference: 'primary' })
+    if (session.clusterTime === undefined || session.operationTime === undefined) throw missing()
+    return { operation: session.operationTime, cluster: session.clusterTime }
+  })
+}
+
+/**
+ * Whether, within `waitMillis`, this member knows that a majority of its replica set has all up to `time`. A member of a
+ * sharded cluster that is behind makes its primary write a no-op for it, so that an idle shard keeps nobody waiting.
+ */
+export async function isMajorityAt(
+  client: MongoClient,
+  { operation, cluster }: WrittenTime,
+  waitMillis: number,
+): Promise<boolean> {
+  return client.withSession({ causalConsistency: false }, async (session) => {
+    session.advanceClusterTime(cluster)
+    const read = {
+      find: LOCKS,
+      limit: 1,
+      singleBatch: true,
+      readConcern: { level: 'majority', afterClusterTime: operation },
+      maxTimeMS: waitMillis,
+    }
+    try {
+      await client.db(CONTROL_DATABASE).command(read, { session, readPreference: 'primaryPreferred' })
+      return true
+    } catch (error) {
+      if (error instanceof MongoServerError && error.code === TIME_LIMIT_EXCEEDED) return false
+      throw error
+    }
+  })
+}
+
+function missing(): PbmError {
+  return new PbmError('CLUSTER_TIME_MISSING', 'the server tells no cluster time', {
+    hint: 'Connect to a member of a replica set',
   })
 }

@@ -70,6 +70,21 @@ export async function connectLeader(
   })
 }
 
+/**
+ * A connection to the primary of the replica set of the member that the URI names, also of one that is a shard. Rejects like
+ * {@link connectLeader}.
+ */
+export async function connectPrimary(uri: string, options: ConnectOptions): Promise<MongoClient> {
+  const target = parseUri(uri)
+  take(target, 'directConnection')
+  take(target, 'replicaSet')
+  const { host, setName } = await anyMember(target, uri, options)
+  target.hosts = [host]
+  return open(target, uri, { ...options, replicaSet: setName }).catch((error: PbmError) => {
+    throw error.code === 'UNREACHABLE' ? noPrimary(setName, host, error) : error
+  })
+}
+
 function noPrimary(rs: string, where: string, cause: PbmError): PbmError {
   return new PbmError('NO_PRIMARY', `replica set ${rs} has no primary that can be reached (${where})`, {
     hint: 'Check rs.status(); its members must be reachable from here under the names in rs.conf()',

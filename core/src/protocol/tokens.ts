@@ -13,6 +13,7 @@ import type { Clock } from '../time/clock.js'
  */
 export const NODE: InjectionToken<MongoClient> = Symbol('direct connection to the mongod beside this agent')
 export const LEADER: InjectionToken<MongoClient> = Symbol('connection to the primary of the leader replica set')
+export const WITH_PRIMARY: InjectionToken<WithPrimary> = Symbol('what connects to the primary of its own replica set')
 export const SELF: InjectionToken<Member> = Symbol('which member of which replica set this agent serves')
 export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
 export const CLOCK: InjectionToken<Clock> = Symbol('clock')
@@ -21,6 +22,9 @@ export const WITH_STORE: InjectionToken<WithStore> = Symbol('what opens the stor
 export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
 
 export const CIPHERS: InjectionToken<Ciphers> = Symbol('the encryption methods of the operation')
+
+/** Gives, as long as `work` takes, a connection to the primary of this agent's own replica set, which may be the leader's. */
+export type WithPrimary = <T>(work: (primary: MongoClient) => Promise<T>) => Promise<T>
 
 /**
  * Opens the storage for as long as `work` takes. For operations that touch it only with their lock held. Rejects with the

@@ -13,7 +13,7 @@ import {
   STAGING_PREFIX,
   USERS_COPY,
 } from '../../mongo/control-names.js'
-import { readCursor } from '../../mongo/raw-read.js'
+import { type CursorOptions, readCursor } from '../../mongo/raw-read.js'
 
 /** A namespace to be dumped. `collection` is the user's name, also of a time series. */
 export interface DumpNamespace extends CollectionDefinition {
@@ -41,9 +41,19 @@ const ROLES = 'system.roles'
 /** Definitions are asked for side by side: a database of thousands of collections should not wait for each in turn. */
 const CONCURRENT_QUESTIONS = 8
 
-/** What a backup dumps of this member's data (PBM: storage-format.md §3), with its definition and its size. */
+export interface Source {
+  /** Whose data are dumped. */
+  readonly node: MongoClient
+  /**
+   * Whose definitions count: a member may lack indexes, by its configuration or because they are built member by member.
+   * What is written there until now has to be in the oplog of the backup.
+   */
+  readonly primary: MongoClient
+}
+
+/** What a backup dumps of a member's data (PBM: storage-format.md §3), with its definition and its size. */
 export async function listNamespaces(
-  node: MongoClient,
+  { node, primary }: Source,
   selection: NamespaceSelection = {},
   signal?: AbortSignal,
 ): Promise<DumpNamespace[]> {
@@ -54,11 +64,13 @@ export async function listNamespaces(
   const found: Promise<DumpNamespace | undefined>[] = []
   for (const { name: db } of databases as { name: string }[]) {
     if (db === 'local') continue
-    const listed = await listCollections(node, db, signal)
-    const buckets = new Map(listed.map((collection) => [collection.name, collection]))
+    const listed = await listCollections(node, db, { signal })
+    // Later, so that whatever it has and the member lacks is in the oplog.
+    const defined = await listCollections(primary, db, { signal, readPreference: 'primary' })
+    const lists = { listed: byName(listed), defined: byUuid(defined) }
     for (const collection of listed) {
       if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
-      found.push(limit(() => describe(node, db, collection, buckets, signal)))
+      found.push(limit(() => describe({ node, primary }, db, collection, lists, signal)))
     }
   }
   const namespaces = (await Promise.all(found)).filter((namespace) => namespace !== undefined)
@@ -110,9 +122,9 @@ interface ListedCollection {
   readonly uuid: UUID | undefined
 }
 
-async function listCollections(node: MongoClient, db: string, signal?: AbortSignal): Promise<ListedCollection[]> {
+async function listCollections(client: MongoClient, db: string, options: CursorOptions): Promise<ListedCollection[]> {
   const found: ListedCollection[] = []
-  for await (const batch of readCursor(node, db, { listCollections: 1 }, { signal })) {
+  for await (const batch of readCursor(client, db, { listCollections: 1 }, options)) {
     for (const entry of documentsIn(batch)) {
       const info = findDocument(entry, 'info')
       const uuid = info === undefined ? undefined : findField(info, 'uuid')
@@ -129,22 +141,52 @@ async function listCollections(node: MongoClient, db: string, signal?: AbortSign
   return found
 }
 
+interface Lists {
+  /** The collections of a database as the member has them, by name. */
+  readonly listed: ReadonlyMap<string, ListedCollection>
+  /** As the primary has them, by UUID. */
+  readonly defined: ReadonlyMap<string, ListedCollection>
+}
+
+function byName(collections: readonly ListedCollection[]): Lists['listed'] {
+  return new Map(collections.map((collection) => [collection.name, collection]))
+}
+
+/** A time series by the UUID of its buckets. */
+function byUuid(collections: readonly ListedCollection[]): Lists['defined'] {
+  const all = byName(collections)
+  const dataOf = (one: ListedCollection) => (one.type === 'timeseries' ? bucketsOf(one, all) : one)
+  const named = collections.filter(({ name }) => !name.startsWith(BUCKETS_PREFIX))
+  return new Map(named.flatMap((one) => (dataOf(one).uuid === undefined ? [] : [[String(dataOf(one).uuid), one]])))
+}
+
+function bucketsOf(series: ListedCollection, all: Lists['listed']): ListedCollection {
+  return all.get(`${BUCKETS_PREFIX}${series.name}`) ?? series
+}
+
 async function describe(
-  node: MongoClient,
+  { node, primary }: Source,
   db: string,
   listed: ListedCollection,
-  all: ReadonlyMap<string, ListedCollection>,
+  { listed: all, defined }: Lists,
   signal?: AbortSignal,
 ): Promise<DumpNamespace | undefined> {
-  const { name, type, options } = listed
-  const common = { db, collection: name, collectionName: name, type, options }
-  if (type === 'view') return { ...common, indexes: [], bytes: 0, documents: 0 }
-  const data = type === 'timeseries' ? (all.get(`${BUCKETS_PREFIX}${name}`) ?? listed) : listed
-  const [indexes, size] = await Promise.all([listIndexes(node, db, name, signal), estimate(node, db, data.name)])
-  // Gone between the two questions: the oplog knows, and needs the collection to exist until it drops it.
+  const { name, type } = listed
+  const common = { db, collection: name, collectionName: name, type }
+  if (type === 'view') return { ...common, options: listed.options, indexes: [], bytes: 0, documents: 0 }
+  const data = type === 'timeseries' ? bucketsOf(listed, all) : listed
+  const definition = defined.get(String(data.uuid))
+  const [indexes, size] = await Promise.all([
+    definition === undefined
+      ? undefined
+      : listIndexes(primary, db, definition.name, { signal, readPreference: 'primary' }),
+    estimate(node, db, data.name),
+  ])
   return {
     ...common,
-    indexes: indexes ?? [],
+    options: (definition ?? listed).options,
+    // Dropped on the primary meanwhile: the oplog knows, and needs the collection to exist until it drops it.
+    indexes: indexes ?? (await listIndexes(node, db, name, { signal })) ?? [],
     // mongodump gives a time series no UUID either: its bucket collection has it.
     ...(type === 'timeseries' ? {} : { uuid: data.uuid?.toHexString(false) }),
     ...(type === 'timeseries' && data.uuid !== undefined ? { bucketsUuid: data.uuid.toHexString(false) } : {}),
@@ -154,11 +196,11 @@ async function describe(
 }
 
 /** Finished indexes only: one that is being built gets into a restore when, and if, the oplog commits it. */
-async function listIndexes(node: MongoClient, db: string, collection: string, signal?: AbortSignal) {
+async function listIndexes(client: MongoClient, db: string, collection: string, options: CursorOptions) {
   const indexes: Buffer[] = []
   const plain = { listIndexes: collection }
   try {
-    for await (const batch of readCursor(node, db, { ...plain, includeBuildUUIDs: true }, { signal })) {
+    for await (const batch of readCursor(client, db, { ...plain, includeBuildUUIDs: true }, options)) {
       for (const index of documentsIn(batch)) {
         if (findField(index, 'buildUUID') === undefined && findDocument(index, 'key') !== undefined) indexes.push(index)
       }

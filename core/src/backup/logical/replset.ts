@@ -10,11 +10,13 @@ import type { BackupCommand } from '../../control/command-document.js'
 import { ProgressCounter } from '../../control/progress.js'
 import { errorText } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
+import { type WrittenTime, writtenByNow } from '../../mongo/causal.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import { OplogSlicer } from '../../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { bodyOf } from '../../plugin-kit/streams.js'
+import type { WithPrimary } from '../../protocol/tokens.js'
 import { metaPbmName, namespaceListName } from '../../store/layout/names.js'
 import type { Clock } from '../../time/clock.js'
 import { PBM_COMPATIBLE_VERSION, TOOL_VERSION } from '../../version.js'
@@ -25,6 +27,7 @@ import { type DumpNamespace, listNamespaces } from './namespaces.js'
 export interface ReplsetBackupOptions {
   readonly node: MongoClient
   readonly leader: MongoClient
+  readonly withPrimary: WithPrimary
   readonly store: ObjectStore
   readonly compression: CompressionPlugin
   readonly log: OperationLog
@@ -53,6 +56,12 @@ export interface ReplsetBackupResult {
 /** Stores the oplog up to `end`, inclusive, after which the part is complete. */
 export type FinishPart = (end: Timestamp) => Promise<ReplsetBackupResult>
 
+export interface DumpedPart {
+  /** All that was acknowledged before the backup, and all definitions, are no later: the oplog may not end before. */
+  readonly begun: WrittenTime
+  readonly finish: FinishPart
+}
+
 /** Minutes between two pieces of oplog while the dump runs. */
 const DEFAULT_SPAN_MINUTES = 10
 const PROGRESS_MILLIS = 500
@@ -73,12 +82,16 @@ export class ReplsetBackup {
   }
 
   /** Resolves when all collections are on their way to the storage and no more of them is read. */
-  async dump(): Promise<FinishPart> {
-    const { node, command, config } = this.#options
-    const namespaces = await listNamespaces(node, command, this.#signal)
+  async dump(): Promise<DumpedPart> {
+    const { node, withPrimary, command, config } = this.#options
+    const [namespaces, begun] = await withPrimary(async (primary) => [
+      await listNamespaces({ node, primary }, command, this.#signal),
+      await writtenByNow(primary),
+    ])
     this.#progress.phase('collections', totals(namespaces))
     this.#open.push(this.#tellProgress())
-    return await (config.backup?.layout === 'archive' ? this.#archive(namespaces) : this.#objects(namespaces))
+    const finish = await (config.backup?.layout === 'archive' ? this.#archive(namespaces) : this.#objects(namespaces))
+    return { begun, finish }
   }
 
   /** Nobody may write when the caller deletes what was written. */

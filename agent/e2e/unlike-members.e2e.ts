@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { compareStates, type MongodProcess, snapshotState } from '@pbmkit/conformance/testbed'
+import { findBackup } from '@pbmkit/core'
+import { MongoClient } from 'mongodb'
+import {
+  backupEnded,
+  type Cluster,
+  filesystemConfig,
+  loadSmallData,
+  outputs,
+  restoreEnded,
+  startCluster,
+  unlocked,
+  until,
+} from './cluster.support.js'
+
+describe('a hidden member kept for backups, without indexes and behind the others', () => {
+  let cluster: Cluster
+  let hidden: MongodProcess
+  before(async () => {
+    cluster = await startCluster({
+      memberConfig: { 2: { hidden: true, priority: 0, votes: 0, buildIndexes: false } },
+      mongodArgs: ['--setParameter', 'enableTestCommands=1'],
+    })
+    const member = cluster.set.members[2]
+    assert(member !== undefined)
+    hidden = member
+    await cluster.configure(filesystemConfig(cluster.storage))
+    await loadSmallData(cluster.admin)
+  })
+  after(() => cluster.stop())
+
+  async function applying(on: boolean): Promise<void> {
+    const client = await MongoClient.connect(cluster.set.uri({ direct: true, member: 2 }))
+    const mode = on ? 'off' : 'alwaysOn'
+    await client.db('admin').command({ configureFailPoint: 'rsSyncApplyStop', mode })
+    await client.close()
+  }
+
+  it('makes a backup with every index, and with all that was acknowledged before the command', async () => {
+    const { admin } = cluster
+    const people = admin.db('work').collection('people')
+    await people.createIndex({ name: 1 }, { unique: true })
+    await admin.db('work').createCollection('measured', { timeseries: { timeField: 'at', metaField: 'by' } })
+    await admin.db('work').collection('measured').createIndex({ by: 1, at: -1 }, { name: 'by whom' })
+    await applying(false)
+    let before: Awaited<ReturnType<typeof snapshotState>>
+    let name: string
+    try {
+      await people.insertMany([{ name: 'Ada' }, { name: 'Grace' }], { writeConcern: { w: 'majority' } })
+      await people.createIndex({ born: 1 })
+      before = await snapshotState(admin)
+      name = await cluster.backup()
+      const waits = () => /waiting until \S+ has all that was written before/.test(outputs(cluster))
+      const isOver = async () => ['done', 'error'].includes((await findBackup(cluster.leader, name))?.status ?? '')
+      await until('the backup to wait for the member', async () => waits() || (await isOver()))
+    } finally {
+      await applying(true)
+    }
+    const backup = await backupEnded(cluster, name)
+    assert.deepEqual([backup.status, backup.replsets[0]?.node], ['done', hidden.host], outputs(cluster))
+    await unlocked(cluster)
+    await admin.db('work').dropDatabase()
+    const restore = await restoreEnded(cluster, await cluster.restore(name))
+    assert.deepEqual([restore.status, restore.error ?? ''], ['done', ''], outputs(cluster))
+    assert.deepEqual(compareStates(before, await snapshotState(admin)), [])
+  })
+})
