@@ -309,7 +309,7 @@ export async function loadSmallData(admin: MongoClient): Promise<void> {
     Array.from({ length: count }, (_, _id) => ({ _id, text: `text ${_id}`, n: _id % 7 }))
   await db.collection<{ _id: number }>('types').insertMany(documents(300))
   await db.collection<{ _id: number }>('orders').insertMany(documents(50))
-  await db.collection('orders').createIndex({ n: 1 }, { name: 'by n', hidden: true })
+  await db.collection('orders').createIndex({ n: 1 }, { name: 'by n', hidden: true, commitQuorum: 'majority' })
   await db.createCollection('events', { capped: true, size: 65_536 })
   await db.createCollection('few', { viewOn: 'types', pipeline: [{ $match: { n: 3 } }] })
   await db.command({ createUser: 'clerk', pwd: 'clerk', roles: ['read'] })

@@ -19,7 +19,7 @@ describe('a hidden member kept for backups, without indexes and behind the other
   let hidden: MongodProcess
   before(async () => {
     cluster = await startCluster({
-      memberConfig: { 2: { hidden: true, priority: 0, votes: 0, buildIndexes: false } },
+      memberConfig: { 2: { hidden: true, priority: 0, buildIndexes: false } },
       mongodArgs: ['--setParameter', 'enableTestCommands=1'],
     })
     const member = cluster.set.members[2]
@@ -40,15 +40,18 @@ describe('a hidden member kept for backups, without indexes and behind the other
   it('makes a backup with every index, and with all that was acknowledged before the command', async () => {
     const { admin } = cluster
     const people = admin.db('work').collection('people')
-    await people.createIndex({ name: 1 }, { unique: true })
+    await people.createIndex({ name: 1 }, { unique: true, commitQuorum: 'majority' })
     await admin.db('work').createCollection('measured', { timeseries: { timeField: 'at', metaField: 'by' } })
-    await admin.db('work').collection('measured').createIndex({ by: 1, at: -1 }, { name: 'by whom' })
+    await admin
+      .db('work')
+      .collection('measured')
+      .createIndex({ by: 1, at: -1 }, { name: 'by whom', commitQuorum: 'majority' })
     await applying(false)
     let before: Awaited<ReturnType<typeof snapshotState>>
     let name: string
     try {
       await people.insertMany([{ name: 'Ada' }, { name: 'Grace' }], { writeConcern: { w: 'majority' } })
-      await people.createIndex({ born: 1 })
+      await people.createIndex({ born: 1 }, { commitQuorum: 'majority' })
       before = await snapshotState(admin)
       name = await cluster.backup()
       const waits = () => /waiting until \S+ has all that was written before/.test(outputs(cluster))

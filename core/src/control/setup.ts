@@ -73,11 +73,14 @@ async function ensure(leader: MongoClient, { name, options, indexes }: ControlCo
     indexes.map((index) =>
       database
         .collection(name)
-        .createIndexes([index])
+        .createIndexes([index], CONTROL_INDEXES)
         .catch(tolerate(...INDEX_EXISTS)),
     ),
   )
 }
+
+/** Not all voting members, as by default: servers refuse that where one of them is configured to build no indexes. */
+export const CONTROL_INDEXES = { commitQuorum: 'majority' } as const
 
 const NAMESPACE_EXISTS = 48
 /** IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict: the index, or one like it, is there. */

@@ -12,7 +12,7 @@ import { allOrFirstError } from './snapshot.js'
 const WIDTH = 3
 const DUPLICATE_KEY = 11000
 const INVALID_OPTION = 197
-/** A number of members that the replica set does not have. */
+/** A number of members that the replica set does not have, or all that vote where one of them builds no indexes. */
 const UNSATISFIABLE_COMMIT_QUORUM = 278
 
 export interface BuildOptions {
@@ -59,9 +59,10 @@ async function build(client: MongoClient, { ns, specs }: WantedIndexes, options:
     } catch (error) {
       options.guard.signal.throwIfAborted()
       const code = (error as { code?: unknown }).code
-      if (code === UNSATISFIABLE_COMMIT_QUORUM && typeof command.commitQuorum === 'number') {
-        log.warning(`${ns}: commit quorum ${command.commitQuorum} can't be met here; votingMembers is used`)
-        command.commitQuorum = 'votingMembers'
+      if (code === UNSATISFIABLE_COMMIT_QUORUM && command.commitQuorum !== 'majority') {
+        const next = typeof command.commitQuorum === 'number' ? 'votingMembers' : 'majority'
+        log.warning(`${ns}: commit quorum ${command.commitQuorum} can't be met here; ${next} is used`)
+        command.commitQuorum = next
       } else if (code === INVALID_OPTION && command.ignoreUnknownIndexOptions === undefined) {
         log.warning(
           `${ns}: the server does not know all options of its indexes; those are left out: ${errorText(error)}`,

@@ -2,6 +2,7 @@ import type { MongoClient } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
 import { findString } from '../../bson/elements.js'
+import { CONTROL_INDEXES } from '../../control/setup.js'
 import { PbmError } from '../../errors.js'
 import { ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
 import { Applier } from '../../oplog/replay/apply.js'
@@ -148,5 +149,7 @@ export async function ensureCollection(
   const admin = client.db('admin')
   if ((await admin.listCollections({ name: collection }, { nameOnly: true }).toArray()).length > 0) return
   const field = collection === 'system.users' ? 'user' : 'role'
-  await admin.collection(collection).createIndex({ [field]: 1, db: 1 }, { name: `${field}_1_db_1`, unique: true })
+  await admin
+    .collection(collection)
+    .createIndex({ [field]: 1, db: 1 }, { name: `${field}_1_db_1`, unique: true, ...CONTROL_INDEXES })
 }
