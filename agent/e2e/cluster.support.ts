@@ -63,6 +63,8 @@ export interface AgentProcessOptions {
   readonly args?: readonly string[]
   /** Do not wait for its first status. */
   readonly notReady?: boolean
+  /** Its working directory. */
+  readonly cwd?: string
   /** All it says to any mongod goes through this. */
   readonly network?: CuttableNetwork
 }
@@ -203,12 +205,13 @@ export function filesystemConfig(path: string, more = ''): string {
 export function spawnAgent(
   member: MongodProcess,
   uri: string,
-  { env, args = [], network }: AgentProcessOptions,
+  { env, args = [], network, cwd }: AgentProcessOptions,
 ): AgentProcess {
   const own = network === undefined ? uri : `${uri}&${network.uriOptions}`
   const child: ChildProcess = spawnSupervised(process.execPath, [BIN, ...args], {
     env: { PATH: process.env.PATH, PBM_MONGODB_URI: own, PBM_ALLOW_FILES: tmpdir(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
   })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {

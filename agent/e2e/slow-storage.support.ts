@@ -27,7 +27,8 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 // While the file '<path>.hold-<place>' stands, objects of that place do not go on ('<path>.hold-<place>.<pid>': those of
-// that process); while '<path>.<code>' does, all fail; deleting too, when it is unavailable.
+// that process); while '<path>.<code>' does, all fail; deleting too, when it is unavailable; while '<path>.read-only' does,
+// nothing is saved.
 const places = {
   init: /^\\.pbm\\.init$/,
   types: /\\/(work\\.types|s1\\/bank\\.accounts)\\./,
@@ -68,7 +69,10 @@ export default {
     const store = await filesystem.open(options, context)
     return new Proxy(store, {
       get(target, key) {
-        if (key === 'save') return (name, body, call) => target.save(name, slowly(body, held(options.path, name, call?.signal)), call)
+        if (key === 'save') return async (name, body, call) => {
+          if (existsSync(options.path + '.read-only')) fail('STORAGE_DENIED', name)
+          return target.save(name, slowly(body, held(options.path, name, call?.signal)), call)
+        }
         if (key === 'read') return async (name, call) => slowly(await target.read(name, call), held(options.path, name, call?.signal))
         if (key === 'delete') return async (name, call) => {
           if (existsSync(options.path + '.STORAGE_UNAVAILABLE')) fail('STORAGE_UNAVAILABLE', name)

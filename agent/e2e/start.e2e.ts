@@ -126,7 +126,7 @@ describe('start and catalog of an agent', () => {
       )
       await unlocked(cluster)
     }
-    assert.deepEqual(await objectsOn(cluster.storage), ['.pbm.init', 'broken.pbm.json'])
+    assert.deepEqual(await objectsOn(cluster.storage), ['.pbm.init', '.pbmkit.storage', 'broken.pbm.json'])
   })
 
   it('says that it can not restore an unknown backup', async () => {

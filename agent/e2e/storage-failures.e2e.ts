@@ -86,7 +86,7 @@ describe('storages that fail', () => {
     assert.equal(failed.status, 'error', outputs(cluster))
     assert.match(failed.error ?? '', /no space|full/i)
     await unlocked(cluster)
-    assert.deepEqual(await objectsOn(disk), ['.pbm.init'])
+    assert.deepEqual(await objectsOn(disk), ['.pbm.init', '.pbmkit.storage'])
     await cluster.admin.db('work').collection('large').drop()
     await cluster.backupWorks()
   })

@@ -90,7 +90,12 @@ export class Agent {
     }
     const withPrimary: WithPrimary = (work) =>
       info.rs === leaderReplset ? work(leader) : workWithPrimary(settings.mongodbUri, work)
-    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys, withPrimary }
+    const answerWithStorage: AgentContext['answerWithStorage'] = async (config, opid) => {
+      const status = await this.#storage.answer(config, opid)
+      await this.#status.publish()
+      return status
+    }
+    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys, answerWithStorage, withPrimary }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })

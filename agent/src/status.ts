@@ -68,7 +68,7 @@ export class StatusPublisher {
       e: '',
       plugins: loadable,
       ...(keys.keys === undefined ? {} : { keys: keys.keys }),
-      ...(config === undefined ? {} : { epoch: config.epoch }),
+      ...(config === undefined ? {} : { epoch: config.epoch, place: storage.place }),
     }
     const isFirst = this.#written.length === 0
     this.#written = [...this.#written, hb].slice(-REMEMBERED)

@@ -20,7 +20,7 @@ export default {
     while (!existsSync(gate)) await pause(5)
     await pause(millis)
     const stat = async () => { throw Object.assign(new Error('none'), { code: 'STORAGE_NOT_FOUND' }) }
-    return { capabilities: {}, stat, close: async () => appendFileSync(log, 'closed') }
+    return { capabilities: {}, stat, read: stat, close: async () => appendFileSync(log, 'closed') }
   },
 }`
 

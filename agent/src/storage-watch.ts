@@ -1,13 +1,15 @@
 import {
+  type AgentPlace,
   type Config,
   errorText,
   inTime,
+  lookForIdentity,
   type ObjectStore,
   openStore,
   PbmError,
   type PluginHost,
-  probeStorage,
   type SubsystemStatus,
+  testWriting,
 } from '@pbmkit/core'
 import type { KeyWatch } from './key-watch.js'
 
@@ -17,6 +19,9 @@ const PROBE_MILLIS = 15_000
 const PROBE_TIMEOUT_MILLIS = 20_000
 /** For one that hung before: whatever may keep it, a mount of a dead server or a proxy, seldom ends soon. */
 const STILL_HANGS_MILLIS = 1_000
+
+/** Between two tests that a storage that is well can be written: with versioning, each leaves a version. */
+const WRITE_MILLIS = 6 * 3600 * 1000
 
 export interface StorageWatchOptions {
   readonly host: PluginHost
@@ -47,9 +52,26 @@ export class StorageWatch {
   /** Under way. */
   #probing: Probe | undefined
   #status: SubsystemStatus = { ok: false, e: 'not looked at yet' }
+  #place: AgentPlace = {}
+  /** When writing was tested last; 0 for a storage where it was not. */
+  #writtenAt = 0
 
   constructor(options: StorageWatchOptions) {
     this.#options = options
+  }
+
+  /** What this agent saw as the storage at the last look. */
+  get place(): AgentPlace {
+    return this.#place
+  }
+
+  /** Looks anew, tries to write, and notes for which command. Never rejects. */
+  async answer(config: Config, opid: string): Promise<SubsystemStatus> {
+    this.#probedAt = 0
+    this.#writtenAt = 0
+    const status = await this.check(config)
+    this.#place = { ...this.#place, opid }
+    return status
   }
 
   /** What the agent's status says of the storage. Never rejects. */
@@ -72,6 +94,7 @@ export class StorageWatch {
       this.#status = { ok: true, e: '' }
     } catch (error) {
       this.#status = { ok: false, e: errorText(error) }
+      this.#place = {}
       void this.close()
     }
     return this.#status
@@ -127,7 +150,11 @@ export class StorageWatch {
       this.#store = store
       this.#storageText = text
     }
-    // A storage never initialised is no fault: the first backup or resync does that.
-    await probeStorage(this.#store, call)
+    const id = await lookForIdentity(this.#store, call)
+    if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
+    // One without an identity is written to by the first backup or resync.
+    if (id === undefined || Date.now() - this.#writtenAt < WRITE_MILLIS) return
+    await testWriting(this.#store, id, call)
+    this.#writtenAt = Date.now()
   }
 }

@@ -105,7 +105,7 @@ describe('pbm and encryption', () => {
     assert.match(stderr, /is saved, but not every agent can use it: .*keys\.lost: there is no such file/)
     await refused(['backup', '--wait'], /keys\.lost: there is no such file/)
     assert.deepEqual(
-      (await objects()).filter((name) => name !== '.pbm.init'),
+      (await objects()).filter((name) => name !== '.pbm.init' && name !== '.pbmkit.storage'),
       [],
     )
     await pbm('config', '--set', `encryption.aes-gcm.keyFile=${keyFile}`)

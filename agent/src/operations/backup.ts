@@ -4,7 +4,9 @@ import {
   type CommandDocument,
   errorText,
   findBackupByOpid,
+  isMain,
   type NodeInfo,
+  PbmError,
   requireStorage,
 } from '@pbmkit/core'
 import { leadsCluster } from '../leadership.js'
@@ -21,6 +23,9 @@ export async function runBackup(context: OperationContext): Promise<void> {
   if (command.cmd !== 'backup') return
   const backup = withDefaults(command, context)
   const compression = await host.compression(backup.backup.compression)
+  const ofMain = isMain(backup.backup.profile)
+  const looking = ofMain ? context.answerWithStorage(context.config, opid) : undefined
+  looking?.catch(() => undefined)
   const leading = lead()
   const working = info.delaySecs > 0 ? Promise.resolve() : work().catch(tell)
   // A fault of the one part must not hide that of the other.
@@ -46,6 +51,8 @@ export async function runBackup(context: OperationContext): Promise<void> {
   }
 
   async function work(): Promise<void> {
+    const storage = await looking
+    if (storage?.ok === false) throw new PbmError('STORAGE_UNFIT', `no backup is made here: ${storage.e}`)
     await withStore(
       context,
       (store) =>

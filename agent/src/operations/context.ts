@@ -18,6 +18,7 @@ import {
   SELF,
   STORE,
   type StorageConfig,
+  type SubsystemStatus,
   WITH_PRIMARY,
   WITH_STORE,
   type WithPrimary,
@@ -41,6 +42,8 @@ export interface AgentContext {
   readonly dumpParallelCollections: number | undefined
   /** Looks anew at the keys of this agent and publishes which they are, marked with the command that asks. */
   readonly answerWithKeys: (config: EncryptionConfig | undefined, opid: string) => Promise<void>
+  /** Looks anew at the main storage, tries to write there, and publishes what it is, marked with the command that asks. */
+  readonly answerWithStorage: (config: Config, opid: string) => Promise<SubsystemStatus>
 }
 
 /** What one operation is given on top. */

@@ -4,6 +4,7 @@ import {
   listProfiles,
   PbmError,
   type Profile,
+  requireOneStorage,
   requireProfile,
   resetEpoch,
   resync,
@@ -17,16 +18,21 @@ import { onOneLeaderMember } from './lead-only.js'
  * looks for, PBM's too.
  */
 export async function runResync(context: OperationContext): Promise<void> {
-  const { command, leader, log } = context
+  const { command, opid, leader, log } = context
   const asked = command.cmd === 'resync' ? command.resync : undefined
+  const ofMain = asked?.all !== true && (asked?.name ?? '') === ''
+  if (ofMain) context.answerWithStorage(context.config, opid).catch(() => undefined)
   await onOneLeaderMember(context, 'resync', async (signal, held) => {
     if (asked?.all === true) await syncAll(held, await listProfiles(leader), asked.clear === true, signal)
     else if (asked?.name !== undefined && asked.name !== '')
       await sync(held, await requireProfile(leader, asked.name), asked.clear === true, signal)
-    else
+    else {
+      const { clock, config } = held
+      await requireOneStorage({ leader, opid, epoch: config.epoch, clock, signal })
       await withStore(held, (store) =>
         resync({ leader, store, storage: held.config.storage, log, signal, ciphers: ciphersOf(held) }),
       )
+    }
     await resetEpoch(leader)
     log.info('succeed')
   })

@@ -1,4 +1,13 @@
-import { type AgentDocument, agentErrors, isStale, type MemberRole, type PitrConfig, readConfig } from '@pbmkit/core'
+import {
+  type AgentDocument,
+  agentErrors,
+  isStale,
+  type MemberRole,
+  type PitrConfig,
+  readConfig,
+  type StoragePlace,
+  storagePlaces,
+} from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import type { Colours } from '../output/colour.js'
 import { indent, table } from '../output/table.js'
@@ -34,6 +43,7 @@ type Priority = PitrConfig['priority']
 
 export async function clusterSection(leader: MongoClient, withPriority: boolean): Promise<ClusterSection[]> {
   const [view, config] = await Promise.all([agentsView(leader), readConfig(leader)])
+  const places = config === undefined ? [] : storagePlaces(view.agents, view.now, config.epoch)
   return view.replsets.map(({ rs, members }) => ({
     rs,
     nodes: members.map(({ host, role }) => {
@@ -45,7 +55,7 @@ export async function clusterSection(leader: MongoClient, withPriority: boolean)
         role: roleOf(role, agent, view.now),
         prio_pitr: priority(config?.pitr?.priority),
         prio_backup: priority(config?.backup?.priority),
-        ...condition(agent, role, view.now),
+        ...condition(agent, role, view.now, places),
       }
     }),
   }))
@@ -61,12 +71,24 @@ function condition(
   agent: AgentDocument | undefined,
   role: MemberRole,
   now: Timestamp,
+  places: readonly StoragePlace[],
 ): { ok: boolean; errors?: string[] } {
   if (role === 'arbiter') return { ok: true }
   if (agent === undefined) return { ok: false, errors: ['no agent'] }
   if (isStale(agent.hb, now)) return { ok: false, errors: [lastHeard(agent, now)] }
-  const errors = agentErrors(agent)
+  const errors = [...agentErrors(agent), ...placeErrors(`${agent.rs}/${agent.n}`, places)]
   return errors.length === 0 ? { ok: true } : { ok: false, errors }
+}
+
+/** Of those who see another place than most; of everybody where there is no such thing as most. */
+function placeErrors(member: string, [most, ...others]: readonly StoragePlace[]): string[] {
+  const [next] = others
+  if (most === undefined || next === undefined) return []
+  const isOne = most.members.length > next.members.length && most.members.includes(member)
+  const seen = [most, ...others].find(({ members }) => members.includes(member))
+  if (isOne || seen === undefined) return []
+  const elsewhere = [most, ...others].filter((place) => place !== seen).flatMap(({ members }) => members)
+  return [`storage: it is another place than that of ${elsewhere.join(', ')}: is the share mounted on this host?`]
 }
 
 /** PBM: control-plane.md §4. */

@@ -7,7 +7,7 @@ import type { BackupCommand, CommandDocument } from '../control/command-document
 import { requireConfig } from '../control/config.js'
 import { queryLog } from '../control/log.js'
 import { newBackup } from '../control/new-backup.js'
-import { knownBackupStore, requireStorage } from '../control/profiles.js'
+import { isMain, knownBackupStore, requireStorage } from '../control/profiles.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { type Ciphers, NO_ENCRYPTION } from '../encryption/ciphers.js'
 import { errorText, PbmError } from '../errors.js'
@@ -23,6 +23,7 @@ import { nominationGroups, type PriorityRules } from '../protocol/election.js'
 import { type AgentNeeds, candidates, unfitness } from '../protocol/fitness.js'
 import { operationInTheWay } from '../protocol/lock-wait.js'
 import { backupBallot, nominate } from '../protocol/nomination.js'
+import { requireOneStorage } from '../protocol/storage-places.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
 import { mendBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
@@ -101,6 +102,8 @@ export class BackupLeader {
     if (levelFault !== undefined) return levelFault
     const sealingFault = await this.sealingFault()
     if (sealingFault !== undefined) return sealingFault
+    const storageFault = await this.storageFault(_id.toHexString(), backup, signal)
+    if (storageFault !== undefined) return storageFault
     const running = await operationInTheWay(this.leader, { opid: _id.toHexString(), signal, clock: this.clock })
     if (running === undefined) return undefined
     return new PbmError('OPERATION_RUNNING', busyText(running), {
@@ -120,6 +123,24 @@ export class BackupLeader {
     return new PbmError('COMPRESSION_LEVEL', `level ${level} is none of ${name}`, {
       hint: `Say a level from ${levels.min} to ${levels.max}, or none`,
     })
+  }
+
+  /** Of profiles, agents see nothing before they are asked. */
+  private async storageFault(
+    opid: string,
+    { profile }: BackupCommand,
+    signal: AbortSignal,
+  ): Promise<PbmError | undefined> {
+    if (!isMain(profile)) return undefined
+    try {
+      const { leader, clock } = this
+      const { epoch } = await requireConfig(leader)
+      await requireOneStorage({ leader, opid, epoch, clock, signal })
+      return undefined
+    } catch (error) {
+      if (error instanceof PbmError) return error
+      throw error
+    }
   }
 
   /** Nominees look again, at their own keys; most faults of the configuration are the same everywhere. */

@@ -1,6 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
+import { ensureIdentity } from '../catalog/storage-identity.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
@@ -13,6 +14,7 @@ import {
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
+import { isMain } from '../control/profiles.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -166,7 +168,7 @@ export class BackupNominee {
     const sealing = await this.sealing(config)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
-    if (leads) await ensureInitObject(this.store, { signal })
+    if (leads) await this.initialise(command, signal)
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -209,6 +211,12 @@ export class BackupNominee {
     }
     await reach('done', { before: publish })
     log.info('backup finished')
+  }
+
+  /** Agents look at the main storage only. */
+  private async initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
+    await ensureInitObject(this.store, { signal })
+    if (isMain(command.backup.profile)) await ensureIdentity(this.store, { signal })
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */

@@ -27,6 +27,10 @@ export async function probeStorage(store: ObjectStore, options: CallOptions = {}
   } catch (error) {
     // An empty object is what a crashed writer of another tool may leave.
     if (hasCode(error, 'STORAGE_NOT_FOUND') || hasCode(error, 'STORAGE_EMPTY')) return 'new'
-    throw new PbmError('STORAGE_PROBE', `the storage can't be read: ${errorText(error)}`, { cause: error })
+    throw unreadable(error)
   }
+}
+
+export function unreadable(cause: unknown): PbmError {
+  return new PbmError('STORAGE_PROBE', `the storage can't be read: ${errorText(cause)}`, { cause })
 }

@@ -24,6 +24,7 @@ import {
 import { readRecord } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { rewriteInitObject } from './init-object.js'
+import { ensureIdentity } from './storage-identity.js'
 
 /** Metadata documents under way at once. */
 const WIDTH = 8
@@ -58,7 +59,10 @@ export interface ResyncResult {
  */
 export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   const { leader, store, storage, profile, log, signal } = options
-  if (profile === undefined) await rewriteInitObject(store, { signal })
+  if (profile === undefined) {
+    await rewriteInitObject(store, { signal })
+    await ensureIdentity(store, { signal })
+  }
   const skipped: { object: string; reason: string }[] = []
   const listing = await listCatalog(store, skipped, { signal })
 

@@ -42,6 +42,15 @@ export interface AgentDocument {
   keys?: AgentKeys
   /** And the epoch of the configuration that `stors` is about; absent where there is none. */
   epoch?: Timestamp
+  /** And what it sees as that storage. */
+  place?: AgentPlace
+}
+
+export interface AgentPlace {
+  /** What the storage calls itself; absent where nothing was ever written there, or it can't be read. */
+  id?: string
+  /** The command for which the agent looked anew, and tried to write; absent where it looked of its own accord. */
+  opid?: string
 }
 
 export interface AgentKeys {
@@ -124,8 +133,29 @@ export function agentErrors(agent: AgentDocument): string[] {
 
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
-  const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e, plugins, keys, epoch } =
-    agent
+  const {
+    n,
+    rs,
+    s,
+    str,
+    hdn,
+    psv,
+    arb,
+    delay,
+    repl_lag,
+    v,
+    mv,
+    pv,
+    pbms,
+    nodes,
+    stors,
+    hb,
+    e,
+    plugins,
+    keys,
+    epoch,
+    place,
+  } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
@@ -133,6 +163,7 @@ function inOrder(agent: AgentDocument): Document {
     ...(plugins === undefined ? {} : { plugins }),
     ...(keys === undefined ? {} : { keys }),
     ...(epoch === undefined ? {} : { epoch }),
+    ...(place === undefined ? {} : { place }),
   }
 }
 

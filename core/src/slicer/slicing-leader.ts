@@ -10,6 +10,7 @@ import { clusterMembers } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { candidates } from '../protocol/fitness.js'
 import { HEARTBEAT_MILLIS } from '../protocol/heartbeat.js'
+import { placesText, storagePlaces } from '../protocol/storage-places.js'
 import type { Clock } from '../time/clock.js'
 import { delaysSlicing } from './blockers.js'
 import { missingSnapshot } from './catch-up.js'
@@ -85,6 +86,8 @@ export class SlicingLeader {
       if (missing !== undefined) return this.#tell(config, `the oplog can't be stored: ${missing}`, log)
     }
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
+    const places = storagePlaces(agents, now, config.epoch)
+    if (places.length > 1) return this.#tell(config, `the oplog can't be stored: ${placesText(places)}`, log)
     const fit = candidates(agents, now, slicingNeeds(config)).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
       return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)

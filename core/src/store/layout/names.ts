@@ -8,6 +8,10 @@ import { isPrintable } from '../../secrets/printable.js'
 
 /** Holds the PBM version as ASCII; marks a storage in use and is what write tests rewrite. */
 export const INIT_OBJECT = '.pbm.init'
+/**
+ * Ours; PBM never lists it: a random UUID that tells one storage from another, whatever path or URL leads to it.
+ */
+export const IDENTITY_OBJECT = '.pbmkit.storage'
 export const METADATA_SUFFIX = '.pbm.json'
 /** Root folder of the chunks of point-in-time recovery. */
 export const PITR_FOLDER = 'pbmPitr'
@@ -48,7 +52,7 @@ export function parseBackupMetadataName(object: string): string | undefined {
 export function isSafeBackupName(name: string): boolean {
   if (name === '' || !isPrintable(name) || !name.split('/').every(isSafeSegment)) return false
   const root = name.split('/', 1)[0]
-  return root !== PITR_FOLDER && root !== RESTORES_FOLDER && root !== INIT_OBJECT
+  return root !== undefined && ![PITR_FOLDER, RESTORES_FOLDER, INIT_OBJECT, IDENTITY_OBJECT].includes(root)
 }
 
 /** With its slash at the end: the prefix of all objects of a backup but its metadata. */

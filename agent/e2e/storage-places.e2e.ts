@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { temporaryFolder } from '@pbmkit/conformance/testbed'
+import { listAgents, sendCommand } from '@pbmkit/core'
+import { backupEnded, type Cluster, outputs, startCluster, unlocked, until } from './cluster.support.js'
+import { slowStoragePlugin } from './slow-storage.support.js'
+
+describe('one path that is another place on each host', () => {
+  let cluster: Cluster
+  /** Working directory of each agent, which stands for its host. */
+  const hosts: string[] = []
+
+  before(async () => {
+    cluster = await startCluster({ agents: 0, pluginDir: await slowStoragePlugin() })
+    for (const member of cluster.set.members) {
+      const cwd = await temporaryFolder('pbmkit-host-')
+      hosts.push(cwd)
+      await mkdir(join(cwd, 'backups'))
+      await cluster.startAgent(member, { cwd })
+    }
+    await cluster.configure('storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n')
+    await cluster.admin.db('work').collection('types').insertOne({ text: 'text' })
+  })
+  after(() => cluster.stop())
+
+  const folderOf = (host: string) => join(host, 'backups')
+  const known = () => hosts.filter((host) => existsSync(join(folderOf(host), '.pbmkit.storage')))
+  const agentOf = async (index: number) => {
+    const member = cluster.set.members[index]
+    return (await listAgents(cluster.leader)).find(({ n }) => n === member?.host)
+  }
+
+  it('is told by member, and no backup begins', async () => {
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    await until('the storage to be read', async () => known().length === 1)
+    await unlocked(cluster)
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.equal(backup.status, 'error', outputs(cluster))
+    const { error = '' } = backup
+    assert.match(error, /not the same place for all members: (\S+), (\S+) see one that nothing .*; (\S+) sees storage/)
+    for (const { host } of cluster.set.members) assert.ok(error.includes(host), error)
+    assert.equal(known().length, 1)
+  })
+
+  it('is refused by the member that would read the list of backups from another place', async () => {
+    const [first] = known()
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    const refused = { e: 'resync', s: 1, msg: /not the same place/ }
+    await until(
+      'a refusal',
+      async () => (await cluster.admin.db('admin').collection('pbmLog').findOne(refused)) !== null,
+    )
+    await unlocked(cluster)
+    assert.deepEqual(known(), [first])
+  })
+
+  it('is one place again at once when it is mounted everywhere', async () => {
+    const [first] = known()
+    assert(first !== undefined)
+    for (const host of hosts) {
+      if (host === first) continue
+      await rm(folderOf(host), { recursive: true })
+      await symlink(folderOf(first), folderOf(host))
+    }
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+  })
+
+  it('is not written by a member that can only read it, which says so', async () => {
+    const [at, chosen] = [2, hosts[2]]
+    assert(chosen !== undefined)
+    const node = cluster.set.members[at]?.host ?? ''
+    const priority = `backup:\n  priority:\n    "${node}": 5\n`
+    await cluster.configure(`storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n${priority}`)
+    await writeFile(`${folderOf(chosen)}.read-only`, '')
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    assert.notEqual(backup.replsets[0]?.node, node)
+    assert.match((await agentOf(at))?.stors.e ?? '', /can't be written/)
+    await unlocked(cluster)
+    await rm(`${folderOf(chosen)}.read-only`)
+    await cluster.agentsWell()
+    const next = await backupEnded(cluster, await cluster.backup())
+    assert.equal(next.replsets[0]?.node, node)
+  })
+})
