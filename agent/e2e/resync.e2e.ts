@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
 import { clusterTime, findBackup, findRestore, listBackups, listLiveLocks, sendCommand } from '@pbmkit/core'
@@ -56,6 +58,26 @@ describe('an agent that reads its storage', () => {
     await until('the backup to be listed', async () => (await findBackup(cluster.leader, backup)) !== undefined)
     await unlocked(cluster)
     assert.equal((await findBackup(cluster.leader, second))?.status, 'done')
+  })
+
+  it('leaves out what lies in folders below: another cluster, snapshots of the share', async () => {
+    for (const folder of [join(cluster.storage, 'another'), join(cluster.storage, '.snapshot/hourly.0')]) {
+      await mkdir(join(folder, backup), { recursive: true })
+      await copyFile(join(cluster.storage, `${backup}.pbm.json`), join(folder, `${backup}.pbm.json`))
+      const theirs = (await readFile(join(folder, `${backup}.pbm.json`), 'utf8')).replaceAll(
+        backup,
+        '2001-01-01T00:00:00Z',
+      )
+      await writeFile(join(folder, '2001-01-01T00:00:00Z.pbm.json'), theirs)
+      await writeFile(join(folder, 'broken.pbm.json'), '{')
+    }
+    const known = (await listBackups(cluster.leader)).map(({ name, status }) => [name, status])
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    const log = cluster.leader.db('admin').collection('pbmLog')
+    await until('the storage to be read', async () => (await log.countDocuments({ msg: /left out backups/ })) > 0)
+    await unlocked(cluster)
+    const listed = (await listBackups(cluster.leader)).map(({ name, status }) => [name, status])
+    assert.deepEqual(listed.sort(), known.sort())
   })
 
   it('for the first time lets wait: a backup', async () => {

@@ -52,7 +52,7 @@ export interface ResyncResult {
 
 /**
  * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync): rewrites the init
- * object (the write test), reads every backup's metadata at whatever depth, checks its objects, and rebuilds the index of
+ * object (the write test), reads the metadata of every backup, checks its objects, and rebuilds the index of
  * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
  *
  * Documents of logical restores stay: they are nowhere else.
@@ -71,10 +71,13 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
     listing.metadata.map((object) => limit(async () => ({ object, ...(await readBackup(store, object, { signal })) }))),
   )
   const backups = new Map<string, BackupDocument>()
-  // The object that carries the backup's own name wins over copies in folders.
-  read.sort((a, b) => rank(a) - rank(b) || (a.object < b.object ? -1 : 1))
-  for (const { object, backup, reason } of read) {
-    if (backup === undefined) skipped.push({ object, reason })
+  // The object that carries the backup's own name wins.
+  read.sort((a, b) => Number(isOwn(b)) - Number(isOwn(a)) || (a.object < b.object ? -1 : 1))
+  const foreign = new Set<string>()
+  for (const found of read) {
+    const { object, backup, reason } = found
+    if (object.includes('/') && !isOwn(found)) foreign.add(object.slice(0, object.indexOf('/') + 1))
+    else if (backup === undefined) skipped.push({ object, reason })
     else if (backups.has(backup.name)) skipped.push({ object, reason: `backup ${backup.name} is there already` })
     else backups.set(backup.name, { ...backup, store: backupStoreOf(storage, profile) })
   }
@@ -95,6 +98,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
     damaged.delete(name)
   }
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
+  if (foreign.size > 0) log.info(`left out backups of other storages below this one, in ${listed([...foreign])}`)
   if (profile === undefined) await replaceChunks(leader, withChecksums(listing.chunks, await listChunks(leader)))
   const result = {
     backups: backups.size,
@@ -158,8 +162,17 @@ async function readBackup(
   }
 }
 
-function rank({ object, backup }: { object: string; backup?: BackupDocument }): number {
-  return object === backupMetadataName(backup?.name ?? '') ? 0 : object.split('/').length
+/**
+ * Whether the object is called as its backup wants. One in a folder that is not, is another storage's: a cluster with a
+ * prefix of its own below this one, a file server's `.snapshot`. PBM takes those for its own (PBM: storage-format.md §2).
+ */
+function isOwn({ object, backup }: { object: string; backup?: BackupDocument }): boolean {
+  return object === backupMetadataName(backup?.name ?? '')
+}
+
+function listed(folders: readonly string[]): string {
+  const shown = folders.slice(0, 5).join(', ')
+  return folders.length > 5 ? `${shown} and ${folders.length - 5} more` : shown
 }
 
 /** Puts a backup whose objects are not all there to `error`; whether it did. */
