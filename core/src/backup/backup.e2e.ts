@@ -266,6 +266,27 @@ describe('a logical backup', () => {
     assert.equal(archive.namespaces.length, ended.length)
   })
 
+  it('keeps apart what differs in case only, also on a storage that does not', async () => {
+    const db = admin.db('cases')
+    for (const collection of ['Row', 'row', 'ROW'])
+      await db.collection<{ _id: string }>(collection).insertOne({ _id: collection })
+    for (const used of [await ignoringCase(store), store]) {
+      const { name, failure } = await run({ nss: ['cases.*'] }, { store: used })
+      assert.equal(failure, undefined)
+      const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+      const objects = list.namespaces.map(
+        ({ db, collection, object }) => object ?? `${name}/${set.name}/${db}.${collection}`,
+      )
+      const stored = await Promise.all(objects.map((object) => readFile(join(folder, object))))
+      assert.deepEqual(
+        stored.map((bytes) => BSON.deserialize(bytes)._id),
+        ['ROW', 'Row', 'row'],
+      )
+      // PBM's names wherever the storage can hold them.
+      assert.equal(list.namespaces.filter(({ object }) => object !== undefined).length, used === store ? 0 : 2)
+    }
+  })
+
   it('ends as canceled at any moment, and leaves no object behind', async () => {
     for (const millis of [0, 30, 80, 140, 200]) {
       const abort = new AbortController()
@@ -368,6 +389,23 @@ function slow(store: ObjectStore, millis = 60): ObjectStore {
       if (!name.endsWith('.init')) await systemClock.sleep(millis, options?.signal)
       return await store.save(name, body, options)
     },
+  }
+}
+
+/** As file systems of macOS and Windows: an object keeps the name it was first saved under, and is found by any case of it. */
+async function ignoringCase(store: ObjectStore): Promise<ObjectStore> {
+  const names = new Map<string, string>()
+  for await (const { name } of store.list()) names.set(name.toLowerCase(), name)
+  const nameOf = (name: string) => names.get(name.toLowerCase()) ?? name
+  return {
+    ...bound(store),
+    save: (name, body, options) => {
+      names.set(name.toLowerCase(), nameOf(name))
+      return store.save(nameOf(name), body, options)
+    },
+    read: (name, options) => store.read(nameOf(name), options),
+    stat: (name, options) => store.stat(nameOf(name), options),
+    delete: (name, options) => store.delete(nameOf(name), options),
   }
 }
 

@@ -31,6 +31,20 @@ export async function probeStorage(store: ObjectStore, options: CallOptions = {}
   }
 }
 
+/**
+ * Whether the storage takes names that differ in upper and lower case only for one, as file systems of macOS and Windows and
+ * shares of such do. Looked at the init object, which has to be there.
+ */
+export async function ignoresCase(store: ObjectStore, options: CallOptions = {}): Promise<boolean> {
+  try {
+    await store.stat(INIT_OBJECT.toUpperCase(), options)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'STORAGE_NOT_FOUND')) return false
+    throw unreadable(error)
+  }
+}
+
 export function unreadable(cause: unknown): PbmError {
   return new PbmError('STORAGE_PROBE', `the storage can't be read: ${errorText(cause)}`, { cause })
 }

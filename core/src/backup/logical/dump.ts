@@ -2,13 +2,14 @@ import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata, PackedBytes } from '../../archive/metadata.js'
 import { Tally } from '../../archive/tally.js'
+import { ignoresCase } from '../../catalog/init-object.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { readDocuments } from '../../mongo/raw-read.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { none } from '../../plugin-host/none.js'
-import { planNamespaceObjects } from '../../store/layout/namespace-objects.js'
+import { type NamespaceObject, planNamespaceObjects } from '../../store/layout/namespace-objects.js'
 import type { DumpNamespace } from './namespaces.js'
 
 export interface DumpOptions {
@@ -42,15 +43,8 @@ const UNAUTHORIZED = 13
  * failure stops the others and is thrown; nothing half-written stays on the storage.
  */
 export async function dumpNamespaces(namespaces: readonly DumpNamespace[], options: DumpOptions): Promise<DumpResult> {
-  const { backup, replset, compression, store, log, hidden } = options
-  const planned = planNamespaceObjects({
-    backup,
-    replset,
-    suffix: compression.suffix,
-    namespaces,
-    maxSegmentBytes: store.capabilities.maxSegmentBytes,
-    hidden,
-  })
+  const { log, hidden } = options
+  const planned = await planObjects(namespaces, options)
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
   const limit = pLimit(Math.max(1, options.parallel))
@@ -70,7 +64,7 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
       const fallback = object?.fallback === true && saved.size > 0
       if (fallback && hidden !== true) {
         log.warning(
-          `${namespace.db}.${namespace.collection} is stored as ${object.object}, its name being no object name: PBM itself can't restore this backup`,
+          `${namespace.db}.${namespace.collection} is stored as ${object.object}, for its name can't be one on this storage: PBM itself can't restore this backup`,
         )
       }
       done[index] = {
@@ -91,6 +85,17 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
   if (failed.signal.aborted) throw failed.signal.reason
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return { namespaces: done, storedBytes }
+}
+
+/** The storage is asked about case only where it matters: those that tell it apart keep PBM's names. */
+async function planObjects(namespaces: readonly DumpNamespace[], options: DumpOptions): Promise<NamespaceObject[]> {
+  const { backup, replset, compression, store, hidden, signal } = options
+  const { maxSegmentBytes } = store.capabilities
+  const given = { backup, replset, suffix: compression.suffix, namespaces, maxSegmentBytes, hidden }
+  const plain = planNamespaceObjects(given)
+  const folded = planNamespaceObjects({ ...given, ignoresCase: true })
+  const isSame = folded.every(({ object }, index) => object === plain[index]?.object)
+  return isSame || !(await ignoresCase(store, { signal })) ? plain : folded
 }
 
 /** What the list of namespaces says of a namespace, without what is only of the dump. */

@@ -141,6 +141,26 @@ describe('objects of namespaces', () => {
     assert.equal(reserved?.fallback, true)
   })
 
+  it('falls back where names differ in case or Unicode form only and the storage forgets that', () => {
+    const collections = ['A', 'a', 'b', 'Über', 'u\u0308ber', 'a/x', 'A/y']
+    const namespaces = collections.map((collection) => ({ db: 'shop', collection }))
+    const of = (ignoresCase: boolean) =>
+      planNamespaceObjects({ backup: 'b', replset: 'rs', suffix: '', namespaces, ignoresCase })
+    assert.deepEqual(
+      of(true).map(({ fallback }) => fallback),
+      [false, true, false, false, true, true, true],
+    )
+    assert.deepEqual(
+      of(false).map(({ fallback }) => fallback),
+      [false, false, false, false, false, true, true],
+    )
+    const [reserved] = planNamespaceObjects({
+      ...{ backup: 'b', replset: 'rs', suffix: '', ignoresCase: true },
+      namespaces: [{ db: 'Metadata', collection: 'JSON' }],
+    })
+    assert.equal(reserved?.fallback, true)
+  })
+
   it('gives every namespace an object of its own that no path cleaning changes', () => {
     const piece = fc.constantFrom(
       '.',

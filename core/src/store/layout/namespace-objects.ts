@@ -23,7 +23,7 @@ export interface NamespaceObject extends NamespaceId {
 
 /**
  * Gives each namespace of one replica set its object. PBM escapes nothing, so a collection's name may be a path trick,
- * be too long for the storage, or fall onto another object; such a one gets `pbmkit.namespaces/<n><suffix>` instead.
+ * be too long for the storage, or fall onto another object, as `A` onto `a` where case is not told apart; such a one gets `pbmkit.namespaces/<n><suffix>` instead.
  * The result keeps the order of `namespaces`, and every object is distinct and no folder of another.
  */
 export function planNamespaceObjects(options: {
@@ -33,12 +33,14 @@ export function planNamespaceObjects(options: {
   readonly namespaces: readonly NamespaceId[]
   /** `capabilities.maxSegmentBytes` of the storage. */
   readonly maxSegmentBytes?: number | undefined
+  /** The storage takes names that differ in upper and lower case only for one. */
+  readonly ignoresCase?: boolean | undefined
   /** Every namespace gets a number: its name must not be seen from outside. */
   readonly hidden?: boolean | undefined
 }): NamespaceObject[] {
-  const { backup, replset, suffix, namespaces, maxSegmentBytes, hidden = false } = options
+  const { backup, replset, suffix, namespaces, maxSegmentBytes, ignoresCase = false, hidden = false } = options
   const folder = replsetFolder(backup, replset)
-  const taken = new NameTree(RESERVED)
+  const taken = new NameTree(RESERVED, ignoresCase ? foldedName : (name) => name)
   let fallbacks = 0
   return namespaces.map(({ db, collection }) => {
     const file = namespaceFile(db, collection)
@@ -69,15 +71,20 @@ class NameTree {
   readonly #files = new Set<string>()
   readonly #folders = new Set<string>()
 
-  constructor(reserved: readonly string[]) {
+  /** Gives names that can't stand side by side the same text. */
+  readonly #keyOf: (name: string) => string
+
+  constructor(reserved: readonly string[], keyOf: (name: string) => string) {
+    this.#keyOf = keyOf
     for (const name of reserved) {
-      this.#files.add(name)
-      this.#folders.add(name)
+      this.#files.add(keyOf(name))
+      this.#folders.add(keyOf(name))
     }
   }
 
   /** False, and nothing changes, when the name clashes. */
-  add(name: string): boolean {
+  add(file: string): boolean {
+    const name = this.#keyOf(file)
     const parents = parentsOf(name)
     if (this.#files.has(name) || this.#folders.has(name)) return false
     if (parents.some((parent) => this.#files.has(parent))) return false
@@ -85,6 +92,11 @@ class NameTree {
     for (const parent of parents) this.#folders.add(parent)
     return true
   }
+}
+
+/** File systems fold case each in its own way, and those that do mostly forget Unicode forms too: rather too much. */
+function foldedName(name: string): string {
+  return name.normalize('NFKC').toUpperCase()
 }
 
 function parentsOf(name: string): string[] {
