@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { compareStates, type MongodProcess, snapshotState } from '@pbmkit/conformance/testbed'
-import { findBackup } from '@pbmkit/core'
-import { MongoClient } from 'mongodb'
+import { clusterTime, findBackup, listChunks, listSlicerLocks, PluginHost, setConfigKeys } from '@pbmkit/core'
+import { MongoClient, type Timestamp } from 'mongodb'
 import {
   backupEnded,
   type Cluster,
@@ -13,6 +13,7 @@ import {
   unlocked,
   until,
 } from './cluster.support.js'
+import { nobodySlices, slicingAgent } from './slicing.support.js'
 
 describe('a hidden member kept for backups, without indexes and behind the others', () => {
   let cluster: Cluster
@@ -67,5 +68,37 @@ describe('a hidden member kept for backups, without indexes and behind the other
     const restore = await restoreEnded(cluster, await cluster.restore(name))
     assert.deepEqual([restore.status, restore.error ?? ''], ['done', ''], outputs(cluster))
     assert.deepEqual(compareStates(before, await snapshotState(admin)), [])
+    await unlocked(cluster)
+  })
+
+  it('ends what it stores of the oplog with all that was acknowledged before', async () => {
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await cluster.configure(filesystemConfig(cluster.storage, 'pitr:\n  enabled: true\n  oplogSpanMin: 10\n'))
+    assert.equal((await slicingAgent(cluster)).member.host, hidden.host)
+    let written: Timestamp
+    await applying(false)
+    try {
+      await cluster.admin
+        .db('work')
+        .collection('late')
+        .insertOne({ text: 'late' }, { writeConcern: { w: 'majority' } })
+      written = await clusterTime(cluster.leader)
+      const host = new PluginHost({ resolveFrom: import.meta.url })
+      await setConfigKeys(cluster.leader, [{ key: 'pitr.enabled', value: 'false' }], host)
+      const ends = () => outputs(cluster).split('stops storing the oplog')[1] ?? ''
+      await until('the slicer to wait for the member', async () => {
+        const slicers = await listSlicerLocks(cluster.leader)
+        return slicers.length === 0 || /waiting until \S+ has all that was written before/.test(ends())
+      })
+    } finally {
+      await applying(true)
+    }
+    await nobodySlices(cluster)
+    const ends = (await listChunks(cluster.leader)).map(({ end_ts }) => end_ts)
+    assert.ok(
+      ends.some((end) => end.greaterThanOrEqual(written)),
+      outputs(cluster),
+    )
   })
 })

@@ -37,9 +37,9 @@ export class Slicing {
   constructor(context: AgentContext, log: (context: LogContext) => OperationLog) {
     this.#context = context
     this.#log = log
-    const { leader, node, self, host, clock } = context
+    const { leader, node, withPrimary, self, host, clock } = context
     this.#worker = new SlicingWorker({
-      ...{ leader, node, self, host, clock, log },
+      ...{ leader, node, withPrimary, self, host, clock, log },
       openStore: (config, jobLog) => openSealed({ host, self, config, log: jobLog }),
       makeSlicer: (store, jobLog) => makeSlicer(context, store, jobLog),
     })

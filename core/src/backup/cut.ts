@@ -1,9 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
-import { PbmError } from '../errors.js'
-import type { OperationLog } from '../log.js'
-import { isMajorityAt, signedClusterTime, tellClusterTime, type WrittenTime } from '../mongo/causal.js'
-import { majorityLastWrite } from '../oplog/reading/window.js'
-import type { Clock } from '../time/clock.js'
+import { signedClusterTime, tellClusterTime, type WrittenTime } from '../mongo/causal.js'
+import { lastWriteAfter, type MemberWait } from '../oplog/reading/last-write-after.js'
 
 /*
  * A backup holds all that was acknowledged before its command, whichever member makes it and however far that one is
@@ -12,10 +9,6 @@ import type { Clock } from '../time/clock.js'
  * all the time; an idle one has its last write long before the others have ended their dumps. Here time itself is passed
  * on: from each dump and each primary to the config servers, and from there, when all dumps have ended, back to each shard.
  */
-
-/** How long a member may stand still before it is given up: longer than an election, and than the 10 s of an idle primary. */
-const STILL_MILLIS = 60_000
-const LOOK_MILLIS = 2_000
 
 /**
  * After a dump, before this is told: what the leader replica set writes from now on is later than all in the dump, and
@@ -33,39 +26,4 @@ export async function passTimeToLeader(node: MongoClient, leader: MongoClient, b
 export async function endAfterAllDumps(node: MongoClient, leader: MongoClient, wait: MemberWait): Promise<Timestamp> {
   const cluster = await signedClusterTime(leader)
   return lastWriteAfter(node, { operation: cluster.clusterTime, cluster }, wait)
-}
-
-export interface MemberWait {
-  /** `host:port` of the member, for messages. */
-  readonly member: string
-  readonly clock: Clock
-  readonly signal: AbortSignal
-  readonly log: OperationLog
-}
-
-/**
- * The last majority write of a member as soon as it is no earlier than `time`. It waits for one that is behind as long as
- * that catches up; throws MEMBER_BEHIND when it stands still for a minute, and the signal's reason.
- */
-export async function lastWriteAfter(
-  node: MongoClient,
-  time: WrittenTime,
-  { member, clock, signal, log }: MemberWait,
-): Promise<Timestamp> {
-  let last = await majorityLastWrite(node)
-  let moved = clock.now()
-  let told = false
-  while (!(await isMajorityAt(node, time, LOOK_MILLIS))) {
-    signal.throwIfAborted()
-    const now = await majorityLastWrite(node)
-    if (now.greaterThan(last)) [last, moved] = [now, clock.now()]
-    const behind = `it is ${Math.max(0, time.operation.t - now.t)} s behind`
-    if (clock.now() - moved > STILL_MILLIS) {
-      const hint = 'Look into rs.status(): does the member replicate, and is a majority of its replica set well?'
-      throw new PbmError('MEMBER_BEHIND', `${member} does not get what was written before: ${behind}`, { hint })
-    }
-    if (!told) log.info(`waiting until ${member} has all that was written before: ${behind}`)
-    told = true
-  }
-  return majorityLastWrite(node)
 }

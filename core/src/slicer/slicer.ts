@@ -30,6 +30,8 @@ export interface SlicerRun {
   readonly signal: AbortSignal
   /** Ends slicing well: with a last chunk up to now. */
   readonly finish: AbortSignal
+  /** Before the last chunk: may wait until this member has what belongs into it. Must not reject. */
+  readonly beforeLast?: (() => Promise<void>) | undefined
   /** Told each time a chunk is stored, and when storing fails (with the reason) or works again. Must not reject. */
   readonly onState?: ((state: SlicerState) => Promise<void>) | undefined
 }
@@ -76,7 +78,7 @@ export class Slicer {
     this.#wake.abort()
   }
 
-  async run({ start, settings, lock, signal, finish, onState }: SlicerRun): Promise<void> {
+  async run({ start, settings, lock, signal, finish, beforeLast, onState }: SlicerRun): Promise<void> {
     const { log, clock } = this
     const stopped = AbortSignal.any([signal, lock.signal])
     this.#settings = settings
@@ -85,9 +87,11 @@ export class Slicer {
     log.debug(START_MESSAGE)
     await onState?.({ stored: position })
     const straysUntil = clock.now() + STRAYS_MILLIS
-    let [due, failures] = [clock.now() + (await this.#firstWait(position)), 0]
+    let [due, failures, isLast] = [clock.now() + (await this.#firstWait(position)), 0, false]
     for (;;) {
       await this.#tick(due, failures, stopped, finish)
+      if (finish.aborted && !isLast) await beforeLast?.()
+      isLast = finish.aborted
       try {
         await this.#requireLock()
         const chunk = await this.#slice(position, lock, stopped)
@@ -103,7 +107,7 @@ export class Slicer {
         if (chunk !== undefined || failures > 0) await onState?.({ stored: position })
         failures = 0
         const caughtUp = chunk === undefined || !chunk.more
-        if (caughtUp && finish.aborted) return
+        if (caughtUp && isLast) return
         // In rhythm: the time that storing took does not add to the lag.
         due = Math.max(clock.now(), caughtUp ? due + this.#spanMillis() : 0)
       } catch (error) {

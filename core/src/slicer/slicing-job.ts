@@ -3,10 +3,13 @@ import type { Config } from '../config/document.js'
 import { acknowledgePitr, reportPitrReplset } from '../control/pitr.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { writtenByNow } from '../mongo/causal.js'
 import type { Member } from '../mongo/topology.js'
+import { lastWriteAfter } from '../oplog/reading/last-write-after.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
+import type { WithPrimary } from '../protocol/tokens.js'
 import { adoptChunks } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
 import { type Gap, timeText } from './catch-up.js'
@@ -17,6 +20,7 @@ import { startingPoint } from './starting-point.js'
 export interface SlicingJobOptions {
   readonly leader: MongoClient
   readonly node: MongoClient
+  readonly withPrimary: WithPrimary
   readonly self: Member
   readonly host: PluginHost
   readonly clock: Clock
@@ -29,6 +33,16 @@ export interface SlicingJobOptions {
 
 /** How long work that was told to stop at once may take to let go: a read from a server that hangs never does. */
 const LET_GO_MILLIS = 5_000
+
+/** How long a last chunk that nobody goes on from waits for a member that is behind. */
+const CATCH_UP_MILLIS = 30_000
+
+export interface FinishOptions {
+  /** How long a last chunk may take. */
+  readonly patienceMillis: number
+  /** Nobody goes on: it is to have all that was acknowledged until now, also where this member is behind. */
+  readonly isEnd?: boolean
+}
 
 /**
  * One agent's turn at storing the oplog: take the lock and say so, find where to begin, follow until told to stop, release
@@ -43,6 +57,7 @@ export class SlicingJob {
   readonly #abort = new AbortController()
   #slicer: Slicer | undefined
   #isFailing = false
+  #isEnd = false
   #settingsText: string
 
   constructor(options: SlicingJobOptions) {
@@ -61,9 +76,10 @@ export class SlicingJob {
     return this.#isFailing
   }
 
-  /** Ends with a last chunk up to now; at once when that takes longer than `patienceMillis`. */
-  finish(why: string, patienceMillis: number): void {
+  /** Ends with a last chunk up to now; at once when that takes too long. */
+  finish(why: string, { patienceMillis, isEnd = false }: FinishOptions): void {
     if (this.isEnding) return
+    this.#isEnd = isEnd
     this.#options.log.info(`stops storing the oplog: ${why}`)
     this.#finish.abort()
     const late = new PbmError('SLICER_STOPPED', `the last chunk was not stored in time: ${why}`)
@@ -126,9 +142,21 @@ export class SlicingJob {
       const slicer = makeSlicer(store)
       this.#slicer = slicer
       const onState = (state: SlicerState) => this.#report(state)
-      await slicer.run({ start, settings, lock, signal, finish: this.#finish.signal, onState })
+      const beforeLast = () => this.#catchUp(signal)
+      await slicer.run({ start, settings, lock, signal, finish: this.#finish.signal, beforeLast, onState })
     } finally {
       await store.close().catch(() => undefined)
+    }
+  }
+
+  async #catchUp(stopped: AbortSignal): Promise<void> {
+    const { withPrimary, node, self, clock, log } = this.#options
+    if (!this.#isEnd) return
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(CATCH_UP_MILLIS)])
+    try {
+      await lastWriteAfter(node, await withPrimary(writtenByNow), { member: self.node, clock, signal, log })
+    } catch (error) {
+      if (!stopped.aborted) log.warning(`the last chunk may lack what was written last: ${errorText(error)}`)
     }
   }
 

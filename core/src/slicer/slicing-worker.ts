@@ -10,6 +10,7 @@ import type { Member } from '../mongo/topology.js'
 import { nodeInfo } from '../mongo/topology.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
+import type { WithPrimary } from '../protocol/tokens.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import { delaysSlicing, stopsSlicing } from './blockers.js'
@@ -21,6 +22,7 @@ import type { SlicingView } from './view.js'
 export interface SlicingWorkerOptions {
   readonly leader: MongoClient
   readonly node: MongoClient
+  readonly withPrimary: WithPrimary
   readonly self: Member
   readonly host: PluginHost
   readonly clock: Clock
@@ -30,9 +32,9 @@ export interface SlicingWorkerOptions {
 }
 
 /** For the last chunk when slicing is switched off; a restore waits for 120 s. */
-const OFF_MILLIS = 60_000
+const OFF = { patienceMillis: 60_000, isEnd: true }
 /** When another member goes on anyhow. */
-const HANDOVER_MILLIS = 15_000
+const HANDOVER = { patienceMillis: 15_000 }
 /** A mongod that does not answer does not slice. */
 const ANSWER_MILLIS = 10_000
 
@@ -72,7 +74,7 @@ export class SlicingWorker {
   /** Stores a last chunk, within `patienceMillis`, and releases the lock. */
   async stop(patienceMillis: number): Promise<void> {
     this.#isStopping = true
-    this.#job?.finish('the agent stops', patienceMillis)
+    this.#job?.finish('the agent stops', { patienceMillis })
     await this.#job?.ended
   }
 
@@ -94,21 +96,20 @@ export class SlicingWorker {
   }
 
   async #follow(job: SlicingJob, { config, document, operations }: SlicingView): Promise<void> {
-    if (config?.pitr?.enabled !== true) return job.finish('point-in-time recovery is off', OFF_MILLIS)
+    if (config?.pitr?.enabled !== true) return job.finish('point-in-time recovery is off', OFF)
     // The chunks of the old storage are no longer listed, so a last one there would be lost or, worse, listed.
     if (!isDeepStrictEqual(config.storage, job.config.storage)) return job.abort('the storage has changed')
     // Keys are looked for when slicing begins.
     if (!isDeepStrictEqual(config.encryption, job.config.encryption))
-      return job.finish('the encryption has changed', HANDOVER_MILLIS)
+      return job.finish('the encryption has changed', HANDOVER)
     const operation = stopsSlicing(operations)
     if (operation?.type === 'resync') return job.abort('the storage is being read anew')
-    if (operation !== undefined) return job.finish(`a ${operation.type} begins`, OFF_MILLIS)
+    if (operation !== undefined) return job.finish(`a ${operation.type} begins`, OFF)
     // Another member may do what this one can't.
     if (document?.status === 'reconfig' && job.isFailing) return job.abort('a new election')
-    if (document?.status === 'reconfig') return job.finish('a new election', HANDOVER_MILLIS)
-    if (document?.status === 'error') return job.finish('slicing failed on another replica set', HANDOVER_MILLIS)
-    if (config.pitr.oplogOnly !== job.config.pitr?.oplogOnly)
-      return job.finish('oplogOnly has changed', HANDOVER_MILLIS)
+    if (document?.status === 'reconfig') return job.finish('a new election', HANDOVER)
+    if (document?.status === 'error') return job.finish('slicing failed on another replica set', HANDOVER)
+    if (config.pitr.oplogOnly !== job.config.pitr?.oplogOnly) return job.finish('oplogOnly has changed', HANDOVER)
     await job.change(config)
   }
 
