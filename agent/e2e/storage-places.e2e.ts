@@ -44,6 +44,19 @@ describe('one path that is another place on each host', () => {
     assert.equal(known().length, 1)
   })
 
+  it('is not deleted from by a member that sees another', async () => {
+    await sendCommand(cluster.leader, {
+      cmd: 'delete',
+      delete: { backup: '2031-01-01T00:00:00Z', olderthan: 0, type: '', profile: '' },
+    })
+    const refused = { e: 'delete', s: 1, msg: /not the same place/ }
+    await until(
+      'a refusal',
+      async () => (await cluster.admin.db('admin').collection('pbmLog').findOne(refused)) !== null,
+    )
+    await unlocked(cluster)
+  })
+
   it('is refused by the member that would read the list of backups from another place', async () => {
     const [first] = known()
     await sendCommand(cluster.leader, { cmd: 'resync' })

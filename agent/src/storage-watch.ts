@@ -55,6 +55,8 @@ export class StorageWatch {
   #place: AgentPlace = {}
   /** When writing was tested last; 0 for a storage where it was not. */
   #writtenAt = 0
+  /** Testing it has left an object that may have to stay. */
+  #isWriteOnce = false
 
   constructor(options: StorageWatchOptions) {
     this.#options = options
@@ -68,7 +70,7 @@ export class StorageWatch {
   /** Looks anew, tries to write, and notes for which command. Never rejects. */
   async answer(config: Config, opid: string): Promise<SubsystemStatus> {
     this.#probedAt = 0
-    this.#writtenAt = 0
+    if (!this.#isWriteOnce) this.#writtenAt = 0
     const status = await this.check(config)
     this.#place = { ...this.#place, opid }
     return status
@@ -154,7 +156,7 @@ export class StorageWatch {
     if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
     // One without an identity is written to by the first backup or resync.
     if (id === undefined || Date.now() - this.#writtenAt < WRITE_MILLIS) return
-    await testWriting(this.#store, id, call)
-    this.#writtenAt = Date.now()
+    this.#isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
+    this.#writtenAt = this.#isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
   }
 }

@@ -1,4 +1,13 @@
-import { deleteBackup, deleteBackupsBefore, deleteOld, isMain, PbmError, requireStorage } from '@pbmkit/core'
+import {
+  deleteBackup,
+  deleteBackupsBefore,
+  deleteOld,
+  findBackup,
+  isMain,
+  PbmError,
+  requireOneStorage,
+  requireStorage,
+} from '@pbmkit/core'
 import { withStore } from '../storages.js'
 import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
@@ -6,9 +15,13 @@ import { storageOf } from './restore.js'
 
 /** `delete`, `deletePitr` and `cleanup`. One backup lies where it lies; many are those of a profile, or of the main storage. */
 export async function runDelete(context: OperationContext): Promise<void> {
-  const { command, leader, log } = context
+  const { command, opid, leader, log } = context
   if (command.cmd !== 'delete' && command.cmd !== 'deletePitr' && command.cmd !== 'cleanup') return
+  const ofMain = await concernsMain(context)
+  if (ofMain) context.answerWithStorage(context.config, opid).catch(() => undefined)
   await onOneLeaderMember(context, command.cmd, async (signal, held) => {
+    // Elsewhere nothing would be there to delete, and only the record would go.
+    if (ofMain) await requireOneStorage({ leader, opid, epoch: held.config.epoch, clock: held.clock, signal })
     const target = { leader, log, signal }
     switch (command.cmd) {
       case 'delete': {
@@ -56,6 +69,13 @@ export async function runDelete(context: OperationContext): Promise<void> {
     }
     log.info('done')
   })
+}
+
+async function concernsMain({ command, leader }: OperationContext): Promise<boolean> {
+  if (command.cmd === 'cleanup') return isMain(command.cleanup.profile)
+  if (command.cmd !== 'delete') return true
+  const { backup, olderthan, profile } = command.delete
+  return isMain(Number(olderthan) > 0 ? profile : (await findBackup(leader, backup))?.store.name)
 }
 
 function named(profile: string | undefined): string | undefined {

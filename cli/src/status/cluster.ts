@@ -3,6 +3,7 @@ import {
   agentErrors,
   isStale,
   type MemberRole,
+  otherPlaceText,
   type PitrConfig,
   readConfig,
   type StoragePlace,
@@ -76,19 +77,9 @@ function condition(
   if (role === 'arbiter') return { ok: true }
   if (agent === undefined) return { ok: false, errors: ['no agent'] }
   if (isStale(agent.hb, now)) return { ok: false, errors: [lastHeard(agent, now)] }
-  const errors = [...agentErrors(agent), ...placeErrors(`${agent.rs}/${agent.n}`, places)]
+  const elsewhere = otherPlaceText(`${agent.rs}/${agent.n}`, places)
+  const errors = [...agentErrors(agent), ...(elsewhere === undefined ? [] : [`storage: ${elsewhere}`])]
   return errors.length === 0 ? { ok: true } : { ok: false, errors }
-}
-
-/** Of those who see another place than most; of everybody where there is no such thing as most. */
-function placeErrors(member: string, [most, ...others]: readonly StoragePlace[]): string[] {
-  const [next] = others
-  if (most === undefined || next === undefined) return []
-  const isOne = most.members.length > next.members.length && most.members.includes(member)
-  const seen = [most, ...others].find(({ members }) => members.includes(member))
-  if (isOne || seen === undefined) return []
-  const elsewhere = [most, ...others].filter((place) => place !== seen).flatMap(({ members }) => members)
-  return [`storage: it is another place than that of ${elsewhere.join(', ')}: is the share mounted on this host?`]
 }
 
 /** PBM: control-plane.md §4. */

@@ -34,17 +34,35 @@ export async function ensureIdentity(store: ObjectStore, options: CallOptions = 
 
 /**
  * Tests that the storage can be written, by writing what it calls itself once more: one small object, which stays the only
- * one. A storage may be mounted read-only on one host. Rejects with `STORAGE_READ_ONLY`.
+ * one. Where no object may be replaced, by one that is new: `write once`, for it may have to stay. A storage may be mounted
+ * read-only on one host. Rejects with `STORAGE_READ_ONLY`.
  */
-export async function testWriting(store: ObjectStore, identity: string, options: CallOptions = {}): Promise<void> {
+export async function testWriting(
+  store: ObjectStore,
+  identity: string,
+  options: CallOptions = {},
+): Promise<'replaced' | 'write once'> {
   try {
     await writeIdentity(store, identity, options)
+    return 'replaced'
   } catch (error) {
+    if (await isWriteOnce(store, options)) return 'write once'
     throw new PbmError('STORAGE_READ_ONLY', `the storage can't be written: ${errorText(error)}`, {
       hint: 'Is it mounted read-only, full, or does this host have other credentials?',
       cause: error,
     })
   }
+}
+
+async function isWriteOnce(store: ObjectStore, options: CallOptions): Promise<boolean> {
+  const name = `${IDENTITY_OBJECT}-test-${randomUUID()}`
+  try {
+    await store.save(name, bodyOf(Buffer.from(name)), options)
+  } catch {
+    return false
+  }
+  await store.delete(name, options).catch(() => undefined)
+  return true
 }
 
 /** As an agent looks every few seconds: without writing. Rejects with `STORAGE_PROBE` when it can't be looked at. */

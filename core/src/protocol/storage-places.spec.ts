@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'mongodb'
 import type { AgentDocument } from '../control/agents.js'
-import { placesText, storagePlaces } from './storage-places.js'
+import { otherPlaceText, placesText, storagePlaces } from './storage-places.js'
 
 const now = new Timestamp({ t: 1_000, i: 1 })
 const epoch = new Timestamp({ t: 900, i: 1 })
@@ -28,6 +28,17 @@ describe('what agents see as the storage', () => {
       placesText(places),
       /: rs0\/2, rs0\/3 see storage a; rs0\/1 sees one that nothing was ever written to$/,
     )
+  })
+
+  it('is wrong for those who see another place than most, or for all', () => {
+    const told = (...members: string[][]) => {
+      const places = members.map((of, index) => ({ id: String(index), members: of }))
+      return members.flat().filter((member) => otherPlaceText(member, places) !== undefined)
+    }
+    assert.deepEqual(told(['a', 'b'], ['c']), ['c'])
+    assert.deepEqual(told(['a'], ['b']), ['a', 'b'])
+    assert.deepEqual(told(['a', 'b', 'c']), [])
+    assert.equal(otherPlaceText('elsewhere', [{ id: 'a', members: ['a'] }]), undefined)
   })
 
   it('is nothing of agents that are dead, of PBM, of an arbiter, that can not look, or know another configuration', () => {

@@ -35,6 +35,19 @@ export function placesText(places: readonly StoragePlace[]): string {
   return `the configured storage is not the same place for all members: ${parts.join('; ')}`
 }
 
+/**
+ * What is wrong with the storage of one member that sees another place than most; of every member where there is no such
+ * thing as most.
+ */
+export function otherPlaceText(member: string, places: readonly StoragePlace[]): string | undefined {
+  const [most, next] = places
+  const seen = places.find(({ members }) => members.includes(member))
+  if (most === undefined || next === undefined || seen === undefined) return undefined
+  if (seen === most && most.members.length > next.members.length) return undefined
+  const others = places.filter((place) => place !== seen).flatMap(({ members }) => members)
+  return `it is another place than that of ${others.join(', ')}: is the share mounted on this host?`
+}
+
 /** PBM's agents look for their nomination for 15 s after the command. */
 const ANSWER_MILLIS = 8_000
 const LOOK_MILLIS = 100
