@@ -1,6 +1,5 @@
 import 'reflect-metadata'
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -38,7 +37,9 @@ import {
 import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { systemClock } from '../time/clock.js'
 import { BackupLeader } from './leader.js'
+import { digest, replay, startLoad } from './load.support.js'
 import { BackupNominee } from './nominee.js'
+import { bound, ignoringCase, slow } from './stores.support.js'
 
 const ignore = () => undefined
 const log = { debug: ignore, info: ignore, warning: ignore, error: ignore }
@@ -358,19 +359,6 @@ describe('a logical backup', () => {
   }
 })
 
-function bound(store: ObjectStore): ObjectStore {
-  return {
-    capabilities: store.capabilities,
-    save: (name, body, options) => store.save(name, body, options),
-    read: (name, options) => store.read(name, options),
-    stat: (name, options) => store.stat(name, options),
-    list: (options) => store.list(options),
-    delete: (name, options) => store.delete(name, options),
-    copy: (source, target, options) => store.copy(source, target, options),
-    close: () => store.close(),
-  }
-}
-
 async function* afterFirst(body: AsyncIterable<Uint8Array>, act?: () => Promise<unknown>): AsyncGenerator<Uint8Array> {
   let acted = act === undefined
   for await (const chunk of body) {
@@ -379,72 +367,4 @@ async function* afterFirst(body: AsyncIterable<Uint8Array>, act?: () => Promise<
     acted = true
     await act?.()
   }
-}
-
-/** A store whose saves take their time, so that faults hit a backup in the middle; an abort ends them at once. */
-function slow(store: ObjectStore, millis = 60): ObjectStore {
-  return {
-    ...bound(store),
-    save: async (name, body, options) => {
-      if (!name.endsWith('.init')) await systemClock.sleep(millis, options?.signal)
-      return await store.save(name, body, options)
-    },
-  }
-}
-
-/** As file systems of macOS and Windows: an object keeps the name it was first saved under, and is found by any case of it. */
-async function ignoringCase(store: ObjectStore): Promise<ObjectStore> {
-  const names = new Map<string, string>()
-  for await (const { name } of store.list()) names.set(name.toLowerCase(), name)
-  const nameOf = (name: string) => names.get(name.toLowerCase()) ?? name
-  return {
-    ...bound(store),
-    save: (name, body, options) => {
-      names.set(name.toLowerCase(), nameOf(name))
-      return store.save(nameOf(name), body, options)
-    },
-    read: (name, options) => store.read(nameOf(name), options),
-    stat: (name, options) => store.stat(nameOf(name), options),
-    delete: (name, options) => store.delete(nameOf(name), options),
-  }
-}
-
-function startLoad(client: MongoClient): { stop(): Promise<void> } {
-  const rows = client.db('load').collection<{ _id: number; n: number }>('rows')
-  let running = true
-  const write = async (worker: number) => {
-    for (let turn = 0; running; turn++) {
-      const _id = turn * 4 + worker
-      await rows.insertOne({ _id, n: 0 })
-      await rows.updateOne({ _id: (_id * 7) % (_id + 1) }, { $inc: { n: 1 } })
-      if (turn % 5 === 0) await rows.deleteOne({ _id: (_id * 3) % (_id + 1) })
-    }
-  }
-  const workers = [0, 1, 2, 3].map(write)
-  return {
-    stop: async () => {
-      running = false
-      await Promise.all(workers)
-    },
-  }
-}
-
-type Row = { _id: number; n: number }
-
-function replay(dump: Buffer, oplog: Buffer, ns: string): Map<number, Row> {
-  const rows = new Map([...documentsIn(dump)].map((raw) => BSON.deserialize(raw) as Row).map((row) => [row._id, row]))
-  for (const raw of documentsIn(oplog)) {
-    const entry = BSON.deserialize(raw)
-    if (entry.ns !== ns) continue
-    if (entry.op === 'i') rows.set(entry.o._id, entry.o)
-    if (entry.op === 'd') rows.delete(entry.o._id)
-    const row = rows.get(entry.o2?._id)
-    if (entry.op === 'u' && row !== undefined) Object.assign(row, entry.o.diff.u)
-  }
-  return rows
-}
-
-function digest(rows: Map<number, Row>): string {
-  const sorted = [...rows.values()].sort((a, b) => a._id - b._id)
-  return `${sorted.length} ${createHash('sha256').update(JSON.stringify(sorted)).digest('hex')}`
 }
