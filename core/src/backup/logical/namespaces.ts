@@ -70,7 +70,10 @@ export async function listNamespaces(
     const lists = { listed: byName(listed), defined: byUuid(defined) }
     for (const collection of listed) {
       if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
-      found.push(limit(() => describe({ node, primary }, db, collection, lists, signal)))
+      const described = limit(() => describe({ node, primary }, db, collection, lists, signal))
+      // It may fail while the next database is listed.
+      described.catch(() => undefined)
+      found.push(described)
     }
   }
   const namespaces = (await Promise.all(found)).filter((namespace) => namespace !== undefined)

@@ -11,6 +11,7 @@ import { ProgressCounter } from '../../control/progress.js'
 import { errorText } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { type WrittenTime, writtenByNow } from '../../mongo/causal.js'
+import { throughElections } from '../../mongo/through-elections.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import { OplogSlicer } from '../../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
@@ -83,11 +84,9 @@ export class ReplsetBackup {
 
   /** Resolves when all collections are on their way to the storage and no more of them is read. */
   async dump(): Promise<DumpedPart> {
-    const { node, withPrimary, command, config } = this.#options
-    const [namespaces, begun] = await withPrimary(async (primary) => [
-      await listNamespaces({ node, primary }, command, this.#signal),
-      await writtenByNow(primary),
-    ])
+    const { config, clock, log } = this.#options
+    const given = { clock, log, signal: this.#signal }
+    const { namespaces, begun } = await throughElections('what is to be dumped', () => this.#namespaces(), given)
     this.#progress.phase('collections', totals(namespaces))
     this.#open.push(this.#tellProgress())
     const finish = await (config.backup?.layout === 'archive' ? this.#archive(namespaces) : this.#objects(namespaces))
@@ -98,6 +97,14 @@ export class ReplsetBackup {
   async close(): Promise<void> {
     this.#closing.abort(new Error('the dump is over'))
     for (const ended of this.#open) await ended()
+  }
+
+  #namespaces(): Promise<{ namespaces: DumpNamespace[]; begun: WrittenTime }> {
+    const { node, withPrimary, command } = this.#options
+    return withPrimary(async (primary) => ({
+      namespaces: await listNamespaces({ node, primary }, command, this.#signal),
+      begun: await writtenByNow(primary),
+    }))
   }
 
   async #objects(namespaces: DumpNamespace[]): Promise<FinishPart> {
