@@ -58,9 +58,8 @@ describe('a logical backup', () => {
     set = await startReplicaSet({ auth: true })
     admin = await set.client()
     const user = await set.createPbmUser()
-    const options = { appName: 'test' }
-    node = await connectNode(set.uri({ user, direct: true }), options)
-    leader = (await connectLeader(set.uri({ user }), options)).client
+    node = await connectNode(set.uri({ user, direct: true }), { appName: 'test' })
+    leader = (await connectLeader(set.uri({ user }), { appName: 'test' })).client
     folder = await temporaryFolder('pbmkit-backup-')
     const plugin = await host.storage('filesystem')
     store = await plugin.open({ path: folder }, { signal: new AbortController().signal, warn: ignore })
@@ -111,7 +110,7 @@ describe('a logical backup', () => {
       child.resolve(BackupNominee).run(command, { signal }),
     ]
     const [led, worked] = await Promise.allSettled(parts)
-    const failed = worked?.status === 'rejected' ? worked : led?.status === 'rejected' ? led : undefined
+    const failed = [worked, led].find((outcome) => outcome?.status === 'rejected')
     return { name, failure: failed?.reason }
   }
 

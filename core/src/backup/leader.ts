@@ -25,7 +25,7 @@ import { operationInTheWay } from '../protocol/lock-wait.js'
 import { backupBallot, nominate } from '../protocol/nomination.js'
 import { requireOneStorage } from '../protocol/storage-places.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
-import { mendBalancer } from '../recovery/balancer-pause.js'
+import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
 import { refuseLayout } from './sealing.js'
@@ -113,7 +113,7 @@ export class BackupLeader {
 
   /** As it was before any backup stopped it. */
   private async balancerMode(): Promise<'full' | 'off'> {
-    await mendBalancer(this.leader, this.log)
+    await repairBalancer(this.leader, this.log)
     return (await balancerStatus(this.leader)).mode === 'full' ? 'full' : 'off'
   }
 

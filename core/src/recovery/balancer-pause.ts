@@ -29,7 +29,7 @@ export async function resumeBalancer(leader: MongoClient, backup: string, log: O
  * Starts the balancer again where a backup has ended without doing so, because its agents died. Does nothing while a
  * restore is under way, which needs it off.
  */
-export async function mendBalancer(leader: MongoClient, log: OperationLog): Promise<void> {
+export async function repairBalancer(leader: MongoClient, log: OperationLog): Promise<void> {
   const found = await listBackupsWithoutBalancer(leader)
   const ended = found.filter(({ status }) => isTerminal(BACKUP_STATES, status))
   if (ended.length === 0) return

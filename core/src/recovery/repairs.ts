@@ -3,11 +3,11 @@ import type { CommandDocument } from '../control/command-document.js'
 import { keepSealedFromPbm } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
 import type { Clock } from '../time/clock.js'
-import { mendBalancer } from './balancer-pause.js'
+import { repairBalancer } from './balancer-pause.js'
 import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
 import type { Repair } from './repair.js'
-import { mendSuspended } from './suspension.js'
+import { repairSuspended } from './suspension.js'
 
 export interface RepairContext {
   readonly leader: MongoClient
@@ -31,12 +31,12 @@ export function allRepairs(context: RepairContext): Repair[] {
     {
       name: 'starting the balancer again after a backup',
       everyMillis: 0,
-      run: () => mendBalancer(leader, log),
+      run: () => repairBalancer(leader, log),
     },
     {
       name: 'switching on what a restore had switched off',
       everyMillis: 0,
-      run: () => mendSuspended(leader, log),
+      run: () => repairSuspended(leader, log),
     },
     {
       // Earlier versions list them where PBM's own agents look.

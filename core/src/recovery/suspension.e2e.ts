@@ -12,7 +12,7 @@ import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { SLICER_LOCKS } from '../mongo/control-names.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from '../restore/restore.support.js'
-import { mendSuspended } from './suspension.js'
+import { repairSuspended } from './suspension.js'
 
 const CONFIG_EPOCH = new Timestamp({ t: 1, i: 1 })
 
@@ -133,28 +133,28 @@ describe('What a restore switches off', () => {
 
     it('is on again once the restore is marked as failed and nothing else runs', async () => {
       const name = await died([])
-      await mendSuspended(bench.leader, bench.log)
+      await repairSuspended(bench.leader, bench.log)
       assert.deepEqual([await isSlicing(), await settled(name)], [false, false])
       await setRestoreStatus(bench.leader, name, 'error', { error: 'it died' })
       const header = { type: 'backup' as const, replset: 'rs0', node: 'elsewhere:27017', opid: 'a'.repeat(24) }
       const other = await acquireLock({ leader: bench.leader, header: { ...header, epoch: CONFIG_EPOCH } })
       assert.ok(isHeld(other))
-      await mendSuspended(bench.leader, bench.log)
+      await repairSuspended(bench.leader, bench.log)
       assert.deepEqual([await isSlicing(), await settled(name)], [false, false])
       await other.release()
-      await mendSuspended(bench.leader, bench.log)
+      await repairSuspended(bench.leader, bench.log)
       assert.deepEqual([await isSlicing(), await settled(name)], [true, true])
     })
 
     it('stays off where data was changed, or somebody has decided since', async () => {
       const changed = await died(['cleanupCluster', 'error'])
-      await mendSuspended(bench.leader, bench.log)
+      await repairSuspended(bench.leader, bench.log)
       assert.deepEqual([await isSlicing(), await settled(changed)], [false, true])
       const decided = await died(['error'])
       const config = await readConfig(bench.leader)
       assert.ok(config)
       await writeConfig(bench.leader, config, bench.host)
-      await mendSuspended(bench.leader, bench.log)
+      await repairSuspended(bench.leader, bench.log)
       assert.deepEqual([await isSlicing(), await settled(decided)], [false, true])
     })
 

@@ -69,7 +69,7 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   await awaitSlicersGone(suspending)
 }
 
-/** After a restore that failed: see {@link mendSuspended}, for this one alone, whose lock is still held. */
+/** After a restore that failed: see {@link repairSuspended}, for this one alone, whose lock is still held. */
 export async function resumeAfterRestore(leader: MongoClient, name: string, log: OperationLog): Promise<void> {
   const restore = await findRestore(leader, name)
   if (restore !== undefined && isTerminal(RESTORE_STATES, restore.status)) await resumeFor(leader, restore, log)
@@ -79,7 +79,7 @@ export async function resumeAfterRestore(leader: MongoClient, name: string, log:
  * Switches on again what restores left off that ended with nothing changed, because their agents died. After a restore
  * that changed data it stays off: that is for people to decide. Does nothing while a backup or restore is under way.
  */
-export async function mendSuspended(leader: MongoClient, log: OperationLog): Promise<void> {
+export async function repairSuspended(leader: MongoClient, log: OperationLog): Promise<void> {
   const ended = (await listSuspendingRestores(leader)).filter(({ status }) => isTerminal(RESTORE_STATES, status))
   if (ended.length === 0) return
   if ((await listLiveLocks(leader)).some(({ type }) => type === 'restore' || type === 'backup')) return
