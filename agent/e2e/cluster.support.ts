@@ -10,6 +10,7 @@ import {
   type CuttableNetwork,
   type MongodProcess,
   type ReplicaSet,
+  type ReplicaSetOptions,
   spawnSupervised,
   startNetwork,
   startReplicaSet,
@@ -63,6 +64,8 @@ export interface AgentProcessOptions {
   readonly args?: readonly string[]
   /** Do not wait for its first status. */
   readonly notReady?: boolean
+  /** Added to its URI: `w=2`. */
+  readonly uriOptions?: string
   /** All it says to any mongod goes through this. */
   readonly network?: CuttableNetwork
 }
@@ -91,6 +94,8 @@ export async function startCluster(
     mongodArgs?: readonly string[]
     /** Members behind addresses that can be cut off from everybody. */
     cuttable?: boolean
+    /** See `startReplicaSet`. */
+    memberConfig?: ReplicaSetOptions['memberConfig']
     /** Gives every agent a network of its own, which can be cut. */
     networks?: boolean
   } = {},
@@ -100,6 +105,7 @@ export async function startCluster(
     auth: true,
     mongodArgs: options.mongodArgs ?? [],
     cuttable: options.cuttable ?? false,
+    ...(options.memberConfig !== undefined && { memberConfig: options.memberConfig }),
   })
   const user = await set.createPbmUser()
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
@@ -200,9 +206,9 @@ export function filesystemConfig(path: string, more = ''): string {
 export function spawnAgent(
   member: MongodProcess,
   uri: string,
-  { env, args = [], network }: AgentProcessOptions,
+  { env, args = [], network, uriOptions }: AgentProcessOptions,
 ): AgentProcess {
-  const own = network === undefined ? uri : `${uri}&${network.uriOptions}`
+  const own = [uri, uriOptions, network?.uriOptions].filter((part) => part !== undefined).join('&')
   const child: ChildProcess = spawnSupervised(process.execPath, [BIN, ...args], {
     env: { PATH: process.env.PATH, PBM_MONGODB_URI: own, PBM_ALLOW_FILES: tmpdir(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -7,6 +7,7 @@ import {
   deleteFailed,
   ensureControlCollections,
   errorText,
+  inTime,
   isCanceled,
   type Log,
   type Member,
@@ -163,9 +164,10 @@ export class Agent {
       }
     }
     await slicing
-    await Promise.allSettled(this.#loops)
+    const late = () => new PbmError('LOOPS_LATE', 'gave up waiting for the leader replica set to answer')
+    await inTime(Promise.allSettled(this.#loops), MARK_MILLIS, late).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
-    await removeAgent(leader, { n: self.node, rs: self.rs }).catch(() => undefined)
+    await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MILLIS, late).catch(() => undefined)
     log.info('the agent stops')
     await this.#central.close()
     await this.#connections.close()

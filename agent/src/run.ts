@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs'
-import { endProcess, errorText, maskText, PbmError, systemClock } from '@pbmkit/core'
+import { endProcess, errorText, maskText, PbmError, systemClock, untilAborted } from '@pbmkit/core'
 import { Agent } from './agent.js'
-import { connect } from './connect.js'
+import { type Connections, connect } from './connect.js'
 import { type LocalLog, openLocalLog } from './local-log.js'
 import { type Flags, loadSettings, type Settings } from './settings.js'
 
@@ -10,6 +10,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   const local = openLocalLog({ path: settings.logPath, level: settings.logLevel, json: settings.logJson })
   const stopping = new AbortController()
   const unwatch = watchSettings(settings, source, local)
+  let connections: Connections | undefined
   let agent: Agent | undefined
   let exitCode = 0
   const fail = (error: unknown, what: string): void => {
@@ -30,14 +31,14 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   process.on('uncaughtException', onUncaught).on('unhandledRejection', onUncaught)
   try {
-    const connections = await connect({
+    connections = await connect({
       uri: settings.mongodbUri,
       waitSeconds: settings.waitForMongod,
       clock: systemClock,
       logger: local.logger,
       signal: stopping.signal,
     })
-    agent = await Agent.start({ settings, connections, logger: local.logger })
+    agent = await untilAborted(Agent.start({ settings, connections, logger: local.logger }), stopping.signal)
     await agent.runUntil(stopping.signal)
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')
@@ -45,6 +46,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
     await agent
       ?.stop(exitCode === 0 ? 'was stopped' : 'failed')
       .catch((error: unknown) => fail(error, 'while stopping: '))
+    await connections?.close()
     unwatch()
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
     process.off('uncaughtException', onUncaught).off('unhandledRejection', onUncaught)

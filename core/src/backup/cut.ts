@@ -1,6 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { awaitMajorityAt, signedClusterTime, tellClusterTime } from '../mongo/causal.js'
-import { majorityLastWrite } from '../oplog/reading/window.js'
+import { lastReadableWrite } from '../oplog/reading/window.js'
 
 /*
  * The end of a sharded backup is one cluster time, the earliest of the ends of all replica sets. A restore is exact at it
@@ -20,5 +20,5 @@ export async function passTimeToLeader(node: MongoClient, leader: MongoClient): 
  */
 export async function endAfterAllDumps(node: MongoClient, leader: MongoClient): Promise<Timestamp> {
   await awaitMajorityAt(node, await signedClusterTime(leader))
-  return majorityLastWrite(node)
+  return lastReadableWrite(node)
 }

@@ -19,7 +19,7 @@ import type { OperationLog } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
-import { findOplogStart, majorityLastWrite } from '../oplog/reading/window.js'
+import { findOplogStart, lastReadableWrite } from '../oplog/reading/window.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { busyText } from '../protocol/busy.js'
@@ -178,7 +178,7 @@ export class BackupNominee {
       const finish = await part.dump()
       if (info.isSharded) await passTimeToLeader(node, leader)
       await reach('dumpDone')
-      const end = info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
+      const end = info.isSharded ? await endAfterAllDumps(node, leader) : await lastReadableWrite(node)
       const { oplog, stored, objects, bytes } = await finish(end)
       const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) }
       await setReplsetFields(leader, name, self.rs, ended)

@@ -80,13 +80,15 @@ async function ensure(leader: MongoClient, { name, options, indexes }: ControlCo
 }
 
 const NAMESPACE_EXISTS = 48
+/** WriteConcernFailed: made, but not acknowledged in time; what is written into it next will tell. */
+const UNACKNOWLEDGED = 64
 /** IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict: the index, or one like it, is there. */
 const INDEX_EXISTS = [68, 85, 86]
 
 function tolerate(...codes: number[]): (error: unknown) => void {
   return (error) => {
     const { code, message } = error as { code?: unknown; message?: string }
-    if (typeof code === 'number' && codes.includes(code)) return
+    if (typeof code === 'number' && [...codes, UNACKNOWLEDGED].includes(code)) return
     if (message?.includes('already exists') === true) return
     throw error
   }

@@ -1,6 +1,7 @@
 import type { ClusterTime, MongoClient } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { CONTROL_DATABASE, LOCKS } from './control-names.js'
+import { readLevelOf } from './read-level.js'
 
 /** Longer than an election, and than the ten seconds after which an idle primary writes by itself. */
 const WAIT_MILLIS = 60_000
@@ -40,7 +41,7 @@ export async function awaitMajorityAt(client: MongoClient, time: ClusterTime): P
         find: LOCKS,
         limit: 1,
         singleBatch: true,
-        readConcern: { level: 'majority', afterClusterTime: time.clusterTime },
+        readConcern: { level: readLevelOf(client), afterClusterTime: time.clusterTime },
         maxTimeMS: WAIT_MILLIS,
       },
       { session, readPreference: 'primaryPreferred' },

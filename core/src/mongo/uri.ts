@@ -26,6 +26,17 @@ export function parseUri(uri: string): ConnectionString {
   return parsed
 }
 
+/** Removes an option of the URI, whatever its case, and returns its value. */
+export function takeOption(uri: ConnectionString, name: string): string | undefined {
+  let taken: string | undefined
+  for (const key of [...uri.searchParams.keys()]) {
+    if (key.toLowerCase() !== name.toLowerCase()) continue
+    taken ??= uri.searchParams.get(key) ?? undefined
+    uri.searchParams.delete(key)
+  }
+  return taken
+}
+
 /** The URI without its credentials and other secrets, for messages; works on invalid ones, masking rather too much. */
 export function maskUri(uri: string): string {
   const text = withScheme(uri.trim())
