@@ -21,8 +21,8 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping.signal.aborted) {
       local.logger.warn(`${signal} again: leaving at once`)
-      local.flush()
-      endProcess(1)
+      void local.flush().then(() => endProcess(1))
+      return
     }
     local.logger.info(`${signal}: stopping`)
     stopping.abort()
@@ -51,12 +51,16 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
     process.off('uncaughtException', onUncaught).off('unhandledRejection', onUncaught)
     local.logger.info('stopped')
-    local.flush()
   }
+  // What an output does not take would keep the process.
+  if (!(await local.flush())) endProcess(exitCode)
   return exitCode
 }
 
-/** Takes over the log's level and form from a changed file or on SIGHUP; a wrong file changes nothing. */
+/**
+ * Takes over the log's level and form from a changed file or on SIGHUP, which opens the log's file anew as well; a wrong
+ * file changes nothing.
+ */
 function watchSettings(
   settings: Settings,
   source: { flags: Flags; env: NodeJS.ProcessEnv },
@@ -76,7 +80,11 @@ function watchSettings(
     clearTimeout(timer)
     timer = setTimeout(reload, 200)
   }
-  process.on('SIGHUP', reload)
+  const onHangup = (): void => {
+    local.reopen()
+    reload()
+  }
+  process.on('SIGHUP', onHangup)
   let watcher: FSWatcher | undefined
   try {
     watcher = settings.file === undefined ? undefined : watch(settings.file, { persistent: false }, soon)
@@ -87,6 +95,6 @@ function watchSettings(
   return () => {
     clearTimeout(timer)
     watcher?.close()
-    process.off('SIGHUP', reload)
+    process.off('SIGHUP', onHangup)
   }
 }
