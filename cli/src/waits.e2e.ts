@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import {
+  acquireLock,
   appendLog,
   busyText,
   COMMANDS,
   clusterTime,
   insertBackup,
   insertRestore,
+  isHeld,
   publishAgent,
   recordOperation,
   setBackupStatus,
@@ -328,7 +330,12 @@ describe('pbm waits', () => {
       ['error', 1, /failed: an object is missing/],
     ]
     for (const [status, code, message] of ways) {
+      let isReleased = false
       const answered = answer('restore', async (restore, opid) => {
+        const epoch = await clusterTime(cluster.leader)
+        const header = { type: 'restore', replset: cluster.set.name, node: cluster.host, opid, epoch } as const
+        const lock = await acquireLock({ leader: cluster.leader, header })
+        assert.ok(isHeld(lock))
         await insertRestore(cluster.leader, await restoreRecord(cluster, restore, opid, name))
         await setRestoreStatus(cluster.leader, restore, 'running')
         await setRestoreStatus(cluster.leader, restore, 'dumpDone')
@@ -339,8 +346,12 @@ describe('pbm waits', () => {
           status,
           status === 'error' ? { error: 'an object is missing' } : {},
         )
+        await new Promise((resolve) => setTimeout(resolve, 500))
+        isReleased = true
+        await lock.release()
       })
       const ended = await cluster.pbm(['restore', name, '-y', '-w', '-o', 'json'])
+      assert.ok(isReleased, 'the next command would be refused')
       const restore = await answered
       assert.equal(ended.code, code, ended.stdout + ended.stderr)
       assert.match(ended.stdout, message)
