@@ -64,6 +64,8 @@ export interface AgentProcessOptions {
   readonly args?: readonly string[]
   /** Do not wait for its first status. */
   readonly notReady?: boolean
+  /** Whom it connects as; default: the user of all. `rememberUser` must know it. */
+  readonly user?: string
   /** Added to its URI: `w=2`. */
   readonly uriOptions?: string
   /** All it says to any mongod goes through this. */
@@ -124,7 +126,7 @@ export async function startCluster(
     startAgent: async (member, given = {}) => {
       const network = given.network ?? (options.networks === true ? await startNetwork() : undefined)
       if (network !== undefined) networks.push(network)
-      const agent = spawnAgent(member, member.uri({ user }), {
+      const agent = spawnAgent(member, member.uri({ user: given.user ?? user }), {
         ...given,
         ...(network !== undefined && { network }),
         args: given.args ?? options.args ?? [],

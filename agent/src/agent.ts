@@ -1,5 +1,6 @@
 import {
   type AgentPlugins,
+  agentErrors,
   allRepairs,
   type BackupDocument,
   backupCanceled,
@@ -27,6 +28,7 @@ import {
 import type { Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
+import { CredentialWatch } from './credential-watch.js'
 import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
@@ -101,6 +103,10 @@ export class Agent {
       self,
       storage: this.#storage,
       keys,
+      credentials: new CredentialWatch({
+        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock },
+        isShard: leaderReplset !== self.rs,
+      }),
       plugins: options.plugins ?? (() => watch.plugins()),
       warn: (text) => checkup.warning(text),
     })
@@ -228,10 +234,7 @@ export class Agent {
       epoch = await this.#untilNextReport(epoch, signal)
       if (signal.aborted) return
       try {
-        const { nodes, stors } = await this.#status.publish()
-        const trouble = [nodes.ok ? '' : `node: ${nodes.e}`, stors.ok ? '' : `storage: ${stors.e}`]
-          .filter(Boolean)
-          .join('; ')
+        const trouble = agentErrors(await this.#status.publish()).join('; ')
         if (trouble !== told) trouble === '' ? log.info('all well again') : log.warning(trouble)
         told = trouble
       } catch (error) {

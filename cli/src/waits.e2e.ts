@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import {
-  acquireLock,
   appendLog,
   busyText,
   COMMANDS,
   clusterTime,
   insertBackup,
   insertRestore,
-  isHeld,
+  listLocks,
   publishAgent,
   recordOperation,
   setBackupStatus,
@@ -16,7 +15,7 @@ import {
 } from '@pbmkit/core'
 import { type Document, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.support.js'
-import { agentDocument, backupRecord, restoreRecord } from './records.support.js'
+import { agentDocument, backupRecord, restoreLock, restoreRecord } from './records.support.js'
 import { type Ended, pbmProcess } from './run.support.js'
 
 /** A backup of long ago. */
@@ -330,12 +329,8 @@ describe('pbm waits', () => {
       ['error', 1, /failed: an object is missing/],
     ]
     for (const [status, code, message] of ways) {
-      let isReleased = false
       const answered = answer('restore', async (restore, opid) => {
-        const epoch = await clusterTime(cluster.leader)
-        const header = { type: 'restore', replset: cluster.set.name, node: cluster.host, opid, epoch } as const
-        const lock = await acquireLock({ leader: cluster.leader, header })
-        assert.ok(isHeld(lock))
+        const release = await restoreLock(cluster, opid)
         await insertRestore(cluster.leader, await restoreRecord(cluster, restore, opid, name))
         await setRestoreStatus(cluster.leader, restore, 'running')
         await setRestoreStatus(cluster.leader, restore, 'dumpDone')
@@ -346,12 +341,10 @@ describe('pbm waits', () => {
           status,
           status === 'error' ? { error: 'an object is missing' } : {},
         )
-        await new Promise((resolve) => setTimeout(resolve, 500))
-        isReleased = true
-        await lock.release()
+        await release(500)
       })
       const ended = await cluster.pbm(['restore', name, '-y', '-w', '-o', 'json'])
-      assert.ok(isReleased, 'the next command would be refused')
+      assert.deepEqual(await listLocks(cluster.leader), [], 'the next command would be refused')
       const restore = await answered
       assert.equal(ended.code, code, ended.stdout + ended.stderr)
       assert.match(ended.stdout, message)

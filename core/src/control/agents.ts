@@ -40,6 +40,8 @@ export interface AgentDocument {
   plugins?: AgentPlugins
   /** Ours too: the keys this agent seals with. Absent where nothing is sealed, or nobody has looked yet. */
   keys?: AgentKeys
+  /** And whom it is logged in as at its node, `DB.USER`: a restore leaves them as they are. Absent without authentication. */
+  user?: string
   /** And the epoch of the configuration that `stors` is about; absent where there is none. */
   epoch?: Timestamp
 }
@@ -131,14 +133,36 @@ export function agentErrors(agent: AgentDocument): string[] {
 
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
-  const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e, plugins, keys, epoch } =
-    agent
+  const {
+    n,
+    rs,
+    s,
+    str,
+    hdn,
+    psv,
+    arb,
+    delay,
+    repl_lag,
+    v,
+    mv,
+    pv,
+    pbms,
+    nodes,
+    stors,
+    hb,
+    e,
+    plugins,
+    keys,
+    user,
+    epoch,
+  } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
     ...{ pbms, nodes, stors, hb, e },
     ...(plugins === undefined ? {} : { plugins }),
     ...(keys === undefined ? {} : { keys }),
+    ...(user === undefined ? {} : { user }),
     ...(epoch === undefined ? {} : { epoch }),
   }
 }
