@@ -67,16 +67,14 @@ export async function ensureControlCollection(leader: MongoClient, name: string)
 
 async function ensure(leader: MongoClient, { name, options, indexes }: ControlCollection): Promise<void> {
   const database = leader.db(CONTROL_DATABASE)
-  await database.createCollection(name, options).catch(tolerate(NAMESPACE_EXISTS))
+  // What is there is not asked for again: also then the server would wait for the majority.
+  const [known] = await database.listCollections({ name }, { nameOnly: true }).toArray()
+  if (known === undefined) await database.createCollection(name, options).catch(tolerate(NAMESPACE_EXISTS))
   if (indexes === undefined) return
-  await Promise.all(
-    indexes.map((index) =>
-      database
-        .collection(name)
-        .createIndexes([index])
-        .catch(tolerate(...INDEX_EXISTS)),
-    ),
-  )
+  const collection = database.collection(name)
+  const keys = known === undefined ? [] : (await collection.indexes()).map(({ key }) => JSON.stringify(key))
+  const missing = indexes.filter(({ key }) => !keys.includes(JSON.stringify(key)))
+  await Promise.all(missing.map((index) => collection.createIndexes([index]).catch(tolerate(...INDEX_EXISTS))))
 }
 
 const NAMESPACE_EXISTS = 48

@@ -22,7 +22,7 @@ export function tellSlowWrites(client: MongoClient, say: (text: string) => void)
     else isTold = false
   }
   client.on('commandStarted', (event) => {
-    if (!WRITES.has(event.commandName)) return
+    if (!WRITES.has(event.commandName) || event.command.writeConcern?.w !== 'majority') return
     const timer = setTimeout(() => void tell(event), TELL_MILLIS)
     timer.unref()
     waiting.set(event.requestId, timer)
