@@ -7,7 +7,9 @@ import {
   filesystemConfig,
   loadSmallData,
   outputs,
+  restoreEnded,
   sendBackup,
+  sendRestore,
   startCluster,
   until,
 } from './cluster.support.js'
@@ -59,13 +61,18 @@ describe('a replica set without a majority that holds data', () => {
     assert.deepEqual(await listAgents(cluster.leader), [])
   })
 
-  it('is backed up by who asks for no majority', async () => {
+  it('is backed up and restored by who asks for no majority', async () => {
     await cluster.startAgent(agent.member, { uriOptions: LOCAL })
     const { client } = await connected(LOCAL)
     try {
       await client.db('work').collection('types').insertOne({ late: true })
       const backup = await backupEnded({ ...cluster, leader: client }, await sendBackup(client))
       assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+      for (const name of ['types', 'orders']) await client.db('work').dropCollection(name)
+      const restore = await restoreEnded({ ...cluster, leader: client }, await sendRestore(client, backup.name))
+      assert.deepEqual([restore.status, restore.error ?? ''], ['done', ''], outputs(cluster))
+      assert.equal(await client.db('work').collection('types').countDocuments({ late: true }), 1)
+      assert.equal((await client.db('work').collection('orders').indexes()).length, 2)
     } finally {
       await client.close()
     }
