@@ -10,6 +10,7 @@ import {
   type CuttableNetwork,
   type MongodProcess,
   type ReplicaSet,
+  type ReplicaSetOptions,
   spawnSupervised,
   startNetwork,
   startReplicaSet,
@@ -34,7 +35,7 @@ import {
   sendCommand,
   writeConfig,
 } from '@pbmkit/core'
-import { Binary, type Document, Long, type MongoClient, Timestamp } from 'mongodb'
+import { Binary, Long, type MongoClient, Timestamp } from 'mongodb'
 
 /** Real agents beside a real replica set, for the end-to-end tests. */
 export interface Cluster {
@@ -63,6 +64,10 @@ export interface AgentProcessOptions {
   readonly args?: readonly string[]
   /** Do not wait for its first status. */
   readonly notReady?: boolean
+  /** Whom it connects as; default: the user of all. `rememberUser` must know it. */
+  readonly user?: string
+  /** Added to its URI: `w=2`. */
+  readonly uriOptions?: string
   /** Its working directory. */
   readonly cwd?: string
   /** All it says to any mongod goes through this. */
@@ -91,10 +96,10 @@ export async function startCluster(
     storage?: string
     args?: readonly string[]
     mongodArgs?: readonly string[]
-    /** Added to the entry of a member in the configuration, by position. */
-    memberConfig?: Readonly<Record<number, Document>>
     /** Members behind addresses that can be cut off from everybody. */
     cuttable?: boolean
+    /** See `startReplicaSet`. */
+    memberConfig?: ReplicaSetOptions['memberConfig']
     /** Gives every agent a network of its own, which can be cut. */
     networks?: boolean
   } = {},
@@ -103,8 +108,8 @@ export async function startCluster(
     members: options.members ?? 3,
     auth: true,
     mongodArgs: options.mongodArgs ?? [],
-    memberConfig: options.memberConfig ?? {},
     cuttable: options.cuttable ?? false,
+    ...(options.memberConfig !== undefined && { memberConfig: options.memberConfig }),
   })
   const user = await set.createPbmUser()
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
@@ -123,7 +128,7 @@ export async function startCluster(
     startAgent: async (member, given = {}) => {
       const network = given.network ?? (options.networks === true ? await startNetwork() : undefined)
       if (network !== undefined) networks.push(network)
-      const agent = spawnAgent(member, member.uri({ user }), {
+      const agent = spawnAgent(member, member.uri({ user: given.user ?? user }), {
         ...given,
         ...(network !== undefined && { network }),
         args: given.args ?? options.args ?? [],
@@ -205,9 +210,9 @@ export function filesystemConfig(path: string, more = ''): string {
 export function spawnAgent(
   member: MongodProcess,
   uri: string,
-  { env, args = [], network, cwd }: AgentProcessOptions,
+  { env, args = [], network, uriOptions, cwd }: AgentProcessOptions,
 ): AgentProcess {
-  const own = network === undefined ? uri : `${uri}&${network.uriOptions}`
+  const own = [uri, uriOptions, network?.uriOptions].filter((part) => part !== undefined).join('&')
   const child: ChildProcess = spawnSupervised(process.execPath, [BIN, ...args], {
     env: { PATH: process.env.PATH, PBM_MONGODB_URI: own, PBM_ALLOW_FILES: tmpdir(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

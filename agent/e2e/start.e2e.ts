@@ -21,6 +21,9 @@ import {
 
 const BIN = fileURLToPath(new URL('../src/bin.js', import.meta.url))
 
+/** Each of them would keep an agent from working, were it not its own matter. */
+const NOT_FOR_THE_URI = 'w=2&journal=false&maxPoolSize=1&waitQueueTimeoutMS=1&socketTimeoutMS=500&timeoutMS=500'
+
 async function refusedStart(env: NodeJS.ProcessEnv, args: string[] = []): Promise<string> {
   const child = spawn(process.execPath, [BIN, ...args], { env: { PATH: process.env.PATH, ...env } })
   let output = ''
@@ -33,7 +36,10 @@ async function refusedStart(env: NodeJS.ProcessEnv, args: string[] = []): Promis
 describe('start and catalog of an agent', () => {
   let cluster: Cluster
   before(async () => {
-    cluster = await startCluster({ members: 1 })
+    cluster = await startCluster({ members: 1, agents: 0 })
+    const [member] = cluster.set.members
+    assert.ok(member)
+    await cluster.startAgent(member, { uriOptions: NOT_FOR_THE_URI })
     await loadSmallData(cluster.admin)
   })
   after(() => cluster.stop())
@@ -139,9 +145,11 @@ describe('start and catalog of an agent', () => {
 
   it('leaves nothing in pbmAgents and exits with 0', async () => {
     const [agent] = cluster.agents
+    assert.doesNotMatch(outputs(cluster), /interrupted|timed out/)
     assert.equal(await agent?.stop('SIGINT'), 0, outputs(cluster))
     assert.deepEqual(await listAgents(cluster.leader), [])
   })
+
   it('keeps from PBM what an earlier version listed of sealed chunks, once that is old', async () => {
     const [member] = cluster.set.members
     assert.ok(member)

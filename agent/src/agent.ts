@@ -1,5 +1,6 @@
 import {
   type AgentPlugins,
+  agentErrors,
   allRepairs,
   type BackupDocument,
   backupCanceled,
@@ -7,6 +8,7 @@ import {
   deleteFailed,
   ensureControlCollections,
   errorText,
+  inTime,
   isCanceled,
   type Log,
   type Member,
@@ -27,6 +29,7 @@ import {
 import type { Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import { type Connections, workWithPrimary } from './connect.js'
+import { CredentialWatch } from './credential-watch.js'
 import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
@@ -108,6 +111,10 @@ export class Agent {
       self,
       storage: this.#storage,
       keys,
+      credentials: new CredentialWatch({
+        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock },
+        isShard: leaderReplset !== self.rs,
+      }),
       plugins: options.plugins ?? (() => watch.plugins()),
       warn: (text) => checkup.warning(text),
     })
@@ -171,9 +178,10 @@ export class Agent {
       }
     }
     await slicing
-    await Promise.allSettled(this.#loops)
+    const late = () => new PbmError('LOOPS_LATE', 'gave up waiting for the leader replica set to answer')
+    await inTime(Promise.allSettled(this.#loops), MARK_MILLIS, late).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
-    await removeAgent(leader, { n: self.node, rs: self.rs }).catch(() => undefined)
+    await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MILLIS, late).catch(() => undefined)
     log.info('the agent stops')
     await this.#central.close()
     await this.#connections.close()
@@ -234,10 +242,7 @@ export class Agent {
       epoch = await this.#untilNextReport(epoch, signal)
       if (signal.aborted) return
       try {
-        const { nodes, stors } = await this.#status.publish()
-        const trouble = [nodes.ok ? '' : `node: ${nodes.e}`, stors.ok ? '' : `storage: ${stors.e}`]
-          .filter(Boolean)
-          .join('; ')
+        const trouble = agentErrors(await this.#status.publish()).join('; ')
         if (trouble !== told) trouble === '' ? log.info('all well again') : log.warning(trouble)
         told = trouble
       } catch (error) {

@@ -44,7 +44,7 @@ export async function connect(options: ConnectOptions): Promise<Connections> {
   for (;;) {
     signal.throwIfAborted()
     try {
-      return await connectOnce(uri)
+      return await connectOnce(uri, (text) => logger.warn(text))
     } catch (error) {
       if (!(error instanceof PbmError) || !PASSING.has(error.code) || clock.now() >= deadline) throw error
       const text = errorText(error)
@@ -55,11 +55,14 @@ export async function connect(options: ConnectOptions): Promise<Connections> {
   }
 }
 
-async function connectOnce(uri: string): Promise<Connections> {
+async function connectOnce(uri: string, onWaiting: (text: string) => void): Promise<Connections> {
   const node = await connectNode(uri, { appName: 'pbm-agent' })
   try {
     const info = await nodeInfo(node)
-    const { client: leader, replset: leaderReplset } = await connectLeader(uri, { appName: 'pbm-agent-leader' })
+    const { client: leader, replset: leaderReplset } = await connectLeader(uri, {
+      appName: 'pbm-agent-leader',
+      onWaiting,
+    })
     return {
       node,
       leader,

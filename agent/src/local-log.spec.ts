@@ -19,7 +19,7 @@ describe('the local log', () => {
     self.info({ event: 'backup', object: '2031-02-03T04:05:06Z' }, 'hello')
     log.change({ level: 'D', json: true })
     self.debug({ event: 'pitr' }, 'now')
-    log.flush()
+    assert.ok(await log.flush())
     const [text, json, end] = (await readFile(path, 'utf8')).split('\n')
     assert.match(
       text ?? '',

@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { errorText, printable, printableJson, printableLine } from '@pbmkit/core'
-import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
+import { fileOutput, type LogOutput, standardOutput } from './log-output.js'
+import { LogSink } from './log-sink.js'
 import type { LogLevel } from './settings.js'
 
 /** pino's numbers for PBM's letters. */
@@ -19,9 +19,13 @@ export interface LocalLog {
   readonly logger: Logger
   /** Level and form may change while the agent runs; the path may not. */
   change(options: { readonly level: LogLevel; readonly json: boolean }): void
-  /** Everything written reaches the file before this returns. */
-  flush(): void
+  /** Opens the file anew, as after a rotation. Where that fails, the lines go where they went. */
+  reopen(): void
+  /** Waits for what was logged to be written, a second at the most: whether it is. */
+  flush(): Promise<boolean>
 }
+
+const FLUSH_MILLIS = 1_000
 
 /**
  * The agent's own output. Text as PBM's: `2031-02-03T04:05:06Z I [rs0/host:port] [backup/NAME] message`; or one JSON
@@ -29,8 +33,12 @@ export interface LocalLog {
  */
 export function openLocalLog(options: LocalLogOptions): LocalLog {
   let json = options.json
-  const { sink, fault } = openSink(options.path)
-  const stream: DestinationStream = { write: (line) => sink.write(json ? jsonLine(line) : textLine(line)) }
+  const { output, fault } = openOutput(options.path)
+  const form = (line: string) => (json ? jsonLine(line) : textLine(line))
+  const lossLine = (lost: number, why: string) =>
+    form(JSON.stringify({ s: 'W', ts: new Date().toISOString(), msg: `${lost} lines of this log were lost: ${why}` }))
+  const sink = new LogSink({ output, lossLine })
+  const stream: DestinationStream = { write: (line) => sink.write(form(line)) }
   const logger = pino(
     {
       level: LEVELS[options.level],
@@ -48,19 +56,28 @@ export function openLocalLog(options: LocalLogOptions): LocalLog {
       json = next.json
       logger.level = LEVELS[next.level]
     },
-    flush: () => sink.flushSync(),
+    reopen: () => {
+      if (isStandard(options.path)) return
+      try {
+        sink.replace(fileOutput(options.path))
+      } catch (error) {
+        logger.error(`can't open ${options.path} anew, the log goes on where it was: ${errorText(error)}`)
+      }
+    },
+    flush: () => sink.drain(FLUSH_MILLIS),
   }
 }
 
-function openSink(path: string) {
-  // Synchronous: the last lines before an exit are the ones somebody will look for.
-  if (path === '/dev/stderr') return { sink: destination({ dest: 2, sync: true }) }
-  if (path === '/dev/stdout') return { sink: destination({ dest: 1, sync: true }) }
+function isStandard(path: string): path is '/dev/stderr' | '/dev/stdout' {
+  return path === '/dev/stderr' || path === '/dev/stdout'
+}
+
+function openOutput(path: string): { output: LogOutput; fault?: string } {
+  if (isStandard(path)) return { output: standardOutput(path === '/dev/stdout' ? 1 : 2) }
   try {
-    mkdirSync(dirname(path), { recursive: true })
-    return { sink: destination({ dest: path, sync: true, append: true }) }
+    return { output: fileOutput(path) }
   } catch (error) {
-    return { sink: destination({ dest: 2, sync: true }), fault: errorText(error) }
+    return { output: standardOutput(2), fault: errorText(error) }
   }
 }
 

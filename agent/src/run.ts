@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs'
-import { endProcess, errorText, maskText, PbmError, systemClock } from '@pbmkit/core'
+import { endProcess, errorText, maskText, PbmError, systemClock, untilAborted } from '@pbmkit/core'
 import { Agent } from './agent.js'
-import { connect } from './connect.js'
+import { type Connections, connect } from './connect.js'
 import { type LocalLog, openLocalLog } from './local-log.js'
 import { type Flags, loadSettings, type Settings } from './settings.js'
 
@@ -10,6 +10,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   const local = openLocalLog({ path: settings.logPath, level: settings.logLevel, json: settings.logJson })
   const stopping = new AbortController()
   const unwatch = watchSettings(settings, source, local)
+  let connections: Connections | undefined
   let agent: Agent | undefined
   let exitCode = 0
   const fail = (error: unknown, what: string): void => {
@@ -20,8 +21,8 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping.signal.aborted) {
       local.logger.warn(`${signal} again: leaving at once`)
-      local.flush()
-      endProcess(1)
+      void local.flush().then(() => endProcess(1))
+      return
     }
     local.logger.info(`${signal}: stopping`)
     stopping.abort()
@@ -30,14 +31,14 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   process.on('uncaughtException', onUncaught).on('unhandledRejection', onUncaught)
   try {
-    const connections = await connect({
+    connections = await connect({
       uri: settings.mongodbUri,
       waitSeconds: settings.waitForMongod,
       clock: systemClock,
       logger: local.logger,
       signal: stopping.signal,
     })
-    agent = await Agent.start({ settings, connections, logger: local.logger })
+    agent = await untilAborted(Agent.start({ settings, connections, logger: local.logger }), stopping.signal)
     await agent.runUntil(stopping.signal)
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')
@@ -45,16 +46,21 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
     await agent
       ?.stop(exitCode === 0 ? 'was stopped' : 'failed')
       .catch((error: unknown) => fail(error, 'while stopping: '))
+    await connections?.close()
     unwatch()
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
     process.off('uncaughtException', onUncaught).off('unhandledRejection', onUncaught)
     local.logger.info('stopped')
-    local.flush()
   }
+  // What an output does not take would keep the process.
+  if (!(await local.flush())) endProcess(exitCode)
   return exitCode
 }
 
-/** Takes over the log's level and form from a changed file or on SIGHUP; a wrong file changes nothing. */
+/**
+ * Takes over the log's level and form from a changed file or on SIGHUP, which opens the log's file anew as well; a wrong
+ * file changes nothing.
+ */
 function watchSettings(
   settings: Settings,
   source: { flags: Flags; env: NodeJS.ProcessEnv },
@@ -74,7 +80,11 @@ function watchSettings(
     clearTimeout(timer)
     timer = setTimeout(reload, 200)
   }
-  process.on('SIGHUP', reload)
+  const onHangup = (): void => {
+    local.reopen()
+    reload()
+  }
+  process.on('SIGHUP', onHangup)
   let watcher: FSWatcher | undefined
   try {
     watcher = settings.file === undefined ? undefined : watch(settings.file, { persistent: false }, soon)
@@ -85,6 +95,6 @@ function watchSettings(
   return () => {
     clearTimeout(timer)
     watcher?.close()
-    process.off('SIGHUP', reload)
+    process.off('SIGHUP', onHangup)
   }
 }

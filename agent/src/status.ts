@@ -3,6 +3,7 @@ import {
   type AgentPlugins,
   type Config,
   clusterTime,
+  connectedAs,
   errorText,
   type Member,
   PBM_COMPATIBLE_VERSION,
@@ -14,6 +15,7 @@ import {
   tellClusterTime,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
+import type { CredentialWatch } from './credential-watch.js'
 import type { KeyWatch } from './key-watch.js'
 import type { StorageWatch } from './storage-watch.js'
 
@@ -28,6 +30,7 @@ export interface StatusOptions {
   readonly self: Member
   readonly storage: StorageWatch
   readonly keys: KeyWatch
+  readonly credentials: CredentialWatch
   readonly plugins: () => Promise<AgentPlugins>
   readonly warn: (message: string) => void
 }
@@ -46,12 +49,16 @@ export class StatusPublisher {
 
   /** Rejects only when the leader replica set can't be written: then there is nowhere to tell it. */
   async publish(): Promise<AgentDocument> {
-    const { leader, self, storage, keys, plugins } = this.#options
+    const { leader, self, storage, keys, credentials, plugins } = this.#options
     // The node last: the leader may be waited for through an election or a restart, and what was true before it may not be.
     const { config, now } = await readConfigAndTime(leader)
     const begun = performance.now()
     const node = await this.#node()
-    const [stors, loadable] = await Promise.all([this.#storage(storage, config), plugins()])
+    const [stors, loadable, refused] = await Promise.all([
+      this.#storage(storage, config),
+      plugins(),
+      credentials.look(),
+    ])
     // A node or storage that let itself be waited for must not make the agent look silent.
     const isPassedOn = await this.#passTimeOn(now)
     const isFresh = performance.now() - begun < FRESH_MILLIS && !isPassedOn
@@ -61,8 +68,8 @@ export class StatusPublisher {
       rs: self.rs,
       ...node.part,
       v: PBM_COMPATIBLE_VERSION,
-      pbms: { ok: true, e: '' },
-      nodes: node.status,
+      pbms: statusOf(refused.leader),
+      nodes: refused.node === '' ? node.status : statusOf(refused.node),
       stors,
       hb,
       e: '',
@@ -120,7 +127,7 @@ export class StatusPublisher {
   }
 }
 
-type NodePart = Pick<AgentDocument, 's' | 'str' | 'hdn' | 'psv' | 'arb' | 'delay' | 'repl_lag' | 'mv' | 'pv'>
+type NodePart = Pick<AgentDocument, 's' | 'str' | 'hdn' | 'psv' | 'arb' | 'delay' | 'repl_lag' | 'mv' | 'pv' | 'user'>
 
 const UNKNOWN_NODE: NodePart = {
   s: 8,
@@ -133,6 +140,10 @@ const UNKNOWN_NODE: NodePart = {
   mv: '',
 }
 
+function statusOf(fault: string): SubsystemStatus {
+  return { ok: fault === '', e: fault }
+}
+
 interface MemberStatus {
   name: string
   state: number
@@ -143,10 +154,11 @@ interface MemberStatus {
 
 async function describeNode(node: MongoClient, self: Member): Promise<NodePart> {
   const admin = node.db('admin')
-  const [hello, status, build] = await Promise.all([
+  const [hello, status, build, user] = await Promise.all([
     admin.command({ hello: 1 }),
     admin.command({ replSetGetStatus: 1 }),
     admin.command({ buildInfo: 1 }),
+    connectedAs(node),
   ])
   const members = status.members as MemberStatus[]
   const own = members.find((member) => member.self === true || member.name === self.node)
@@ -162,5 +174,6 @@ async function describeNode(node: MongoClient, self: Member): Promise<NodePart> 
     repl_lag: own?.optime === undefined || primary === undefined ? 0 : Math.max(0, lag),
     mv: String(build.version),
     ...(build.psmdbVersion !== undefined && { pv: String(build.psmdbVersion) }),
+    ...(user !== undefined && { user }),
   }
 }

@@ -83,6 +83,11 @@ describe('pbm and an agent', () => {
       ...['name', 'size', 'status', 'printStatus', 'restoreTo', 'pbmVersion', 'type', 'src'],
     ])
     assert.match((await cluster.pbm(['list'])).stdout, new RegExp(`${name} .*logical +main`))
+    const backups = cluster.leader.db('admin').collection('pbmBackups')
+    await backups.updateOne({ name }, { $set: { fcv: '5.0' } })
+    const hidden = (await cluster.pbm(['list'])).stdout
+    assert.match(hidden, /No backups that can be restored here\.\n1 finished backup is not listed, .*backup FCV 5\.0/)
+    await backups.updateOne({ name }, { $set: { fcv: '6.0' } })
     assert.equal((await cluster.pbm(['list', '--names'])).stdout, `${name}\n`)
 
     const described = (await cluster.json(['describe-backup', name, '--with-collections'])).value as Record<
@@ -109,8 +114,13 @@ describe('pbm and an agent', () => {
 
     const admin = await cluster.set.client()
     await admin.db('shop').dropDatabase()
-    const { code, value, stderr } = await cluster.json(['restore', name, '-y', '--wait'])
-    assert.equal(code, 0, stderr)
+    // Made after the backup, which does not have them.
+    const privileges = [{ resource: { db: 'admin', collection: 'system.version' }, actions: ['find'] }]
+    await admin.db('admin').command({ createRole: 'operating', privileges, roles: ['readWrite', 'clusterMonitor'] })
+    await admin.db('admin').command({ createUser: 'late', pwd: 'late', roles: ['operating'] })
+    const env = { PBM_MONGODB_URI: cluster.set.uri({ user: 'late', password: 'late' }) }
+    const { code, value, stderr } = await cluster.json(['restore', name, '-y', '--wait'], { env })
+    assert.equal(code, 0, JSON.stringify(value) + stderr)
     const told = value as { name: string; snapshot: string; status: string }
     assert.equal(told.snapshot, name)
     assert.equal(await admin.db('shop').collection('orders').countDocuments(), 500)

@@ -1,4 +1,4 @@
-import { errorText, maskText, PbmError } from '@pbmkit/core'
+import { errorText, maskText, PbmError, unacknowledged } from '@pbmkit/core'
 import { CommanderError } from 'commander'
 
 /** What the process exits with. Documented in the README: scripts build on these numbers. */
@@ -31,7 +31,7 @@ export function exitCodeOf(error: unknown): number {
 /** The stable code of any error; `ERROR` for what has none. */
 export function codeOf(error: unknown): string {
   if (error instanceof CommanderError) return 'USAGE'
-  const code = (error as { code?: unknown } | null)?.code
+  const { code } = (unacknowledged(error) ?? error ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : 'ERROR'
 }
 
@@ -46,7 +46,8 @@ export interface ErrorReport {
  * `Error` is PBM's own key for early failures, kept so that scripts written for it still find the message.
  * Nothing that looks like a URI with credentials passes.
  */
-export function errorReport(error: unknown): ErrorReport {
+export function errorReport(thrown: unknown): ErrorReport {
+  const error = unacknowledged(thrown) ?? thrown
   const hint = (error as { hint?: unknown } | null)?.hint
   return {
     Error: withoutCredentials(messageOf(error)),

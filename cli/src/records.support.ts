@@ -1,4 +1,12 @@
-import { type AgentDocument, type BackupDocument, clusterTime, type RestoreDocument } from '@pbmkit/core'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type AgentDocument,
+  acquireLock,
+  type BackupDocument,
+  clusterTime,
+  isHeld,
+  type RestoreDocument,
+} from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import type { Cluster } from './cluster.support.js'
 
@@ -34,6 +42,17 @@ export async function restoreRecord(
   return {
     ...{ status: 'starting', name, opid, backup, type: 'logical', bcp_chain: null, start_pitr: 0, pitr: 0 },
     ...{ start_ts: hb.t, last_transition_ts: hb.t, replsets: [], hb, conditions: [] },
+  }
+}
+
+/** Holds the lock of a restore, until it is released after a while. */
+export async function restoreLock({ leader, set, host }: WithSet, opid: string) {
+  const epoch = await clusterTime(leader)
+  const lock = await acquireLock({ leader, header: { type: 'restore', replset: set.name, node: host, opid, epoch } })
+  if (!isHeld(lock)) throw new Error('another operation has the lock')
+  return async (millis: number): Promise<void> => {
+    await sleep(millis)
+    await lock.release()
   }
 }
 

@@ -65,7 +65,9 @@ export class Session {
   }
 
   private connect(): Promise<{ client: MongoClient; replset: string }> {
-    this.connection ??= mongodbUri(this.options, this.io.env).then((uri) => connectLeader(uri, { appName: 'pbm' }))
+    this.connection ??= mongodbUri(this.options, this.io.env).then((uri) =>
+      connectLeader(uri, { appName: 'pbm', onWaiting: (text) => this.output.note(text) }),
+    )
     return this.connection
   }
 }

@@ -42,6 +42,11 @@ describe('pbm on sharded clusters', () => {
   const start = async (configName: string, shards: ShardOptions[]) => {
     const cluster = await startShardedCluster({ auth: true, configName, shards })
     const user = await cluster.createPbmUser()
+    const status = await pbm(['status', '-s', 'cluster', '-o', 'json'], {
+      env: { PBM_MONGODB_URI: cluster.config.uri({ user }) },
+    })
+    const roles = (JSON.parse(status.stdout) as Status).cluster.flatMap(({ nodes }) => nodes.map(({ role }) => role))
+    assert.deepEqual(roles, ['P', 'P', 'P'])
     const agents = cluster.replsets.flatMap(({ members }) =>
       members.map((member) =>
         spawnSupervised(process.execPath, [AGENT], {

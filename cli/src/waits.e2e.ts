@@ -6,6 +6,7 @@ import {
   clusterTime,
   insertBackup,
   insertRestore,
+  listLocks,
   publishAgent,
   recordOperation,
   setBackupStatus,
@@ -14,7 +15,7 @@ import {
 } from '@pbmkit/core'
 import { type Document, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.support.js'
-import { agentDocument, backupRecord, restoreRecord } from './records.support.js'
+import { agentDocument, backupRecord, restoreLock, restoreRecord } from './records.support.js'
 import { type Ended, pbmProcess } from './run.support.js'
 
 /** A backup of long ago. */
@@ -329,6 +330,7 @@ describe('pbm waits', () => {
     ]
     for (const [status, code, message] of ways) {
       const answered = answer('restore', async (restore, opid) => {
+        const release = await restoreLock(cluster, opid)
         await insertRestore(cluster.leader, await restoreRecord(cluster, restore, opid, name))
         await setRestoreStatus(cluster.leader, restore, 'running')
         await setRestoreStatus(cluster.leader, restore, 'dumpDone')
@@ -339,8 +341,10 @@ describe('pbm waits', () => {
           status,
           status === 'error' ? { error: 'an object is missing' } : {},
         )
+        await release(500)
       })
       const ended = await cluster.pbm(['restore', name, '-y', '-w', '-o', 'json'])
+      assert.deepEqual(await listLocks(cluster.leader), [], 'the next command would be refused')
       const restore = await answered
       assert.equal(ended.code, code, ended.stdout + ended.stderr)
       assert.match(ended.stdout, message)

@@ -14,10 +14,25 @@ export class PbmError extends Error {
   }
 }
 
+/** WriteConcernFailed: the time was over in which a write had to be acknowledged. */
+const UNACKNOWLEDGED = 64
+
+/** What to say of a write that was made, but not acknowledged in time; undefined for any other error. */
+export function unacknowledged(error: unknown): PbmError | undefined {
+  if (!(error instanceof Error) || (error as { code?: unknown }).code !== UNACKNOWLEDGED) return undefined
+  return new PbmError(
+    'NOT_ACKNOWLEDGED',
+    'written on the primary, but no majority of the replica set acknowledged it in time: it may last, or be undone when another member becomes primary',
+    {
+      hint: 'See rs.status(): of the members that hold data, a majority must be up and follow. A set that has to go on without one needs w=1&readConcernLevel=local in the URI of every agent and of pbm',
+    },
+  )
+}
+
 /** One line for logs and control collections: the message, the hint and those of the causes, each once. */
 export function errorText(error: unknown): string {
   const parts: string[] = []
-  for (let current: unknown = error; current !== undefined && current !== null; ) {
+  for (let current: unknown = unacknowledged(error) ?? error; current !== undefined && current !== null; ) {
     const text = messageOf(current)
     if (text !== '' && !parts.some((part) => part.includes(text))) parts.push(text)
     const hint = (current as { hint?: unknown }).hint

@@ -62,14 +62,14 @@ async function printBackups(session: Session, leader: MongoClient, options: List
 
   const [config, all, now] = await Promise.all([readConfig(leader), listBackups(leader), clusterTime(leader)])
   const backups = ofProfile(all, options.profile)
-  const finished = await restorable(leader, backups, remappingOf(session, options))
+  const { finished, hidden } = await restorable(leader, backups, remappingOf(session, options))
   const snapshots = newest(finished, options.size).map((backup) => toSnapshot(backup, now))
   if (options.names === true) {
     for (const { name } of snapshots) output.entry(name, () => name)
     return
   }
   if (!isMain(options.profile)) {
-    output.result({ snapshots }, () => snapshotsText(session, snapshots, config).join('\n'))
+    output.result({ snapshots }, () => snapshotsText(session, snapshots, hidden, config).join('\n'))
     return
   }
   const { ranges, rsRanges } = await pitrRanges(leader, backups, options)
@@ -78,19 +78,20 @@ async function printBackups(session: Session, leader: MongoClient, options: List
     ranges: newest(ranges, options.size),
     ...(options.full === true ? { rsRanges } : {}),
   }
-  output.result({ snapshots, pitr }, () => listText(session, snapshots, pitr, config))
+  output.result({ snapshots, pitr }, () => listText(session, snapshots, hidden, pitr, config))
 }
 
-/** Finished and compatible, oldest first, as PBM lists them. */
+/** Finished and compatible, oldest first, as PBM lists them; and why the other finished ones are left out. */
 async function restorable(
   leader: MongoClient,
   backups: readonly BackupDocument[],
   remap: Readonly<Record<string, string>>,
-): Promise<BackupDocument[]> {
+): Promise<{ finished: BackupDocument[]; hidden: string[] }> {
   const reasons = await incompatibilities(leader, backups, remap)
-  return backups
+  const finished = backups
     .filter((backup) => backup.status === 'done' && reasons.get(backup.name) === undefined)
     .sort((a, b) => a.last_write_ts.t - b.last_write_ts.t)
+  return { finished, hidden: [...reasons.values()] }
 }
 
 function newest<Item>(items: readonly Item[], size: number): Item[] {
@@ -100,11 +101,12 @@ function newest<Item>(items: readonly Item[], size: number): Item[] {
 function listText(
   session: Session,
   snapshots: readonly Snapshot[],
+  hidden: readonly string[],
   pitr: { on: boolean; ranges: readonly PitrRange[]; rsRanges?: Record<string, readonly PitrRange[]> },
   config: Config | undefined,
 ): string {
   const { colours } = session.output
-  const lines = snapshotsText(session, snapshots, config)
+  const lines = snapshotsText(session, snapshots, hidden, config)
   lines.push('', `Point-in-time recovery: ${pitr.on ? colours.good('on') : 'off'}`)
   for (const range of pitr.ranges) lines.push(`  ${rangeText(range)}`)
   for (const [rs, ranges] of Object.entries(pitr.rsRanges ?? {}))
@@ -112,12 +114,16 @@ function listText(
   return lines.join('\n')
 }
 
-function snapshotsText(session: Session, snapshots: readonly Snapshot[], config: Config | undefined): string[] {
+function snapshotsText(
+  session: Session,
+  snapshots: readonly Snapshot[],
+  hidden: readonly string[],
+  config: Config | undefined,
+): string[] {
   const { colours } = session.output
   const lines: string[] = []
   if (config === undefined) lines.push(colours.caution(NO_CONFIG))
-  if (snapshots.length === 0)
-    lines.push(config === undefined ? 'No backups.' : 'No backups. Make one with pbm backup --wait.')
+  if (snapshots.length === 0) lines.push(noneText(hidden, config))
   else
     lines.push(
       'Backups:',
@@ -137,7 +143,20 @@ function snapshotsText(session: Session, snapshots: readonly Snapshot[], config:
         ),
       ),
     )
+  if (hidden.length > 0) lines.push(colours.caution(hiddenText(hidden)))
   return lines
+}
+
+function noneText(hidden: readonly string[], config: Config | undefined): string {
+  if (hidden.length > 0) return 'No backups that can be restored here.'
+  return config === undefined ? 'No backups.' : 'No backups. Make one with pbm backup --wait.'
+}
+
+/** How many backups are left out, and for which reasons. */
+function hiddenText(hidden: readonly string[]): string {
+  const reasons = [...new Set(hidden)].slice(0, 3).join('; ')
+  const what = hidden.length === 1 ? '1 finished backup is' : `${hidden.length} finished backups are`
+  return `${what} not listed, since this cluster can't restore ${hidden.length === 1 ? 'it' : 'them'}: ${reasons}. See pbm status.`
 }
 
 export function rangeText({ range, noBaseSnapshot }: PitrRange): string {

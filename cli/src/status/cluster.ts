@@ -2,7 +2,9 @@ import {
   type AgentDocument,
   agentErrors,
   isStale,
+  type MajorityStatus,
   type MemberRole,
+  majorityStatus,
   otherPlaceText,
   type PitrConfig,
   readConfig,
@@ -27,6 +29,8 @@ const LETTERS: Readonly<Record<MemberRole, string>> = {
 export interface ClusterSection {
   rs: string
   nodes: NodeEntry[]
+  /** Of the leader replica set, why nothing can be done in it. */
+  error?: string
 }
 
 export interface NodeEntry {
@@ -43,10 +47,11 @@ export interface NodeEntry {
 type Priority = PitrConfig['priority']
 
 export async function clusterSection(leader: MongoClient, withPriority: boolean): Promise<ClusterSection[]> {
-  const [view, config] = await Promise.all([agentsView(leader), readConfig(leader)])
+  const [view, config, majority] = await Promise.all([agentsView(leader), readConfig(leader), majorityStatus(leader)])
   const places = config === undefined ? [] : storagePlaces(view.agents, view.now, config.epoch)
   return view.replsets.map(({ rs, members }) => ({
     rs,
+    ...(rs === majority.set && !majority.isThere && { error: withoutMajority(majority) }),
     nodes: members.map(({ host, role }) => {
       const agent = view.agents.find((candidate) => candidate.rs === rs && candidate.n === host)
       const priority = (map: Priority) => (withPriority ? priorityOf(host, role, map).toFixed(1) : '')
@@ -60,6 +65,10 @@ export async function clusterSection(leader: MongoClient, withPriority: boolean)
       }
     }),
   }))
+}
+
+function withoutMajority({ away }: MajorityStatus): string {
+  return `no majority of the members that hold data is up, so no command is acknowledged: ${away.join(', ')}`
 }
 
 /** An agent's own word on its node is newer than the replica-set configuration, while it is alive. */
@@ -94,7 +103,7 @@ function priorityOf(host: string, role: MemberRole, map: Priority): number {
 export function clusterText(section: readonly ClusterSection[], withPriority: boolean, colours: Colours): string {
   const priorities = withPriority ? ['BACKUP PRIORITY', 'PITR PRIORITY'] : []
   return section
-    .map(({ rs, nodes }) => {
+    .map(({ rs, nodes, error }) => {
       const rows = nodes.map((node) => [
         node.host,
         node.role,
@@ -102,7 +111,8 @@ export function clusterText(section: readonly ClusterSection[], withPriority: bo
         node.agent === '' ? '-' : node.agent,
         conditionText(node, colours),
       ])
-      return `${colours.strong(rs)}\n${indent(table(['MEMBER', 'ROLE', ...priorities, 'AGENT', 'STATE'], rows, colours))}`
+      const fault = error === undefined ? '' : `: ${colours.bad(error)}`
+      return `${colours.strong(rs)}${fault}\n${indent(table(['MEMBER', 'ROLE', ...priorities, 'AGENT', 'STATE'], rows, colours))}`
     })
     .join('\n')
 }

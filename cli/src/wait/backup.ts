@@ -32,7 +32,7 @@ export async function waitForBackupStart(session: Session, leader: MongoClient, 
       if (backup !== undefined) {
         if (backup.opid !== opid) throw taken(backup)
         known = true
-        await refuseFailed(leader, backup)
+        await refuseFailed(session, leader, backup)
         return backup.status === 'starting' ? undefined : true
       }
       if (known) throw vanished(name)
@@ -62,7 +62,7 @@ export async function waitForBackupEnd(
       async () => {
         const backup = await findBackup(leader, name)
         if (backup === undefined) throw vanished(name)
-        await refuseFailed(leader, backup)
+        await refuseFailed(session, leader, backup)
         display.update(backup.status, overallProgress(backup.replsets))
         return backup.status === 'done' ? backup : undefined
       },
@@ -84,8 +84,12 @@ export async function waitForBackupEnd(
   }
 }
 
-async function refuseFailed(leader: MongoClient, backup: BackupDocument): Promise<void> {
-  if (backup.status === 'error' || backup.status === 'canceled') throw backupFailed(backup)
+async function refuseFailed(session: Session, leader: MongoClient, backup: BackupDocument): Promise<void> {
+  if (backup.status === 'error' || backup.status === 'canceled') {
+    // The others stop a moment after the one that failed.
+    await locksReleased(session, leader, backup.opid)
+    throw backupFailed(backup)
+  }
   if (backup.status !== 'done' && isStale(backup.hb, await clusterTime(leader))) throw stuck('backup', backup)
 }
 

@@ -6,8 +6,8 @@ const RELEASE_MILLISECONDS = 10_000
 const POLL_MILLISECONDS = 100
 
 /**
- * Waits until the agents have given the locks of an operation back, which they do a moment after its record is done: the
- * command that comes next in a script would be refused. Never fails, for the operation has ended well.
+ * Waits until the agents have given the locks of an operation back, which they do a moment after its record is done or
+ * failed: the command that comes next in a script would be refused. Never fails, for how the operation ended is known.
  */
 export async function locksReleased(
   { clock, signal }: Pick<Session, 'clock' | 'signal'>,

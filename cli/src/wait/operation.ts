@@ -2,6 +2,7 @@ import { clusterTime, hasOperation, isStale, type LockDocument, listLocks, PbmEr
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 import { lost, notBegun } from './failure.js'
+import { locksReleased } from './lock-release.js'
 import { poll } from './poll.js'
 import { endedWell, operationErrors } from './refusal.js'
 
@@ -44,7 +45,10 @@ export async function waitForOperation(
         hasOperation(leader, opid, replset),
         operationErrors(leader, opid),
       ])
-      if (errors[0] !== undefined) throw notBegun('OPERATION_FAILED', `the ${title}`, errors[0].msg, hint)
+      if (errors[0] !== undefined) {
+        await locksReleased(session, leader, opid)
+        throw notBegun('OPERATION_FAILED', `the ${title}`, errors[0].msg, hint)
+      }
       if (await ended()) return true
       const now = await clusterTime(leader)
       const dead = locks.find(({ hb }) => isStale(hb, now))

@@ -27,7 +27,7 @@ export async function waitForRestoreStart(session: Session, leader: MongoClient,
     async () => {
       const restore = await findRestore(leader, name)
       if (restore !== undefined) {
-        await refuseFailed(leader, restore, kind)
+        await refuseFailed(session, leader, restore, kind)
         return restore.status === 'starting' ? undefined : true
       }
       const reason = await refused()
@@ -58,7 +58,7 @@ export async function waitForRestoreEnd(
           throw new PbmError('RESTORE_VANISHED', `the record of ${kind} ${name} disappeared while it ran`, {
             hint: 'The control collections were dropped. See the logs of the agents for how it ended.',
           })
-        await refuseFailed(leader, restore, kind)
+        await refuseFailed(session, leader, restore, kind)
         display.update(restore.status, overallProgress(restore.replsets))
         return restore.status === 'done' ? restore : undefined
       },
@@ -80,8 +80,17 @@ export async function waitForRestoreEnd(
   }
 }
 
-async function refuseFailed(leader: MongoClient, restore: RestoreDocument, kind: RestoreKind): Promise<void> {
-  if (restore.status === 'error') throw restoreFailed(restore, kind)
+async function refuseFailed(
+  session: Session,
+  leader: MongoClient,
+  restore: RestoreDocument,
+  kind: RestoreKind,
+): Promise<void> {
+  if (restore.status === 'error') {
+    // The others stop a moment after the one that failed.
+    await locksReleased(session, leader, restore.opid)
+    throw restoreFailed(restore, kind)
+  }
   if (restore.status === 'partlyDone')
     throw new PbmError('RESTORE_PARTLY_DONE', `restore ${restore.name} ended on some members only`, {
       hint: `See which: pbm describe-restore ${restore.name}.`,

@@ -40,6 +40,8 @@ export interface AgentDocument {
   plugins?: AgentPlugins
   /** Ours too: the keys this agent seals with. Absent where nothing is sealed, or nobody has looked yet. */
   keys?: AgentKeys
+  /** And whom it is logged in as at its node, `DB.USER`: a restore leaves them as they are. Absent without authentication. */
+  user?: string
   /** And the epoch of the configuration that `stors` is about; absent where there is none. */
   epoch?: Timestamp
   /** And what it sees as that storage. */
@@ -87,27 +89,34 @@ export const AGENT_GONE_SECONDS = 35
 
 const agents = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(AGENTS)
 
+/** A report is only good as long as it is new: it never waits for the majority. */
+const REPORT = { writeConcern: { w: 1 } } as const
+
 /** Returns what stood there before. */
 export async function publishAgent(leader: MongoClient, agent: AgentDocument): Promise<AgentDocument | undefined> {
   const before = await agents(leader).findOneAndReplace({ n: agent.n, rs: agent.rs }, inOrder(agent), {
     upsert: true,
     returnDocument: 'before',
+    ...REPORT,
   })
   return before === null ? undefined : readAgent(before)
 }
 
-/** All that ever reported and were not removed, the silent ones too; by replica set and node. */
+/**
+ * All that ever reported and were not removed, the silent ones too; by replica set and node. As the primary has them: an
+ * agent whose reports no majority can acknowledge is not dead.
+ */
 export async function listAgents(leader: MongoClient): Promise<AgentDocument[]> {
   return (
     await agents(leader)
-      .find({}, { sort: { rs: 1, n: 1 } })
+      .find({}, { sort: { rs: 1, n: 1 }, readConcern: { level: 'local' } })
       .toArray()
   ).map(readAgent)
 }
 
 /** On a clean exit. */
 export async function removeAgent(leader: MongoClient, agent: { n: string; rs: string }): Promise<void> {
-  await agents(leader).deleteOne({ n: agent.n, rs: agent.rs })
+  await agents(leader).deleteOne({ n: agent.n, rs: agent.rs }, REPORT)
 }
 
 /** Removes agents silent for longer than {@link AGENT_GONE_SECONDS} by cluster time. The cluster leader calls it. */
@@ -153,6 +162,7 @@ function inOrder(agent: AgentDocument): Document {
     e,
     plugins,
     keys,
+    user,
     epoch,
     place,
   } = agent
@@ -162,6 +172,7 @@ function inOrder(agent: AgentDocument): Document {
     ...{ pbms, nodes, stors, hb, e },
     ...(plugins === undefined ? {} : { plugins }),
     ...(keys === undefined ? {} : { keys }),
+    ...(user === undefined ? {} : { user }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(place === undefined ? {} : { place }),
   }

@@ -38,6 +38,7 @@ export interface ReplayCommand {
   end: Timestamp
   /** Replica set of the chunks → of the cluster. */
   rsMap?: Record<string, string>
+  sender?: string
 }
 
 export interface RestoreCommand {
@@ -59,4 +60,6 @@ export interface RestoreCommand {
   extConf: null
   extTS: Timestamp
   exit: boolean
+  /** Ours; PBM's agents pass over keys they don't know: who sent it, `DB.USER`, and stays as they are. */
+  sender?: string
 }

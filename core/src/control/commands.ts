@@ -1,5 +1,6 @@
 import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
+import { connectedAs } from '../mongo/connected-user.js'
 import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { type AgentDocument, listAgents } from './agents.js'
 import type { Command, CommandDocument } from './command-document.js'
@@ -10,10 +11,20 @@ const commands = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection
 /** Sends a command to all agents and returns the operation id. Majority-acknowledged: it cannot be rolled back. */
 export async function sendCommand(leader: MongoClient, command: Command): Promise<ObjectId> {
   const _id = new ObjectId()
+  const sent = await signed(leader, command)
   // PBM's agents drop the second of two commands of one kind and one second (PBM: control-plane.md §2), so a stamp is
   // given only once for each kind.
-  await commands(leader).insertOne({ _id, ...toWire({ ...command, ts: await freeSecond(leader, command.cmd) }) })
+  await commands(leader).insertOne({ _id, ...toWire({ ...sent, ts: await freeSecond(leader, command.cmd) }) })
   return _id
+}
+
+/** With who sends it, where that is to outlive what the command does to users. */
+async function signed(leader: MongoClient, command: Command): Promise<Command> {
+  if (command.cmd !== 'restore' && command.cmd !== 'replay') return command
+  const sender = await connectedAs(leader)
+  if (sender === undefined) return command
+  if (command.cmd === 'replay') return { ...command, replay: { ...command.replay, sender } }
+  return { ...command, restore: { ...command.restore, sender } }
 }
 
 export async function findCommand(leader: MongoClient, id: ObjectId): Promise<CommandDocument | undefined> {

@@ -1,6 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
-import { errorText } from '../errors.js'
+import { errorText, unacknowledged } from '../errors.js'
 import type { OperationLog, Severity } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import { maskText } from '../mongo/uri.js'
@@ -56,7 +56,10 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
       const batch = buffer.slice(0, BATCH_ENTRIES)
       const lostBefore = lost
       try {
-        await appendLog(leader, batch)
+        await appendLog(leader, batch).catch((error: unknown) => {
+          // What is written is not written again.
+          if (unacknowledged(error) === undefined) throw error
+        })
         // The buffer may have lost its head meanwhile, so it is not cut by count.
         const written = new Set(batch)
         buffer = buffer.filter((entry) => !written.has(entry))

@@ -67,15 +67,15 @@ export async function ensureControlCollection(leader: MongoClient, name: string)
 
 async function ensure(leader: MongoClient, { name, options, indexes }: ControlCollection): Promise<void> {
   const database = leader.db(CONTROL_DATABASE)
-  await database.createCollection(name, options).catch(tolerate(NAMESPACE_EXISTS))
+  // What is there is not asked for again: also then the server would wait for the majority.
+  const [known] = await database.listCollections({ name }, { nameOnly: true }).toArray()
+  if (known === undefined) await database.createCollection(name, options).catch(tolerate(NAMESPACE_EXISTS))
   if (indexes === undefined) return
+  const collection = database.collection(name)
+  const keys = known === undefined ? [] : (await collection.indexes()).map(({ key }) => JSON.stringify(key))
+  const missing = indexes.filter(({ key }) => !keys.includes(JSON.stringify(key)))
   await Promise.all(
-    indexes.map((index) =>
-      database
-        .collection(name)
-        .createIndexes([index], CONTROL_INDEXES)
-        .catch(tolerate(...INDEX_EXISTS)),
-    ),
+    missing.map((index) => collection.createIndexes([index], CONTROL_INDEXES).catch(tolerate(...INDEX_EXISTS))),
   )
 }
 
@@ -83,13 +83,15 @@ async function ensure(leader: MongoClient, { name, options, indexes }: ControlCo
 export const CONTROL_INDEXES = { commitQuorum: 'majority' } as const
 
 const NAMESPACE_EXISTS = 48
+/** WriteConcernFailed: made, but not acknowledged in time; what is written into it next will tell. */
+const UNACKNOWLEDGED = 64
 /** IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict: the index, or one like it, is there. */
 const INDEX_EXISTS = [68, 85, 86]
 
 function tolerate(...codes: number[]): (error: unknown) => void {
   return (error) => {
     const { code, message } = error as { code?: unknown; message?: string }
-    if (typeof code === 'number' && codes.includes(code)) return
+    if (typeof code === 'number' && [...codes, UNACKNOWLEDGED].includes(code)) return
     if (message?.includes('already exists') === true) return
     throw error
   }

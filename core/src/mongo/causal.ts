@@ -1,6 +1,7 @@
 import { type ClusterTime, type MongoClient, MongoServerError, type Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { CONTROL_DATABASE, LOCKS } from './control-names.js'
+import { readLevelOf } from './read-level.js'
 
 const TIME_LIMIT_EXCEEDED = 50
 
@@ -59,7 +60,7 @@ export async function isMajorityAt(
       find: LOCKS,
       limit: 1,
       singleBatch: true,
-      readConcern: { level: 'majority', afterClusterTime: operation },
+      readConcern: { level: readLevelOf(client), afterClusterTime: operation },
       maxTimeMS: waitMillis,
     }
     try {

@@ -97,6 +97,17 @@ describe('connections', () => {
     )
   })
 
+  it('read and write by majority whatever the URI says, unless it does without one', async () => {
+    const concerns = async (options: string) => {
+      const { client } = await leader(`${set.uri()}&${options}`)
+      const { readConcern, writeConcern, options: used } = client
+      return [readConcern?.level, writeConcern?.w, writeConcern?.journal, used.maxPoolSize]
+    }
+    assert.deepEqual(await concerns('w=3&journal=false&maxPoolSize=1'), ['majority', 'majority', undefined, 20])
+    assert.deepEqual(await concerns('readConcernLevel=local&maxPoolSize=50'), ['majority', 'majority', undefined, 50])
+    assert.deepEqual(await concerns('w=1&readConcernLevel=local&j=true'), ['local', 1, undefined, 100])
+  })
+
   it('follows an election', async () => {
     const { client } = await leader(set.uri())
     await set.stepDown(20)

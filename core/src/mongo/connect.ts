@@ -1,17 +1,24 @@
 import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
-import { MongoClient, type MongoClientOptions, ReadPreference } from 'mongodb'
+import { MongoClient, ReadPreference } from 'mongodb'
 import type { ConnectionString } from 'mongodb-connection-string-url'
 import { PbmError } from '../errors.js'
+import { clientOptions } from './client-options.js'
 import { explainConnectError } from './connect-errors.js'
 import { CONTROL_DATABASE, LOCKS } from './control-names.js'
 import { giveUpUnreachable } from './lost-connections.js'
+import { tellSlowWrites } from './slow-writes.js'
 import { type Hello, hello, shardIdentity, splitConnectionString } from './topology.js'
-import { parseUri } from './uri.js'
+import { parseUri, takeOption } from './uri.js'
 
 export interface ConnectOptions {
   /** Shown in the server's log and currentOp. */
   appName: string
+}
+
+export interface LeaderOptions extends ConnectOptions {
+  /** Told what a write waits for that is not acknowledged soon, and when writes are acknowledged again. */
+  onWaiting?: (text: string) => void
 }
 
 /**
@@ -23,7 +30,7 @@ export interface ConnectOptions {
 export async function connectNode(uri: string, options: ConnectOptions): Promise<MongoClient> {
   const target = parseUri(uri)
   const host = await localHost(target)
-  const name = take(target, 'replicaSet')
+  const name = takeOption(target, 'replicaSet')
   target.hosts = [host]
   const client = await open(target, uri, { ...options, directConnection: true })
   return guarded(client, host, uri, async () => {
@@ -41,16 +48,16 @@ export async function connectNode(uri: string, options: ConnectOptions): Promise
 /**
  * A connection to the primary of the leader replica set (the config servers of a sharded cluster, else the only set),
  * found from the URI of any member, which may be direct. It follows elections. Reads majority, writes majority, always
- * from the primary; the URI may set its own concerns.
+ * from the primary, see {@link clientOptions}; a write that the majority does not acknowledge in time fails.
  * Rejects like {@link connectNode}, and with NO_PRIMARY.
  */
 export async function connectLeader(
   uri: string,
-  options: ConnectOptions,
+  { onWaiting, ...options }: LeaderOptions,
 ): Promise<{ client: MongoClient; replset: string }> {
   const target = parseUri(uri)
-  take(target, 'directConnection')
-  const wanted = take(target, 'replicaSet')
+  takeOption(target, 'directConnection')
+  const wanted = takeOption(target, 'replicaSet')
   const found = await anyMember(target, uri, options)
   if (wanted !== undefined && found.configServers === undefined && found.setName !== wanted) {
     throw new PbmError('REPLICA_SET_NAME', `${found.host} belongs to replica set ${found.setName}, not ${wanted}`, {
@@ -60,7 +67,8 @@ export async function connectLeader(
   const leader = found.configServers ?? { rs: found.setName, hosts: target.hosts }
   target.hosts = leader.hosts
   const where = leader.hosts.join(',')
-  const client = await open(target, uri, { ...options, replicaSet: leader.rs }).catch((error: PbmError) => {
+  const telling = onWaiting === undefined ? {} : { onWaiting }
+  const client = await open(target, uri, { ...options, ...telling, replicaSet: leader.rs }).catch((error: PbmError) => {
     // A member did answer just now.
     throw error.code === 'UNREACHABLE' ? noPrimary(leader.rs, where, error) : error
   })
@@ -76,8 +84,8 @@ export async function connectLeader(
  */
 export async function connectPrimary(uri: string, options: ConnectOptions): Promise<MongoClient> {
   const target = parseUri(uri)
-  take(target, 'directConnection')
-  take(target, 'replicaSet')
+  takeOption(target, 'directConnection')
+  takeOption(target, 'replicaSet')
   const { host, setName } = await anyMember(target, uri, options)
   target.hosts = [host]
   return open(target, uri, { ...options, replicaSet: setName }).catch((error: PbmError) => {
@@ -92,36 +100,27 @@ function noPrimary(rs: string, where: string, cause: PbmError): PbmError {
   })
 }
 
-/** Milliseconds; the URI overrides each. Chosen so that a lost or stepped-down primary is noticed within seconds. */
-const TIMING = {
-  connectTimeoutMS: 5_000,
-  heartbeatFrequencyMS: 2_000,
-  // Longer than an election, which takes up to 12 s with the servers' own settings.
-  serverSelectionTimeoutMS: 20_000,
-} as const
-
 /** How long a host may take to answer at all when connecting. */
 const REACH_MILLIS = 5_000
 
 async function open(
   target: ConnectionString,
   uri: string,
-  options: ConnectOptions & { directConnection?: boolean; replicaSet?: string; reachMillis?: number },
+  { onWaiting, ...options }: LeaderOptions & ({ directConnection: true } | { replicaSet: string }),
 ): Promise<MongoClient> {
-  const { reachMillis, ...rest } = options
-  const selection = rest.directConnection === true ? (reachMillis ?? REACH_MILLIS) : TIMING.serverSelectionTimeoutMS
+  const isNode = 'directConnection' in options
   const client = guardedSync(target, uri, () => {
-    const inUri = new Set([...target.searchParams.keys()].map((key) => key.toLowerCase()))
-    const defaults: MongoClientOptions = {}
-    if (!inUri.has('connecttimeoutms')) defaults.connectTimeoutMS = TIMING.connectTimeoutMS
-    if (!inUri.has('heartbeatfrequencyms')) defaults.heartbeatFrequencyMS = TIMING.heartbeatFrequencyMS
-    if (!inUri.has('serverselectiontimeoutms')) defaults.serverSelectionTimeoutMS = selection
-    if (!inUri.has('readconcernlevel')) defaults.readConcernLevel = 'majority'
-    if (!inUri.has('w')) defaults.w = 'majority'
-    return new MongoClient(target.toString(), { ...defaults, ...rest, readPreference: ReadPreference.primary })
+    const driver = clientOptions(target, isNode ? 'patient' : 'bounded')
+    if (isNode && driver.serverSelectionTimeoutMS !== undefined) driver.serverSelectionTimeoutMS = REACH_MILLIS
+    const monitorCommands = onWaiting !== undefined
+    return new MongoClient(target.toString(), {
+      ...{ ...driver, ...options, monitorCommands },
+      readPreference: ReadPreference.primary,
+    })
   })
   // Without a listener the driver's error events would end the process.
   client.on('error', () => undefined)
+  if (onWaiting !== undefined) tellSlowWrites(client, onWaiting)
   giveUpUnreachable(client)
   return guarded(client, target.hosts.join(','), uri, () => client.connect())
 }
@@ -212,17 +211,6 @@ async function localHost(target: ConnectionString): Promise<string> {
   throw new PbmError('NODE_AMBIGUOUS', `the URI names several hosts: ${target.hosts.join(', ')}`, {
     hint: 'An agent serves one mongod: name just the one beside it',
   })
-}
-
-/** Removes an option of the URI, whatever its case, and returns its value. */
-function take(target: ConnectionString, name: string): string | undefined {
-  for (const key of [...target.searchParams.keys()]) {
-    if (key.toLowerCase() !== name.toLowerCase()) continue
-    const value = target.searchParams.get(key)
-    target.searchParams.delete(key)
-    if (value !== null) return value
-  }
-  return undefined
 }
 
 /** Closes the client when the work fails and explains the failure. */

@@ -5,6 +5,7 @@ import { asBuffer } from '../plugin-kit/streams.js'
 import { noteBufferMade } from '../plugin-kit/young-buffers.js'
 import './large-messages.js'
 import { type RawBatch, readBatch } from './raw-batch.js'
+import { readLevelOf } from './read-level.js'
 
 export interface CursorOptions {
   readonly signal?: AbortSignal | undefined
@@ -16,7 +17,7 @@ export interface CursorOptions {
 }
 
 export interface RawReadOptions extends CursorOptions {
-  /** Default `majority`: nothing that could be rolled back gets into a backup. */
+  /** Default {@link readLevelOf} the client: nothing that could be rolled back gets into a backup. */
   readonly readConcern?: 'majority' | 'local' | undefined
   readonly filter?: Document | undefined
   readonly sort?: Document | undefined
@@ -58,7 +59,7 @@ export async function* readDocuments(
     ...(projection === undefined ? {} : { projection }),
     ...(limit === undefined ? {} : { limit }),
     noCursorTimeout: true,
-    readConcern: { level: readConcern ?? 'majority' },
+    readConcern: { level: readConcern ?? readLevelOf(client) },
   }
   yield* readCursor(client, database, command, options)
 }

@@ -8,6 +8,7 @@ import { PbmError, withoutDocuments } from '../errors.js'
 import type { DeadlineGuard } from '../time/deadline-guard.js'
 import { documentSequence } from './document-sequence.js'
 import './large-requests.js'
+import { readLevelOf } from './read-level.js'
 import { type WriteBatch, WriteBatches } from './write-batch.js'
 
 export interface RawWriteOptions {
@@ -52,9 +53,10 @@ export async function insertDocuments(
   return { documents: writer.documents, bytes: writer.bytes }
 }
 
-/** Waits until everything written on this client so far is on a majority of the members. */
+/** Waits until everything written on this client so far is on a majority of the members, where the client asks for one. */
 export async function awaitMajority(client: MongoClient, note = 'pbmkit: writes are on the majority'): Promise<void> {
-  await client.db('admin').command({ appendOplogNote: 1, data: { msg: note }, writeConcern: { w: 'majority' } })
+  const w = readLevelOf(client) === 'majority' ? 'majority' : 1
+  await client.db('admin').command({ appendOplogNote: 1, data: { msg: note }, writeConcern: { w } })
 }
 
 interface ServerLimits {

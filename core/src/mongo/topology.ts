@@ -142,7 +142,8 @@ export async function shardIdentity(client: MongoClient): Promise<ShardIdentity 
 
 /**
  * Every replica set of the cluster with its members: one for a plain replica set; otherwise the config servers first, then
- * all shards. Roles are known for the leader replica set only; members of shards read as `secondary`, and hidden ones and
+ * all shards. Roles are known for the leader replica set only; members of shards read as `secondary`, one that is alone as
+ * `primary`, and hidden ones and
  * arbiters among them are missing, since asking takes connections of their own: their agents tell (`pbmAgents`).
  */
 export async function clusterMembers(leader: MongoClient): Promise<ReplsetTopology[]> {
@@ -160,7 +161,11 @@ export async function clusterMembers(leader: MongoClient): Promise<ReplsetTopolo
     ...others.map(({ id, rs, hosts }) => ({
       rs,
       id,
-      members: hosts.map((host) => ({ host, role: 'secondary' as const })),
+      // Arbiters and hidden members, who are not listed, are never primary.
+      members: hosts.map((host) => ({
+        host,
+        role: hosts.length === 1 ? ('primary' as const) : ('secondary' as const),
+      })),
     })),
   ]
 }

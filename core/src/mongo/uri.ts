@@ -3,13 +3,14 @@ import { PbmError } from '../errors.js'
 import { maskUrls } from '../secrets/text.js'
 
 const URI_HINT =
-  'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded'
+  'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded: @ is %40, / is %2F, : is %3A, ? is %3F, # is %23, % is %25'
 
 /**
  * Reads a connection string. As in PBM, the scheme may be left out, `mongodb+srv` is refused, and so are concerns that
  * control documents cannot live with: w:0, read concerns other than local and majority, and majority reads beside w:1
  * (PBM: control-plane.md §1.1).
- * Throws URI_INVALID, URI_SRV, URI_CONCERN, URI_OPTION; no message ever holds the password.
+ * Throws URI_INVALID, URI_SRV, URI_CONCERN, URI_OPTION. What cannot be read is not quoted: nobody can say where the password
+ * ends in it.
  */
 export function parseUri(uri: string): ConnectionString {
   const text = uri.trim()
@@ -17,7 +18,7 @@ export function parseUri(uri: string): ConnectionString {
     throw new PbmError('URI_INVALID', 'the MongoDB URI is empty', { hint: URI_HINT })
   }
   if (/^mongodb\+srv:/i.test(text)) {
-    throw new PbmError('URI_SRV', `mongodb+srv is not supported: ${maskUri(text)}`, {
+    throw new PbmError('URI_SRV', 'mongodb+srv in the MongoDB URI is not supported', {
       hint: 'Name the hosts: mongodb://HOST:PORT,HOST:PORT/',
     })
   }
@@ -26,14 +27,15 @@ export function parseUri(uri: string): ConnectionString {
   return parsed
 }
 
-/** The URI without its credentials and other secrets, for messages; works on invalid ones, masking rather too much. */
-export function maskUri(uri: string): string {
-  const text = withScheme(uri.trim())
-  const schemeEnd = text.indexOf('://') + 3
-  const at = text.lastIndexOf('@')
-  const host = at < schemeEnd ? text.slice(schemeEnd) : text.slice(at + 1)
-  const credentials = at < schemeEnd ? '' : '***@'
-  return text.slice(0, schemeEnd) + credentials + host.replace(SECRET_OPTIONS, '$1***')
+/** Removes an option of the URI, whatever its case, and returns its value. */
+export function takeOption(uri: ConnectionString, name: string): string | undefined {
+  let taken: string | undefined
+  for (const key of [...uri.searchParams.keys()]) {
+    if (key.toLowerCase() !== name.toLowerCase()) continue
+    taken ??= uri.searchParams.get(key) ?? undefined
+    uri.searchParams.delete(key)
+  }
+  return taken
 }
 
 /** Masks every MongoDB URI inside a text, the credentials in other URLs, and the secrets of `uri` wherever they stand in it. */
@@ -44,7 +46,7 @@ export function maskText(text: string, uri?: string): string {
 }
 
 const SECRET_OPTIONS = /\b((?:tlsCertificateKeyFilePassword|authMechanismProperties|proxyPassword)=)[^&\s'"]+/gi
-const URI_IN_TEXT = /(mongodb(?:\+srv)?:\/\/)[^\s'"]*@/gi
+const URI_IN_TEXT = /(mongodb(?:\+srv)?:\/\/)\S*@/gi
 
 function withScheme(text: string): string {
   // Any other scheme stays, to be refused.
@@ -53,6 +55,7 @@ function withScheme(text: string): string {
 
 function parse(uri: string): ConnectionString {
   try {
+    if (hasUnescaped(uri)) throw new TypeError('special characters')
     const parsed = new ConnectionString(uri)
     // The class keeps credentials encoded and fails only when they are used; say so here.
     decodeURIComponent(parsed.username)
@@ -60,8 +63,21 @@ function parse(uri: string): ConnectionString {
     return parsed
   } catch {
     // The parser's own message may repeat parts of the URI, so it is not passed on.
-    throw new PbmError('URI_INVALID', `not a MongoDB URI: ${maskUri(uri)}`, { hint: URI_HINT })
+    throw new PbmError('URI_INVALID', 'the MongoDB URI cannot be read', { hint: URI_HINT })
   }
+}
+
+/**
+ * An unescaped `/`, `?` or `#` in a password ends what the parser takes for the hosts: it would have a piece of the password
+ * for a host, a port or an option, which are quoted in errors. The `@` in front of the true host then stands too far behind.
+ */
+function hasUnescaped(uri: string): boolean {
+  const [, authority = '', path = '', search = '', hash] =
+    /^[^:]*:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s.exec(uri) ?? []
+  if (hash !== undefined || path.includes('@')) return true
+  // The value of an option may hold one.
+  const atInKey = search.split('&').some((option) => /^[^=]*@/.test(option))
+  return atInKey || (search.includes('@') && (path === '' || !authority.includes('@')))
 }
 
 function refuseUnsafeOptions(uri: ConnectionString): void {

@@ -7,6 +7,7 @@ import { readNumber } from '../control/wire.js'
 import { errorText } from '../errors.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
+import { readLevelOf } from '../mongo/read-level.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { until } from '../time/until.js'
 import { Queue } from './queue.js'
@@ -18,6 +19,8 @@ export const TAKE_UP_SECONDS = 10
 const POLL_MILLIS = 200
 /** Milliseconds between looks whether the majority has what the primary has. */
 const CONFIRM_MILLIS = 10
+/** How long that may take before it is told. */
+const TELL_MILLIS = 2_000
 /**
  * How long the server holds a question open where nothing comes; an insert ends it at once. A lost connection is noticed
  * by the driver's monitor, too.
@@ -144,7 +147,8 @@ async function follow(
 }
 
 /**
- * Whether the server has for good what the cursor showed; false once it was rolled back.
+ * Whether the server has for good what the cursor showed; false once it was rolled back. Who reads locally takes what is
+ * there.
  *
  * The cursor can show a document a moment before the server counts it in the time that it gives with the answer. The
  * majority read then waits for a time of before the document and doesn't find it: asked again, it does.
@@ -153,15 +157,26 @@ async function isStored(
   leader: MongoClient,
   session: ClientSession,
   _id: ObjectId,
-  { signal, clock = systemClock }: CommandFeedOptions,
+  { signal, onTrouble, clock = systemClock }: CommandFeedOptions,
 ): Promise<boolean> {
   const look = (level: 'majority' | 'local') =>
     collection(leader).findOne({ _id }, { session, projection: { _id: 1 }, readConcern: { level } })
   const settled = async () => {
-    if ((await look('majority')) !== null) return 'stored'
+    if ((await look(readLevelOf(leader))) !== null) return 'stored'
     return (await look('local')) === null ? 'gone' : undefined
   }
-  return (await until(settled, { clock, signal, everyMillis: CONFIRM_MILLIS })) === 'stored'
+  const told = new AbortController()
+  const late = clock.sleep(TELL_MILLIS, told.signal).then(() => onTrouble?.(notOfTheMajority(_id)))
+  late.catch(() => undefined)
+  try {
+    return (await until(settled, { clock, signal, everyMillis: CONFIRM_MILLIS })) === 'stored'
+  } finally {
+    told.abort()
+  }
+}
+
+function notOfTheMajority(_id: ObjectId): string {
+  return `command ${_id.toHexString()} waits until a majority of the leader replica set has it: see rs.status() for members that are away`
 }
 
 /** No cursor on an empty collection. */

@@ -50,6 +50,7 @@ describe('Restore of a backup and the chunks after it', () => {
     }
     chunks.sort((a, b) => Number(a.start - b.start))
     await restoreReplset({
+      usersInUse: [],
       client: node,
       store,
       backup,

@@ -3,7 +3,7 @@ import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { isMajorityAt, type WrittenTime } from '../../mongo/causal.js'
 import type { Clock } from '../../time/clock.js'
-import { majorityLastWrite } from './window.js'
+import { lastReadableWrite } from './window.js'
 
 /** How long a member may stand still before it is given up: longer than an election, and than the 10 s of an idle primary. */
 const STILL_MILLIS = 60_000
@@ -26,12 +26,12 @@ export async function lastWriteAfter(
   time: WrittenTime,
   { member, clock, signal, log }: MemberWait,
 ): Promise<Timestamp> {
-  let last = await majorityLastWrite(node)
+  let last = await lastReadableWrite(node)
   let moved = clock.now()
   let told = false
   while (!(await isMajorityAt(node, time, LOOK_MILLIS))) {
     signal.throwIfAborted()
-    const now = await majorityLastWrite(node)
+    const now = await lastReadableWrite(node)
     if (now.greaterThan(last)) [last, moved] = [now, clock.now()]
     const behind = `it is ${Math.max(0, time.operation.t - now.t)} s behind`
     if (clock.now() - moved > STILL_MILLIS) {
@@ -41,5 +41,5 @@ export async function lastWriteAfter(
     if (!told) log.info(`waiting until ${member} has all that was written before: ${behind}`)
     told = true
   }
-  return majorityLastWrite(node)
+  return lastReadableWrite(node)
 }

@@ -9,7 +9,7 @@ import type { ObjectStore } from '../../plugin/storage.js'
 import { oplogChunkName } from '../../store/layout/names.js'
 import { parseEntry, toTimestamp } from '../entry.js'
 import { withoutControlEntries } from './control-entries.js'
-import { majorityLastWrite, requireOplogSince, requireWholeRange } from './window.js'
+import { lastReadableWrite, requireOplogSince, requireWholeRange } from './window.js'
 
 export interface OplogSlicerOptions {
   readonly node: MongoClient
@@ -90,9 +90,9 @@ export class OplogSlicer {
     return [...this.#stored]
   }
 
-  /** Saves what a majority has written since the last piece. */
+  /** Saves what has been written since the last piece and can be read. */
   async slice(): Promise<void> {
-    await this.#piece(await majorityLastWrite(this.#options.node))
+    await this.#piece(await lastReadableWrite(this.#options.node))
   }
 
   /** Saves the rest up to `end`, and makes one object of all. */

@@ -1,5 +1,6 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../../errors.js'
+import { readLevelOf } from '../../mongo/read-level.js'
 import { hello } from '../../mongo/topology.js'
 import { optime, toTimestamp } from '../entry.js'
 import { type OplogStart, searchOplogStart } from './start.js'
@@ -17,10 +18,16 @@ export async function majorityLastWrite(node: MongoClient): Promise<Timestamp> {
   return ts
 }
 
+/** The newest write of this member that reads of this client show: the majority has it, unless the client reads locally. */
+export async function lastReadableWrite(node: MongoClient): Promise<Timestamp> {
+  if (readLevelOf(node) === 'majority') return await majorityLastWrite(node)
+  return (await hello(node)).lastWrite?.opTime?.ts ?? (await majorityLastWrite(node))
+}
+
 /** Where the oplog of a backup of this member has to begin: see {@link searchOplogStart}. */
 export function findOplogStart(node: MongoClient): Promise<OplogStart> {
   return searchOplogStart({
-    lastWrite: async () => optime(await majorityLastWrite(node)),
+    lastWrite: async () => optime(await lastReadableWrite(node)),
     oldestOpen: () => oldestOpenTransaction(node),
     across: (since) => transactionsAcross(node, toTimestamp(since)),
     previous: async (ts) => {

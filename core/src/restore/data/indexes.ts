@@ -3,6 +3,7 @@ import pLimit from 'p-limit'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { RawValue } from '../../mongo/raw-command.js'
+import { readLevelOf } from '../../mongo/read-level.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { WantedIndexes } from '../../oplog/replay/index-catalog.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
@@ -49,7 +50,7 @@ async function build(client: MongoClient, { ns, specs }: WantedIndexes, options:
   const command: Record<string, unknown> = {
     createIndexes: collectionOf(ns),
     indexes: RawValue.documents(specs),
-    commitQuorum: quorumOf(commitQuorum),
+    commitQuorum: quorumOf(client, commitQuorum),
   }
   for (;;) {
     options.guard.throwIfStopped()
@@ -100,8 +101,9 @@ async function killSession(client: MongoClient, session: ClientSession): Promise
     .catch(() => undefined)
 }
 
-function quorumOf(text: string | undefined): string | number {
-  if (text === undefined || text === '') return 'votingMembers'
+function quorumOf(client: MongoClient, text: string | undefined): string | number {
+  // A replica set that has to go on without a majority would wait for its members that are away.
+  if (text === undefined || text === '') return readLevelOf(client) === 'local' ? 1 : 'votingMembers'
   return /^\d+$/.test(text) ? Number(text) : text
 }
 

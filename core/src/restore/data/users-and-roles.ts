@@ -9,7 +9,7 @@ import { Applier } from '../../oplog/replay/apply.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { damaged } from './stored-objects.js'
 
-/** `_id`s (`db.name`) that a restore leaves as they are: the user of the connection and its roles. */
+/** `_id`s (`db.name`) that a restore leaves as they are: the users in use and their roles. */
 export interface Kept {
   readonly users: ReadonlySet<string>
   readonly roles: ReadonlySet<string>

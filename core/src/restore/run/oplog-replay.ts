@@ -15,9 +15,9 @@ import { PluginHost } from '../../plugin-host/host.js'
 import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import type { Clock } from '../../time/clock.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
+import { keptUsers, usersInUse } from '../data/kept-users.js'
 import { dropLiveIndexes, liveCatalog, settleIndexes } from '../data/live-indexes.js'
 import { replayPieces } from '../data/replay-pieces.js'
-import { connectedUser } from '../data/users-and-roles.js'
 import { settleTransactions, type TransactionSettlement } from '../sharding/distributed-transactions.js'
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { pieceOf } from './point-in-time.js'
@@ -79,7 +79,7 @@ export class OplogReplay {
       await verifyPieces(store, pieces, { ...range, onBytes: (bytes) => progress.add(0, bytes) })
       log.info('the stored oplog is complete')
     }
-    const kept = await connectedUser(node)
+    const kept = await keptUsers(node, await usersInUse(leader, info, command.sender))
     const election = await electionOf(node)
     await reach('running')
     const catalog = await liveCatalog(node, signal)

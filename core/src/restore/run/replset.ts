@@ -16,13 +16,13 @@ import { TOOL_NAME } from '../../version.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { buildIndexes } from '../data/indexes.js'
+import { keptUsers } from '../data/kept-users.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { catalogOf } from '../data/target.js'
 import {
   collectDocuments,
-  connectedUser,
   isChosen,
   type Kept,
   listedUsersAndRoles,
@@ -56,6 +56,8 @@ export interface ReplsetRestore {
   readonly part: BackupReplset
   readonly compression: CompressionPlugin
   readonly tuning: RestoreTuning
+  /** `DB.USER` of those who must not be locked out. */
+  readonly usersInUse: readonly string[]
   /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
   readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
   readonly guard: DeadlineGuard
@@ -83,7 +85,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   refuseTooMany(snapshot.namespaces)
   await refuseReservedUuids(client, namespaces)
   await refuseOtherCase(client, namespaces)
-  const kept = await connectedUser(client)
+  const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const storedOplog = await verify(restore, snapshot)
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)

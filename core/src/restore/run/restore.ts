@@ -13,6 +13,7 @@ import { PluginHost } from '../../plugin-host/host.js'
 import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { Clock } from '../../time/clock.js'
+import { usersInUse } from '../data/kept-users.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
 import { findRestorable } from './find-backup.js'
@@ -116,6 +117,7 @@ export class Restore {
         part,
         compression,
         tuning: tuningOf(command, config?.restore ?? {}),
+        usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         guard,
         log,
