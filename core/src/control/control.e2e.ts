@@ -224,7 +224,7 @@ describe('control collections', () => {
     put('large', { error: 'x'.repeat(17 * 1024 * 1024) })
     put('later', { status: 'running' })
     store.put('text.pbm.json', '{')
-    await insertBackup(leader, { ...backup('nested'), status: 'done' })
+    await insertBackup(leader, { ...backup('nul'), status: 'done' })
     await insertBackup(leader, { ...backup('gone'), status: 'done' })
     const said: string[] = []
     const warning = (text: string) => void said.push(text)
@@ -232,7 +232,7 @@ describe('control collections', () => {
     const result = await resync({ leader, store, storage: { type: 'filesystem' }, log })
     const found = await listBackups(leader)
     assert.deepEqual(found.map(({ name, status }) => `${name} ${status}`).sort(), [
-      ...['good done', 'later error', 'nested done'],
+      ...['good done', 'later error', 'nul done'],
     ])
     const skipped = ['large', 'nested', 'nul', 'text', 'typed'].map((name) => `${name}.pbm.json`)
     assert.deepEqual(result.skipped.map(({ object }) => object).sort(), skipped)

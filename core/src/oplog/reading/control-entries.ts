@@ -1,6 +1,6 @@
-import { arrayElement, buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
+import { arrayElement, buildDocument, documentElement, stringElement } from '../../bson/build.js'
 import { documentLength } from '../../bson/documents.js'
-import { documentsOfArray, findDocument, findField, findString } from '../../bson/elements.js'
+import { documentsOfArray, type ElementPosition, findDocument, findString, readElement } from '../../bson/elements.js'
 import { isControlCollection } from '../../mongo/control-names.js'
 import { collectionOf, commandName, databaseOf } from '../entry.js'
 import { withField } from '../raw-fields.js'
@@ -9,7 +9,13 @@ import { withField } from '../raw-fields.js'
 const TRACES = [Buffer.from('admin.pbm'), Buffer.from('admin.$cmd')]
 /** What a reader needs of an entry that says nothing: its place. */
 const KEPT: ReadonlySet<string> = new Set(['ts', 't', 'v', 'wall'])
-const NOTHING = buildDocument([])
+const END = Buffer.alloc(1)
+/** Of a document: its length, to be set, and its first fields. */
+const NO_OPERATION = buildDocument([
+  stringElement('op', 'n'),
+  stringElement('ns', ''),
+  documentElement('o', buildDocument([])),
+]).subarray(0, -1)
 
 /**
  * Whole oplog entries with a no-op in the place of each about a control collection. The configuration with its secrets is
@@ -18,9 +24,12 @@ const NOTHING = buildDocument([])
  */
 export function withoutControlEntries(entries: Buffer): Buffer {
   const parts: Buffer[] = []
+  const found = TRACES.map((trace) => entries.indexOf(trace))
   let done = 0
   let offset = 0
-  for (let trace = nextTrace(entries, 0); trace >= 0; trace = nextTrace(entries, offset)) {
+  for (;;) {
+    const trace = Math.min(...found.filter((at) => at >= 0))
+    if (trace === Number.POSITIVE_INFINITY) break
     while (offset + entries.readInt32LE(offset) <= trace) offset += documentLength(entries, offset)
     const entry = entries.subarray(offset, offset + documentLength(entries, offset))
     const changed = withoutControlEntry(entry)
@@ -29,6 +38,11 @@ export function withoutControlEntries(entries: Buffer): Buffer {
       done = offset + entry.length
     }
     offset += entry.length
+    // Only what was passed is looked for again: a search to the end for each of many entries would take for ever.
+    for (const [index, text] of TRACES.entries()) {
+      const at = found[index] ?? -1
+      if (at >= 0 && at < offset) found[index] = entries.indexOf(text, offset)
+    }
   }
   if (parts.length === 0) return entries
   return Buffer.concat([...parts, entries.subarray(done)])
@@ -58,20 +72,18 @@ function withInner(entry: Buffer, o: Buffer): Buffer {
 }
 
 function noOperation(entry: Buffer): Buffer {
-  const kept: RawElement[] = []
-  for (const name of KEPT) {
-    const field = findField(entry, name)
-    if (field !== undefined) kept.push({ name, type: field.type, value: entry.subarray(field.value, field.end) })
+  const parts: Buffer[] = [NO_OPERATION]
+  const element: ElementPosition = { type: 0, start: 0, value: 0, end: 0 }
+  for (let at = 4; readElement(entry, at, entry.length, element); at = element.end) {
+    const name = entry.toString('latin1', element.start + 1, element.value - 1)
+    if (KEPT.has(name)) parts.push(entry.subarray(element.start, element.end))
   }
-  return buildDocument([stringElement('op', 'n'), stringElement('ns', ''), documentElement('o', NOTHING), ...kept])
+  parts.push(END)
+  const document = Buffer.concat(parts)
+  document.writeInt32LE(document.length, 0)
+  return document
 }
 
 function isControl(ns: string): boolean {
   return databaseOf(ns) === 'admin' && isControlCollection(collectionOf(ns))
-}
-
-function nextTrace(entries: Buffer, offset: number): number {
-  if (offset >= entries.length) return -1
-  const found = TRACES.map((trace) => entries.indexOf(trace, offset)).filter((at) => at >= 0)
-  return found.length === 0 ? -1 : Math.min(...found)
 }
