@@ -4,7 +4,7 @@ import { PbmError } from '../../errors.js'
 import { commandName, databaseOf, type Operation } from '../entry.js'
 import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
 import { commandTarget } from './classify.js'
-import type { CatalogCollection } from './index-catalog.js'
+import { type CatalogCollection, expiryOf, withoutExpiry } from './index-catalog.js'
 import { isKnownByName, isUsersOrRoles } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
 
@@ -104,10 +104,11 @@ export class ReplayCommands {
       await this.#makeWayForView(ns)
     }
     const here = catalog.findByName(ns)
+    const o = withoutExpiry(operation.o)
     if (isKnownByName(ns)) {
       if (here !== undefined) return
-      await sink.command({ ...operation, ui: undefined, o2: undefined })
-      catalog.create(ns, undefined, operation.o)
+      await sink.command({ ...operation, o, ui: undefined, o2: undefined })
+      catalog.create(ns, undefined, o).expireAfterSeconds = expiryOf(operation.o)
       return
     }
     const same = ui === undefined ? here : catalog.find(ui, ns)
@@ -115,8 +116,9 @@ export class ReplayCommands {
     const indexes = same?.indexes
     // Another collection has the name, or this one has another name: the server moves what is in the way aside.
     const moved = here !== undefined || same !== undefined
-    await sink.command({ ...operation, o2: undefined })
-    const created = moved && same !== undefined ? same : catalog.create(ns, ui, operation.o)
+    await sink.command({ ...operation, o, o2: undefined })
+    const created = moved && same !== undefined ? same : catalog.create(ns, ui, o)
+    created.expireAfterSeconds = expiryOf(operation.o)
     if (moved) await this.#correctNames(operation.ns, here, created, ns)
     if (indexes !== undefined) for (const [name, spec] of indexes) created.indexes.set(name, spec)
     this.#unknown.delete(ui?.toString('hex') ?? ns)
@@ -206,7 +208,8 @@ export class ReplayCommands {
     if (known === undefined) return
     const index = findDocument(operation.o, 'index')
     if (index !== undefined) this.#options.catalog.modifyIndex(known, index)
-    const o = withoutFields(operation.o, new Set(['index', ...OBSOLETE_OPTIONS]))
+    known.expireAfterSeconds = expiryOf(operation.o) ?? known.expireAfterSeconds
+    const o = withoutFields(withoutExpiry(operation.o), new Set(['index', ...OBSOLETE_OPTIONS]))
     if (elementsOf(o).length > 1) await this.#apply({ ...operation, o }, known)
   }
 

@@ -4,6 +4,8 @@ import { BSON, type MongoClient, type UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { judgedBy } from '../../time/deadline-guard.js'
 import { createCollections, dropReplaced } from './collections.js'
+import { setExpiry } from './expiry.js'
+import { catalogOf } from './target.js'
 
 describe('Collections of the target', () => {
   const { signal } = new AbortController()
@@ -85,6 +87,7 @@ describe('Collections of the target', () => {
       const described = { ...wanted, options: Buffer.from(BSON.serialize(options)) }
       await dropReplaced(client, [described], signal)
       await createCollections(client, [described], signal)
+      await setExpiry(client, (await catalogOf(client, [described])).expiring(), { signal })
       assert.equal((await uuids()).get(`system.buckets.${name}`), bucketsUuid)
       assert.deepEqual([await stored(name), await stored(`system.buckets.${name}`)], before)
       await app.collection(name).insertOne({ at: new Date(), m: 1 })

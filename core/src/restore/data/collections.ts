@@ -9,6 +9,7 @@ import { applyOps } from '../../mongo/apply-ops.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
+import { withoutExpiry } from '../../oplog/replay/index-catalog.js'
 import { throwIfStopped } from '../../time/deadline-guard.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
@@ -57,7 +58,10 @@ export async function dropReplaced(
   return { dropped: doomed.length, kept: kept.length }
 }
 
-/** Creates collections with their UUIDs and options, then time series, then views. */
+/**
+ * Creates collections with their UUIDs and options, then time series, then views. When documents expire is left out:
+ * the target's TTL monitor would delete some while they are restored. See `setExpiry`.
+ */
 export async function createCollections(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
@@ -139,7 +143,7 @@ async function dropByOplog(client: MongoClient, db: string, collection: string, 
 /** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
 async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
   const { db, collection, uuid, options, type } = namespace
-  const o: RawElement[] = [stringElement('create', collection), ...(options === undefined ? [] : elementsOf(options))]
+  const o: RawElement[] = [stringElement('create', collection), ...lastingOptions(options)]
   const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
   if (type === 'collection' && !clustered) o.push(documentElement('idIndex', idIndexOf(namespace)))
   const operation = buildDocument([
@@ -151,6 +155,10 @@ async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, 
   await applyOps(client, RawValue.documents([operation]), { signal })
 }
 
+function lastingOptions(options: Buffer | undefined): RawElement[] {
+  return options === undefined ? [] : elementsOf(withoutExpiry(options))
+}
+
 function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
   const listed = indexes?.find((spec) => findString(spec, 'name') === '_id_')
   if (listed !== undefined) return buildDocument(elementsOf(listed).filter(({ name }) => name !== 'ns'))
@@ -160,8 +168,7 @@ function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
 /** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */
 async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
   const { db, collection, options, bucketsUuid } = namespace
-  const raw = options === undefined ? [] : elementsOf(options)
-  const values = Object.fromEntries(raw.map((element) => [element.name, RawValue.element(element)]))
+  const values = Object.fromEntries(lastingOptions(options).map((one) => [one.name, RawValue.element(one)]))
   const create = () => client.db(db).command({ create: collection, ...values })
   await create()
   if (bucketsUuid !== undefined) {

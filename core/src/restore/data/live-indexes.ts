@@ -6,6 +6,7 @@ import { readCursor } from '../../mongo/raw-read.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
+import { setExpiry } from './expiry.js'
 import { type BuildOptions, buildIndexes } from './indexes.js'
 import { catalogOf } from './target.js'
 
@@ -56,6 +57,7 @@ export async function settleIndexes(client: MongoClient, catalog: IndexCatalog, 
     missing.filter(({ specs }) => specs.length > 0),
     options,
   )
+  await setExpiry(client, catalog.expiring(), options)
 }
 
 function isImplied(name: string, spec: Buffer): boolean {

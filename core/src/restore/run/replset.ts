@@ -12,6 +12,7 @@ import type { ObjectStore } from '../../plugin/storage.js'
 import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../../store/layout/pbm-version.js'
 import { TOOL_NAME } from '../../version.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
+import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { buildIndexes } from '../data/indexes.js'
 import type { ProgressPublisher } from '../data/progress.js'
@@ -110,10 +111,12 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await restoreUsersAndRoles(client, stored, kept, signal)
   await restore.reach('dumpDone')
 
-  const wanted = await replayOplog(restore, snapshot, storedOplog, namespaces, kept)
+  const catalog = await replayOplog(restore, snapshot, storedOplog, namespaces, kept)
+  const wanted = catalog.wanted()
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  await setExpiry(client, catalog.expiring(), { signal })
   await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajoritySince(client, election)
@@ -179,7 +182,7 @@ async function replayOplog(
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
   await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, cut, settle })
-  return catalog.wanted()
+  return catalog
 }
 
 function isOwn({ toolVersion }: Snapshot): boolean {

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { compareStates, type ReplicaSet, snapshotState, startReplicaSet } from '@pbmkit/conformance/testbed'
+import type { MongoClient } from 'mongodb'
+import { SmallBackup } from './small-backup.support.js'
+
+const LONG_AGO = new Date(Date.now() - 86_400_000)
+const CLUSTERED = { clusteredIndex: { key: { _id: 1 }, unique: true } } as const
+
+describe('A restore onto a target whose TTL monitor is at work', () => {
+  let set: ReplicaSet
+  let client: MongoClient
+
+  before(async () => {
+    set = await startReplicaSet({ mongodArgs: ['--setParameter', 'ttlMonitorSleepSecs=1'] })
+    client = await set.client()
+  })
+  after(() => set?.stop())
+
+  const ttlMonitor = (ttlMonitorEnabled: boolean) => client.db('admin').command({ setParameter: 1, ttlMonitorEnabled })
+  const ttlPasses = async () => (await client.db('admin').command({ serverStatus: 1 })).metrics.ttl.passes as number
+  /** Two whole passes of the monitor. */
+  async function letItPass(): Promise<void> {
+    const before = await ttlPasses()
+    while ((await ttlPasses()) < before + 3) await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+
+  it('loses nothing that expires there before the oplog changes it, and expires as before afterwards', async () => {
+    const app = client.db('expiring')
+    await ttlMonitor(false)
+    await app.createCollection('clustered', { ...CLUSTERED, expireAfterSeconds: 60 })
+    await app.createCollection('series', { timeseries: { timeField: 'at', metaField: 'm' }, expireAfterSeconds: 60 })
+    await app.createCollection('later', { ...CLUSTERED, expireAfterSeconds: 60 })
+    await app.createCollection('never', { ...CLUSTERED, expireAfterSeconds: 60 })
+    const fill = async (names: readonly string[]) => {
+      for (const name of names) await app.collection<{ _id: Date; v: number }>(name).insertOne({ _id: LONG_AGO, v: 1 })
+    }
+    await fill(['clustered', 'later', 'never'])
+    await app.collection('series').insertOne({ at: LONG_AGO, m: 1, v: 1 })
+    const backup = new SmallBackup(client, ['expiring'])
+    await backup.begin()
+    await backup.dump()
+    await app.createCollection('logged', { ...CLUSTERED, expireAfterSeconds: 60 })
+    await app.createCollection('logged series', { timeseries: { timeField: 'at' }, expireAfterSeconds: 60 })
+    await fill(['logged'])
+    for (const name of ['clustered', 'later', 'never', 'logged']) {
+      await app.collection<{ _id: Date }>(name).updateOne({ _id: LONG_AGO }, { $set: { v: 2 } })
+    }
+    for (const v of [2, 3]) {
+      await app.collection('series').insertOne({ at: LONG_AGO, m: 1, v })
+      await app.collection('logged series').insertOne({ at: LONG_AGO, v })
+    }
+    await app.command({ collMod: 'later', expireAfterSeconds: 1_700_000_000 })
+    await app.command({ collMod: 'never', expireAfterSeconds: 'off' })
+    await backup.end()
+    const expected = await snapshotState(client)
+    await app.dropDatabase()
+    await ttlMonitor(true)
+    await backup.restore(letItPass, async () => {
+      await letItPass()
+      await ttlMonitor(false)
+    })
+    const restored = await snapshotState(client)
+    assert.deepEqual(compareStates(expected, restored), [])
+    await ttlMonitor(true)
+    await letItPass()
+    const counts = ['clustered', 'series', 'logged', 'logged series', 'later', 'never'].map((name) =>
+      app.collection(name).countDocuments(),
+    )
+    assert.deepEqual(await Promise.all(counts), [0, 0, 0, 0, 1, 1])
+  })
+
+  it('makes no fragments of documents that are gone when the oplog changes them', async () => {
+    const app = client.db('gone')
+    await app.createCollection('series', { timeseries: { timeField: 'at', metaField: 'm' } })
+    const things = app.collection<{ _id: number; v?: number }>('things')
+    await things.insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }])
+    await app.collection('series').insertOne({ at: LONG_AGO, m: 1, v: 1 })
+    const backup = new SmallBackup(client, ['gone'])
+    await backup.begin()
+    await things.updateOne({ _id: 1 }, { $set: { v: 1 } })
+    await things.replaceOne({ _id: 2 }, { v: 2 })
+    await app.collection('series').insertOne({ at: LONG_AGO, m: 1, v: 2 })
+    await things.deleteMany({ _id: { $lt: 3 } })
+    await app.collection('series').deleteMany({ m: 1 })
+    await backup.dump()
+    await things.updateOne({ _id: 3 }, { $set: { v: 3 } })
+    await backup.end()
+    const expected = await snapshotState(client)
+    await app.dropDatabase()
+    await backup.restore()
+    assert.deepEqual(compareStates(expected, await snapshotState(client)), [])
+  })
+})
