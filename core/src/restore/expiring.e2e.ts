@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { compareStates, type ReplicaSet, snapshotState, startReplicaSet } from '@pbmkit/conformance/testbed'
-import type { MongoClient } from 'mongodb'
+import type { Document, MongoClient } from 'mongodb'
+import { Applier } from '../oplog/replay/apply.js'
+import { ReplayBatch, sendBatch } from '../oplog/replay/apply-batch.js'
+import { raw } from '../oplog/replay/oplog-entries.support.js'
 import { SmallBackup } from './small-backup.support.js'
 
 const LONG_AGO = new Date(Date.now() - 86_400_000)
@@ -89,5 +92,29 @@ describe('A restore onto a target whose TTL monitor is at work', () => {
     await app.dropDatabase()
     await backup.restore()
     assert.deepEqual(compareStates(expected, await snapshotState(client)), [])
+  })
+  it('passes over an update that meets nothing, and still names what can not be applied', async () => {
+    const { signal } = new AbortController()
+    const fragments = client.db('gone').collection<{ _id: number }>('fragments')
+    await fragments.insertMany([{ _id: 1 }, { _id: 2 }])
+    const applier = new Applier(client, { signal })
+    const change = (op: string, collection: string, _id: number, o: Document) =>
+      applier.change({ op, ns: `gone.${collection}`, ui: undefined, o: raw(o), o2: raw({ _id }) }, true)
+    const modify = { $v: 2, diff: { u: { v: 1 } } }
+    for (const _id of [1, 9, 2]) await change('u', 'fragments', _id, modify)
+    await change('u', 'fragments', 8, { _id: 8, v: 1 })
+    await applier.flush()
+    assert.deepEqual(await fragments.find().toArray(), [
+      { _id: 1, v: 1 },
+      { _id: 2, v: 1 },
+    ])
+    const batch = new ReplayBatch()
+    for (const [ns, _id] of [
+      ['gone.fragments', 9],
+      ['gone.nowhere', 1],
+    ] as const) {
+      batch.addCommand({ op: 'u', ns, ui: undefined, o: raw(modify), o2: raw({ _id }) })
+    }
+    await assert.rejects(sendBatch(client, batch, signal), { code: 'REPLAY_FAILED', message: /u on gone\.nowhere/ })
   })
 })
