@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fixturesFolder } from '@pbmkit/conformance/testbed'
-import { Timestamp } from 'mongodb'
+import { type Document, Timestamp } from 'mongodb'
 import { readConfig, writeConfig } from '../control/config.js'
 import { listLiveLocks } from '../control/locks.js'
 import { findRestore } from '../control/restores.js'
+import { errorText, PbmError } from '../errors.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import type { WithStore } from '../protocol/tokens.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from './restore.support.js'
@@ -90,6 +91,26 @@ describe('A restore among other operations', () => {
     assert.equal(await bench.restore(name), 'done')
     assert.equal((await readConfig(bench.leader))?.pitr?.enabled, false)
     assert.ok(bench.log.lines.some((line) => line.startsWith('warning point-in-time recovery was on and is off now')))
+  })
+
+  it('does not begin where a collection that was renamed aside has the UUID of one of the backup, until it is moved', async () => {
+    const shop = bench.node.db('shop')
+    await shop.renameCollection('orders', 'orders_old')
+    await shop.collection('orders_old').insertOne({ since: 'the backup' })
+    const kept = await shop.collection('orders_old').countDocuments()
+    const failure = await bench.restore(name).catch((error: unknown) => error)
+    assert.ok(failure instanceof PbmError)
+    assert.equal(failure.code, 'UUID_TAKEN')
+    assert.match(errorText(failure), /shop\.orders_old has the UUID of shop\.orders.*Nothing of the data was changed/)
+    assert.equal(await shop.collection('orders_old').countDocuments(), kept)
+    // As the message says.
+    const command = /adminCommand\((\{.*?\})\)/.exec(errorText(failure))?.[1]?.replace(/(\w+):/g, '"$1":') ?? ''
+    await bench.node.db('admin').command(JSON.parse(command) as Document)
+    assert.equal(await bench.restore(name), 'done')
+    const moved = bench.node.db('shop_kept').collection('orders_old')
+    assert.equal(await moved.countDocuments(), kept)
+    assert.equal((await moved.indexes()).length, (await shop.collection('orders').indexes()).length)
+    assert.equal(await shop.collection('orders').countDocuments({ since: 'the backup' }), 0)
   })
 
   it('uses votingMembers where the commit quorum asks for more members than there are', async () => {

@@ -7,6 +7,7 @@ import { commandTarget } from './classify.js'
 import { type CatalogCollection, expiryOf, withoutExpiry } from './index-catalog.js'
 import { isKnownByName, isUsersOrRoles } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
+import { uuidTaken } from './uuid-taken.js'
 
 /** Old storage options that servers still log and no longer take. */
 const OBSOLETE_OPTIONS = ['noPadding', 'usePowerOf2Sizes']
@@ -80,11 +81,17 @@ export class ReplayCommands {
   }
 
   /**
-   * Drops a collection that the target had before the restore and the backup does not have. The server would take it for
-   * the one that is created (same UUID: a restore into the same cluster), or move it aside under a name of its own.
+   * Drops a collection that the target had before the restore and the backup does not have, under a name that the oplog
+   * gives to another one. The server would move it aside under a name of its own.
    */
   async #makeWay(collection: CatalogCollection | undefined): Promise<void> {
     if (collection?.foreign === true) await this.#dropNow(collection)
+  }
+
+  /** The server would rename or drop it, for it goes by the UUID. */
+  #refuseForeign(uuid: Buffer | undefined, ns: string): void {
+    const foreign = this.#options.catalog.findForeign(uuid)
+    if (foreign !== undefined) throw uuidTaken([{ held: foreign.ns, ns }])
   }
 
   /** The same for a view. */
@@ -100,7 +107,7 @@ export class ReplayCommands {
     const { ui } = operation
     if (!isUsersOrRoles(ns)) {
       await this.#makeWay(catalog.findByName(ns))
-      if (ui !== undefined) await this.#makeWay(catalog.find(ui, ns))
+      this.#refuseForeign(ui, ns)
       await this.#makeWayForView(ns)
     }
     const here = catalog.findByName(ns)
@@ -134,8 +141,14 @@ export class ReplayCommands {
 
   async #dropDatabase(operation: Operation): Promise<void> {
     const db = databaseOf(operation.ns)
-    await this.#options.sink.command(operation)
-    this.#options.catalog.dropDatabase(db)
+    const inside = [...this.#options.catalog.collections()].filter(({ ns }) => ns.startsWith(`${db}.`))
+    if (inside.some(({ foreign }) => foreign)) {
+      // What the target has beside the backup stays.
+      for (const collection of inside) if (!collection.foreign) await this.#dropNow(collection)
+    } else {
+      await this.#options.sink.command(operation)
+      this.#options.catalog.dropDatabase(db)
+    }
     for (const [key, ns] of this.#unknown) if (ns.startsWith(`${db}.`)) this.#unknown.delete(key)
   }
 
@@ -152,6 +165,7 @@ export class ReplayCommands {
       return
     }
     if (catalog.findByName(to) !== known) await this.#makeWay(catalog.findByName(to))
+    this.#refuseForeign(dropped, to)
     await this.#makeWayForView(to)
     const inTheWay = catalog.findByName(to)
     await sink.command(operation)

@@ -69,8 +69,16 @@ export class IndexCatalog {
     return collection
   }
 
+  /** What an operation is about. Never a foreign one: that it has the UUID says nothing of whose it is. */
   find(uuid: Buffer | undefined, ns: string): CatalogCollection | undefined {
-    return uuid === undefined ? this.#byNamespace.get(ns) : this.#byUuid.get(uuid.toString('hex'))
+    const found = uuid === undefined ? this.#byNamespace.get(ns) : this.#byUuid.get(uuid.toString('hex'))
+    return found?.foreign === true ? undefined : found
+  }
+
+  /** The foreign collection that has the UUID. */
+  findForeign(uuid: Buffer | undefined): CatalogCollection | undefined {
+    const found = uuid && this.#byUuid.get(uuid.toString('hex'))
+    return found?.foreign === true ? found : undefined
   }
 
   findByName(ns: string): CatalogCollection | undefined {

@@ -11,6 +11,7 @@ import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
 import { withoutExpiry } from '../../oplog/replay/index-catalog.js'
 import { throwIfStopped } from '../../time/deadline-guard.js'
+import { ForeignCollections } from './foreign.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
 
@@ -22,25 +23,30 @@ const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, nam
 const WIDTH = 4
 
 /**
- * Drops what the backup brings anew: by name, and by UUID, for a collection renamed since then still has the UUID the
- * restored one needs. What the backup does not have stays (PBM: archive-and-oplog.md §3).
+ * Drops what the backup brings anew, by name, and `doomed`, which the oplog brings anew. What the backup does not have
+ * stays (PBM: archive-and-oplog.md §3). Throws UUID_TAKEN, before it drops anything, where that has a UUID of the backup.
  */
 export async function dropReplaced(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
   signal: AbortSignal,
+  doomedByOplog: ReadonlySet<string> = new Set(),
 ): Promise<{ dropped: number; kept: number }> {
   const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
-  const uuids = new Set(namespaces.flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid])))
   const found = await listTarget(client)
   const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
-  const doomed = found.filter((target) => {
-    if (target.uuid !== undefined && uuids.has(target.uuid)) return true
-    if (!target.name.startsWith(BUCKETS)) return names.has(`${target.db}.${target.name}`)
+  const isDoomed = ({ db, name }: TargetCollection) => {
+    if (doomedByOplog.has(`${db}.${name}`)) return true
+    if (!name.startsWith(BUCKETS)) return names.has(`${db}.${name}`)
     // Buckets go with their time series; only those that lost it go by themselves.
-    const series = `${target.db}.${target.name.slice(BUCKETS.length)}`
+    const series = `${db}.${name.slice(BUCKETS.length)}`
     return names.has(series) && !listed.has(series)
-  })
+  }
+  const doomed = found.filter(isDoomed)
+  new ForeignCollections(
+    found.filter((target) => !isDoomed(target)),
+    namespaces,
+  ).refuse()
   const drop = async ({ db, name }: TargetCollection) => {
     throwIfStopped(signal)
     await client

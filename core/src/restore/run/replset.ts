@@ -14,12 +14,13 @@ import { TOOL_NAME } from '../../version.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
 import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
+import { ForeignCollections } from '../data/foreign.js'
 import { buildIndexes } from '../data/indexes.js'
 import type { ProgressPublisher } from '../data/progress.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { catalogOf } from '../data/target.js'
+import { catalogOf, listTarget } from '../data/target.js'
 import {
   collectDocuments,
   connectedUser,
@@ -79,14 +80,17 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await refuseOtherCase(client, namespaces)
   const kept = await connectedUser(client)
   await restore.sharding?.prepare(snapshot)
-  const storedOplog = await verify(restore, snapshot)
+  const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
+  const foreign = new ForeignCollections(staying, namespaces)
+  const storedOplog = await verify(restore, snapshot, foreign)
+  foreign.refuse()
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
 
   const election = await electionOf(client)
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, signal)
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, signal, foreign.doomed)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')
@@ -139,7 +143,7 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
 }
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
-async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<number> {
+async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: ForeignCollections): Promise<number> {
   const { store, backup, part, signal, log, progress, tuning, pointInTime } = restore
   const oplog = oplogOf(restore, snapshot)
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
@@ -159,6 +163,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
     mayBeCut: !isOwn(snapshot),
     onBytes: (bytes) => progress.add(0, bytes),
+    onCommand: (command) => foreign.see(command),
   })
   log.info('the backup is complete: sizes, checksums and oplog are right')
   return stored
