@@ -113,6 +113,27 @@ describe('A restore among other operations', () => {
     assert.equal(await shop.collection('orders').countDocuments({ since: 'the backup' }), 0)
   })
 
+  it('says that somebody else writes meanwhile, and leaves nothing of it', async () => {
+    const orders = bench.node.db('shop').collection<{ _id: string }>('orders')
+    let restoring = true
+    const writing = (async () => {
+      for (let i = 0; restoring; i++) await orders.updateOne({ _id: `${i}` }, { $set: { i } }, { upsert: true })
+    })()
+    const command = restoreCommand(name).restore
+    await assert.rejects(bench.restore(name, { command: { name: command.name } }), {
+      code: 'TARGET_WRITTEN',
+      message: /Somebody else writes to what is being restored: .*shop\.orders/,
+    })
+    restoring = false
+    await writing
+    const found = await bench.node.db('shop').listCollections().toArray()
+    assert.deepEqual(
+      found.map((one) => one.name).filter((one) => one.startsWith('tmp')),
+      [],
+    )
+    assert.match((await findRestore(bench.leader, command.name))?.error ?? '', /Stop the applications/)
+  })
+
   it('uses votingMembers where the commit quorum asks for more members than there are', async () => {
     assert.equal(await bench.restore(name, { command: { indexCommitQuorum: '7' } }), 'done')
     assert.ok(bench.log.lines.some((line) => line.includes("commit quorum 7 can't be met")))

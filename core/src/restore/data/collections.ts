@@ -106,28 +106,37 @@ export interface InsertOptions {
   readonly select: (namespace: NamespaceMetadata) => boolean
 }
 
-/** Streams all documents of the backup into the collections, which are there and empty. */
+/**
+ * Streams all documents of the backup into the collections, which are there and empty. Gives how many there are of each
+ * namespace. A document that was deleted and inserted again while the backup was made may be in it twice: the oplog has
+ * the right one.
+ */
 export async function insertAll(
   client: MongoClient,
   snapshot: Pick<Snapshot, 'readNamespaces'>,
   options: InsertOptions,
-): Promise<void> {
+): Promise<ReadonlyMap<string, number>> {
+  const inserted = new Map<string, number>()
   const { signal, width, workers, select, divert } = options
   await snapshot.readNamespaces(
     async (namespace, documents) => {
       if (await divert(namespace, documents)) return
       const { db, collection, type } = namespace
       const name = type === 'timeseries' ? BUCKETS + collection : collection
-      await insertDocuments(client, db, name, documents, {
+      // The order of a capped collection is its content.
+      const ordered = namespace.options !== undefined && isTrue(namespace.options, 'capped')
+      const written = await insertDocuments(client, db, name, documents, {
         signal,
         inFlight: Math.min(4, Math.max(1, workers)),
-        // The order of a capped collection is its content.
-        ordered: namespace.options !== undefined && isTrue(namespace.options, 'capped'),
+        ordered,
+        passDuplicates: !ordered,
         onProgress: increments(options.onProgress),
       })
+      inserted.set(`${db}.${collection}`, written.documents - written.duplicates)
     },
     { width, signal, select },
   )
+  return inserted
 }
 
 /** Turns the totals one writer tells into what came since. */

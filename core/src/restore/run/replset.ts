@@ -5,6 +5,7 @@ import type { BackupDocument, BackupReplset } from '../../control/backup-documen
 import type { OperationLog } from '../../log.js'
 import { earlier, optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
+import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
@@ -16,6 +17,7 @@ import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { ForeignCollections } from '../data/foreign.js'
 import { buildIndexes } from '../data/indexes.js'
+import { OtherWriters } from '../data/other-writers.js'
 import type { ProgressPublisher } from '../data/progress.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
@@ -94,11 +96,40 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')
+  const catalog = await OtherWriters.watch(client, { namespaces, signal }, (others) =>
+    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others }),
+  )
+  const wanted = catalog.wanted()
+  progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
+  const onBuilt = (indexes: number) => progress.add(indexes, 0)
+  await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  await setExpiry(client, catalog.expiring(), { signal })
+  await restore.sharding?.publish()
+  progress.phase('majority')
+  await awaitMajoritySince(client, election)
+}
+
+interface DataToRestore {
+  readonly namespaces: readonly NamespaceMetadata[]
+  readonly kept: Kept
+  /** Bytes of it. */
+  readonly storedOplog: number
+  readonly others: OtherWriters
+}
+
+/** All but the indexes: those that the catalog has are still to be built. */
+async function restoreData(
+  restore: ReplsetRestore,
+  snapshot: Snapshot,
+  { namespaces, kept, storedOplog, others }: DataToRestore,
+): Promise<IndexCatalog> {
+  const { client, signal, progress, tuning } = restore
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await createCollections(client, namespaces, signal)
+  await others.refuse()
   const stored = listedUsersAndRoles(snapshot.namespaces)
   const selected = new Set(namespaces)
-  await insertAll(client, snapshot, {
+  const inserted = await insertAll(client, snapshot, {
     signal,
     width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
     workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
@@ -110,20 +141,13 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
       return own !== undefined
     },
   })
+  await others.refuseOtherCounts(namespaces, inserted)
   await restore.sharding?.load(snapshot)
   progress.phase('users and roles')
   await restoreUsersAndRoles(client, stored, kept, signal)
   await restore.reach('dumpDone')
 
-  const catalog = await replayOplog(restore, snapshot, storedOplog, namespaces, kept)
-  const wanted = catalog.wanted()
-  progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
-  const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
-  await setExpiry(client, catalog.expiring(), { signal })
-  await restore.sharding?.publish()
-  progress.phase('majority')
-  await awaitMajoritySince(client, election)
+  return await replayOplog(restore, snapshot, { namespaces, kept, storedOplog, others })
 }
 
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
@@ -172,9 +196,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
 async function replayOplog(
   restore: ReplsetRestore,
   snapshot: Snapshot,
-  storedBytes: number,
-  namespaces: readonly NamespaceMetadata[],
-  kept: Kept,
+  { namespaces, kept, storedOplog, others }: DataToRestore,
 ) {
   const { client, store, backup, part, signal, log, progress, pointInTime, sharding } = restore
   const pieces = oplogOf(restore, snapshot)
@@ -183,10 +205,11 @@ async function replayOplog(
   const start = optime(part.first_write_ts)
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
+  others.follow(catalog)
   const context = { client, store, signal, log, progress }
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
-  await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, cut, settle })
+  await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept, start, end, routing, cut, settle })
   return catalog
 }
 
