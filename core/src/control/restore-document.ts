@@ -54,6 +54,8 @@ export interface RestoreReplset {
   stat?: { txn: { partial: number; shard_uncommitted: number; left_uncommitted: number }; d: Document | null }
   /** Ours; PBM ignores it: ids of transactions that wait for what other shards have decided. */
   open_txn?: string[]
+  /** Ours; PBM ignores it: indexes that the target does not take, each with its definition and the reason. */
+  unbuilt_indexes?: string[]
   /** Ours; PBM ignores it. */
   node?: string
   /** Ours; PBM ignores it. */

@@ -24,6 +24,7 @@ import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { pieceOf } from './point-in-time.js'
 import { RestoreRun, type RunSteps } from './run.js'
 import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
+import { noteUnbuilt } from './unbuilt-indexes.js'
 
 /**
  * Applies stored chunks to the data as it is, on the primary of a replica set (PBM: control-plane.md §5.5). Nothing is
@@ -99,7 +100,8 @@ export class OplogReplay {
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
-    await settleIndexes(node, catalog, { signal, log, commitQuorum, onBuilt })
+    const unbuilt = await settleIndexes(node, catalog, { signal, log, commitQuorum, onBuilt })
+    await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     progress.phase('majority')
     await awaitMajoritySince(node, election)
   }

@@ -72,8 +72,8 @@ const DEFAULT_PARALLEL_COLLECTIONS = 4
 /** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
 const PBM_WITHOUT_INDEX_FLAGS = '2.8'
 
-/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). */
-export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
+/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
+export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
   const { client, store, backup, part, compression, signal, log, progress, tuning } = restore
   const snapshot = await openSnapshot(store, backup, part, compression, { signal })
   const namespaces = snapshot.namespaces.filter(
@@ -102,11 +102,12 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   const wanted = catalog.wanted()
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  const unbuilt = await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
   await setExpiry(client, catalog.expiring(), { signal })
   await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajoritySince(client, election)
+  return unbuilt
 }
 
 interface DataToRestore {

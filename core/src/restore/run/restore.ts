@@ -22,6 +22,7 @@ import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js
 import { RestoreRun, type RunDescription, type RunSteps } from './run.js'
 import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
+import { noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './run-lock.js'
 
@@ -133,8 +134,8 @@ export class Restore {
       await awaitSlicersGone(suspending, self.rs)
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
-    else
-      await restoreReplset({
+    else {
+      const unbuilt = await restoreReplset({
         client: node,
         store: stored,
         backup,
@@ -148,6 +149,8 @@ export class Restore {
         sharding,
         reach: reachState,
       })
+      await noteUnbuilt(leader, command.name, self.rs, unbuilt)
+    }
     await sharding?.refresh()
     if (info.isClusterLeader) log.info('make a full backup now: point-in-time recovery can only go on from a new one')
   }

@@ -24,6 +24,7 @@ import type { Clock } from '../../time/clock.js'
 import { inTime } from '../../time/deadline.js'
 import { judgedBy, throwIfStopped } from '../../time/deadline-guard.js'
 import { ProgressPublisher } from '../data/progress.js'
+import { ALL_BUT_INDEXES, refuseUnbuilt } from './unbuilt-indexes.js'
 
 /** How long the primaries' agents are given to join: a little longer than one that comes into office takes. */
 const JOIN_MILLIS = 45_000
@@ -109,7 +110,7 @@ export class RestoreRun {
         reach: (state, before) => this.#reach(state, signal, before),
       })
       await this.#settle(progress)
-      await this.#reach('done', signal)
+      await this.#reach('done', signal, () => refuseUnbuilt(leader, name))
       if (info.isClusterLeader && (await readConfig(leader)) !== undefined) await resetEpoch(leader)
       log.info(`the ${kind} is done`)
     } catch (error) {
@@ -203,7 +204,10 @@ export class RestoreRun {
     const lost = isNotPrimary(error) ? 'this node is no longer the primary: ' : ''
     const text = errorText(error)
     // Another replica set's words say so already.
-    return new PbmError(code, `${lost}${text}`, { ...(text.includes(after) ? {} : { hint: after }), cause: error })
+    return new PbmError(code, `${lost}${text}`, {
+      ...(text.includes(after) || text.includes(ALL_BUT_INDEXES) ? {} : { hint: after }),
+      cause: error,
+    })
   }
 
   /**
