@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type ReplicaSet, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
+import { measureCollections } from './collections.js'
 import { DATABASE, load } from './data.js'
 import { type Cost, faster, measureScript, runMeasured } from './measure.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
@@ -17,7 +18,18 @@ import { STORAGES } from './storages.js'
 import { pbmkit, type RunningSystem, type SystemPrograms, startSystem } from './system.js'
 import { costText, markdown, type Row } from './table.js'
 
-const PARTS = ['dump', 'backup', 'restore', 'smallest', 'slicer', 'replay', 'sealing', 'protocol', 'storage'] as const
+const PARTS = [
+  'dump',
+  'backup',
+  'restore',
+  'smallest',
+  'slicer',
+  'replay',
+  'sealing',
+  'protocol',
+  'storage',
+  'collections',
+] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -27,6 +39,7 @@ interface Flags extends PeerFlags {
   readonly parts: string[]
   readonly codecs: string[]
   readonly objectSize: number
+  readonly collections: number
   readonly storages: string[]
 }
 
@@ -45,6 +58,7 @@ const program = new Command('bench')
   .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
   .option('--object-size <MB>', 'megabytes of the object that is stored and read', Number, 1000)
   .option('--storages <names>', `of ${Object.keys(STORAGES).join(', ')}`, list, Object.keys(STORAGES))
+  .option('--collections <number>', 'of the part collections', Number, 1000)
   .option('--mongodump <file>', 'default: the one on PATH')
   .option('--mongorestore <file>', 'default: the one on PATH')
   .option('--rclone <file>', 'default: the one on PATH')
@@ -88,11 +102,17 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
     if (flags.parts.includes('smallest')) await smallest({ set, client, peers, folder, rows })
     const slicing = flags.parts.includes('slicer') ? await slicers({ set, client, peers, folder, rows }) : []
     const replayed = flags.parts.includes('replay') ? await replays({ set, client, peers, folder, rows }, flags) : []
+    if (flags.parts.includes('collections')) {
+      const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+      rows.push(...(await measureCollections(client, uri, join(folder, 'collections'), flags.collections, say)))
+    }
     if (flags.parts.includes('protocol')) {
       say('what the protocol asks of the config servers')
       console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol'), say), await measurePlanning(client)))
     }
-    const withData = flags.parts.some((part) => !['smallest', 'slicer', 'replay', 'protocol', 'storage'].includes(part))
+    const withData = flags.parts.some(
+      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'storage', 'collections'].includes(part),
+    )
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows }, flags)
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {

@@ -3,7 +3,7 @@ import { buildDocument, documentElement, type RawElement, stringElement } from '
 import { type ElementPosition, readElement } from '../../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../../bson/zero-timestamp.js'
 import { errorText, PbmError } from '../../errors.js'
-import { applyOps } from '../../mongo/apply-ops.js'
+import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { documentSequence } from '../../mongo/document-sequence.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { collectionOf, databaseOf, type Operation } from '../entry.js'
@@ -180,11 +180,6 @@ function replayError(error: unknown, what: string): PbmError {
   return new PbmError('REPLAY_FAILED', `Applying the oplog failed (${what}): ${shortened(errorText(error))}`, {
     cause: error,
   })
-}
-
-function resultsOf(error: unknown): boolean[] | undefined {
-  const response = (error as { errorResponse?: { results?: unknown } }).errorResponse
-  return Array.isArray(response?.results) ? (response.results as boolean[]) : undefined
 }
 
 /** The server's messages hold the whole operation. */

@@ -121,6 +121,23 @@ describe('Collections of the target', () => {
     }
   })
 
+  it('that can not be created are named, whatever is made together with them', async () => {
+    const uuid = (digit: number) => `${digit}7777777777747778777777777777777`
+    const made = [1, 2, 3, 4, 5].map((digit) => namespace(`made ${digit}`, uuid(digit)))
+    await createCollections(client, made, signal)
+    const others = [6, 7, 8].map((digit) => namespace(`other ${digit}`, uuid(digit)))
+    const options = raw({ capped: true, size: 'large' })
+    const doomed = others.map((one) => (one.collection === 'other 8' ? { ...one, options } : one))
+    await assert.rejects(createCollections(client, doomed, signal), {
+      code: 'CREATE_FAILED',
+      message: /collection app\.other 8 can't be created/,
+    })
+    const found = await uuids()
+    for (const { collection, uuid: wanted } of [...made, ...others.slice(0, 2)]) {
+      assert.equal(found.get(collection), wanted)
+    }
+  })
+
   it('are made while a transaction is open, without holding up the rest of the server', async () => {
     const app = client.db('app')
     const beats = client.db('admin').collection<{ _id: number }>('beats')

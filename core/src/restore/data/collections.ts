@@ -5,7 +5,7 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
 import { findField, findString } from '../../bson/elements.js'
 import { errorText, PbmError } from '../../errors.js'
-import { applyOps } from '../../mongo/apply-ops.js'
+import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
@@ -21,6 +21,11 @@ const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, nam
 
 /** Drops under way at once: the server takes an exclusive lock for most of each. */
 const WIDTH = 4
+/** How long a command that creates collections may hold up all others, about. */
+const MOMENT_MILLIS = 100
+const MOST_AT_ONCE = 16
+/** Validators may be long, and a command has room for 16 MiB. */
+const MOST_BYTES = 1024 * 1024
 
 /**
  * Drops what the backup brings anew, by name, and `doomed`, which the oplog brings anew. What the backup does not have
@@ -74,23 +79,14 @@ export async function createCollections(
   signal: AbortSignal,
 ): Promise<void> {
   const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
-  const create = async (namespace: NamespaceMetadata) => {
+  await createByOplog(client, ofType('collection'), signal)
+  for (const series of ofType('timeseries')) {
     throwIfStopped(signal)
-    try {
-      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, signal)
-      else await createByOplog(client, namespace, signal)
-    } catch (error) {
-      const { db, collection, type } = namespace
-      throw new PbmError('CREATE_FAILED', `The ${type} ${db}.${collection} can't be created: ${errorText(error)}`, {
-        cause: error,
-      })
-    }
+    await createTimeSeries(client, series, signal).catch((error: unknown) => {
+      throw createFailed(series, error)
+    })
   }
-  // Each takes the server's global lock. One at a time leaves heartbeats and everybody else their turn between two; several
-  // would gain nothing and let them wait for all that stand in the queue, which many collections on a slow disk make long.
-  for (const type of ['collection', 'timeseries', 'view']) {
-    for (const namespace of ofType(type)) await create(namespace)
-  }
+  await createByOplog(client, ofType('view'), signal)
 }
 
 export interface InsertOptions {
@@ -155,19 +151,56 @@ async function dropByOplog(client: MongoClient, db: string, collection: string, 
   await applyOps(client, [operation], { signal }).catch(ignoreMissing)
 }
 
-/** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
-async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+/**
+ * `create` as oplog entries, the only way to give UUIDs. Each command takes the server's global lock: as many collections as
+ * it makes within a moment, so that heartbeats and everybody else have their turn between two commands, and a slow disk
+ * lets nobody wait for many. Several commands at once would only queue for the lock.
+ */
+async function createByOplog(
+  client: MongoClient,
+  namespaces: readonly NamespaceMetadata[],
+  signal: AbortSignal,
+): Promise<void> {
+  let atOnce = 1
+  for (let from = 0; from < namespaces.length; ) {
+    const some: Buffer[] = []
+    let bytes = 0
+    for (const namespace of namespaces.slice(from, from + atOnce)) {
+      const raw = creation(namespace)
+      bytes += raw.length
+      if (some.length > 0 && bytes > MOST_BYTES) break
+      some.push(raw)
+    }
+    const begun = performance.now()
+    throwIfStopped(signal)
+    await applyOps(client, RawValue.documents(some), { signal }).catch((error: unknown) => {
+      // What it has made before it stopped is none of its failure.
+      throw createFailed(namespaces[from + Math.max(0, resultsOf(error)?.lastIndexOf(false) ?? 0)], error)
+    })
+    const millis = performance.now() - begun
+    if (millis < MOMENT_MILLIS / 2) atOnce = Math.min(2 * atOnce, MOST_AT_ONCE)
+    else if (millis > MOMENT_MILLIS) atOnce = Math.max(1, Math.floor(atOnce / 2))
+    from += some.length
+  }
+}
+
+/** Options go in byte for byte. */
+function creation(namespace: NamespaceMetadata): Buffer {
   const { db, collection, uuid, options, type } = namespace
   const o: RawElement[] = [stringElement('create', collection), ...lastingOptions(options)]
   const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
   if (type === 'collection' && !clustered) o.push(documentElement('idIndex', idIndexOf(namespace)))
-  const operation = buildDocument([
+  return buildDocument([
     stringElement('op', 'c'),
     stringElement('ns', `${db}.$cmd`),
     ...(uuid === undefined ? [] : [binaryElement('ui', Buffer.from(uuid, 'hex'), 4)]),
     documentElement('o', buildDocument(o)),
   ])
-  await applyOps(client, RawValue.documents([operation]), { signal })
+}
+
+function createFailed(namespace: NamespaceMetadata | undefined, error: unknown): PbmError {
+  const what = namespace === undefined ? 'collection' : `${namespace.type} ${namespace.db}.${namespace.collection}`
+  return new PbmError('CREATE_FAILED', `The ${what} can't be created: ${errorText(error)}`, { cause: error })
 }
 
 function lastingOptions(options: Buffer | undefined): RawElement[] {
