@@ -14,6 +14,7 @@ import type { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
+import { withoutTtlMonitor } from '../../recovery/ttl-pause.js'
 import type { Clock } from '../../time/clock.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { dropLiveIndexes, liveCatalog, settleIndexes } from '../data/live-indexes.js'
@@ -93,9 +94,11 @@ export class OplogReplay {
     const dropIndexes = (ns: string, names: readonly string[]) => dropLiveIndexes(node, ns, names)
     const settlement = info.isSharded ? await this.#settlement(command.name, signal) : undefined
     const settle = (replay: Replay) => settlement && settleTransactions(replay, settlement)
-    await replayPieces(
-      { client: node, store, signal, log, progress },
-      { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
+    await withoutTtlMonitor({ node, leader, self, log }, command.name, () =>
+      replayPieces(
+        { client: node, store, signal, log, progress },
+        { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
+      ),
     )
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
