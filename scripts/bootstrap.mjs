@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { removeStaleOutputs } from './stale-outputs.mjs'
 
 const OLDEST_NODE = 20
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -78,6 +79,8 @@ async function main() {
     )
   })
   await step('compiling', () => run(bin('tsc'), ['-b']))
+  // Not before: what the compiler believes to have written has to be there.
+  removeStaleOutputs(root)
 
   linkPrograms()
 

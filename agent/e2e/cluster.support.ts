@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -203,7 +204,7 @@ export function spawnAgent(
 ): AgentProcess {
   const own = network === undefined ? uri : `${uri}&${network.uriOptions}`
   const child: ChildProcess = spawnSupervised(process.execPath, [BIN, ...args], {
-    env: { PATH: process.env.PATH, PBM_MONGODB_URI: own, ...env },
+    env: { PATH: process.env.PATH, PBM_MONGODB_URI: own, PBM_ALLOW_FILES: tmpdir(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''

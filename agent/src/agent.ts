@@ -15,7 +15,6 @@ import {
   mendTtlMonitor,
   nodeInfo,
   openLog,
-  openStore,
   PbmError,
   PluginHost,
   recordRefusal,
@@ -37,12 +36,12 @@ import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
-import { pluginContext } from './plugin-context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
 import { STATUS_MILLIS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
+import { openStorage } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -85,7 +84,11 @@ export class Agent {
     const { settings, connections, logger } = options
     const { node, leader, info } = connections
     const self: Member = { rs: info.rs, node: info.me }
-    const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir })
+    const host = new PluginHost({
+      resolveFrom: import.meta.url,
+      pluginDir: settings.pluginDir,
+      localAccess: settings.localAccess,
+    })
     this.#settings = settings
     this.#connections = connections
     const { dumpParallelCollections } = settings
@@ -339,6 +342,6 @@ export class Agent {
   #openStorage(storage: StorageConfig) {
     const { host, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    return openStore(host, storage, pluginContext(log, self))
+    return openStorage({ host, self, log }, storage)
   }
 }

@@ -27,6 +27,18 @@ export function commandLine({ run, print }: CommandLineActions): Command {
     .option('--log-json', 'one JSON object a line [LOG_JSON; log.json]')
     .option('--plugin-dir <folder>', 'where plugins were installed [PBM_PLUGIN_DIR; plugin-dir]')
     .option(
+      '--allow-files <folder>',
+      'a folder from which the configuration may have files read (keys, authorities); several times for several ' +
+        '[PBM_ALLOW_FILES; allow-files] (default: /etc/pbm, /etc/pbmkit, /etc/ssl, /run/secrets)',
+      (folder: string, others: readonly string[] = []) => [...others, folder],
+    )
+    .option(
+      '--allow-key-command <path>',
+      'a program that keyCommand and identityCommand may run; several times for several ' +
+        '[PBM_ALLOW_KEY_COMMAND; allow-key-command] (default: none)',
+      (path: string, others: readonly string[] = []) => [...others, path],
+    )
+    .option(
       '--wait-for-mongod <seconds>',
       'how long a mongod may take to answer at the start [PBM_WAIT_FOR_MONGOD; wait-for-mongod] (default: 60)',
     )

@@ -1,4 +1,4 @@
-import { type CommandDocument, listBackups, listChunks, listLiveLocks, nodeInfo, readConfig } from '@pbmkit/core'
+import { type CommandDocument, listBackups, listChunks, listLiveLocks, nodeInfo, readConfig, until } from '@pbmkit/core'
 import { ObjectId } from 'mongodb'
 import type { AgentContext } from './operations/context.js'
 
@@ -13,19 +13,19 @@ export async function needsFirstResync(
   { leader, node, clock }: Pick<AgentContext, 'leader' | 'node' | 'clock'>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  for (;;) {
+  const settled = async () => {
     const [config, info] = await Promise.all([readConfig(leader), nodeInfo(node)])
-    if (config === undefined || !info.isClusterLeader || signal.aborted) return false
+    if (config === undefined || !info.isClusterLeader || signal.aborted) return 'not needed'
     // Before the lists: what ends between the two looks is listed.
     const locks = await listLiveLocks(leader)
     const [backups, chunks] = await Promise.all([
       listBackups(leader, { profile: null, status: 'done', limit: 1 }),
       listChunks(leader),
     ])
-    if (backups.length > 0 || chunks.length > 0) return false
-    if (locks.length === 0) return true
-    await clock.sleep(LOCKED_POLL_MILLIS, signal)
+    if (backups.length > 0 || chunks.length > 0) return 'not needed'
+    return locks.length === 0 ? 'needed' : undefined
   }
+  return (await until(settled, { clock, signal, everyMillis: LOCKED_POLL_MILLIS })) === 'needed'
 }
 
 /** As if somebody had sent it, but of no record among the commands. */

@@ -24,7 +24,10 @@ describe('KeyWatch', () => {
 
   const watch = (patienceMillis = 10_000) =>
     new KeyWatch({
-      host: new PluginHost({ resolveFrom: import.meta.url }),
+      host: new PluginHost({
+        resolveFrom: import.meta.url,
+        localAccess: { folders: [tmpdir()], commands: [process.execPath] },
+      }),
       node: 'n',
       signal: stopping.signal,
       patienceMillis,
@@ -64,7 +67,10 @@ describe('KeyWatch', () => {
 
   it('looks at once with a configuration that mends a command that hangs', async () => {
     const keys = watch(2000)
-    const hanging = { type: 'aes-gcm', 'aes-gcm': { keyCommand: ['sleep', '60'] } }
+    const hanging = {
+      type: 'aes-gcm',
+      'aes-gcm': { keyCommand: [process.execPath, '-e', 'setTimeout(() => {}, 60_000)'] },
+    }
     await assert.rejects(keys.require(hanging), /could not be had within 2 s/)
     await keys.require({ type: 'aes-gcm', 'aes-gcm': { keyFile: join(folder, 'keys') } })
     assert.equal(keys.keys?.e, '')

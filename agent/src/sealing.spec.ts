@@ -24,7 +24,10 @@ const BACKUP = '2031-02-03T04:05:06Z'
 const context = { signal: new AbortController().signal, warn: () => undefined }
 /** Sealed stores over real plugins and a folder; no server. */
 describe('sealed stores and the rotation of keys', () => {
-  const host = new PluginHost({ resolveFrom: import.meta.url })
+  const host = new PluginHost({
+    resolveFrom: import.meta.url,
+    localAccess: { folders: [tmpdir()], commands: [] },
+  })
   const [older, newer] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
   let folder: string
   let store: ObjectStore

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DEFAULT_LOCAL_ACCESS } from '@pbmkit/core'
 import { loadSettings } from './settings.js'
 
 describe('settings of the agent', () => {
@@ -87,5 +88,21 @@ describe('settings of the agent', () => {
 
   it('takes an empty file', async () => {
     assert.equal((await loadSettings({ config: await file(''), mongodbUri: 'x' }, {})).mongodbUri, 'x')
+  })
+
+  it('takes folders and programs that the configuration may name as lists, absolute ones alone', async () => {
+    const access = async (flags: object, env: object = {}) =>
+      (await loadSettings({ mongodbUri: 'mongodb://h', ...flags }, { ...env })).localAccess
+    assert.deepEqual(await access({}), DEFAULT_LOCAL_ACCESS)
+    assert.deepEqual(await access({ allowFiles: ['/a', '/b'], allowKeyCommand: ['/bin/key'] }), {
+      folders: ['/a', '/b'],
+      commands: ['/bin/key'],
+    })
+    const env = { PBM_ALLOW_FILES: '/a:/b', PBM_ALLOW_KEY_COMMAND: '/bin/key' }
+    assert.deepEqual(await access({}, env), { folders: ['/a', '/b'], commands: ['/bin/key'] })
+    await assert.rejects(
+      access({}, { PBM_ALLOW_KEY_COMMAND: 'key' }),
+      /PBM_ALLOW_KEY_COMMAND: "key" is no absolute path/,
+    )
   })
 })

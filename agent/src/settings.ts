@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { errorText, PbmError } from '@pbmkit/core'
+import { isAbsolute } from 'node:path'
+import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError } from '@pbmkit/core'
 import { LineCounter, parseDocument } from 'yaml'
 
 /** Timers can't wait for longer, and who asks for more means as long as it takes. */
@@ -14,6 +15,8 @@ export interface Settings {
   readonly logLevel: LogLevel
   readonly logJson: boolean
   readonly pluginDir: string | undefined
+  /** What the options of plugins, which stand in `pbmConfig`, may make this agent read and run. */
+  readonly localAccess: LocalAccess
   /** Seconds to wait at the start for a mongod that does not answer yet; 0 does not wait. */
   readonly waitForMongod: number
   /** Seconds that running work is given to end after SIGTERM before it is stopped and marked. */
@@ -35,6 +38,8 @@ export interface Flags {
   readonly logLevel?: string
   readonly logJson?: boolean
   readonly pluginDir?: string
+  readonly allowFiles?: readonly string[]
+  readonly allowKeyCommand?: readonly string[]
   readonly waitForMongod?: string
   readonly stopGrace?: string
 }
@@ -66,6 +71,8 @@ const PLACES = {
   logLevel: place('logLevel', '--log-level', 'LOG_LEVEL', 'log.level'),
   logJson: place('logJson', '--log-json', 'LOG_JSON', 'log.json'),
   pluginDir: place('pluginDir', '--plugin-dir', 'PBM_PLUGIN_DIR', 'plugin-dir'),
+  files: place('allowFiles', '--allow-files', 'PBM_ALLOW_FILES', 'allow-files'),
+  commands: place('allowKeyCommand', '--allow-key-command', 'PBM_ALLOW_KEY_COMMAND', 'allow-key-command'),
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
   grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
 } as const
@@ -88,6 +95,10 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     logLevel: logLevel(find(PLACES.logLevel)) ?? 'D',
     logJson: truth(find(PLACES.logJson)) ?? false,
     pluginDir: text(find(PLACES.pluginDir)),
+    localAccess: {
+      folders: absolutePaths(find(PLACES.files)) ?? DEFAULT_LOCAL_ACCESS.folders,
+      commands: absolutePaths(find(PLACES.commands)) ?? DEFAULT_LOCAL_ACCESS.commands,
+    },
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
     file: flags.config,
@@ -160,6 +171,17 @@ function text(source: Source | undefined): string | undefined {
   if (source === undefined || source.value === '') return undefined
   if (typeof source.value !== 'string') throw invalid(`${source.name}: not a text`)
   return source.value
+}
+
+/** From a list, or a text with `:` between the paths, as in PATH. */
+function absolutePaths(source: Source | undefined): readonly string[] | undefined {
+  if (source === undefined) return undefined
+  const { name, value } = source
+  const paths: readonly unknown[] = Array.isArray(value) ? value : String(value).split(':').filter(Boolean)
+  return paths.map((path) => {
+    if (typeof path === 'string' && isAbsolute(path)) return path
+    throw invalid(`${name}: ${JSON.stringify(path)} is no absolute path`)
+  })
 }
 
 function truth(source: Source | undefined): boolean | undefined {

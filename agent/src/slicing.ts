@@ -1,8 +1,6 @@
 import {
   CALM_SLICING_POLL_MILLIS,
-  Ciphers,
   CLOCK,
-  chunkMethod,
   errorText,
   LEADER,
   type LogContext,
@@ -11,7 +9,6 @@ import {
   type ObjectStore,
   OPERATION_LOG,
   type OperationLog,
-  openStore,
   readSlicingView,
   SELF,
   SLICING_POLL_MILLIS,
@@ -20,12 +17,11 @@ import {
   type SlicingView,
   SlicingWorker,
   STORE,
-  sealedStore,
 } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext } from './operations/context.js'
-import { pluginContext } from './plugin-context.js'
+import { openSealed } from './storages.js'
 
 /**
  * Slicing beside the command loop: looks at what the control collections say, and lets the two parts do what is due, the
@@ -44,15 +40,7 @@ export class Slicing {
     const { leader, node, self, host, clock } = context
     this.#worker = new SlicingWorker({
       ...{ leader, node, self, host, clock, log },
-      openStore: async (config, jobLog) => {
-        const given = pluginContext(jobLog, self)
-        const ciphers = new Ciphers(host, config.encryption, given)
-        return sealedStore(
-          await openStore(host, config.storage, given, { throttle: config.backup?.throttle }),
-          ciphers,
-          chunkMethod,
-        )
-      },
+      openStore: (config, jobLog) => openSealed({ host, self, config, log: jobLog }),
       makeSlicer: (store, jobLog) => makeSlicer(context, store, jobLog),
     })
   }

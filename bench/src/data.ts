@@ -26,10 +26,15 @@ export function shapes(megabytes: number): Shape[] {
 
 /** Fills the three collections and gives their bytes; the same data in each run. Two secondary indexes each. */
 export async function load(client: MongoClient, megabytes: number): Promise<number> {
+  return await loadShapes(client, shapes(megabytes))
+}
+
+/** Makes these the only collections of the database. */
+export async function loadShapes(client: MongoClient, shapes: readonly Shape[]): Promise<number> {
+  await client.db(DATABASE).dropDatabase()
   let total = 0
-  for (const shape of shapes(megabytes)) {
+  for (const shape of shapes) {
     const collection = client.db(DATABASE).collection(shape.collection)
-    await collection.drop()
     const { bytes } = await insertDocuments(client, DATABASE, shape.collection, generate(shape), { inFlight: 4 })
     await collection.createIndexes([{ key: { group: 1 } }, { key: { amount: -1, group: 1 } }])
     total += bytes

@@ -8,6 +8,7 @@ import type { MongoClient } from 'mongodb'
 import { measureCollections } from './collections.js'
 import { DATABASE, load } from './data.js'
 import { type Cost, faster, measureScript, runMeasured } from './measure.js'
+import { loads, measureMemory, memoryMarkdown } from './memory.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
 import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.js'
 import { measureReplay, replayMarkdown } from './replay.js'
@@ -27,6 +28,7 @@ const PARTS = [
   'replay',
   'sealing',
   'protocol',
+  'memory',
   'storage',
   'collections',
 ] as const
@@ -40,6 +42,7 @@ interface Flags extends PeerFlags {
   readonly codecs: string[]
   readonly objectSize: number
   readonly collections: number
+  readonly largest: number
   readonly storages: string[]
 }
 
@@ -56,6 +59,7 @@ const program = new Command('bench')
   .option('--parts <names>', `of ${PARTS.join(', ')}`, list, [...PARTS])
   .option('--operations <number>', 'in the oplog that is replayed', Number, 100_000)
   .option('--codecs <names>', `of ${CODECS.join(', ')}`, list, CODECS)
+  .option('--largest <MB>', 'of the part memory: the data grows from --size to this', Number, 4000)
   .option('--object-size <MB>', 'megabytes of the object that is stored and read', Number, 1000)
   .option('--storages <names>', `of ${Object.keys(STORAGES).join(', ')}`, list, Object.keys(STORAGES))
   .option('--collections <number>', 'of the part collections', Number, 1000)
@@ -110,8 +114,10 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
       say('what the protocol asks of the config servers')
       console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol'), say), await measurePlanning(client)))
     }
+    if (flags.parts.includes('memory'))
+      console.log(memoryMarkdown(await memory({ set, client, peers, folder, rows }, flags)))
     const withData = flags.parts.some(
-      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'storage', 'collections'].includes(part),
+      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections'].includes(part),
     )
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows }, flags)
@@ -287,6 +293,15 @@ async function replays({ set, client, peers, folder }: Bench, { operations }: Fl
   const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
   const pbm = peers.pbm === undefined ? undefined : real(peers.pbm)
   return await measureReplay(client, uri, folder, operations, { pbm, mongorestore: peers.mongorestore })
+}
+
+/** What an agent that was started plainly takes, as the data grows. */
+async function memory({ set, client, peers, folder }: Bench, { size, largest, codecs }: Flags) {
+  const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+  const options = { loads: loads(size, largest), codecs, say }
+  const ours = await measureMemory(pbmkit(), client, uri, folder, options)
+  const theirs = peers.pbm === undefined ? [] : await measureMemory(real(peers.pbm), client, uri, folder, options)
+  return [...ours, ...theirs]
 }
 
 async function withSystem(

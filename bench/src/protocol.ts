@@ -164,6 +164,7 @@ const SETTINGS: Settings = {
   logLevel: 'F',
   logJson: false,
   pluginDir: undefined,
+  localAccess: { folders: [], commands: [] },
   waitForMongod: 0,
   stopGrace: 0,
   file: undefined,

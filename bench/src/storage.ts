@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openStore, PluginHost } from '@pbmkit/core'
@@ -119,7 +120,7 @@ async function besides(
 }
 
 async function remove({ config }: RunningStorage, name: string): Promise<void> {
-  const host = new PluginHost({ resolveFrom: import.meta.url })
+  const host = new PluginHost({ resolveFrom: import.meta.url, localAccess: { folders: [tmpdir()], commands: [] } })
   const store = await openStore(host, config, { signal: new AbortController().signal, warn: console.error })
   await store.delete(name)
   await store.close()

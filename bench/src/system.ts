@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -14,8 +15,6 @@ export interface SystemPrograms {
   readonly name: string
   readonly cli: readonly [string, ...string[]]
   readonly agent: readonly [string, ...string[]]
-  /** What the agent's environment has besides. */
-  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Ours, as npm has installed it here. */
@@ -26,12 +25,6 @@ export function pbmkit(): SystemPrograms {
     name: 'pbmkit',
     cli: [process.execPath, find('@pbmkit/cli')],
     agent: [process.execPath, find('@pbmkit/agent')],
-    // As its systemd unit and its image start it.
-    environment: {
-      MALLOC_MMAP_THRESHOLD_: '131072',
-      MALLOC_ARENA_MAX: '2',
-      NODE_OPTIONS: '--max-semi-space-size=8',
-    },
   }
 }
 
@@ -70,7 +63,8 @@ export async function startSystem(
   const [command, ...args] = programs.agent
   const agent = spawn(command, [...args, '--mongodb-uri', uri.node], {
     stdio: ['ignore', 'ignore', 'ignore'],
-    env: { ...process.env, ...programs.environment },
+    // Keys of sealed backups lie beside the storage.
+    env: { ...process.env, PBM_ALLOW_FILES: tmpdir() },
   })
   const pid = agent.pid ?? 0
   const cli = async (...more: string[]) => {

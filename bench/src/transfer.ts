@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import 'reflect-metadata'
 import { once } from 'node:events'
 import { openStore, PluginHost, type StorageConfig } from '@pbmkit/core'
@@ -17,7 +18,7 @@ export interface Transfer {
  */
 const { config, name, way, bytes } = JSON.parse(process.argv[2] ?? '') as Transfer
 
-const host = new PluginHost({ resolveFrom: import.meta.url })
+const host = new PluginHost({ resolveFrom: import.meta.url, localAccess: { folders: [tmpdir()], commands: [] } })
 const openOne = () => openStore(host, config, { signal: new AbortController().signal, warn: console.error })
 const looking = await openOne()
 await looking.stat('nothing').catch((error: { code?: unknown }) => {

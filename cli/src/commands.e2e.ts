@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listAgents } from '@pbmkit/core'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
-import { pbmProcess } from './run.spec.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
+import { pbmProcess } from './run.support.js'
 
 /** Every command against a real agent, in text and in JSON. One story, in order. */
 describe('pbm and an agent', () => {

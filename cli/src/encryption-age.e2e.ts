@@ -5,7 +5,7 @@ import { pipeThrough, toolOnPath } from '@pbmkit/conformance'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { isKeyObject, listBackups } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 const age = toolOnPath('age')
 const keygen = toolOnPath('age-keygen')

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { copyFile, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, copyFile, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { listBackups, listChunks, listSlicerLocks } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 /** Of a sealed object: the header of one that names a wrapping key, and each block with its tag (aes-gcm README, Format). */
 const HEADER_BYTES = 110
@@ -33,7 +33,7 @@ describe('pbm and damaged encrypted backups', () => {
   before(async () => {
     cluster = await startCluster()
     admin = await cluster.set.client()
-    await cluster.startAgent(undefined, { PBM_TEST_KEYS: key })
+    await cluster.startAgent(undefined, { PBM_TEST_KEYS: key, PBM_ALLOW_KEY_COMMAND: process.execPath })
     const db = admin.db('payroll')
     await db.collection<{ _id: number }>('small').insertMany([{ _id: 1 }, { _id: 2 }])
     // Three blocks, whatever the compression makes of it.
@@ -162,14 +162,32 @@ encryption:
     await pbm('restore', backup, '--yes', '--wait')
   })
 
-  it('says why a command gives no key, before a backup begins', async () => {
-    const input = `storage:
+  const sealedBy = (options: string) => `storage:
   type: filesystem
   filesystem: {path: ${cluster.folder}/backups}
 encryption:
   type: aes-gcm
-  aes-gcm: {keyCommand: ['${process.execPath}', -e, process.exit(3)]}
+  aes-gcm: ${options}
 `
+
+  it('runs no program and reads no file for who can write the configuration, unless its own settings allow it', async () => {
+    const ran = `${cluster.folder}/ran`
+    for (const [options, told] of [
+      [`{keyCommand: [/usr/bin/touch, ${ran}]}`, /keyCommand runs \/usr\/bin\/touch, which is not allowed here/],
+      ['{keyFile: /etc/hostname}', /keyFile leads to \/etc\/hostname, and files may be read only from/],
+    ] as const) {
+      const set = await cluster.pbm(['config', '--file', '-'], { input: sealedBy(options) })
+      assert.equal(set.code, 0, set.stderr)
+      await until('the agent to tell', async () => told.test((await cluster.pbm(['status'])).stdout))
+      const ended = await cluster.pbm(['backup', '--wait'])
+      assert.notEqual(ended.code, 0, ended.stdout)
+      assert.match(ended.stderr, told)
+    }
+    await assert.rejects(access(ran), { code: 'ENOENT' })
+  })
+
+  it('says why a command gives no key, before a backup begins', async () => {
+    const input = sealedBy(`{keyCommand: ['${process.execPath}', -e, process.exit(3)]}`)
     const set = await cluster.pbm(['config', '--file', '-'], { input })
     assert.equal(set.code, 0, set.stderr)
     const told = /command .* ended with exit code 3/

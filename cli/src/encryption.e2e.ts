@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { listBackups, listChunks, listSlicerLocks, type PitrChunkDocument } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 interface Place {
   readonly plugins: readonly { readonly kind: string; readonly name: string; readonly configured: boolean }[]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type FakeGcs, findFakeGcs, startFakeGcs } from '@pbmkit/conformance/testbed'
 import { listAgents } from '@pbmkit/core'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 /** A bucket, from the configuration to the restore, and a throttle on the way. One story, in order. */
 describe('pbm, an agent and Google Cloud Storage', () => {

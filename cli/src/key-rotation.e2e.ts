@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
 import { clusterTime, findRotation, listAgents, listLocks, openKeyObject, PluginHost } from '@pbmkit/core'
 import { type MongoClient, Timestamp } from 'mongodb'
-import { type Agent, type Cluster, startCluster, until } from './cluster.e2e.support.js'
-import { pbmProcess } from './run.spec.support.js'
+import { type Agent, type Cluster, startCluster, until } from './cluster.support.js'
+import { pbmProcess } from './run.support.js'
 
 /** So many that a rotation at {@link THROTTLE} takes seconds. */
 const KEY_OBJECTS = 400

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Ended, pbm, pbmProcess } from './run.spec.support.js'
+import { type Ended, pbm, pbmProcess } from './run.support.js'
 
 function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
   assert.equal(ended.code, code, ended.stdout + ended.stderr)

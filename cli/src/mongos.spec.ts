@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { BSON, type Document, Int32 } from 'mongodb'
-import { pbm } from './run.spec.support.js'
+import { pbm } from './run.support.js'
 
 const OP_REPLY = 1
 const OP_QUERY = 2004

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { compareStates, snapshotState } from '@pbmkit/conformance/testbed'
 import { listChunks } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 /** Chunks without a backup: for those whose snapshots are made by other means. And another storage in mid-slicing. */
 describe('pbm with pitr.oplogOnly', () => {

@@ -20,7 +20,7 @@ import {
   readConfig,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 const DATABASES = ['work1', 'work2']
 const SEED = 20_611

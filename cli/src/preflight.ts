@@ -1,5 +1,6 @@
 import {
   type AgentDocument,
+  type AgentNeeds,
   type Config,
   clusterMembers,
   clusterTime,
@@ -11,7 +12,8 @@ import {
   PbmError,
   type ReplsetTopology,
   systemClock,
-  withoutAlias,
+  type Unfitness,
+  unfitness,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { withAgentsWord } from './members.js'
@@ -27,8 +29,6 @@ const UNTOLD_MILLISECONDS = 1_000
 const RESYNC_MILLISECONDS = 120_000
 /** The same before the configuration changes, which may be to mend the very storage that hangs. */
 export const CONFIG_PATIENCE_MILLISECONDS = 5_000
-/** PBM's limit for a node to be fit for a backup. */
-const MOST_LAG_SECONDS = 21
 
 export interface BusyLimits {
   /** How long reading the storage anew is waited for; default: until the deadline, or 2 minutes where there is none. */
@@ -83,10 +83,10 @@ async function operationAfterResync({ clock, signal, output }: Session, leader: 
  */
 export async function requireBackupAgents(leader: MongoClient, config: Config, compression: string): Promise<void> {
   const encryption = config.encryption?.type ?? 'none'
-  const plugins = { storage: config.storage.type, compression, encryption }
+  const needs = { storage: config.storage.type, compression, encryption }
   for (;;) {
     const view = await agentsView(leader)
-    const faults = view.replsets.flatMap((replset) => backupFaults(replset, view, plugins))
+    const faults = view.replsets.flatMap((replset) => backupFaults(replset, view, needs))
     if (faults.length === 0) {
       requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
       return
@@ -134,61 +134,50 @@ interface Fault {
   readonly storageOnly: boolean
 }
 
-interface NeededPlugins {
-  readonly storage: string
-  readonly compression: string
-  readonly encryption: string
-}
-
-function backupFaults(replset: ReplsetTopology, { agents, now }: AgentsView, plugins: NeededPlugins): Fault[] {
+function backupFaults(replset: ReplsetTopology, { agents, now }: AgentsView, needs: AgentNeeds): Fault[] {
   const own = agents.filter(({ rs }) => rs === replset.rs)
   if (!own.some((agent) => !isStale(agent.hb, now)))
     return [{ error: noLiveAgent(replset.rs, own, now), storageOnly: false }]
-  const reasons = own.map((agent) => ({ agent, reason: unfitness(agent, now, plugins) }))
-  if (reasons.some(({ reason }) => reason === undefined)) return []
-  const told = reasons.map(({ agent, reason }) => `${agent.n}: ${reason?.text ?? ''}`).join('; ')
+  const unfit: { text: string; code: Unfitness['code'] }[] = []
+  for (const agent of own) {
+    const reason = unfitness(agent, now, needs)
+    if (reason === undefined) return []
+    unfit.push({ text: `${agent.n}: ${unfitnessText(agent, now, reason)}`, code: reason.code })
+  }
+  const told = unfit.map(({ text }) => text).join('; ')
   return [
     {
       error: new PbmError('NO_CANDIDATE', `no member of ${replset.rs} can make the backup: ${told}`, {
         hint: 'Mend what is named (pbm status shows all agents), then try again.',
       }),
-      storageOnly: reasons.some(({ reason }) => reason?.storage === true),
+      storageOnly: unfit.some(({ code }) => code === 'storage'),
     },
   ]
 }
 
-function unfitness(
-  agent: AgentDocument,
-  now: Timestamp,
-  plugins: NeededPlugins,
-): { text: string; storage: boolean } | undefined {
-  if (isStale(agent.hb, now)) return { text: lastHeard(agent, now), storage: false }
-  if (agent.arb) return { text: 'an arbiter holds no data', storage: false }
-  if (agent.s !== 1 && agent.s !== 2) return { text: `is ${agent.str}`, storage: false }
-  if (agent.delay !== 0) return { text: 'is delayed on purpose', storage: false }
-  if (agent.repl_lag >= MOST_LAG_SECONDS) return { text: `is ${agent.repl_lag} s behind the primary`, storage: false }
-  if (!agent.pbms.ok) return { text: `can't reach the control collections: ${agent.pbms.e}`, storage: false }
-  if (!agent.nodes.ok) return { text: `can't reach its mongod: ${agent.nodes.e}`, storage: false }
-  const missing = missingPlugin(agent, plugins)
-  if (missing !== undefined) return { text: missing, storage: false }
-  if (!agent.stors.ok) return { text: `storage: ${agent.stors.e}`, storage: true }
-  return undefined
-}
-
-/** Agents of ours tell what they can load; PBM's own have what PBM has. */
-function missingPlugin({ plugins }: AgentDocument, needed: NeededPlugins): string | undefined {
-  if (plugins === undefined) return needed.encryption === 'none' ? undefined : "an agent of PBM's, which can't encrypt"
-  for (const kind of ['storage', 'compression', 'encryption'] as const) {
-    const name = withoutAlias(kind, needed[kind])
-    if (name !== 'none' && isPlainName(name) && plugins[kind]?.includes(name) !== true)
-      return `its installation has no ${kind} plugin '${name}' (${missingPluginHint(kind, name)})`
+function unfitnessText(agent: AgentDocument, now: Timestamp, reason: Unfitness): string {
+  switch (reason.code) {
+    case 'silent':
+      return lastHeard(agent, now)
+    case 'arbiter':
+      return 'an arbiter holds no data'
+    case 'state':
+      return `is ${agent.str}`
+    case 'delayed':
+      return 'is delayed on purpose'
+    case 'lagging':
+      return `is ${agent.repl_lag} s behind the primary`
+    case 'leader':
+      return `can't reach the control collections: ${agent.pbms.e}`
+    case 'node':
+      return `can't reach its mongod: ${agent.nodes.e}`
+    case 'storage':
+      return `storage: ${agent.stors.e}`
+    case 'sealing':
+      return "an agent of PBM's, which can't encrypt"
+    case 'plugin':
+      return `its installation has no ${reason.kind} plugin '${reason.name}' (${missingPluginHint(reason.kind, reason.name)})`
   }
-  return undefined
-}
-
-/** A plugin configured by its package name is known to the agent by the name it gives itself. */
-function isPlainName(name: string): boolean {
-  return !/[/@]/.test(name) && !name.startsWith('pbmkit-')
 }
 
 function requirePrimaryAgents(view: AgentsView, replsets: readonly ReplsetTopology[], purpose: string): void {

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStates, loadSampleData, snapshotState } from '@pbmkit/conformance/testbed'
 import { findBackup, insertBackup, listBackups, PluginHost, saveProfile } from '@pbmkit/core'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 import type { Snapshot } from './snapshots.js'
 
 /** Several storages at once. One story, in order. */

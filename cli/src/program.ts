@@ -32,6 +32,18 @@ export function buildProgram(run: Run): Command {
     )
     .addOption(new Option('-o, --out <format>', 'text, json or json-pretty').default('text'))
     .addOption(new Option('--plugin-dir <folder>', 'where more plugins are installed; also PBM_PLUGIN_DIR'))
+    .addOption(
+      new Option(
+        '--allow-files <folder>',
+        'a folder from which files that the configuration names may be read here; may be repeated; also PBM_ALLOW_FILES',
+      ).argParser(collect),
+    )
+    .addOption(
+      new Option(
+        '--allow-key-command <path>',
+        'a program that keyCommand and identityCommand may run here; may be repeated; also PBM_ALLOW_KEY_COMMAND',
+      ).argParser(collect),
+    )
     .version(version, '--version', 'print the version number, as pbm version --short')
     .helpCommand('help [command]', 'help for a command')
     .showSuggestionAfterError()
@@ -68,4 +80,8 @@ export function buildProgram(run: Run): Command {
         throw notSupportedYet(`pbm ${name}`)
       })
   return program
+}
+
+function collect(value: string, others: string[] = []): string[] {
+  return [...others, value]
 }

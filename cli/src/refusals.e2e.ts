@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { startStandalone } from '@pbmkit/conformance/testbed'
 import { clusterTime, LOCKS, publishAgent, readConfig } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { type Cluster, startCluster } from './cluster.e2e.support.js'
-import { agentDocument } from './records.e2e.support.js'
-import { type Ended, pbm } from './run.spec.support.js'
+import { type Cluster, startCluster } from './cluster.support.js'
+import { agentDocument } from './records.support.js'
+import { type Ended, pbm } from './run.support.js'
 
 function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
   assert.equal(ended.code, code, ended.stdout + ended.stderr)

@@ -1,5 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { type Clock, connectLeader, PbmError, PluginHost, systemClock } from '@pbmkit/core'
+import {
+  type Clock,
+  connectLeader,
+  DEFAULT_LOCAL_ACCESS,
+  type LocalAccess,
+  PbmError,
+  PluginHost,
+  systemClock,
+} from '@pbmkit/core'
 import type { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import type { Io } from './io.js'
@@ -10,6 +18,8 @@ export interface GlobalOptions {
   mongodbUri?: string
   out?: string
   pluginDir?: string
+  allowFiles?: string[]
+  allowKeyCommand?: string[]
 }
 
 /** One call of `pbm`: where to read and write, and the connection, made when a command first asks for it. */
@@ -29,7 +39,11 @@ export class Session {
   ) {
     this.output = new Output(parseFormat(options.out ?? 'text'), io.stdout, io.stderr, io.env)
     const pluginDir = options.pluginDir ?? setting(io.env.PBM_PLUGIN_DIR)
-    this.plugins = new PluginHost({ resolveFrom: import.meta.url, ...(pluginDir === undefined ? {} : { pluginDir }) })
+    this.plugins = new PluginHost({
+      resolveFrom: import.meta.url,
+      pluginDir,
+      localAccess: localAccess(options, io.env),
+    })
   }
 
   get signal(): AbortSignal {
@@ -69,6 +83,14 @@ export async function mongodbUri(options: GlobalOptions, env: NodeJS.ProcessEnv)
     return (await readFile(file, 'utf8')).trim()
   } catch (cause) {
     throw new PbmError('FILE_UNREADABLE', `PBM_MONGODB_URI_FILE: can't read ${file}`, { cause })
+  }
+}
+
+/** What the configuration may make this program read and run where it opens a storage itself, as `pbm storage check` does. */
+function localAccess({ allowFiles, allowKeyCommand }: GlobalOptions, env: NodeJS.ProcessEnv): LocalAccess {
+  return {
+    folders: allowFiles ?? setting(env.PBM_ALLOW_FILES)?.split(':') ?? DEFAULT_LOCAL_ACCESS.folders,
+    commands: allowKeyCommand ?? setting(env.PBM_ALLOW_KEY_COMMAND)?.split(':') ?? DEFAULT_LOCAL_ACCESS.commands,
   }
 }
 

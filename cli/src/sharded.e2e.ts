@@ -12,8 +12,8 @@ import {
   startShardedCluster,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
-import { until } from './cluster.e2e.support.js'
-import { pbm, type RunOptions } from './run.spec.support.js'
+import { until } from './cluster.support.js'
+import { pbm, type RunOptions } from './run.support.js'
 
 const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.url))
 

@@ -4,8 +4,8 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { PluginHost, saveProfile } from '@pbmkit/core'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
-import { pbmProcess } from './run.spec.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
+import { pbmProcess } from './run.support.js'
 
 interface Report {
   storage: string

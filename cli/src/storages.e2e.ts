@@ -11,7 +11,7 @@ import {
   startAzurite,
   startSftp,
 } from '@pbmkit/conformance/testbed'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
 
 /** From the configuration to a restore, on storages that are servers of their own. */
 describe('pbm on', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { compareStates, type DatabaseState, loadSampleData, snapshotState } from '@pbmkit/conformance/testbed'
-import { type Cluster, startCluster } from './cluster.e2e.support.js'
+import { type Cluster, startCluster } from './cluster.support.js'
 
 /** What the agents' user has, for one that is known by a certificate instead of a password. */
 const ROLES = ['readWrite', 'backup', 'clusterMonitor', 'restore', 'pbmAnyAction']

@@ -13,9 +13,9 @@ import {
   setRestoreStatus,
 } from '@pbmkit/core'
 import { type Document, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from './cluster.e2e.support.js'
-import { agentDocument, backupRecord, restoreRecord } from './records.e2e.support.js'
-import { type Ended, pbmProcess } from './run.spec.support.js'
+import { type Cluster, startCluster, until } from './cluster.support.js'
+import { agentDocument, backupRecord, restoreRecord } from './records.support.js'
+import { type Ended, pbmProcess } from './run.support.js'
 
 /** A backup of long ago. */
 const FINISHED = '2000-01-01T00:00:00Z'

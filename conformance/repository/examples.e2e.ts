@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -12,7 +13,7 @@ import {
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
 import { type Example, extractExamples, fitToStage } from './examples.js'
-import { type ExampleStorage, startStorage } from './examples-storage.e2e.support.js'
+import { type ExampleStorage, startStorage } from './examples-storage.support.js'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
 
 const root = repositoryRoot()
@@ -46,7 +47,12 @@ async function programs(folder: string): Promise<string> {
 async function runExample(example: Example): Promise<void> {
   const folder = await temporaryFolder('pbmkit-example-')
   let set: ReplicaSet | undefined
-  const env: NodeJS.ProcessEnv = { ...process.env, PATH: await programs(folder), HOME: folder }
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    PATH: await programs(folder),
+    HOME: folder,
+    PBM_ALLOW_FILES: tmpdir(),
+  }
   const leaders: number[] = []
   let storage: ExampleStorage | undefined
   try {

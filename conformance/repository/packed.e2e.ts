@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { problemAffectsResolutionKind } from '@arethetypeswrong/core/problems'
 import {
   compareStates,
   loadSampleData,
@@ -14,10 +16,12 @@ import {
 } from '@pbmkit/conformance/testbed'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { Installation } from './packed.e2e.support.js'
+import { Installation } from './packed.support.js'
 
 const EXAMPLE = 'examples/pbmkit-storage-webdav'
 const TEST = ['--test', '--test-reporter=tap']
+/** How they are looked for. No package is for `require`, nor for what knows no `exports`. */
+const ES_MODULES = ['node16-esm', 'bundler'] as const
 const KINDS = ['storage', 'compression', 'encryption'] as const
 
 /** What strangers get: all packages packed and installed in an empty folder, a plugin of their own beside them. */
@@ -46,7 +50,7 @@ describe('the packages as npm would publish them', function () {
     for (const { name, files } of here.packed) {
       const paths = files.map(({ path }) => path)
       assert.ok(paths.includes('README.md'), `${name} has no README`)
-      const surplus = paths.filter((path) => /\.(spec|e2e)\.|\.tsbuildinfo$|^src\/|^test\//.test(path))
+      const surplus = paths.filter((path) => /\.(spec|e2e|support)\.|\.tsbuildinfo$|^src\/|^test\//.test(path))
       assert.deepEqual(surplus, [], name)
     }
   })
@@ -60,6 +64,19 @@ describe('the packages as npm would publish them', function () {
         [],
         name,
       )
+    }
+  })
+
+  it('have types that every resolver of ES modules finds', async () => {
+    for (const { name, filename } of here.packed) {
+      const tarball = await readFile(join(here.folder, 'packages', filename))
+      const analysis = await checkPackage(createPackageFromTarballData(tarball))
+      // The example is JavaScript.
+      if (analysis.types === false) continue
+      const problems = analysis.problems.filter((problem) =>
+        ES_MODULES.some((resolution) => problemAffectsResolutionKind(problem, resolution, analysis)),
+      )
+      assert.deepEqual(problems, [], name)
     }
   })
 

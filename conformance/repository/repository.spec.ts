@@ -21,6 +21,15 @@ describe('the repository', () => {
     assert.equal(status, 0, `${stdout}${stderr}`)
   })
 
+  it('has no file, export or dependency that nothing needs, and lists every package that it imports', () => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [join(root, 'node_modules', 'knip', 'bin', 'knip.js'), '--no-progress'],
+      { cwd: root, encoding: 'utf8' },
+    )
+    assert.equal(status, 0, `${stdout}${stderr}`)
+  })
+
   it('has a README in every package', () => {
     const packages = files.filter((path) => path.endsWith('package.json')).map((path) => dirname(path))
     const lacking = packages.filter((folder) => !existsSync(join(root, folder, 'README.md')))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
 import { type CompressionPlugin, hasCode, type PluginErrorCode } from '@pbmkit/core/plugin'
-import { codeIs, outcomeOf, pack, refuses, sameBytes, unpack } from './compression-checks.js'
+import { codeIs, outcomeOf, pack, pause, refuses, sameBytes, unpack } from './compression-checks.js'
 import { collect, inChunks, numbers, sample } from './compression-samples.js'
 import type { TestRunner } from './runner.js'
 
@@ -134,13 +135,16 @@ export function damageCases(it: TestRunner['it'], plugin: CompressionPlugin): vo
     let closed = false
     async function* source(): AsyncGenerator<Uint8Array> {
       try {
-        for (;;) yield strangers.text
+        for (;;) {
+          yield strangers.text
+          await turn()
+        }
       } finally {
         closed = true
       }
     }
     await refuses(collect(plugin.decompress(source())), ['CODEC_CORRUPT'], 'an endless source of text')
-    for (let turns = 0; turns < 1000 && !closed; turns++) await new Promise((resolve) => setTimeout(resolve, 1))
+    for (let turns = 0; turns < 1000 && !closed; turns++) await pause()
     assert.ok(closed, 'the source must be closed')
   })
 }

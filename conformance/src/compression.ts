@@ -4,9 +4,9 @@ import { levelCases, plainCases } from './compression-levels.js'
 import { lifecycleCases } from './compression-lifecycle.js'
 import { roundTripCases } from './compression-round-trip.js'
 import { streamingCases } from './compression-streaming.js'
-import type { TestRunner } from './runner.js'
+import { type CaseLimit, limited, type TestRunner } from './runner.js'
 
-export interface CompressionSuiteOptions extends TestRunner {
+export interface CompressionSuiteOptions extends TestRunner, CaseLimit {
   /** The plugin as its package exports it. */
   readonly plugin: CompressionPlugin
 }
@@ -17,7 +17,9 @@ export interface CompressionSuiteOptions extends TestRunner {
  * A plugin with an empty suffix stores bytes as they are (`none`); it can't know damage, so that those cases are left
  * out for it. Every other format must carry a checksum.
  */
-export function compressionConformance({ describe, it, plugin }: CompressionSuiteOptions): void {
+export function compressionConformance(suite: CompressionSuiteOptions): void {
+  const { describe, plugin } = suite
+  const it = limited(suite.it, suite)
   describe(`compression plugin ${plugin.name}`, () => {
     describe('what it says of itself', () => plainCases(it, plugin))
     describe('levels', () => levelCases(it, plugin))

@@ -8,9 +8,9 @@ import { roundTripCases } from './encryption/round-trip.js'
 import { secrecyCases } from './encryption/secrecy.js'
 import { streamingCases } from './encryption/streaming.js'
 import { wrappingCases } from './encryption/wrapping.js'
-import type { TestRunner } from './runner.js'
+import { type CaseLimit, limited, type TestRunner } from './runner.js'
 
-export interface EncryptionSuiteOptions<Options extends object> extends TestRunner {
+export interface EncryptionSuiteOptions<Options extends object> extends TestRunner, CaseLimit {
   /** The plugin as its package exports it. */
   readonly plugin: EncryptionPlugin<Options>
   /** Options that lead to a key which seals and opens: the same key at each call. */
@@ -29,9 +29,9 @@ export interface EncryptionSuiteOptions<Options extends object> extends TestRunn
 
 /** The whole contract of an encryption plugin as test cases, under any runner. */
 export function encryptionConformance<Options extends object>(suite: EncryptionSuiteOptions<Options>): void {
-  const { describe, it, plugin, secrets = [], wrapsKeys = false } = suite
+  const { describe, plugin, secrets = [], wrapsKeys = false } = suite
   const bench: EncryptionBench = {
-    it,
+    it: limited(suite.it, suite),
     plugin,
     secrets,
     options: memoized(suite.options),

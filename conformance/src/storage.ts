@@ -1,5 +1,5 @@
 import type { StoragePlugin } from '@pbmkit/core/plugin'
-import type { TestRunner } from './runner.js'
+import { type CaseLimit, limited, type TestRunner } from './runner.js'
 import { abortCases } from './storage/abort.js'
 import { atomicCases } from './storage/atomic.js'
 import { copyCases } from './storage/copy.js'
@@ -16,7 +16,7 @@ import { refusalCases } from './storage/refusals.js'
 import { saveCases } from './storage/save.js'
 import { statCases } from './storage/stat.js'
 
-export interface StorageSuiteOptions<Options extends object> extends TestRunner {
+export interface StorageSuiteOptions<Options extends object> extends TestRunner, CaseLimit {
   /** The plugin as its package exports it. */
   readonly plugin: StoragePlugin<Options>
   /** Options of a store that is empty and that nobody else uses, anew for each call: a new folder, a new prefix. */
@@ -38,8 +38,8 @@ export interface StorageSuiteOptions<Options extends object> extends TestRunner 
  * `capabilities`; then the cases check that it refuses with the right code.
  */
 export function storageConformance<Options extends object>(suite: StorageSuiteOptions<Options>): void {
-  const { describe, it, plugin, options, reservedNameBytes, failing } = suite
-  const bench: StorageBench = { it, plugin, options, reservedNameBytes, failing }
+  const { describe, plugin, options, reservedNameBytes, failing } = suite
+  const bench: StorageBench = { it: limited(suite.it, suite), plugin, options, reservedNameBytes, failing }
   describe(`storage plugin ${plugin.name}`, () => {
     describe('what it says of itself', () => pluginCases(bench))
     describe('names', () => nameCases(bench))

@@ -25,7 +25,7 @@ async function gone(what: () => boolean): Promise<void> {
 describe('supervisor', () => {
   for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const) {
     it(`leaves neither processes nor folders behind when the parent ends by ${signal}`, async () => {
-      const script = fileURLToPath(new URL('orphan.fixture.js', import.meta.url))
+      const script = fileURLToPath(new URL('orphan.support.js', import.meta.url))
       const parent = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
       const lines = createInterface({ input: parent.stdout })
       const [line] = await once(lines, 'line')

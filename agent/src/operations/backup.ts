@@ -8,7 +8,8 @@ import {
   requireStorage,
 } from '@pbmkit/core'
 import { leadsCluster } from '../leadership.js'
-import { type OperationContext, withContainer, withStore } from './context.js'
+import { withStore } from '../storages.js'
+import { type OperationContext, withContainer } from './context.js'
 import { comesIntoOffice } from './succession.js'
 
 /**

@@ -1,16 +1,12 @@
 import {
   CIPHERS,
-  Ciphers,
   CLOCK,
   type Clock,
   COMPRESSION,
   type CommandDocument,
   type CompressionPlugin,
   type Config,
-  chunkMethod,
   type EncryptionConfig,
-  errorText,
-  inTime,
   LEADER,
   type Member,
   NODE,
@@ -18,21 +14,16 @@ import {
   type ObjectStore,
   OPERATION_LOG,
   type OperationLog,
-  openStore,
   PluginHost,
   SELF,
   STORE,
   type StorageConfig,
-  sealedStore,
-  transferFigures,
-  transferText,
-  untilAborted,
   WITH_STORE,
   type WithStore,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
-import { pluginContext } from '../plugin-context.js'
+import { ciphersOf, withStore } from '../storages.js'
 
 /** What every operation of this agent is given. */
 export interface AgentContext {
@@ -61,45 +52,6 @@ export interface OperationContext extends AgentContext {
   readonly leads: boolean
   readonly log: OperationLog
   readonly signal: AbortSignal
-}
-
-/** What storages are opened with. */
-type StoreContext = Pick<OperationContext, 'host' | 'config' | 'signal' | 'log' | 'self'>
-
-/** What the operation's objects are sealed with and opened by. */
-export function ciphersOf({ host, config, log, self }: StoreContext): Ciphers {
-  return new Ciphers(host, config.encryption, pluginContext(log, self))
-}
-
-/** A storage may wait at its close for calls that never end, and what an operation came to is told only after that. */
-const CLOSE_MILLIS = 30_000
-
-/** Opens a storage, the main one where none is given, for as long as `work` takes. Chunks of the oplog are opened as they are read. */
-export async function withStore<T>(
-  context: StoreContext,
-  work: (store: ObjectStore) => Promise<T>,
-  storage: StorageConfig = context.config.storage,
-  closeMillis = CLOSE_MILLIS,
-): Promise<T> {
-  const { host, config, signal, log, self } = context
-  signal.throwIfAborted()
-  const opening = openStore(host, storage, pluginContext(log, self), { throttle: config.backup?.throttle })
-  // Nothing in a plugin has to heed a signal.
-  const store = await untilAborted(opening, signal).catch((error: unknown) => {
-    opening.then((late) => late.close()).catch(() => undefined)
-    throw error
-  })
-  try {
-    signal.throwIfAborted()
-    return await work(sealedStore(store, ciphersOf(context), chunkMethod))
-  } finally {
-    const moved = transferText(transferFigures(store))
-    if (moved !== '') log.info(moved)
-    const late = () => new Error(`it has not ended within ${closeMillis / 1000} s`)
-    await inTime(store.close(), closeMillis, late).catch((error: unknown) => {
-      log.warning(`closing the storage: ${errorText(error)}`)
-    })
-  }
 }
 
 /** The container of one operation: everything pipelines name in `@inject`. Disposed after `work`. */

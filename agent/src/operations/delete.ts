@@ -1,5 +1,6 @@
 import { deleteBackup, deleteBackupsBefore, deleteOld, isMain, PbmError, requireStorage } from '@pbmkit/core'
-import { type OperationContext, withStore } from './context.js'
+import { withStore } from '../storages.js'
+import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 import { storageOf } from './restore.js'
 

@@ -7,7 +7,8 @@ import {
   type StorageConfig,
   saveProfile,
 } from '@pbmkit/core'
-import { type OperationContext, withStore } from './context.js'
+import { withStore } from '../storages.js'
+import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 
 /** `addConfigProfile` and `removeConfigProfile`. */

@@ -8,7 +8,8 @@ import {
   resetEpoch,
   resync,
 } from '@pbmkit/core'
-import { ciphersOf, type OperationContext, withStore } from './context.js'
+import { ciphersOf, withStore } from '../storages.js'
+import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 
 /**

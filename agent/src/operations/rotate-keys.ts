@@ -10,7 +10,8 @@ import {
   rotateKeys,
   type StorageConfig,
 } from '@pbmkit/core'
-import { ciphersOf, type OperationContext, withStore } from './context.js'
+import { ciphersOf, withStore } from '../storages.js'
+import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 import { requireSameKeys } from './same-keys.js'
 

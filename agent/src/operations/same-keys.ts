@@ -7,6 +7,7 @@ import {
   listAgents,
   PbmError,
   type ReplsetTopology,
+  until,
 } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import type { OperationContext } from './context.js'
@@ -29,16 +30,16 @@ export async function requireSameKeys(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { leader, opid, clock } = context
-  const giveUp = clock.now() + ANSWER_MILLIS
-  for (;;) {
+  let last: Answers = { others: [], waiting: [] }
+  const answered = async () => {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const { others, waiting } = answersOf(agents, now, opid, keys)
-    if (waiting.length === 0 || clock.now() > giveUp) {
-      if (others.length + waiting.length > 0) throw differ(others, waiting, keys)
-      return unasked(await clusterMembers(leader), agents, now)
-    }
-    await clock.sleep(LOOK_MILLIS, signal)
+    last = answersOf(agents, now, opid, keys)
+    return last.waiting.length === 0 && { agents, now }
   }
+  const found = await until(answered, { clock, signal, everyMillis: LOOK_MILLIS, timeoutMillis: ANSWER_MILLIS })
+  const { others, waiting } = last
+  if (found === undefined || others.length > 0) throw differ(others, waiting, keys)
+  return unasked(await clusterMembers(leader), found.agents, found.now)
 }
 
 export interface Answers {

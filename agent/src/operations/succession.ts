@@ -1,5 +1,5 @@
 import type { NodeInfo } from '@pbmkit/core'
-import { nodeInfo } from '@pbmkit/core'
+import { nodeInfo, until } from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /** How long after a command an agent that comes into office still takes it up; nominees wait longer for their election. */
@@ -15,16 +15,21 @@ export async function comesIntoOffice(
   { node, clock, signal }: Pick<OperationContext, 'node' | 'clock' | 'signal'>,
   office: { readonly holds: (info: NodeInfo) => Promise<boolean>; readonly isTakenUp: () => Promise<boolean> },
 ): Promise<boolean> {
-  const until = clock.now() + SUCCESSION_MILLIS
-  while (clock.now() < until) {
-    await clock.sleep(SUCCESSION_POLL_MILLIS, signal).catch(() => undefined)
-    if (signal.aborted) return false
+  const settled = async () => {
     try {
-      if (await office.isTakenUp()) return false
-      if (await office.holds(await nodeInfo(node))) return true
+      if (await office.isTakenUp()) return 'taken up'
+      return (await office.holds(await nodeInfo(node))) && 'ours'
     } catch {
       // A member that restarts or is cut off has no office; the feed and the status tell of it.
+      return undefined
     }
   }
-  return false
+  const patience = { everyMillis: SUCCESSION_POLL_MILLIS, timeoutMillis: SUCCESSION_MILLIS }
+  try {
+    // It has just been looked at.
+    await clock.sleep(SUCCESSION_POLL_MILLIS, signal)
+    return (await until(settled, { clock, signal, ...patience })) === 'ours'
+  } catch {
+    return false
+  }
 }

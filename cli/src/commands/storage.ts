@@ -153,6 +153,7 @@ function collect(
     describe,
     it,
     reservedNameBytes: scratch.nameBytes,
+    caseMillis: CASE_MILLISECONDS,
     options: () => ({ ...options, [folder]: scratch.next() }),
     plugin: {
       ...plugin,

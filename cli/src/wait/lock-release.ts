@@ -1,4 +1,4 @@
-import { listLiveLocks } from '@pbmkit/core'
+import { listLiveLocks, until } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 
@@ -14,11 +14,8 @@ export async function locksReleased(
   leader: MongoClient,
   opid: string,
 ): Promise<void> {
-  const end = clock.now() + RELEASE_MILLISECONDS
-  try {
-    while (clock.now() < end && (await listLiveLocks(leader)).some((lock) => lock.opid === opid))
-      await clock.sleep(POLL_MILLISECONDS, signal)
-  } catch {
-    // The next command asks for itself.
-  }
+  const areReleased = async () => !(await listLiveLocks(leader)).some((lock) => lock.opid === opid)
+  const patience = { everyMillis: POLL_MILLISECONDS, timeoutMillis: RELEASE_MILLISECONDS }
+  // Otherwise the next command asks for itself.
+  await until(areReleased, { clock, signal, ...patience }).catch(() => undefined)
 }

@@ -3,22 +3,9 @@ import { deleteFailedBackup } from '../catalog/delete-failed.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, insertBackup } from '../control/backups.js'
 import { isDuplicateKey, unixSeconds } from '../control/wire.js'
-import { PbmError } from '../errors.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { archiveDumpName, archiveOplogName } from '../store/layout/names.js'
 import { ARCHIVE_LAYOUT_VERSION } from '../store/layout/pbm-version.js'
-
-/** The code of the reason with which `pbm cancel-backup` aborts a backup: it ends as `canceled`, not as `error`. */
-export const BACKUP_CANCELED = 'BACKUP_CANCELED'
-
-/** The reason to abort a backup with, when somebody asked for its end. */
-export function backupCanceled(): PbmError {
-  return new PbmError(BACKUP_CANCELED, 'the backup was canceled')
-}
-
-export function isCanceled(error: unknown): boolean {
-  return error instanceof PbmError && error.code === BACKUP_CANCELED
-}
 
 /**
  * Deletes what a failed backup has on the storage (see {@link deleteFailedBackup}), unless its record says that it is done:

@@ -1,7 +1,6 @@
-import type { MongoClient } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import type { Config } from '../config/document.js'
-import { listAgents } from '../control/agents.js'
+import { type AgentDocument, listAgents } from '../control/agents.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, insertBackup, setBackupStatus } from '../control/backups.js'
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
@@ -10,22 +9,24 @@ import { queryLog } from '../control/log.js'
 import { newBackup } from '../control/new-backup.js'
 import { knownBackupStore, requireStorage } from '../control/profiles.js'
 import { isDuplicateKey } from '../control/wire.js'
-import { type Ciphers, isSealing } from '../encryption/ciphers.js'
+import { type Ciphers, NO_ENCRYPTION } from '../encryption/ciphers.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { balancerStatus } from '../mongo/balancer.js'
-import { clusterTime } from '../mongo/cluster-time.js'
+import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo, type ReplsetTopology } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
+import { missingPluginHint } from '../plugin-host/naming.js'
 import { busyText } from '../protocol/busy.js'
-import { candidates, nominationGroups, unfitness } from '../protocol/election.js'
+import { isCanceled } from '../protocol/canceled.js'
+import { nominationGroups, type PriorityRules } from '../protocol/election.js'
+import { type AgentNeeds, candidates, unfitness } from '../protocol/fitness.js'
 import { operationInTheWay } from '../protocol/lock-wait.js'
-import { nominate } from '../protocol/nomination.js'
+import { backupBallot, nominate } from '../protocol/nomination.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
 import { mendBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
-import { isCanceled } from './failure.js'
 import { refuseLayout } from './sealing.js'
 
 export interface RunOptions {
@@ -67,7 +68,9 @@ export class BackupLeader {
     if (!(await this.insert(record))) return
     if (refusal !== undefined) throw refusal
     try {
-      await this.elect(command, replsets, config, signal)
+      const encryption = config.encryption?.type ?? NO_ENCRYPTION
+      const needs = { storage: store.type, compression: command.backup.compression, encryption }
+      await this.elect(command, replsets, { needs, priority: config.backup?.priority, signal })
     } catch (error) {
       const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
       await setBackupStatus(this.leader, name, status, { error: errorText(error), by: 'clusterLeader' })
@@ -154,19 +157,15 @@ export class BackupLeader {
   private async elect(
     { _id, backup: { name: backup } }: CommandDocument & { cmd: 'backup' },
     replsets: ReplsetTopology[],
-    config: Config,
-    signal: AbortSignal,
+    { needs, priority, signal }: { needs: AgentNeeds; priority: PriorityRules['priority']; signal: AbortSignal },
   ) {
     const opid = _id.toHexString()
     const [all, now] = await Promise.all([listAgents(this.leader), clusterTime(this.leader)])
-    const needs = { sealing: isSealing(config.encryption) }
     const fit = candidates(all, now, needs)
     for (const { rs } of replsets) {
       if (fit.some((agent) => agent.rs === rs)) continue
       const known = all.filter((agent) => agent.rs === rs)
-      const told = known
-        .map((agent) => `${agent.n}: ${unfitness(agent, now, needs) ?? (agent.e || 'not well')}`)
-        .join('; ')
+      const told = known.map((agent) => `${agent.n}: ${unfitnessText(agent, now, needs)}`).join('; ')
       throw new PbmError(
         'NO_AGENT',
         `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,
@@ -175,16 +174,44 @@ export class BackupLeader {
     }
     await Promise.all(
       replsets.map(async ({ rs }) => {
-        const groups = nominationGroups(fit, rs, { priority: config.backup?.priority })
+        const groups = nominationGroups(fit, rs, { priority })
         const { leader, log, clock } = this
         const declined = async () => new Set((await this.declined(opid, rs)).keys())
-        const winner = await nominate({ leader, backup, rs, groups, signal, log, clock, declined })
-        if (winner !== undefined) return
+        const winner = await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log, clock })
+        if (winner !== undefined) return log.debug(`${winner} takes the backup of ${rs}`)
         const reasons = [...(await this.declined(opid, rs))].map(([node, reason]) => `; ${node}: ${reason}`)
         throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup${reasons.join('')}`, {
           hint: 'Look into the logs of its agents (pbm logs)',
         })
       }),
     )
+  }
+}
+
+function unfitnessText(agent: AgentDocument, now: Timestamp, needs: AgentNeeds): string {
+  const reason = unfitness(agent, now, needs)
+  switch (reason?.code) {
+    case 'silent':
+      return `its agent has been silent for ${secondsOf(now) - secondsOf(agent.hb)} s`
+    case 'arbiter':
+      return 'it is an arbiter'
+    case 'state':
+      return `it is in state ${agent.str || agent.s}`
+    case 'delayed':
+      return `its replication is delayed by ${agent.delay} s`
+    case 'lagging':
+      return `it lags ${agent.repl_lag} s behind the primary`
+    case 'leader':
+      return `its agent cannot reach the leader replica set: ${agent.pbms.e}`
+    case 'node':
+      return `its agent cannot reach it: ${agent.nodes.e}`
+    case 'storage':
+      return `its agent cannot reach the storage: ${agent.stors.e}`
+    case 'sealing':
+      return "its agent is one of PBM's and cannot encrypt"
+    case 'plugin':
+      return `its agent has no ${reason.kind} plugin '${reason.name}' (${missingPluginHint(reason.kind, reason.name)})`
+    case undefined:
+      return 'it could make the backup'
   }
 }

@@ -2,42 +2,40 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
 import type { Config } from '../config/document.js'
-import type { BackupDocument } from '../control/backup-document.js'
+import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
-  beatBackup,
   findBackup,
   setBackupStatus,
   setReplsetFields,
-  setReplsetStatus,
 } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
 import type { Ciphers } from '../encryption/ciphers.js'
-import { errorText, PbmError } from '../errors.js'
+import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
 import { findOplogStart, majorityLastWrite } from '../oplog/reading/window.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
-import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { busyText } from '../protocol/busy.js'
-import { awaitBackupReplsets, awaitBackupState, watchBackup } from '../protocol/convergence.js'
-import { startHeartbeat } from '../protocol/heartbeat.js'
 import { type HeldLock, isHeld } from '../protocol/lock.js'
 import { acquireLockBehindResync } from '../protocol/lock-wait.js'
 import { awaitNomination } from '../protocol/nomination.js'
+import { BACKUP_KIND } from '../protocol/operation-kind.js'
+import { OperationRun, type OperationSteps } from '../protocol/operation-run.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
 import { pauseBalancer, resumeBalancer } from '../recovery/balancer-pause.js'
-import { transferFigures, transferOf } from '../store/wrappers/meter.js'
+import type { OpenStore } from '../store/open-store.js'
+import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
-import { discardBackup, isCanceled, recordLostBackup } from './failure.js'
+import { discardBackup, recordLostBackup } from './failure.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
@@ -55,17 +53,13 @@ const STARTING_SECONDS = 33
  */
 const DISCARD_MILLIS = 120_000
 
-/** A fact of the run that every step needs. */
-interface Run {
+/** What every step of the work needs. */
+interface BackupWork extends OperationSteps<BackupStatus> {
   readonly command: BackupCommandDocument
   readonly config: Config
   readonly info: NodeInfo
   /** Whether this replica set leads the backup: the leader replica set's nominee does. */
   readonly leads: boolean
-  readonly replsets: readonly string[]
-  readonly lock: HeldLock
-  /** Aborted by a cancel, a lost lock or a lost record. */
-  readonly signal: AbortSignal
 }
 
 /**
@@ -78,7 +72,7 @@ export class BackupNominee {
     @inject(NODE) private readonly node: MongoClient,
     @inject(LEADER) private readonly leader: MongoClient,
     @inject(SELF) private readonly self: Member,
-    @inject(STORE) private readonly store: ObjectStore,
+    @inject(STORE) private readonly store: OpenStore,
     @inject(COMPRESSION) private readonly compression: CompressionPlugin,
     @inject(OPERATION_LOG) private readonly log: OperationLog,
     @inject(CLOCK) private readonly clock: Clock,
@@ -113,8 +107,7 @@ export class BackupNominee {
       return false
     }
     try {
-      await acknowledgeNomination(leader, backup, self.rs, self.node)
-      await this.withHeartbeat(command, config, lock, signal)
+      await this.execute(command, config, lock, signal)
       return true
     } finally {
       await lock.release()
@@ -128,107 +121,81 @@ export class BackupNominee {
     await setBackupStatus(this.leader, backup, 'error', { error, by: 'leader' })
   }
 
-  private async withHeartbeat(command: BackupCommandDocument, config: Config, lock: HeldLock, canceled: AbortSignal) {
-    const { leader, clock, log } = this
-    const backup = command.backup.name
-    const info = await nodeInfo(this.node)
-    const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
-    const leads = (await nodeInfo(leader)).rs === this.self.rs
-    const heartbeat = leads
-      ? startHeartbeat({
-          clock,
-          beat: () => beatBackup(leader, backup),
-          reason: (why, cause) =>
-            why === 'gone'
-              ? new PbmError('OPERATION_GONE', `the record of backup ${backup} is gone: was admin.pbmBackups dropped?`)
-              : new PbmError('BACKUP_SILENT', `no heartbeat of backup ${backup} could be written in time`, { cause }),
-          onFailure: (error) => log.warning(`cannot write the heartbeat of the backup: ${errorText(error)}`),
-        })
-      : undefined
-    // One set alone has nobody else to fail.
-    const watch = replsets.length > 1 ? watchBackup({ leader, name: backup, clock, leads }) : undefined
-    const signals = [canceled, lock.signal, ...[heartbeat, watch].flatMap((part) => part?.signal ?? [])]
-    const signal = AbortSignal.any(signals)
-    const known = await findBackup(leader, backup)
-    try {
-      await this.work({ command, config, info, leads, replsets, lock, signal })
-    } catch (error) {
-      // Whatever a stage says of being stopped: the reason is why it was stopped.
-      const reason = signal.aborted ? signal.reason : error
-      await this.fail(command, reason, { leads, replsets, known })
-      throw reason
-    } finally {
-      watch?.stop()
-      if (leads && info.isSharded) await this.startBalancerAgain(backup)
-      await heartbeat?.stop()
-    }
+  private async execute(command: BackupCommandDocument, config: Config, lock: HeldLock, signal: AbortSignal) {
+    const { leader, self, log, clock } = this
+    const { name } = command.backup
+    const [info, leading, members] = await Promise.all([nodeInfo(this.node), nodeInfo(leader), clusterMembers(leader)])
+    const leads = leading.rs === self.rs
+    const replsets = members.map(({ rs }) => rs)
+    let known: BackupDocument | undefined
+    const run = new OperationRun(
+      { leader, self, log, clock },
+      {
+        kind: BACKUP_KIND,
+        title: `backup ${name}`,
+        ...{ name, leads, replsets, lock, signal },
+        announce: async () => {
+          await acknowledgeNomination(leader, name, self.rs, self.node)
+          known = await findBackup(leader, name)
+        },
+        discard: () => this.discard(command, replsets),
+        putBack: async ({ text }) => {
+          if (known !== undefined) await recordLostBackup(leader, known, text)
+        },
+        resume: () => this.startBalancerAgain(name, info),
+      },
+    )
+    await run.execute((steps) => this.work({ ...steps, command, config, info, leads }))
   }
 
-  /** Where this fails, the agent that watches over dead operations does it. */
-  private async startBalancerAgain(backup: string): Promise<void> {
-    try {
-      if ((await findBackup(this.leader, backup))?.balancer_stopped !== true) return
-      await resumeBalancer(this.leader, backup, this.log)
-    } catch (error) {
-      this.log.error(`the balancer could not be started again: ${errorText(error)}`)
-    }
-  }
-
-  private async work(run: Run): Promise<void> {
-    const { leader, clock } = this
-    const { signal, leads, replsets, info, config } = run
-    const { name } = run.command.backup
-    const timeoutMillis = (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000
+  private async work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
+    const { leader, node, self, compression, log, clock } = this
+    const { name } = command.backup
     const sealing = await this.sealing(config)
-    const { from, start } = await findOplogStart(this.node)
-    this.log.info(`backup of ${this.self.rs} from ${this.self.node} begins`)
+    const { from, start } = await findOplogStart(node)
+    log.info(`backup of ${self.rs} from ${self.node} begins`)
     if (leads) await ensureInitObject(this.store, { signal })
     if (leads && info.isSharded) {
-      const timeoutSeconds = config.backup?.timeouts?.balancerStop
-      await pauseBalancer(leader, name, { signal, clock, log: this.log, timeoutSeconds })
+      await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
-    await joinBackup(leader, {
-      ...{ config, info, self: this.self, suffix: this.compression.suffix, backup: name },
-      start: toTimestamp(start),
-      encryption: sealing?.record,
+    const described = { config, info, self, suffix: compression.suffix, backup: name, encryption: sealing?.record }
+    const join = () => joinBackup(leader, { ...described, start: toTimestamp(start) })
+    await reach('running', {
+      join,
+      timeoutMillis: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
-    if (leads) {
-      await awaitBackupReplsets({ leader, name, signal, clock, timeoutMillis, state: 'running', replsets })
-      await setBackupStatus(leader, name, 'running', { by: 'leader' })
-      await setClusterTime(leader, name, 'first')
-    } else {
-      await awaitBackupState({ leader, name, signal, clock, state: 'running' })
-    }
-    const { node, compression, log } = this
-    const store = sealing?.store(name) ?? this.store
+    if (leads) await setClusterTime(leader, name, 'first')
+
     const part = new ReplsetBackup({
-      ...{ node, leader, store, compression, log, clock, signal, config, info },
+      ...{ node, leader, compression, log, clock, signal, config, info },
+      store: sealing?.store(name) ?? this.store,
       start: toTimestamp(from),
       sealed: sealing !== undefined,
-      command: run.command.backup,
-      replset: this.self.rs,
+      command: command.backup,
+      replset: self.rs,
     })
-    const sizes = await part.run(async () => {
+    try {
+      const finish = await part.dump()
       if (info.isSharded) await passTimeToLeader(node, leader)
-      await setReplsetStatus(leader, name, this.self.rs, 'dumpDone', { by: 'nominee' })
-      if (leads) {
-        await awaitBackupReplsets({ leader, name, signal, clock, state: 'dumpDone', replsets })
-        await setBackupStatus(leader, name, 'dumpDone', { by: 'leader' })
-      } else {
-        await awaitBackupState({ leader, name, signal, clock, state: 'dumpDone' })
-      }
-      return info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
-    })
-    const ended = { last_write_ts: sizes.end, oplog_objects: sizes.oplog, ...sealing?.ended(sizes.objects) }
-    await setReplsetFields(leader, name, this.self.rs, ended)
-    const transfer = transferOf(transferFigures(this.store))
-    if (transfer !== undefined) await setReplsetFields(leader, name, this.self.rs, { transfer })
-    await addBackupSize(leader, name, { size: sizes.bytes, uncompressed: 0 })
-    run.lock.assertHeld()
-    await setReplsetStatus(leader, name, this.self.rs, 'done', { by: 'nominee' })
-    if (leads) await this.complete(run)
-    else await awaitBackupState({ leader, name, signal, clock, state: 'done' })
-    this.log.info('backup finished')
+      await reach('dumpDone')
+      const end = info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
+      const { oplog, objects, bytes } = await finish(end)
+      const ended = { last_write_ts: end, oplog_objects: oplog, ...sealing?.ended(objects) }
+      await setReplsetFields(leader, name, self.rs, ended)
+      const transfer = transferOf(this.store.figures?.())
+      if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
+      await addBackupSize(leader, name, { size: bytes, uncompressed: 0 })
+    } finally {
+      await part.close()
+    }
+
+    const { store, ciphers, host } = this
+    const publish = async () => {
+      await this.startBalancerAgain(name, info)
+      await publishBackup({ leader, store, ciphers, host, guard }, name)
+    }
+    await reach('done', { before: publish })
+    log.info('backup finished')
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */
@@ -239,39 +206,24 @@ export class BackupNominee {
     return new PartSealing(this.store, this.ciphers, method, this.self.rs)
   }
 
-  /** All parts are done. */
-  private async complete({ command, signal, replsets, lock, info }: Run): Promise<void> {
-    const { leader, clock } = this
-    const { name } = command.backup
-    await awaitBackupReplsets({ leader, name, signal, clock, state: 'done', replsets })
-    if (info.isSharded) await this.startBalancerAgain(name)
-    await publishBackup({ leader, store: this.store, ciphers: this.ciphers, host: this.host, lock, signal }, name)
+  /** Where this fails, the agent that watches over dead operations does it. */
+  private async startBalancerAgain(backup: string, info: NodeInfo): Promise<void> {
+    if (!info.isSharded) return
+    try {
+      if ((await findBackup(this.leader, backup))?.balancer_stopped !== true) return
+      await resumeBalancer(this.leader, backup, this.log)
+    } catch (error) {
+      this.log.error(`the balancer could not be started again: ${errorText(error)}`)
+    }
   }
 
-  /** Every step is tried, whatever becomes of the others: what can't be told in one place is in another. */
-  private async fail(
-    command: BackupCommandDocument,
-    reason: unknown,
-    { leads, replsets, known }: { leads: boolean; replsets: readonly string[]; known: BackupDocument | undefined },
-  ): Promise<void> {
+  private async discard(command: BackupCommandDocument, replsets: readonly string[]): Promise<void> {
     const { name } = command.backup
-    const status = isCanceled(reason) ? 'canceled' : 'error'
-    const error = errorText(reason)
-    if (status === 'canceled') this.log.warning('backup canceled')
-    else this.log.error(`backup failed: ${error}`)
-    const attempt = async (what: string, step: () => Promise<unknown>) => {
-      await step().catch((fault: unknown) => this.log.error(`cannot ${what}: ${errorText(fault)}`))
-    }
-    const mark = { error, by: 'nominee' as const }
-    await attempt('mark the replica set', () => setReplsetStatus(this.leader, name, this.self.rs, status, mark))
-    if (!leads) return
-    // Objects first: once the backup reads as ended, nothing of it is left.
     const begun = { name, opid: command._id.toHexString(), replsets, suffix: this.compression.suffix }
     const late = () => new Error('the storage takes too long; it is tried again later')
-    const discard = () => discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MILLIS))
-    await attempt('delete the objects', () => inTime(discard(), DISCARD_MILLIS, late))
-    await attempt('mark the backup', () => setBackupStatus(this.leader, name, status, { error, by: 'leader' }))
-    if (known === undefined) return
-    await attempt('put its record back', () => recordLostBackup(this.leader, known, error))
+    const discarding = discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MILLIS))
+    await inTime(discarding, DISCARD_MILLIS, late).catch((error: unknown) =>
+      this.log.error(`cannot delete the objects: ${errorText(error)}`),
+    )
   }
 }

@@ -2,7 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { checkFiles } from '../catalog/check-files.js'
 import { maskStorage } from '../config/redact.js'
 import type { BackupDocument } from '../control/backup-document.js'
-import { findBackup, isTimestampSet, setBackupStatus, setWriteTimestamps } from '../control/backups.js'
+import { findBackup, isTimestampSet, setWriteTimestamps } from '../control/backups.js'
 import { unixSeconds } from '../control/wire.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { storeOf } from '../encryption/sealed-store.js'
@@ -10,9 +10,9 @@ import { PbmError } from '../errors.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { bodyOf } from '../plugin-kit/streams.js'
-import type { HeldLock } from '../protocol/lock.js'
 import { toStorageJson } from '../store/layout/backup-metadata.js'
 import { backupMetadataName } from '../store/layout/names.js'
+import type { DeadlineGuard } from '../time/deadline-guard.js'
 import { withoutNames } from './sealing.js'
 
 /** The cluster's first write is the latest of the replica sets', its last the earliest (PBM: control-plane.md §5.1). */
@@ -32,18 +32,18 @@ export interface PublishContext {
   readonly ciphers: Ciphers | undefined
   /** Knows which options of the storage are secrets. */
   readonly host: PluginHost
-  readonly lock: HeldLock
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
 }
 
 /**
- * After all parts are done: checks the objects, writes the metadata, which makes it a backup, and says so. Throws
- * BACKUP_INCOMPLETE and OPERATION_GONE.
+ * After all parts are done: checks the objects and writes the metadata, which makes it a backup. Throws BACKUP_INCOMPLETE and
+ * OPERATION_GONE.
  */
 export async function publishBackup(
-  { leader, store, ciphers, host, lock, signal }: PublishContext,
+  { leader, store, ciphers, host, guard }: PublishContext,
   name: string,
 ): Promise<void> {
+  const { signal } = guard
   await setClusterTime(leader, name, 'last')
   const document = await findBackup(leader, name)
   if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
@@ -53,7 +53,7 @@ export async function publishBackup(
   if (!isTimestampSet(document.last_write_ts)) {
     throw new PbmError('BACKUP_INCOMPLETE', `the record of backup ${name} does not say where its oplog ends`)
   }
-  lock.assertHeld()
+  guard.throwIfStopped()
   const timestamp = unixSeconds()
   const done: BackupDocument = {
     ...withoutNames(document),
@@ -63,5 +63,4 @@ export async function publishBackup(
   }
   const text = Buffer.from(toStorageJson(done, await maskStorage(done.store, host)))
   await store.save(backupMetadataName(name), bodyOf(text), { signal })
-  await setBackupStatus(leader, name, 'done', { by: 'leader' })
 }

@@ -11,7 +11,7 @@ import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/
 import { readText } from '../store/layout/read-text.js'
 
 /**
- * Whether everything a backup needs is on the storage and not empty (PBM: storage-format.md §2, "Data check"). Reads the
+ * Whether everything a backup needs is on the storage and not empty (PBM: storage-format.md §2, Data check). Reads the
  * lists of names only, never the data: sizes and checksums are the restore's to verify.
  *
  * @returns what is missing, in words for people; empty when nothing is. Rejects only when the storage itself can't be

@@ -17,8 +17,8 @@ const BREAKS: Readonly<Record<string, readonly string[]>> = { logical: ['1.5.0']
 
 /**
  * Why a finished backup can't be restored into this cluster; undefined when nothing speaks against it. Nothing of it is
- * stored: `list` leaves such backups out and `status` shows the reason (PBM: storage-format.md §2, "Compatibility
- * decisions").
+ * stored: `list` leaves such backups out and `status` shows the reason (PBM: storage-format.md §2,
+ * Compatibility).
  *
  * @param remap replica set of the backup → of the cluster (`--replset-remapping`)
  */

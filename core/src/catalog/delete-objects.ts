@@ -7,7 +7,7 @@ import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/layout/names.js'
 import { isLegacyArchive } from '../store/layout/pbm-version.js'
 import { readText } from '../store/layout/read-text.js'
-import { strayParts } from '../store/wrappers/split.js'
+import type { OpenStore } from '../store/open-store.js'
 
 /** What it takes to find a backup's objects. */
 export interface StoredBackup extends Pick<BackupDocument, 'name' | 'pbm_version'> {
@@ -25,7 +25,7 @@ const WIDTH = 8
  *   reach other objects.
  */
 export async function deleteBackupObjects(
-  store: ObjectStore,
+  store: OpenStore,
   backup: StoredBackup,
   options: CallOptions = {},
 ): Promise<number> {
@@ -51,7 +51,8 @@ export async function deleteBackupObjects(
 
   const names = legacyObjects(backup)
   for await (const { name } of store.list({ prefix: backupFolder(backup.name), ...options })) names.push(name)
-  for await (const name of strayParts(store, { prefix: backupFolder(backup.name), ...options })) names.push(name)
+  const strays = store.strayParts?.({ prefix: backupFolder(backup.name), ...options }) ?? []
+  for await (const name of strays) names.push(name)
   const limit = pLimit(WIDTH)
   await Promise.all(names.map((name) => limit(() => remove(name))))
   return deleted

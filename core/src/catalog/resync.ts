@@ -50,7 +50,7 @@ export interface ResyncResult {
 }
 
 /**
- * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, "Resync"): rewrites the init
+ * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync): rewrites the init
  * object (the write test), reads every backup's metadata at whatever depth, checks its objects, and rebuilds the index of
  * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
  *

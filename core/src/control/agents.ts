@@ -69,6 +69,10 @@ export interface AgentPlugins {
   installed?: InspectedPlugin[]
 }
 
+/** Member states as replSetGetStatus counts them. */
+export const PRIMARY_STATE = 1
+export const SECONDARY_STATE = 2
+
 /** Seconds after which the document of a silent agent is removed (PBM: control-plane.md §4, Candidates). */
 export const AGENT_GONE_SECONDS = 35
 
@@ -104,7 +108,7 @@ export async function removeGoneAgents(leader: MongoClient): Promise<void> {
   await agents(leader).deleteMany({ hb: { $lt: oldest } })
 }
 
-/** Whether all three subsystems are well, as nominations and `pbm status` ask (PBM: control-plane.md §4, §6). */
+/** Whether all three subsystems are well (PBM: control-plane.md §4, §6). */
 export function isAgentOk(agent: AgentDocument): boolean {
   return agent.pbms.ok && agent.nodes.ok && agent.stors.ok
 }

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Collection, Document, FindOptions } from 'mongodb'
+import { until } from '../time/until.js'
 
 const LOOK_AGAIN_MILLIS = 20
 /** Longer than a primary without a majority stays one. */
-const LOOKS = 600
+const SETTLED_MILLIS = 12_000
 
 /**
  * One document as the majority has it; null when there is none. A primary that was just elected may not know yet that the
@@ -14,11 +14,12 @@ export async function findSettled(
   filter: Document,
   options: FindOptions = {},
 ): Promise<Document | null> {
-  for (let look = 1; ; look++) {
-    const found = await documents.findOne(filter, options)
-    if (found !== null || look === LOOKS) return found
+  const settled = async () => {
+    const document = await documents.findOne(filter, options)
+    if (document !== null) return { document }
     const own = await documents.findOne(filter, { projection: { _id: 1 }, readConcern: { level: 'local' } })
-    if (own === null) return null
-    await sleep(LOOK_AGAIN_MILLIS)
+    return own === null ? { document } : undefined
   }
+  const found = await until(settled, { everyMillis: LOOK_AGAIN_MILLIS, timeoutMillis: SETTLED_MILLIS })
+  return found?.document ?? null
 }

@@ -12,9 +12,9 @@ const SETTLED_SECONDS = 20 * 60
 
 /**
  * Follows the name of a sealed object in its record, so that it is the name of none. Before a restore drops anything, PBM
- * asks the storage for each object by `fname` (PBM: control-plane.md §1.4): it refuses then, instead of failing at the
- * first sealed chunk when the data is gone. The bounds stay, so its list of ranges, what it keeps because chunks need it,
- * and where its slicer goes on are right.
+ * asks the storage for each object by `fname` (PBM: control-plane.md §5.3, step 6): it refuses then, instead of failing at
+ * the first sealed chunk when the data is gone. The bounds stay, so its list of ranges, what it keeps because chunks need
+ * it, and where its slicer goes on are right.
  */
 const FOR_US_ALONE = ' (sealed, for pbmkit alone)'
 

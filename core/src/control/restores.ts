@@ -1,7 +1,7 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { CONTROL_DATABASE, RESTORES } from '../mongo/control-names.js'
-import type { Progress } from './backup-document.js'
+import type { Condition, Progress } from './backup-document.js'
 import { findSettled } from './find-settled.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
 import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from './state-machine.js'
@@ -36,7 +36,10 @@ export async function findRestoreByOpid(leader: MongoClient, opid: string): Prom
 }
 
 /** Whether any replica set may have begun to change its data. */
-export function hasChangedData({ status, conditions }: Pick<RestoreDocument, 'status' | 'conditions'>): boolean {
+export function hasChangedData({
+  status,
+  conditions,
+}: Pick<RestoreDocument, 'status'> & { readonly conditions: readonly Condition[] }): boolean {
   const passed = [status, ...conditions.map((condition) => condition.status as RestoreStatus)]
   return passed.some((state) => state === 'partlyDone' || hasReached(RESTORE_STATES, state, 'cleanupCluster'))
 }
@@ -153,7 +156,7 @@ export async function deleteRestoreDocument(leader: MongoClient, name: string): 
   return (await restores(leader).deleteOne({ name })).deletedCount === 1
 }
 
-/** Replaces all restores that have ended by what was found on the storage (PBM: control-plane.md §5.5, resync main). */
+/** Replaces all restores that have ended by what was found on the storage (PBM: control-plane.md §5.5). */
 export async function replaceRestores(leader: MongoClient, found: readonly RestoreDocument[]): Promise<void> {
   await restores(leader).deleteMany({ status: { $in: [...RESTORE_STATES.terminal] } })
   for (const restore of found)

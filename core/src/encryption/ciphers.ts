@@ -63,6 +63,7 @@ export class Ciphers {
   async #open(name: string): Promise<OpenMethod> {
     const plugin = await this.#plugin(name)
     const options = encryptionOptions(this.#config, plugin)
+    await this.#host.checkLocalAccess(plugin, options)
     try {
       return { name, plugin, cipher: await plugin.open(options, this.#context) }
     } catch (error) {

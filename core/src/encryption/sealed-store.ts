@@ -4,8 +4,7 @@ import type { WrappingKey } from '../plugin/encryption.js'
 import { hasCode, PluginError } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore, ReadOptions } from '../plugin/storage.js'
 import { parsePitrChunkName, replsetFolder } from '../store/layout/names.js'
-import { asMetered } from '../store/wrappers/meter.js'
-import { asSplit } from '../store/wrappers/split.js'
+import type { OpenStore } from '../store/open-store.js'
 import { untilAborted } from '../time/until-aborted.js'
 import { type Ciphers, isKeyFault, keyError, type OpenMethod } from './ciphers.js'
 import { createWrappingKey, isKeyObject, keyObjectName, keyScope, openKeyObject, readKeyObject } from './key-objects.js'
@@ -38,10 +37,10 @@ export function isSealed({ replsets }: Pick<BackupDocument, 'replsets'>): boolea
 
 /** The store, as the objects of this backup are to be read from it. */
 export function storeOf(
-  store: ObjectStore,
+  store: OpenStore,
   ciphers: Ciphers | undefined,
   backup: Pick<BackupDocument, 'name' | 'replsets'>,
-): ObjectStore {
+): OpenStore {
   return ciphers === undefined || !isSealed(backup) ? store : sealedStore(store, ciphers, backupMethod(backup))
 }
 
@@ -51,9 +50,9 @@ export function storeOf(
  * its name and the id of the key: `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`, `ENCRYPTION_TAMPERED` or
  * `CODEC_TRUNCATED`. A range of a sealed object can't be read.
  */
-export function sealedStore(store: ObjectStore, ciphers: Ciphers, methodOf: MethodOf): ObjectStore {
+export function sealedStore(store: OpenStore, ciphers: Ciphers, methodOf: MethodOf): OpenStore {
   const keys = new WrappingKeys(store, ciphers)
-  const sealed: ObjectStore = {
+  return {
     capabilities: store.capabilities,
     save: async (name, body, options) => {
       const method = methodOf(name)
@@ -76,8 +75,9 @@ export function sealedStore(store: ObjectStore, ciphers: Ciphers, methodOf: Meth
     delete: (name, options) => store.delete(name, options),
     copy: (source, target, options) => store.copy(source, target, options),
     close: () => store.close(),
+    figures: store.figures,
+    strayParts: store.strayParts,
   }
-  return asSplit(asMetered(sealed, store), store)
 }
 
 async function* openEach(

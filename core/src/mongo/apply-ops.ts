@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Document, MongoClient } from 'mongodb'
-import { throwIfStopped } from '../time/deadline-guard.js'
+import type { DeadlineGuard } from '../time/deadline-guard.js'
 import type { RawValue } from './raw-command.js'
 
 /**
@@ -20,25 +20,25 @@ export async function applyOps(
   client: MongoClient,
   operations: RawValue | readonly Document[],
   options: {
-    readonly signal?: AbortSignal | undefined
+    readonly guard?: DeadlineGuard | undefined
     readonly more?: Document
     readonly attempts?: readonly number[]
   } = {},
 ): Promise<void> {
-  const { signal, more = {}, attempts = ATTEMPTS_MILLIS } = options
+  const { guard, more = {}, attempts = ATTEMPTS_MILLIS } = options
   // The majority has it when the operation ends; waiting for it here would count as time of the attempt.
   const command = { applyOps: operations, ...more, writeConcern: { w: 1 } }
   for (const maxTimeMS of attempts) {
     try {
-      throwIfStopped(signal)
+      guard?.throwIfStopped()
       await client.db('admin').command({ ...command, maxTimeMS })
       return
     } catch (error) {
       if ((error as { code?: unknown }).code !== MAX_TIME_EXPIRED) throw error
-      await sleep(BREATH_MILLIS, undefined, { signal })
+      await sleep(BREATH_MILLIS, undefined, { signal: guard?.signal })
     }
   }
-  throwIfStopped(signal)
+  guard?.throwIfStopped()
   await client.db('admin').command(command)
 }
 

@@ -2,6 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 
 /** `full`: it moves chunks. */
 export type BalancerMode = 'full' | 'off' | 'autoSplitOnly'
@@ -43,16 +44,14 @@ export async function stopBalancer(leader: MongoClient, options: StopBalancerOpt
     if ((error as { code?: unknown }).code !== TIME_LIMIT_EXCEEDED) throw error
     log.warning(`the balancer is still at work: ${errorText(error)}`)
   }
-  const until = clock.now() + ROUND_MILLIS
-  for (;;) {
+  let mode: BalancerMode = 'full'
+  const isOff = async () => {
     const status = await balancerStatus(leader)
-    if (status.mode !== 'full' && !status.inRound) return
-    if (clock.now() >= until) {
-      log.warning(`the balancer is still at work: its mode is ${status.mode}`)
-      return
-    }
-    await clock.sleep(POLL_MILLIS, signal)
+    mode = status.mode
+    return mode !== 'full' && !status.inRound
   }
+  if (await until(isOff, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis: ROUND_MILLIS })) return
+  log.warning(`the balancer is still at work: its mode is ${mode}`)
 }
 
 export async function startBalancer(leader: MongoClient): Promise<void> {

@@ -5,13 +5,13 @@ import { documentLength, wholeDocuments } from '../bson/documents.js'
 import { BSON_BOOLEAN, findField } from '../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../bson/zero-timestamp.js'
 import { PbmError } from '../errors.js'
-import { throwIfStopped } from '../time/deadline-guard.js'
+import type { DeadlineGuard } from '../time/deadline-guard.js'
 import { documentSequence } from './document-sequence.js'
 import './large-requests.js'
 import { type WriteBatch, WriteBatches } from './write-batch.js'
 
 export interface RawWriteOptions {
-  readonly signal?: AbortSignal | undefined
+  readonly guard?: DeadlineGuard | undefined
   /** Commands under way at once. Default 2; always 1 when ordered. */
   readonly inFlight?: number | undefined
   /** Keeps the order of the source: for capped collections. Default false. */
@@ -184,7 +184,7 @@ class RawWriter {
   async #send(documents: number, bytes: number, command: () => Promise<void>): Promise<void> {
     while (this.#running.size >= this.#inFlight) await Promise.race(this.#running)
     this.throwIfFailed()
-    throwIfStopped(this.#options.signal)
+    this.#options.guard?.throwIfStopped()
     const running = command()
       .then(() => {
         this.documents += documents
@@ -239,7 +239,7 @@ class RawWriter {
   }
 
   async #command(command: Document, documents: Buffer): Promise<void> {
-    const { signal } = this.#options
+    const signal = this.#options.guard?.signal
     const reply = await this.#client.db(this.#database).command(
       {
         ...command,
@@ -277,7 +277,7 @@ class RawWriter {
 
   throwIfFailed(): void {
     if (this.#failure === undefined) return
-    this.#options.signal?.throwIfAborted()
+    this.#options.guard?.signal.throwIfAborted()
     throw this.#failure
   }
 }

@@ -4,7 +4,7 @@ import { BSON, Timestamp, UUID } from 'bson'
 import { MongoClient } from 'mongodb'
 import { documentsIn } from '../bson/documents.js'
 import { PbmError } from '../errors.js'
-import { judgedBy } from '../time/deadline-guard.js'
+import { deadlineGuard } from '../time/deadline-guard.js'
 import { readDocuments } from './raw-read.js'
 import { awaitMajority, insertDocuments } from './raw-write.js'
 
@@ -94,11 +94,11 @@ describe('raw reads and writes', () => {
   it('send nothing more when whoever writes has to stop, though no signal tells it yet', async () => {
     const list = documents(1000)
     let isStopped = false
-    const signal = judgedBy(new AbortController().signal, () => assert.ok(!isStopped, 'stopped'))
+    const guard = deadlineGuard(new AbortController().signal, () => assert.ok(!isStopped, 'stopped'))
     const onProgress = () => {
       isStopped = true
     }
-    const options = { ordered: true, batchBytes: 10_000, signal, onProgress }
+    const options = { ordered: true, batchBytes: 10_000, guard, onProgress }
     await assert.rejects(insertDocuments(client, 'raw', 'fenced', chunked(list, 4096), options), /stopped/)
     await awaitMajority(client)
     const written = await read(readDocuments(client, 'raw', 'fenced'))

@@ -6,6 +6,7 @@ import type { EncryptionPlugin } from '../plugin/encryption.js'
 import type { StoragePlugin } from '../plugin/storage.js'
 import { shapeFaults } from './check.js'
 import { importPackage } from './import-package.js'
+import { checkLocalAccess, DEFAULT_LOCAL_ACCESS, type LocalAccess } from './local-access.js'
 import {
   candidatePackages,
   isLegalPluginName,
@@ -25,6 +26,7 @@ import {
   folderOfBase,
   visiblePackages,
 } from './resolve.js'
+import type { SchemaNode } from './schema.js'
 
 /** Every plugin of a kind that this process has loaded; `resolveAll` gives them. */
 export const STORAGE_PLUGIN: InjectionToken<StoragePlugin> = Symbol('loaded storage plugin')
@@ -36,6 +38,8 @@ export interface PluginHostOptions {
   readonly resolveFrom: string
   /** A folder into which plugins were installed (`npm install --prefix`); asked first. `--plugin-dir`, `PBM_PLUGIN_DIR`. */
   readonly pluginDir?: string | undefined
+  /** What options may make this process read and run. */
+  readonly localAccess?: LocalAccess | undefined
 }
 
 /** One plugin that this process has loaded or would find. */
@@ -85,6 +89,7 @@ const TOKENS = { storage: STORAGE_PLUGIN, compression: COMPRESSION_PLUGIN, encry
 export class PluginHost {
   /** Child of tsyringe's global container; parent of the containers of operations. */
   readonly container: DependencyContainer = container.createChildContainer()
+  readonly #localAccess: LocalAccess
   readonly #bases: readonly string[]
   /** What installs a package where it is looked for first. */
   readonly #install: string
@@ -94,10 +99,20 @@ export class PluginHost {
   ]
 
   constructor(options: PluginHostOptions) {
-    const { resolveFrom, pluginDir } = options
+    const { resolveFrom, pluginDir, localAccess = DEFAULT_LOCAL_ACCESS } = options
+    this.#localAccess = localAccess
     this.#bases = pluginDir === undefined || pluginDir === '' ? [resolveFrom] : [baseOfFolder(pluginDir), resolveFrom]
     this.#install = pluginDir === undefined || pluginDir === '' ? 'npm install' : `npm install --prefix ${pluginDir}`
     this.container.registerInstance(COMPRESSION_PLUGIN, none)
+  }
+
+  /**
+   * Refuses options of `plugin` that lead to files or programs of this machine which its settings do not allow: to be
+   * called before each `open`. Rejects with CONFIG_LOCAL_FILE and CONFIG_LOCAL_COMMAND.
+   */
+  async checkLocalAccess(plugin: StoragePlugin | EncryptionPlugin, options: object): Promise<void> {
+    const section = plugin.kind === 'storage' ? 'storage' : 'encryption'
+    await checkLocalAccess(options, plugin.optionsSchema as SchemaNode, `${section}.${plugin.name}`, this.#localAccess)
   }
 
   /** The storage plugin of `storage.type`. Rejects with a PbmError `PLUGIN_…` that names the package and what mends it. */

@@ -14,7 +14,7 @@ export function schemaValidator(): Ajv {
     validateFormats: false,
   })
   ajv.addKeyword({ keyword: 'identity', schemaType: 'boolean' })
-  ajv.addKeyword({ keyword: 'int64', schemaType: 'boolean' })
+  for (const keyword of ['int64', 'localFile', 'localCommand']) ajv.addKeyword({ keyword, schemaType: 'boolean' })
   return ajv
 }
 
@@ -35,6 +35,10 @@ export interface SchemaNode {
   readonly identity?: boolean
   /** Ours: stored as a BSON long, as PBM's unsigned integers and durations are. */
   readonly int64?: boolean
+  /** Ours: a path of this machine whose file is read. */
+  readonly localFile?: boolean
+  /** Ours: a program of this machine, and its arguments, that is run. */
+  readonly localCommand?: boolean
   readonly description?: string
   readonly default?: unknown
 }

@@ -8,7 +8,10 @@ export interface KeySource {
   readonly file?: string | undefined
   /** Name of an environment variable. */
   readonly env?: string | undefined
-  /** A program with its arguments, run without a shell; what it writes to standard output is the secret. */
+  /**
+   * A program with its arguments, run without a shell and with no environment but PATH; what it writes to standard output
+   * is the secret.
+   */
   readonly command?: readonly string[] | undefined
 }
 
@@ -95,7 +98,12 @@ async function fromCommand(
   const fail = (how: string) =>
     failed.reject(missing(`the ${what} can't be had: command ${program} ${how}; run it by hand to see why`))
   // A process group of its own (not on Windows, where it would get a window instead).
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], detached: process.platform !== 'win32' })
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    // The environment holds this process's own password, and the arguments are somebody else's.
+    env: process.env.PATH === undefined ? {} : { PATH: process.env.PATH },
+    detached: process.platform !== 'win32',
+  })
   child.on('error', (error: NodeJS.ErrnoException) =>
     fail(error.code === 'ENOENT' ? 'is not there' : `can't be run (${error.code ?? error.name})`),
   )

@@ -1,24 +1,14 @@
 import { setMaxListeners } from 'node:events'
-import { PluginError } from '../plugin/errors.js'
-
-/** An error of the body of a save, which goes to the caller as it is. */
-export class BodyFailure extends Error {
-  readonly error: unknown
-
-  constructor(error: unknown) {
-    super('the body failed')
-    this.error = error
-  }
-}
 
 /** How long a request that must not be cut is waited for after its operation has ended (milliseconds). */
 const GRACE_MS = 5000
 
-/** The life of one call: ended by its caller, the process, the store, or a part of it that failed. */
+/** The life of one call: ended by its caller, the process, the store, the body of a save, or a part of it that failed. */
 export class Operation {
   readonly #controller = new AbortController()
   readonly #waiting = new Set<() => void>()
   #reason: { error: unknown } | undefined
+  #endedFromOutside = false
 
   constructor() {
     // Every request under way listens.
@@ -30,13 +20,25 @@ export class Operation {
     return this.#controller.signal
   }
 
-  /** Ends the call with `error`, unless it has ended before. */
+  /** Why the call was ended from outside the plugin; `undefined` where it was not. Goes to the caller as it is. */
+  get endedBy(): { readonly error: unknown } | undefined {
+    return this.#endedFromOutside ? this.#reason : undefined
+  }
+
+  /** Ends the call because a part of its own work failed with `error`, unless it has ended before. */
   stop(error: unknown): void {
     if (this.#reason !== undefined) return
     this.#reason = { error }
     this.#controller.abort(error)
     for (const wake of this.#waiting) wake()
     this.#waiting.clear()
+  }
+
+  /** As {@link stop}, for what is no fault of the plugin's. For `defineStore` alone. */
+  end(error: unknown): void {
+    if (this.#reason !== undefined) return
+    this.#endedFromOutside = true
+    this.stop(error)
   }
 
   /** Throws why the call has ended. */
@@ -88,68 +90,60 @@ export class Operation {
       clearTimeout(timer)
     }
   }
-}
 
-/** Starts and ends operations; after {@link close} there are none. */
-export class Operations {
-  readonly #process: AbortSignal
-  readonly #open = new Set<Operation>()
-  readonly #running = new Set<Promise<unknown>>()
-  readonly #onProcessEnd = () => {
-    for (const operation of this.#open) operation.stop(aborted(this.#process))
-  }
-  #closed = false
-
-  constructor(process: AbortSignal) {
-    this.#process = process
-    process.addEventListener('abort', this.#onProcessEnd, { once: true })
-  }
-
-  /** `end` has to be called, whatever becomes of the call. */
-  start(signal: AbortSignal | undefined): { operation: Operation; end: () => void } {
-    const operation = new Operation()
-    this.#open.add(operation)
-    const onAbort = () => {
-      if (signal !== undefined) operation.stop(aborted(signal))
+  /**
+   * What `source` yields, until the call ends: also while `source` hangs. Then, and when the reader breaks off, `source`
+   * is told to stop and not waited for. `onFailure` hears an error of `source` before anybody else.
+   */
+  each<T>(source: AsyncIterable<T>, onFailure?: (error: unknown) => void): AsyncIterableIterator<T, undefined> {
+    const items = source[Symbol.asyncIterator]()
+    const over = { done: true, value: undefined } as const
+    let isOver = false
+    let interrupt = (): void => undefined
+    const wake = () => interrupt()
+    const finish = () => {
+      isOver = true
+      this.#waiting.delete(wake)
     }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    if (this.#closed) operation.stop(closed())
-    else if (signal?.aborted === true) onAbort()
-    else if (this.#process.aborted) this.#onProcessEnd()
-    const end = () => {
-      signal?.removeEventListener('abort', onAbort)
-      this.#open.delete(operation)
+    const leave = () => {
+      if (isOver) return
+      finish()
+      void (async () => items.return?.())().catch(() => undefined)
     }
-    return { operation, end }
-  }
-
-  /** What {@link close} waits for. */
-  async track<T>(work: Promise<T>): Promise<T> {
-    this.#running.add(work)
-    try {
-      return await work
-    } finally {
-      this.#running.delete(work)
+    // By hand, with one waiting entry for all: a body may have a million chunks, and each would cost as much again.
+    const next = () =>
+      new Promise<IteratorResult<T, undefined>>((resolve, reject) => {
+        interrupt = () => {
+          leave()
+          reject(this.#reason?.error)
+        }
+        if (this.#reason !== undefined) return interrupt()
+        if (isOver) return resolve(over)
+        const fail = (error: unknown) => {
+          finish()
+          onFailure?.(error)
+          reject(error)
+        }
+        try {
+          items.next().then((result) => {
+            if (result.done !== true) return resolve(result)
+            finish()
+            if (this.#reason === undefined) resolve(over)
+            else reject(this.#reason.error)
+          }, fail)
+        } catch (error) {
+          fail(error)
+        }
+      })
+    this.#waiting.add(wake)
+    const iterator = {
+      next,
+      return: async () => {
+        leave()
+        return over
+      },
+      [Symbol.asyncIterator]: () => iterator,
     }
+    return iterator
   }
-
-  /** Throws STORAGE_CLOSED when the store was closed: said before anything else is looked at. */
-  requireOpen(): void {
-    if (this.#closed) throw closed()
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    this.#process.removeEventListener('abort', this.#onProcessEnd)
-    for (const operation of this.#open) operation.stop(closed())
-    await Promise.allSettled([...this.#running])
-  }
-}
-
-function closed(): PluginError {
-  return new PluginError('STORAGE_CLOSED', 'the storage is closed')
-}
-
-function aborted(signal: AbortSignal): PluginError {
-  return new PluginError('STORAGE_ABORTED', 'the operation was aborted', { cause: signal.reason })
 }

@@ -1,23 +1,19 @@
-import { BodyFailure, type Operation } from './operation.js'
-
 const SMALLEST_BUFFER = 64 * 1024
 
 /** Cuts a body into parts of any size. Memory of parts that were given back is used again. */
 export class PartSource {
   readonly #chunks: AsyncIterator<Uint8Array>
-  readonly #operation: Operation
   readonly #free: Buffer[] = []
   #rest: Uint8Array = Buffer.alloc(0)
   #ended = false
   /** Whether a part was filled: the next ones most likely will be, too. */
   #filled = false
 
-  constructor(body: AsyncIterable<Uint8Array>, operation: Operation) {
+  constructor(body: AsyncIterable<Uint8Array>) {
     this.#chunks = body[Symbol.asyncIterator]()
-    this.#operation = operation
   }
 
-  /** The next `size` bytes; fewer, perhaps none, only at the end. Throws {@link BodyFailure} for an error of the body. */
+  /** The next `size` bytes; fewer, perhaps none, only at the end. Throws the errors of the body. */
   async next(size: number): Promise<Buffer> {
     const spare = this.#free.pop()
     // Memory that is not written to costs nothing, memory that was outgrown does until it is collected.
@@ -41,31 +37,12 @@ export class PartSource {
     if (part.length > SMALLEST_BUFFER) this.#free.push(Buffer.from(part.buffer, part.byteOffset))
   }
 
-  /** Tells the body to end, and does not wait for it: it may hang. */
-  stop(): void {
-    if (this.#ended) return
-    this.#ended = true
-    void Promise.resolve(this.#chunks.return?.()).catch(() => undefined)
-  }
-
   async #more(): Promise<boolean> {
     if (this.#ended) return false
-    this.#operation.check()
-    const { done, value } = await this.#operation.orEnd(this.#pull())
-    if (done === true) return false
-    this.#rest = value
-    return true
-  }
-
-  async #pull(): Promise<IteratorResult<Uint8Array>> {
-    try {
-      const result = await this.#chunks.next()
-      if (result.done === true) this.#ended = true
-      return result
-    } catch (error) {
-      this.#ended = true
-      throw new BodyFailure(error)
-    }
+    const { done, value } = await this.#chunks.next()
+    if (done === true) this.#ended = true
+    else this.#rest = value
+    return done !== true
   }
 }
 

@@ -37,7 +37,7 @@ function collector(): Collect {
   const found: unknown = runInNewContext('globalThis.gc')
   setFlagsFromString('--no-expose-gc')
   // Else glibc hands the end of its heap to the system after each collection, and each page of it costs time to get again.
-  // Where MALLOC_MMAP_THRESHOLD_ is set, as in the agent's unit, that is wanted, and this without effect.
+  // Where MALLOC_MMAP_THRESHOLD_ is set, as an agent does for itself, that is wanted, and this without effect.
   // It keeps twice the size of the largest block of its own pages that was ever freed, up to 64 MiB; this one is never touched.
   new ArrayBuffer(KEPT_HALF_BYTES).transfer(0)
   // A runtime without it works as before, only slower.

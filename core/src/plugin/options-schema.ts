@@ -5,6 +5,9 @@
  * - `writeOnly: true` marks a secret: it is never printed.
  * - `identity: true` (our own keyword) marks what tells one storage from another (bucket, prefix, path …); a changed
  *   value means another storage, whose backups must be listed anew.
+ * - `localFile: true` (our own) marks a text that is the path of a file which the plugin reads on this machine, and
+ *   `localCommand: true` a list that is a program and its arguments which it runs: only what the settings of the process
+ *   allow is let through to `open`.
  */
 export interface OptionsSchema {
   readonly type: 'object'

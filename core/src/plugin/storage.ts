@@ -72,7 +72,7 @@ export interface ReadOptions extends TransferOptions {
   readonly length?: number | undefined
 }
 export interface ListOptions extends CallOptions {
-  /** A plain string prefix of the name; it need not end at a slash. */
+  /** A plain string prefix of the name, of whole characters; it need not end at a slash. */
   readonly prefix?: string | undefined
 }
 export interface ObjectInfo {

@@ -8,6 +8,7 @@ import { errorText } from '../errors.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { until } from '../time/until.js'
 import { Queue } from './queue.js'
 
 /** Seconds before its start from which an agent still takes commands: what was sent while it restarted. */
@@ -156,11 +157,11 @@ async function isStored(
 ): Promise<boolean> {
   const look = (level: 'majority' | 'local') =>
     collection(leader).findOne({ _id }, { session, projection: { _id: 1 }, readConcern: { level } })
-  for (;;) {
-    if ((await look('majority')) !== null) return true
-    if ((await look('local')) === null) return false
-    await clock.sleep(CONFIRM_MILLIS, signal)
+  const settled = async () => {
+    if ((await look('majority')) !== null) return 'stored'
+    return (await look('local')) === null ? 'gone' : undefined
   }
+  return (await until(settled, { clock, signal, everyMillis: CONFIRM_MILLIS })) === 'stored'
 }
 
 /** No cursor on an empty collection. */

@@ -1,20 +1,11 @@
-import type { MongoClient, Timestamp } from 'mongodb'
-import { findBackup } from '../control/backups.js'
+import type { MongoClient } from 'mongodb'
 import { listLocks } from '../control/locks.js'
-import { findRestore } from '../control/restores.js'
-import {
-  BACKUP_REPLSET_STATES,
-  BACKUP_STATES,
-  hasReached,
-  isFailure,
-  isTerminal,
-  RESTORE_REPLSET_STATES,
-  RESTORE_STATES,
-  type StateMachine,
-} from '../control/state-machine.js'
+import { hasReached, isFailure, isTerminal } from '../control/state-machine.js'
 import { PbmError } from '../errors.js'
 import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { until } from '../time/until.js'
+import type { OperationKind, OperationRecord } from './operation-kind.js'
 
 const POLL_MILLIS = 50
 /** Locks and cluster time are looked at less often than states: death takes half a minute to show anyway. */
@@ -24,47 +15,44 @@ const WATCH_MILLIS = 1_000
 const WATCH_FAULTS: ReadonlySet<string> = new Set(['OPERATION_ENDED', 'REPLSET_FAILED', 'REPLSET_LOST', 'LEADER_LOST'])
 
 interface Waiting {
-  leader: MongoClient
-  /** Name of the backup or restore. */
-  name: string
-  signal: AbortSignal
-  clock?: Clock
+  readonly leader: MongoClient
+  /** Name of the operation. */
+  readonly name: string
+  readonly signal: AbortSignal
+  readonly clock?: Clock
   /** Milliseconds; left out for no limit. */
-  timeoutMillis?: number
+  readonly timeoutMillis?: number | undefined
 }
 
-interface Operation<State extends string> {
-  opid: string
-  status: State
-  error?: string
-  hb: Timestamp
-  replsets: readonly { name: string; status: State; error?: string }[]
+export interface StateWait<State> extends Waiting {
+  readonly state: State
 }
-
-interface Kind<State extends string> {
-  what: string
-  machine: StateMachine<State>
-  replsetMachine: StateMachine<State>
-  find: (leader: MongoClient, name: string) => Promise<Operation<State> | undefined>
-}
-
-const BACKUP = { what: 'backup', machine: BACKUP_STATES, replsetMachine: BACKUP_REPLSET_STATES, find: findBackup }
-const RESTORE = { what: 'restore', machine: RESTORE_STATES, replsetMachine: RESTORE_REPLSET_STATES, find: findRestore }
-
-/** How an operation's record reads when the wait ends. */
-export type BackupStateWait = Waiting & { state: (typeof BACKUP_STATES.order)[number] }
-export type RestoreStateWait = Waiting & { state: (typeof RESTORE_STATES.order)[number] }
 
 /**
  * The leader's wait: until every one of `replsets` has reached `state` (PBM: control-plane.md §5.1, Convergence).
  * Rejects with the signal's reason, OPERATION_GONE, REPLSET_FAILED (one failed or was canceled; its words), REPLSET_LOST
  * (its agent gives no heartbeat), OPERATION_ENDED (the whole was marked failed meanwhile) and CONVERGENCE_TIMEOUT.
  */
-export function awaitBackupReplsets(wait: BackupStateWait & { replsets: readonly string[] }): Promise<void> {
-  return awaitReplsets(BACKUP, wait, wait.state, wait.replsets)
-}
-export function awaitRestoreReplsets(wait: RestoreStateWait & { replsets: readonly string[] }): Promise<void> {
-  return awaitReplsets(RESTORE, wait, wait.state, wait.replsets)
+export async function awaitReplsets<State extends string>(
+  kind: OperationKind<State>,
+  wait: StateWait<State> & { readonly replsets: readonly string[] },
+): Promise<void> {
+  const { state, replsets } = wait
+  const waited = `replica sets ${replsets.join(', ')} of ${kind.what} ${wait.name} to be ${state}`
+  const missing = () => new PbmError('OPERATION_GONE', `the record of ${kind.what} ${wait.name} is gone`)
+  await poll(wait, waited, async (lookForDeath) => {
+    const operation = await kind.find(wait.leader, wait.name)
+    if (operation === undefined) throw missing()
+    refuseEnded(kind, wait.name, operation)
+    const laggards: string[] = []
+    for (const name of replsets) {
+      const part = operation.replsets.find((replset) => replset.name === name)
+      if (part !== undefined) refuseFailed(kind, part)
+      if (part === undefined || !hasReached(kind.replsetMachine, part.status, state)) laggards.push(name)
+    }
+    if (laggards.length > 0 && lookForDeath) await refuseLost(wait.leader, operation.opid, laggards)
+    return laggards.length === 0
+  })
 }
 
 /**
@@ -73,11 +61,24 @@ export function awaitRestoreReplsets(wait: RestoreStateWait & { replsets: readon
  * Rejects with the signal's reason, OPERATION_GONE (it was there and is not), OPERATION_ENDED, LEADER_LOST (its heartbeat
  * is stale) and CONVERGENCE_TIMEOUT.
  */
-export function awaitBackupState(wait: BackupStateWait): Promise<void> {
-  return awaitState(BACKUP, wait, wait.state)
-}
-export function awaitRestoreState(wait: RestoreStateWait): Promise<void> {
-  return awaitState(RESTORE, wait, wait.state)
+export async function awaitState<State extends string>(
+  kind: OperationKind<State>,
+  wait: StateWait<State>,
+): Promise<void> {
+  const { state } = wait
+  let appeared = false
+  await poll(wait, `${kind.what} ${wait.name} to be ${state}`, async (lookForDeath) => {
+    const operation = await kind.find(wait.leader, wait.name)
+    if (operation === undefined) {
+      if (appeared) throw new PbmError('OPERATION_GONE', `the record of ${kind.what} ${wait.name} is gone`)
+      return false
+    }
+    appeared = true
+    if (hasReached(kind.machine, operation.status, state)) return true
+    refuseEnded(kind, wait.name, operation)
+    if (lookForDeath) await refuseLeaderless(kind, wait.leader, operation, wait.name)
+    return false
+  })
 }
 
 export interface OperationWatch {
@@ -88,7 +89,7 @@ export interface OperationWatch {
 
 interface Watched {
   readonly leader: MongoClient
-  /** Name of the backup or restore. */
+  /** Name of the operation. */
   readonly name: string
   readonly clock: Clock
   /** The leader looks at the other replica sets and their locks; the others look at the leader. */
@@ -99,14 +100,10 @@ interface Watched {
  * Looks after the others while this replica set works, which may take hours: a shard that fails, or whose agents die, ends
  * the operation everywhere within seconds. What can't be read is tried again: each agent's own heartbeat judges that.
  */
-export function watchBackup(watched: Watched): OperationWatch {
-  return watch(BACKUP, watched)
-}
-export function watchRestore(watched: Watched): OperationWatch {
-  return watch(RESTORE, watched)
-}
-
-function watch<State extends string>(kind: Kind<State>, { leader, name, clock, leads }: Watched): OperationWatch {
+export function watchOperation<State extends string>(
+  kind: OperationKind<State>,
+  { leader, name, clock, leads }: Watched,
+): OperationWatch {
   const failed = new AbortController()
   const stopped = new AbortController()
   const look = async () => {
@@ -137,49 +134,10 @@ function watch<State extends string>(kind: Kind<State>, { leader, name, clock, l
   return { signal: failed.signal, stop: () => stopped.abort() }
 }
 
-async function awaitReplsets<State extends string>(
-  kind: Kind<State>,
-  wait: Waiting,
-  state: State,
-  replsets: readonly string[],
-): Promise<void> {
-  const waited = `replica sets ${replsets.join(', ')} of ${kind.what} ${wait.name} to be ${state}`
-  const missing = () => new PbmError('OPERATION_GONE', `the record of ${kind.what} ${wait.name} is gone`)
-  await poll(wait, waited, async (lookForDeath) => {
-    const operation = await kind.find(wait.leader, wait.name)
-    if (operation === undefined) throw missing()
-    refuseEnded(kind, wait.name, operation)
-    const laggards: string[] = []
-    for (const name of replsets) {
-      const part = operation.replsets.find((replset) => replset.name === name)
-      if (part !== undefined) refuseFailed(kind, part)
-      if (part === undefined || !hasReached(kind.replsetMachine, part.status, state)) laggards.push(name)
-    }
-    if (laggards.length > 0 && lookForDeath) await refuseLost(wait.leader, operation.opid, laggards)
-    return laggards.length === 0
-  })
-}
-
-async function awaitState<State extends string>(kind: Kind<State>, wait: Waiting, state: State): Promise<void> {
-  let appeared = false
-  await poll(wait, `${kind.what} ${wait.name} to be ${state}`, async (lookForDeath) => {
-    const operation = await kind.find(wait.leader, wait.name)
-    if (operation === undefined) {
-      if (appeared) throw new PbmError('OPERATION_GONE', `the record of ${kind.what} ${wait.name} is gone`)
-      return false
-    }
-    appeared = true
-    if (hasReached(kind.machine, operation.status, state)) return true
-    refuseEnded(kind, wait.name, operation)
-    if (lookForDeath) await refuseLeaderless(kind, wait.leader, operation, wait.name)
-    return false
-  })
-}
-
 async function refuseLeaderless<State extends string>(
-  kind: Kind<State>,
+  kind: OperationKind<State>,
   leader: MongoClient,
-  { hb }: Operation<State>,
+  { hb }: OperationRecord<State>,
   name: string,
 ): Promise<void> {
   const now = await clusterTime(leader)
@@ -188,13 +146,20 @@ async function refuseLeaderless<State extends string>(
   throw new PbmError('LEADER_LOST', `the leader of ${kind.what} ${name} gave no heartbeat for ${silent} s`)
 }
 
-function refuseFailed<State extends string>(kind: Kind<State>, part: Operation<State>['replsets'][number]): void {
+function refuseFailed<State extends string>(
+  kind: OperationKind<State>,
+  part: OperationRecord<State>['replsets'][number],
+): void {
   if (!isFailure(kind.replsetMachine, part.status)) return
   const reason = part.error ? `: ${part.error}` : ''
   throw new PbmError('REPLSET_FAILED', `replica set ${part.name} is ${part.status}${reason}`)
 }
 
-function refuseEnded<State extends string>(kind: Kind<State>, name: string, operation: Operation<State>): void {
+function refuseEnded<State extends string>(
+  kind: OperationKind<State>,
+  name: string,
+  operation: OperationRecord<State>,
+): void {
   if (!isTerminal(kind.machine, operation.status)) return
   const reason = operation.error ? `: ${operation.error}` : ''
   throw new PbmError('OPERATION_ENDED', `${kind.what} ${name} is ${operation.status}${reason}`)
@@ -210,19 +175,15 @@ async function refuseLost(leader: MongoClient, opid: string, replsets: readonly 
 
 async function poll(wait: Waiting, what: string, done: (lookForDeath: boolean) => Promise<boolean>): Promise<void> {
   const { signal, clock = systemClock, timeoutMillis } = wait
-  const begun = clock.now()
-  let looked = begun
-  while (true) {
-    signal.throwIfAborted()
+  let looked = clock.now()
+  const isDone = async () => {
     const now = clock.now()
     const lookForDeath = now - looked >= LIVENESS_MILLIS
     if (lookForDeath) looked = now
-    if (await done(lookForDeath)) return
-    if (timeoutMillis !== undefined && clock.now() - begun >= timeoutMillis) {
-      throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round(timeoutMillis / 1000)} s in vain for ${what}`, {
-        hint: 'See pbm status for agents that are missing, and pbm logs',
-      })
-    }
-    await clock.sleep(POLL_MILLIS, signal)
+    return await done(lookForDeath)
   }
+  if (await until(isDone, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis })) return
+  throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round((timeoutMillis ?? 0) / 1000)} s in vain for ${what}`, {
+    hint: 'See pbm status for agents that are missing, and pbm logs',
+  })
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { Timestamp } from 'mongodb'
 import type { AgentDocument } from '../control/agents.js'
-import { candidates, nominationGroups, priorityOf, unfitness } from './election.js'
+import { nominationGroups, priorityOf } from './election.js'
 
 const NOW = 1_700_000_000
 const now = new Timestamp({ t: NOW, i: 1 })
@@ -39,38 +39,6 @@ describe('priority', () => {
   it('is not taken from what a map inherits', () => {
     assert.equal(priorityOf(agent({ n: 'constructor' }), { coefficients: {}, priority: { 'x:1': 9 } }), 1)
   })
-})
-
-describe('candidates', () => {
-  it('leave out agents that would store in the clear what is to be sealed', () => {
-    const plugins = { storage: [], compression: [], encryption: [] }
-    const [ours, pbms] = [agent({ n: 'ours:1', plugins }), agent({ n: 'pbms:1' })]
-    assert.deepEqual(
-      candidates([ours, pbms], now, { sealing: true }).map(({ n }) => n),
-      ['ours:1'],
-    )
-    assert.equal(candidates([ours, pbms], now, { sealing: false }).length, 2)
-  })
-
-  for (const [name, fields, fits] of [
-    ['a healthy secondary', {}, true],
-    ['the primary', { s: 1, str: 'PRIMARY' }, true],
-    ['one that lags 20 s', { repl_lag: 20 }, true],
-    ['one that lags 21 s', { repl_lag: 21 }, false],
-    ['one silent for 35 s', { hb: new Timestamp({ t: NOW - 35, i: 1 }) }, true],
-    ['one silent for 36 s', { hb: new Timestamp({ t: NOW - 36, i: 1 }) }, false],
-    ['an arbiter', { arb: true, s: 7 }, false],
-    ['one that recovers', { s: 3, str: 'RECOVERING' }, false],
-    ['a delayed one', { delay: 1 }, false],
-    ['one without its storage', { stors: { ok: false, e: 'denied' } }, false],
-    ['one without its leader', { pbms: { ok: false, e: 'gone' } }, false],
-    ['one without its node', { nodes: { ok: false, e: 'down' } }, false],
-  ] as const) {
-    it(`${fits ? 'take' : 'leave out'} ${name}`, () => {
-      assert.equal(candidates([agent(fields)], now).length, fits ? 1 : 0)
-      assert.equal(unfitness(agent(fields), now) === undefined, fits)
-    })
-  }
 })
 
 describe('nomination groups', () => {

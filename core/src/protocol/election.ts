@@ -1,13 +1,6 @@
-import type { Timestamp } from 'mongodb'
-import { AGENT_GONE_SECONDS, type AgentDocument, isAgentOk } from '../control/agents.js'
-import { secondsOf } from '../mongo/cluster-time.js'
-
-/** Replication lag in seconds from which a node is not asked (PBM: control-plane.md §4, Candidates). */
-export const MAX_LAG_SECONDS = 21
+import { type AgentDocument, PRIMARY_STATE } from '../control/agents.js'
 
 const DEFAULT_SCORE = 1
-const PRIMARY_STATE = 1
-const SECONDARY_STATE = 2
 
 export interface PriorityRules {
   /** `backup.priority` of the configuration: `host:port` → score. Any entry turns all other rules off. */
@@ -33,32 +26,6 @@ export function priorityOf(
   if (agent.s === PRIMARY_STATE) return DEFAULT_SCORE / 2
   if (agent.delay > 0) return 0
   return agent.hdn ? DEFAULT_SCORE * 2 : DEFAULT_SCORE
-}
-
-/** What an agent has to be able to do besides. */
-export interface AgentNeeds {
-  /** The configuration seals what is stored: an agent of PBM's would store it in the clear. */
-  readonly sealing?: boolean
-}
-
-/** Why an agent's node is not asked; undefined when it is (PBM: control-plane.md §4, Candidates). */
-export function unfitness(agent: AgentDocument, now: Timestamp, { sealing }: AgentNeeds = {}): string | undefined {
-  const silent = secondsOf(now) - secondsOf(agent.hb)
-  if (silent > AGENT_GONE_SECONDS) return `its agent has been silent for ${silent} s`
-  if (agent.arb) return 'it is an arbiter'
-  if (agent.s !== PRIMARY_STATE && agent.s !== SECONDARY_STATE) return `it is in state ${agent.str || agent.s}`
-  if (agent.delay > 0) return `its replication is delayed by ${agent.delay} s`
-  if (agent.repl_lag >= MAX_LAG_SECONDS) return `it lags ${agent.repl_lag} s behind the primary`
-  if (!agent.pbms.ok) return `its agent cannot reach the leader replica set: ${agent.pbms.e}`
-  if (!agent.nodes.ok) return `its agent cannot reach it: ${agent.nodes.e}`
-  if (!agent.stors.ok) return `its agent cannot reach the storage: ${agent.stors.e}`
-  if (sealing === true && agent.plugins?.encryption === undefined) return "its agent is one of PBM's and cannot encrypt"
-  return undefined
-}
-
-/** The agents whose nodes may be asked. */
-export function candidates(agents: readonly AgentDocument[], now: Timestamp, needs: AgentNeeds = {}): AgentDocument[] {
-  return agents.filter((agent) => isAgentOk(agent) && unfitness(agent, now, needs) === undefined)
 }
 
 /**

@@ -1,13 +1,14 @@
 import type { MongoClient } from 'mongodb'
 import { type LockDocument, type LockHeader, listLiveLocks } from '../control/locks.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { until } from '../time/until.js'
 import { type AcquireOptions, acquireLock, type HeldLock, isHeld, type LockRefused } from './lock.js'
 
 const POLL_MILLIS = 100
 
 /**
  * How long an operation waits for one that reads the storage anew: shorter than any program waits for an operation to
- * begin, PBM's too (PBM: control-plane.md §5.3).
+ * begin, PBM's too (PBM: control-plane.md §5.5).
  */
 export const RESYNC_PATIENCE_MILLIS = 12_000
 
@@ -28,22 +29,23 @@ export async function operationInTheWay(
   wait: Patience & { /** The operation that would begin. */ readonly opid?: string },
 ): Promise<LockDocument | undefined> {
   const { clock = systemClock, signal, patienceMillis = RESYNC_PATIENCE_MILLIS, opid } = wait
-  const until = clock.now() + patienceMillis
-  for (;;) {
+  let found: LockDocument | undefined
+  const isSettled = async () => {
     const running = (await listLiveLocks(leader)).filter((lock) => opid === undefined || lock.opid !== opid)
-    const found = running.find((lock) => !isResync(lock)) ?? running[0]
-    if (found === undefined || !isResync(found) || clock.now() >= until) return found
-    await clock.sleep(POLL_MILLIS, signal)
+    found = running.find((lock) => !isResync(lock)) ?? running[0]
+    return !isResync(found)
   }
+  await until(isSettled, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis: patienceMillis })
+  return found
 }
 
 /** Takes the lock, behind a resync where one has it: as {@link operationInTheWay}. */
 export async function acquireLockBehindResync(options: AcquireOptions & Patience): Promise<HeldLock | LockRefused> {
   const { clock = systemClock, signal, patienceMillis = RESYNC_PATIENCE_MILLIS } = options
-  const until = clock.now() + patienceMillis
+  const end = clock.now() + patienceMillis
   for (;;) {
     const lock = await acquireLock({ ...options, clock })
-    if (isHeld(lock) || lock.refused !== 'concurrent' || !isResync(lock.by) || clock.now() >= until) return lock
+    if (isHeld(lock) || lock.refused !== 'concurrent' || !isResync(lock.by) || clock.now() >= end) return lock
     await clock.sleep(POLL_MILLIS, signal)
   }
 }

@@ -18,9 +18,10 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
 import { LOCKS } from '../mongo/control-names.js'
 import { systemClock } from '../time/clock.js'
-import { awaitBackupReplsets, awaitBackupState } from './convergence.js'
+import { awaitReplsets, awaitState } from './convergence.js'
 import { acquireLock, isHeld } from './lock.js'
-import { awaitNomination, nominate } from './nomination.js'
+import { awaitNomination, backupBallot, nominate } from './nomination.js'
+import { BACKUP_KIND } from './operation-kind.js'
 
 const quiet = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
 
@@ -96,7 +97,7 @@ describe('election and convergence', () => {
   it('elects one node of the highest group', async () => {
     const agents = ['hidden:1', 'secondary:1', 'secondary:2', 'primary:1'].map(agent)
     const groups = [['hidden:1'], ['secondary:1', 'secondary:2'], ['primary:1']]
-    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet }), 'hidden:1')
+    assert.equal(await nominate(backupBallot(leader, backup, rs), { groups, signal, log: quiet }), 'hidden:1')
     const outcomes = await Promise.all(agents)
     assert.deepEqual(
       outcomes.map(({ outcome }) => outcome),
@@ -117,7 +118,7 @@ describe('election and convergence', () => {
       }
     })()
     const groups = [['dead:1', 'dead:2'], ['primary:1']]
-    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet }), 'primary:1')
+    assert.equal(await nominate(backupBallot(leader, backup, rs), { groups, signal, log: quiet }), 'primary:1')
     watching.abort()
     await watch
     assert.deepEqual(
@@ -134,11 +135,14 @@ describe('election and convergence', () => {
     const clock = { now: () => 0, sleep: systemClock.sleep }
     const declined = async () => new Set(['a:1', 'b:1'])
     const groups = [['a:1'], ['b:1']]
-    assert.equal(await nominate({ leader, backup, rs, groups, signal, log: quiet, clock, declined }), undefined)
+    assert.equal(
+      await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log: quiet, clock }),
+      undefined,
+    )
   })
 
   it('is not for the command of the same second that came second', async () => {
-    const nominating = nominate({ leader, backup, rs, groups: [['a:1']], signal, log: quiet })
+    const nominating = nominate(backupBallot(leader, backup, rs), { groups: [['a:1']], signal, log: quiet })
     const second = new ObjectId().toHexString()
     assert.equal(await awaitNomination({ leader, backup, opid: second, rs, node: 'a:1', signal }), 'other')
     const won = await agent('a:1')
@@ -148,13 +152,13 @@ describe('election and convergence', () => {
   })
 
   it('ends at once when the backup is canceled or its record vanishes', async () => {
-    const canceled = nominate({ leader, backup, rs, groups: [['dead:1']], signal, log: quiet })
+    const canceled = nominate(backupBallot(leader, backup, rs), { groups: [['dead:1']], signal, log: quiet })
     const waiting = awaitNomination({ leader, backup, opid, rs, node: 'a:1', signal })
     await setBackupStatus(leader, backup, 'canceled')
     await assert.rejects(canceled, { code: 'OPERATION_ENDED' })
     assert.equal(await waiting, 'ended')
     await deleteBackupDocument(leader, backup)
-    await assert.rejects(nominate({ leader, backup, rs, groups: [['dead:1']], signal, log: quiet }), {
+    await assert.rejects(nominate(backupBallot(leader, backup, rs), { groups: [['dead:1']], signal, log: quiet }), {
       code: 'OPERATION_GONE',
     })
     const stop = new AbortController()
@@ -164,19 +168,25 @@ describe('election and convergence', () => {
   })
 
   it('converges when the last replica set has got there', async () => {
-    const all = awaitBackupReplsets({ leader, name: backup, signal, state: 'running', replsets: ['rs0', 'rs1'] })
+    const all = awaitReplsets(BACKUP_KIND, { leader, name: backup, signal, state: 'running', replsets: ['rs0', 'rs1'] })
     await part('rs0')
     // Already further: counts as there.
     await part('rs1', 'dumpDone')
     await all
-    const follower = awaitBackupState({ leader, name: backup, signal, state: 'running' })
+    const follower = awaitState(BACKUP_KIND, { leader, name: backup, signal, state: 'running' })
     await setBackupStatus(leader, backup, 'running')
     await follower
   })
 
   it('fails with the words of the replica set that failed', async () => {
     await part('rs0')
-    const all = awaitBackupReplsets({ leader, name: backup, signal, state: 'dumpDone', replsets: ['rs0', 'rs1'] })
+    const all = awaitReplsets(BACKUP_KIND, {
+      leader,
+      name: backup,
+      signal,
+      state: 'dumpDone',
+      replsets: ['rs0', 'rs1'],
+    })
     await setReplsetStatus(leader, backup, 'rs0', 'error', { error: 'disk full' })
     await assert.rejects(all, { code: 'REPLSET_FAILED', message: /rs0 is error: disk full/ })
   })
@@ -185,22 +195,25 @@ describe('election and convergence', () => {
     await part('rs0')
     const dead = new Timestamp({ t: (await clusterTime(leader)).getHighBits() - 31, i: 1 })
     const wait = { leader, name: backup, signal }
-    await assert.rejects(awaitBackupReplsets({ ...wait, state: 'dumpDone', replsets: ['rs0'], timeoutMillis: 300 }), {
-      code: 'CONVERGENCE_TIMEOUT',
-    })
+    await assert.rejects(
+      awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0'], timeoutMillis: 300 }),
+      {
+        code: 'CONVERGENCE_TIMEOUT',
+      },
+    )
     const epoch = new Timestamp({ t: 1, i: 1 })
     await leader
       .db('admin')
       .collection(LOCKS)
       .insertOne({ type: 'backup', replset: 'rs0', node: 'a:1', opid, epoch, hb: dead })
-    await assert.rejects(awaitBackupReplsets({ ...wait, state: 'dumpDone', replsets: ['rs0'] }), {
+    await assert.rejects(awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0'] }), {
       code: 'REPLSET_LOST',
     })
     await setBackupFields(leader, backup, { hb: dead })
-    await assert.rejects(awaitBackupState({ ...wait, state: 'running' }), { code: 'LEADER_LOST' })
+    await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'LEADER_LOST' })
     await setBackupStatus(leader, backup, 'canceled')
-    await assert.rejects(awaitBackupState({ ...wait, state: 'running' }), { code: 'OPERATION_ENDED' })
-    const gone = awaitBackupState({ ...wait, name: 'not yet', state: 'running', timeoutMillis: 300 })
+    await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'OPERATION_ENDED' })
+    const gone = awaitState(BACKUP_KIND, { ...wait, name: 'not yet', state: 'running', timeoutMillis: 300 })
     await assert.rejects(gone, { code: 'CONVERGENCE_TIMEOUT' })
   })
 })

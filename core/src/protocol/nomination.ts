@@ -1,10 +1,10 @@
 import type { MongoClient } from 'mongodb'
-import type { BackupStatus } from '../control/backup-document.js'
 import { beatBackup, findNomination, openNomination, setNominees } from '../control/backups.js'
 import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { type Clock, systemClock } from '../time/clock.js'
+import { until } from '../time/until.js'
 
 /** How long a group is given before the next is asked: PBM's round, so that its agents, polling each 0.5 s, can answer. */
 export const ROUND_MILLIS = 5_000
@@ -19,18 +19,29 @@ const LAST_POLL_MILLIS = 500
 /** How seldom it is looked for who declined. */
 const LOOKS_PER_DECLINE = 6
 
-export interface NominateOptions {
-  leader: MongoClient
-  /** Name of the backup. */
-  backup: string
-  rs: string
-  /** By descending priority, equals together in random order: {@link nominationGroups}. */
-  groups: readonly (readonly string[])[]
-  signal: AbortSignal
-  log: OperationLog
-  clock?: Clock
+/** Where one replica set's nomination is written: what differs between the operations. */
+export interface Ballot {
+  /** For the log: `rs0`, `slicing rs0`. */
+  readonly what: string
+  /** How often it is looked for an answer. */
+  readonly everyMillis: number
+  /** The time in all that nodes are given at least. */
+  readonly leastMillis?: number
+  open(): Promise<void>
+  /** False when somebody has answered meanwhile. */
+  ask(nodes: readonly string[]): Promise<boolean>
+  /** The node that holds the lock and says so; '' for none yet. Rejects where there is nothing to be elected for any more. */
+  winner(): Promise<string>
   /** Nodes that said that they can't: when all that are asked have, the next are asked at once. */
-  declined?: () => Promise<ReadonlySet<string>>
+  declined?(): Promise<ReadonlySet<string>>
+}
+
+export interface NominateOptions {
+  /** By descending priority, equals together in random order: {@link nominationGroups}. */
+  readonly groups: readonly (readonly string[])[]
+  readonly signal: AbortSignal
+  readonly log: OperationLog
+  readonly clock?: Clock
 }
 
 /**
@@ -38,66 +49,60 @@ export interface NominateOptions {
  * that node; undefined when none did. Of several equals the first (they come in random order) is asked alone for a
  * moment, else the nearest to the primary would always win; the nomination always names all that may still answer.
  *
- * Rejects with the signal's reason, OPERATION_GONE when the backup's record vanishes and OPERATION_ENDED when the backup
- * fails or is canceled meanwhile.
+ * Rejects with the signal's reason, and with what the ballot rejects with.
  */
-export async function nominate(options: NominateOptions): Promise<string | undefined> {
-  const { leader, backup, rs, log, signal, clock = systemClock } = options
-  const rounds = options.groups.flatMap((group) =>
-    group.length > 1
-      ? [
-          { nodes: group.slice(0, 1), millis: DRAW_MILLIS },
-          { nodes: group.slice(), millis: ROUND_MILLIS },
-        ]
-      : [{ nodes: group.slice(), millis: ROUND_MILLIS }],
-  )
-  await openNomination(leader, backup, rs)
+export async function nominate(ballot: Ballot, options: NominateOptions): Promise<string | undefined> {
+  const { log, signal, clock = systemClock } = options
+  const { what, everyMillis, leastMillis = 0 } = ballot
+  const rounds = options.groups.flatMap((group) => [
+    ...(group.length > 1 ? [{ nodes: group.slice(0, 1), millis: DRAW_MILLIS }] : []),
+    { nodes: group, millis: ROUND_MILLIS },
+  ])
+  await ballot.open()
   const begun = clock.now()
   for (const [index, { nodes, millis }] of rounds.entries()) {
-    if (await setNominees(leader, backup, rs, nodes)) log.debug(`nominated for ${rs}: ${nodes.join(', ')}`)
-    await beatBackup(leader, backup)
-    const isLast = index === rounds.length - 1
-    const end = Math.max(clock.now() + millis, isLast ? begun + NOMINATION_MILLIS : 0)
-    const { declined } = options
+    if (await ballot.ask(nodes)) log.debug(`nominated for ${what}: ${nodes.join(', ')}`)
     const isDeclined = async () => {
-      const nodesOut = await declined?.()
-      return nodesOut !== undefined && nodes.every((node) => nodesOut.has(node))
+      const out = await ballot.declined?.()
+      return out !== undefined && nodes.every((node) => out.has(node))
     }
-    const winner = await acknowledged({ leader, backup, rs, signal, clock, isDeclined }, end)
-    if (winner !== undefined) {
-      log.debug(`${winner} takes the backup of ${rs}`)
-      return winner
+    const answered = async (look: number) => {
+      const winner = await ballot.winner()
+      return winner !== '' || (look % LOOKS_PER_DECLINE === 0 && (await isDeclined())) ? winner : undefined
     }
+    const isLast = index === rounds.length - 1
+    const timeoutMillis = Math.max(millis, isLast ? begun + leastMillis - clock.now() : 0)
+    const winner = await until(answered, { clock, signal, everyMillis, timeoutMillis })
+    if (winner !== undefined && winner !== '') return winner
   }
   return undefined
 }
 
-interface Ballot {
-  leader: MongoClient
-  backup: string
-  rs: string
-  signal: AbortSignal
-  clock: Clock
-  isDeclined: () => Promise<boolean>
-}
-
-async function acknowledged(ballot: Ballot, end: number): Promise<string | undefined> {
-  const { leader, backup, rs, signal, clock, isDeclined } = ballot
-  for (let look = 1; ; look++) {
-    signal.throwIfAborted()
-    const found = await findNomination(leader, backup, rs)
-    if (found === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${backup} is gone`)
-    const ack = found.nomination?.ack ?? ''
-    if (ack !== '') return ack
-    refuseEnded(backup, found.status)
-    if (clock.now() >= end || (look % LOOKS_PER_DECLINE === 0 && (await isDeclined()))) return undefined
-    await clock.sleep(POLL_MILLIS, signal)
+/**
+ * For a replica set's part of a backup. Rejects with OPERATION_GONE when the backup's record vanishes and OPERATION_ENDED
+ * when the backup fails or is canceled meanwhile.
+ */
+export function backupBallot(leader: MongoClient, backup: string, rs: string): Ballot {
+  return {
+    what: rs,
+    everyMillis: POLL_MILLIS,
+    leastMillis: NOMINATION_MILLIS,
+    open: () => openNomination(leader, backup, rs),
+    ask: async (nodes) => {
+      const isAsked = await setNominees(leader, backup, rs, [...nodes])
+      await beatBackup(leader, backup)
+      return isAsked
+    },
+    winner: async () => {
+      const found = await findNomination(leader, backup, rs)
+      if (found === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${backup} is gone`)
+      const ack = found.nomination?.ack ?? ''
+      if (ack === '' && isTerminal(BACKUP_STATES, found.status)) {
+        throw new PbmError('OPERATION_ENDED', `backup ${backup} is ${found.status} already`)
+      }
+      return ack
+    },
   }
-}
-
-function refuseEnded(backup: string, status: BackupStatus): void {
-  if (!isTerminal(BACKUP_STATES, status)) return
-  throw new PbmError('OPERATION_ENDED', `backup ${backup} is ${status} already`)
 }
 
 /**
@@ -130,18 +135,18 @@ export async function awaitNomination(options: AwaitNominationOptions): Promise<
   const { leader, backup, opid, rs, node, signal, clock = systemClock } = options
   const { appearMillis = NOMINATION_MILLIS, totalMillis = 60_000 } = options
   const begun = clock.now()
-  let pause = POLL_MILLIS
-  while (true) {
-    signal.throwIfAborted()
+  let pause = POLL_MILLIS / SLOWER
+  const settled = async (): Promise<NominationOutcome | undefined> => {
     const found = await findNomination(leader, backup, rs)
     if (found !== undefined && found.opid !== opid) return 'other'
-    const ack = found?.nomination?.ack ?? ''
-    if (ack !== '') return 'lost'
+    if ((found?.nomination?.ack ?? '') !== '') return 'lost'
     if (found !== undefined && isTerminal(BACKUP_STATES, found.status)) return 'ended'
     if (found?.nomination?.n.includes(node) === true) return 'nominated'
-    const waited = clock.now() - begun
-    if (waited >= (found === undefined ? appearMillis : totalMillis)) return 'timeout'
-    await clock.sleep(pause, signal)
-    pause = Math.min(LAST_POLL_MILLIS, pause * SLOWER)
+    return clock.now() - begun >= (found === undefined ? appearMillis : totalMillis) ? 'timeout' : undefined
   }
+  const everyMillis = () => {
+    pause = Math.min(LAST_POLL_MILLIS, pause * SLOWER)
+    return pause
+  }
+  return (await until(settled, { clock, signal, everyMillis })) ?? 'timeout'
 }

@@ -4,7 +4,7 @@ import type { Ciphers } from '../encryption/ciphers.js'
 import type { OperationLog } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
-import type { ObjectStore } from '../plugin/storage.js'
+import type { OpenStore } from '../store/open-store.js'
 import type { Clock } from '../time/clock.js'
 
 /**
@@ -16,7 +16,7 @@ export const LEADER: InjectionToken<MongoClient> = Symbol('connection to the pri
 export const SELF: InjectionToken<Member> = Symbol('which member of which replica set this agent serves')
 export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
 export const CLOCK: InjectionToken<Clock> = Symbol('clock')
-export const STORE: InjectionToken<ObjectStore> = Symbol('the open storage of the operation')
+export const STORE: InjectionToken<OpenStore> = Symbol('the open storage of the operation')
 export const WITH_STORE: InjectionToken<WithStore> = Symbol('what opens the storage of the operation')
 export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
 
@@ -26,4 +26,4 @@ export const CIPHERS: InjectionToken<Ciphers> = Symbol('the encryption methods o
  * Opens the storage for as long as `work` takes. For operations that touch it only with their lock held. Rejects with the
  * signal's reason where a storage does not open until it aborts.
  */
-export type WithStore = <T>(signal: AbortSignal, work: (store: ObjectStore) => Promise<T>) => Promise<T>
+export type WithStore = <T>(signal: AbortSignal, work: (store: OpenStore) => Promise<T>) => Promise<T>

@@ -12,6 +12,7 @@ import type { OperationLog } from '../log.js'
 import { balancerStatus, startBalancer, stopBalancer } from '../mongo/balancer.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 
 const SLICER_WAIT_MILLIS = 120_000
 const SLICER_POLL_MILLIS = 200
@@ -25,7 +26,7 @@ export interface Suspending {
   readonly clock: Clock
   readonly log: OperationLog
   /** Told what the record says from now on: a record that somebody drops can be put back with it. */
-  readonly onNoted?: (suspended: Suspended) => void
+  readonly onSuspended?: (suspended: Suspended) => void
 }
 
 export type Suspended = NonNullable<RestoreDocument['suspended']>
@@ -48,7 +49,7 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   const isNoted = await setRestoreFields(leader, name, { suspended })
   // What nobody knows to be off would stay off.
   if (!isNoted) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
-  suspending.onNoted?.(suspended)
+  suspending.onSuspended?.(suspended)
   signal.throwIfAborted()
   // From here on it is this restore's to say.
   for (const restore of left.restores) await setRestoreFields(leader, restore.name, { suspended: [] })
@@ -122,17 +123,17 @@ async function leftOff(leader: MongoClient, name: string) {
 
 /** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */
 export async function awaitSlicersGone({ leader, signal, clock }: Suspending, replset?: string): Promise<void> {
-  const until = clock.now() + SLICER_WAIT_MILLIS
-  for (;;) {
+  let last = ''
+  const areGone = async () => {
     const now = await clusterTime(leader)
     const locks = await listSlicerLocks(leader, replset === undefined ? {} : { replset })
-    const [live] = locks.filter(({ hb }) => !isStale(hb, now))
-    if (live === undefined) return
-    if (clock.now() > until) {
-      throw new PbmError('SLICER_RUNS', `The oplog of ${live.replset} is still being stored by ${live.node}`, {
-        hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',
-      })
-    }
-    await clock.sleep(SLICER_POLL_MILLIS, signal)
+    const live = locks.find(({ hb }) => !isStale(hb, now))
+    if (live !== undefined) last = `The oplog of ${live.replset} is still being stored by ${live.node}`
+    return live === undefined
   }
+  const patience = { everyMillis: SLICER_POLL_MILLIS, timeoutMillis: SLICER_WAIT_MILLIS }
+  if (await until(areGone, { clock, signal, ...patience })) return
+  throw new PbmError('SLICER_RUNS', last, {
+    hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',
+  })
 }

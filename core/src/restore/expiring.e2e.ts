@@ -4,6 +4,7 @@ import type { Document, MongoClient } from 'mongodb'
 import { Applier } from '../oplog/replay/apply.js'
 import { ReplayBatch, sendBatch } from '../oplog/replay/apply-batch.js'
 import { raw } from '../oplog/replay/oplog-entries.support.js'
+import { deadlineGuard } from '../time/deadline-guard.js'
 import { SmallBackup } from './small-backup.support.js'
 
 const LONG_AGO = new Date(Date.now() - 86_400_000)
@@ -73,10 +74,10 @@ describe('A restore onto a target whose TTL monitor is at work', () => {
   })
 
   it('passes over an update that meets nothing, and still names what can not be applied', async () => {
-    const { signal } = new AbortController()
+    const guard = deadlineGuard(new AbortController().signal)
     const fragments = client.db('gone').collection<{ _id: number }>('fragments')
     await fragments.insertMany([{ _id: 1 }, { _id: 2 }])
-    const applier = new Applier(client, { signal })
+    const applier = new Applier(client, { guard })
     const change = (op: string, collection: string, _id: number, o: Document) =>
       applier.change({ op, ns: `gone.${collection}`, ui: undefined, o: raw(o), o2: raw({ _id }) }, true)
     const modify = { $v: 2, diff: { u: { v: 1 } } }
@@ -94,6 +95,6 @@ describe('A restore onto a target whose TTL monitor is at work', () => {
     ] as const) {
       batch.addCommand({ op: 'u', ns, ui: undefined, o: raw(modify), o2: raw({ _id }) })
     }
-    await assert.rejects(sendBatch(client, batch, signal), { code: 'REPLAY_FAILED', message: /u on gone\.nowhere/ })
+    await assert.rejects(sendBatch(client, batch, guard), { code: 'REPLAY_FAILED', message: /u on gone\.nowhere/ })
   })
 })

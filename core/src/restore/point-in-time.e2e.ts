@@ -5,11 +5,12 @@ import { compareStates, fixturesFolder, PBM_USER, snapshotState } from '@pbmkit/
 import { Timestamp } from 'mongodb'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { optime } from '../oplog/entry.js'
+import { ProgressPublisher } from '../protocol/progress.js'
 import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { backupMetadataName, PITR_FOLDER, parsePitrChunkName } from '../store/layout/names.js'
 import { readText } from '../store/layout/read-text.js'
 import { systemClock } from '../time/clock.js'
-import { ProgressPublisher } from './data/progress.js'
+import { deadlineGuard } from '../time/deadline-guard.js'
 import type { OplogPiece } from './data/stored-objects.js'
 import { type Bench, expectedState, fixtureFolder, startBench } from './restore.support.js'
 import { restoreReplset } from './run/replset.js'
@@ -56,7 +57,7 @@ describe('Restore of a backup and the chunks after it', () => {
       compression: await host.compression(backup.compression),
       tuning: {},
       pointInTime: end === undefined ? undefined : { chunks, end },
-      signal: new AbortController().signal,
+      guard: deadlineGuard(new AbortController().signal),
       log,
       progress: new ProgressPublisher(systemClock, async () => undefined),
       reach: async () => undefined,

@@ -5,6 +5,7 @@ import { readDocuments } from '../mongo/raw-read.js'
 import { optime, readEntries } from '../oplog/entry.js'
 import { Applier } from '../oplog/replay/apply.js'
 import { Replay } from '../oplog/replay/replay.js'
+import { deadlineGuard } from '../time/deadline-guard.js'
 import { createCollections, dropReplaced, insertAll } from './data/collections.js'
 import { setExpiry } from './data/expiry.js'
 import { buildIndexes } from './data/indexes.js'
@@ -20,7 +21,7 @@ const nothingMore: Step = async () => undefined
 export class SmallBackup {
   readonly #client: MongoClient
   readonly #databases: readonly string[]
-  readonly #signal = new AbortController().signal
+  readonly #guard = deadlineGuard(new AbortController().signal)
   #start: Document | undefined
   #end = 0n
   #dumped: Dumped[] = []
@@ -59,9 +60,9 @@ export class SmallBackup {
 
   /** `between`: the dump and the oplog; `atEnd`: of the oplog, before what comes last. */
   async restore(between: Step = nothingMore, atEnd: Step = nothingMore): Promise<void> {
-    const [client, signal, dumped] = [this.#client, this.#signal, this.#dumped]
-    await dropReplaced(client, dumped, signal)
-    await createCollections(client, dumped, signal)
+    const [client, guard, dumped] = [this.#client, this.#guard, this.#dumped]
+    await dropReplaced(client, dumped, guard)
+    await createCollections(client, dumped, guard)
     const snapshot = {
       toolVersion: '',
       namespaces: dumped,
@@ -73,17 +74,17 @@ export class SmallBackup {
       },
     }
     const nothing = { onProgress: () => undefined, divert: async () => false, select: () => true }
-    await insertAll(client, snapshot, { signal, width: 2, workers: 2, ...nothing })
+    await insertAll(client, snapshot, { guard, width: 2, workers: 2, ...nothing })
     await between()
     const catalog = await catalogOf(client, dumped)
     const listNames = (db: string) => namesByUuid(client, db)
-    const replay = new Replay({ sink: new Applier(client, { signal }), catalog, end: this.#end, listNames })
+    const replay = new Replay({ sink: new Applier(client, { guard }), catalog, end: this.#end, listNames })
     await replay.run(readEntries(once(this.#entries)))
     await replay.finish()
     await atEnd()
     const log = new RecordedLog()
-    await buildIndexes(client, catalog.wanted(), { signal, log, commitQuorum: undefined, onBuilt: () => undefined })
-    await setExpiry(client, catalog.expiring(), { signal })
+    await buildIndexes(client, catalog.wanted(), { guard, log, commitQuorum: undefined, onBuilt: () => undefined })
+    await setExpiry(client, catalog.expiring(), { guard })
   }
 
   async #newestEntry() {

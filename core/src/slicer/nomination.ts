@@ -12,7 +12,9 @@ import {
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { nominationGroups, type PriorityRules } from '../protocol/election.js'
+import { type Ballot, nominate } from '../protocol/nomination.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 
 export interface PitrElectionOptions {
   readonly leader: MongoClient
@@ -38,9 +40,6 @@ const POLL_MILLIS = 100
 const READY_MILLIS = 5_000
 /** PBM's agents begin to look each 15 s, then each 2 s (PBM: control-plane.md §4). */
 const PBM_READY_MILLIS = 20_000
-/** How long the one drawn from a group of equals is asked alone, and how long each group is in all. */
-const DRAW_MILLIS = 2_000
-const GROUP_MILLIS = 5_000
 
 /**
  * The cluster leader's part of electing slicers, in PBM's steps so that its agents can take part: `ready`, which every
@@ -49,7 +48,7 @@ const GROUP_MILLIS = 5_000
  * second, where PBM takes a minute. To be called only while nobody slices.
  */
 export async function electSlicers(options: PitrElectionOptions): Promise<PitrElectionResult> {
-  const { leader, replsets, fit, rules, signal } = options
+  const { leader, replsets, fit, rules, signal, log, clock } = options
   await openPitrElection(leader)
   const answers = await gatherAnswers(options, fit)
   const ready = fit.filter((agent) => answers.some((answer) => isOf(answer, agent) && answer.status === 'ready'))
@@ -63,7 +62,12 @@ export async function electSlicers(options: PitrElectionOptions): Promise<PitrEl
   const winners = new Map<string, string>()
   await Promise.all(
     replsets.map(async (rs) => {
-      const winner = await nominate(options, rs, nominationGroups(ready, rs, rules))
+      const winner = await nominate(slicingBallot(leader, rs), {
+        groups: nominationGroups(ready, rs, rules),
+        signal,
+        log,
+        clock,
+      })
       if (winner !== undefined) winners.set(rs, winner)
     }),
   )
@@ -77,50 +81,34 @@ async function gatherAnswers(
   fit: readonly AgentDocument[],
 ): Promise<PitrReplset[]> {
   const begun = clock.now()
-  for (;;) {
-    signal.throwIfAborted()
+  const gathered = async () => {
     const document = await findPitr(leader)
     if (document === undefined || document.status !== 'ready') throw taken()
     const silent = fit.filter((agent) => !document.replsets.some((answer) => isOf(answer, agent)))
     if (silent.length === 0) return document.replsets
     const patience = silent.some(({ plugins }) => plugins === undefined) ? PBM_READY_MILLIS : READY_MILLIS
-    if (clock.now() - begun >= patience) {
-      log.debug(`no answer to the election of a slicer from ${silent.map(({ n }) => n).join(', ')}`)
-      return document.replsets
-    }
-    await clock.sleep(POLL_MILLIS, signal)
+    if (clock.now() - begun < patience) return undefined
+    log.debug(`no answer to the election of a slicer from ${silent.map(({ n }) => n).join(', ')}`)
+    return document.replsets
   }
+  return (await until(gathered, { clock, signal, everyMillis: POLL_MILLIS })) ?? []
 }
 
-/** Of several equals the first (they come in random order) is asked alone for a moment. */
-async function nominate(
-  { leader, clock, signal, log }: PitrElectionOptions,
-  rs: string,
-  groups: readonly (readonly string[])[],
-): Promise<string | undefined> {
-  await openPitrNomination(leader, rs)
-  const rounds = groups.flatMap((group) =>
-    group.length > 1
-      ? [
-          { nodes: group.slice(0, 1), millis: DRAW_MILLIS },
-          { nodes: group, millis: GROUP_MILLIS },
-        ]
-      : [{ nodes: group, millis: GROUP_MILLIS }],
-  )
-  for (const { nodes, millis } of rounds) {
-    await addPitrNominees(leader, rs, nodes)
-    log.debug(`nominated for slicing ${rs}: ${nodes.join(', ')}`)
-    for (const end = clock.now() + millis; ; ) {
-      signal.throwIfAborted()
+function slicingBallot(leader: MongoClient, rs: string): Ballot {
+  return {
+    what: `slicing ${rs}`,
+    everyMillis: POLL_MILLIS,
+    open: () => openPitrNomination(leader, rs),
+    ask: async (nodes) => {
+      await addPitrNominees(leader, rs, nodes)
+      return true
+    },
+    winner: async () => {
       const document = await findPitr(leader)
       if (document === undefined || document.status !== 'running') throw taken()
-      const ack = document.n.find((nomination) => nomination.rs === rs)?.ack ?? ''
-      if (ack !== '') return ack
-      if (clock.now() >= end) break
-      await clock.sleep(POLL_MILLIS, signal)
-    }
+      return document.n.find((nomination) => nomination.rs === rs)?.ack ?? ''
+    },
   }
-  return undefined
 }
 
 function taken(): PbmError {

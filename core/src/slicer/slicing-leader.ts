@@ -4,18 +4,18 @@ import { listAgents } from '../control/agents.js'
 import type { LogContext } from '../control/log-writer.js'
 import { beatPitr, setPitrStatus } from '../control/pitr.js'
 import { resumePitr } from '../control/pitr-suspension.js'
-import { isSealing } from '../encryption/ciphers.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin-host/host.js'
-import { candidates } from '../protocol/election.js'
+import { candidates } from '../protocol/fitness.js'
 import { HEARTBEAT_MILLIS } from '../protocol/heartbeat.js'
 import type { Clock } from '../time/clock.js'
 import { delaysSlicing } from './blockers.js'
 import { missingSnapshot } from './catch-up.js'
 import { electSlicers } from './nomination.js'
 import { betterPlaced } from './placement.js'
+import { slicingNeeds } from './settings.js'
 import { findNewestBase, findNewestRestore } from './starting-point.js'
 import type { SlicingView } from './view.js'
 
@@ -85,8 +85,7 @@ export class SlicingLeader {
       if (missing !== undefined) return this.#tell(config, `the oplog can't be stored: ${missing}`, log)
     }
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const needs = { sealing: isSealing(config.encryption) }
-    const fit = candidates(agents, now, needs).filter(({ rs }) => replsets.includes(rs))
+    const fit = candidates(agents, now, slicingNeeds(config)).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
       return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)
     }
@@ -124,7 +123,7 @@ export class SlicingLeader {
     const changed = this.#priorities !== '' && this.#priorities !== priorities
     this.#priorities = priorities
     const agents = await listAgents(leader)
-    const fit = candidates(agents, now, { sealing: isSealing(config.encryption) })
+    const fit = candidates(agents, now, slicingNeeds(config))
     for (const rs of replsets) {
       const holder = slicers.find(({ replset }) => replset === rs)?.node ?? ''
       const ofSet = fit.filter((agent) => agent.rs === rs)

@@ -10,10 +10,11 @@ import type { PluginHost } from '../plugin-host/host.js'
 import type { SchemaNode } from '../plugin-host/schema.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
-import { asMetered, Meter, meteredStore } from './wrappers/meter.js'
+import type { OpenStore } from './open-store.js'
+import { Meter, meteredStore } from './wrappers/meter.js'
 import { scrubbed, scrubbedStore, withoutSecrets } from './wrappers/redact.js'
 import { type Retry, retriedStore } from './wrappers/retry.js'
-import { asSplit, splitStore } from './wrappers/split.js'
+import { splitStore } from './wrappers/split.js'
 import { type ThrottleConfig, throttledStore } from './wrappers/throttle.js'
 
 export interface OpenOptions {
@@ -23,11 +24,15 @@ export interface OpenOptions {
   readonly retryMillis?: number
   /** How long the plugin may take to open it (milliseconds); 60 s when absent. */
   readonly openMillis?: number
+  /** How long its close may take (milliseconds), which is only warned of then; 30 s when absent. */
+  readonly closeMillis?: number
   readonly clock?: Clock
 }
 
 /** A server that swallows requests would keep its client's retries, and an operation with its lock, for many minutes. */
 const OPEN_MILLIS = 60_000
+/** A storage may wait at its close for calls that never end. */
+const CLOSE_MILLIS = 30_000
 
 /**
  * Opens the storage that the configuration names, in core's wrappers. Rejects with PLUGIN_… when its plugin can't be
@@ -39,9 +44,10 @@ export async function openStore(
   storage: StorageConfig,
   context: PluginContext,
   wrapping: OpenOptions = {},
-): Promise<ObjectStore> {
+): Promise<OpenStore> {
   const plugin = await host.storage(storage.type)
   const options = storageOptions(storage, plugin)
+  await host.checkLocalAccess(plugin, options)
   const secrets = secretsOf(options, plugin.optionsSchema as SchemaNode)
   const scrubbedContext = {
     ...context,
@@ -104,8 +110,8 @@ export function wrappedStore(
   store: ObjectStore,
   context: PluginContext,
   secrets: readonly string[] = [],
-  { throttle = {}, retryMillis, clock = systemClock }: OpenOptions = {},
-): ObjectStore {
+  { throttle = {}, retryMillis, closeMillis = CLOSE_MILLIS, clock = systemClock }: OpenOptions = {},
+): OpenStore {
   const meter = new Meter(clock)
   const onRetry = (retry: Retry) => {
     meter.countRetry()
@@ -119,7 +125,14 @@ export function wrappedStore(
   const split =
     maxObjectBytes === undefined ? retried : splitStore(retried, maxObjectBytes, (text) => context.warn(text))
   const whole = scrubbedStore(meteredStore(split, meter), secrets)
-  return asSplit(asMetered(whole, meter), split)
+  const close = async () => {
+    const late = new Error(`closing the storage: it has not ended within ${closeMillis / 1000} s`)
+    await inTime(whole.close(), closeMillis, () => late).catch((error: unknown) => {
+      if (error !== late) throw error
+      context.warn(late.message)
+    })
+  }
+  return { ...whole, close }
 }
 
 function messageOf(error: unknown): string {

@@ -1,18 +1,21 @@
-const judges = new WeakMap<AbortSignal, () => void>()
-
 /**
- * Has {@link throwIfStopped} ask `assertAlive` as well, which throws: a process that was suspended goes on with what it was
- * about to send before any timer can tell it that others have taken over meanwhile. Gives the signal.
- * A signal derived from it (`AbortSignal.any`) has no judge: hand on this very one.
+ * What work that may be stopped is given. A process that was suspended goes on with what it was about to send before any timer
+ * can tell it that others have taken over meanwhile: so the guard judges by the clock, not by the signal alone.
  */
-export function judgedBy(signal: AbortSignal, assertAlive: () => void): AbortSignal {
-  judges.set(signal, assertAlive)
-  return signal
+export interface DeadlineGuard {
+  /** Aborts when the work has to stop: for what waits. */
+  readonly signal: AbortSignal
+  /** Right before what must not be done by somebody who was stopped. Throws the reason. */
+  throwIfStopped(): void
 }
 
-/** Right before what must not be done by somebody who was stopped. */
-export function throwIfStopped(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
-  signal.throwIfAborted()
-  judges.get(signal)?.()
+/** @param assertAlive throws when others may have taken over by now; left out where nobody would. */
+export function deadlineGuard(signal: AbortSignal, assertAlive: () => void = () => undefined): DeadlineGuard {
+  return {
+    signal,
+    throwIfStopped: () => {
+      signal.throwIfAborted()
+      assertAlive()
+    },
+  }
 }

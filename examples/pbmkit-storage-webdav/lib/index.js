@@ -1,7 +1,7 @@
 import { createClient } from 'webdav'
 import { statusOf, translated } from './errors.js'
 import { Slots } from './slots.js'
-import { WebdavStore } from './store.js'
+import { webdavStore } from './store.js'
 
 /**
  * @typedef {object} WebdavOptions
@@ -41,7 +41,7 @@ const webdav = {
     } catch (error) {
       throw translated(error, `opening ${describe({ url })}`)
     }
-    return new WebdavStore(slots, context)
+    return webdavStore(slots, context)
   },
 
   describe,

@@ -1,14 +1,5 @@
-import { PluginError } from '@pbmkit/core/plugin'
-import { shownName, whyIllegalName } from '@pbmkit/core/plugin/kit'
-
 /** A file on the server holds at most 255 bytes of name, and a byte of ours takes up to three of them. */
 export const MAX_SEGMENT_BYTES = 80
-
-/** Throws STORAGE_INVALID_NAME before anything is touched. @param {string} name */
-export function checkName(name) {
-  const reason = whyIllegalName(name, { maxSegmentBytes: MAX_SEGMENT_BYTES })
-  if (reason !== undefined) throw new PluginError('STORAGE_INVALID_NAME', `object name ${shownName(name)}: ${reason}`)
-}
 
 /**
  * The path of an object without its slot. Servers disagree about spaces, percent signs, backslashes, letter case of

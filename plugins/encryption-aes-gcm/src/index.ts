@@ -31,21 +31,25 @@ const plugin: EncryptionPlugin<AesGcmOptions> = {
     properties: {
       keyFile: {
         type: 'string',
+        localFile: true,
         minLength: 1,
         pattern: NO_KEY,
-        description: 'file with the keys, one on each line in Base64 or hexadecimal; the first one seals, all open',
+        description:
+          'file with the keys, one on each line: 32 bytes in Base64 or hexadecimal; # begins a comment; the first one seals, all open',
       },
       keyEnv: {
         type: 'string',
         minLength: 1,
         pattern: VARIABLE_NO_KEY,
-        description: 'environment variable with the keys',
+        description: 'name of the environment variable of the agent that has the keys',
       },
       keyCommand: {
         type: 'array',
+        localCommand: true,
         items: { type: 'string' },
         minItems: 1,
-        description: 'program and arguments, run without a shell, which writes the keys to its standard output',
+        description:
+          'program by its absolute path and arguments, run without a shell and with no environment but PATH, which writes the keys to its standard output within a minute; each agent has to allow it (--allow-key-command)',
       },
     },
   },

@@ -1,6 +1,6 @@
 import { encryptionConformance } from '@pbmkit/conformance'
 import plugin from './index.js'
-import { testPair } from './test-keys.spec.support.js'
+import { testPair } from './test-keys.support.js'
 
 const { identity: FIRST, recipient: FIRST_RECIPIENT } = testPair(1)
 const { identity: SECOND, recipient: SECOND_RECIPIENT } = testPair(2)

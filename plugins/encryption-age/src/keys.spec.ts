@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hasCode, type PluginError } from '@pbmkit/core/plugin'
 import { decodeBech32, encodeBech32 } from './bech32.js'
 import plugin from './index.js'
-import { testPair } from './test-keys.spec.support.js'
+import { testPair } from './test-keys.support.js'
 import { parseIdentities, parseRecipient } from './x25519.js'
 
 const one = testPair(3)

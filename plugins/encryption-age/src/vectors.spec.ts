@@ -4,7 +4,7 @@ import { inflateSync } from 'node:zlib'
 import { hasCode, type PluginErrorCode } from '@pbmkit/core/plugin'
 import * as vectors from 'cctv-age'
 import plugin from './index.js'
-import { testPair } from './test-keys.spec.support.js'
+import { testPair } from './test-keys.support.js'
 
 const VARIABLE = 'PBMKIT_TEST_AGE_VECTORS'
 const CODES: Readonly<Record<string, readonly PluginErrorCode[]>> = {

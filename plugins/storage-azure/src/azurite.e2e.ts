@@ -7,7 +7,7 @@ import {
 } from '@azure/storage-blob'
 import { freePort } from '@pbmkit/conformance/testbed'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
-import { TestServer } from './azurite.e2e.support.js'
+import { TestServer } from './azurite.support.js'
 import type { AzureOptions } from './index.js'
 
 const MIB = 1024 ** 2

@@ -1,6 +1,6 @@
 import { storageConformance } from '@pbmkit/conformance'
 import { freePort } from '@pbmkit/conformance/testbed'
-import { TestServer } from './azurite.e2e.support.js'
+import { TestServer } from './azurite.support.js'
 import plugin from './index.js'
 
 describe('storage-azure keeps the contract on Azurite', () => {

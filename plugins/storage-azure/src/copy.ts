@@ -20,12 +20,8 @@ export async function copyObject(
   options: TransferOptions,
   operation: Operation,
 ): Promise<Written> {
-  const { size } = await lookUp(from, source, operation)
-  if (from.url === to.url) {
-    const { modifiedAt } = await lookUp(to, source, operation)
-    options.onProgress?.(size)
-    return { size, modifiedAt }
-  }
+  const found = await lookUp(from, source, operation)
+  if (from.url === to.url) return found
   await operation.uncut(async (abortSignal) => to.beginCopyFromURL(from.url, { abortSignal }))
   try {
     for (let wait = FIRST_LOOK_MS; ; wait = Math.min(wait * 2, LONGEST_LOOK_MS)) {
@@ -34,8 +30,7 @@ export async function copyObject(
         abortSignal: operation.signal,
       })
       if (copyStatus === 'success' || copyStatus === undefined) {
-        options.onProgress?.(contentLength ?? size)
-        return { size: contentLength ?? size, modifiedAt: lastModified ?? new Date() }
+        return { size: contentLength ?? found.size, modifiedAt: lastModified ?? new Date() }
       }
       if (copyStatus !== 'pending') {
         const text = `the service has given up the copy: ${copyStatusDescription ?? copyStatus}`

@@ -2,7 +2,8 @@ import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin }
 import { connect } from './client.js'
 import { translated } from './errors.js'
 import { type AzureOptions, optionsSchema } from './options.js'
-import { AzureStore, sceneOf } from './store.js'
+import { sceneOf } from './scene.js'
+import { azureStore } from './store.js'
 
 export type { AzureOptions } from './options.js'
 
@@ -29,7 +30,7 @@ async function open(options: AzureOptions, context: PluginContext): Promise<Obje
     const container = await connect(options, context.node)
     // The cheapest request whose errors tell what is wrong.
     await container.listBlobsFlat({ abortSignal: context.signal }).byPage({ maxPageSize: 1 }).next()
-    return new AzureStore(container, options, context, shown)
+    return azureStore(container, options, context, shown)
   } catch (error) {
     if (context.signal.aborted) {
       throw new PluginError('STORAGE_ABORTED', 'opening was aborted', { cause: context.signal.reason })

@@ -32,7 +32,7 @@ const duration = (description: string) => ({
   type: ['string', 'integer'],
   pattern: '^(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+$',
   minimum: 0,
-  description: `${description}: 800ms, 1.5s, 5m; a bare number counts nanoseconds`,
+  description: `${description}; such as 800ms, 1.5s, 5m; a bare number counts nanoseconds`,
 })
 const block = (properties: Readonly<Record<string, object>>, description: string) => ({
   type: 'object',
@@ -48,33 +48,44 @@ export const optionsSchema: OptionsSchema = {
   properties: {
     account: text('name of the storage account', { minLength: 1, identity: true }),
     container: text('name of the container, which must exist', { minLength: 1, identity: true }),
-    prefix: text('folder in the container; empty: its root', { identity: true }),
-    endpointUrl: text('URL of the blob service; empty: that of the account in the public cloud', {
-      pattern: '^(?:https?://.+)?$',
-      identity: true,
-    }),
+    prefix: text('folder in the container; default: its root', { identity: true }),
+    endpointUrl: text(
+      'URL of the blob service, for another cloud, a private endpoint or Azurite; default: that of the account in the public cloud',
+      {
+        pattern: '^(?:https?://.+)?$',
+        identity: true,
+      },
+    ),
     endpointUrlMap: {
       type: 'object',
       additionalProperties: { type: 'string', pattern: '^https?://.+' },
       identity: true,
-      description: 'URL of the blob service by host:port of the mongod an agent serves',
+      description: 'URL of the blob service by host:port of the mongod an agent serves; an entry wins over endpointUrl',
     },
     credentials: block(
       {
         key: secret('key of the storage account'),
-        sasToken: secret('shared access signature of the account or the container'),
+        sasToken: secret('shared access signature of the account or the container, where no key is given; not in PBM'),
       },
-      'none: the default identity, as the Azure SDK finds it: environment, workload or managed identity, az login',
+      'where none are given: the default identity, as the Azure SDK finds it: environment, workload or managed identity, az login',
     ),
     retryer: block(
       {
-        numMaxRetries: { type: 'integer', minimum: 0, description: 'tries after the first; 0: the default, 3' },
-        minRetryDelay: duration('shortest wait before another try'),
-        maxRetryDelay: duration('longest wait before another try'),
+        numMaxRetries: {
+          type: 'integer',
+          minimum: 0,
+          description: 'tries of a request after the first; default 3, also for 0',
+        },
+        minRetryDelay: duration('shortest wait before another try; default 800ms, also for 0'),
+        maxRetryDelay: duration('longest wait before another try; default 60s, also for 0'),
       },
       'tries of a request after the first',
     ),
-    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+    maxObjSizeGB: {
+      type: 'number',
+      minimum: 0,
+      description: 'size in GiB above which objects are split; values under 1 are ignored; default 194560',
+    },
   },
 }
 

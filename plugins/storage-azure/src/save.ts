@@ -20,29 +20,21 @@ export async function saveObject(
   operation: Operation,
 ): Promise<Written> {
   const plan = blockPlan(options.sizeHint)
-  const source = new PartSource(body, operation)
+  const source = new PartSource(body)
   const conditions = options.ifAbsent === true ? { conditions: { ifNoneMatch: '*' } } : {}
-  try {
-    const first = await source.next(plan.size(0))
-    const second = first.length < plan.size(0) ? undefined : await source.next(plan.size(1))
-    if (second === undefined || second.length === 0) {
-      const { lastModified } = await operation.uncut((abortSignal) =>
-        blob.upload(first, first.length, { abortSignal, ...conditions }),
-      )
-      options.onProgress?.(first.length)
-      return { size: first.length, modifiedAt: lastModified ?? new Date() }
-    }
-    const { ids, size } = await new BlockUploader(blob, source, plan, options, operation).run(first, second)
+  const first = await source.next(plan.size(0))
+  const second = first.length < plan.size(0) ? undefined : await source.next(plan.size(1))
+  if (second === undefined || second.length === 0) {
     const { lastModified } = await operation.uncut((abortSignal) =>
-      blob.commitBlockList(ids, { abortSignal, ...conditions }),
+      blob.upload(first, first.length, { abortSignal, ...conditions }),
     )
-    return { size, modifiedAt: lastModified ?? new Date() }
-  } catch (error) {
-    source.stop()
-    // A body that shares the signal fails when it aborts; the abort is what happened.
-    operation.check()
-    throw error
+    return { size: first.length, modifiedAt: lastModified ?? new Date() }
   }
+  const { ids, size } = await new BlockUploader(blob, source, plan, options, operation).run(first, second)
+  const { lastModified } = await operation.uncut((abortSignal) =>
+    blob.commitBlockList(ids, { abortSignal, ...conditions }),
+  )
+  return { size, modifiedAt: lastModified ?? new Date() }
 }
 
 /** Sends the blocks of one upload, some at once, while the next is gathered. */

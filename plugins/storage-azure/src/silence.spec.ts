@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import { connect, roomyRequests } from './client.js'
-import { AzureStore } from './store.js'
+import { azureStore } from './store.js'
 
 /** A connection that a firewall has forgotten gives neither bytes nor an end. */
 describe('storage-azure on connections that fall silent', () => {
@@ -25,12 +25,7 @@ describe('storage-azure on connections that fall silent', () => {
       retryer: { numMaxRetries: 4, minRetryDelay: '1ms', maxRetryDelay: '2ms' },
     }
     const context = { signal: new AbortController().signal, warn: () => undefined }
-    store = new AzureStore(
-      await connect(options, undefined, roomyRequests(200)),
-      options,
-      context,
-      'azure://acme/backups',
-    )
+    store = azureStore(await connect(options, undefined, roomyRequests(200)), options, context, 'azure://acme/backups')
   })
   afterEach(async () => {
     await store.close()

@@ -1,6 +1,6 @@
 import { storageConformance } from '@pbmkit/conformance'
 import plugin from './index.js'
-import { Scratch } from './scratch.e2e.support.js'
+import { Scratch } from './scratch.support.js'
 
 describe('storage-filesystem keeps the contract', () => {
   const scratch = new Scratch()

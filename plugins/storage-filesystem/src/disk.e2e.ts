@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import { temporaryName } from '@pbmkit/core/plugin/kit'
 import plugin from './index.js'
-import { Scratch } from './scratch.e2e.support.js'
+import { Scratch } from './scratch.support.js'
 
 const MIB = 1024 * 1024
 

@@ -7,10 +7,10 @@ export function errnoOf(error: unknown): string {
 }
 
 /** What the operating system said, as an error of a storage. Errors that are not of the system pass as they are. */
-export function translated(error: unknown, path: string, doing: string): unknown {
+export function translated(error: unknown, doing: string): unknown {
   const errno = errnoOf(error)
   const failed = (code: ConstructorParameters<typeof PluginError>[0], text: string, retriable = false) =>
-    new PluginError(code, `${doing} ${path}: ${text}`, { cause: error, retriable })
+    new PluginError(code, `${doing}: ${text}`, { cause: error, retriable })
   switch (errno) {
     case 'ENOSPC':
       return failed('STORAGE_NO_SPACE', 'no space left on the device; free some, or enlarge it')

@@ -3,7 +3,7 @@ import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin }
 import { errnoOf, translated } from './errors.js'
 import { makeRoot } from './folders.js'
 import { type FilesystemOptions, optionsSchema } from './options.js'
-import { FilesystemStore } from './store.js'
+import { filesystemStore } from './store.js'
 
 export type { FilesystemOptions } from './options.js'
 
@@ -25,11 +25,11 @@ async function open(options: FilesystemOptions, context: PluginContext): Promise
     await makeRoot(path)
     const root = await realpath(path)
     if (!(await stat(root)).isDirectory()) throw notAFolder(path)
-    return new FilesystemStore(root, options, context)
+    return filesystemStore(root, options, context)
   } catch (error) {
     if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOTDIR') throw notAFolder(path, error)
     if (errnoOf(error) === 'ENOENT') throw cannotBeMade(path, error)
-    throw translated(error, path, 'opening')
+    throw translated(error, `opening ${path}`)
   }
 }
 

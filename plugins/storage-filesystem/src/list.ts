@@ -2,10 +2,9 @@ import type { Dirent } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ObjectInfo } from '@pbmkit/core/plugin'
-import { isAbandoned, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
+import { isAbandoned, type Operation, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
 import { errnoOf, translated } from './errors.js'
 import { requireRoot } from './folders.js'
-import type { Operation } from './operation.js'
 import { removeQuietly } from './write.js'
 
 /** How many files are looked at together. */
@@ -58,7 +57,7 @@ async function* listFolder(
     operation.check()
     // A folder may be emptied and removed while it is listed; the root may not.
     if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR')
-      throw translated(error, join(root, folder), 'listing')
+      throw translated(error, `listing ${join(root, folder)}`)
     await requireRoot(root)
   }
   for (const name of folders) yield* listFolder(root, `${name}/`, prefix, operation)

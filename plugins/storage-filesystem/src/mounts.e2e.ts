@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import plugin from './index.js'
-import { Scratch } from './scratch.e2e.support.js'
+import { Scratch } from './scratch.support.js'
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024

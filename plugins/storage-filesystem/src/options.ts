@@ -31,11 +31,24 @@ export const optionsSchema: OptionsSchema = {
       // No system takes a NUL in a path.
       pattern: '^(?:/|[A-Za-z]:[/\\\\])[^\\0]*$',
       identity: true,
-      description: 'an absolute path of the folder that keeps the backups, the same mount on every node',
+      description:
+        'an absolute path of the folder that keeps the backups, the same mount on every node; made if it is missing',
     },
-    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
-    backupBuffSize: { type: 'integer', minimum: 0, description: 'bytes written at once, 32 KiB to 10 MiB' },
-    restoreBuffSize: { type: 'integer', minimum: 0, description: 'bytes read at once, 32 KiB to 10 MiB' },
+    maxObjSizeGB: {
+      type: 'number',
+      minimum: 0,
+      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
+    },
+    backupBuffSize: {
+      type: 'integer',
+      minimum: 0,
+      description: 'bytes written at once, brought into 32 KiB to 10 MiB; default 1 MiB, also for 0',
+    },
+    restoreBuffSize: {
+      type: 'integer',
+      minimum: 0,
+      description: 'bytes read at once, brought into 32 KiB to 10 MiB; default 512 KiB, also for 0',
+    },
   },
 }
 

@@ -1,20 +1,11 @@
 import { constants, type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
-import { mapOrdered } from '@pbmkit/core/plugin/kit'
-import { errnoOf, translated } from './errors.js'
+import { PluginError } from '@pbmkit/core/plugin'
+import { mapOrdered, notFound } from '@pbmkit/core/plugin/kit'
+import { errnoOf } from './errors.js'
 import { linkRefused, requireRoot } from './folders.js'
-import type { Operation } from './operation.js'
 
-export function notFound(name: string, cause?: unknown): PluginError {
-  return new PluginError('STORAGE_NOT_FOUND', `there is no object ${JSON.stringify(name)}`, { cause })
-}
-
-function empty(name: string): PluginError {
-  return new PluginError('STORAGE_EMPTY', `the object ${JSON.stringify(name)} is empty`)
-}
-
-/** Size and time of an object, refusing links and folders. Zero bytes are let through; see {@link requireBytes}. */
+/** Size and time of an object, refusing links and folders. Zero bytes are let through. */
 export async function lookUp(root: string, name: string): Promise<{ size: number; modifiedAt: Date }> {
   const path = join(root, name)
   try {
@@ -26,10 +17,6 @@ export async function lookUp(root: string, name: string): Promise<{ size: number
   } catch (error) {
     throw await missing(error, root, name)
   }
-}
-
-export function requireBytes(name: string, size: number): void {
-  if (size === 0) throw empty(name)
 }
 
 /** Opens an object for reading. */
@@ -64,66 +51,29 @@ async function refuseLinks(root: string, name: string): Promise<void> {
   if (folder !== root && (await realpath(folder)) !== folder) throw linkRefused(folder)
 }
 
-/** The bytes asked for, [first, end). Throws STORAGE_INVALID_RANGE. */
-export function rangeOf(
-  name: string,
-  size: number,
-  { offset = 0, length }: ReadOptions,
-): { first: number; end: number } {
-  const whole = (value: number) => Number.isInteger(value) && value >= 0
-  if (
-    !whole(offset) ||
-    offset >= size ||
-    (length !== undefined && length !== Number.POSITIVE_INFINITY && !(whole(length) && length > 0))
-  ) {
-    const asked = `${length ?? 'all'} bytes from byte ${offset}`
-    throw new PluginError(
-      'STORAGE_INVALID_RANGE',
-      `the object ${JSON.stringify(name)} has ${size} bytes; asked for ${asked}`,
-    )
-  }
-  return { first: offset, end: Math.min(size, offset + (length ?? size)) }
-}
-
 /** Blocks that are read while the reader has one: else one of the two would always wait. */
 const BLOCKS_AHEAD = 2
 
-/** Streams [first, end) of an open file in blocks and closes it, however the iteration ends. */
+/** Streams [first, end) of an open file in blocks. */
 export async function* bytesOf(
   file: FileHandle,
   path: string,
-  range: { first: number; end: number },
+  { first, end }: { readonly first: number; readonly end: number },
   blockBytes: number,
-  operation: Operation,
-  onProgress: ((bytesSoFar: number) => void) | undefined,
-  onDone?: () => void,
 ): AsyncGenerator<Buffer> {
   const positions = async function* () {
-    for (let position = range.first; position < range.end; position += blockBytes) {
-      operation.check()
-      yield position
-    }
+    for (let position = first; position < end; position += blockBytes) yield position
   }
-  const sizeAt = (position: number) => Math.min(blockBytes, range.end - position)
-  try {
-    let position = range.first
-    for await (const block of mapOrdered(positions(), 1 + BLOCKS_AHEAD, (at) => filled(file, at, sizeAt(at)))) {
-      operation.check()
-      const expected = sizeAt(position)
-      position += block.length
-      if (block.length < expected) {
-        const text = `reading ${path}: the file was cut to ${position} bytes while it was read`
-        throw new PluginError('STORAGE_UNAVAILABLE', text)
-      }
-      onProgress?.(position - range.first)
-      yield block
+  const sizeAt = (position: number) => Math.min(blockBytes, end - position)
+  let position = first
+  for await (const block of mapOrdered(positions(), 1 + BLOCKS_AHEAD, (at) => filled(file, at, sizeAt(at)))) {
+    const expected = sizeAt(position)
+    position += block.length
+    if (block.length < expected) {
+      const text = `reading ${path}: the file was cut to ${position} bytes while it was read`
+      throw new PluginError('STORAGE_UNAVAILABLE', text)
     }
-  } catch (error) {
-    operation.check()
-    throw translated(error, path, 'reading')
-  } finally {
-    onDone?.()
-    await file.close()
+    yield block
   }
 }
 

@@ -1,21 +1,10 @@
-import { type FileHandle, unlink } from 'node:fs/promises'
+import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type {
-  CallOptions,
-  ListOptions,
-  ObjectInfo,
-  ObjectStore,
-  PluginContext,
-  ReadOptions,
-  SaveOptions,
-  StorageCapabilities,
-  TransferOptions,
-} from '@pbmkit/core/plugin'
-import { TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
+import type { ObjectStore, PluginContext, TransferOptions } from '@pbmkit/core/plugin'
+import { defineStore, type Operation, type StoredObject, TEMPORARY_SUFFIX } from '@pbmkit/core/plugin/kit'
+import { translated } from './errors.js'
 import { removeEmptyFolders } from './folders.js'
 import { listObjects } from './list.js'
-import { checkName, MAX_SEGMENT_BYTES } from './names.js'
-import { BodyFailure, type Operation, Operations } from './operation.js'
 import {
   bufferBytes,
   DEFAULT_READ_BYTES,
@@ -23,128 +12,78 @@ import {
   type FilesystemOptions,
   maxObjectBytes,
 } from './options.js'
-import { bytesOf, lookUp, openObject, rangeOf, requireBytes } from './read.js'
-import { BlockWriter, exists, writeObject } from './write.js'
+import { bytesOf, lookUp, openObject } from './read.js'
+import { BlockWriter, writeObject } from './write.js'
 
-/** Objects as files below a folder. */
-export class FilesystemStore implements ObjectStore {
-  readonly capabilities: StorageCapabilities
-  readonly #root: string
-  readonly #operations: Operations
-  readonly #readBytes: number
-  readonly #writeBytes: number
-  /** Of reads whose iteration has not ended. */
-  readonly #files = new Set<FileHandle>()
+/** What Linux, macOS and Windows filesystems keep as one file or folder name. */
+const MAX_SEGMENT_BYTES = 255
 
-  /** `root` is a real path: no part of it is a link. */
-  constructor(root: string, options: FilesystemOptions, context: PluginContext) {
-    this.#root = root
-    this.#operations = new Operations(context.signal)
-    this.#readBytes = bufferBytes(options.restoreBuffSize, DEFAULT_READ_BYTES)
-    this.#writeBytes = bufferBytes(options.backupBuffSize, DEFAULT_WRITE_BYTES)
-    this.capabilities = {
+/** Objects as files below a folder. `root` is a real path: no part of it is a link. */
+export function filesystemStore(root: string, options: FilesystemOptions, context: PluginContext): ObjectStore {
+  const readBytes = bufferBytes(options.restoreBuffSize, DEFAULT_READ_BYTES)
+  const writeBytes = bufferBytes(options.backupBuffSize, DEFAULT_WRITE_BYTES)
+
+  return defineStore(context, {
+    capabilities: {
       ifAbsent: true,
       serverSideCopy: false,
       modifiedAt: true,
       maxSegmentBytes: MAX_SEGMENT_BYTES,
       maxObjectBytes: maxObjectBytes(options.maxObjSizeGB),
       reservedSuffix: TEMPORARY_SUFFIX,
-    }
-  }
+    },
+    show: (name) => join(root, name),
+    translate: (error, { doing }) => translated(error, doing),
 
-  save(name: string, body: AsyncIterable<Uint8Array>, options: SaveOptions = {}): Promise<ObjectInfo> {
-    return this.#run(name, options, 'writing', async (operation) => {
-      const ifAbsent = options.ifAbsent === true
-      // Not for safety, which is in the writing: only so that a body is not drained in vain.
-      if (ifAbsent && (await this.#isThere(name))) throw exists(join(this.#root, name))
-      return this.#write(name, body, ifAbsent, options, operation)
-    })
-  }
+    save: (name, body, save, operation) => write(name, body, save.ifAbsent === true, save, operation),
 
-  read(name: string, options: ReadOptions = {}): Promise<AsyncIterable<Uint8Array>> {
-    return this.#run(name, options, 'reading', async (operation) => {
-      const { file, size } = await openObject(this.#root, name)
+    read: async (name, { offset, length }) => {
+      const { file, size } = await openObject(root, name)
+      const range = { first: offset, end: Math.min(size, offset + length) }
+      const free = () => file.close()
+      if (range.first < range.end) return { bytes: bytesOf(file, join(root, name), range, readBytes), free }
+      await free()
+      return undefined
+    },
+
+    stat: (name) => lookUp(root, name),
+
+    list: (prefix, operation) => listObjects(root, prefix, operation),
+
+    delete: async (name) => {
+      await lookUp(root, name)
+      await unlink(join(root, name))
+      await removeEmptyFolders(root, name)
+    },
+
+    copy: async (source, target, copy, operation) => {
+      const { file, size } = await openObject(root, source)
       try {
-        requireBytes(name, size)
-        const range = rangeOf(name, size, options)
-        operation.check()
-        return this.#reading(file, join(this.#root, name), range, options)
-      } catch (error) {
-        await file.close()
-        throw error
-      }
-    })
-  }
-
-  stat(name: string, options: CallOptions = {}): Promise<ObjectInfo> {
-    return this.#run(name, options, 'looking at', async () => {
-      const found = await lookUp(this.#root, name)
-      requireBytes(name, found.size)
-      return { name, ...found }
-    })
-  }
-
-  async *list(options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
-    const operation = this.#operations.start(options.signal)
-    operation.check()
-    for await (const found of listObjects(this.#root, options.prefix ?? '', operation)) {
-      operation.check()
-      yield found
-    }
-  }
-
-  delete(name: string, options: CallOptions = {}): Promise<void> {
-    return this.#run(name, options, 'deleting', async () => {
-      await lookUp(this.#root, name)
-      await unlink(join(this.#root, name))
-      await removeEmptyFolders(this.#root, name)
-    })
-  }
-
-  async copy(source: string, target: string, options: TransferOptions = {}): Promise<ObjectInfo> {
-    this.#operations.requireOpen()
-    checkName(target)
-    return this.#run(source, options, 'copying', async (operation) => {
-      const { file, size } = await openObject(this.#root, source)
-      this.#files.add(file)
-      const whole = { first: 0, end: size }
-      const body = bytesOf(file, join(this.#root, source), whole, this.#readBytes, operation, undefined)
-      try {
-        return await this.#write(target, body, false, options, operation)
+        const body = bytesOf(file, join(root, source), { first: 0, end: size }, readBytes)
+        return await write(target, operation.each(body), false, copy, operation)
       } finally {
-        this.#files.delete(file)
         await file.close()
       }
-    })
-  }
+    },
 
-  async close(): Promise<void> {
-    await this.#operations.close()
-    await Promise.allSettled([...this.#files].map((file) => file.close()))
-  }
+    isThere: (name) =>
+      lookUp(root, name).then(
+        () => true,
+        () => false,
+      ),
+  })
 
-  async #run<T>(
-    name: string,
-    options: CallOptions,
-    doing: string,
-    work: (operation: Operation) => Promise<T>,
-  ): Promise<T> {
-    this.#operations.requireOpen()
-    checkName(name)
-    return this.#operations.run(options.signal, join(this.#root, name), doing, work)
-  }
-
-  async #write(
+  function write(
     name: string,
     body: AsyncIterable<Uint8Array>,
     ifAbsent: boolean,
-    options: TransferOptions,
+    { onProgress }: TransferOptions,
     operation: Operation,
-  ): Promise<ObjectInfo> {
-    const written = await writeObject(this.#root, name, ifAbsent, async (file) => {
-      const writer = new BlockWriter(file, this.#writeBytes, (bytes) => options.onProgress?.(bytes))
+  ): Promise<StoredObject> {
+    return writeObject(root, name, ifAbsent, async (file) => {
+      const writer = new BlockWriter(file, writeBytes, (bytes) => onProgress?.(bytes))
       try {
-        await drain(body, operation, (chunk) => writer.add(chunk))
+        for await (const chunk of body) await writer.add(chunk)
         await writer.end()
         operation.check()
       } catch (error) {
@@ -152,65 +91,5 @@ export class FilesystemStore implements ObjectStore {
         throw error
       }
     })
-    return { name, ...written }
-  }
-
-  #reading(
-    file: FileHandle,
-    path: string,
-    range: { first: number; end: number },
-    options: ReadOptions,
-  ): AsyncGenerator<Buffer> {
-    const operation = this.#operations.start(options.signal)
-    // Also when the reader has stopped asking: an aborted read holds no file open.
-    const stop = operation.onEnd(() => void file.close().catch(() => undefined))
-    this.#files.add(file)
-    return bytesOf(file, path, range, this.#readBytes, operation, options.onProgress, () => {
-      stop()
-      this.#files.delete(file)
-    })
-  }
-
-  async #isThere(name: string): Promise<boolean> {
-    return lookUp(this.#root, name).then(
-      () => true,
-      () => false,
-    )
-  }
-}
-
-/** Hands every chunk of `body` on. When the operation ends first, the body is told to stop, but not waited for. */
-async function drain(
-  body: AsyncIterable<Uint8Array>,
-  operation: Operation,
-  take: (chunk: Uint8Array) => Promise<void>,
-): Promise<void> {
-  const chunks = body[Symbol.asyncIterator]()
-  const { orEnd, stop } = operation.interruptible()
-  let ended = false
-  const next = async () => {
-    try {
-      const result = await chunks.next()
-      ended = result.done === true
-      return result
-    } catch (error) {
-      ended = true
-      throw new BodyFailure(error)
-    }
-  }
-  try {
-    for (;;) {
-      operation.check()
-      const { done, value } = await orEnd(next())
-      if (done === true) return
-      await take(value)
-    }
-  } catch (error) {
-    if (!ended) void Promise.resolve(chunks.return?.()).catch(() => undefined)
-    // A body that shares the signal fails when it aborts; the abort is what happened.
-    operation.check()
-    throw error
-  } finally {
-    stop()
   }
 }

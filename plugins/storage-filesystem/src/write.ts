@@ -1,7 +1,7 @@
 import { constants, type FileHandle, link, lstat, open, rename, rmdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { PluginError } from '@pbmkit/core/plugin'
-import { TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
+import { exists, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
 import { errnoOf } from './errors.js'
 import { inFolderOf, removeEmptyFolders, requireRoot, syncFolder } from './folders.js'
 
@@ -91,10 +91,6 @@ async function takePlace(path: string, target: string): Promise<void> {
   }
 }
 
-export function exists(path: string): PluginError {
-  return new PluginError('STORAGE_EXISTS', `${path}: there is an object of this name already`)
-}
-
 /** Writes all of `chunks` from where they are; one system call may take fewer bytes. */
 async function writeAll(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
   for (let rest = chunks; rest.length > 0; ) {
@@ -139,7 +135,6 @@ export class BlockWriter {
   async end(): Promise<void> {
     if (this.#held > 0) await this.#flush()
     await this.#writing
-    this.#onWritten(this.#written)
   }
 
   /** Waits for the write under way, whose outcome no longer matters, so that the file can be closed. */

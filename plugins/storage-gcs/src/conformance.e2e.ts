@@ -1,6 +1,6 @@
 import { storageConformance } from '@pbmkit/conformance'
 import { freePort } from '@pbmkit/conformance/testbed'
-import { TestServer } from './fake-gcs.e2e.support.js'
+import { TestServer } from './fake-gcs.support.js'
 import plugin from './index.js'
 
 describe('storage-gcs keeps the contract on fake-gcs-server', () => {

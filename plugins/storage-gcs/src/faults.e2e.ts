@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
-import { type Fault, FaultServer } from './fault-server.e2e.support.js'
+import { type Fault, FaultServer } from './fault-server.support.js'
 import plugin, { type GcsOptions } from './index.js'
 
 const CHUNK = 512 * 1024

@@ -3,7 +3,7 @@ import { connect } from './client.js'
 import { translated } from './errors.js'
 import { openWithHmac } from './hmac.js'
 import { type GcsOptions, optionsSchema } from './options.js'
-import { GcsStore } from './store.js'
+import { gcsStore } from './store.js'
 
 export type { GcsOptions } from './options.js'
 
@@ -24,7 +24,7 @@ async function open(options: GcsOptions, context: PluginContext): Promise<Object
   const shown = describe({ ...options, endpointUrl: '' })
   try {
     await untilAborted(context.signal, client.bucket.getFiles({ autoPaginate: false, maxResults: 1 }))
-    return new GcsStore(options, context, client, shown)
+    return gcsStore(options, context, client, shown)
   } catch (error) {
     const scene = { doing: `opening ${shown}`, bucket: options.bucket, endpoint: client.endpoint }
     const told = translated(error, scene)

@@ -1,5 +1,5 @@
 import type { ObjectInfo } from '@pbmkit/core/plugin'
-import type { Keys, Operation } from '@pbmkit/core/plugin/kit'
+import type { Keys } from '@pbmkit/core/plugin/kit'
 import { foundOf, type Place, type Resource } from './place.js'
 
 const PAGE = 1000
@@ -10,12 +10,7 @@ interface Page {
 }
 
 /** Objects whose names begin with `prefix`, page by page, the next one asked for while this one is used. */
-export async function* listObjects(
-  place: Place,
-  keys: Keys,
-  prefix: string,
-  operation: Operation,
-): AsyncGenerator<ObjectInfo> {
+export async function* listObjects(place: Place, keys: Keys, prefix: string): AsyncGenerator<ObjectInfo> {
   const keyPrefix = keys.keyPrefixOf(prefix)
   if (keyPrefix === undefined) return
   const ask = (pageToken?: string): Promise<Page> => {
@@ -25,13 +20,11 @@ export async function* listObjects(
     return asked
   }
   for (let asked: Promise<Page> | undefined = ask(); asked !== undefined; ) {
-    const { items, nextToken }: Page = await operation.orEnd(asked)
+    const { items, nextToken }: Page = await asked
     asked = nextToken === undefined ? undefined : ask(nextToken)
     for (const item of items) {
       const name = keys.nameOf(item.name ?? '')
-      if (name === undefined || !name.startsWith(prefix)) continue
-      operation.check()
-      yield { name, ...foundOf(item) }
+      if (name !== undefined) yield { name, ...foundOf(item) }
     }
   }
 }

@@ -38,7 +38,7 @@ const duration = (description: string) => ({
   type: ['string', 'integer'],
   pattern: '^(?:(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+|)$',
   minimum: 0,
-  description: `${description}: 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
+  description: `${description}; such as 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
 })
 const block = (properties: Readonly<Record<string, object>>, description: string) => ({
   type: 'object',
@@ -53,33 +53,47 @@ export const optionsSchema: OptionsSchema = {
   required: ['bucket'],
   properties: {
     bucket: text('name of the bucket, which must exist', { minLength: 1, identity: true }),
-    prefix: text('folder in the bucket; empty: its root', { identity: true }),
+    prefix: text('folder in the bucket; default: its root', { identity: true }),
     credentials: block(
       {
         clientEmail: secret('client_email of the key file of a service account'),
-        privateKey: secret('private_key of that file'),
-        hmacAccessKey: secret('access key of an HMAC key'),
+        privateKey: secret('private_key of that file; its line ends may be written as \\n'),
+        hmacAccessKey: secret('access key of an HMAC key; wins where the secret is set too'),
         hmacSecret: secret('secret of that key'),
-        workloadIdentity: { type: 'boolean', description: 'the identity of the machine or pod' },
+        workloadIdentity: {
+          type: 'boolean',
+          description: 'the identity of the machine or pod, where no service account is given; default false',
+        },
       },
       'a service account, workloadIdentity, or an HMAC key, which wins when both of its fields are set',
     ),
-    chunkSize: { type: 'integer', minimum: 0, description: 'bytes of a request of an upload; 16 MiB by default' },
-    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+    chunkSize: {
+      type: 'integer',
+      minimum: 0,
+      description: 'bytes of a request of an upload, rounded up to a multiple of 256 KiB; default 16 MiB (PBM 10 MiB)',
+    },
+    maxObjSizeGB: {
+      type: 'number',
+      minimum: 0,
+      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
+    },
     retryer: block(
       {
-        backoffInitial: duration('wait before the second try'),
-        backoffMax: duration('longest wait between tries'),
-        backoffMultiplier: { type: 'number', minimum: 0, description: 'how much longer each wait is; 2 by default' },
-        maxAttempts: { type: 'integer', minimum: 0, description: 'tries of a request, the first included' },
-        chunkRetryDeadline: duration('how long a chunk of an upload is tried'),
+        backoffInitial: duration('wait before the second try, shortened at random by up to a half; default 1s'),
+        backoffMax: duration('longest wait between tries; default 30s'),
+        backoffMultiplier: { type: 'number', minimum: 0, description: 'how much longer each wait is; default 2' },
+        maxAttempts: { type: 'integer', minimum: 0, description: 'tries of a request, the first included; default 5' },
+        chunkRetryDeadline: duration('how long a chunk is tried again after its first failure; default 32s'),
       },
       'tries of requests that fail; what is 0 or absent has its default',
     ),
-    endpointUrl: text('URL of another server with the same API; empty: Google', {
-      pattern: '^(?:https?://.+)?$',
-      identity: true,
-    }),
+    endpointUrl: text(
+      'URL of another server with the same API, which is asked without credentials where none are given; default: Google; not in PBM',
+      {
+        pattern: '^(?:https?://.+)?$',
+        identity: true,
+      },
+    ),
   },
 }
 

@@ -17,21 +17,11 @@ export async function saveObject(
   options: SaveOptions,
   operation: Operation,
 ): Promise<Found> {
-  const source = new PartSource(body, operation)
-  try {
-    const first = await source.next(chunkBytes)
-    const found =
-      first.length < chunkBytes
-        ? await inOne(place, key, first, options, operation)
-        : await inChunks(place, key, source, first, chunkBytes, options, operation)
-    options.onProgress?.(found.size)
-    return found
-  } catch (error) {
-    source.stop()
-    // A body that shares the signal fails when it aborts; the abort is what happened.
-    operation.check()
-    throw error
-  }
+  const source = new PartSource(body)
+  const first = await source.next(chunkBytes)
+  return first.length < chunkBytes
+    ? await inOne(place, key, first, options, operation)
+    : await inChunks(place, key, source, first, chunkBytes, options, operation)
 }
 
 function inOne(place: Place, key: string, bytes: Buffer, options: SaveOptions, operation: Operation): Promise<Found> {

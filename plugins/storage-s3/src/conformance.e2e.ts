@@ -1,7 +1,7 @@
 import { storageConformance } from '@pbmkit/conformance'
 import { freePort } from '@pbmkit/conformance/testbed'
 import plugin from './index.js'
-import { TestServer } from './minio.e2e.support.js'
+import { TestServer } from './minio.support.js'
 
 describe('storage-s3 keeps the contract on MinIO', () => {
   const server = new TestServer()

@@ -33,17 +33,11 @@ export async function copyObject(
 ): Promise<Written> {
   for (let round = 1; ; round++) {
     const found = await lookUp(place, source, operation)
-    if (source === to) {
-      options.onProgress?.(found.size)
-      return found
-    }
+    if (source === to) return found
     try {
-      const written =
-        found.size <= limits.single
-          ? await inOne(place, source, to, found, operation)
-          : await byParts(place, source, to, found, limits, options, operation)
-      options.onProgress?.(found.size)
-      return written
+      return found.size <= limits.single
+        ? await inOne(place, source, to, found, operation)
+        : await byParts(place, source, to, found, limits, options, operation)
     } catch (error) {
       // The source was replaced between the look at it and the copy.
       if (statusOf(error) !== 412 || round === TRIES) throw error
@@ -102,7 +96,7 @@ function byParts(
         const { ETag } = CopyPartResult ?? {}
         parts[index] = { PartNumber: index + 1, ...(ETag === undefined ? {} : { ETag }) }
         copied += end - index * bytes
-        if (index < count - 1) options.onProgress?.(Math.min(copied, found.size))
+        options.onProgress?.(copied)
       }
     }
     const workers = Array.from({ length: Math.min(PARTS_AT_ONCE, count) }, worker)

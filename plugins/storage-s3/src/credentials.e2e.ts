@@ -8,8 +8,8 @@ import { DeleteBucketCommand } from '@aws-sdk/client-s3'
 import { removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import type { S3Options } from './index.js'
-import { TestServer } from './minio.e2e.support.js'
-import { assumeRole } from './sts.e2e.support.js'
+import { TestServer } from './minio.support.js'
+import { assumeRole } from './sts.support.js'
 
 const SIZE = 12 * 1024 ** 2
 

@@ -1,6 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 
-/** What one level tells; those of PBM's older names are made of the newer ones (PBM: s3.go). */
+/** What one level tells; the older names of PBM stand for sets of the newer ones (PBM: cli-and-config.md §3.2). */
 type Told = 'request' | 'response' | 'retry' | 'signing' | 'failure'
 
 /**

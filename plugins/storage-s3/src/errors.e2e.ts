@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
-import { FaultServer, listing, refusal } from './fault-server.e2e.support.js'
+import { FaultServer, listing, refusal } from './fault-server.support.js'
 import plugin, { type S3Options } from './index.js'
 
 const SECRETS = {

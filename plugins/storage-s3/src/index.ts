@@ -4,7 +4,7 @@ import { tellRequests } from './debug-log.js'
 import { translated } from './errors.js'
 import { endpointOf, optionsSchema, type S3Options, unknownLogLevels } from './options.js'
 import { encryptionParameters, ignoredEncryption } from './sse.js'
-import { probe, S3Store } from './store.js'
+import { probe, s3Store } from './store.js'
 
 export type { S3Options } from './options.js'
 
@@ -46,7 +46,7 @@ async function open(options: S3Options, context: PluginContext): Promise<ObjectS
   const place = describe({ ...options, endpointUrl: '' })
   try {
     await probe({ client: connection.client, bucket: options.bucket }, context.signal)
-    return new S3Store(options, context, connection, place)
+    return s3Store(options, context, connection, place)
   } catch (error) {
     connection.destroy()
     if (context.signal.aborted) {

@@ -30,14 +30,12 @@ export async function* listObjects(
     return asked
   }
   for (let asked: Promise<ListObjectsV2CommandOutput> | undefined = page(); asked !== undefined; ) {
-    const listed: ListObjectsV2CommandOutput = await operation.orEnd(asked)
+    const listed: ListObjectsV2CommandOutput = await asked
     const { Contents = [], NextContinuationToken, IsTruncated, EncodingType } = listed
     asked = IsTruncated === true && NextContinuationToken !== undefined ? page(NextContinuationToken) : undefined
     for (const { Key = '', Size = 0, LastModified } of Contents) {
       const name = keys.nameOf(EncodingType === 'url' ? decoded(Key) : Key)
-      if (name === undefined || !name.startsWith(prefix)) continue
-      operation.check()
-      yield { name, size: Size, modifiedAt: LastModified ?? new Date(0) }
+      if (name !== undefined) yield { name, size: Size, modifiedAt: LastModified ?? new Date(0) }
     }
   }
 }

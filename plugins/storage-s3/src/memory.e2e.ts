@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { TestServer } from './minio.e2e.support.js'
+import { TestServer } from './minio.support.js'
 
 const run = promisify(execFile)
 const MIB = 1024 ** 2
-const SCRIPT = fileURLToPath(new URL('./memory.e2e.support.js', import.meta.url))
+const SCRIPT = fileURLToPath(new URL('./memory.support.js', import.meta.url))
 
 describe('storage-s3 moves 1 GiB', () => {
   const server = new TestServer()

@@ -4,8 +4,8 @@ import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import { connect } from './client.js'
 import type { S3Options } from './index.js'
-import { TestServer } from './minio.e2e.support.js'
-import { S3Store } from './store.js'
+import { TestServer } from './minio.support.js'
+import { s3Store } from './store.js'
 
 const MIB = 1024 ** 2
 
@@ -167,7 +167,7 @@ describe('storage-s3 on MinIO', () => {
     it('copies large objects by parts on the server', async () => {
       const context = { signal: new AbortController().signal, warn: () => undefined }
       const limits = { single: 8 * MIB, part: 5 * MIB }
-      const store = new S3Store(options, context, await connect(options, undefined), 's3://x', limits)
+      const store = s3Store(options, context, await connect(options, undefined), 's3://x', limits)
       const bytes = randomBytes(SIZE)
       await store.save('source', body(bytes))
       const told: number[] = []

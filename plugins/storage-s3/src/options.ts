@@ -58,7 +58,7 @@ const duration = (description: string) => ({
   type: ['string', 'integer'],
   pattern: '^(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+$',
   minimum: 0,
-  description: `${description}: 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
+  description: `${description}; such as 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
 })
 const block = (properties: Readonly<Record<string, object>>, more: object = {}) => ({
   type: 'object',
@@ -73,49 +73,77 @@ export const optionsSchema: OptionsSchema = {
   required: ['bucket'],
   properties: {
     bucket: text('name of the bucket, which must exist', { minLength: 1, identity: true }),
-    prefix: text('folder in the bucket; empty: its root', { identity: true }),
-    region: text('region of the bucket; us-east-1 by default', { identity: true }),
-    endpointUrl: text('URL of the server; empty: AWS', { pattern: '^(?:https?://.+)?$', identity: true }),
+    prefix: text('folder in the bucket; default: its root', { identity: true }),
+    region: text('region of the bucket; default us-east-1', { identity: true }),
+    endpointUrl: text('URL of the server, with http:// or https://; default: AWS', {
+      pattern: '^(?:https?://.+)?$',
+      identity: true,
+    }),
     endpointUrlMap: {
       type: 'object',
       additionalProperties: { type: 'string', pattern: '^https?://.+' },
       identity: true,
-      description: 'URL of the server by host:port of the mongod an agent serves',
+      description: 'URL of the server by host:port of the mongod an agent serves; an entry wins over endpointUrl',
     },
-    forcePathStyle: { type: 'boolean', description: 'bucket in the path (true, the default) or in the host name' },
+    forcePathStyle: {
+      type: 'boolean',
+      description: 'bucket in the path (true) or in the host name (false); default true',
+    },
     credentials: block(
       {
-        'access-key-id': secret('access key'),
+        'access-key-id': secret('access key; used where the secret is set too'),
         'secret-access-key': secret('secret of the access key'),
         'session-token': secret('token of temporary credentials'),
-        profile: text('profile of the shared AWS files, where no keys are given'),
+        profile: text('profile of the AWS files to take keys or a role from, where no keys are given; not in PBM'),
         vault: block({
           server: text('read and not used, as in PBM'),
           secret: secret('read and not used, as in PBM'),
           token: secret('read and not used, as in PBM'),
         }),
       },
-      { description: 'none: environment, profile, web identity, role of the machine, as the AWS SDK finds them' },
+      {
+        description:
+          'where none are given: environment, profile, web identity, role of the machine, as the AWS SDK finds them',
+      },
     ),
-    storageClass: text('storage class of new objects, such as STANDARD_IA'),
+    storageClass: text('storage class of new objects, such as STANDARD_IA; default: that of the bucket'),
     serverSideEncryption: block({
-      sseAlgorithm: text('AES256, or aws:kms with kmsKeyID'),
-      kmsKeyID: text('key of the KMS'),
-      sseCustomerAlgorithm: text('AES256, with sseCustomerKey; consulted where sseAlgorithm is not set'),
-      sseCustomerKey: secret('customer key: base64 of 32 bytes'),
+      sseAlgorithm: text('AES256 or aws:kms; anything else is ignored, as in PBM, with a warning'),
+      kmsKeyID: text('key for aws:kms; default: the default key; ignored with a warning where sseAlgorithm is not set'),
+      sseCustomerAlgorithm: text('AES256, for a key of your own; ignored where sseAlgorithm is set'),
+      sseCustomerKey: secret('that key: base64 of 32 bytes (openssl rand -base64 32); without it nothing can be read'),
     }),
-    insecureSkipTLSVerify: { type: 'boolean', description: 'trust any certificate of the server' },
-    caFile: text('PEM file of certificate authorities to trust, on every node'),
-    uploadPartSize: { type: 'integer', minimum: 0, description: 'bytes of a part, at least 5 MiB; 10 MiB by default' },
-    maxUploadParts: { type: 'integer', minimum: 0, description: 'parts of an upload at the most; 10000 by default' },
-    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+    insecureSkipTLSVerify: { type: 'boolean', description: 'trust any certificate of the server; default false' },
+    caFile: text('PEM file of certificate authorities to trust beside the usual ones, on every node; not in PBM', {
+      localFile: true,
+    }),
+    uploadPartSize: {
+      type: 'integer',
+      minimum: 0,
+      description: 'bytes of a part, at least 5 MiB; grows where an object would need too many; default 10 MiB',
+    },
+    maxUploadParts: { type: 'integer', minimum: 0, description: 'parts of an upload at the most; default 10000' },
+    maxObjSizeGB: {
+      type: 'number',
+      minimum: 0,
+      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
+    },
     retryer: block({
-      numMaxRetries: { type: 'integer', minimum: 0, description: 'tries after the first' },
-      minRetryDelay: duration('shortest wait before another try'),
-      maxRetryDelay: duration('longest wait before another try'),
+      numMaxRetries: {
+        type: 'integer',
+        minimum: 0,
+        description: 'tries of a request after the first; default 2, in a retryer block 0',
+      },
+      minRetryDelay: duration('shortest wait before another try; default 30ms'),
+      maxRetryDelay: duration('longest wait before another try; default 5m'),
     }),
-    debugLogLevels: text("comma list of PBM's levels: what the log tells of requests; never bodies"),
-    conditionalWrites: { type: 'boolean', description: 'whether the server keeps If-None-Match on writes' },
+    debugLogLevels: text(
+      "comma list of PBM's levels. Request, Response, Retries and Signing each put a line into the agent's log at level D, never bodies; others are known or give a warning",
+    ),
+    conditionalWrites: {
+      type: 'boolean',
+      description: 'whether the server keeps If-None-Match on writes; default: known of AWS and MinIO; not in PBM',
+    },
   },
 }
 

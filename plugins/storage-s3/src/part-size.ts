@@ -20,9 +20,9 @@ export interface PartPlan {
 /**
  * The sizes of an upload's parts.
  *
- * Where the size can be guessed, all parts are equal: as configured, or 1.5 times what the guess needs (PBM: storage.go,
- * ComputePartSize). A body may be far longer than guessed, so the second half of the parts grows, by half every twentieth
- * of them: at the defaults 48 GiB come in equal parts (which R2 wants), and about 900 GiB fit at all.
+ * Where the size can be guessed, all parts are equal: as configured, or 1.5 times what the guess needs (PBM:
+ * cli-and-config.md §3.2). A body may be far longer than guessed, so the second half of the parts grows, by half every
+ * twentieth of them: at the defaults 48 GiB come in equal parts (which R2 wants), and about 900 GiB fit at all.
  */
 export function partPlan(
   options: { readonly uploadPartSize?: number; readonly maxUploadParts?: number },

@@ -33,34 +33,26 @@ export async function saveObject(
   options: SaveOptions,
   operation: Operation,
 ): Promise<Written> {
-  const source = new PartSource(body, operation)
+  const source = new PartSource(body)
   const ifAbsent = options.ifAbsent === true ? { IfNoneMatch: '*' } : {}
-  try {
-    const first = await source.next(plan.size(0))
-    const second = first.length < plan.size(0) ? undefined : await source.next(plan.size(1))
-    if (second === undefined || second.length === 0) {
-      const output = await retried(place, operation, () =>
-        operation.uncut((abortSignal) =>
-          place.digests.send(first, (digest) => {
-            const input = { ...target(place, key), ...place.encryption.write, ...ifAbsent, ...digest, Body: first }
-            return place.client.send(new PutObjectCommand(input), { abortSignal })
-          }),
-        ),
-      )
-      options.onProgress?.(first.length)
-      return { size: first.length, modifiedAt: answeredAt(output) }
-    }
-    return await inParts(place, key, operation, async (uploadId) => {
-      const uploader = new PartUploader(place, key, uploadId, source, plan, options, operation)
-      const { parts, size } = await uploader.run(first, second)
-      return { parts, size, ifAbsent }
-    })
-  } catch (error) {
-    source.stop()
-    // A body that shares the signal fails when it aborts; the abort is what happened.
-    operation.check()
-    throw error
+  const first = await source.next(plan.size(0))
+  const second = first.length < plan.size(0) ? undefined : await source.next(plan.size(1))
+  if (second === undefined || second.length === 0) {
+    const output = await retried(place, operation, () =>
+      operation.uncut((abortSignal) =>
+        place.digests.send(first, (digest) => {
+          const input = { ...target(place, key), ...place.encryption.write, ...ifAbsent, ...digest, Body: first }
+          return place.client.send(new PutObjectCommand(input), { abortSignal })
+        }),
+      ),
+    )
+    return { size: first.length, modifiedAt: answeredAt(output) }
   }
+  return inParts(place, key, operation, async (uploadId) => {
+    const uploader = new PartUploader(place, key, uploadId, source, plan, options, operation)
+    const { parts, size } = await uploader.run(first, second)
+    return { parts, size, ifAbsent }
+  })
 }
 
 export function target(place: Place, key: string) {

@@ -36,7 +36,7 @@ export function ignoredEncryption(sse: ServerSideEncryption = {}): string | unde
   return undefined
 }
 
-/** What to send for `storage.s3.serverSideEncryption`. The algorithm of the server goes before a customer key (PBM: s3.go). */
+/** What to send for `storage.s3.serverSideEncryption`. The algorithm of the server goes before a customer key (PBM: cli-and-config.md §3.2). */
 export function encryptionParameters(sse: ServerSideEncryption | undefined): EncryptionParameters {
   const none = { write: {}, read: {}, copySource: {} }
   if (sse === undefined) return none

@@ -4,7 +4,7 @@ import { CreateBucketCommand } from '@aws-sdk/client-s3'
 import { hasCode, type PluginError } from '@pbmkit/core/plugin'
 import { connect } from './client.js'
 import type { S3Options } from './index.js'
-import { TestServer } from './minio.e2e.support.js'
+import { TestServer } from './minio.support.js'
 
 const MIB = 1024 ** 2
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { TestServer } from './sshd.e2e.support.js'
+import { TestServer } from './sshd.support.js'
 
 const MIB = 1024 ** 2
 const BLOCKS = 48

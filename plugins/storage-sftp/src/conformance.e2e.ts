@@ -1,7 +1,7 @@
 import { storageConformance } from '@pbmkit/conformance'
 import { freePort } from '@pbmkit/conformance/testbed'
 import plugin from './index.js'
-import { TestServer } from './sshd.e2e.support.js'
+import { TestServer } from './sshd.support.js'
 
 describe('storage-sftp keeps the contract on OpenSSH', () => {
   const server = new TestServer()

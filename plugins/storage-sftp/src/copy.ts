@@ -1,8 +1,7 @@
 import type { TransferOptions } from '@pbmkit/core/plugin'
 import type { Operation } from '@pbmkit/core/plugin/kit'
-import type { Channel } from './channel.js'
 import type { Place } from './place.js'
-import { closeQuietly, openFile } from './read.js'
+import { closeQuietly, type OpenFile, openFile } from './read.js'
 import { type Written, writeBody, writeObject } from './write.js'
 
 /** Of one request: the server does nothing else for this connection meanwhile. */
@@ -28,9 +27,8 @@ export async function copyObject(
           options.onProgress?.(position)
           operation.check()
         }
-        if (size === 0) options.onProgress?.(0)
       } else {
-        await writeBody(place, channel, handle, bytes(file.channel, file.handle, size), options, operation)
+        await writeBody(place, channel, handle, bytes(file, operation), options, operation)
       }
     })
   } finally {
@@ -38,8 +36,9 @@ export async function copyObject(
   }
 }
 
-async function* bytes(channel: Channel, handle: Buffer, size: number): AsyncGenerator<Uint8Array> {
+async function* bytes({ channel, handle, attributes }: OpenFile, operation: Operation): AsyncGenerator<Uint8Array> {
+  const { size } = attributes
   for (let position = 0; position < size; position += channel.readBytes) {
-    yield await channel.read(handle, position, Math.min(channel.readBytes, size - position))
+    yield await operation.orEnd(channel.read(handle, position, Math.min(channel.readBytes, size - position)))
   }
 }

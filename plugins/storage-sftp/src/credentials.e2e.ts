@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { freePort } from '@pbmkit/conformance/testbed'
 import { hasCode, type PluginError } from '@pbmkit/core/plugin'
 import type { SftpOptions } from './index.js'
-import { TestServer } from './sshd.e2e.support.js'
+import { TestServer } from './sshd.support.js'
 
 const run = promisify(execFile)
 

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
 import { temporaryName } from '@pbmkit/core/plugin/kit'
 import type { SftpOptions } from './index.js'
-import { TestServer } from './sshd.e2e.support.js'
+import { TestServer } from './sshd.support.js'
 
 const run = promisify(execFile)
 const MIB = 1024 ** 2

@@ -7,7 +7,7 @@ import { makeRoot } from './folders.js'
 import { hostKeys } from './host-key.js'
 import { optionsSchema, type SftpOptions, serverOf } from './options.js'
 import { isMissing, type Place } from './place.js'
-import { SftpStore } from './store.js'
+import { sftpStore } from './store.js'
 
 export type { SftpOptions } from './options.js'
 
@@ -59,7 +59,7 @@ async function prepare(connection: Connection, options: SftpOptions, context: Pl
   const space = channel.has('statvfs@openssh.com') ? await channel.space(root).catch(() => undefined) : undefined
   const longest = space !== undefined && space.maxNameBytes > 0 ? space.maxNameBytes : MAX_SEGMENT_BYTES
   const place: Place = { connection, root, requestsInFlight: options.requestsInFlight }
-  return new SftpStore(place, channel, Math.min(longest, MAX_SEGMENT_BYTES), options, context)
+  return sftpStore(place, channel, Math.min(longest, MAX_SEGMENT_BYTES), options, context)
 }
 
 function cannotBeMade(options: SftpOptions, cause: unknown): PluginError {

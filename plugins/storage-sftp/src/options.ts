@@ -35,25 +35,38 @@ export const optionsSchema: OptionsSchema = {
   required: ['host', 'path'],
   properties: {
     host: text('name or address of the server', { identity: true }),
-    port: { type: 'integer', minimum: 1, maximum: 65_535, identity: true, description: 'port; 22 by default' },
-    username: text('user on the server; by default that of this process', { identity: true }),
-    path: text('folder on the server, absolute or from where a login begins', { identity: true, pattern: '^[^\\0]*$' }),
-    password: secret('password of the user'),
-    privateKey: secret('private key, the text of its file'),
-    privateKeyFile: text('file of the private key, on every node'),
+    port: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 65_535,
+      identity: true,
+      description: 'port of the server; default 22',
+    },
+    username: text('user on the server; default: that of this process', { identity: true }),
+    path: text('folder on the server, absolute or from where a login begins; made if it is missing', {
+      identity: true,
+      pattern: '^[^\\0]*$',
+    }),
+    password: secret('password of the user, for servers that ask for it either way (password, keyboard-interactive)'),
+    privateKey: secret('private key, the text of its file; wins over privateKeyFile'),
+    privateKeyFile: text('file of the private key (OpenSSH, PEM or PPK), on every node', { localFile: true }),
     passphrase: secret('passphrase of the private key'),
-    agent: text('socket of an SSH agent; without any credentials SSH_AUTH_SOCK is taken'),
+    agent: text('socket of an SSH agent; default, without other credentials: SSH_AUTH_SOCK', { localFile: true }),
     hostKeyFingerprint: text("fingerprint of the server's key, as ssh-keygen -lf prints it: SHA256:…", {
       pattern: '^SHA256:[A-Za-z0-9+/]{43}=?$',
     }),
-    knownHosts: text("file of known servers in the form of OpenSSH's known_hosts, on every node"),
+    knownHosts: text("file in the form of OpenSSH's known_hosts, hashed or not, on every node", { localFile: true }),
     requestsInFlight: {
       type: 'integer',
       minimum: 1,
       maximum: 256,
-      description: 'requests of one transfer that wait for an answer; by default as many as 4 MiB need, 64 at the most',
+      description: 'requests of one transfer that wait for an answer; default: what 4 MiB need, at most 64',
     },
-    maxObjSizeGB: { type: 'number', minimum: 0, description: 'size in GiB above which objects are split' },
+    maxObjSizeGB: {
+      type: 'number',
+      minimum: 0,
+      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
+    },
   },
 }
 

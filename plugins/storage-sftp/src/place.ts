@@ -1,5 +1,5 @@
 import { PluginError } from '@pbmkit/core/plugin'
-import type { Operation } from '@pbmkit/core/plugin/kit'
+import { notFound, type Operation } from '@pbmkit/core/plugin/kit'
 import { type Channel, STATUS_CODE, statusOf } from './channel.js'
 import type { Connection } from './connection.js'
 
@@ -34,14 +34,6 @@ export async function requireRoot(channel: Channel, root: string): Promise<void>
   if (!isMissing(found)) return
   const text = `the folder ${root} is gone from the server; see that its disk is mounted`
   throw new PluginError('STORAGE_UNAVAILABLE', text, { cause: found })
-}
-
-export function notFound(name: string, cause?: unknown): PluginError {
-  return new PluginError('STORAGE_NOT_FOUND', `there is no object ${JSON.stringify(name)}`, { cause })
-}
-
-export function requireBytes(name: string, size: number): void {
-  if (size === 0) throw new PluginError('STORAGE_EMPTY', `the object ${JSON.stringify(name)} is empty`)
 }
 
 /** A channel, unless the operation ends first. */

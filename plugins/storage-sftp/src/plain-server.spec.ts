@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import plugin from './index.js'
-import { PlainServer } from './plain-server.spec.support.js'
+import { PlainServer } from './plain-server.support.js'
 
 async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* chunks

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { PluginError, type ReadOptions } from '@pbmkit/core/plugin'
-import { jittered, type Operation } from '@pbmkit/core/plugin/kit'
+import { PluginError } from '@pbmkit/core/plugin'
+import { type ByteRange, jittered, notFound, type OpenObject, type Operation } from '@pbmkit/core/plugin/kit'
 import { type Attributes, type Channel, ConnectionLost } from './channel.js'
 import { translated } from './errors.js'
-import { channelFor, missing, notFound, type Place, pathOf, requireBytes, widthOf } from './place.js'
+import { channelFor, missing, type Place, pathOf, widthOf } from './place.js'
 
 /** Connections that broke one after the other without a byte between them. */
 const MOST_BREAKS = 5
@@ -43,46 +43,25 @@ export function closeQuietly({ channel, handle }: Pick<OpenFile, 'channel' | 'ha
   channel.closeHandle(handle).catch(() => undefined)
 }
 
-/** The bytes asked for, [first, end). Throws STORAGE_INVALID_RANGE. */
-export function rangeOf(
-  name: string,
-  size: number,
-  { offset = 0, length }: ReadOptions,
-): { first: number; end: number } {
-  const whole = (value: number) => Number.isInteger(value) && value >= 0
-  const fits = length === undefined || length === Number.POSITIVE_INFINITY || (whole(length) && length > 0)
-  if (whole(offset) && offset < size && fits) return { first: offset, end: Math.min(size, offset + (length ?? size)) }
-  const asked = `${length ?? 'all'} bytes from byte ${offset}`
-  const text = `the object ${JSON.stringify(name)} has ${size} bytes; asked for ${asked}`
-  throw new PluginError('STORAGE_INVALID_RANGE', text)
-}
-
-/** Begins to read an object; `onEnd` is called once, however it ends. */
+/** Begins to read an object. */
 export async function openRead(
   place: Place,
   name: string,
-  options: ReadOptions,
+  { offset, length }: ByteRange,
   operation: Operation,
-  onEnd: () => void,
-): Promise<AsyncIterable<Uint8Array>> {
+): Promise<OpenObject | undefined> {
   const file = await openFile(place, name, operation)
-  try {
-    const { size } = file.attributes
-    requireBytes(name, size)
-    return new Reading(place, name, file, rangeOf(name, size, options), options, operation, onEnd).bytes()
-  } catch (error) {
-    closeQuietly(file)
-    throw error
-  }
+  const end = Math.min(file.attributes.size, offset + length)
+  if (offset < end) return new Reading(place, name, file, { first: offset, end }, operation)
+  closeQuietly(file)
+  return undefined
 }
 
-class Reading {
+class Reading implements OpenObject {
+  readonly bytes: AsyncIterable<Uint8Array>
   readonly #place: Place
   readonly #name: string
-  readonly #options: ReadOptions
   readonly #operation: Operation
-  readonly #onEnd: () => void
-  readonly #first: number
   readonly #end: number
   /** Requests under way, in the order of the file. */
   #asked: Promise<Buffer>[] = []
@@ -90,68 +69,47 @@ class Reading {
   #position: number
   #askedTo: number
   #breaks = 0
-  #ended = false
+  #freed = false
 
   constructor(
     place: Place,
     name: string,
     file: OpenFile,
-    range: { first: number; end: number },
-    options: ReadOptions,
+    range: { readonly first: number; readonly end: number },
     operation: Operation,
-    onEnd: () => void,
   ) {
     this.#place = place
     this.#name = name
     this.#file = file
-    this.#first = range.first
     this.#position = range.first
     this.#askedTo = range.first
     this.#end = range.end
-    this.#options = options
     this.#operation = operation
-    this.#onEnd = onEnd
+    this.bytes = this.#iterate()
   }
 
-  bytes(): AsyncIterable<Uint8Array> {
-    // Also when the reader has stopped asking: an ended call holds no file open.
-    const finish = () => {
-      this.#operation.signal.removeEventListener('abort', finish)
-      if (this.#ended) return
-      this.#ended = true
-      closeQuietly(this.#file)
-      this.#onEnd()
-    }
-    this.#operation.signal.addEventListener('abort', finish, { once: true })
-    if (this.#operation.signal.aborted) finish()
-    return this.#iterate(finish)
+  free(): void {
+    this.#freed = true
+    closeQuietly(this.#file)
   }
 
-  async *#iterate(finish: () => void): AsyncGenerator<Uint8Array> {
+  async *#iterate(): AsyncGenerator<Uint8Array> {
     // Few at first: of many reads only the beginning is wanted.
     let width = 2
-    try {
-      while (this.#position < this.#end) {
+    while (this.#position < this.#end) {
+      try {
+        this.#ask(Math.min(width, widthOf(this.#place, this.#file.channel.readBytes)))
+        const wanted = Math.min(this.#file.channel.readBytes, this.#end - this.#position)
+        const chunk = await (this.#asked.shift() ?? Promise.reject(new Error('nothing asked for')))
+        if (chunk.length < wanted) throw this.#cut(chunk.length)
+        width *= 2
+        this.#breaks = 0
+        this.#position += chunk.length
+        yield chunk
+      } catch (error) {
         this.#operation.check()
-        try {
-          this.#ask(Math.min(width, widthOf(this.#place, this.#file.channel.readBytes)))
-          const wanted = Math.min(this.#file.channel.readBytes, this.#end - this.#position)
-          const chunk = await this.#operation.orEnd(
-            this.#asked.shift() ?? Promise.reject(new Error('nothing asked for')),
-          )
-          if (chunk.length < wanted) throw this.#cut(chunk.length)
-          width *= 2
-          this.#breaks = 0
-          this.#position += chunk.length
-          this.#options.onProgress?.(this.#position - this.#first)
-          yield chunk
-        } catch (error) {
-          this.#operation.check()
-          await this.#resume(error)
-        }
+        await this.#resume(error)
       }
-    } finally {
-      finish()
     }
   }
 
@@ -181,7 +139,7 @@ class Reading {
     const before = this.#file.attributes
     try {
       const file = await openFile(this.#place, this.#name, this.#operation)
-      if (this.#ended) closeQuietly(file)
+      if (this.#freed) closeQuietly(file)
       this.#file = file
     } catch (cause) {
       this.#operation.check()

@@ -1,5 +1,5 @@
 import { PluginError, type SaveOptions } from '@pbmkit/core/plugin'
-import { BodyFailure, type Operation, PartSource, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
+import { exists, type Operation, PartSource, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
 import { type Channel, STATUS_CODE, statusOf } from './channel.js'
 import { explained } from './errors.js'
 import { inFolderOf, removeEmptyFolders } from './folders.js'
@@ -56,7 +56,7 @@ export async function writeObject(
     if (ifAbsent) await connection.remove(channel, temporary)
     return written
   } catch (error) {
-    const reason = error instanceof BodyFailure || channel.isLost ? error : await explained(error, channel, root, doing)
+    const reason = channel.isLost ? error : await explained(error, channel, root, doing)
     const cleaning = (async () => {
       // Also when the call has ended before the file was there.
       const file = await creating.catch(() => undefined)
@@ -83,7 +83,7 @@ export async function writeBody(
   options: Pick<SaveOptions, 'onProgress'>,
   operation: Operation,
 ): Promise<void> {
-  const source = new PartSource(body, operation)
+  const source = new PartSource(body)
   const width = widthOf(place, channel.writeBytes)
   const running = new Set<Promise<void>>()
   let written = 0
@@ -108,10 +108,8 @@ export async function writeBody(
     }
     await operation.orEnd(Promise.all(running))
     operation.check()
-    if (written === 0) options.onProgress?.(0)
   } catch (error) {
-    source.stop()
-    // A body that shares the signal fails when it aborts; the abort is what happened.
+    // What stopped the call is what happened, not what failed because of that.
     operation.check()
     throw error
   }
@@ -159,8 +157,4 @@ async function takePlace(channel: Channel, temporary: string, root: string, name
     const cannot = [STATUS_CODE.OP_UNSUPPORTED, STATUS_CODE.PERMISSION_DENIED].some((code) => code === statusOf(error))
     throw cannot ? new PluginError('STORAGE_NOT_SUPPORTED', text, { cause: error }) : error
   })
-}
-
-export function exists(path: string): PluginError {
-  return new PluginError('STORAGE_EXISTS', `${path}: there is an object of this name already`)
 }

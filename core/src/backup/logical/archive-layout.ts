@@ -11,6 +11,7 @@ import { readOplog } from '../../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { archiveDumpName, archiveOplogName } from '../../store/layout/names.js'
+import { untilAborted } from '../../time/until-aborted.js'
 import { TOOL_VERSION } from '../../version.js'
 import { readNamespace } from './dump.js'
 import type { DumpNamespace } from './namespaces.js'
@@ -27,15 +28,20 @@ export interface ArchiveDumpOptions {
   readonly start: Timestamp
   readonly signal: AbortSignal
   readonly onProgress: (documents: number, bytes: number) => void
-  /** Called when all collections are dumped: gives where the oplog ends. */
-  readonly onCollections: () => Promise<Timestamp>
+}
+
+/** An archive that is being stored: one stream of the collections and then the oplog. */
+export interface ArchiveDump {
+  /** Resolves when all collections are read. */
+  readonly collections: Promise<void>
+  /** Resolves when nothing of it is being stored any more, however it ended. */
+  readonly ended: Promise<void>
+  /** Ends it with the oplog up to `end`, inclusive. */
+  finish(end: Timestamp): Promise<ArchiveDumpResult>
 }
 
 export interface ArchiveDumpResult {
-  readonly dumpName: string
-  readonly oplogName: string
   readonly oplog: BackupOplogObject[]
-  readonly end: Timestamp
   readonly storedBytes: number
   /** Uncompressed, of the oplog object. */
   readonly oplogBytes: number
@@ -48,13 +54,11 @@ const FIRST = ['system.version', 'system.users', 'system.roles']
  * PBM's layout before 2.0: one mongodump archive and one oplog dump for the replica set. The archive has the oplog as its
  * last namespace too, so that it is enough on its own for `mongorestore --archive --oplogReplay`.
  */
-export async function dumpArchive(
-  namespaces: readonly DumpNamespace[],
-  options: ArchiveDumpOptions,
-): Promise<ArchiveDumpResult> {
+export function dumpArchive(namespaces: readonly DumpNamespace[], options: ArchiveDumpOptions): ArchiveDump {
   const { node, store, compression, backup, replset, start, signal, onProgress } = options
   const level = options.level === undefined ? {} : { level: options.level }
-  let end: Timestamp | undefined
+  const collections = Promise.withResolvers<void>()
+  const until = Promise.withResolvers<Timestamp>()
   const sources = [...namespaces]
     .sort((a, b) => order(a) - order(b))
     .map((namespace) => archiveSource(namespace, { node, signal, onProgress }))
@@ -65,7 +69,8 @@ export async function dumpArchive(
     metadata: '',
     type: '',
     documents: async function* () {
-      end = await options.onCollections()
+      collections.resolve()
+      const end = await untilAborted(until.promise, signal)
       for await (const batch of readOplog(node, { start, end }, { signal })) yield withoutControlEntries(batch)
     },
   }
@@ -77,15 +82,22 @@ export async function dumpArchive(
   }
   const archive = writeArchive(header, [...sources, oplog])
   const dumpName = archiveDumpName(backup, replset, compression.suffix)
-  const dump = await store.save(dumpName, compression.compress(archive, level), { signal })
-  // The oplog source has run: the archive would not have ended otherwise.
-  const until = end ?? start
-  const oplogName = archiveOplogName(backup, replset, compression.suffix)
-  const tally = new Tally()
-  const entries = tally.through(readOplog(node, { start, end: until }, { signal }))
-  await store.save(oplogName, compression.compress(entries, level), { signal })
-  const stored = [{ name: oplogName, crc: tally.crcText() }]
-  return { dumpName, oplogName, oplog: stored, end: until, storedBytes: dump.size, oplogBytes: tally.size }
+  const saving = store.save(dumpName, compression.compress(archive, level), { signal })
+  const finish = async (end: Timestamp) => {
+    until.resolve(end)
+    const dump = await saving
+    const oplogName = archiveOplogName(backup, replset, compression.suffix)
+    const tally = new Tally()
+    const entries = tally.through(readOplog(node, { start, end }, { signal }))
+    await store.save(oplogName, compression.compress(entries, level), { signal })
+    return { oplog: [{ name: oplogName, crc: tally.crcText() }], storedBytes: dump.size, oplogBytes: tally.size }
+  }
+  const ended = saving.then(
+    () => undefined,
+    () => undefined,
+  )
+  // Before all collections are read it ends by failing only.
+  return { collections: Promise.race([collections.promise, saving.then(() => undefined)]), ended, finish }
 }
 
 function order({ db, collection }: DumpNamespace): number {

@@ -45,46 +45,50 @@ export interface ReplsetBackupResult {
   /** As PBM counts them: stored bytes of the data, and the oplog uncompressed. */
   readonly bytes: number
   readonly oplog: BackupOplogObject[]
-  /** The last write that a restore has, inclusive. */
-  readonly end: Timestamp
 }
+
+/** Stores the oplog up to `end`, inclusive, after which the part is complete. */
+export type FinishPart = (end: Timestamp) => Promise<ReplsetBackupResult>
 
 /** Minutes between two pieces of oplog while the dump runs. */
 const DEFAULT_SPAN_MINUTES = 10
 const PROGRESS_MILLIS = 500
 
-/**
- * What is dumped of one replica set, from the list of its namespaces to the end of its oplog. `dumped` is called when all
- * collections are on the storage: it waits for the other replica sets and tells where the oplog ends.
- */
+/** What is dumped of one replica set, from the list of its namespaces to the end of its oplog. To be closed, however it ends. */
 export class ReplsetBackup {
   readonly #options: ReplsetBackupOptions
   readonly #progress: ProgressCounter
+  readonly #closing = new AbortController()
+  readonly #signal: AbortSignal
+  /** Resolve when nothing is written any more. */
+  readonly #open: (() => Promise<void>)[] = []
 
   constructor(options: ReplsetBackupOptions) {
     this.#options = options
     this.#progress = new ProgressCounter(options.clock)
+    this.#signal = AbortSignal.any([options.signal, this.#closing.signal])
   }
 
-  async run(dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
-    const { node, command, config, signal } = this.#options
-    const namespaces = await listNamespaces(node, command, signal)
+  /** Resolves when all collections are on their way to the storage and no more of them is read. */
+  async dump(): Promise<FinishPart> {
+    const { node, command, config } = this.#options
+    const namespaces = await listNamespaces(node, command, this.#signal)
     this.#progress.phase('collections', totals(namespaces))
-    const stopTelling = this.#tellProgress()
-    try {
-      return await (config.backup?.layout === 'archive'
-        ? this.#archive(namespaces, dumped)
-        : this.#objects(namespaces, dumped))
-    } finally {
-      await stopTelling()
-    }
+    this.#open.push(this.#tellProgress())
+    return await (config.backup?.layout === 'archive' ? this.#archive(namespaces) : this.#objects(namespaces))
   }
 
-  async #objects(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
+  /** Nobody may write when the caller deletes what was written. */
+  async close(): Promise<void> {
+    this.#closing.abort(new Error('the dump is over'))
+    for (const ended of this.#open) await ended()
+  }
+
+  async #objects(namespaces: DumpNamespace[]): Promise<FinishPart> {
     const { node, store, compression, log, command, replset, start, sealed } = this.#options
     // A failed slice must stop the dump, since what it lost can't be had again; and the other way round.
     const failed = new AbortController()
-    const signal = AbortSignal.any([this.#options.signal, failed.signal])
+    const signal = AbortSignal.any([this.#signal, failed.signal])
     const dumpEnded = new AbortController()
     const common = { node, store, compression, backup: command.name, replset, level: this.#level(), log, signal }
     const slicer = new OplogSlicer({ ...common, start, keepPieces: sealed, onProgress: this.#count })
@@ -97,7 +101,7 @@ export class ReplsetBackup {
     const dumping = dumpNamespaces(namespaces, { ...common, ...width, onProgress: this.#count })
       .catch(abort)
       .finally(() => dumpEnded.abort())
-    // Both end before anything is thrown: nobody may write when the caller deletes what was written.
+    // Both end before anything is thrown.
     await Promise.allSettled([slicing, dumping])
     signal.throwIfAborted()
     const dump = await dumping
@@ -112,24 +116,30 @@ export class ReplsetBackup {
     await store.save(metaPbmName(command.name, replset), bodyOf(metaPbm), { signal })
     const list = Buffer.from(writeMetadataJson(metadata))
     await store.save(namespaceListName(command.name, replset), bodyOf(list), { signal })
-    const end = await dumped()
-    this.#progress.phase('oplog')
-    await slicer.finish(end)
-    const objects = dump.namespaces.filter(({ size }) => size > 0).length
-    return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, oplog: slicer.stored, end }
+    return async (end) => {
+      this.#progress.phase('oplog')
+      await slicer.finish(end)
+      const objects = dump.namespaces.filter(({ size }) => size > 0).length
+      return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, oplog: slicer.stored }
+    }
   }
 
-  async #archive(namespaces: DumpNamespace[], dumped: () => Promise<Timestamp>): Promise<ReplsetBackupResult> {
-    const { node, store, compression, signal, command, replset, start } = this.#options
-    const result = await dumpArchive(namespaces, {
-      ...{ node, store, compression, signal, replset, start },
+  async #archive(namespaces: DumpNamespace[]): Promise<FinishPart> {
+    const { node, store, compression, command, replset, start } = this.#options
+    const archive = dumpArchive(namespaces, {
+      ...{ node, store, compression, replset, start },
+      signal: this.#signal,
       backup: command.name,
       level: this.#level(),
       serverVersion: this.#serverVersion(),
       onProgress: this.#count,
-      onCollections: dumped,
     })
-    return { bytes: result.storedBytes + result.oplogBytes, objects: 1, oplog: result.oplog, end: result.end }
+    this.#open.push(() => archive.ended)
+    await archive.collections
+    return async (end) => {
+      const { storedBytes, oplogBytes, oplog } = await archive.finish(end)
+      return { bytes: storedBytes + oplogBytes, objects: 1, oplog }
+    }
   }
 
   readonly #count = (documents: number, bytes: number) => this.#progress.add(documents, bytes)
@@ -154,9 +164,9 @@ export class ReplsetBackup {
   }
 
   async #sliceWhileDumping(slicer: OplogSlicer, stop: AbortSignal): Promise<void> {
-    const { clock, config, signal } = this.#options
+    const { clock, config } = this.#options
     const minutes = config.backup?.oplogSpanMin || config.pitr?.oplogSpanMin || DEFAULT_SPAN_MINUTES
-    const ended = AbortSignal.any([stop, signal])
+    const ended = AbortSignal.any([stop, this.#signal])
     for (;;) {
       await clock.sleep(minutes * 60_000, ended).catch(() => undefined)
       if (ended.aborted) return

@@ -6,6 +6,7 @@ import { errorText, PbmError } from '../../errors.js'
 import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { documentSequence } from '../../mongo/document-sequence.js'
 import { RawValue } from '../../mongo/raw-command.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { collectionOf, databaseOf, type Operation } from '../entry.js'
 import { binaryElement } from '../raw-fields.js'
 
@@ -78,14 +79,16 @@ export class ReplayBatch {
 }
 
 /** Rejects with REPLAY_FAILED, which names what failed. */
-export async function sendBatch(client: MongoClient, batch: ReplayBatch, signal: AbortSignal): Promise<void> {
-  const refused = await Promise.all([...batch.inserts].map(([ns, inserts]) => insert(client, ns, inserts, signal)))
+export async function sendBatch(client: MongoClient, batch: ReplayBatch, guard: DeadlineGuard): Promise<void> {
+  const refused = await Promise.all(
+    [...batch.inserts].map(([ns, inserts]) => insert(client, ns, inserts, guard.signal)),
+  )
   const rest = [...refused.flat(), ...batch.applicable]
   for (let from = 0; from < rest.length; ) {
     let [to, bytes] = [from, 0]
     do bytes += rest[to++]?.raw.length ?? 0
     while (to < rest.length && bytes + (rest[to]?.raw.length ?? 0) <= MAX_COMMAND_BYTES)
-    await apply(client, rest.slice(from, to), signal)
+    await apply(client, rest.slice(from, to), guard)
     from = to
   }
 }
@@ -122,11 +125,11 @@ async function insert(
   }
 }
 
-async function apply(client: MongoClient, operations: readonly Applicable[], signal: AbortSignal): Promise<void> {
+async function apply(client: MongoClient, operations: readonly Applicable[], guard: DeadlineGuard): Promise<void> {
   const raw = operations.map((operation) => operation.raw)
   try {
     await applyOps(client, RawValue.documents(raw), {
-      signal,
+      guard,
       more: {
         bypassDocumentValidation: true,
         // An update must not make a fragment of a document that is not there.
@@ -140,7 +143,7 @@ async function apply(client: MongoClient, operations: readonly Applicable[], sig
     if (onlyMissed(error, operations)) return
     if (!withoutUpserts.has(client) && errorText(error).includes('alwaysUpsert')) {
       withoutUpserts.add(client)
-      return apply(client, operations, signal)
+      return apply(client, operations, guard)
     }
     // The server stops at what it can't apply; updates that met nothing may stand before it.
     const failed = operations[resultsOf(error)?.lastIndexOf(false) ?? -1] ?? operations[0]

@@ -1,5 +1,5 @@
 import type { MongoClient } from 'mongodb'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Operation } from '../entry.js'
 import { ReplayBatch, sendBatch } from './apply-batch.js'
 import { documentHash, hashText } from './lanes.js'
@@ -32,13 +32,13 @@ export interface OperationSink {
  */
 export class Applier implements OperationSink {
   readonly #client: MongoClient
-  readonly #signal: AbortSignal
+  readonly #guard: DeadlineGuard
   readonly #lanes: readonly Lane[]
   #failure: { error: unknown } | undefined
 
-  constructor(client: MongoClient, options: { signal: AbortSignal; lanes?: number }) {
+  constructor(client: MongoClient, options: { guard: DeadlineGuard; lanes?: number }) {
     this.#client = client
-    this.#signal = options.signal
+    this.#guard = options.guard
     this.#lanes = Array.from({ length: options.lanes ?? LANES }, () => new Lane((batch) => this.#run(batch)))
   }
 
@@ -74,10 +74,10 @@ export class Applier implements OperationSink {
   async #run(batch: ReplayBatch): Promise<void> {
     if (this.#failure !== undefined) return
     try {
-      throwIfStopped(this.#signal)
-      await sendBatch(this.#client, batch, this.#signal)
+      this.#guard.throwIfStopped()
+      await sendBatch(this.#client, batch, this.#guard)
     } catch (error) {
-      this.#failure ??= { error: this.#signal.aborted ? this.#signal.reason : error }
+      this.#failure ??= { error: this.#guard.signal.aborted ? this.#guard.signal.reason : error }
     }
   }
 }

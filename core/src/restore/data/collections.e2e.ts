@@ -3,14 +3,14 @@ import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { BSON, type MongoClient, type UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { raw } from '../../oplog/replay/oplog-entries.support.js'
-import { judgedBy } from '../../time/deadline-guard.js'
+import { deadlineGuard } from '../../time/deadline-guard.js'
 import { createCollections, dropReplaced } from './collections.js'
 import { setExpiry } from './expiry.js'
 import { ForeignCollections } from './foreign.js'
 import { catalogOf, listTarget } from './target.js'
 
 describe('Collections of the target', () => {
-  const { signal } = new AbortController()
+  const guard = deadlineGuard(new AbortController().signal)
   let set: ReplicaSet
   let client: MongoClient
 
@@ -49,8 +49,8 @@ describe('Collections of the target', () => {
       ['series', '33333333333343338333333333333333'],
     ])
     const namespaces = [...wanted].map(([name, uuid]) => namespace(name, uuid))
-    assert.deepEqual(await dropReplaced(client, namespaces, signal), { dropped: 3, kept: 0 })
-    await createCollections(client, namespaces, signal)
+    assert.deepEqual(await dropReplaced(client, namespaces, guard), { dropped: 3, kept: 0 })
+    await createCollections(client, namespaces, guard)
     const found = await uuids()
     found.delete('system.views')
     assert.deepEqual([...found].sort(), [...wanted].sort())
@@ -63,14 +63,14 @@ describe('Collections of the target', () => {
     await app.createCollection('named')
     const moved = (await uuids()).get('moved') ?? ''
     const backup = [namespace('back', moved), namespace('named', '55555555555545558555555555555550')]
-    await assert.rejects(dropReplaced(client, backup, signal), { code: 'UUID_TAKEN' })
+    await assert.rejects(dropReplaced(client, backup, guard), { code: 'UUID_TAKEN' })
     assert.ok((await uuids()).has('named'))
     const foreign = new ForeignCollections(await listTarget(client), backup)
     assert.throws(() => foreign.refuse(), { message: /app\.moved has the UUID of app\.back/ })
     const o = raw({ renameCollection: 'app.back', to: 'app.moved' })
     foreign.see({ op: 'c', ns: 'app.$cmd', ui: Buffer.from(moved, 'hex'), o, o2: undefined })
     foreign.refuse()
-    assert.deepEqual(await dropReplaced(client, backup, signal, foreign.doomed), { dropped: 2, kept: 2 })
+    assert.deepEqual(await dropReplaced(client, backup, guard, foreign.doomed), { dropped: 2, kept: 2 })
   })
 
   it('are refused where the oplog of the restore creates what was renamed since', async () => {
@@ -86,7 +86,7 @@ describe('Collections of the target', () => {
 
   it('are not dropped by somebody who was suspended, though no signal tells it yet', async () => {
     await client.db('app').createCollection('kept')
-    const stopped = judgedBy(new AbortController().signal, () => assert.fail('stopped'))
+    const stopped = deadlineGuard(new AbortController().signal, () => assert.fail('stopped'))
     const doomed = [namespace('kept', '44444444444444448444444444444444')]
     await assert.rejects(dropReplaced(client, doomed, stopped), /stopped/)
     assert.ok((await uuids()).has('kept'))
@@ -110,9 +110,9 @@ describe('Collections of the target', () => {
       const before = [await stored(name), await stored(`system.buckets.${name}`)]
       const wanted = { ...namespace(name, ''), type: 'timeseries' as const, uuid: undefined, bucketsUuid }
       const described = { ...wanted, options: Buffer.from(BSON.serialize(options)) }
-      await dropReplaced(client, [described], signal)
-      await createCollections(client, [described], signal)
-      await setExpiry(client, (await catalogOf(client, [described])).expiring(), { signal })
+      await dropReplaced(client, [described], guard)
+      await createCollections(client, [described], guard)
+      await setExpiry(client, (await catalogOf(client, [described])).expiring(), { guard })
       assert.equal((await uuids()).get(`system.buckets.${name}`), bucketsUuid)
       assert.deepEqual([await stored(name), await stored(`system.buckets.${name}`)], before)
       await app.collection(name).insertOne({ at: new Date(), m: 1 })
@@ -124,11 +124,11 @@ describe('Collections of the target', () => {
   it('that can not be created are named, whatever is made together with them', async () => {
     const uuid = (digit: number) => `${digit}7777777777747778777777777777777`
     const made = [1, 2, 3, 4, 5].map((digit) => namespace(`made ${digit}`, uuid(digit)))
-    await createCollections(client, made, signal)
+    await createCollections(client, made, guard)
     const others = [6, 7, 8].map((digit) => namespace(`other ${digit}`, uuid(digit)))
     const options = raw({ capped: true, size: 'large' })
     const doomed = others.map((one) => (one.collection === 'other 8' ? { ...one, options } : one))
-    await assert.rejects(createCollections(client, doomed, signal), {
+    await assert.rejects(createCollections(client, doomed, guard), {
       code: 'CREATE_FAILED',
       message: /collection app\.other 8 can't be created/,
     })
@@ -146,7 +146,7 @@ describe('Collections of the target', () => {
     await client.withSession(async (session) => {
       session.startTransaction()
       await app.collection<{ _id: number }>('busy').insertOne({ _id: 1 }, { session })
-      const made = createCollections(client, [namespace('later', '55555555555545558555555555555555')], signal)
+      const made = createCollections(client, [namespace('later', '55555555555545558555555555555555')], guard)
       // What stands for a heartbeat gets through although the collection can't be made yet.
       for (let beat = 1; beat <= 3; beat++) {
         await beats.insertOne({ _id: beat })

@@ -10,7 +10,7 @@ import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
 import { withoutExpiry } from '../../oplog/replay/index-catalog.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { ForeignCollections } from './foreign.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
@@ -34,7 +34,7 @@ const MOST_BYTES = 1024 * 1024
 export async function dropReplaced(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
-  signal: AbortSignal,
+  guard: DeadlineGuard,
   doomedByOplog: ReadonlySet<string> = new Set(),
 ): Promise<{ dropped: number; kept: number }> {
   const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
@@ -53,13 +53,13 @@ export async function dropReplaced(
     namespaces,
   ).refuse()
   const drop = async ({ db, name }: TargetCollection) => {
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await client
       .db(db)
       .command({ drop: name, writeConcern: { w: 1 } })
       .catch((error: unknown) => {
         if ((error as { code?: unknown }).code !== ILLEGAL_OPERATION) return ignoreMissing(error)
-        return dropByOplog(client, db, name, signal)
+        return dropByOplog(client, db, name, guard)
       })
   }
   await inParallel(doomed, drop)
@@ -76,21 +76,21 @@ export async function dropReplaced(
 export async function createCollections(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
-  await createByOplog(client, ofType('collection'), signal)
+  await createByOplog(client, ofType('collection'), guard)
   for (const series of ofType('timeseries')) {
-    throwIfStopped(signal)
-    await createTimeSeries(client, series, signal).catch((error: unknown) => {
+    guard.throwIfStopped()
+    await createTimeSeries(client, series, guard).catch((error: unknown) => {
       throw createFailed(series, error)
     })
   }
-  await createByOplog(client, ofType('view'), signal)
+  await createByOplog(client, ofType('view'), guard)
 }
 
 export interface InsertOptions {
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   /** Collections at once. */
   readonly width: number
   /** Insert commands under way a collection. */
@@ -113,7 +113,7 @@ export async function insertAll(
   options: InsertOptions,
 ): Promise<ReadonlyMap<string, number>> {
   const inserted = new Map<string, number>()
-  const { signal, width, workers, select, divert } = options
+  const { guard, width, workers, select, divert } = options
   await snapshot.readNamespaces(
     async (namespace, documents) => {
       if (await divert(namespace, documents)) return
@@ -122,7 +122,7 @@ export async function insertAll(
       // The order of a capped collection is its content.
       const ordered = namespace.options !== undefined && isTrue(namespace.options, 'capped')
       const written = await insertDocuments(client, db, name, documents, {
-        signal,
+        guard,
         inFlight: Math.min(4, Math.max(1, workers)),
         ordered,
         passDuplicates: !ordered,
@@ -130,7 +130,7 @@ export async function insertAll(
       })
       inserted.set(`${db}.${collection}`, written.documents - written.duplicates)
     },
-    { width, signal, select },
+    { width, signal: guard.signal, select },
   )
   return inserted
 }
@@ -146,9 +146,9 @@ function increments(tell: (documents: number, bytes: number) => void): (document
 }
 
 /** `drop` as an oplog entry, for `system.js`: the command of that name refuses system collections. */
-async function dropByOplog(client: MongoClient, db: string, collection: string, signal: AbortSignal): Promise<void> {
+async function dropByOplog(client: MongoClient, db: string, collection: string, guard: DeadlineGuard): Promise<void> {
   const operation = { op: 'c', ns: `${db}.$cmd`, o: { drop: collection } }
-  await applyOps(client, [operation], { signal }).catch(ignoreMissing)
+  await applyOps(client, [operation], { guard }).catch(ignoreMissing)
 }
 
 /**
@@ -159,7 +159,7 @@ async function dropByOplog(client: MongoClient, db: string, collection: string, 
 async function createByOplog(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   let atOnce = 1
   for (let from = 0; from < namespaces.length; ) {
@@ -172,8 +172,8 @@ async function createByOplog(
       some.push(raw)
     }
     const begun = performance.now()
-    throwIfStopped(signal)
-    await applyOps(client, RawValue.documents(some), { signal }).catch((error: unknown) => {
+    guard.throwIfStopped()
+    await applyOps(client, RawValue.documents(some), { guard }).catch((error: unknown) => {
       // What it has made before it stopped is none of its failure.
       throw createFailed(namespaces[from + Math.max(0, resultsOf(error)?.lastIndexOf(false) ?? 0)], error)
     })
@@ -214,18 +214,22 @@ function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
 }
 
 /** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */
-async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadata, signal: AbortSignal): Promise<void> {
+async function createTimeSeries(
+  client: MongoClient,
+  namespace: NamespaceMetadata,
+  guard: DeadlineGuard,
+): Promise<void> {
   const { db, collection, options, bucketsUuid } = namespace
   const values = Object.fromEntries(lastingOptions(options).map((one) => [one.name, RawValue.element(one)]))
   const create = () => client.db(db).command({ create: collection, ...values })
   await create()
   if (bucketsUuid !== undefined) {
-    await giveBucketsUuid(client, { db, collection, bucketsUuid }, signal)
+    await giveBucketsUuid(client, { db, collection, bucketsUuid }, guard)
     // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await create().catch(ignoreExisting)
   }
-  throwIfStopped(signal)
+  guard.throwIfStopped()
   await client.db(db).command({ dropIndexes: collection, index: '*' })
 }
 
@@ -237,16 +241,16 @@ async function createTimeSeries(client: MongoClient, namespace: NamespaceMetadat
 async function giveBucketsUuid(
   client: MongoClient,
   { db, collection, bucketsUuid }: { db: string; collection: string; bucketsUuid: string },
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   const name = BUCKETS + collection
   const [made] = await client.db(db).listCollections({ name }, { nameOnly: false, promoteValues: false }).toArray()
   if (made === undefined) return
-  throwIfStopped(signal)
+  guard.throwIfStopped()
   await client.db(db).command({ drop: collection })
   const ui = new Binary(Buffer.from(bucketsUuid, 'hex'), 4)
   const operation = { op: 'c', ns: `${db}.$cmd`, ui, o: { create: name, ...made.options } }
-  await applyOps(client, [operation], { signal }).catch(() => throwIfStopped(signal))
+  await applyOps(client, [operation], { guard }).catch(() => guard.throwIfStopped())
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import type { Document, MongoClient } from 'mongodb'
 import { raw } from '../../oplog/replay/oplog-entries.support.js'
+import { deadlineGuard } from '../../time/deadline-guard.js'
 import { RecordedLog } from '../restore.support.js'
 import { buildIndexes } from './indexes.js'
 
@@ -21,7 +22,7 @@ describe('Indexes of a backup', () => {
       client,
       Object.entries(wanted).map(([ns, specs]) => ({ ns, specs: specs.map((spec) => raw({ v: 2, ...spec })) })),
       {
-        ...{ signal: new AbortController().signal, log, commitQuorum },
+        ...{ guard: deadlineGuard(new AbortController().signal), log, commitQuorum },
         onBuilt: (indexes) => {
           built += indexes
         },

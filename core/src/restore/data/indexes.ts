@@ -6,7 +6,7 @@ import type { OperationLog } from '../../log.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { WantedIndexes } from '../../oplog/replay/index-catalog.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { CommitQuorum } from './commit-quorum.js'
 import { definitionText, mendDefinition } from './index-definition.js'
 import { allOrFirstError } from './snapshot.js'
@@ -25,7 +25,7 @@ const NOT_OF_THE_INDEX: ReadonlySet<unknown> = new Set([
 ])
 
 export interface BuildOptions {
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   readonly log: OperationLog
   /** `votingMembers`, `majority` or a number as a text; by default the voting members that are there. */
   readonly commitQuorum: string | undefined
@@ -42,7 +42,7 @@ export async function buildIndexes(
   wanted: readonly WantedIndexes[],
   options: BuildOptions,
 ): Promise<string[]> {
-  const { log, signal } = options
+  const { log, guard } = options
   if (wanted.length === 0) return []
   const limit = pLimit(WIDTH)
   const unbuilt: string[] = []
@@ -51,7 +51,7 @@ export async function buildIndexes(
     log.error(`an index can't be built: ${text}`)
     unbuilt.push(text)
   })
-  await quorum.watch(signal, () =>
+  await quorum.watch(guard.signal, () =>
     allOrFirstError(
       wanted.map(({ ns, specs }) =>
         limit(async () => {
@@ -90,7 +90,7 @@ class IndexBuilder {
     try {
       await this.#create({ ns, specs })
     } catch (error) {
-      throwIfStopped(this.#options.signal)
+      this.#options.guard.throwIfStopped()
       if (!(error instanceof MongoServerError) || NOT_OF_THE_INDEX.has(error.code)) {
         throw new PbmError('INDEX_FAILED', `The indexes of ${ns} can't be built: ${errorText(error)}`, { cause: error })
       }
@@ -106,7 +106,7 @@ class IndexBuilder {
   }
 
   async #create({ ns, specs }: WantedIndexes): Promise<void> {
-    const { log, signal } = this.#options
+    const { log, guard } = this.#options
     const [db, collection] = [databaseOf(ns), collectionOf(ns)]
     const command: Record<string, unknown> = {
       createIndexes: collection,
@@ -117,9 +117,9 @@ class IndexBuilder {
     }
     const indexNames = specs.map((spec) => findString(spec, 'name') ?? '')
     for (;;) {
-      throwIfStopped(signal)
+      guard.throwIfStopped()
       try {
-        await this.#quorum.during({ db, collection, indexNames }, () => run(this.#client, db, command, signal))
+        await this.#quorum.during({ db, collection, indexNames }, () => run(this.#client, db, command, guard.signal))
         return
       } catch (error) {
         const code = (error as { code?: unknown }).code

@@ -46,7 +46,7 @@ export async function settleIndexes(
 ): Promise<string[]> {
   const present = new Map<string, Set<string>>()
   for (const { ns, indexes } of catalog.collections()) {
-    const live = await listIndexes(client, ns, options.signal)
+    const live = await listIndexes(client, ns, options.guard.signal)
     for (const [name, spec] of live) {
       // Both are raw definitions of the server, one as it lists it, one as it was logged.
       if (indexes.get(name)?.equals(spec) === true || isImplied(name, spec)) continue

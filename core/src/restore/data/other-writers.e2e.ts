@@ -3,11 +3,12 @@ import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import type { MongoClient } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { raw } from '../../oplog/replay/oplog-entries.support.js'
+import { deadlineGuard } from '../../time/deadline-guard.js'
 import { createCollections, insertAll } from './collections.js'
 import { OtherWriters } from './other-writers.js'
 
 describe('Somebody who writes to what is being restored', () => {
-  const { signal } = new AbortController()
+  const guard = deadlineGuard(new AbortController().signal)
   let set: ReplicaSet
   let client: MongoClient
 
@@ -32,16 +33,16 @@ describe('Somebody who writes to what is being restored', () => {
       await consume(items, each(documents))
     },
   })
-  const inserting = { signal, width: 2, workers: 2, onProgress: () => undefined }
+  const inserting = { guard, width: 2, workers: 2, onProgress: () => undefined }
   const everything = { divert: async () => false, select: () => true }
 
   it('is found when it creates a collection, of which nothing is left', async () => {
     const app = client.db('app')
     // Of an earlier restore, which a backup may have by now.
     await app.createCollection('tmpabcde.create')
-    const restoring = OtherWriters.watch(client, { namespaces: [items], signal }, async (others) => {
+    const restoring = OtherWriters.watch(client, { namespaces: [items], guard }, async (others) => {
       await app.collection('items').insertOne({ by: 'an application' })
-      await createCollections(client, [items], signal)
+      await createCollections(client, [items], guard)
       await others.refuse()
     })
     await assert.rejects(restoring, { code: 'TARGET_WRITTEN', message: /app\.items \(1 documents\)/ })
@@ -49,9 +50,9 @@ describe('Somebody who writes to what is being restored', () => {
     const series = { ...items, collection: 'series', type: 'timeseries' as const, uuid: undefined }
     const options = raw({ timeseries: { timeField: 'at' } })
     await assert.rejects(
-      OtherWriters.watch(client, { namespaces: [items], signal }, async () => {
+      OtherWriters.watch(client, { namespaces: [items], guard }, async () => {
         await app.createCollection('series')
-        await createCollections(client, [{ ...series, options }], signal)
+        await createCollections(client, [{ ...series, options }], guard)
       }),
       { code: 'TARGET_WRITTEN' },
     )
@@ -60,7 +61,7 @@ describe('Somebody who writes to what is being restored', () => {
   it('is found when it inserts, and told from a document that the backup has twice', async () => {
     const own = client.db('app').collection<{ _id: number }>('items')
     const restore = () =>
-      OtherWriters.watch(client, { namespaces: [items], signal }, async (others) => {
+      OtherWriters.watch(client, { namespaces: [items], guard }, async (others) => {
         const snapshot = snapshotOf([1, 2, 3, 1].map((_id) => raw({ _id })))
         await others.refuseOtherCounts([items], await insertAll(client, snapshot, { ...inserting, ...everything }))
       })

@@ -5,7 +5,7 @@ import { PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { listTarget, type TargetCollection } from './target.js'
 
 /** How the server names what stood where an oplog entry puts another collection: `tmp5x1Kq.create`. */
@@ -22,7 +22,7 @@ type Named = Pick<TargetCollection, 'db' | 'name'>
 interface Watched {
   /** Of the backup. */
   readonly namespaces: readonly Pick<NamespaceMetadata, 'uuid'>[]
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
 }
 
 /**
@@ -31,7 +31,7 @@ interface Watched {
  */
 export class OtherWriters {
   readonly #client: MongoClient
-  readonly #signal: AbortSignal
+  readonly #guard: DeadlineGuard
   readonly #before: ReadonlySet<string>
   readonly #since: Timestamp
   /** Whether the restore brought it: a replay, too, lets the server move some aside for a while. */
@@ -40,7 +40,7 @@ export class OtherWriters {
   private constructor(client: MongoClient, watched: Watched, before: ReadonlySet<string>, since: Timestamp) {
     const own = new Set(watched.namespaces.map(({ uuid }) => uuid))
     this.#client = client
-    this.#signal = watched.signal
+    this.#guard = watched.guard
     this.#before = before
     this.#since = since
     this.#isOwn = (uuid) => own.has(uuid)
@@ -75,7 +75,7 @@ export class OtherWriters {
     if (foreign.length === 0) return
     const told = await Promise.all(foreign.slice(0, NAMED).map((one) => this.#describe(one)))
     for (const { db, name } of foreign) {
-      throwIfStopped(this.#signal)
+      this.#guard.throwIfStopped()
       await this.#client.db(db).dropCollection(name, { writeConcern: { w: 1 } })
     }
     const more = foreign.length > NAMED ? ` and ${foreign.length - NAMED} more` : ''

@@ -6,7 +6,8 @@ import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { ReplayOptions } from '../../oplog/replay/options.js'
 import { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
-import type { ProgressPublisher } from './progress.js'
+import type { ProgressPublisher } from '../../protocol/progress.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { OplogPiece } from './stored-objects.js'
 import { readPiece } from './stored-objects.js'
 import { namesByUuid } from './target.js'
@@ -16,7 +17,7 @@ export interface ReplayContext {
   /** Direct connection to the primary. */
   readonly client: MongoClient
   readonly store: ObjectStore
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
 }
@@ -34,11 +35,12 @@ export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'd
 
 /** Streams stored pieces of oplog to the target; the catalog has the indexes of the end afterwards. */
 export async function replayPieces(context: ReplayContext, work: PiecesToReplay): Promise<void> {
-  const { client, store, signal, log, progress } = context
+  const { client, store, guard, log, progress } = context
+  const { signal } = guard
   const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, cut, settle } = work
   progress.phase('oplog', { bytes: storedBytes, documents: 0 })
   const replay = new Replay({
-    sink: new Applier(client, { signal }),
+    sink: new Applier(client, { guard }),
     catalog,
     end,
     routing,

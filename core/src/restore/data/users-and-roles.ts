@@ -4,6 +4,7 @@ import { documentsIn, wholeDocuments } from '../../bson/documents.js'
 import { findString } from '../../bson/elements.js'
 import { ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
 import { Applier } from '../../oplog/replay/apply.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 
 /** `_id`s (`db.name`) that a restore leaves as they are: the user of the connection and its roles. */
 export interface Kept {
@@ -78,10 +79,10 @@ export async function restoreUsersAndRoles(
   client: MongoClient,
   stored: StoredUsersAndRoles,
   kept: Kept,
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
-  await replaceAll(client, 'system.roles', stored.roles, kept.roles, signal)
-  await replaceAll(client, 'system.users', stored.users, kept.users, signal)
+  await replaceAll(client, 'system.roles', stored.roles, kept.roles, guard)
+  await replaceAll(client, 'system.users', stored.users, kept.users, guard)
 }
 
 async function replaceAll(
@@ -89,12 +90,12 @@ async function replaceAll(
   collection: 'system.users' | 'system.roles',
   documents: readonly Buffer[] | undefined,
   kept: ReadonlySet<string>,
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   if (documents === undefined) return
   const admin = client.db('admin')
   if (documents.length > 0) await ensureCollection(client, collection)
-  const applier = new Applier(client, { signal })
+  const applier = new Applier(client, { guard })
   const ids: string[] = [...kept]
   for (const document of documents) {
     const id = findString(document, '_id') ?? ''

@@ -1,4 +1,3 @@
-import type { Timestamp } from 'bson'
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { planReplay } from '../../catalog/plan-restore.js'
@@ -8,7 +7,7 @@ import { emptyReplay } from '../../control/new-restore.js'
 import { listChunks } from '../../control/pitr-chunks.js'
 import type { OperationLog } from '../../log.js'
 import type { Member } from '../../mongo/topology.js'
-import { clusterMembers, type NodeInfo } from '../../mongo/topology.js'
+import { clusterMembers } from '../../mongo/topology.js'
 import { optime, optimeText } from '../../oplog/entry.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -23,9 +22,8 @@ import { connectedUser } from '../data/users-and-roles.js'
 import { settleTransactions, type TransactionSettlement } from '../sharding/distributed-transactions.js'
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { pieceOf } from './point-in-time.js'
-import { RestoreRun, type RunSteps } from './run.js'
-import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
-import { noteUnbuilt } from './unbuilt-indexes.js'
+import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
+import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 /**
  * Applies stored chunks to the data as it is, on the primary of a replica set (PBM: control-plane.md §5.5). Nothing is
@@ -46,29 +44,29 @@ export class OplogReplay {
 
   /** Rejects with what the replay failed with; it is written to the document before. */
   async run(
-    command: CommandDocument & { cmd: 'replay' },
+    { _id, replay }: CommandDocument & { cmd: 'replay' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
     const { node, leader, self, log, clock } = this
-    const { replay } = command
-    const opid = command._id.toHexString()
-    const record = (now: number, hb: Timestamp) => emptyReplay(replay, opid, now, hb)
-    const described = { kind: 'replay' as const, name: replay.name, record }
-    return await onLockedPrimary(
-      { node, leader, self, log, clock },
-      { ...described, opid, signal },
-      (info, stopped) => {
-        const run = new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped })
-        return run.execute((steps) => this.withStore(steps.signal, (store) => this.#replay(replay, info, store, steps)))
+    const opid = _id.toHexString()
+    const run: PrimaryRun = {
+      ...{ type: 'replay', name: replay.name, opid, signal },
+      words: {
+        code: 'REPLAY_FAILED',
+        repeat: 'replay from the same start again, or restore',
+        instead: ALL_BUT_INDEXES,
       },
+      record: (now, hb) => emptyReplay(replay, opid, now, hb),
+    }
+    return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) =>
+      this.withStore(steps.signal, (store) => this.#replay(replay, store, steps)),
     )
   }
 
   async #replay(
     command: ReplayCommand,
-    info: NodeInfo,
     store: ObjectStore,
-    { signal, progress, reach }: RunSteps,
+    { info, signal, guard, progress, reach }: PrimarySteps,
   ): Promise<void> {
     const { node, leader, self, log, host } = this
     const [start, end] = [optime(command.start), optime(command.end)]
@@ -96,14 +94,14 @@ export class OplogReplay {
     const settle = (replay: Replay) => settlement && settleTransactions(replay, settlement)
     await withoutTtlMonitor({ node, leader, self, log }, command.name, () =>
       replayPieces(
-        { client: node, store, signal, log, progress },
+        { client: node, store, guard, log, progress },
         { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
       ),
     )
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
-    const unbuilt = await settleIndexes(node, catalog, { signal, log, commitQuorum, onBuilt })
+    const unbuilt = await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
     await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     progress.phase('majority')
     await awaitMajoritySince(node, election)

@@ -10,7 +10,9 @@ import { isExcluded } from '../../oplog/replay/namespaces.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
+import type { ProgressPublisher } from '../../protocol/progress.js'
 import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../../store/layout/pbm-version.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { TOOL_NAME } from '../../version.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
 import { setExpiry } from '../data/expiry.js'
@@ -18,7 +20,6 @@ import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { ForeignCollections } from '../data/foreign.js'
 import { buildIndexes } from '../data/indexes.js'
 import { OtherWriters } from '../data/other-writers.js'
-import type { ProgressPublisher } from '../data/progress.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
@@ -58,7 +59,7 @@ export interface ReplsetRestore {
   readonly tuning: RestoreTuning
   /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
   readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
   /** Of a sharded cluster. */
@@ -74,8 +75,8 @@ const PBM_WITHOUT_INDEX_FLAGS = '2.8'
 
 /** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
 export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
-  const { client, store, backup, part, compression, signal, log, progress, tuning } = restore
-  const snapshot = await openSnapshot(store, backup, part, compression, { signal })
+  const { client, store, backup, part, compression, guard, log, progress, tuning } = restore
+  const snapshot = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
@@ -92,18 +93,18 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, signal, foreign.doomed)
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, foreign.doomed)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')
-  const catalog = await OtherWriters.watch(client, { namespaces, signal }, (others) =>
+  const catalog = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
     restoreData(restore, snapshot, { namespaces, kept, storedOplog, others }),
   )
   const wanted = catalog.wanted()
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  const unbuilt = await buildIndexes(client, wanted, { signal, log, commitQuorum: tuning.commitQuorum, onBuilt })
-  await setExpiry(client, catalog.expiring(), { signal })
+  const unbuilt = await buildIndexes(client, wanted, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  await setExpiry(client, catalog.expiring(), { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajoritySince(client, election)
@@ -124,14 +125,14 @@ async function restoreData(
   snapshot: Snapshot,
   { namespaces, kept, storedOplog, others }: DataToRestore,
 ): Promise<IndexCatalog> {
-  const { client, signal, progress, tuning } = restore
+  const { client, guard, progress, tuning } = restore
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
-  await createCollections(client, namespaces, signal)
+  await createCollections(client, namespaces, guard)
   await others.refuse()
   const stored = listedUsersAndRoles(snapshot.namespaces)
   const selected = new Set(namespaces)
   const inserted = await insertAll(client, snapshot, {
-    signal,
+    guard,
     width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
     workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
     onProgress: (documents, bytes) => progress.add(documents, bytes),
@@ -145,7 +146,7 @@ async function restoreData(
   await others.refuseOtherCounts(namespaces, inserted)
   await restore.sharding?.load(snapshot)
   progress.phase('users and roles')
-  await restoreUsersAndRoles(client, stored, kept, signal)
+  await restoreUsersAndRoles(client, stored, kept, guard)
   await restore.reach('dumpDone')
 
   return await replayOplog(restore, snapshot, { namespaces, kept, storedOplog, others })
@@ -169,11 +170,11 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
 async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: ForeignCollections): Promise<number> {
-  const { store, backup, part, signal, log, progress, tuning, pointInTime } = restore
+  const { store, backup, part, guard, log, progress, tuning, pointInTime } = restore
   const oplog = oplogOf(restore, snapshot)
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
-  const range = { signal, start: optime(part.first_write_ts), end: pointInTime?.end ?? ownEnd }
+  const range = { signal: guard.signal, start: optime(part.first_write_ts), end: pointInTime?.end ?? ownEnd }
   const sizes = await checkPieces(store, oplog, range)
   const stored = sizes.reduce((sum, size) => sum + size, 0)
   if (tuning.verify === false) {
@@ -199,7 +200,7 @@ async function replayOplog(
   snapshot: Snapshot,
   { namespaces, kept, storedOplog, others }: DataToRestore,
 ) {
-  const { client, store, backup, part, signal, log, progress, pointInTime, sharding } = restore
+  const { client, store, backup, part, guard, log, progress, pointInTime, sharding } = restore
   const pieces = oplogOf(restore, snapshot)
   const cut = isOwn(snapshot) ? undefined : new CutTransactions()
   // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
@@ -207,7 +208,7 @@ async function replayOplog(
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
   others.follow(catalog)
-  const context = { client, store, signal, log, progress }
+  const context = { client, store, guard, log, progress }
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
   await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept, start, end, routing, cut, settle })

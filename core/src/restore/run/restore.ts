@@ -5,10 +5,9 @@ import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
-import { errorText } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { Member } from '../../mongo/topology.js'
-import { clusterMembers, type NodeInfo } from '../../mongo/topology.js'
+import { clusterMembers } from '../../mongo/topology.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
@@ -18,19 +17,19 @@ import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
+import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
-import { RestoreRun, type RunDescription, type RunSteps } from './run.js'
-import { onLockedPrimary, type RestoreOutcome } from './run-lock.js'
 import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
-import { noteUnbuilt } from './unbuilt-indexes.js'
+import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
-export type { RestoreOutcome } from './run-lock.js'
+export type { RestoreOutcome } from './primary-run.js'
 
-type Noted = (suspended: Suspended) => void
+type OnSuspended = (suspended: Suspended) => void
 
 /**
  * A logical restore, on the primary of a replica set (PBM: control-plane.md §5.3). The lock is taken here, so that a
- * command that reaches several agents runs once, and the storage is opened with it held. Whatever goes wrong ends in the restore's document, with the reason.
+ * command that reaches several agents runs once, and the storage is opened with it held. Whatever goes wrong ends in the
+ * restore's document, with the reason.
  */
 @injectable()
 export class Restore {
@@ -47,58 +46,38 @@ export class Restore {
 
   /** Rejects with what the restore failed with; it is written to the document before. */
   async run(
-    command: CommandDocument & { cmd: 'restore' },
+    { _id, restore }: CommandDocument & { cmd: 'restore' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
     const { node, leader, self, log, clock } = this
-    const { restore } = command
-    const opid = command._id.toHexString()
+    const opid = _id.toHexString()
     let suspended: Suspended | undefined
-    const onNoted: Noted = (noted) => {
+    const onSuspended: OnSuspended = (noted) => {
       suspended = noted
     }
-    const record: RunDescription['record'] = (now, hb) => ({
-      ...emptyRestore(restore, opid, now, hb),
-      ...(suspended === undefined ? {} : { suspended }),
-    })
-    const described = { kind: 'restore' as const, name: restore.name, record }
-    return await onLockedPrimary({ node, leader, self, log, clock }, { ...described, opid, signal }, (info, stopped) =>
-      this.#execute(
-        restore,
-        new RestoreRun({ leader, self, log, clock }, { ...described, info, stopped }),
-        info,
-        onNoted,
-      ),
-    )
-  }
-
-  async #execute(command: RestoreCommand, run: RestoreRun, info: NodeInfo, onNoted: Noted): Promise<void> {
-    const { leader, log } = this
-    log.info(`restore of ${command.backupName} begins`)
-    try {
-      await run.execute((steps) =>
-        this.withStore(steps.signal, (store) => this.#restore(command, info, store, onNoted, steps)),
-      )
-    } catch (error) {
-      // Nothing has happened, so all goes on as if the restore had never been asked for. Who watches over dead operations
-      // does it where this fails.
-      if (info.isClusterLeader) {
-        await resumeAfterRestore(leader, command.name, log).catch((fault: unknown) =>
-          log.warning(`what the restore switched off is not on again yet: ${errorText(fault)}`),
-        )
-      }
-      throw error
+    const run: PrimaryRun = {
+      ...{ type: 'restore', name: restore.name, opid, signal },
+      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: ALL_BUT_INDEXES },
+      record: (now, hb) => ({
+        ...emptyRestore(restore, opid, now, hb),
+        ...(suspended === undefined ? {} : { suspended }),
+      }),
+      // Where nothing has happened, all goes on as if the restore had never been asked for.
+      resume: () => resumeAfterRestore(leader, restore.name, log),
     }
+    return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) => {
+      log.info(`restore of ${restore.backupName} begins`)
+      return this.withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+    })
   }
 
   async #restore(
     command: RestoreCommand,
-    info: NodeInfo,
     store: ObjectStore,
-    onNoted: Noted,
-    { signal, progress, reach }: RunSteps,
+    { info, signal, guard, progress, reach }: PrimarySteps,
+    onSuspended: OnSuspended,
   ): Promise<void> {
-    const { node, leader, self, log, host } = this
+    const { node, leader, self, log, host, clock } = this
     refuseUnsupported(command)
     const backup = await findRestorable(leader, store, command.backupName, signal)
     refuseProfileBase(backup, command)
@@ -114,22 +93,18 @@ export class Restore {
     const sharding = info.isSharded
       ? new ShardedRestore({
           ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
-          ...{ store: stored, clock: this.clock, log, signal },
+          ...{ store: stored, clock, log, guard },
         })
       : undefined
-    const suspending = {
-      leader,
-      name: command.name,
-      isSharded: info.isSharded,
-      signal,
-      clock: this.clock,
-      log,
-      onNoted,
-    }
+    const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock, log, onSuspended }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
     const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
       if (state !== 'cleanupCluster') return await reach(state)
-      await reach(state, () => suspendOthers(suspending))
+      const before = async () => {
+        await suspendOthers(suspending)
+        guard.throwIfStopped()
+      }
+      await reach(state, { before })
       // PBM's agent, where it leads, waits for no slicer but its own.
       await awaitSlicersGone(suspending, self.rs)
     }
@@ -143,7 +118,7 @@ export class Restore {
         compression,
         tuning: tuningOf(command, config?.restore ?? {}),
         pointInTime,
-        signal,
+        guard,
         log,
         progress,
         sharding,

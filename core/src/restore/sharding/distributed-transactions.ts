@@ -6,6 +6,7 @@ import type { OperationLog } from '../../log.js'
 import { optimeText, toTimestamp } from '../../oplog/entry.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { Clock } from '../../time/clock.js'
+import { until } from '../../time/until.js'
 
 export interface TransactionSettlement {
   readonly leader: MongoClient
@@ -79,13 +80,16 @@ async function all(
   what: string,
   has: (part: RestoreReplset) => boolean,
 ): Promise<RestoreDocument> {
-  for (;;) {
+  const gone = () => new PbmError('OPERATION_GONE', `the record of restore ${name} is gone: no ${what}`)
+  const complete = async () => {
     const found = await findRestore(leader, name)
-    if (found === undefined) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone: no ${what}`)
+    if (found === undefined) throw gone()
     const ready = found.replsets.filter(has).map((part) => part.name)
-    if (replsets.every((replset) => ready.includes(replset))) return found
-    await clock.sleep(POLL_MILLIS, signal)
+    return replsets.every((replset) => ready.includes(replset)) ? found : undefined
   }
+  const found = await until(complete, { clock, signal, everyMillis: POLL_MILLIS })
+  if (found === undefined) throw gone()
+  return found
 }
 
 /** As PBM writes it: the session's raw document in base64 without padding, and the number. */

@@ -10,7 +10,7 @@ import { insertDocuments } from '../../mongo/raw-write.js'
 import type { Operation } from '../../oplog/entry.js'
 import { findUuid, withField } from '../../oplog/raw-fields.js'
 import type { RoutingReplay } from '../../oplog/replay/options.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Snapshot } from '../data/snapshot.js'
 
 const TABLES = ['databases', 'collections', 'chunks', 'tags', 'settings', 'shards'] as const
@@ -37,14 +37,14 @@ export class RoutingTables implements RoutingReplay {
   }
 
   /** Loads the dump into empty staging collections. */
-  async load(snapshot: Snapshot, signal: AbortSignal): Promise<void> {
+  async load(snapshot: Snapshot, guard: DeadlineGuard): Promise<void> {
     await this.#dropStaging()
     for (const table of TABLES) await this.#admin.createCollection(STAGING_PREFIX + table)
     await snapshot.readNamespaces(
       async ({ collection }, documents) => {
-        await insertDocuments(this.#client, 'admin', STAGING_PREFIX + collection, documents, { signal })
+        await insertDocuments(this.#client, 'admin', STAGING_PREFIX + collection, documents, { guard })
       },
-      { width: 1, signal, select: isRoutingTable },
+      { width: 1, signal: guard.signal, select: isRoutingTable },
     )
   }
 
@@ -59,7 +59,7 @@ export class RoutingTables implements RoutingReplay {
    * Puts the tables in the place of the target's. What belongs to databases that the backup does not have stays, as does
    * the target's own collection of sessions. `shardIds`: of the backup → of the target.
    */
-  async publish(shardIds: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
+  async publish(shardIds: ReadonlyMap<string, string>, guard: DeadlineGuard): Promise<void> {
     const staged = await this.#staging('collections')
       .find({}, { projection: { uuid: 1 } })
       .toArray()
@@ -70,24 +70,24 @@ export class RoutingTables implements RoutingReplay {
         .find({}, { projection: { _id: 1 } })
         .toArray()
     ).map(({ _id }) => _id)
-    await this.#clear(databases, uuids, signal)
+    await this.#clear(databases, uuids, guard)
     const renamed = (document: Buffer, field: string) => {
       const id = findString(document, field) ?? ''
       const now = shardIds.get(id)
       return now === undefined || now === id ? document : withField(document, stringElement(field, now))
     }
-    await this.#copy('databases', signal, (document) => renamed(document, 'primary'))
-    await this.#copy('chunks', signal, (document) => {
+    await this.#copy('databases', guard, (document) => renamed(document, 'primary'))
+    await this.#copy('chunks', guard, (document) => {
       const uuid = findUuid(document, 'uuid')?.toString('hex')
       // Before 5.0 chunks named their collection.
       const isOwn = uuid === undefined ? findString(document, 'ns') !== SESSIONS : known.has(uuid)
       return isOwn ? renamedHistory(renamed(document, 'shard'), renamed) : undefined
     })
-    await this.#copy('tags', signal, (document) => document)
+    await this.#copy('tags', guard, (document) => document)
     await this.#copySettings()
     await this.#zonesOfShards(shardIds)
     // Last: a collection that is listed has all its chunks.
-    await this.#copy('collections', signal, (document) =>
+    await this.#copy('collections', guard, (document) =>
       findString(document, '_id') === SESSIONS ? undefined : document,
     )
     await this.#dropStaging()
@@ -113,33 +113,36 @@ export class RoutingTables implements RoutingReplay {
     for (const table of TABLES) await this.#staging(table).drop()
   }
 
-  async #clear(databases: readonly string[], uuids: readonly UUID[], signal: AbortSignal): Promise<void> {
+  async #clear(databases: readonly string[], uuids: readonly UUID[], guard: DeadlineGuard): Promise<void> {
     const ofDatabases = { $in: databases.map((db) => new RegExp(`^${db.replace(/[^\w]/g, '\\$&')}\\.`)) }
     const replaced = await this.#config('collections')
       .find({ _id: ofDatabases } as Document, { projection: { uuid: 1 } })
       .toArray()
     const doomed = [...uuids, ...replaced.map(({ uuid }) => uuid as UUID)]
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await this.#config('collections').deleteMany({ $or: [{ _id: ofDatabases }, { uuid: { $in: doomed } }] } as Document)
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await this.#config('chunks').deleteMany({ $or: [{ uuid: { $in: doomed } }, { ns: ofDatabases }] })
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await this.#config('tags').deleteMany({ ns: ofDatabases })
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await this.#config('databases').deleteMany({ _id: { $in: [...databases] } })
   }
 
   /** Copies what `change` gives back for each raw document. */
-  async #copy(table: Table, signal: AbortSignal, change: (document: Buffer) => Buffer | undefined): Promise<void> {
+  async #copy(table: Table, guard: DeadlineGuard, change: (document: Buffer) => Buffer | undefined): Promise<void> {
     const client = this.#client
     async function* changed() {
-      const source = readDocuments(client, 'admin', STAGING_PREFIX + table, { signal, readConcern: 'local' })
+      const source = readDocuments(client, 'admin', STAGING_PREFIX + table, {
+        signal: guard.signal,
+        readConcern: 'local',
+      })
       for await (const batch of wholeDocuments(source)) {
         const kept = [...documentsIn(batch)].flatMap((document) => change(document) ?? [])
         if (kept.length > 0) yield Buffer.concat(kept)
       }
     }
-    await insertDocuments(client, 'config', table, changed(), { signal })
+    await insertDocuments(client, 'config', table, changed(), { guard })
   }
 
   async #copySettings(): Promise<void> {

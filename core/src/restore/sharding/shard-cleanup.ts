@@ -2,7 +2,7 @@ import type { Document, MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
-import { throwIfStopped } from '../../time/deadline-guard.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 
 const MAJORITY = { writeConcern: { w: 'majority' } } as const
 const NAMESPACE_NOT_FOUND = 26
@@ -17,7 +17,7 @@ export interface ShardCleanup {
   readonly client: MongoClient
   readonly leader: MongoClient
   readonly shardId: string
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
   readonly log: OperationLog
 }
 
@@ -27,7 +27,7 @@ export interface ShardCleanup {
  * control-plane.md §5.3, step 7). Compares ids of shards, where PBM compares names of replica sets.
  */
 export async function dropShardedDatabases(cleanup: ShardCleanup, databases: ReadonlySet<string>): Promise<void> {
-  const { client, leader, shardId, signal, log } = cleanup
+  const { client, leader, shardId, guard, log } = cleanup
   const own = await leader
     .db('config')
     .collection<{ _id: string; version?: Document }>('databases')
@@ -35,14 +35,14 @@ export async function dropShardedDatabases(cleanup: ShardCleanup, databases: Rea
     .toArray()
   for (const { _id: db, version } of own) {
     if (!databases.has(db)) continue
-    await dropDatabase(client, db, version, signal)
+    await dropDatabase(client, db, version, guard)
     log.debug(`dropped database ${db} on all shards`)
   }
   // What a collection of the same UUID had still to be rid of would be deleted from the restored one.
   for (const db of databases) {
     const escaped = db.replace(/[^\w]/g, '\\$&')
     const deletions = client.db('config').collection('rangeDeletions', MAJORITY)
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     await deletions.deleteMany({ nss: { $regex: `^${escaped}\\.` } })
   }
 }
@@ -51,10 +51,10 @@ async function dropDatabase(
   client: MongoClient,
   db: string,
   version: Document | undefined,
-  signal: AbortSignal,
+  guard: DeadlineGuard,
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    throwIfStopped(signal)
+    guard.throwIfStopped()
     try {
       await client.db(db).command({ _shardsvrDropDatabase: 1, databaseVersion: version, ...MAJORITY })
       return
@@ -73,7 +73,7 @@ async function dropDatabase(
 }
 
 /** Lets a shard forget what it knew of the routing tables, and read those of its restored collections. */
-export async function refreshRouting(client: MongoClient, leader: MongoClient, signal: AbortSignal): Promise<void> {
+export async function refreshRouting(client: MongoClient, leader: MongoClient, guard: DeadlineGuard): Promise<void> {
   const admin = client.db('admin')
   await admin.command({ flushRouterConfig: 1 })
   const config = leader.db('config')
@@ -88,8 +88,8 @@ export async function refreshRouting(client: MongoClient, leader: MongoClient, s
       .toArray(),
   ])
   const limit = pLimit(WIDTH)
-  const run = (command: Document) => limit(() => (signal.aborted ? undefined : admin.command(command)))
+  const run = (command: Document) => limit(() => (guard.signal.aborted ? undefined : admin.command(command)))
   await Promise.all(databases.map(({ _id }) => run({ _flushDatabaseCacheUpdates: _id })))
   await Promise.all(collections.map(({ _id }) => run({ _flushRoutingTableCacheUpdates: _id })))
-  throwIfStopped(signal)
+  guard.throwIfStopped()
 }

@@ -4,6 +4,7 @@ import type { BackupDocument } from '../../control/backup-document.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import { none } from '../../plugin-host/none.js'
 import { FaultyStore } from '../../store/wrappers/faulty-store.support.js'
+import { deadlineGuard } from '../../time/deadline-guard.js'
 import { ManualClock } from '../../time/manual-clock.support.js'
 import { restoreNothing } from '../run/replset.js'
 import { ShardedRestore } from './sharding.js'
@@ -23,7 +24,7 @@ describe('a shard that the backup does not have', () => {
       info: { shardId: 's2', isClusterLeader: false, isConfigServer: false } as unknown as NodeInfo,
       backup: backup as unknown as BackupDocument,
       clock: new ManualClock(),
-      signal: new AbortController().signal,
+      guard: deadlineGuard(new AbortController().signal),
     })
     const reached: string[] = []
     const reach = async (state: string) => void reached.push(state)

@@ -5,8 +5,10 @@ import type { Member, NodeInfo, ReplsetTopology } from '../../mongo/topology.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
-import { awaitRestoreReplsets } from '../../protocol/convergence.js'
+import { awaitReplsets } from '../../protocol/convergence.js'
+import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import type { Clock } from '../../time/clock.js'
+import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import { settleTransactions } from './distributed-transactions.js'
 import { RoutingTables } from './routing-tables.js'
@@ -28,7 +30,7 @@ export interface ShardingOptions {
   readonly compression: CompressionPlugin
   readonly clock: Clock
   readonly log: OperationLog
-  readonly signal: AbortSignal
+  readonly guard: DeadlineGuard
 }
 
 /** What a restore of one replica set has to do because it is one of many (PBM: control-plane.md §5.3). */
@@ -63,36 +65,37 @@ export class ShardedRestore {
 
   /** On shards: drops the databases of the backup wherever their collections lie now. */
   async cleanUp(): Promise<void> {
-    const { client, leader, info, signal, log } = this.#options
+    const { client, leader, info, guard, log } = this.#options
     if (info.shardId === undefined) return
-    await dropShardedDatabases({ client, leader, shardId: info.shardId, signal, log }, this.#replaced)
+    await dropShardedDatabases({ client, leader, shardId: info.shardId, guard, log }, this.#replaced)
   }
 
   /** On config servers: loads the routing tables of the dump. */
   async load(snapshot: Snapshot): Promise<void> {
-    await this.#tables?.load(snapshot, this.#options.signal)
+    await this.#tables?.load(snapshot, this.#options.guard)
   }
 
   /** Between the last entry of the oplog and its end: distributed transactions are decided. */
   async settle(replay: Replay | undefined): Promise<void> {
-    const { leader, name, self, cluster, clock, signal, log } = this.#options
+    const { leader, name, self, cluster, clock, guard, log } = this.#options
+    const { signal } = guard
     const replsets = cluster.map(({ rs }) => rs)
     await settleTransactions(replay, { leader, name, replset: self.rs, replsets, clock, signal, log })
   }
 
   /** On config servers: the restored routing tables take effect. */
   async publish(): Promise<void> {
-    const { cluster, backup, rsMap, signal } = this.#options
-    await this.#tables?.publish(shardIds(backup, cluster, rsMap), signal)
+    const { cluster, backup, rsMap, guard } = this.#options
+    await this.#tables?.publish(shardIds(backup, cluster, rsMap), guard)
   }
 
   /** On shards: waits for the routing tables and reads them. */
   async refresh(): Promise<void> {
-    const { client, leader, name, info, cluster, clock, signal, log } = this.#options
+    const { client, leader, name, info, cluster, clock, guard, log } = this.#options
     if (info.shardId === undefined) return
     const replsets = cluster.slice(0, 1).map(({ rs }) => rs)
-    await awaitRestoreReplsets({ leader, name, replsets, state: 'done', signal, clock })
-    await refreshRouting(client, leader, signal)
+    await awaitReplsets(RESTORE_KIND, { leader, name, replsets, state: 'done', signal: guard.signal, clock })
+    await refreshRouting(client, leader, guard)
     log.debug('the routing tables are read anew')
   }
 
@@ -108,7 +111,7 @@ export class ShardedRestore {
   }
 
   async #snapshotOf(part: BackupReplset): Promise<Snapshot> {
-    const { store, backup, compression, signal } = this.#options
-    return await openSnapshot(store, backup, part, compression, { signal })
+    const { store, backup, compression, guard } = this.#options
+    return await openSnapshot(store, backup, part, compression, { signal: guard.signal })
   }
 }

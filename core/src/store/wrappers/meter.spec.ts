@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { chunked, FaultyStore, failing, gathered, LeapingClock, namesIn } from './faulty-store.support.js'
-import { Meter, meteredStore, transferFigures, transferOf, transferText } from './meter.js'
+import { Meter, meteredStore, transferOf, transferText } from './meter.js'
 import { retriedStore } from './retry.js'
 
 describe('meteredStore', () => {
@@ -23,7 +23,7 @@ describe('meteredStore', () => {
     const saves = ['a', 'b'].map(held)
     while (open.size < 2) await new Promise((resolve) => setImmediate(resolve))
     clock.time += 1_000
-    assert.equal(transferFigures(metered)?.save.busyMillis, 1_000, 'one time for both')
+    assert.equal(metered.figures?.().save.busyMillis, 1_000, 'one time for both')
     for (const goOn of open.values()) goOn()
     await Promise.all(saves)
     clock.time += 5_000
@@ -37,7 +37,7 @@ describe('meteredStore', () => {
     await assert.rejects(metered.read('none'))
     assert.equal((await namesIn(metered.list())).length, 3)
 
-    const figures = transferFigures(metered)
+    const figures = metered.figures?.()
     assert.deepEqual(figures, {
       save: { calls: 3, errors: 0, bytes: 30, busyMillis: 1_200 },
       read: { calls: 2, errors: 1, bytes: 10, busyMillis: 0 },
@@ -65,7 +65,6 @@ describe('meteredStore', () => {
   })
 
   it('knows nothing of other stores', () => {
-    assert.equal(transferFigures(new FaultyStore()), undefined)
     assert.equal(transferOf(undefined), undefined)
   })
 })

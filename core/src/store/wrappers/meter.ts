@@ -1,25 +1,8 @@
 import type { Transfer } from '../../control/backup-document.js'
-import type { ObjectInfo, ObjectStore, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
+import type { ObjectInfo, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
 import { noteBufferMade } from '../../plugin-kit/young-buffers.js'
 import type { Clock } from '../../time/clock.js'
-
-export type MeteredCall = 'save' | 'read' | 'stat' | 'list' | 'delete' | 'copy'
-
-/** What one kind of call has done so far. */
-export interface CallFigures {
-  readonly calls: number
-  /** Calls that failed in the end; refusals such as NOT_FOUND among them. */
-  readonly errors: number
-  /** Stored or read, of calls that failed too; of a copy, the size of the object. */
-  readonly bytes: number
-  /** Time during which at least one such call was under way (milliseconds). */
-  readonly busyMillis: number
-}
-
-export interface TransferFigures extends Readonly<Record<MeteredCall, CallFigures>> {
-  /** Failures that were tried again. */
-  readonly retries: number
-}
+import type { CallFigures, MeteredCall, OpenStore, TransferFigures } from '../open-store.js'
 
 /** Counts what is done with one open store. */
 export class Meter {
@@ -98,13 +81,6 @@ class Counter {
   }
 }
 
-const meters = new WeakMap<ObjectStore, Meter>()
-
-/** What was done with a store so far; `undefined` for one that is not metered. */
-export function transferFigures(store: ObjectStore): TransferFigures | undefined {
-  return meters.get(store)?.figures()
-}
-
 /** What a backup's record keeps of it. */
 export function transferOf(figures: TransferFigures | undefined): Transfer | undefined {
   if (figures === undefined) return undefined
@@ -130,15 +106,8 @@ function mebibytes(bytes: number): string {
   return value >= 0.1 || value === 0 ? value.toFixed(1) : value.toPrecision(1)
 }
 
-/** Lets {@link transferFigures} find the meter by another store around a metered one. */
-export function asMetered(store: ObjectStore, of: Meter | ObjectStore): ObjectStore {
-  const meter = of instanceof Meter ? of : meters.get(of)
-  if (meter !== undefined) meters.set(store, meter)
-  return store
-}
-
 /** The store with every call counted by `meter`. */
-export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
+export function meteredStore(store: OpenStore, meter: Meter): OpenStore {
   const counted = async <T>(call: MeteredCall, work: (counted: Counted) => Promise<T>): Promise<T> => {
     const running = meter.begin(call)
     let failed = true
@@ -150,7 +119,7 @@ export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
       running.end(failed)
     }
   }
-  const metered: ObjectStore = {
+  return {
     capabilities: store.capabilities,
     save: (name, body, options: SaveOptions = {}) =>
       counted('save', (running) => {
@@ -187,8 +156,9 @@ export function meteredStore(store: ObjectStore, meter: Meter): ObjectStore {
         return info
       }),
     close: () => store.close(),
+    figures: () => meter.figures(),
+    strayParts: store.strayParts,
   }
-  return asMetered(metered, meter)
 }
 
 async function* listed(open: () => AsyncIterable<ObjectInfo>, meter: Meter): AsyncGenerator<ObjectInfo> {

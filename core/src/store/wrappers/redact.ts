@@ -1,5 +1,6 @@
-import type { ObjectInfo, ObjectStore } from '../../plugin/storage.js'
+import type { ObjectInfo } from '../../plugin/storage.js'
 import { MASK } from '../../secrets/text.js'
+import type { OpenStore } from '../open-store.js'
 
 /** A secret this short would take ordinary words out of messages, and is none. */
 const SHORTEST_SECRET = 4
@@ -35,7 +36,7 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 }
 
 /** The store with every error {@link scrubbed}. */
-export function scrubbedStore(store: ObjectStore, secrets: readonly string[]): ObjectStore {
+export function scrubbedStore(store: OpenStore, secrets: readonly string[]): OpenStore {
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -63,5 +64,7 @@ export function scrubbedStore(store: ObjectStore, secrets: readonly string[]): O
     delete: (name, options) => guard(() => store.delete(name, options)),
     copy: (source, target, options) => guard(() => store.copy(source, target, options)),
     close: () => guard(() => store.close()),
+    figures: store.figures,
+    strayParts: store.strayParts,
   }
 }

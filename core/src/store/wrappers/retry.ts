@@ -36,6 +36,17 @@ const DEADLINE_MILLIS = 30_000
 const FIRST_WAIT_MILLIS = 200
 const LONGEST_WAIT_MILLIS = 5_000
 
+/** The bytes of an object. */
+export interface VersionedBytes extends AsyncIterable<Uint8Array> {
+  /** The object as it was when it was opened; absent where nobody knows. */
+  readonly version?: ObjectInfo | undefined
+}
+
+/** A store that tells of which object it reads. Any store is one that does not. */
+export interface VersionedStore extends ObjectStore {
+  read(name: string, options?: ReadOptions): Promise<VersionedBytes>
+}
+
 /**
  * The store with every call tried again, after waits of random length, when it fails with an error that calls itself
  * `retriable`. Written as a loop around the injected clock, since p-retry knows the system's timers only.
@@ -47,7 +58,7 @@ const LONGEST_WAIT_MILLIS = 5_000
  * - `list` begins anew and passes over what it gave already.
  * - A `delete` that finds nothing after a failure has done its work.
  */
-export function retriedStore(store: ObjectStore, options: RetryOptions): ObjectStore {
+export function retriedStore(store: ObjectStore, options: RetryOptions): VersionedStore {
   const closing = new AbortController()
   const tries = (call: string, signal: AbortSignal | undefined) => new Tries(call, signal, closing.signal, options)
   const retried = async <T>(
@@ -84,8 +95,7 @@ export function retriedStore(store: ObjectStore, options: RetryOptions): ObjectS
       const opened = await retried(`read of ${name}`, options.signal, () => store.read(name, options))
       const version = await looking
       const bytes = resumed(store, name, options, { opened, version }, tries(`read of ${name}`, options.signal))
-      if (version !== undefined) versions.set(bytes, version)
-      return bytes
+      return Object.assign(bytes, { version })
     },
     stat: (name, options: CallOptions = {}) =>
       retried(`stat of ${name}`, options.signal, () => store.stat(name, options)),
@@ -106,13 +116,6 @@ export function retriedStore(store: ObjectStore, options: RetryOptions): ObjectS
       await store.close()
     },
   }
-}
-
-const versions = new WeakMap<AsyncIterable<Uint8Array>, ObjectInfo>()
-
-/** The object that `bytes` are of, as it was when a retried store opened it. */
-export function versionOf(bytes: AsyncIterable<Uint8Array>): ObjectInfo | undefined {
-  return versions.get(bytes)
 }
 
 /** The failures of one call. */

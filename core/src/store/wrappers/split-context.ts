@@ -1,5 +1,5 @@
 import { hasCode } from '../../plugin/errors.js'
-import type { CallOptions, ObjectStore, TransferOptions } from '../../plugin/storage.js'
+import type { CallOptions, TransferOptions } from '../../plugin/storage.js'
 import {
   type Chain,
   chainOf,
@@ -10,10 +10,11 @@ import {
   requireWhole,
   signalOf,
 } from './parts.js'
+import type { VersionedStore } from './retry.js'
 
 /** What split and unsplit calls share. */
 export interface SplitContext {
-  readonly store: ObjectStore
+  readonly store: VersionedStore
   /** Bytes of an object, and of each part but the last. */
   readonly maxBytes: number
   /** From this size on an object may have parts. */

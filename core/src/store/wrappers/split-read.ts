@@ -1,7 +1,6 @@
 import { PluginError } from '../../plugin/errors.js'
 import type { ObjectInfo, ReadOptions } from '../../plugin/storage.js'
 import { type Chain, parsePartName, SMALLEST_BASE, signalOf } from './parts.js'
-import { versionOf } from './retry.js'
 import { findWhole, type SplitContext } from './split-context.js'
 
 /**
@@ -22,7 +21,7 @@ export async function readInParts(
   }
   try {
     const base = await store.read(name, withoutProgress(options))
-    return fromBaseOn(context, base, versionOf(base) ?? (await store.stat(name, signalOf(options))), options)
+    return fromBaseOn(context, base, base.version ?? (await store.stat(name, signalOf(options))), options)
   } catch (error) {
     const isBehindBase =
       (error as { code?: unknown } | null)?.code === 'STORAGE_INVALID_RANGE' && isRange(offset, length)

@@ -1,5 +1,6 @@
 import { hasCode, PluginError } from '../../plugin/errors.js'
-import type { ListOptions, ObjectInfo, ObjectStore, TransferOptions } from '../../plugin/storage.js'
+import type { ListOptions, ObjectInfo, TransferOptions } from '../../plugin/storage.js'
+import type { OpenStore } from '../open-store.js'
 import {
   type Chain,
   chainOf,
@@ -11,11 +12,10 @@ import {
   signalOf,
   wholeObject,
 } from './parts.js'
+import type { VersionedStore } from './retry.js'
 import { abandon, findWhole, makeRoom, type SplitContext, summed } from './split-context.js'
 import { readInParts } from './split-read.js'
 import { saveInParts } from './split-save.js'
-
-const beneath = new WeakMap<ObjectStore, SplitContext>()
 
 /**
  * The store with objects above `largestBytes` in parts, as PBM's (PBM: storage-format.md §1): callers see whole objects.
@@ -26,15 +26,15 @@ const beneath = new WeakMap<ObjectStore, SplitContext>()
  * their names are the same. Two writers of one name at once end in either object only as long as both fit in one part.
  */
 export function splitStore(
-  store: ObjectStore,
+  store: VersionedStore,
   largestBytes: number,
   warn: (message: string) => void = () => undefined,
-): ObjectStore {
+): OpenStore {
   // A fraction would leave pieces of no bytes.
   const maxBytes = Math.max(1, Math.floor(largestBytes))
   const context: SplitContext = { store, maxBytes, smallestBase: Math.min(SMALLEST_BASE, maxBytes), warn }
   const { maxObjectBytes: _, ...capabilities } = store.capabilities
-  const split: ObjectStore = {
+  return {
     capabilities,
     save: async (name, body, options = {}) => {
       requireNoPart(name)
@@ -59,24 +59,11 @@ export function splitStore(
       return copyInParts(context, source, target, options)
     },
     close: () => store.close(),
+    strayParts: (options = {}) => strayParts(context, options),
   }
-  return asSplit(split, context)
 }
 
-/** Lets {@link strayParts} find what is beneath by another store around a split one. */
-export function asSplit(store: ObjectStore, of: SplitContext | ObjectStore): ObjectStore {
-  const context = 'maxBytes' in of ? of : beneath.get(of)
-  if (context !== undefined) beneath.set(store, context)
-  return store
-}
-
-/**
- * Names of parts below `prefix` whose object is not there, because who wrote it was killed: nothing lists them, yet they
- * take their space. `delete` takes these names.
- */
-export async function* strayParts(store: ObjectStore, options: ListOptions = {}): AsyncGenerator<string> {
-  const context = beneath.get(store)
-  if (context === undefined) return
+async function* strayParts(context: SplitContext, options: ListOptions): AsyncGenerator<string> {
   for (const chain of (await listChains(context, options)).values()) yield* chain.strays
 }
 

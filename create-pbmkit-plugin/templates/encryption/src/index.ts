@@ -17,7 +17,12 @@ const plugin: EncryptionPlugin<Options> = {
     type: 'object',
     additionalProperties: false,
     properties: {
-      keyFile: { type: 'string', minLength: 1, description: 'file that holds the key: 32 bytes in hexadecimal' },
+      keyFile: {
+        type: 'string',
+        minLength: 1,
+        localFile: true,
+        description: 'file that holds the key: 32 bytes in hexadecimal',
+      },
       keyEnv: { type: 'string', minLength: 1, description: 'environment variable that holds it' },
     },
   },

@@ -1,5 +1,5 @@
 import type { StoragePlugin } from '@pbmkit/core/plugin'
-import { type Kept, Store } from './store.js'
+import { type Kept, storeOf } from './store.js'
 
 /** The options block in the configuration: `storage.__NAME__`. Mark secrets with `writeOnly: true` in the schema below. */
 export interface Options {
@@ -24,7 +24,7 @@ const plugin: StoragePlugin<Options> = {
   open: async ({ place }, context) => {
     const objects = places.get(place) ?? new Map<string, Kept>()
     places.set(place, objects)
-    return new Store(objects, context)
+    return storeOf(objects, context)
   },
   describe: ({ place }) => `__NAME__ ${place}`,
 }

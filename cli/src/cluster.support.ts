@@ -1,13 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type ReplicaSet, spawnSupervised, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { connectLeader, listAgents } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
-import { type Ended, pbm, type RunOptions } from './run.spec.support.js'
+import { type Ended, pbm, type RunOptions } from './run.support.js'
 
 // The agent is a program beside this one, not a dependency.
 const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.url))
@@ -45,7 +46,7 @@ export async function startCluster(options: { tls?: boolean; members?: 1 | 2 } =
   if (member === undefined) throw new Error('a replica set without a member')
   const agents: { child: ChildProcess; output: () => string; wanted: boolean }[] = []
   const run = (args: readonly string[], options: RunOptions = {}) =>
-    pbm(args, { ...options, env: { PBM_MONGODB_URI: uri, ...options.env } })
+    pbm(args, { ...options, env: { PBM_MONGODB_URI: uri, PBM_ALLOW_FILES: tmpdir(), ...options.env } })
 
   return {
     set,
@@ -60,7 +61,7 @@ export async function startCluster(options: { tls?: boolean; members?: 1 | 2 } =
     },
     startAgent: async (agentUri = member.uri({ user }), env = {}) => {
       const child = spawnSupervised(process.execPath, [AGENT], {
-        env: { ...process.env, ...env, PBM_MONGODB_URI: agentUri },
+        env: { ...process.env, PBM_ALLOW_FILES: tmpdir(), ...env, PBM_MONGODB_URI: agentUri },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       let output = ''

@@ -1,4 +1,3 @@
-// biome-ignore lint/style/noRestrictedImports: no plugin, but what an agent puts around one
 import { wrappedStore } from '@pbmkit/core'
 import plugin, { type S3Options } from './index.js'
 

@@ -1,8 +1,8 @@
 import type { Timestamp } from 'bson'
-import type { Progress } from '../../control/backup-document.js'
-import { ProgressCounter } from '../../control/progress.js'
-import { toTimestamp } from '../../oplog/entry.js'
-import type { Clock } from '../../time/clock.js'
+import type { Progress } from '../control/backup-document.js'
+import { ProgressCounter } from '../control/progress.js'
+import { toTimestamp } from '../oplog/entry.js'
+import type { Clock } from '../time/clock.js'
 
 const INTERVAL_MILLIS = 250
 

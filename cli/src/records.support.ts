@@ -1,6 +1,6 @@
 import { type AgentDocument, type BackupDocument, clusterTime, type RestoreDocument } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
-import type { Cluster } from './cluster.e2e.support.js'
+import type { Cluster } from './cluster.support.js'
 
 type WithSet = Pick<Cluster, 'leader' | 'set' | 'host'>
 

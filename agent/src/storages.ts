@@ -1,0 +1,84 @@
+import {
+  Ciphers,
+  type Config,
+  chunkMethod,
+  errorText,
+  type Member,
+  type OpenOptions,
+  type OpenStore,
+  type OperationLog,
+  openStore,
+  type PluginContext,
+  type PluginHost,
+  type StorageConfig,
+  sealedStore,
+  transferText,
+  untilAborted,
+} from '@pbmkit/core'
+
+/** What storages are opened with. */
+export interface StoreContext {
+  readonly host: PluginHost
+  readonly self: Member
+  readonly config: Config
+  readonly log: OperationLog
+}
+
+/** What a plugin is opened with here. Its signal is nobody's: an operation that is cancelled still has objects to delete. */
+function pluginContext({ log, self: { node } }: Pick<StoreContext, 'log' | 'self'>): PluginContext {
+  return {
+    signal: new AbortController().signal,
+    warn: (message: string) => log.warning(message),
+    debug: (message: string) => log.debug(message),
+    node,
+  }
+}
+
+/** What objects are sealed with and opened by. */
+export function ciphersOf(context: StoreContext): Ciphers {
+  return new Ciphers(context.host, context.config.encryption, pluginContext(context))
+}
+
+/** A storage as it is, for whoever only looks and deletes. */
+export function openStorage(
+  context: Pick<StoreContext, 'host' | 'log' | 'self'>,
+  storage: StorageConfig,
+  options: OpenOptions = {},
+): Promise<OpenStore> {
+  return openStore(context.host, storage, pluginContext(context), options)
+}
+
+/** A storage, the main one where none is given, as the configuration limits it. Chunks of the oplog are sealed and opened. */
+export async function openSealed(
+  context: StoreContext,
+  storage: StorageConfig = context.config.storage,
+  options: OpenOptions = {},
+): Promise<OpenStore> {
+  const { throttle } = context.config.backup ?? {}
+  return sealedStore(await openStorage(context, storage, { throttle, ...options }), ciphersOf(context), chunkMethod)
+}
+
+/** Opens a storage, the main one where none is given, for as long as `work` takes. */
+export async function withStore<T>(
+  context: StoreContext & { readonly signal: AbortSignal },
+  work: (store: OpenStore) => Promise<T>,
+  storage?: StorageConfig,
+  options: OpenOptions = {},
+): Promise<T> {
+  const { signal, log } = context
+  signal.throwIfAborted()
+  const opening = openSealed(context, storage, options)
+  // Nothing in a plugin has to heed a signal.
+  const store = await untilAborted(opening, signal).catch((error: unknown) => {
+    opening.then((late) => late.close()).catch(() => undefined)
+    throw error
+  })
+  try {
+    signal.throwIfAborted()
+    return await work(store)
+  } finally {
+    const moved = transferText(store.figures?.())
+    if (moved !== '') log.info(moved)
+    await store.close().catch((error: unknown) => log.warning(`closing the storage: ${errorText(error)}`))
+  }
+}

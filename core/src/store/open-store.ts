@@ -1,0 +1,30 @@
+import type { ListOptions, ObjectStore } from '../plugin/storage.js'
+
+export type MeteredCall = 'save' | 'read' | 'stat' | 'list' | 'delete' | 'copy'
+
+/** What one kind of call has done so far. */
+export interface CallFigures {
+  readonly calls: number
+  /** Calls that failed in the end; refusals such as NOT_FOUND among them. */
+  readonly errors: number
+  /** Stored or read, of calls that failed too; of a copy, the size of the object. */
+  readonly bytes: number
+  /** Time during which at least one such call was under way (milliseconds). */
+  readonly busyMillis: number
+}
+
+export interface TransferFigures extends Readonly<Record<MeteredCall, CallFigures>> {
+  /** Failures that were tried again. */
+  readonly retries: number
+}
+
+/** An open storage, and what its wrappers know beside the contract. Any store is one of which nothing is known. */
+export interface OpenStore extends ObjectStore {
+  /** What was done with it so far; absent where nobody counts. */
+  readonly figures?: (() => TransferFigures) | undefined
+  /**
+   * Names of parts below a prefix whose object is not there, because who wrote it was killed: nothing lists them, yet they
+   * take their space. `delete` takes these names. Absent where objects are never split.
+   */
+  readonly strayParts?: ((options?: ListOptions) => AsyncIterable<string>) | undefined
+}

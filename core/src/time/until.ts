@@ -1,0 +1,31 @@
+import { type Clock, systemClock } from './clock.js'
+
+export interface UntilOptions {
+  readonly clock?: Clock | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Between two looks; a function is asked anew each time. */
+  readonly everyMillis: number | (() => number)
+  /** From the beginning; left out for no limit. */
+  readonly timeoutMillis?: number | undefined
+}
+
+/**
+ * Looks at once and then again and again until `condition` gives something other than false or undefined, and gives that;
+ * undefined when time is over: there is always a last look after it. Rejects with what a look rejects with, and with the
+ * signal's reason.
+ *
+ * @param condition is told the number of the look, from 1.
+ */
+export async function until<T>(
+  condition: (look: number) => Promise<T | false | undefined>,
+  { clock = systemClock, signal, everyMillis, timeoutMillis }: UntilOptions,
+): Promise<T | undefined> {
+  const end = timeoutMillis === undefined ? Number.POSITIVE_INFINITY : clock.now() + timeoutMillis
+  for (let look = 1; ; look++) {
+    signal?.throwIfAborted()
+    const found = await condition(look)
+    if (found !== undefined && found !== false) return found
+    if (clock.now() >= end) return undefined
+    await clock.sleep(typeof everyMillis === 'number' ? everyMillis : everyMillis(), signal)
+  }
+}
