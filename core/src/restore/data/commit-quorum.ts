@@ -52,11 +52,11 @@ export class CommitQuorum {
 
   /** As `createIndexes` takes it. */
   get value(): string | number {
+    const asked = this.#asked
+    if (asked !== undefined && /^\d+$/.test(asked)) return Number(asked)
     // The same, but the server votes with itself, a tenth of a second for each build.
     if (this.#voters === 1) return 1
-    const asked = this.#asked
-    if (asked === undefined) return this.#lowered ?? 'votingMembers'
-    return /^\d+$/.test(asked) ? Number(asked) : asked
+    return asked ?? this.#lowered ?? 'votingMembers'
   }
 
   /** Looks now, and again and again while `work` goes on. */
