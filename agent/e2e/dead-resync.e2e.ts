@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import {
   type CommandDocument,
+  DeadResync,
   ensureControlCollections,
   type LockDocument,
   noteDeadResync,
@@ -9,7 +10,6 @@ import {
   sendCommand,
 } from '@pbmkit/core'
 import { MongoClient, ObjectId, Timestamp } from 'mongodb'
-import { DeadResync } from '../src/dead-resync.js'
 
 /** Seconds of cluster time. */
 const NOW = 1_800_000_000

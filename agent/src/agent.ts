@@ -1,17 +1,15 @@
 import {
   type AgentPlugins,
+  allRepairs,
   type BackupDocument,
   backupCanceled,
   type CommandDocument,
-  deleteFailedBackup,
+  deleteFailed,
   ensureControlCollections,
   errorText,
   isCanceled,
-  keepSealedFromPbm,
   type Log,
   type Member,
-  mendBalancer,
-  mendSuspended,
   mendTtlMonitor,
   nodeInfo,
   openLog,
@@ -29,12 +27,10 @@ import {
 import type { Timestamp } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Connections } from './connect.js'
-import { DeadResync } from './dead-resync.js'
 import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
-import { Leftovers } from './leftovers.js'
 import type { AgentContext } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
@@ -49,12 +45,6 @@ const MARK_MILLIS = 20_000
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MILLIS = 250
-
-/** How long deleting the objects of one failed backup may take. */
-const CLEAN_MILLIS = 600_000
-
-/** How often the leader's agent looks for sealed chunks as earlier versions list them. */
-const RENAME_MILLIS = 300_000
 
 export interface AgentOptions {
   readonly settings: Settings
@@ -269,46 +259,18 @@ export class Agent {
     const { leader, leaderReplset, node, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
-    let renamesDue = clock.now()
-    const leftovers = new Leftovers({ leader, log, clock, openStore })
-    const resyncs = new DeadResync({
-      ...{ leader, leaderReplset, clock, carryOut: (command) => this.#take(command).ended },
+    const repairs = allRepairs({
+      ...{ leader, leaderReplset, clock, log, openStore },
+      carryOut: (command) => this.#take(command).ended,
       logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
     })
     await watchStaleOperations({
-      leader,
-      signal,
-      log,
-      isClusterLeader: async () => {
-        const leads = await leadsCluster(this.#context, await nodeInfo(node))
-        if (!leads) resyncs.forget()
-        return leads
-      },
-      afterLook: async (met) => {
-        // Each by itself: one that fails must not keep the others from being done.
-        const attempt = (what: string, mend: Promise<unknown>) =>
-          mend.catch((error: unknown) => log.warning(`${what} failed and is tried again: ${errorText(error)}`))
-        await attempt('starting the balancer again after a backup', mendBalancer(leader, log))
-        await attempt('switching on what a restore had switched off', mendSuspended(leader, log))
-        if (clock.now() >= renamesDue) {
-          renamesDue = clock.now() + RENAME_MILLIS
-          await attempt('keeping sealed chunks of earlier versions from PBM', keepSealedFromPbm(leader))
-        }
-        await attempt('reading the storage again after an agent died', resyncs.look(met))
-        const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
-        await attempt('deleting what failed backups have left', leftovers.sweep(inTime))
-      },
-      onFailedBackup: async (backup) => {
-        const store = await openStore(backup)
-        try {
-          // A storage that hangs must not keep the watch from the next dead operation.
-          const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
-          const objects = await deleteFailedBackup(store, backup, { signal: inTime })
-          log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
-        } finally {
-          await store.close()
-        }
-      },
+      ...{ leader, signal, log, repairs },
+      isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),
+      onFailedBackup: (backup) =>
+        deleteFailed(openStore, [backup], signal, ({ name }, objects) =>
+          log.info(`deleted ${objects} objects of failed backup ${name}`),
+        ),
     })
   }
 

@@ -30,4 +30,20 @@ describe('the local log', () => {
     assert.deepEqual(rest, { s: 'D', rs: 'rs0', node: 'host:1', e: 'pitr', msg: 'now' })
     assert.equal(end, '')
   })
+
+  it('has nothing for the terminal in it', async () => {
+    const path = join(folder, 'hostile.log')
+    const log = openLocalLog({ path, level: 'I', json: false })
+    const name = 'b\u001b[2J\n2031-02-03T04:05:06Z I all is well\u009b'
+    log.logger.info({ event: 'backup', object: name }, `skipped ${name}`)
+    log.change({ level: 'I', json: true })
+    log.logger.info({ event: 'backup', object: name }, `skipped ${name}`)
+    log.flush()
+    const written = await readFile(path, 'utf8')
+    assert.doesNotMatch(written, /[^\P{Cc}\n]/u)
+    const [first, second, json] = written.split('\n')
+    assert.match(first ?? '', /skipped b\\x1b\[2J$/)
+    assert.match(second ?? '', /^ {2}2031/)
+    assert.equal((JSON.parse(json ?? '') as { eobj: string }).eobj, name)
+  })
 })

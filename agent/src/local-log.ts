@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { errorText } from '@pbmkit/core'
+import { errorText, printable, printableJson, printableLine } from '@pbmkit/core'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import type { LogLevel } from './settings.js'
 
@@ -76,7 +76,7 @@ interface Line {
 
 function jsonLine(json: string): string {
   const { s, ts, event, object, msg, ...rest } = JSON.parse(json) as Line
-  return `${JSON.stringify({ ts, s, ...rest, e: event, eobj: object, msg })}\n`
+  return `${printableJson(JSON.stringify({ ts, s, ...rest, e: event, eobj: object, msg }))}\n`
 }
 
 /** One line of JSON as PBM prints it. */
@@ -85,5 +85,6 @@ function textLine(json: string): string {
   const where = rs === undefined ? '' : ` [${rs}/${node ?? ''}]`
   const what =
     event === undefined || event === '' ? '' : ` [${event}${object === undefined || object === '' ? '' : `/${object}`}]`
-  return `${ts.replace(/\.\d+Z$/, 'Z')} ${s}${where}${what} ${msg.replaceAll('\n', '\n  ')}\n`
+  const head = printableLine(`${ts.replace(/\.\d+Z$/, 'Z')} ${s}${where}${what}`)
+  return `${head} ${printable(msg).replaceAll('\n', '\n  ')}\n`
 }

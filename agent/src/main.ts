@@ -1,4 +1,4 @@
-import { errorText } from '@pbmkit/core'
+import { errorText, printable } from '@pbmkit/core'
 import { commandLine } from './command-line.js'
 import { hideCommandLine } from './hide-credentials.js'
 import { run } from './run.js'
@@ -16,7 +16,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     await program.parseAsync(argv)
   } catch (error) {
-    process.stderr.write(`Error: ${errorText(error)}\n`)
+    process.stderr.write(`Error: ${printable(errorText(error))}\n`)
     process.exitCode = 1
   }
 }

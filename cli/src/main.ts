@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { printable, printableJson } from '@pbmkit/core'
 import { type Command, CommanderError } from 'commander'
 import { EXIT, errorReport, exitCodeOf, usageError } from './errors.js'
 import type { Io } from './io.js'
@@ -90,12 +91,13 @@ function tell(error: unknown, args: readonly string[], io: Io): void {
   const report = errorReport(error)
   const format = formatOf(args)
   if (format !== 'text') {
-    io.stdout.write(`${JSON.stringify(report, undefined, format === 'json-pretty' ? 2 : undefined)}\n`)
+    const json = JSON.stringify(report, undefined, format === 'json-pretty' ? 2 : undefined)
+    io.stdout.write(`${printableJson(json)}\n`)
     return
   }
   const { bad } = coloursFor(io.stderr, io.env)
-  io.stderr.write(`${bad('Error:')} ${report.Error}\n`)
-  if (report.hint !== undefined) io.stderr.write(`${report.hint}\n`)
+  io.stderr.write(`${bad('Error:')} ${printable(report.Error)}\n`)
+  if (report.hint !== undefined) io.stderr.write(`${printable(report.hint)}\n`)
 }
 
 /** The output format even where the command line could not be parsed: a script wants JSON of that error most of all. */

@@ -176,5 +176,21 @@ describe('pbm profile', () => {
       assert.match(stdout, /eu-west-1[\s\S]*\*\*\*/)
       assert.doesNotMatch(stdout, /AKIDEXAMPLE|wJalrXUtnFEMI/)
     }
+    // Nor does what is stored, the oplog above all, in which they are while they are being changed.
+    const ending = new AbortController()
+    const changing = async () => {
+      while (!ending.signal.aborted) await saveProfile(cluster.leader, { name: 'cloud', storage: cloud }, host)
+    }
+    const [made] = await Promise.all([
+      cluster.json(['backup', '--compression', 'none', '--wait']).finally(() => ending.abort()),
+      changing(),
+    ])
+    assert.equal(made.code, 0, made.stderr)
+    const folder = join(cluster.folder, 'backups')
+    const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+    assert.ok(files.some(({ parentPath }) => parentPath.endsWith('oplog')))
+    for (const { name: file, parentPath } of files) {
+      assert.doesNotMatch(await readFile(join(parentPath, file), 'latin1'), /AKIDEXAMPLE|wJalrXUtnFEMI/, file)
+    }
   })
 })

@@ -9,7 +9,7 @@ import {
   PbmError,
   readArchive,
   readConfig,
-  readMetadataJson,
+  readMetadataJsonGently,
   readText,
   storageOfBackup,
   storeOf,
@@ -148,7 +148,7 @@ async function namespacesOf(
   const { signal } = session
   const object = replset.dump_name ?? namespaceListName(backup.name, replset.name)
   if (!isLegacyArchive(backup.pbm_version))
-    return readMetadataJson(await readText(store, object, { signal })).namespaces
+    return (await readMetadataJsonGently(await readText(store, object, { signal }))).namespaces
   const compression = await session.plugins.compression(backup.compression)
   const archive = await readArchive(compression.decompress(await store.read(object, { signal })))
   await archive.events.return(undefined)

@@ -1,6 +1,7 @@
 import {
   findProfile,
   isMain,
+  isPrintable,
   listProfiles,
   MAIN_PROFILE,
   maskStorage,
@@ -89,6 +90,7 @@ async function show(session: Session, name: string): Promise<void> {
 
 async function add(session: Session, name: string, file: string, options: AddOptions): Promise<void> {
   checkName(name)
+  if (!isPrintable(name)) throw usageError('the name of a profile must not have control characters')
   if (options.wait === true && options.sync !== true)
     throw usageError('--wait goes only with --sync', 'Without it, the profile is saved when the command ends.')
   const deadline = waitDeadline(options, session.clock)

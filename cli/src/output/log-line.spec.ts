@@ -33,6 +33,14 @@ describe('a line of the log', () => {
     )
   })
 
+  it('is one line, however hostile what it tells of', () => {
+    const hostile = 'x\u001b[2J\n2031-02-03T04:05:10Z I all is well'
+    const line = logLine({ ...ENTRY, eobj: hostile, msg: hostile, node: hostile }, logTimes('UTC'), PLAIN, false)
+    assert.equal(line.split('\n').length, 2)
+    assert.match(line, /\n {2}2031/)
+    assert.doesNotMatch(line, /[^\P{Cc}\n]/u)
+  })
+
   it('has its time in the zone asked for, with the offset', () => {
     assert.equal(logTimes('Asia/Kolkata')(ENTRY.ts), '2031-02-03T09:35:10+05:30')
     assert.equal(logTimes('Europe/London')(ENTRY.ts), '2031-02-03T04:05:10Z')

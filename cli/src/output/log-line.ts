@@ -1,4 +1,4 @@
-import type { LogEntry } from '@pbmkit/core'
+import { type LogEntry, printable, printableLine } from '@pbmkit/core'
 import { usageError } from '../errors.js'
 import type { Colours } from './colour.js'
 import { rfc3339 } from './times.js'
@@ -9,13 +9,15 @@ const LETTERS = ['F', 'E', 'W', 'I', 'D'] as const
 export function logLine(entry: LogEntry, time: (seconds: number) => string, colours: Colours, extra: boolean): string {
   const letter = LETTERS[entry.s] ?? '?'
   const severity = entry.s <= 1 ? colours.bad(letter) : entry.s === 2 ? colours.caution(letter) : letter
-  const event = [entry.e, entry.eobj, ...(extra ? [entry.opid ?? ''] : [])].filter((part) => part !== '').join('/')
+  const parts = [entry.e, entry.eobj, ...(extra ? [entry.opid ?? ''] : [])].filter((part) => part !== '')
+  const event = printableLine(parts.join('/'))
   return [
     colours.quiet(time(entry.ts)),
     severity,
-    `[${entry.rs}/${entry.node}]`,
+    printableLine(`[${entry.rs}/${entry.node}]`),
     ...(event === '' ? [] : [`[${event}]`]),
-    entry.msg,
+    // What goes on in another line must not look like another entry.
+    printable(entry.msg).replaceAll('\n', '\n  '),
   ].join(' ')
 }
 

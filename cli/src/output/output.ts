@@ -1,3 +1,4 @@
+import { printable, printableJson } from '@pbmkit/core'
 import { usageError } from '../errors.js'
 import { type Colours, coloursFor } from './colour.js'
 
@@ -38,25 +39,37 @@ export class Output {
 
   /** The one result of a command, in the form the user asked for. */
   result(value: unknown, text: () => string): void {
-    this.stdout.write(`${this.json ? this.encode(value) : text()}\n`)
+    this.stdout.write(`${this.json ? this.encode(value) : shown(text())}\n`)
   }
 
   /** One of many results that come over time: always one line, also with `json-pretty`. */
   entry(value: unknown, text: () => string): void {
-    this.stdout.write(`${this.json ? JSON.stringify(value) : text()}\n`)
+    this.stdout.write(`${this.json ? printableJson(JSON.stringify(value)) : shown(text())}\n`)
   }
 
   /** Something a person should know beside the result. */
   note(message: string): void {
-    this.stderr.write(this.json ? `${JSON.stringify({ note: message })}\n` : `${message}\n`)
+    this.stderr.write(this.json ? `${printableJson(JSON.stringify({ note: message }))}\n` : `${shown(message)}\n`)
   }
 
   warn(message: string): void {
     const { caution } = coloursFor(this.stderr, this.env)
-    this.stderr.write(this.json ? `${JSON.stringify({ warning: message })}\n` : `${caution('Warning:')} ${message}\n`)
+    const json = () => printableJson(JSON.stringify({ warning: message }))
+    this.stderr.write(this.json ? `${json()}\n` : `${caution('Warning:')} ${shown(message)}\n`)
   }
 
   private encode(value: unknown): string {
-    return JSON.stringify(value, undefined, this.format === 'json-pretty' ? 2 : undefined)
+    return printableJson(JSON.stringify(value, undefined, this.format === 'json-pretty' ? 2 : undefined))
   }
+}
+
+/** What `colours` puts into text: bold, dim, red, green, yellow, and their ends. */
+const PAINT = new RegExp(`(${String.fromCharCode(0x1b)}\\[(?:1|2|22|31|32|33|39)m)`)
+
+/** The text as a terminal may have it, painted as it is. */
+function shown(text: string): string {
+  return text
+    .split(PAINT)
+    .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+    .join('')
 }

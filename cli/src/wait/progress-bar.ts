@@ -1,3 +1,4 @@
+import { printableJson, printableLine } from '@pbmkit/core'
 import { SingleBar } from 'cli-progress'
 import type { Output } from '../output/output.js'
 import { type OverallProgress, progressLine } from './progress.js'
@@ -26,7 +27,7 @@ function bar(stderr: NodeJS.WritableStream & { readonly columns?: number }, labe
     clearOnComplete: true,
     fps: 10,
     format: (_options, _params, payload: { status: string; progress: OverallProgress | undefined }) =>
-      progressLine(label, payload.status, payload.progress, (stderr.columns ?? 80) - 1),
+      printableLine(progressLine(label, payload.status, payload.progress, (stderr.columns ?? 80) - 1)),
   })
   let started = false
   return {
@@ -48,7 +49,7 @@ function lines(output: Output, operation: string, name: string): ProgressDisplay
   return {
     update: (status, progress) => {
       // A field that is undefined is left out of JSON.
-      const line = JSON.stringify({ progress: { operation, name, status, ...progress } })
+      const line = printableJson(JSON.stringify({ progress: { operation, name, status, ...progress } }))
       if (line !== last) output.stderr.write(`${line}\n`)
       last = line
     },

@@ -2,7 +2,7 @@ import { BSON } from 'bson'
 import { arrayElement, buildDocument, documentElement, stringElement } from '../bson/build.js'
 import { BSON_INT64 } from '../bson/elements.js'
 import { documentFromJson, toExtendedJson } from '../bson/extended-json.js'
-import { type JsonValue, parseJson } from '../bson/ordered-json.js'
+import { inTurns, type JsonValue, parseJson, parseJsonGently } from '../bson/ordered-json.js'
 import { PbmError } from '../errors.js'
 
 /** The list of a replica set's namespaces: `metadata.json` beside the namespace files (PBM: storage-format.md §3). */
@@ -68,7 +68,12 @@ export function writeDefinition(definition: CollectionDefinition): string {
 export function readDefinition(text: string, collection: string, type: string): CollectionDefinition {
   // Synthetic entries of an archive (users, the oplog) have no text.
   if (text === '') return { indexes: [], collectionName: collection, type: namespaceType(type, undefined) }
-  const value = parseMap(text, `the definition of ${collection}`)
+  if (text.length > MAX_DEFINITION_CHARACTERS) {
+    throw invalid(
+      `the definition of ${JSON.stringify(collection)} is longer than ${MAX_DEFINITION_CHARACTERS} characters`,
+    )
+  }
+  const value = parseMap(text, `the definition of ${JSON.stringify(collection)}`)
   const options = value.get('options')
   const indexes = value.get('indexes')
   const uuid = value.get('uuid')
@@ -124,19 +129,46 @@ export function writeMetadataJson(metadata: ArchiveMetadata): string {
 
 /** Reads `metadata.json` of PBM 2.0 and later, and ours. Throws `METADATA_INVALID` with what is wrong. */
 export function readMetadataJson(text: string): ArchiveMetadata {
-  const value = parseMap(text, 'metadata.json')
-  const namespaces = value.get('namespaces') ?? []
-  if (!Array.isArray(namespaces)) throw invalid('metadata.json: namespaces is not an array')
+  const value = parseMap(text, LIST)
+  return { ...headOf(value), namespaces: entriesOf(value).map(readNamespace) }
+}
+
+/** The same for a list of any length: everybody else gets a turn meanwhile. */
+export async function readMetadataJsonGently(text: string): Promise<ArchiveMetadata> {
+  const value = asMap(await parseJsonGently(text).catch(notJson), LIST)
+  const entries = entriesOf(value)
+  const namespaces: NamespaceMetadata[] = []
+  await inTurns(() => {
+    const index = namespaces.length
+    if (index < entries.length) namespaces.push(readNamespace(entries[index] ?? null, index))
+    return namespaces.length === entries.length
+  }, 1)
+  return { ...headOf(value), namespaces }
+}
+
+const LIST = 'metadata.json'
+/** No server is known to live with more; and of one definition, with a longer one. */
+const MAX_NAMESPACES = 1_000_000
+const MAX_DEFINITION_CHARACTERS = 4 * 1024 * 1024
+
+function headOf(value: Map<string, JsonValue>): Omit<ArchiveMetadata, 'namespaces'> {
   return {
     concurrentCollections: numberOf(value.get('concurrent_collections') ?? 1, 'concurrent_collections'),
     version: textOf(value.get('version')) ?? '',
     serverVersion: textOf(value.get('server_version')) ?? '',
     toolVersion: textOf(value.get('tool_version')) ?? '',
-    namespaces: namespaces.map((entry, index) => readNamespace(asMap(entry, `namespaces[${index}]`), index)),
   }
 }
 
-function readNamespace(entry: Map<string, JsonValue>, index: number): NamespaceMetadata {
+function entriesOf(value: Map<string, JsonValue>): JsonValue[] {
+  const namespaces = value.get('namespaces') ?? []
+  if (!Array.isArray(namespaces)) throw invalid(`${LIST}: namespaces is not an array`)
+  if (namespaces.length > MAX_NAMESPACES) throw invalid(`${LIST}: it has more than ${MAX_NAMESPACES} namespaces`)
+  return namespaces
+}
+
+function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
+  const entry = asMap(value, `namespaces[${index}]`)
   const db = textOf(entry.get('db'))
   const collection = textOf(entry.get('collection'))
   if (db === undefined || collection === undefined) throw invalid(`metadata.json: namespaces[${index}] has no name`)
@@ -199,6 +231,10 @@ function parseMap(text: string, what: string): Map<string, JsonValue> {
   } catch (error) {
     throw error instanceof PbmError && error.code === 'METADATA_INVALID' ? error : invalid(`${what} is not JSON`, error)
   }
+}
+
+function notJson(error: unknown): never {
+  throw invalid(`${LIST} is not JSON`, error)
 }
 
 function asMap(value: JsonValue, what: string): Map<string, JsonValue> {

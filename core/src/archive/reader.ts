@@ -47,10 +47,14 @@ export async function readArchive(source: AsyncIterable<Uint8Array>): Promise<Ar
     if (head === undefined) throw corrupt(window, 'the header is missing')
     const header = readHeader(head)
     const namespaces: ArchiveNamespace[] = []
+    let listed = 0
     for (;;) {
       const element = await nextElement(window)
       if (element === undefined) break
       const { db, collection, metadata, type } = readPreludeEntry(element)
+      listed += element.length
+      if (listed > MAX_LISTED_BYTES)
+        throw corrupt(window, `its list of namespaces has more than ${MAX_LISTED_BYTES} bytes`)
       namespaces.push({ db, collection, ...readDefinition(metadata, collection, type) })
     }
     return { header, namespaces, events: readBody(window, namespaces) }
@@ -59,6 +63,9 @@ export async function readArchive(source: AsyncIterable<Uint8Array>): Promise<Ar
     throw error
   }
 }
+
+/** The list is held in memory. */
+const MAX_LISTED_BYTES = 256 * 1024 * 1024
 
 interface OpenNamespace {
   readonly namespace: ArchiveNamespace

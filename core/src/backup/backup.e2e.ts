@@ -119,6 +119,17 @@ describe('a logical backup', () => {
     assert.equal(stored.status, 'done')
     assert(stored.last_write_ts.equals(document.last_write_ts as Timestamp))
     const replset = join(folder, name, set.name)
+    // What the lists say is only as good as they are.
+    const objects = stored.replsets[0]?.objects ?? []
+    assert.deepEqual(
+      objects.map((object) => object.name).sort(),
+      ['meta.pbm', 'metadata.json'].map((file) => `${name}/${set.name}/${file}`),
+    )
+    for (const { name: object, size, crc } of objects) {
+      const tally = new Tally()
+      tally.add(await readFile(join(folder, object)))
+      assert.deepEqual({ size, crc }, { size: tally.size, crc: tally.crcText() })
+    }
     const list = readMetadataJson(await readFile(join(replset, 'metadata.json'), 'utf8'))
     assert(list.namespaces.some(({ collection }) => collection === 'pbmRUsers'))
     assert(!list.namespaces.some(({ collection }) => collection === 'pbmConfig'))

@@ -179,8 +179,8 @@ export class BackupNominee {
       if (info.isSharded) await passTimeToLeader(node, leader)
       await reach('dumpDone')
       const end = info.isSharded ? await endAfterAllDumps(node, leader) : await majorityLastWrite(node)
-      const { oplog, objects, bytes } = await finish(end)
-      const ended = { last_write_ts: end, oplog_objects: oplog, ...sealing?.ended(objects) }
+      const { oplog, stored, objects, bytes } = await finish(end)
+      const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) }
       await setReplsetFields(leader, name, self.rs, ended)
       const transfer = transferOf(this.store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })

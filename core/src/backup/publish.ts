@@ -10,7 +10,7 @@ import { PbmError } from '../errors.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { bodyOf } from '../plugin-kit/streams.js'
-import { toStorageJson } from '../store/layout/backup-metadata.js'
+import { toStorageJson, withChecksum } from '../store/layout/backup-metadata.js'
 import { backupMetadataName } from '../store/layout/names.js'
 import type { DeadlineGuard } from '../time/deadline-guard.js'
 import { withoutNames } from './sealing.js'
@@ -61,6 +61,6 @@ export async function publishBackup(
     last_transition_ts: timestamp,
     conditions: [...document.conditions, { timestamp, status: 'done' }],
   }
-  const text = Buffer.from(toStorageJson(done, await maskStorage(done.store, host)))
+  const text = Buffer.from(withChecksum(toStorageJson(done, await maskStorage(done.store, host))))
   await store.save(backupMetadataName(name), bodyOf(text), { signal })
 }

@@ -29,13 +29,13 @@ export function valueLength(buffer: Buffer, type: number, offset: number): numbe
     case 0x02: // string
     case 0x0d: // code
     case 0x0e: // symbol
-      return 4 + buffer.readInt32LE(offset)
+      return 4 + lengthAt(buffer, offset)
     case 0x03: // document
     case 0x04: // array
     case 0x0f: // code with scope
-      return buffer.readInt32LE(offset)
+      return lengthAt(buffer, offset)
     case 0x05: // binary
-      return 5 + buffer.readInt32LE(offset)
+      return 5 + lengthAt(buffer, offset)
     case 0x07: // ObjectId
       return 12
     case 0x08: // boolean
@@ -57,10 +57,15 @@ export function valueLength(buffer: Buffer, type: number, offset: number): numbe
       return options + 1 - offset
     }
     case 0x0c: // DBPointer
-      return 4 + buffer.readInt32LE(offset) + 12
+      return 4 + lengthAt(buffer, offset) + 12
     default:
       throw corrupt(offset)
   }
+}
+
+function lengthAt(buffer: Buffer, offset: number): number {
+  if (offset + 4 > buffer.length) throw corrupt(offset)
+  return buffer.readInt32LE(offset)
 }
 
 /** Fills `position` with the element at `offset`; false at the end of the document. Never decodes a value. */
@@ -86,7 +91,7 @@ export function readElement(buffer: Buffer, offset: number, end: number, positio
 /** The top-level field `name` of the document at `offset`, or undefined. */
 export function findField(buffer: Buffer, name: string, offset = 0): ElementPosition | undefined {
   const wanted = Buffer.from(name)
-  const end = offset + buffer.readInt32LE(offset)
+  const end = offset + lengthAt(buffer, offset)
   if (end > buffer.length) throw corrupt(offset)
   const position: ElementPosition = { type: 0, start: 0, value: 0, end: 0 }
   for (let at = offset + 4; readElement(buffer, at, end, position); at = position.end) {

@@ -1,92 +1,135 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { PbmError } from '../errors.js'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | Map<string, JsonValue>
 
-/** How deep a server nests, with room: deeper text is refused before it overflows the stack. */
+/** How deep a server nests, with room: deeper text is refused before it overflows anybody's stack. */
 const MAX_DEPTH = 250
+/** No number is longer. */
+const SCALAR = /[^\s,\]}]{0,400}/y
+/** How long others may have to wait for their turn, and how many steps are no time at all. */
+const TURN_MILLIS = 15
+const STEPS_A_LOOK = 256
 
 /**
  * Parses JSON into Maps, which keep every key where it was; `JSON.parse` moves integer-like keys to the front.
  * Throws `JSON_INVALID` with the position.
  */
 export function parseJson(text: string): JsonValue {
-  return new Parser(text).document()
+  const parser = new Parser(text)
+  while (!parser.step());
+  return parser.value
 }
 
+/** The same for a large text: everybody else gets a turn meanwhile. */
+export async function parseJsonGently(text: string): Promise<JsonValue> {
+  const parser = new Parser(text)
+  await inTurns(() => parser.step())
+  return parser.value
+}
+
+/** Calls `step` until it is true, with turns for everybody else in between. */
+export async function inTurns(step: () => boolean, stepsALook = STEPS_A_LOOK): Promise<void> {
+  let since = performance.now()
+  for (let steps = 1; !step(); steps++) {
+    if (steps % stepsALook !== 0 || performance.now() - since < TURN_MILLIS) continue
+    await turn()
+    since = performance.now()
+  }
+}
+
+interface Open {
+  readonly mark: '}' | ']'
+  readonly value: Map<string, JsonValue> | JsonValue[]
+  key: string
+  isEmpty: boolean
+}
+
+/** Without recursion, so that it can stop between any two values. */
 class Parser {
   readonly #text: string
+  readonly #open: Open[] = []
   #at = 0
-  #depth = 0
+  #result: { value: JsonValue } | undefined
 
   constructor(text: string) {
     this.#text = text
   }
 
-  document(): JsonValue {
-    const value = this.#value()
+  get value(): JsonValue {
+    return this.#result?.value ?? null
+  }
+
+  /** One value, or the end of one; true when the text is parsed. */
+  step(): boolean {
     this.#space()
-    if (this.#at !== this.#text.length) this.#fail('text after the end')
-    return value
-  }
-
-  #value(): JsonValue {
-    this.#space()
-    const next = this.#text[this.#at]
-    if (next === '{') return this.#object()
-    if (next === '[') return this.#array()
-    if (next === '"') return this.#string()
-    return this.#scalar()
-  }
-
-  #object(): Map<string, JsonValue> {
-    const object = new Map<string, JsonValue>()
-    this.#enter()
-    while (!this.#close('}', object.size > 0)) {
-      const key = this.#string()
-      this.#expect(':')
-      object.set(key, this.#value())
-    }
-    return object
-  }
-
-  #array(): JsonValue[] {
-    const array: JsonValue[] = []
-    this.#enter()
-    while (!this.#close(']', array.length > 0)) array.push(this.#value())
-    return array
-  }
-
-  #enter(): void {
-    this.#at++
-    this.#depth++
-    if (this.#depth > MAX_DEPTH) this.#fail('nested too deep')
-  }
-
-  /** True, and past it, at the closing mark; else past the comma that has to be there after the first item. */
-  #close(mark: string, comma: boolean): boolean {
-    this.#space()
-    if (this.#text[this.#at] === mark) {
-      this.#at++
-      this.#depth--
+    if (this.#result !== undefined) {
+      if (this.#at !== this.#text.length) this.#fail('text after the end')
       return true
     }
-    if (comma) this.#expect(',')
+    const open = this.#open.at(-1)
+    if (open === undefined) {
+      this.#begin()
+      return false
+    }
+    if (this.#text[this.#at] === open.mark) {
+      this.#at++
+      this.#open.pop()
+      this.#put(open.value)
+      return false
+    }
+    if (!open.isEmpty) this.#expect(',')
+    open.isEmpty = false
     this.#space()
+    if (open.mark === '}') {
+      open.key = this.#string()
+      this.#expect(':')
+      this.#space()
+    }
+    this.#begin()
     return false
+  }
+
+  #begin(): void {
+    const next = this.#text[this.#at]
+    if (next === '{') this.#enter('}', new Map())
+    else if (next === '[') this.#enter(']', [])
+    else this.#put(next === '"' ? this.#string() : this.#scalar())
+  }
+
+  #enter(mark: Open['mark'], value: Open['value']): void {
+    this.#at++
+    this.#open.push({ mark, value, key: '', isEmpty: true })
+    if (this.#open.length > MAX_DEPTH) this.#fail('nested too deep')
+  }
+
+  #put(value: JsonValue): void {
+    const open = this.#open.at(-1)
+    if (open === undefined) this.#result = { value }
+    else if (Array.isArray(open.value)) open.value.push(value)
+    else open.value.set(open.key, value)
   }
 
   #string(): string {
     const start = this.#at
     if (this.#text[start] !== '"') this.#fail('a string should begin here')
-    let end = start + 1
-    while (end < this.#text.length && this.#text[end] !== '"') end += this.#text[end] === '\\' ? 2 : 1
-    this.#at = end + 1
+    let end = start
+    do end = this.#text.indexOf('"', end + 1)
+    while (end >= 0 && this.#isEscaped(end))
+    this.#at = end < 0 ? this.#text.length : end + 1
     return this.#native(start) as string
+  }
+
+  #isEscaped(quote: number): boolean {
+    let before = quote
+    while (this.#text[before - 1] === '\\') before--
+    return (quote - before) % 2 === 1
   }
 
   #scalar(): JsonValue {
     const start = this.#at
-    while (this.#at < this.#text.length && !/[\s,\]}]/.test(this.#text[this.#at] ?? '')) this.#at++
+    SCALAR.lastIndex = start
+    this.#at += SCALAR.exec(this.#text)?.[0].length ?? 0
     return this.#native(start) as JsonValue
   }
 
@@ -106,10 +149,15 @@ class Parser {
   }
 
   #space(): void {
-    while (/[ \t\r\n]/.test(this.#text[this.#at] ?? '')) this.#at++
+    while (isSpace(this.#text.charCodeAt(this.#at))) this.#at++
   }
 
   #fail(why: string): never {
     throw new PbmError('JSON_INVALID', `The JSON is wrong at character ${this.#at}: ${why}`)
   }
+}
+
+/** Space, tab, line feed, carriage return. */
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 }

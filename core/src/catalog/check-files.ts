@@ -1,5 +1,7 @@
 import { deserialize } from 'bson'
+import { Tally } from '../archive/tally.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
+import { type JsonValue, parseJsonGently } from '../bson/ordered-json.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
@@ -58,7 +60,10 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
   const list = replset.dump_name ?? ''
   let namespaces: ListedNamespace[]
   try {
-    namespaces = listedNamespaces(await sizes.text(list))
+    const text = await sizes.text(list)
+    const known = replset.objects?.find(({ name }) => name === list)
+    if (known !== undefined && known.crc !== checksumOf(text)) throw new Error('its checksum is wrong')
+    namespaces = await listedNamespaces(text)
   } catch (error) {
     sizes.options.signal?.throwIfAborted()
     if (replset.encryption !== undefined && isUnopened(error) && !isKeyObjectGone(error))
@@ -76,26 +81,35 @@ async function checkNamespaces(sizes: Sizes, backup: BackupDocument, replset: Ba
 }
 
 async function checkPhysical(sizes: Sizes, backup: BackupDocument, replset: BackupReplset): Promise<string[]> {
-  let files: PhysicalFile[]
+  const problems: string[] = []
+  let files = 0
   try {
-    files = hasFilelistFile(backup.pbm_version)
-      ? await sizes.documents<PhysicalFile>(filelistName(backup.name, replset.name))
+    const listed = hasFilelistFile(backup.pbm_version)
+      ? sizes.documents<PhysicalFile>(filelistName(backup.name, replset.name))
       : ((replset.files ?? []) as unknown as PhysicalFile[])
+    for await (const { filename, offset, length } of listed) {
+      files++
+      // Unchanged since the backup this one builds on: no object.
+      if (length < 0 || problems.length >= MOST_PROBLEMS) continue
+      const folder = replsetFolder(backup.name, replset.name)
+      const whole = `${folder}${filename.replace(/^\/+/, '')}${suffixOfCompression(backup.compression) ?? ''}`
+      const problem = await sizes.problemOf(length === 0 ? whole : `${whole}.${offset}-${length}`)
+      if (problem !== undefined) problems.push(problem)
+    }
   } catch (error) {
     sizes.options.signal?.throwIfAborted()
     return [`the list of files can't be read: ${errorText(error)}`]
   }
-  if (files.length === 0) return ['the list of files is empty']
-  const problems: string[] = []
-  for (const { filename, offset, length } of files) {
-    // Unchanged since the backup this one builds on: no object.
-    if (length < 0) continue
-    const folder = replsetFolder(backup.name, replset.name)
-    const whole = `${folder}${filename.replace(/^\/+/, '')}${suffixOfCompression(backup.compression) ?? ''}`
-    const problem = await sizes.problemOf(length === 0 ? whole : `${whole}.${offset}-${length}`)
-    if (problem !== undefined) problems.push(problem)
-  }
-  return problems
+  return files === 0 ? ['the list of files is empty'] : problems
+}
+
+/** Nobody reads more, and a list that names nothing but what is missing must not fill the memory. */
+const MOST_PROBLEMS = 1000
+
+function checksumOf(text: string): string {
+  const tally = new Tally()
+  tally.add(Buffer.from(text))
+  return tally.crcText()
 }
 
 interface PhysicalFile {
@@ -112,15 +126,20 @@ interface ListedNamespace {
 }
 
 /** What the check needs of `metadata.json`; numbers may be plain or canonical Extended JSON (PBM: storage-format.md §3). */
-function listedNamespaces(text: string): ListedNamespace[] {
-  const { namespaces } = JSON.parse(text) as { namespaces?: unknown }
+async function listedNamespaces(text: string): Promise<ListedNamespace[]> {
+  const list = await parseJsonGently(text)
+  const namespaces = list instanceof Map ? list.get('namespaces') : undefined
   if (!Array.isArray(namespaces)) throw new TypeError('it has no list of namespaces')
-  return namespaces.map(({ db, collection, size, object }: Record<string, unknown>) => ({
-    db: String(db),
-    collection: String(collection),
-    size: Number(typeof size === 'object' && size !== null ? Object.values(size)[0] : (size ?? 0)),
-    ...(typeof object === 'string' && { object }),
-  }))
+  return namespaces.map((entry) => {
+    const namespace = entry instanceof Map ? entry : new Map<string, JsonValue>()
+    const [size, object] = [namespace.get('size') ?? 0, namespace.get('object')]
+    return {
+      db: String(namespace.get('db')),
+      collection: String(namespace.get('collection')),
+      size: Number(size instanceof Map ? [...size.values()][0] : size),
+      ...(typeof object === 'string' && { object }),
+    }
+  })
 }
 
 /** Sizes of a backup's objects: one listing of its folder, and single look-ups for what lies elsewhere. */
@@ -192,11 +211,9 @@ class Sizes {
     return readText(this.#store, name, this.options)
   }
 
-  async documents<T>(name: string): Promise<T[]> {
-    const found: T[] = []
+  async *documents<T>(name: string): AsyncGenerator<T> {
     for await (const whole of wholeDocuments(await this.#store.read(name, this.options))) {
-      for (const document of documentsIn(whole)) found.push(deserialize(document) as T)
+      for (const document of documentsIn(whole)) yield deserialize(document) as T
     }
-    return found
   }
 }

@@ -2,9 +2,8 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { backupMetadataName } from '../store/layout/names.js'
-import { readText } from '../store/layout/read-text.js'
+import { readRecord } from '../store/layout/read-record.js'
 import { deleteBackupObjects, type StoredBackup } from './delete-objects.js'
 
 /**
@@ -26,13 +25,15 @@ export async function deleteFailedBackup(
   return await deleteBackupObjects(store, backup, options)
 }
 
+const UNREADABLE: ReadonlySet<string> = new Set(['BACKUP_METADATA_INVALID', 'OBJECT_TOO_LARGE'])
+
 /** The operation that wrote the metadata; undefined where there is none, '' where it can't be told. */
 async function ownerOf(store: ObjectStore, name: string, options: CallOptions): Promise<string | undefined> {
   try {
-    return fromStorageJson(await readText(store, backupMetadataName(name), options)).opid
+    return (await readRecord(store, backupMetadataName(name), options)).opid
   } catch (error) {
     if (hasCode(error, 'STORAGE_NOT_FOUND') || hasCode(error, 'STORAGE_EMPTY')) return undefined
-    if (error instanceof PbmError && error.code === 'BACKUP_METADATA_INVALID') return ''
+    if (error instanceof PbmError && UNREADABLE.has(error.code)) return ''
     throw error
   }
 }

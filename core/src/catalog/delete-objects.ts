@@ -3,10 +3,9 @@ import type { BackupDocument, BackupReplset } from '../control/backup-document.j
 import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/layout/names.js'
 import { isLegacyArchive } from '../store/layout/pbm-version.js'
-import { readText } from '../store/layout/read-text.js'
+import { readRecord } from '../store/layout/read-record.js'
 import type { OpenStore } from '../store/open-store.js'
 
 /** What it takes to find a backup's objects. */
@@ -71,11 +70,11 @@ async function metadataUnderOtherNames(store: ObjectStore, backup: string, optio
   const found: string[] = []
   for await (const { name, size } of store.list(options)) {
     if (name.includes('/') || !name.endsWith(METADATA_SUFFIX) || size === 0) continue
-    const text = await readText(store, name, options)
     try {
-      if (fromStorageJson(text).name === backup) found.push(name)
-    } catch {
-      // Not the metadata of any backup: not ours to delete.
+      if ((await readRecord(store, name, options)).name === backup) found.push(name)
+    } catch (error) {
+      // Where it is not the metadata of any backup, it is not ours to delete.
+      if (!(error instanceof PbmError)) throw error
     }
   }
   return found

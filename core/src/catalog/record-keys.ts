@@ -4,9 +4,9 @@ import { listBackups, setReplsetFields } from '../control/backups.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { bodyOf } from '../plugin-kit/streams.js'
-import { fromStorageJson, toStorageJson } from '../store/layout/backup-metadata.js'
+import { toStorageJson, withChecksum } from '../store/layout/backup-metadata.js'
 import { backupMetadataName, replsetFolder } from '../store/layout/names.js'
-import { readText } from '../store/layout/read-text.js'
+import { readRecord } from '../store/layout/read-record.js'
 
 export interface RecordKeysOptions extends CallOptions {
   readonly leader: MongoClient
@@ -30,15 +30,14 @@ export async function recordKeys(options: RecordKeysOptions): Promise<number> {
     const stale = staleParts(backup, options)
     if (stale.length === 0) continue
     const name = backupMetadataName(backup.name)
-    const stored = await readText(store, name, { signal }).catch((error: unknown) => {
+    const stored = await readRecord(store, name, { signal }).catch((error: unknown) => {
       if (hasCode(error, 'STORAGE_NOT_FOUND')) return undefined
       throw error
     })
     if (stored !== undefined) {
       // Its secrets were masked before it was stored.
-      const document = fromStorageJson(stored)
-      for (const part of staleParts(document, options)) part.encryption.keyIds = [...options.keyIds]
-      await store.save(name, bodyOf(Buffer.from(toStorageJson(document, document.store))), { signal })
+      for (const part of staleParts(stored, options)) part.encryption.keyIds = [...options.keyIds]
+      await store.save(name, bodyOf(Buffer.from(withChecksum(toStorageJson(stored, stored.store)))), { signal })
     }
     for (const { name: rs, encryption } of stale) {
       const keyIds = [...options.keyIds]

@@ -6,6 +6,7 @@ import { replaceBackups } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { listChunks, replaceChunks } from '../control/pitr-chunks.js'
 import { backupStoreOf } from '../control/profiles.js'
+import { BACKUP_STATES } from '../control/state-machine.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { isKeyObject } from '../encryption/key-objects.js'
 import { storeOf } from '../encryption/sealed-store.js'
@@ -13,7 +14,6 @@ import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
-import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import {
   backupMetadataName,
   isSafeBackupName,
@@ -21,7 +21,7 @@ import {
   parseBackupMetadataName,
   parsePitrChunkName,
 } from '../store/layout/names.js'
-import { readText } from '../store/layout/read-text.js'
+import { readRecord } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { rewriteInitObject } from './init-object.js'
 
@@ -74,19 +74,27 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
     else if (backups.has(backup.name)) skipped.push({ object, reason: `backup ${backup.name} is there already` })
     else backups.set(backup.name, { ...backup, store: backupStoreOf(storage, profile) })
   }
-  const damaged = await Promise.all(
+  const damaged = new Set<string>()
+  await Promise.all(
     [...backups.values()].map((backup) =>
-      limit(() => markDamaged(storeOf(store, options.ciphers, backup), backup, log, { signal })),
+      limit(async () => {
+        if (await markDamaged(storeOf(store, options.ciphers, backup), backup, log, { signal }))
+          damaged.add(backup.name)
+      }),
     ),
   )
   signal?.throwIfAborted()
 
+  for (const { name, error } of await replaceBackups(leader, [...backups.values()], profile ?? null)) {
+    skipped.push({ object: backupMetadataName(name), reason: `its record can't be stored: ${errorText(error)}` })
+    backups.delete(name)
+    damaged.delete(name)
+  }
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
-  await replaceBackups(leader, [...backups.values()], profile ?? null)
   if (profile === undefined) await replaceChunks(leader, withChecksums(listing.chunks, await listChunks(leader)))
   const result = {
     backups: backups.size,
-    damaged: damaged.filter(Boolean).length,
+    damaged: damaged.size,
     chunks: profile === undefined ? listing.chunks.length : 0,
     skipped,
   }
@@ -135,7 +143,7 @@ async function readBackup(
   call: CallOptions,
 ): Promise<{ backup?: BackupDocument; reason: string }> {
   try {
-    const backup = fromStorageJson(await readText(store, object, call))
+    const backup = await readRecord(store, object, call)
     if (!isSafeBackupName(backup.name)) {
       return { reason: `it names its backup ${JSON.stringify(backup.name)}, which can't be the name of one` }
     }
@@ -159,6 +167,9 @@ async function markDamaged(store: ObjectStore, backup: BackupDocument, log: Oper
     call.signal?.throwIfAborted()
     problems = [`its objects can't be checked: ${errorText(error)}`]
   }
+  // Nobody would ever finish it.
+  if (!BACKUP_STATES.terminal.includes(backup.status))
+    problems.unshift(`its record says ${JSON.stringify(backup.status)}`)
   if (problems.length === 0) return false
   const shown = problems.length > 5 ? [...problems.slice(0, 5), `and ${problems.length - 5} more`] : problems
   backup.status = 'error'

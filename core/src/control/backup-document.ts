@@ -104,6 +104,11 @@ export interface BackupReplset {
   transfer?: Transfer
   /** Ours; PBM ignores it: the stored pieces of oplog. Absent while it runs, and where PBM made it. */
   oplog_objects?: BackupOplogObject[]
+  /**
+   * Ours; PBM ignores it: the objects that no list has, above all the lists, which have the others. Absent while it runs,
+   * and where PBM made it.
+   */
+  objects?: StoredObject[]
   /** Ours; PBM ignores it: how the objects are sealed. Absent where they are not. */
   encryption?: BackupEncryption
 }
@@ -113,6 +118,15 @@ export interface BackupOplogObject {
   name: string
   /** CRC-64/XZ of the entries, uncompressed: 16 hexadecimal digits. */
   crc: string
+}
+
+/** An object as it was given to the storage. */
+export interface StoredObject {
+  readonly name: string
+  /** Bytes; before they were sealed. */
+  readonly size: number
+  /** CRC-64/XZ of these bytes: 16 hexadecimal digits. */
+  readonly crc: string
 }
 
 /** What the agent that did the work sent to the storage. */

@@ -6,7 +6,7 @@ import { isOnlyRecorded } from './backup-history.js'
 import { findSettled } from './find-settled.js'
 import { BACKUP_REPLSET_STATES, BACKUP_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
-import { readList, readNumber, toWire } from './wire.js'
+import { isRefusedDocument, readList, readNumber, toWire } from './wire.js'
 
 /** What both write timestamps hold until they are known (PBM: control-plane.md §1.2). */
 export const UNSET_TIMESTAMP: Timestamp = new Timestamp({ t: 1, i: 1 })
@@ -168,25 +168,35 @@ export async function deleteBackupDocument(leader: MongoClient, name: string): P
 /**
  * Replaces all backups of one storage (null: the main one) by what was found there. A backup under way is kept: it is not
  * on the storage yet. So is one that failed, was canceled or is half deleted: why is written nowhere else, and PBM, which
- * drops these records, leaves people to wonder. Names that another storage has are left alone.
+ * drops these records, leaves people to wonder. Names that another storage has are left alone. All that is found is there
+ * before anything goes.
+ *
+ * @returns what no server takes as a document, and why; those keep the record they had.
  */
 export async function replaceBackups(
   leader: MongoClient,
   found: readonly BackupDocument[],
   profile: string | null = null,
-): Promise<void> {
+): Promise<{ readonly name: string; readonly error: unknown }[]> {
   const ended = endedOn(profile)
+  const refused: { name: string; error: unknown }[] = []
+  for (const backup of found) {
+    try {
+      const kept = await backups(leader).findOne({ name: backup.name }, { projection: { status: 1, store: 1 } })
+      if (kept === null) await backups(leader).insertOne(toWire(backup))
+      else await backups(leader).replaceOne({ ...ended, _id: kept._id }, toWire(backup))
+    } catch (error) {
+      if (!isRefusedDocument(error)) throw error
+      refused.push({ name: backup.name, error })
+    }
+  }
   const names = found.map(({ name }) => name)
   const missing = await backups(leader)
     .find({ ...ended, name: { $nin: names } })
     .toArray()
   const gone = missing.filter((document) => !isOnlyRecorded(readBackup(document) ?? { status: 'done', conditions: [] }))
   await backups(leader).deleteMany({ ...ended, _id: { $in: gone.map(({ _id }) => _id) } })
-  for (const backup of found) {
-    const kept = await backups(leader).findOne({ name: backup.name }, { projection: { status: 1, store: 1 } })
-    if (kept === null) await backups(leader).insertOne(toWire(backup))
-    else await backups(leader).replaceOne({ ...ended, _id: kept._id }, toWire(backup))
-  }
+  return refused
 }
 
 /** Takes all backups of a profile that ended off the list, failed ones too: nobody can reach their storage any more. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { Double, Int32, Long, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { discardBackup } from '../backup/failure.js'
+import { resync } from '../catalog/resync.js'
 import { connectLeader } from '../mongo/connect.js'
 import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from '../mongo/control-names.js'
 import { toStorageJson } from '../store/layout/backup-metadata.js'
@@ -204,6 +205,38 @@ describe('control collections', () => {
     // What is there whole after all takes the place of its record.
     await replaceBackups(leader, [{ ...backup('failed'), status: 'done' }])
     assert.equal((await findBackup(leader, 'failed'))?.status, 'done')
+  })
+
+  it('take from a storage what they can, and name the rest', async () => {
+    const store = new FaultyStore()
+    store.chunkBytes = 64 * 1024
+    const put = (name: string, more: Partial<BackupDocument> = {}, change = (text: string) => text) =>
+      store.put(
+        `${name}.pbm.json`,
+        change(toStorageJson({ ...backup(name), status: 'done', type: 'external', ...more })),
+      )
+    const nested = `${'{"x":'.repeat(250)}1${'}'.repeat(250)}`
+    const part = (mongod_opts: object) => ({ replsets: [{ ...replset('rs0'), mongod_opts: { ...mongod_opts } }] })
+    put('good')
+    put('nested', part({ nested: 'HERE' }), (text) => text.replace('"HERE"', nested))
+    put('nul', part({ 'a\0b': 1 }))
+    put('typed', part({ _bsontype: 'ObjectId' }))
+    put('large', { error: 'x'.repeat(17 * 1024 * 1024) })
+    put('later', { status: 'running' })
+    store.put('text.pbm.json', '{')
+    await insertBackup(leader, { ...backup('nested'), status: 'done' })
+    await insertBackup(leader, { ...backup('gone'), status: 'done' })
+    const said: string[] = []
+    const warning = (text: string) => void said.push(text)
+    const log = { debug: () => undefined, info: () => undefined, error: () => undefined, warning }
+    const result = await resync({ leader, store, storage: { type: 'filesystem' }, log })
+    const found = await listBackups(leader)
+    assert.deepEqual(found.map(({ name, status }) => `${name} ${status}`).sort(), [
+      ...['good done', 'later error', 'nested done'],
+    ])
+    const skipped = ['large', 'nested', 'nul', 'text', 'typed'].map((name) => `${name}.pbm.json`)
+    assert.deepEqual(result.skipped.map(({ object }) => object).sort(), skipped)
+    for (const object of skipped) assert.ok(said.some((line) => line.startsWith(`skipped ${object}: `)))
   })
 
   it('tell whose objects go when a backup has failed: those of another cluster stay', async () => {

@@ -68,6 +68,14 @@ describe('central log', () => {
     )
   })
 
+  it('has no control characters', async () => {
+    log.operation({ event: 'backup', object: 'B\u001b[2J\n' }).warning('skipped a\u009b\u202eb')
+    await log.flush()
+    const [stored] = await queryLog(leader)
+    assert.deepEqual([stored?.eobj, stored?.msg], ['B\\x1b[2J\\n', 'skipped a\\x9b\\u202eb'])
+    assert.equal(local[0]?.msg, 'skipped a\\x9b\\u202eb')
+  })
+
   it('keeps the order of lines of one moment and answers the filters of pbm logs', async () => {
     const backup = log.operation({ event: 'backup', object: 'B', opid: 'o', epoch })
     for (let i = 0; i < 50; i++) backup.info(String(i))

@@ -4,6 +4,7 @@ import { errorText } from '../errors.js'
 import type { OperationLog, Severity } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import { maskText } from '../mongo/uri.js'
+import { printable, printableLine } from '../secrets/printable.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { appendLog, type LogEntry } from './log.js'
 
@@ -81,11 +82,11 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
   }
   const add = (s: Severity, context: LogContext, message: string) => {
     const { event = '', object = '', opid, epoch } = context
-    const msg = maskText(message)
+    const msg = printable(maskText(message))
     const { ts, ns, tz } = stamp()
     if (closed.signal.aborted) return
     buffer.push({
-      ...{ ts, ns, tz, s, rs: self.rs, node: self.node, e: event, eobj: object },
+      ...{ ts, ns, tz, s, rs: self.rs, node: self.node, e: event, eobj: printableLine(object) },
       ...(epoch === undefined ? {} : { ep: epoch }),
       ...(opid === undefined ? {} : { opid }),
       msg,
@@ -116,19 +117,19 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
       })
       return {
         debug: (message) => {
-          out.debug(maskText(message))
+          out.debug(printable(maskText(message)))
           add(4, context, message)
         },
         info: (message) => {
-          out.info(maskText(message))
+          out.info(printable(maskText(message)))
           add(3, context, message)
         },
         warning: (message) => {
-          out.warn(maskText(message))
+          out.warn(printable(maskText(message)))
           add(2, context, message)
         },
         error: (message) => {
-          out.error(maskText(message))
+          out.error(printable(maskText(message)))
           add(1, context, message)
         },
       }

@@ -1,37 +1,10 @@
-import type { Document, MongoClient, Timestamp } from 'mongodb'
+import type { Document, MongoClient } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { CONTROL_DATABASE, PITR } from '../mongo/control-names.js'
 import type { Nomination } from './backup-document.js'
+import type { PitrDocument, PitrReplset, PitrStatus } from './pitr-document.js'
+import { PITR_ANSWERS, PITR_STATES, sourcesOf } from './state-machine.js'
 import { readList, readNumber, toWire, unixSeconds } from './wire.js'
-
-/** The one document on oplog slicing, field for field as PBM has it (PBM: control-plane.md §1.4). */
-export interface PitrDocument {
-  /** Unix seconds. */
-  start_ts: number
-  /** Cluster time of the cluster leader's last heartbeat. PBM's slicers stop when it is stale. */
-  hb: Timestamp
-  status: PitrStatus
-  n: Nomination[]
-  replsets: PitrReplset[]
-  /** Ours; PBM ignores it, and drops it when it begins an election: tells whose cluster leader wrote the document. */
-  tool?: string
-  /** Ours: a restore has switched point-in-time recovery off; the next snapshot switches it on again. */
-  resume?: boolean
-}
-
-export type PitrStatus = '' | 'ready' | 'running' | 'reconfig' | 'error'
-
-/** What one node answers to the cluster's status. PBM keeps a replica set's errors here, too. */
-export interface PitrReplset {
-  /** The replica set. */
-  name: string
-  /** `host:port` */
-  node: string
-  status: PitrStatus
-  error?: string
-  /** Ours; PBM ignores it: the end of the last chunk that this slicer stored. */
-  stored?: Timestamp
-}
 
 export const PITR_TOOL = 'pbmkit'
 
@@ -71,22 +44,21 @@ export async function beatPitr(leader: MongoClient): Promise<void> {
   await pitr(leader).updateOne({}, { $set: { hb: await clusterTime(leader) } })
 }
 
-/** Sets the cluster's status, and empties the answers to the one before, as PBM does. */
+/** Sets the cluster's status, where it may follow the one before, and empties the answers to that, as PBM does. */
 export async function setPitrStatus(leader: MongoClient, status: PitrStatus): Promise<void> {
-  await pitr(leader).updateOne({}, { $set: { status, replsets: [] } })
+  const sources: (PitrStatus | null)[] = sourcesOf(PITR_STATES, status, 'clusterLeader')
+  // One that is missing reads as ''.
+  if (sources.includes('')) sources.push(null)
+  await pitr(leader).updateOne({ status: { $in: sources } }, { $set: { status, replsets: [] } })
 }
 
-/** Puts a node's answer in place of its earlier one. With `ifStatus` only while the cluster's status is that. */
-export async function reportPitrReplset(
-  leader: MongoClient,
-  entry: PitrReplset,
-  options: { ifStatus?: PitrStatus } = {},
-): Promise<boolean> {
+/** Puts a node's answer to the cluster's status `to` in place of its earlier one. False where that has changed. */
+export async function reportPitrReplset(leader: MongoClient, entry: PitrReplset, to: PitrStatus): Promise<boolean> {
+  if (PITR_ANSWERS[to]?.includes(entry.status) !== true) throw new Error(`${entry.status} is no answer to ${to}`)
   const isOwn = { $and: [{ $eq: ['$$this.name', entry.name] }, { $eq: ['$$this.node', entry.node] }] }
   const others = { $filter: { input: { $ifNull: ['$replsets', []] }, cond: { $not: [isOwn] } } }
   const change = { $set: { replsets: { $concatArrays: [others, [{ $literal: toWire(entry) }]] } } }
-  const filter: Document = options.ifStatus === undefined ? {} : { status: options.ifStatus }
-  return (await pitr(leader).updateOne(filter, [change])).matchedCount === 1
+  return (await pitr(leader).updateOne({ status: to }, [change])).matchedCount === 1
 }
 
 export async function openPitrNomination(leader: MongoClient, rs: string): Promise<void> {

@@ -3,9 +3,11 @@ import fc from 'fast-check'
 import {
   BACKUP_REPLSET_STATES,
   BACKUP_STATES,
+  DELETION_STATES,
   hasReached,
   isFailure,
   isTerminal,
+  PITR_STATES,
   RESTORE_REPLSET_STATES,
   RESTORE_STATES,
   type StateMachine,
@@ -76,5 +78,29 @@ describe('who may move a backup', () => {
     assert.deepEqual(sourcesOf(BACKUP_STATES, 'done', 'watch'), [])
     assert.deepEqual(sourcesOf(BACKUP_STATES, 'done', 'nominee'), [])
     assert.deepEqual(sourcesOf(BACKUP_STATES, 'canceled', 'nominee'), [])
+  })
+})
+
+describe('states of slicing', () => {
+  it('begin anew from anywhere, since the leader before may have died there', () => {
+    assert.deepEqual(sourcesOf(PITR_STATES, 'ready', 'clusterLeader').sort(), [...PITR_STATES.order].sort())
+  })
+
+  it('have slicers run only after an election, and begin another one but once', () => {
+    assert.deepEqual(sourcesOf(PITR_STATES, 'running'), ['ready'])
+    assert(!sourcesOf(PITR_STATES, 'reconfig').includes('reconfig'))
+  })
+
+  it('are for nobody but the cluster leader to change', () => {
+    for (const to of PITR_STATES.order) assert.deepEqual(sourcesOf(PITR_STATES, to, 'nominee'), [])
+  })
+})
+
+describe('a backup that is being deleted', () => {
+  it('is no good from then on, whatever it was, and for nobody else to mark so', () => {
+    const all = [...new Set([...BACKUP_STATES.order, ...BACKUP_STATES.terminal])]
+    assert.deepEqual(sourcesOf(DELETION_STATES, 'error', 'deletion').sort(), all.sort())
+    assert.deepEqual(sourcesOf(DELETION_STATES, 'error', 'watch'), [])
+    for (const to of BACKUP_STATES.order) assert.deepEqual(sourcesOf(DELETION_STATES, to), [])
   })
 })

@@ -1,12 +1,13 @@
 import type { BackupStatus } from './backup-document.js'
+import type { PitrStatus } from './pitr-document.js'
 import type { RestoreStatus } from './restore-document.js'
 
 /**
  * Who may move an operation on. `clusterLeader`: the agent beside the primary of the leader replica set. `leader`: the
  * nominee (backup) or primary (restore) of the leader replica set. `nominee`: the agent doing the work in a replica set.
- * `watch`: whoever finds the operation dead. `operator`: a person, through the CLI.
+ * `watch`: whoever finds the operation dead. `operator`: a person, through the CLI. `deletion`: the agent that deletes it.
  */
-export type Actor = 'clusterLeader' | 'leader' | 'nominee' | 'watch' | 'operator'
+export type Actor = 'clusterLeader' | 'leader' | 'nominee' | 'watch' | 'operator' | 'deletion'
 
 /** The states of an operation as data. Nothing leaves a terminal state, so what failed can never become done. */
 export interface StateMachine<State extends string> {
@@ -80,6 +81,44 @@ export const RESTORE_REPLSET_STATES: StateMachine<RestoreStatus> = {
     running: { dumpDone: NOMINEE, done: NOMINEE },
     dumpDone: { done: NOMINEE },
   },
+}
+
+/**
+ * A backup that is being deleted: whatever it was, it is no good from then on, until its record goes. The only change that
+ * leaves an end of {@link BACKUP_STATES}.
+ */
+export const DELETION_STATES: StateMachine<BackupStatus> = {
+  order: [...BACKUP_STATES.order, 'partlyDone', 'canceled', 'error'],
+  terminal: [],
+  failures: { error: ['deletion'] },
+  transitions: {},
+}
+
+const CLUSTER_LEADER: readonly Actor[] = ['clusterLeader']
+
+/**
+ * Slicing in the whole cluster (PBM: control-plane.md §4, PITR nomination). It has no end; an election begins anew from
+ * wherever it is, since the cluster leader before may have died anywhere. `''`: nobody has been elected yet.
+ */
+export const PITR_STATES: StateMachine<PitrStatus> = {
+  order: ['', 'ready', 'running', 'reconfig', 'error'],
+  terminal: [],
+  failures: {},
+  transitions: {
+    '': { ready: CLUSTER_LEADER, reconfig: CLUSTER_LEADER },
+    ready: { ready: CLUSTER_LEADER, running: CLUSTER_LEADER, error: CLUSTER_LEADER, reconfig: CLUSTER_LEADER },
+    running: { ready: CLUSTER_LEADER, reconfig: CLUSTER_LEADER, error: CLUSTER_LEADER },
+    reconfig: { ready: CLUSTER_LEADER },
+    error: { ready: CLUSTER_LEADER, reconfig: CLUSTER_LEADER },
+  },
+}
+
+/** What a node may answer to the cluster's status. */
+export const PITR_ANSWERS: Readonly<Partial<Record<PitrStatus, readonly PitrStatus[]>>> = {
+  ready: ['ready', 'error'],
+  running: ['running', 'error'],
+  // The cluster leader's, to tell why nobody can.
+  error: ['error'],
 }
 
 export function isTerminal<State extends string>(machine: StateMachine<State>, state: State): boolean {

@@ -65,3 +65,20 @@ export function unixSeconds(): number {
 export function isDuplicateKey(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === 11000
 }
+
+/**
+ * What servers answer to a document that they can't store: BadValue, FailedToParse, TypeMismatch, Overflow (nested too
+ * deep), InvalidBSON, names of fields, too large, a key too long for its index.
+ */
+const REFUSED_DOCUMENT: ReadonlySet<unknown> = new Set([2, 9, 14, 15, 22, 52, 53, 55, 56, 57, 10334, 17280, 17419])
+/** The driver, of what it can't make a message of. */
+const NOT_SERIALIZABLE: ReadonlySet<unknown> = new Set([
+  ...['BSONError', 'BSONVersionError', 'BSONRuntimeError', 'MongoInvalidArgumentError'],
+  ...['RangeError', 'TypeError'],
+])
+
+/** Whether an error of a write is the document's own, and another one may well be written. */
+export function isRefusedDocument(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return REFUSED_DOCUMENT.has((error as { code?: unknown }).code) || NOT_SERIALIZABLE.has(error.name)
+}

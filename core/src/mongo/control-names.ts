@@ -35,3 +35,10 @@ export const CONTROL_COLLECTIONS: readonly string[] = [
   'pbmBackups.old',
   'pbmPITRChunks.old',
 ]
+
+const CONTROL: ReadonlySet<string> = new Set([...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY])
+
+/** Whether the collection of `admin` is ours or PBM's alone: control collections, copies of users and roles, staging. */
+export function isControlCollection(collection: string): boolean {
+  return CONTROL.has(collection) || collection.startsWith(STAGING_PREFIX)
+}

@@ -4,7 +4,7 @@ import { arrayElement, buildDocument, documentElement } from '../bson/build.js'
 import { documentLength, wholeDocuments } from '../bson/documents.js'
 import { BSON_BOOLEAN, findField } from '../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../bson/zero-timestamp.js'
-import { PbmError } from '../errors.js'
+import { PbmError, withoutDocuments } from '../errors.js'
 import type { DeadlineGuard } from '../time/deadline-guard.js'
 import { documentSequence } from './document-sequence.js'
 import './large-requests.js'
@@ -259,7 +259,7 @@ class RawWriter {
     if (concern !== undefined) {
       throw new PbmError(
         'WRITE_FAILED',
-        `Writing ${this.#database}.${this.#collection} was not acknowledged: ${concern.errmsg} (code ${concern.code})`,
+        `Writing ${this.#database}.${this.#collection} was not acknowledged: ${withoutDocuments(concern.errmsg)} (code ${concern.code})`,
       )
     }
   }
@@ -267,7 +267,7 @@ class RawWriter {
   #refused(documents: Buffer, error: { index: number; code: number; errmsg: string }): PbmError {
     return new PbmError(
       'WRITE_FAILED',
-      `The server refused the document with _id ${idText(documents, error.index)} of ${this.#database}.${this.#collection}: ${error.errmsg} (code ${error.code})`,
+      `The server refused the document with _id ${idText(documents, error.index)} of ${this.#database}.${this.#collection}: ${withoutDocuments(error.errmsg)} (code ${error.code})`,
     )
   }
 

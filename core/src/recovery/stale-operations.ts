@@ -2,7 +2,6 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, listBackups, setBackupStatus } from '../control/backups.js'
 import { type LockDocument, listLocks, removeLock } from '../control/locks.js'
-import type { RestoreDocument } from '../control/restore-document.js'
 import { listRestores, setRestoreStatus } from '../control/restores.js'
 import { BACKUP_STATES, isTerminal, RESTORE_STATES } from '../control/state-machine.js'
 import { errorText } from '../errors.js'
@@ -10,14 +9,7 @@ import type { OperationLog } from '../log.js'
 import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
 import { failOperation } from '../protocol/fail-operation.js'
 import { type Clock, systemClock } from '../time/clock.js'
-
-/** What the control collections say at one moment. */
-export interface OperationsSnapshot {
-  now: Timestamp
-  locks: readonly LockDocument[]
-  backups: readonly BackupDocument[]
-  restores: readonly RestoreDocument[]
-}
+import { type OperationsSnapshot, type Repair, Repairs } from './repair.js'
 
 export type StaleAction =
   | { kind: 'backup'; name: string; hb: Timestamp; reason: string }
@@ -72,8 +64,8 @@ export interface StaleWatchOptions {
   isClusterLeader: () => Promise<boolean>
   /** Deletes the objects of a backup that was just marked failed; rejections are logged. */
   onFailedBackup?: (backup: BackupDocument) => Promise<void>
-  /** Called after each look of the cluster leader, with what it met. */
-  afterLook?: (met: Pick<OperationsSnapshot, 'locks' | 'now'>) => Promise<void>
+  /** What else is to be put right, after each look of the cluster leader. */
+  repairs?: readonly Repair[]
   clock?: Clock
   everyMillis?: number
 }
@@ -81,14 +73,15 @@ export interface StaleWatchOptions {
 /** Looks for dead operations until the signal aborts. Faults are logged once each and looked past. */
 export async function watchStaleOperations(options: StaleWatchOptions): Promise<void> {
   const { signal, log, clock = systemClock, everyMillis = 2_000 } = options
+  const repairs = new Repairs(options.repairs ?? [], { clock, log })
   let lastFault = ''
   while (!signal.aborted) {
     try {
       if (await options.isClusterLeader()) {
         const snapshot = await takeSnapshot(options.leader)
         await cleanStaleOperations(options, snapshot)
-        await options.afterLook?.(snapshot)
-      }
+        await repairs.run(snapshot, signal)
+      } else repairs.forget()
       lastFault = ''
     } catch (error) {
       const fault = errorText(error)

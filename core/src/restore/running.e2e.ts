@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, truncate, writeFile } from 'node:fs/promises'
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fixturesFolder } from '@pbmkit/conformance/testbed'
 import { type Document, Timestamp } from 'mongodb'
@@ -151,10 +151,15 @@ describe('A restore among other operations', () => {
       )
     assert.notEqual(changed, text)
     await writeFile(list, changed)
+    // PBM writes there what it makes the list of.
+    await rm(join(bench.folder, name, 'rs0', 'meta.pbm'))
     const command = restoreCommand(name).restore
     const failure = await bench.restore(name, { command: { name: command.name } }).catch((error: unknown) => error)
     assert.match(errorText(failure), /shop\.orders .*"name":"ttl".*E11000.*All data and all other indexes are in place/)
     assert.doesNotMatch(errorText(failure), /incomplete/)
+    // What documents hold is not for everybody who may read the record.
+    assert.match(errorText(failure), /dup key: \{…\}/)
+    assert.doesNotMatch(`${errorText(failure)} ${bench.log.lines.join()}`, /dup key: \{ /)
     const record = await findRestore(bench.leader, command.name)
     assert.deepEqual([record?.status, record?.replsets[0]?.unbuilt_indexes?.length], ['error', 1])
     const built = await bench.node.db('shop').collection('orders').indexes()

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
+import { BSON } from 'bson'
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { documentsIn } from '../bson/documents.js'
 import { connectNode } from '../mongo/connect.js'
 import { none } from '../plugin-host/none.js'
 import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
@@ -68,5 +70,36 @@ describe('chunks of the oplog', () => {
     }
     const { document } = await chunk(start, new Timestamp({ t: last.t, i: 0 }))
     assert.equal(document.end_ts.i, 0)
+  })
+
+  it('hold nothing of control collections but when something happened', async () => {
+    const admin = node.db('admin')
+    const config = admin.collection<Document>('pbmConfig')
+    const start = await newest()
+    const storage = (secret: string) => ({ type: 's3', s3: { credentials: { 'secret-access-key': secret } } })
+    await config.insertOne({ storage: storage('s3cret-inserted') })
+    await config.updateOne({}, { $set: { 'storage.s3.credentials.secret-access-key': 's3cret-updated' } })
+    await config.findOneAndReplace({}, { profile: true, storage: storage('s3cret-replaced') })
+    await admin.collection<Document>('pbmCmd').insertOne({ cmd: 'addConfigProfile', profile: storage('s3cret-sent') })
+    const inside = { op: 'i', ns: 'admin.pbmConfig', o: { _id: 1, storage: storage('s3cret-inside') } }
+    const kept = { op: 'i', ns: 'work.numbers', o: { _id: 'kept' } }
+    await admin.command({ applyOps: [inside, kept] })
+    await config.drop()
+    const end = await newest()
+    const { document, entries } = await chunk(start, end)
+    const stored = store.objects.get(document.fname)?.bytes ?? Buffer.alloc(0)
+    assert.equal(stored.includes('s3cret'), false)
+    assert.equal(stored.includes('kept'), true)
+    const logged = await node
+      .db('local')
+      .collection<Document>('oplog.rs')
+      .find({ ts: { $gte: start, $lte: end } })
+      .toArray()
+    const found = [...documentsIn(stored)].map((entry) => BSON.deserialize(entry).ts)
+    assert.deepEqual(
+      found.map(String),
+      logged.map(({ ts }) => String(ts)),
+    )
+    assert.equal(entries, logged.length)
   })
 })

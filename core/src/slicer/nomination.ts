@@ -5,10 +5,10 @@ import {
   findPitr,
   openPitrElection,
   openPitrNomination,
-  type PitrReplset,
   reportPitrReplset,
   setPitrStatus,
 } from '../control/pitr.js'
+import type { PitrReplset } from '../control/pitr-document.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { nominationGroups, type PriorityRules } from '../protocol/election.js'
@@ -55,7 +55,7 @@ export async function electSlicers(options: PitrElectionOptions): Promise<PitrEl
   const refusals = answers.filter(({ status }) => status === 'error')
   if (ready.length === 0) {
     await setPitrStatus(leader, 'error')
-    for (const refusal of refusals) await reportPitrReplset(leader, refusal)
+    for (const refusal of refusals) await reportPitrReplset(leader, refusal, 'error')
     return { winners: new Map(), refusals }
   }
   await setPitrStatus(leader, 'running')

@@ -139,7 +139,7 @@ export class SlicingJob {
     await reportPitrReplset(
       leader,
       { name: self.rs, node: self.node, status: 'running', ...told, stored },
-      { ifStatus: 'running' },
+      'running',
     ).catch((cause: unknown) => log.debug(`the state of slicing can't be told: ${errorText(cause)}`))
   }
 
@@ -149,7 +149,7 @@ export class SlicingJob {
     const error = `storing the oplog ended: ${errorText(cause)}`
     log.error(error)
     const entry = { name: self.rs, node: self.node, status: 'error' as const, error }
-    await reportPitrReplset(leader, entry, { ifStatus: 'running' }).catch(() => false)
+    await reportPitrReplset(leader, entry, 'running').catch(() => false)
   }
 }
 

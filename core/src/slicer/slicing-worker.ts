@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { MongoClient } from 'mongodb'
 import type { Config } from '../config/document.js'
 import type { LogContext } from '../control/log-writer.js'
-import { PITR_TOOL, type PitrDocument, reportPitrReplset } from '../control/pitr.js'
+import { PITR_TOOL, reportPitrReplset } from '../control/pitr.js'
+import type { PitrDocument } from '../control/pitr-document.js'
 import { errorText, PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { Member } from '../mongo/topology.js'
@@ -126,7 +127,7 @@ export class SlicingWorker {
       reason === undefined
         ? { ...answer, status: 'ready' as const }
         : { ...answer, status: 'error' as const, error: reason }
-    await reportPitrReplset(leader, entry, { ifStatus: 'ready' })
+    await reportPitrReplset(leader, entry, 'ready')
   }
 
   async #unable(config: Config, host: PluginHost, node: MongoClient): Promise<string | undefined> {

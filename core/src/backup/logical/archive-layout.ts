@@ -3,10 +3,8 @@ import { ARCHIVE_VERSION } from '../../archive/format.js'
 import { writeDefinition } from '../../archive/metadata.js'
 import { Tally } from '../../archive/tally.js'
 import { type ArchiveSource, writeArchive } from '../../archive/writer.js'
-import { documentsIn } from '../../bson/documents.js'
-import { findDocument, findString } from '../../bson/elements.js'
-import type { BackupOplogObject } from '../../control/backup-document.js'
-import { CONTROL_COLLECTIONS, CONTROL_DATABASE, ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
+import type { BackupOplogObject, StoredObject } from '../../control/backup-document.js'
+import { CONTROL_DATABASE } from '../../mongo/control-names.js'
 import { readOplog } from '../../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -41,8 +39,8 @@ export interface ArchiveDump {
 }
 
 export interface ArchiveDumpResult {
+  readonly dump: StoredObject
   readonly oplog: BackupOplogObject[]
-  readonly storedBytes: number
   /** Uncompressed, of the oplog object. */
   readonly oplogBytes: number
 }
@@ -71,7 +69,7 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
     documents: async function* () {
       collections.resolve()
       const end = await untilAborted(until.promise, signal)
-      for await (const batch of readOplog(node, { start, end }, { signal })) yield withoutControlEntries(batch)
+      yield* readOplog(node, { start, end }, { signal })
     },
   }
   const header = {
@@ -82,15 +80,17 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
   }
   const archive = writeArchive(header, [...sources, oplog])
   const dumpName = archiveDumpName(backup, replset, compression.suffix)
-  const saving = store.save(dumpName, compression.compress(archive, level), { signal })
+  const packed = new Tally()
+  const saving = store.save(dumpName, packed.through(compression.compress(archive, level)), { signal })
   const finish = async (end: Timestamp) => {
     until.resolve(end)
-    const dump = await saving
+    await saving
+    const dump = { name: dumpName, size: packed.size, crc: packed.crcText() }
     const oplogName = archiveOplogName(backup, replset, compression.suffix)
     const tally = new Tally()
     const entries = tally.through(readOplog(node, { start, end }, { signal }))
     await store.save(oplogName, compression.compress(entries, level), { signal })
-    return { oplog: [{ name: oplogName, crc: tally.crcText() }], storedBytes: dump.size, oplogBytes: tally.size }
+    return { dump, oplog: [{ name: oplogName, crc: tally.crcText() }], oplogBytes: tally.size }
   }
   const ended = saving.then(
     () => undefined,
@@ -126,32 +126,4 @@ async function* withoutDropped(namespace: DumpNamespace, read: Parameters<typeof
     const code = (error as { code?: unknown }).code
     if (code !== 'COLLECTION_DROPPED' && code !== 'COLLECTION_MISSING') throw error
   }
-}
-
-/**
- * mongorestore replays every entry, and stops at one whose collection does not exist: ours are not in the dump. Users
- * and roles of PBM's copies are in it.
- */
-export function withoutControlEntries(batch: Buffer): Buffer {
-  const kept: Buffer[] = []
-  for (const entry of documentsIn(batch)) if (!isControlEntry(entry)) kept.push(entry)
-  return Buffer.concat(kept)
-}
-
-function isControlEntry(entry: Buffer): boolean {
-  const namespace = findString(entry, 'ns') ?? ''
-  const prefix = `${CONTROL_DATABASE}.`
-  if (!namespace.startsWith(prefix)) return false
-  const collection = namespace.slice(prefix.length)
-  const own = [...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY]
-  if (collection !== '$cmd') return own.includes(collection)
-  const command = findDocument(entry, 'o')
-  return (
-    command !== undefined &&
-    own.some((name) =>
-      ['create', 'drop', 'createIndexes', 'commitIndexBuild', 'startIndexBuild', 'dropIndexes'].some(
-        (verb) => findString(command, verb) === name,
-      ),
-    )
-  )
 }

@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { ARCHIVE_VERSION } from '../../archive/format.js'
 import { type ArchiveMetadata, writeMetadataJson, writeMetaPbm } from '../../archive/metadata.js'
+import { Tally } from '../../archive/tally.js'
 import { type Config, DEFAULT_COMPRESSION } from '../../config/document.js'
-import type { BackupOplogObject } from '../../control/backup-document.js'
+import type { BackupOplogObject, StoredObject } from '../../control/backup-document.js'
 import { setReplsetProgress } from '../../control/backups.js'
 import type { BackupCommand } from '../../control/command-document.js'
 import { ProgressCounter } from '../../control/progress.js'
@@ -45,6 +46,8 @@ export interface ReplsetBackupResult {
   /** As PBM counts them: stored bytes of the data, and the oplog uncompressed. */
   readonly bytes: number
   readonly oplog: BackupOplogObject[]
+  /** The lists, or the archive. */
+  readonly stored: StoredObject[]
 }
 
 /** Stores the oplog up to `end`, inclusive, after which the part is complete. */
@@ -113,15 +116,23 @@ export class ReplsetBackup {
       namespaces: dump.namespaces,
     }
     const metaPbm = writeMetaPbm(metadata, PBM_COMPATIBLE_VERSION, this.#options.info.fcv ?? '')
-    await store.save(metaPbmName(command.name, replset), bodyOf(metaPbm), { signal })
-    const list = Buffer.from(writeMetadataJson(metadata))
-    await store.save(namespaceListName(command.name, replset), bodyOf(list), { signal })
+    const stored = [
+      await this.#list(metaPbmName(command.name, replset), metaPbm, signal),
+      await this.#list(namespaceListName(command.name, replset), Buffer.from(writeMetadataJson(metadata)), signal),
+    ]
     return async (end) => {
       this.#progress.phase('oplog')
       await slicer.finish(end)
       const objects = dump.namespaces.filter(({ size }) => size > 0).length
-      return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, oplog: slicer.stored }
+      return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, stored, oplog: slicer.stored }
     }
+  }
+
+  async #list(name: string, bytes: Buffer, signal: AbortSignal): Promise<StoredObject> {
+    await this.#options.store.save(name, bodyOf(bytes), { signal })
+    const tally = new Tally()
+    tally.add(bytes)
+    return { name, size: tally.size, crc: tally.crcText() }
   }
 
   async #archive(namespaces: DumpNamespace[]): Promise<FinishPart> {
@@ -137,8 +148,8 @@ export class ReplsetBackup {
     this.#open.push(() => archive.ended)
     await archive.collections
     return async (end) => {
-      const { storedBytes, oplogBytes, oplog } = await archive.finish(end)
-      return { bytes: storedBytes + oplogBytes, objects: 1, oplog }
+      const { dump, oplogBytes, oplog } = await archive.finish(end)
+      return { bytes: dump.size + oplogBytes, objects: 1, stored: [dump], oplog }
     }
   }
 

@@ -8,6 +8,7 @@ import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { oplogChunkName } from '../../store/layout/names.js'
 import { parseEntry, toTimestamp } from '../entry.js'
+import { withoutControlEntries } from './control-entries.js'
 import { majorityLastWrite, requireOplogSince, requireWholeRange } from './window.js'
 
 export interface OplogSlicerOptions {
@@ -26,7 +27,8 @@ export interface OplogSlicerOptions {
 }
 
 /**
- * The oplog entries from `start` to `end`, raw; both inclusive, or without `start` itself. A range query: it never waits
+ * The oplog entries from `start` to `end`, raw; both inclusive, or without `start` itself; of control collections they
+ * tell nothing. A range query: it never waits
  * for an entry beyond the end. Throws `OPLOG_ROLLED_OVER` when entries of the range are gone, and `OPLOG_INCOMPLETE` behind
  * the last one when the server did not give all of them.
  */
@@ -48,7 +50,7 @@ export async function* readOplog(
     for await (const batch of batches) {
       // Whoever gets the batch may do with it what he likes.
       last = toTimestamp(parseEntry(lastDocument(batch)).ts)
-      yield batch
+      yield withoutControlEntries(batch)
     }
   } catch (error) {
     // Which of the two it was makes no difference to what can be done about it.

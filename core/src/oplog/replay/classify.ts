@@ -1,7 +1,8 @@
 import { findString } from '../../bson/elements.js'
 import { PbmError } from '../../errors.js'
-import { commandName, databaseOf, type Operation, optimeText } from '../entry.js'
-import { isExcluded } from './namespaces.js'
+import { collectionOf, commandName, databaseOf, type Operation, optimeText } from '../entry.js'
+import { isExcluded, isUsersOrRoles, isViews } from './namespaces.js'
+import { innerOperations } from './transactions.js'
 
 /** What a replay does with an operation. */
 export type OperationClass = 'skip' | 'change' | 'command' | 'nested'
@@ -22,6 +23,13 @@ const COMMANDS: ReadonlySet<string> = new Set([
   'emptycapped',
 ])
 
+/** With these the server makes the collections of users and roles, if there are none. */
+const MAKING_USERS: ReadonlySet<string> = new Set(['create', 'createIndexes', 'commitIndexBuild'])
+/** No server lets anybody do these to users and roles, or to `admin` as a whole. */
+const REMOVING: ReadonlySet<string> = new Set(['drop', 'dropDatabase', 'emptycapped'])
+/** Servers put operations into `applyOps`, and none into one that is inside another. */
+const MOST_NESTED = 8
+
 /** Commands without effect on what a restore gives back: an index build counts when it commits. */
 const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'startIndexBuild',
@@ -39,27 +47,68 @@ const OTHER_OPERATIONS: ReadonlySet<string> = new Set(['n', 'ci', 'cu', 'cd', 'k
 
 /**
  * Decides without looking at the target, so that a check of the whole oplog before a restore finds what can't be
- * replayed. Throws `OPLOG_UNSUPPORTED` for what a replay would have to leave out silently.
+ * replayed. Throws `OPLOG_UNSUPPORTED` for what a replay would have to leave out silently, and for what no server logs
+ * and would reach what a restore must not touch.
  */
 export function classify(operation: Operation, ts: bigint): OperationClass {
   const { op, ns } = operation
-  if (op === 'i' || op === 'u' || op === 'd') return isExcluded(ns) ? 'skip' : 'change'
+  if (op === 'i' || op === 'u' || op === 'd') return classifyChange(operation, ts)
   if (OTHER_OPERATIONS.has(op)) return 'skip'
   if (op !== 'c') throw unsupported(`operation '${op}'`, ns, ts)
+  if (collectionOf(ns) !== '$cmd') throw unsupported('command of a collection', ns, ts)
   const command = commandName(operation.o)
   if (command === 'applyOps') return 'nested'
   if (WITHOUT_EFFECT.has(command)) return 'skip'
-  if (isExcluded(commandTarget(operation))) return 'skip'
+  const target = commandTarget(operation)
+  if (command === 'renameCollection') return classifyRename(target, findString(operation.o, 'to') ?? '', ts)
+  if (isExcluded(target)) return 'skip'
   if (!COMMANDS.has(command)) throw unsupported(`command '${command}'`, ns, ts)
-  return 'command'
+  const isOfUsers = isUsersOrRoles(target) || (command === 'dropDatabase' && databaseOf(ns) === 'admin')
+  if (!isOfUsers) return 'command'
+  if (REMOVING.has(command)) throw unsupported(`command '${command}'`, target, ts)
+  return MAKING_USERS.has(command) ? 'command' : 'skip'
+}
+
+/** `depth` counts the `applyOps` around. Throws `OPLOG_UNSUPPORTED` where there are more than any server logs. */
+export function operationsInside(operation: Operation, ts: bigint, depth: number): Operation[] {
+  if (depth > MOST_NESTED) throw unsupported(`'applyOps' nested more than ${MOST_NESTED} times`, operation.ns, ts)
+  return innerOperations(operation.o)
 }
 
 /** The namespace a command is about; for `dropDatabase` that of the command itself. */
 export function commandTarget(operation: Operation): string {
   const command = commandName(operation.o)
-  const target = findString(operation.o, command)
+  const target = command === 'dropDatabase' ? undefined : findString(operation.o, command)
   if (target === undefined) return operation.ns
   return command === 'renameCollection' ? target : `${databaseOf(operation.ns)}.${target}`
+}
+
+/** The `_id` of the user, role or view that a change is about; undefined where it is no text. */
+export function changedId({ op, o, o2 }: Operation): string | undefined {
+  return findString(op === 'u' ? (o2 ?? o) : o, '_id')
+}
+
+function classifyChange(operation: Operation, ts: bigint): OperationClass {
+  const { op, ns } = operation
+  if (isExcluded(ns)) return 'skip'
+  if (!isUsersOrRoles(ns) && !isViews(ns)) return 'change'
+  // The server would take an object for a query, which may find any of them.
+  const id = changedId(operation)
+  if (id === undefined) throw unsupported(`operation '${op}' without the name of its document`, ns, ts)
+  return isViews(ns) && (isExcluded(id) || isUsersOrRoles(id)) ? 'skip' : 'change'
+}
+
+/**
+ * A collection that goes where nothing is restored is gone, as for `convertToCapped` of a control collection. Of one that
+ * comes from there the backup does not have the documents.
+ */
+function classifyRename(source: string, to: string, ts: bigint): OperationClass {
+  if (isExcluded(source) && isExcluded(to)) return 'skip'
+  if (isExcluded(source)) throw unsupported(`command 'renameCollection' to ${to}`, source, ts)
+  for (const ns of [source, to]) {
+    if (isUsersOrRoles(ns) || isViews(ns)) throw unsupported(`command 'renameCollection' to ${to}`, source, ts)
+  }
+  return 'command'
 }
 
 function unsupported(what: string, ns: string, ts: bigint): PbmError {

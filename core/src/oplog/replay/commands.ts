@@ -1,11 +1,11 @@
-import { stringElement } from '../../bson/build.js'
+import { buildDocument, stringElement } from '../../bson/build.js'
 import { documentsOfArray, findDocument, findString } from '../../bson/elements.js'
 import { PbmError } from '../../errors.js'
-import { commandName, databaseOf, type Operation } from '../entry.js'
+import { collectionOf, commandName, databaseOf, type Operation } from '../entry.js'
 import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
 import { commandTarget } from './classify.js'
 import { type CatalogCollection, expiryOf, withoutExpiry } from './index-catalog.js'
-import { isKnownByName, isUsersOrRoles } from './namespaces.js'
+import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
 import { uuidTaken } from './uuid-taken.js'
 
@@ -114,10 +114,12 @@ export class ReplayCommands {
     const o = withoutExpiry(operation.o)
     if (isKnownByName(ns)) {
       if (here !== undefined) return
-      await sink.command({ ...operation, o, ui: undefined, o2: undefined })
-      catalog.create(ns, undefined, o).expireAfterSeconds = expiryOf(operation.o)
+      const own = isUsersOrRoles(ns) ? buildDocument([stringElement('create', collectionOf(ns))]) : o
+      await sink.command({ ...operation, o: own, ui: undefined, o2: undefined })
+      catalog.create(ns, undefined, own).expireAfterSeconds = isUsersOrRoles(ns) ? undefined : expiryOf(operation.o)
       return
     }
+    if (ui !== undefined && catalog.reserved.has(ui.toString('hex'))) return this.noteUnknown(ui, ns)
     const same = ui === undefined ? here : catalog.find(ui, ns)
     if (same !== undefined && same.ns === ns) return
     const indexes = same?.indexes
@@ -146,7 +148,7 @@ export class ReplayCommands {
       // What the target has beside the backup stays.
       for (const collection of inside) if (!collection.foreign) await this.#dropNow(collection)
     } else {
-      await this.#options.sink.command(operation)
+      await this.#options.sink.command({ ...operation, ui: undefined })
       this.#options.catalog.dropDatabase(db)
     }
     for (const [key, ns] of this.#unknown) if (ns.startsWith(`${db}.`)) this.#unknown.delete(key)
@@ -156,6 +158,7 @@ export class ReplayCommands {
     const { catalog, sink } = this.#options
     const to = findString(operation.o, 'to')
     if (to === undefined) return
+    if (isExcluded(to)) return this.#leave(operation, known)
     const dropped = findUuid(operation.o, 'dropTarget')
     if (dropped !== undefined) this.#unknown.delete(dropped.toString('hex'))
     const target = dropped === undefined ? undefined : catalog.find(dropped, to)
@@ -168,7 +171,9 @@ export class ReplayCommands {
     this.#refuseForeign(dropped, to)
     await this.#makeWayForView(to)
     const inTheWay = catalog.findByName(to)
-    await sink.command(operation)
+    // The server drops what has the UUID, wherever it is.
+    const isKnown = dropped === undefined || target !== undefined
+    await sink.command(isKnown ? operation : { ...operation, o: withoutFields(operation.o, new Set(['dropTarget'])) })
     if (target !== undefined && target !== known) catalog.drop(target)
     if (inTheWay !== undefined && inTheWay !== target && inTheWay !== known) {
       catalog.rename(known, to)
@@ -176,6 +181,12 @@ export class ReplayCommands {
     } else {
       catalog.rename(known, to)
     }
+  }
+
+  /** Renamed to where nothing is restored: gone. */
+  async #leave(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
+    this.#unknown.delete(operation.ui?.toString('hex') ?? commandTarget(operation))
+    if (known !== undefined) await this.#dropNow(known)
   }
 
   async #dropNow(collection: CatalogCollection): Promise<void> {
@@ -215,7 +226,10 @@ export class ReplayCommands {
     const array = findDocument(o, 'indexes')
     // createIndexes has its one spec beside the name of the command.
     const specs = array === undefined ? [withoutFields(o, new Set([command]))] : documentsOfArray(array)
-    for (const spec of specs) this.#options.catalog.addIndex(collection, spec)
+    for (const spec of specs) {
+      if (isUsersOrRoles(collection.ns) && !isIndexOfUsers(spec)) continue
+      this.#options.catalog.addIndex(collection, spec)
+    }
   }
 
   async #collMod(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
@@ -239,4 +253,11 @@ export class ReplayCommands {
       o2: undefined,
     })
   }
+}
+
+/** The one that the server makes for itself; any other could delete users, or keep new ones out. */
+function isIndexOfUsers(spec: Buffer): boolean {
+  const key = elementsOf(findDocument(spec, 'key') ?? buildDocument([])).map(({ name }) => name)
+  const own = ['user,db', 'role,db'].includes(key.join())
+  return own && elementsOf(spec).every(({ name }) => ['v', 'key', 'name', 'unique', 'ns'].includes(name))
 }

@@ -52,6 +52,11 @@ export class IndexCatalog {
   readonly #timeSeries = new Map<string, Map<string, Buffer>>()
   /** Views, of time series too, that were in the target before the restore and are not in the backup. */
   readonly foreignViews = new Set<string>()
+  /**
+   * UUIDs (hex) of collections of the target that are not here by their UUID. The server would take a collection created
+   * with one of them for that of the target, and give it the new name.
+   */
+  readonly reserved = new Set<string>()
 
   /** Adds a collection, replacing what had its name. `options` are those of `create`, raw. */
   create(ns: string, uuid: Buffer | undefined, options: Buffer | undefined): CatalogCollection {

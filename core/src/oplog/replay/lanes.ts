@@ -1,5 +1,6 @@
 import { Decimal128 } from 'bson'
 import { BSON_INT32, type ElementPosition, findField, readElement } from '../../bson/elements.js'
+import { PbmError } from '../../errors.js'
 import type { Operation } from '../entry.js'
 
 const OFFSET = 0x811c9dc5
@@ -25,7 +26,12 @@ export function hashText(text: string): number {
 
 const scratch = Buffer.alloc(8)
 
-function hashValue(raw: Buffer, type: number, start: number, end: number, seed: number): number {
+/** No server nests deeper. */
+const MAX_DEPTH = 250
+
+function hashValue(raw: Buffer, type: number, start: number, end: number, seed: number, depth = 0): number {
+  if (depth > MAX_DEPTH)
+    throw new PbmError('OPLOG_CORRUPT', 'an _id in the oplog is nested deeper than any server takes')
   switch (type) {
     case 0x01:
       return hashNumber(raw.readDoubleLE(start), seed)
@@ -41,7 +47,7 @@ function hashValue(raw: Buffer, type: number, start: number, end: number, seed: 
       const element: ElementPosition = { type: 0, start: 0, value: 0, end: 0 }
       for (let at = start + 4; readElement(raw, at, end, element); at = element.end) {
         hash = hashBytes(raw, element.start + 1, element.value, hash)
-        hash = hashValue(raw, element.type, element.value, element.end, hash)
+        hash = hashValue(raw, element.type, element.value, element.end, hash, depth + 1)
       }
       return hash
     }

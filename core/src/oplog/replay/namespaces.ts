@@ -1,7 +1,12 @@
-import { CONTROL_COLLECTIONS, ROLES_COPY, STAGING_PREFIX, USERS_COPY } from '../../mongo/control-names.js'
+import { isControlCollection } from '../../mongo/control-names.js'
 import { collectionOf, databaseOf } from '../entry.js'
 
-const CONTROL = new Set([...CONTROL_COLLECTIONS, USERS_COPY, ROLES_COPY])
+const BUCKETS = 'system.buckets.'
+const VIEWS = 'system.views'
+const USERS = 'system.users'
+const ROLES = 'system.roles'
+/** All other system collections of `admin` say what the target is and who its members trust. */
+const RESTORED_OF_ADMIN = new Set([USERS, ROLES, VIEWS, 'system.js'])
 
 /**
  * Whether a restore and a replay leave the namespace alone: control collections, what is the identity of the target
@@ -13,16 +18,23 @@ export function isExcluded(ns: string): boolean {
   const collection = collectionOf(ns)
   if (collection === 'system.profile') return true
   if (db !== 'admin') return false
-  if (collection.startsWith(STAGING_PREFIX)) return true
-  return CONTROL.has(collection) || collection === 'system.version' || collection === 'system.keys'
+  // The buckets are the time series of that name.
+  const name = collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : collection
+  if (isControlCollection(name)) return true
+  return name.startsWith('system.') && (name !== collection || !RESTORED_OF_ADMIN.has(name))
 }
 
 /** Users and roles: restored document by document into the collections the target has. */
 export function isUsersOrRoles(ns: string): boolean {
-  return ns === 'admin.system.users' || ns === 'admin.system.roles'
+  return ns === `admin.${USERS}` || ns === `admin.${ROLES}`
+}
+
+/** The collection whose documents are the views of its database. */
+export function isViews(ns: string): boolean {
+  return collectionOf(ns) === VIEWS
 }
 
 /** Collections that the target has under a UUID of its own, so that only their name says which one is meant. */
 export function isKnownByName(ns: string): boolean {
-  return isUsersOrRoles(ns) || ns.endsWith('.system.views') || ns.includes('.system.buckets.')
+  return isUsersOrRoles(ns) || isViews(ns) || collectionOf(ns).startsWith(BUCKETS)
 }

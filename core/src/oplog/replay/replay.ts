@@ -1,18 +1,11 @@
-import { findString } from '../../bson/elements.js'
 import type { Operation, OplogEntry } from '../entry.js'
-import { classify, commandTarget } from './classify.js'
+import { changedId, classify, commandTarget, operationsInside } from './classify.js'
 import { ReplayCommands } from './commands.js'
 import { type Commit, CommitLog } from './commits.js'
 import type { CatalogCollection, IndexCatalog } from './index-catalog.js'
-import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
+import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
-import {
-  innerOperations,
-  type OpenTransaction,
-  TransactionBuffer,
-  transactionKey,
-  transactionStep,
-} from './transactions.js'
+import { type OpenTransaction, TransactionBuffer, transactionKey, transactionStep } from './transactions.js'
 
 /** Entries between two tellings of progress. */
 const TELL_EVERY = 256
@@ -147,7 +140,7 @@ export class Replay {
     return cut !== undefined && entry.previous !== 0n && !this.#transactions.has(entry) && cut.areInDump(entry)
   }
 
-  async #operation(operation: Operation, ts: bigint): Promise<void> {
+  async #operation(operation: Operation, ts: bigint, depth = 0): Promise<void> {
     const redirected = this.#options.routing?.redirect(operation)
     if (redirected !== undefined) {
       this.#operations++
@@ -157,7 +150,7 @@ export class Replay {
       case 'skip':
         return
       case 'nested':
-        for (const inner of innerOperations(operation.o)) await this.#operation(inner, ts)
+        for (const inner of operationsInside(operation, ts, depth)) await this.#operation(inner, ts, depth + 1)
         return
       case 'change':
         if (!this.#isLeftOut(operation.ns)) await this.#change(operation)
@@ -172,11 +165,10 @@ export class Replay {
 
   async #change(operation: Operation): Promise<void> {
     const { ns } = operation
-    if (isUsersOrRoles(ns) && this.#options.isKept?.(ns, documentId(operation)) === true) return
+    const id = isUsersOrRoles(ns) || isViews(ns) ? (changedId(operation) ?? '') : ''
+    if (isUsersOrRoles(ns) && this.#options.isKept?.(ns, id) === true) return
     const byName = isKnownByName(ns) || operation.ui === undefined
-    if (ns.endsWith('.system.views')) {
-      await this.#commands.ensureViews(ns, operation.op === 'i' ? documentId(operation) : undefined)
-    }
+    if (isViews(ns)) await this.#commands.ensureViews(ns, operation.op === 'i' ? id : undefined)
     const target: CatalogCollection | undefined = this.#catalog.find(byName ? undefined : operation.ui, ns)
     if (target === undefined && !isUsersOrRoles(ns)) {
       this.#commands.noteUnknown(operation.ui, ns)
@@ -191,10 +183,4 @@ export class Replay {
   #isLeftOut(ns: string): boolean {
     return isExcluded(ns) || this.#options.isLeftOut?.(ns) === true
   }
-}
-
-/** `_id` of a user, role or view, which is a string. */
-function documentId(operation: Operation): string {
-  const from = operation.op === 'u' ? (operation.o2 ?? operation.o) : operation.o
-  return findString(from, '_id') ?? ''
 }

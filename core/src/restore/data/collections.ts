@@ -10,6 +10,7 @@ import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
 import { withoutExpiry } from '../../oplog/replay/index-catalog.js'
+import { isExcluded, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { ForeignCollections } from './foreign.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
@@ -41,8 +42,10 @@ export async function dropReplaced(
   const found = await listTarget(client)
   const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
   const isDoomed = ({ db, name }: TargetCollection) => {
-    if (doomedByOplog.has(`${db}.${name}`)) return true
-    if (!name.startsWith(BUCKETS)) return names.has(`${db}.${name}`)
+    const ns = `${db}.${name}`
+    if (isExcluded(ns) || isUsersOrRoles(ns)) return false
+    if (doomedByOplog.has(ns)) return true
+    if (!name.startsWith(BUCKETS)) return names.has(ns)
     // Buckets go with their time series; only those that lost it go by themselves.
     const series = `${db}.${name.slice(BUCKETS.length)}`
     return names.has(series) && !listed.has(series)

@@ -1,9 +1,9 @@
 import { posix } from 'node:path'
 import pLimit from 'p-limit'
 import { demultiplex } from '../../archive/demultiplex.js'
-import { type NamespaceMetadata, type PackedBytes, readMetadataJson } from '../../archive/metadata.js'
+import { type NamespaceMetadata, type PackedBytes, readMetadataJsonGently } from '../../archive/metadata.js'
 import { type Archive, type ArchiveNamespace, readArchive } from '../../archive/reader.js'
-import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { BackupDocument, BackupReplset, StoredObject } from '../../control/backup-document.js'
 import { optime } from '../../oplog/entry.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
@@ -18,8 +18,10 @@ import {
   type OplogPiece,
   objectError,
   readObject,
+  refuseAltered,
   verifyPacked,
 } from './stored-objects.js'
+import { collectDocuments, usersOrRoles } from './users-and-roles.js'
 
 /** Documents of one namespace: plain BSON, chunked anyhow. Must be drained unless it fails. */
 export type Consume = (namespace: NamespaceMetadata, documents: AsyncIterable<Buffer>) => Promise<void>
@@ -71,25 +73,30 @@ export async function openSnapshot(
   const dump = replset.dump_name ?? ''
   if (dump === '') throw missing(`The metadata of backup ${backup.name} names no dump of ${replset.name}`)
   const oplog = await oplogPieces(store, backup, replset, compression, options)
+  const known = new Map(replset.objects?.map((object) => [object.name, packedOf(object)]))
   return isLegacyArchive(backup.pbm_version)
-    ? openArchive({ store, object: dump, compression, oplog }, options)
-    : openFolder({ store, list: dump, compression, oplog }, options)
+    ? openArchive({ store, object: dump, compression, oplog, known }, options)
+    : openFolder({ store, list: dump, compression, oplog, known }, options)
 }
 
-async function openFolder(
-  source: { store: ObjectStore; list: string; compression: CompressionPlugin; oplog: OplogPiece[] },
-  options: CallOptions,
-): Promise<Snapshot> {
-  const { store, list, compression, oplog } = source
+/** What opening one layout or the other needs. */
+interface Source {
+  readonly store: ObjectStore
+  readonly compression: CompressionPlugin
+  readonly oplog: OplogPiece[]
+  /** Objects of which the backup's record has the checksum: none in those of PBM. */
+  readonly known: ReadonlyMap<string, PackedBytes>
+}
+
+async function openFolder(source: Source & { list: string }, options: CallOptions): Promise<Snapshot> {
+  const { store, list, compression, oplog, known } = source
   const text = await readText(store, list, options).catch((error: unknown) => {
     throw objectError(error, list)
   })
-  const { namespaces, toolVersion } = metadataOf(text, list)
-  const folder = posix.dirname(list)
-  const objectOf = (namespace: NamespaceMetadata) =>
-    namespace.object ??
-    // PBM does not escape names; a path is cleaned on its way to the storage.
-    posix.join(folder, `${namespaceFile(namespace.db, namespace.collection)}${compression.suffix}`)
+  const kept = known.get(list)
+  if (kept !== undefined) refuseAltered(list, Buffer.from(text), kept)
+  const { namespaces, toolVersion } = await metadataOf(text, list)
+  const objectOf = (namespace: NamespaceMetadata) => objectOfNamespace(namespace, list, compression.suffix)
   const eachStored = async (
     { width, select, signal }: { width: number; select: (namespace: NamespaceMetadata) => boolean } & CallOptions,
     work: (namespace: NamespaceMetadata, object: string) => Promise<void>,
@@ -110,8 +117,9 @@ async function openFolder(
   }
   const read = (namespace: NamespaceMetadata, object: string, call: CallOptions) =>
     checkedDocuments({ store, object, compression, namespace }, call)
-  const packedOf = (namespace: NamespaceMetadata): PackedBytes | undefined =>
+  const packedDocuments = (namespace: NamespaceMetadata): PackedBytes | undefined =>
     compression.name === none.name ? namespace : namespace.packed
+  const others = [...known].filter(([name]) => name !== list)
   return {
     toolVersion,
     namespaces,
@@ -121,10 +129,11 @@ async function openFolder(
         consume(namespace, read(namespace, object, call)),
       )
     },
-    bytesToVerify: namespaces.reduce((sum, namespace) => sum + (packedOf(namespace)?.size ?? namespace.size), 0),
+    bytesToVerify: namespaces.reduce((sum, namespace) => sum + (packedDocuments(namespace)?.size ?? namespace.size), 0),
     verifyNamespaces: async ({ width, onBytes, ...call }) => {
+      for (const [object, packed] of others) await verifyPacked({ store, object, packed }, call)
       await eachStored({ width, select: () => true, ...call }, async (namespace, object) => {
-        const packed = packedOf(namespace)
+        const packed = packedDocuments(namespace)
         if (packed === undefined) await drain(read(namespace, object, call), onBytes)
         else await verifyPacked({ store, object, packed }, { onBytes, ...call })
       })
@@ -132,11 +141,8 @@ async function openFolder(
   }
 }
 
-async function openArchive(
-  source: { store: ObjectStore; object: string; compression: CompressionPlugin; oplog: OplogPiece[] },
-  options: CallOptions,
-): Promise<Snapshot> {
-  const { store, object, compression, oplog } = source
+async function openArchive(source: Source & { object: string }, options: CallOptions): Promise<Snapshot> {
+  const { store, object, compression, oplog, known } = source
   const open = async (call: CallOptions): Promise<Archive> => {
     try {
       return await readArchive(readObject(store, object, compression, call))
@@ -170,11 +176,33 @@ async function openArchive(
     namespaces: [...described.values()],
     oplog,
     readNamespaces,
-    // It does not say how much it holds.
-    bytesToVerify: 0,
-    verifyNamespaces: async ({ onBytes, ...options }) =>
-      await readNamespaces((_namespace, documents) => drain(documents, onBytes), options),
+    // It does not say itself how much it holds.
+    bytesToVerify: known.get(object)?.size ?? 0,
+    verifyNamespaces: async ({ onBytes, ...options }) => {
+      const packed = known.get(object)
+      if (packed !== undefined) await verifyPacked({ store, object, packed }, { onBytes, ...options })
+      else {
+        // What is held in memory by the restore is bounded before it begins.
+        const isHeld = (namespace: NamespaceMetadata) => usersOrRoles(namespace) !== undefined
+        await readNamespaces(async (namespace, documents) => {
+          if (isHeld(namespace)) await collectDocuments(namespace, documents)
+          else await drain(documents, onBytes)
+        }, options)
+      }
+    },
   }
+}
+
+/** Where the documents of a namespace are, beside the list that has it. */
+export function objectOfNamespace(namespace: NamespaceMetadata, list: string, suffix: string): string {
+  const { db, collection, object } = namespace
+  // PBM does not escape names; a path is cleaned on its way to the storage.
+  return object ?? posix.join(posix.dirname(list), `${namespaceFile(db, collection)}${suffix}`)
+}
+
+function packedOf({ name, size, crc }: StoredObject): PackedBytes {
+  if (!/^[0-9a-f]{16}$/.test(crc)) throw damaged(`The record of the backup has no checksum of ${name}`)
+  return { size, crc: BigInt.asIntN(64, BigInt(`0x${crc}`)) }
 }
 
 /** The pieces of the oplog, oldest first: stock PBM may have stored several. */
@@ -199,11 +227,14 @@ async function oplogPieces(
   for await (const { name: object, size } of store.list({ prefix: `${name}/`, ...options })) {
     const parsed = parseOplogChunkName(object)
     if (parsed === undefined) continue
+    if (crcs.size > 0 && !crcs.has(object)) throw damaged(`${object} is not in the record of backup ${backup.name}`)
     if (size === 0) throw damaged(`${object} is empty`)
     const bounds = { start: optime(parsed.start), end: optime(parsed.end) }
     pieces.push({ object, ...bounds, compression, crc: crcs.get(object) })
   }
   if (pieces.length === 0) throw missing(`${name}/ holds no oplog`)
+  const found = new Set(pieces.map(({ object }) => object))
+  for (const object of crcs.keys()) if (!found.has(object)) throw missing(`${object} is missing on the storage`)
   return pieces.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.end < b.end ? -1 : 1))
 }
 
@@ -228,9 +259,9 @@ export async function allOrFirstError(running: readonly Promise<void>[], stop: (
   if (failures.length > 0) throw failures[0]
 }
 
-function metadataOf(text: string, object: string) {
+async function metadataOf(text: string, object: string) {
   try {
-    return readMetadataJson(text)
+    return await readMetadataJsonGently(text)
   } catch (error) {
     throw damaged(`${object} is not a list of namespaces`, error)
   }

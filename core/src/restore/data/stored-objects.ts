@@ -85,12 +85,15 @@ export async function* checkedDocuments(
     for await (const documents of wholeDocuments(stored)) {
       if (packed === undefined) tally.add(documents)
       size += documents.length
+      // What is said to be small must not become large.
+      if (size > namespace.size) break
       yield documents
     }
   } catch (error) {
     throw objectError(error, object)
   }
-  if (size !== namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
+  if (size > namespace.size) throw damaged(`${object} has more than ${namespace.size} bytes of documents`)
+  if (size < namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
   // A codec may stop at its own end mark, without a look at whether that is the end of the object.
   if (packed !== undefined && tally.size < packed.size) await verifyPacked({ store, object, packed }, options)
   else if (tally.crc !== (packed ?? namespace).crc) throw altered(object)
@@ -118,7 +121,17 @@ export async function verifyPacked(
   } catch (error) {
     throw objectError(error, object)
   }
-  const { size, crc } = tally
+  refuseOther(object, tally, packed)
+}
+
+/** The same for one that was read already. */
+export function refuseAltered(object: string, bytes: Uint8Array, packed: PackedBytes): void {
+  const tally = new Tally()
+  tally.add(bytes)
+  refuseOther(object, tally, packed)
+}
+
+function refuseOther(object: string, { size, crc }: Tally, packed: PackedBytes): void {
   if (size < packed.size) throw damaged(`${object} is cut off: it has ${size} bytes instead of ${packed.size}`)
   if (size !== packed.size || crc !== packed.crc) throw altered(object)
 }

@@ -3,7 +3,7 @@ import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { expiryOf, IndexCatalog, isBuckets } from '../../oplog/replay/index-catalog.js'
-import { isExcluded, isKnownByName, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
+import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 
 /** A collection or view of the target. */
 export interface TargetCollection {
@@ -60,6 +60,8 @@ export async function catalogOf(
     restored !== undefined && !own.has(ns) && !own.has(ns.replace('.system.buckets.', '.')) && !isShared(ns)
   for (const { db, name, type, uuid, options } of await listTarget(client)) {
     const ns = `${db}.${name}`
+    if (uuid !== undefined && (isExcluded(ns) || isKnownByName(ns))) catalog.reserved.add(uuid)
+    if (isExcluded(ns)) continue
     if (type !== 'collection') {
       if (isForeign(ns)) catalog.foreignViews.add(ns)
       continue
@@ -79,7 +81,18 @@ export async function catalogOf(
   return catalog
 }
 
+/** UUID (hex) → name of what a restore never replaces: a server would drop or rename what a backup gives such a UUID. */
+export async function reservedUuids(client: MongoClient): Promise<ReadonlyMap<string, string>> {
+  const listed = await Promise.all(['admin', ...NEVER].map((db) => listDatabase(client, db)))
+  const found = listed.flat().map(({ db, name, uuid }) => ({ ns: `${db}.${name}`, uuid }))
+  return new Map(found.flatMap(({ ns, uuid }) => (uuid !== undefined && isReserved(ns) ? [[uuid, ns] as const] : [])))
+}
+
+function isReserved(ns: string): boolean {
+  return isExcluded(ns) || isUsersOrRoles(ns) || isViews(ns)
+}
+
 /** Collections in which the target's own documents stand beside those of the backup. */
 function isShared(ns: string): boolean {
-  return isUsersOrRoles(ns) || ns.endsWith('.system.views') || isExcluded(ns)
+  return isUsersOrRoles(ns) || isViews(ns)
 }

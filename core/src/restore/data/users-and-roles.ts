@@ -2,9 +2,11 @@ import type { MongoClient } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
 import { findString } from '../../bson/elements.js'
+import { PbmError } from '../../errors.js'
 import { ROLES_COPY, USERS_COPY } from '../../mongo/control-names.js'
 import { Applier } from '../../oplog/replay/apply.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { damaged } from './stored-objects.js'
 
 /** `_id`s (`db.name`) that a restore leaves as they are: the user of the connection and its roles. */
 export interface Kept {
@@ -52,12 +54,43 @@ export function isChosen(namespace: NamespaceMetadata, namespaces: readonly Name
   return own.copy || !namespaces.some((other) => usersOrRoles(other)?.kind === own.kind && usersOrRoles(other)?.copy)
 }
 
-export async function collectDocuments(source: AsyncIterable<Uint8Array>): Promise<Buffer[]> {
+/** They are held in memory; a hundred thousand users have about so much. */
+const MAX_BYTES = 64 * 1024 * 1024
+const MAX_DOCUMENTS = 500_000
+
+/** Before anything is dropped: throws `OBJECT_TOO_LARGE` for more of them than a restore takes. */
+export function refuseTooMany(namespaces: readonly NamespaceMetadata[]): void {
+  for (const namespace of namespaces) {
+    if (usersOrRoles(namespace) !== undefined && namespace.size > MAX_BYTES) throw tooMany(namespace)
+  }
+}
+
+/** All documents of users or roles. Throws `OBJECT_TOO_LARGE`. */
+export async function collectDocuments(
+  namespace: Pick<NamespaceMetadata, 'db' | 'collection'>,
+  source: AsyncIterable<Uint8Array>,
+): Promise<Buffer[]> {
   const documents: Buffer[] = []
+  let bytes = 0
   for await (const whole of wholeDocuments(source)) {
-    for (const document of documentsIn(whole)) documents.push(Buffer.from(document))
+    bytes += whole.length
+    if (bytes > MAX_BYTES) throw tooMany(namespace)
+    for (const document of documentsIn(whole)) {
+      if (documents.length >= MAX_DOCUMENTS) throw tooMany(namespace)
+      if (findString(document, '_id') === undefined) {
+        throw damaged(`${namespace.db}.${namespace.collection} has a document whose _id is no name`)
+      }
+      documents.push(Buffer.from(document))
+    }
   }
   return documents
+}
+
+function tooMany({ db, collection }: Pick<NamespaceMetadata, 'db' | 'collection'>): PbmError {
+  const limit = `${MAX_DOCUMENTS} documents or ${MAX_BYTES / 1024 / 1024} MiB`
+  return new PbmError('OBJECT_TOO_LARGE', `The backup has in ${db}.${collection} more than ${limit}`, {
+    hint: 'So many users or roles are not restored: the backup is damaged, or somebody has changed it.',
+  })
 }
 
 /** Whom this connection is logged in as. Empty without authentication. */

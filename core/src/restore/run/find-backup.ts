@@ -4,9 +4,8 @@ import { findBackup } from '../../control/backups.js'
 import { PbmError } from '../../errors.js'
 import { hasCode } from '../../plugin/errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
-import { fromStorageJson } from '../../store/layout/backup-metadata.js'
 import { backupMetadataName } from '../../store/layout/names.js'
-import { readText } from '../../store/layout/read-text.js'
+import { readRecord } from '../../store/layout/read-record.js'
 
 /**
  * The backup as the control collections know it, else as the storage does (PBM: control-plane.md §5.3, step 3). Throws
@@ -30,7 +29,7 @@ export async function findRestorable(
 
 async function readStored(store: ObjectStore, name: string, signal: AbortSignal): Promise<BackupDocument> {
   try {
-    return fromStorageJson(await readText(store, backupMetadataName(name), { signal }))
+    return await readRecord(store, backupMetadataName(name), { signal })
   } catch (error) {
     if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_INVALID_NAME')) throw error
     throw new PbmError('BACKUP_UNKNOWN', `There is no backup ${name}`, {

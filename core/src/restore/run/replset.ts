@@ -30,11 +30,14 @@ import {
   isChosen,
   type Kept,
   listedUsersAndRoles,
+  refuseTooMany,
   restoreUsersAndRoles,
   usersOrRoles,
 } from '../data/users-and-roles.js'
 import type { ShardedRestore } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
+import { crossCheckList } from '../verify/cross-check.js'
+import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
 import { checkPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
 
@@ -80,6 +83,9 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
+  refuseInvalidNamespaces(snapshot.namespaces)
+  refuseTooMany(snapshot.namespaces)
+  await refuseReservedUuids(client, namespaces)
   await refuseOtherCase(client, namespaces)
   const kept = await connectedUser(client)
   await restore.sharding?.prepare(snapshot)
@@ -139,7 +145,7 @@ async function restoreData(
     select: (namespace) => selected.has(namespace) || isChosen(namespace, snapshot.namespaces),
     divert: async (namespace, documents) => {
       const own = usersOrRoles(namespace)
-      if (own !== undefined) stored[own.kind] = await collectDocuments(documents)
+      if (own !== undefined) stored[own.kind] = await collectDocuments(namespace, documents)
       return own !== undefined
     },
   })
@@ -170,7 +176,7 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
 async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: ForeignCollections): Promise<number> {
-  const { store, backup, part, guard, log, progress, tuning, pointInTime } = restore
+  const { store, backup, part, compression, guard, log, progress, tuning, pointInTime } = restore
   const oplog = oplogOf(restore, snapshot)
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
@@ -182,6 +188,9 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
     return stored
   }
   progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
+  const list = part.dump_name ?? ''
+  const isListed = !isLegacyArchive(backup.pbm_version) && part.objects === undefined && part.encryption === undefined
+  if (isListed) await crossCheckList(store, snapshot, { list, suffix: compression.suffix, signal: guard.signal })
   await verifySnapshot(store, snapshot, {
     ...range,
     oplog,

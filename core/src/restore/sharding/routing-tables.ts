@@ -147,7 +147,8 @@ export class RoutingTables implements RoutingReplay {
 
   async #copySettings(): Promise<void> {
     for await (const setting of this.#staging('settings').find()) {
-      if (KEPT_SETTINGS.has(setting._id)) continue
+      // What is no name would be taken for a query, and may find those that stay.
+      if (typeof setting._id !== 'string' || KEPT_SETTINGS.has(setting._id)) continue
       await this.#config('settings').replaceOne({ _id: setting._id }, setting, { upsert: true })
     }
   }
@@ -155,6 +156,7 @@ export class RoutingTables implements RoutingReplay {
   /** Which zones a shard is in stands beside its hosts, which are the target's. */
   async #zonesOfShards(shardIds: ReadonlyMap<string, string>): Promise<void> {
     for await (const { _id, tags } of this.#staging('shards').find()) {
+      if (typeof _id !== 'string') continue
       const change = Array.isArray(tags) ? { $set: { tags } } : { $unset: { tags: '' } }
       await this.#config('shards').updateOne({ _id: shardIds.get(_id) ?? _id }, change as Document)
     }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStates, fixturesFolder, snapshotState } from '@pbmkit/conformance/testbed'
+import { type Document, UUID } from 'bson'
 import { findRestore } from '../../control/restores.js'
 import { type Bench, copyFixture, fixtureFolder, restoreCommand, startBench } from '../restore.support.js'
+import { changeList, forgeList, forgeOplog } from './forge.support.js'
 
 interface Damage {
   readonly what: string
@@ -23,6 +25,11 @@ describe('Restore of a damaged backup', () => {
       snapshots: { name: string; compression: string }[]
     }
     name = manifest.snapshots.find(({ compression }) => compression === 'none')?.name ?? ''
+    const encryption = { method: 'aes-gcm', keyCommand: 'true' }
+    await bench.node
+      .db('admin')
+      .collection('pbmConfig')
+      .insertOne({ storage: { type: 'filesystem' }, encryption })
     await bench.restore(name)
     // What must still be there afterwards, and would not be after a restore.
     await bench.node.db('shop').collection<{ _id: string }>('orders').insertOne({ _id: 'later' })
@@ -85,6 +92,40 @@ describe('Restore of a damaged backup', () => {
       expected: { code: 'BACKUP_OBJECT_MISSING', names: /metadata\.json/ },
       do: async (folder) => rm(join(folder, name, 'rs0', 'metadata.json')),
     },
+    ...lists(() => name),
+    {
+      what: 'the oplog renames the configuration to a collection of its own',
+      expected: { code: 'OPLOG_UNSUPPORTED', names: /pbmConfig/ },
+      do: async (folder) => {
+        const o = { renameCollection: 'admin.pbmConfig', to: 'admin.mine' }
+        await forgeOplog(join(folder, name, 'rs0'), [{ op: 'c', ns: 'admin.$cmd', o }])
+      },
+    },
+    {
+      what: 'the oplog deletes whatever user it finds',
+      expected: { code: 'OPLOG_UNSUPPORTED', names: /system\.users/ },
+      do: async (folder) => {
+        const o = { _id: { $gte: '' } }
+        await forgeOplog(join(folder, name, 'rs0'), [{ op: 'd', ns: 'admin.system.users', o }])
+      },
+    },
+    {
+      what: 'the list has the UUID of a control collection',
+      expected: { code: 'BACKUP_DAMAGED', names: /admin\.pbmConfig/ },
+      do: async (folder) => {
+        const uuid = (await uuidOf('pbmConfig')).toHexString(false)
+        await forgeList(join(folder, name, 'rs0'), (namespaces) => {
+          const first = namespaces.find(({ db, type }) => db === 'shop' && type === 'collection')
+          if (first !== undefined) first.metadata = JSON.stringify({ ...JSON.parse(first.metadata), uuid })
+        })
+      },
+    },
+    {
+      what: 'the list has a collection twice',
+      expected: { code: 'BACKUP_DAMAGED', names: /twice/ },
+      do: async (folder) =>
+        forgeList(join(folder, name, 'rs0'), (namespaces) => void namespaces.push({ ...namespaces[0] })),
+    },
   ]
 
   for (const damage of damages) {
@@ -110,6 +151,98 @@ describe('Restore of a damaged backup', () => {
       await rm(clean, { recursive: true })
     })
   }
+
+  /** What decides over the agents, and over who may do what. */
+  async function guarded() {
+    const admin = bench.node.db('admin')
+    return {
+      // Every restore gives it a new epoch.
+      config: await admin
+        .collection('pbmConfig')
+        .find({}, { projection: { epoch: 0 } })
+        .toArray(),
+      version: await admin.collection('system.version').find().toArray(),
+      uuids: [await uuidOf('pbmConfig'), await uuidOf('system.version'), await uuidOf('system.users')],
+    }
+  }
+
+  async function uuidOf(collection: string): Promise<UUID> {
+    const [found] = await bench.node.db('admin').listCollections({ name: collection }).toArray()
+    return (found as unknown as { info: { uuid: UUID } }).info.uuid
+  }
+
+  async function restoredFrom(forge: (folder: string) => Promise<void>): Promise<unknown> {
+    const clean = await copyFixture('pbm-codecs')
+    await forge(join(bench.folder, name, 'rs0'))
+    try {
+      return await bench.restore(name)
+    } finally {
+      await rm(join(bench.folder, name), { recursive: true })
+      await cp(join(clean, name), join(bench.folder, name), { recursive: true })
+      await rm(clean, { recursive: true })
+    }
+  }
+
+  describe('that somebody has forged', () => {
+    const evil = new UUID('44444444-4444-4444-8444-444444444444')
+    const command = (o: Document, ui: UUID = evil) => ({ op: 'c', ns: 'admin.$cmd', ui, o })
+    const change = (op: string, ns: string, ui: UUID, o: Document) => ({ op, ns, ui, o, o2: { _id: 'config' } })
+
+    before(async () => {
+      const encryption = { method: 'aes-gcm', keyCommand: 'true' }
+      await bench.node
+        .db('admin')
+        .collection('pbmConfig')
+        .insertOne({ storage: { type: 'filesystem' }, encryption })
+    })
+
+    it('does not reach the configuration by names', async () => {
+      const before = await guarded()
+      const insert = change('i', 'admin.evil', evil, { _id: 'config', encryption: { keyCommand: 'touch /tmp/x' } })
+      const rename = (to: string, dropTarget: UUID) => command({ renameCollection: 'admin.evil', to, dropTarget })
+      const create = command({ create: 'evil' })
+      const [config, version] = [before.uuids[0] as UUID, before.uuids[1] as UUID]
+      const inner = [create, insert, rename('admin.system.version', version)]
+      const outcome = await restoredFrom(async (folder) => {
+        await forgeOplog(folder, [
+          ...[create, insert, rename('admin.pbmConfig', config)],
+          { op: 'c', ns: 'admin.$cmd', o: { applyOps: inner } },
+          // Takes by its UUID what another database has.
+          ...[create, command({ renameCollection: 'admin.evil', to: 'admin.evil2', dropTarget: config })],
+          command({ drop: 'evil2' }),
+        ])
+        await forgeList(folder, (namespaces) => {
+          const [first] = namespaces.filter(({ db, type }) => db === 'shop' && type === 'collection')
+          const metadata = JSON.stringify({ ...JSON.parse(first?.metadata ?? ''), uuid: undefined })
+          const listed = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
+          for (const collection of ['pbmConfig', 'pbmBackups.old', 'system.keys', 'system.buckets.pbmConfig']) {
+            if (listed.has(`admin.${collection}`)) continue
+            namespaces.push({ ...first, db: 'admin', collection, metadata, size: 0 })
+          }
+        })
+      })
+      assert.equal(outcome, 'done')
+      assert.deepEqual(await guarded(), before)
+      assert.equal(await bench.node.db('admin').collection('evil').countDocuments(), 0)
+    })
+
+    it('does not reach it by UUIDs', async () => {
+      const before = await guarded()
+      const [config, version, users] = before.uuids as [UUID, UUID, UUID]
+      const forged = [
+        change('i', 'shop.items', version, { _id: 'config' }),
+        change('u', 'shop.items', users, { $set: { x: 1 } }),
+        command({ create: 'evil' }, config),
+      ]
+      for (const operation of forged) {
+        await assert.rejects(
+          restoredFrom((folder) => forgeOplog(folder, [operation])),
+          { code: 'REPLAY_INCOMPLETE' },
+        )
+        assert.deepEqual(await guarded(), before)
+      }
+    })
+  })
 
   it('refuses a backup that nobody knows', async () => {
     await assert.rejects(bench.restore('2001-01-01T00:00:00Z'), { code: 'BACKUP_UNKNOWN' })
@@ -144,3 +277,37 @@ describe('Restore of a damaged backup', () => {
     assert.equal(await bench.restore(name), 'done')
   })
 })
+
+/** What PBM has no checksum of. */
+function lists(name: () => string): Damage[] {
+  const listed = (what: string, names: RegExp, change: (namespaces: Document[]) => void): Damage => ({
+    ...{ what, expected: { code: 'BACKUP_DAMAGED', names } },
+    do: (folder) => changeList(join(folder, name(), 'rs0'), change),
+  })
+  const remove = (namespaces: Document[], isOne: (namespace: Document) => boolean) =>
+    void namespaces.splice(namespaces.findIndex(isOne), 1)
+  const orders = ({ db, collection }: Document) => db === 'shop' && collection === 'orders'
+  return [
+    listed('the list has no entry of an object', /shop\.orders/, (all) => remove(all, orders)),
+    listed('the list has no entry of a view', /only one has/, (all) => remove(all, ({ type }) => type === 'view')),
+    listed('a key of an index is altered', /indexes of "shop\.orders"/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.metadata = found.metadata.replace('"$numberInt":"1"', '"$numberInt":"-1"')
+    }),
+    listed('the type of a collection is altered', /type of "shop\.orders"/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.type = 'view'
+    }),
+    {
+      ...listed('it has more users than fit into memory', /admin\.pbmRUsers more than/, (all) => {
+        const found = all.find(({ collection }) => collection === 'pbmRUsers')
+        if (found !== undefined) found.size = { $numberLong: '3000000000' }
+      }),
+      expected: { code: 'OBJECT_TOO_LARGE', names: /admin\.pbmRUsers more than/ },
+    },
+    listed('the size of a collection is none', /size|checksum/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.size = { $numberLong: '0' }
+    }),
+  ]
+}

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type Document, Long, Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
 import { optime } from '../../oplog/entry.js'
+import { withoutControlEntries } from '../../oplog/reading/control-entries.js'
 import { raw, session } from '../../oplog/replay/oplog-entries.support.js'
 import { PluginError } from '../../plugin/errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -90,6 +91,18 @@ describe('The pieces of oplog before a restore', () => {
       start: at(2),
       end: at(9),
     })
+  })
+
+  it('may differ in what they tell of control collections', async () => {
+    const of = (i: number) => change(i, { ns: 'admin.pbmConfig', o: { _id: 1, secret: 'x' } })
+    const whole = { a: chunk(change(1), of(3), of(5)), b: chunk(of(5), change(7), change(9)) }
+    const stored = (i: number) => withoutControlEntries(of(i))
+    const border = [piece('a', 1, 5), piece('b', 5, 9)]
+    await verify({ ...whole, b: chunk(stored(5), change(7), change(9)) }, border)
+    await verify({ ...whole, a: chunk(change(1), stored(3), stored(5)) }, border)
+    const overlap = [piece('a', 1, 5), piece('b', 1, 9)]
+    await verify({ ...whole, b: chunk(change(1), stored(3), stored(5), change(9)) }, overlap)
+    await verify({ ...whole, b: chunk(change(1), change(9)) }, overlap)
   })
 
   it('are refused where they contradict each other, with both names', async () => {

@@ -1,10 +1,12 @@
 import pLimit from 'p-limit'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
+import { findString } from '../../bson/elements.js'
 import { chunkMethod } from '../../encryption/sealed-store.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../../oplog/entry.js'
-import { classify } from '../../oplog/replay/classify.js'
+import { withoutControlEntry } from '../../oplog/reading/control-entries.js'
+import { classify, operationsInside } from '../../oplog/replay/classify.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
-import { innerOperations, transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
+import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { damaged, objectError, readPiece } from '../data/stored-objects.js'
@@ -127,11 +129,11 @@ async function verifyPiece(
   return { piece, first, last }
 }
 
-function verifyEntry(operation: Operation, ts: bigint, onCommand: OplogVerification['onCommand']): void {
+function verifyEntry(operation: Operation, ts: bigint, onCommand: OplogVerification['onCommand'], depth = 0): void {
   const kind = classify(operation, ts)
   if (kind === 'command') onCommand?.(operation)
   if (kind !== 'nested') return
-  for (const inner of innerOperations(operation.o)) verifyEntry(inner, ts, onCommand)
+  for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, onCommand, depth + 1)
 }
 
 /** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */
@@ -167,7 +169,7 @@ class OpenTransactions {
 function verifyBorder(before: ReadPiece, after: ReadPiece): void {
   const [one, other] = [before.last, after.first]
   if (one === undefined || other === undefined || one.entry.ts !== other.entry.ts) return
-  if (!one.raw.equals(other.raw)) throw differing(before.piece, after.piece, one.entry.ts)
+  if (!isSame(one, other)) throw differing(before.piece, after.piece, one.entry.ts)
 }
 
 /** A stretch that was stored twice must be the same both times. */
@@ -185,8 +187,7 @@ async function verifyOverlap(
     for (;;) {
       const [one, other] = [await left.next(), await right.next()]
       if (one.done === true && other.done === true) return
-      const equal = one.done !== true && other.done !== true && one.value.raw.equals(other.value.raw)
-      if (equal) continue
+      if (one.done !== true && other.done !== true && isSame(one.value, other.value)) continue
       const at = one.done === true ? other.value?.entry.ts : one.value.entry.ts
       throw differing(before, after, at ?? range.start)
     }
@@ -195,7 +196,12 @@ async function verifyOverlap(
   }
 }
 
-/** Without no-ops: some writers leave them out. */
+/** PBM stores entries of control collections as they are. */
+function isSame(one: RawEntry, other: RawEntry): boolean {
+  return one.raw.equals(other.raw) || withoutControlEntry(one.raw).equals(withoutControlEntry(other.raw))
+}
+
+/** Without no-ops, and what others would store as one: some writers leave them out. */
 async function* changes(
   store: ObjectStore,
   piece: OplogPiece,
@@ -204,8 +210,12 @@ async function* changes(
 ): AsyncGenerator<RawEntry, undefined> {
   for await (const found of readRaw(store, piece, options)) {
     if (found.entry.ts > range.end) return
-    if (found.entry.ts >= range.start && found.entry.op !== 'n') yield found
+    if (found.entry.ts >= range.start && !isNoOperation(found)) yield found
   }
+}
+
+function isNoOperation({ raw, entry }: RawEntry): boolean {
+  return entry.op === 'n' || (entry.ns.startsWith('admin.') && findString(withoutControlEntry(raw), 'op') === 'n')
 }
 
 interface RawEntry {

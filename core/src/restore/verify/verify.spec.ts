@@ -13,6 +13,7 @@ import { openSnapshot } from '../data/snapshot.js'
 import { verifySnapshot } from './verify.js'
 
 const LIST = 'b/rs0/metadata.json'
+const META = 'b/rs0/meta.pbm'
 const OBJECT = 'b/rs0/shop.orders.flip'
 const PIECE = 'b/rs0/oplog/19700101000140-1.19700101000140-9'
 
@@ -49,14 +50,20 @@ function namespace(packed: PackedBytes | undefined): NamespaceMetadata {
   return { ...names, indexes: [], size, crc, ...(packed === undefined ? {} : { packed }) }
 }
 
+function storedObject(name: string, objects: ReadonlyMap<string, Buffer>) {
+  const { size, crc } = tallied(objects.get(name) ?? Buffer.alloc(0))
+  return { name, size, crc: BigInt.asUintN(64, crc).toString(16).padStart(16, '0') }
+}
+
 /** A backup of one collection over buffers that a test may change. */
 async function backupOf(
   packed: PackedBytes | undefined,
-  options: { oplogCrc?: string; compression?: typeof none } = {},
+  options: { oplogCrc?: string; compression?: typeof none; knowsList?: boolean } = {},
 ) {
   const compression = options.compression ?? flip()
   const version = { version: '0.1', serverVersion: '6.0.5', toolVersion: 'pbmkit', concurrentCollections: 1 }
   const objects = new Map<string, Buffer>([
+    [META, Buffer.from('as good as any')],
     [LIST, Buffer.from(writeMetadataJson({ ...version, namespaces: [namespace(packed)] }))],
     [compression === none ? OBJECT.replace('.flip', '') : OBJECT, compression === none ? documents : packedDocuments],
     [PIECE + compression.suffix, compression === none ? entries : Buffer.from(entries.map((byte) => byte ^ 0xff))],
@@ -83,15 +90,17 @@ async function backupOf(
   const replset = {
     ...{ name: 'rs0', dump_name: LIST, oplog_name: 'b/rs0/oplog' },
     ...(crc === undefined ? {} : { oplog_objects: [{ name: PIECE + compression.suffix, crc }] }),
+    ...(options.knowsList === true ? { objects: [storedObject(LIST, objects), storedObject(META, objects)] } : {}),
   } as BackupReplset
-  const snapshot = await openSnapshot(store, backup, replset, compression)
+  const open = () => openSnapshot(store, backup, replset, compression)
+  const snapshot = await open()
   const told = { bytes: 0 }
   const onBytes = (bytes: number) => {
     told.bytes += bytes
   }
   const range = { start: optime({ t: 100, i: 1 }), end: optime({ t: 100, i: 9 }), exactEnds: true }
   const verify = () => verifySnapshot(store, snapshot, { ...range, width: 2, oplog: snapshot.oplog, onBytes })
-  return { objects, snapshot, compression, told, verify }
+  return { objects, open, snapshot, compression, told, verify }
 }
 
 const known = (): PackedBytes => {
@@ -160,6 +169,34 @@ describe('Verification of a backup', () => {
     await verify()
     objects.set(PIECE, altered)
     await assert.rejects(verify(), { code: 'BACKUP_DAMAGED', message: /oplog\/.* was altered/ })
+  })
+
+  it('finds an altered list by the checksum in the record of the backup', async () => {
+    const { objects, open, verify } = await backupOf(known(), { knowsList: true })
+    await verify()
+    const list = objects.get(LIST) ?? Buffer.alloc(0)
+    for (const other of [
+      Buffer.from(list.toString().replace('"orders"', '"border"')),
+      Buffer.from(list.toString().replace('"type": "collection"', '"type": "view"      ')),
+      Buffer.from(`${list.toString()} `),
+    ]) {
+      objects.set(LIST, other)
+      await assert.rejects(open(), { code: 'BACKUP_DAMAGED', message: /metadata\.json is altered/ })
+    }
+    objects.set(LIST, list)
+    objects.set(META, Buffer.from('as good as none'))
+    await assert.rejects(verify(), { code: 'BACKUP_DAMAGED', message: /meta\.pbm is altered/ })
+  })
+
+  it('refuses oplog that the record of the backup does not know', async () => {
+    const { objects, open } = await backupOf(known(), { oplogCrc: tallied(entries).crcText() })
+    const name = `${PIECE}.flip`
+    objects.set(name.replace('-9.flip', '-8.flip'), entries)
+    await assert.rejects(open(), { code: 'BACKUP_DAMAGED', message: /is not in the record/ })
+    objects.delete(name.replace('-9.flip', '-8.flip'))
+    objects.set(`${PIECE.replace('140', '139')}.flip`, objects.get(name) ?? entries)
+    objects.delete(name)
+    await assert.rejects(open(), { code: /BACKUP_/ })
   })
 
   for (const packed of [known(), undefined]) {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fixturesFolder } from '@pbmkit/conformance/testbed'
 import { Long, Timestamp } from 'bson'
 import type { BackupDocument } from '../../control/backup-document.js'
-import { fromStorageJson, toStorageJson } from './backup-metadata.js'
+import { fromStorageJson, toStorageJson, withChecksum } from './backup-metadata.js'
 
 const fixtures = fixturesFolder()
 const written = fixtures === undefined ? [] : globSync('*/storage/*.pbm.json', { cwd: fixtures }).sort()
@@ -78,8 +78,28 @@ describe('metadata of a backup on the storage', () => {
     const replsets = DOCUMENT.replsets.map((replset) => ({
       ...replset,
       oplog_objects: [{ name: 'b/rs/oplog/1', crc: '00000000000000ff' }],
+      objects: [{ name: 'b/rs/metadata.json', size: 12, crc: '00000000000000ff' }],
+      encryption: { type: 'aes-gcm', keyIds: ['a'], objects: 3 },
+      transfer: { objects: 1, bytes: 2, millis: 3, retries: 0 },
     }))
     assert.deepEqual(fromStorageJson(toStorageJson({ ...DOCUMENT, replsets })), { ...DOCUMENT, replsets })
+  })
+
+  it('carries its own checksum, which PBM does not know', () => {
+    const text = withChecksum(toStorageJson(DOCUMENT))
+    assert.match(text, /\n\t"checksum": "[0-9a-f]{16}"\n\}$/)
+    assert.deepEqual(fromStorageJson(text), DOCUMENT)
+    assert.equal(withChecksum(text), text)
+    const altered = [
+      text.replace('"size": 10,', '"size": 11,'),
+      text.replace('s2', 'lz4'),
+      text.replace(/(?<="checksum": ").{16}/, '0123456789abcdef'),
+      text.replace(/\n\t"checksum".*/, ',\n\t"checksum": 1'),
+      JSON.stringify(JSON.parse(text)),
+    ]
+    for (const wrong of altered) {
+      assert.throws(() => fromStorageJson(wrong), { code: 'BACKUP_METADATA_INVALID' }, wrong.slice(-80))
+    }
   })
 
   it('writes what a control document holds: 64-bit integers, masked secrets, no progress', () => {
@@ -142,6 +162,8 @@ describe('metadata of a backup on the storage', () => {
       ['{"hb":{"T":1.5}}', /key hb\.T/],
       ['{"store":[]}', /key store/],
       ['{"shardRemap":{"a":1}}', /key shardRemap\.a/],
+      ['{"replsets":[{"encryption":{"keyIds":"a"}}]}', /key replsets\[0\]\.encryption\.keyIds: expected an array/],
+      ['{"replsets":[{"objects":[{"size":"1"}]}]}', /key replsets\[0\]\.objects\[0\]\.size/],
       ['{"nss":"*"}', /key nss: expected an array/],
       ['[]', /the whole document/],
       ['', /not JSON/],

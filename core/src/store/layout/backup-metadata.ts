@@ -1,4 +1,6 @@
 import { Timestamp } from 'bson'
+import { crcText, createCrc64 } from '../../archive/crc64.js'
+import { type JsonValue, parseJsonGently } from '../../bson/ordered-json.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import { PbmError } from '../../errors.js'
 import { maskSecrets } from '../../secrets/documents.js'
@@ -17,7 +19,9 @@ interface Field {
   /** `empty`: left out when empty; `absent`: only when the document has none. Otherwise the key always stands. */
   readonly omit?: 'empty' | 'absent'
 }
-type Kind = 'string' | 'integer' | 'boolean' | 'timestamp' | 'strings' | 'map' | 'object' | 'store' | 'list' | Field[]
+type Name = 'string' | 'integer' | 'boolean' | 'timestamp' | 'strings' | 'map' | 'object' | 'store' | 'list'
+/** An array of fields is a list of such documents; `fields` one of them. */
+type Kind = Name | Field[] | { readonly fields: Field[] }
 
 const CONDITION: Field[] = [
   { key: 'timestamp', kind: 'integer' },
@@ -35,6 +39,20 @@ const OPLOG_OBJECT: Field[] = [
   { key: 'name', kind: 'string' },
   { key: 'crc', kind: 'string' },
 ]
+
+const STORED_OBJECT: Field[] = [
+  { key: 'name', kind: 'string' },
+  { key: 'size', kind: 'integer' },
+  { key: 'crc', kind: 'string' },
+]
+
+const ENCRYPTION: Field[] = [
+  { key: 'type', kind: 'string' },
+  { key: 'keyIds', kind: 'strings' },
+  { key: 'objects', kind: 'integer', omit: 'absent' },
+]
+
+const TRANSFER: Field[] = ['objects', 'bytes', 'millis', 'retries'].map((key) => ({ key, kind: 'integer' }))
 
 const REPLSET: Field[] = [
   { key: 'name', kind: 'string' },
@@ -59,9 +77,10 @@ const REPLSET: Field[] = [
   { key: 'mongo_version', kind: 'string', omit: 'empty' },
   { key: 'this_id', kind: 'string', omit: 'empty' },
   // Ours; PBM ignores unknown keys.
-  { key: 'transfer', kind: 'object', omit: 'empty' },
+  { key: 'transfer', kind: { fields: TRANSFER }, omit: 'empty' },
   { key: 'oplog_objects', kind: OPLOG_OBJECT, omit: 'empty' },
-  { key: 'encryption', kind: 'object', omit: 'absent' },
+  { key: 'objects', kind: STORED_OBJECT, omit: 'empty' },
+  { key: 'encryption', kind: { fields: ENCRYPTION }, omit: 'absent' },
 ]
 
 const BACKUP: Field[] = [
@@ -94,6 +113,21 @@ const BACKUP: Field[] = [
   { key: 'layout', kind: 'string', omit: 'empty' },
 ]
 
+/** Ours, and the last key of all: CRC-64/XZ of the text with zeros in its place. PBM's records have none. */
+const CHECKSUM = 'checksum'
+const UNSUMMED = '0'.repeat(16)
+const AT_END = new RegExp(`("${CHECKSUM}": ")[0-9a-f]{16}("\\s*\\}\\s*)$`)
+
+/** The text of a record with its checksum, anew where it has one. */
+export function withChecksum(record: string): string {
+  const unsummed = AT_END.test(record)
+    ? record.replace(AT_END, `$1${UNSUMMED}$2`)
+    : record.replace(/\n\}$/, `,\n\t"${CHECKSUM}": "${UNSUMMED}"\n}`)
+  const crc = createCrc64()
+  crc.update(Buffer.from(unsummed))
+  return unsummed.replace(AT_END, `$1${crcText(crc)}$2`)
+}
+
 /**
  * The text of `<name>.pbm.json`, byte for byte as PBM would write it. `store` is that of the document with its secrets
  * masked; left out where nobody knows its plugin, by names.
@@ -105,7 +139,7 @@ export function toStorageJson(document: BackupDocument, store: unknown = maskSec
 /**
  * Reads `<name>.pbm.json` of any PBM. Unknown keys and the case of keys are ignored, missing and null values become
  * their zero (`Timestamp(1,1)` for timestamps, PBM's "unset"). Throws `BACKUP_METADATA_INVALID` naming the key for a
- * value of the wrong type, or the place where the text is no JSON.
+ * value of the wrong type, or the place where the text is no JSON, and for one that is not what its checksum says.
  */
 export function fromStorageJson(text: string): BackupDocument {
   let parsed: unknown
@@ -114,7 +148,31 @@ export function fromStorageJson(text: string): BackupDocument {
   } catch (error) {
     throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
   }
+  return documentOf(parsed, text)
+}
+
+/** The same for a text of any length: everybody else gets a turn meanwhile. */
+export async function fromStorageJsonGently(text: string): Promise<BackupDocument> {
+  if (text.length < SHORT) return fromStorageJson(text)
+  const parsed = await parseJsonGently(text).catch((error: unknown) => {
+    throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
+  })
+  return documentOf(plain(parsed), text)
+}
+
+/** Parsed in no time. */
+const SHORT = 256 * 1024
+
+function plain(value: JsonValue): unknown {
+  if (Array.isArray(value)) return value.map(plain)
+  return value instanceof Map ? Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)])) : value
+}
+
+function documentOf(parsed: unknown, text: string): BackupDocument {
   if (!isRecord(parsed)) throw wrongType('the whole document', 'an object', parsed)
+  if (Object.hasOwn(parsed, CHECKSUM) && !(AT_END.test(text) && withChecksum(text) === text)) {
+    throw new PbmError('BACKUP_METADATA_INVALID', 'it was altered: its checksum is wrong')
+  }
   return decodeFields(BACKUP, parsed, '') as unknown as BackupDocument
 }
 
@@ -133,6 +191,7 @@ function encode(kind: Kind, value: unknown): unknown {
   if (Array.isArray(kind)) {
     return value === undefined ? null : (value as Record<string, unknown>[]).map((item) => encodeFields(kind, item))
   }
+  if (typeof kind === 'object') return encodeFields(kind.fields, (value ?? {}) as Record<string, unknown>)
   switch (kind) {
     case 'string':
       return value ?? ''
@@ -188,6 +247,11 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
       return decodeFields(kind, item, `${at}.`)
     })
   }
+  if (typeof kind === 'object') {
+    if (value === undefined) return {}
+    if (!isRecord(value)) throw wrongType(path, 'an object', value)
+    return decodeFields(kind.fields, value, `${path}.`)
+  }
   switch (kind) {
     case 'string':
       return decodeString(value ?? '', path)
@@ -203,6 +267,7 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
     case 'strings':
       return decodeList(value, path, decodeString)
     case 'list':
+      refuseDeep(value, path)
       return decodeList(value, path, (item) => item)
     case 'map':
       if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
@@ -211,8 +276,18 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
     case 'object':
     case 'store':
       if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
+      refuseDeep(value, path)
       return value ?? {}
   }
+}
+
+/** No server takes a document that is nested deeper. */
+const MAX_DEPTH = 100
+
+function refuseDeep(value: unknown, path: string, depth = 0): void {
+  if (typeof value !== 'object' || value === null) return
+  if (depth > MAX_DEPTH) throw new PbmError('BACKUP_METADATA_INVALID', `key ${path} is nested too deep`)
+  for (const inner of Object.values(value)) refuseDeep(inner, path, depth + 1)
 }
 
 function decodeString(value: unknown, path: string): string {

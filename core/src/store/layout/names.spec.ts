@@ -75,6 +75,10 @@ describe('names on the storage', () => {
       'pbmPitr/rs0',
       '.pbm.restore',
       '.pbm.init',
+      'a\u001b[2J',
+      'a\nb',
+      'a\0',
+      '\u202ea',
     ])
       assert.equal(names.isSafeBackupName(name), false, name)
     for (const name of ['2026-11-22T03:18:17Z', 'any string', 'é'])

@@ -1,4 +1,5 @@
 import { Timestamp } from 'bson'
+import { isPrintable } from '../../secrets/printable.js'
 
 /**
  * Every object name of the storage, both ways (PBM: storage-format.md §1, §4, §5). All names are relative to the root of
@@ -41,10 +42,11 @@ export function parseBackupMetadataName(object: string): string | undefined {
 
 /**
  * Whether deleting `<name>/…` can only touch that backup. Names come from documents and from the storage, where anything
- * may stand: an empty one, `..` or `pbmPitr` must never become the prefix of a deletion.
+ * may stand: an empty one, `..` or `pbmPitr` must never become the prefix of a deletion, and control characters must not
+ * reach anybody's terminal.
  */
 export function isSafeBackupName(name: string): boolean {
-  if (name === '' || name.includes('\0') || !name.split('/').every(isSafeSegment)) return false
+  if (name === '' || !isPrintable(name) || !name.split('/').every(isSafeSegment)) return false
   const root = name.split('/', 1)[0]
   return root !== PITR_FOLDER && root !== RESTORES_FOLDER && root !== INIT_OBJECT
 }

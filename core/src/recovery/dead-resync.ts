@@ -1,16 +1,13 @@
-import {
-  type Clock,
-  type CommandDocument,
-  errorText,
-  hasOperation,
-  isResync,
-  type LockDocument,
-  noteDeadResync,
-  type OperationLog,
-  secondsOf,
-  takeDeadResync,
-} from '@pbmkit/core'
 import { type MongoClient, ObjectId, type Timestamp } from 'mongodb'
+import type { CommandDocument } from '../control/command-document.js'
+import { noteDeadResync, takeDeadResync } from '../control/commands.js'
+import type { LockDocument } from '../control/locks.js'
+import { hasOperation } from '../control/operations.js'
+import { errorText } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { secondsOf } from '../mongo/cluster-time.js'
+import { isResync } from '../protocol/lock-wait.js'
+import type { Clock } from '../time/clock.js'
 
 /** How often it is looked for one without a cause, for an agent that stood still while the lock of one came and went. */
 const LOOK_MILLIS = 300_000

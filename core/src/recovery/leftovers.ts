@@ -1,26 +1,25 @@
-import {
-  type BackupDocument,
-  type Clock,
-  deleteFailedBackup,
-  errorText,
-  isSafeBackupName,
-  listBackups,
-  listLocks,
-  neverWasDone,
-  type ObjectStore,
-  type OperationLog,
-  profileOf,
-} from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
+import { deleteFailedBackup } from '../catalog/delete-failed.js'
+import type { BackupDocument } from '../control/backup-document.js'
+import { neverWasDone } from '../control/backup-history.js'
+import { listBackups } from '../control/backups.js'
+import { listLocks } from '../control/locks.js'
+import { profileOf } from '../control/profiles.js'
+import { errorText } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { isSafeBackupName } from '../store/layout/names.js'
+import type { OpenStore } from '../store/open-store.js'
 
-const SWEEP_MILLIS = 10_000
+/** How long deleting may take at a time. */
+const CLEAN_MILLIS = 600_000
+
+/** Opens the storage that holds a backup. */
+export type OpenStoreOf = (backup: BackupDocument) => Promise<OpenStore>
 
 export interface LeftoversOptions {
   readonly leader: MongoClient
-  readonly clock: Clock
   readonly log: OperationLog
-  /** The storage that holds the backup. */
-  readonly openStore: (backup: BackupDocument) => Promise<ObjectStore>
+  readonly openStore: OpenStoreOf
 }
 
 /**
@@ -30,18 +29,15 @@ export interface LeftoversOptions {
 export class Leftovers {
   readonly #options: LeftoversOptions
   readonly #clean = new Set<string>()
-  #next = 0
   #told = ''
 
   constructor(options: LeftoversOptions) {
     this.#options = options
   }
 
-  /** At most every 10 s, however often it is called. Rejects only when the control collections can't be read. */
+  /** Rejects only when the control collections can't be read. */
   async sweep(signal: AbortSignal): Promise<void> {
-    const { leader, log, clock } = this.#options
-    if (clock.now() < this.#next) return
-    this.#next = clock.now() + SWEEP_MILLIS
+    const { leader, log } = this.#options
     const [failed, locks] = await Promise.all([
       listBackups(leader, { status: ['error', 'canceled'] }),
       listLocks(leader),
@@ -65,18 +61,30 @@ export class Leftovers {
 
   /** Backups on one storage. */
   async #delete(backups: readonly BackupDocument[], signal: AbortSignal): Promise<void> {
-    const [first] = backups
-    if (first === undefined) return
-    const store = await this.#options.openStore(first)
-    try {
-      for (const backup of backups) {
-        const objects = await deleteFailedBackup(store, backup, { signal })
-        if (objects > 0) this.#options.log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
-        this.#clean.add(backup.name)
-      }
-    } finally {
-      await store.close().catch(() => undefined)
-    }
+    const { log } = this.#options
+    await deleteFailed(this.#options.openStore, backups, signal, ({ name }, objects) => {
+      if (objects > 0) log.info(`deleted ${objects} objects of failed backup ${name}`)
+      this.#clean.add(name)
+    })
+  }
+}
+
+/** Deletes the objects of failed backups that lie on one storage. */
+export async function deleteFailed(
+  openStore: OpenStoreOf,
+  backups: readonly BackupDocument[],
+  signal: AbortSignal,
+  onDeleted: (backup: BackupDocument, objects: number) => void,
+): Promise<void> {
+  const [first] = backups
+  if (first === undefined) return
+  // A storage that hangs must not keep the watch from the next dead operation.
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
+  const store = await openStore(first)
+  try {
+    for (const backup of backups) onDeleted(backup, await deleteFailedBackup(store, backup, { signal: inTime }))
+  } finally {
+    await store.close().catch(() => undefined)
   }
 }
 
