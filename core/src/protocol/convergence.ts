@@ -177,6 +177,8 @@ async function poll(wait: Waiting, what: string, done: (lookForDeath: boolean) =
   const { signal, clock = systemClock, timeoutMillis } = wait
   let looked = clock.now()
   const isDone = async () => {
+    // Nobody goes on who was stopped.
+    signal.throwIfAborted()
     const now = clock.now()
     const lookForDeath = now - looked >= LIVENESS_MILLIS
     if (lookForDeath) looked = now

@@ -43,6 +43,7 @@ describe('until', () => {
     const waiting = until(async () => false, { clock, signal: stop.signal, everyMillis: 50 })
     stop.abort(new Error('stopped'))
     await assert.rejects(waiting, /stopped/)
+    assert.equal(await until(async () => 'there', { clock, signal: stop.signal, everyMillis: 50 }), 'there')
     const broken = async () => {
       throw new Error('no answer')
     }

@@ -11,7 +11,8 @@ export interface UntilOptions {
 
 /**
  * Looks at once and then again and again until `condition` gives something other than false or undefined, and gives that;
- * undefined when time is over: there is always a last look after it. Rejects with what a look rejects with, and with the
+ * undefined when time is over: there is always a last look after it. What holds already is found by the first look, whatever
+ * the signal says. Rejects with what a look rejects with, and with the
  * signal's reason.
  *
  * @param condition is told the number of the look, from 1.
@@ -22,7 +23,6 @@ export async function until<T>(
 ): Promise<T | undefined> {
   const end = timeoutMillis === undefined ? Number.POSITIVE_INFINITY : clock.now() + timeoutMillis
   for (let look = 1; ; look++) {
-    signal?.throwIfAborted()
     const found = await condition(look)
     if (found !== undefined && found !== false) return found
     if (clock.now() >= end) return undefined
