@@ -12,6 +12,7 @@ import {
   isCanceled,
   type Log,
   type Member,
+  mendTtlMonitor,
   nodeInfo,
   openLog,
   PbmError,
@@ -141,6 +142,7 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
+      this.#mendTtlAtFirst(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -292,6 +294,23 @@ export class Agent {
     } catch (error) {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
+    }
+  }
+
+  /** What an agent before this one left off when it was killed. */
+  async #mendTtlAtFirst(signal: AbortSignal): Promise<void> {
+    const { leader, node, self, clock } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    let told = ''
+    while (!signal.aborted) {
+      const isLeft = await mendTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
+        const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
+        if (text !== told) log.warning(text)
+        told = text
+        return true
+      })
+      if (!isLeft) return
+      await clock.sleep(STATUS_MILLIS, signal).catch(() => undefined)
     }
   }
 

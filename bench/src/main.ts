@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type ReplicaSet, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
+import { measureCollections } from './collections.js'
 import { DATABASE, load } from './data.js'
 import { type Cost, faster, measureScript, runMeasured } from './measure.js'
 import { loads, measureMemory, memoryMarkdown } from './memory.js'
@@ -29,6 +30,7 @@ const PARTS = [
   'protocol',
   'memory',
   'storage',
+  'collections',
 ] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
@@ -39,6 +41,7 @@ interface Flags extends PeerFlags {
   readonly parts: string[]
   readonly codecs: string[]
   readonly objectSize: number
+  readonly collections: number
   readonly largest: number
   readonly storages: string[]
 }
@@ -59,6 +62,7 @@ const program = new Command('bench')
   .option('--largest <MB>', 'of the part memory: the data grows from --size to this', Number, 4000)
   .option('--object-size <MB>', 'megabytes of the object that is stored and read', Number, 1000)
   .option('--storages <names>', `of ${Object.keys(STORAGES).join(', ')}`, list, Object.keys(STORAGES))
+  .option('--collections <number>', 'of the part collections', Number, 1000)
   .option('--mongodump <file>', 'default: the one on PATH')
   .option('--mongorestore <file>', 'default: the one on PATH')
   .option('--rclone <file>', 'default: the one on PATH')
@@ -102,6 +106,10 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
     if (flags.parts.includes('smallest')) await smallest({ set, client, peers, folder, rows })
     const slicing = flags.parts.includes('slicer') ? await slicers({ set, client, peers, folder, rows }) : []
     const replayed = flags.parts.includes('replay') ? await replays({ set, client, peers, folder, rows }, flags) : []
+    if (flags.parts.includes('collections')) {
+      const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+      rows.push(...(await measureCollections(client, uri, join(folder, 'collections'), flags.collections, say)))
+    }
     if (flags.parts.includes('protocol')) {
       say('what the protocol asks of the config servers')
       console.log(protocolMarkdown(await measureProtocol(join(folder, 'protocol'), say), await measurePlanning(client)))
@@ -109,7 +117,7 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
     if (flags.parts.includes('memory'))
       console.log(memoryMarkdown(await memory({ set, client, peers, folder, rows }, flags)))
     const withData = flags.parts.some(
-      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage'].includes(part),
+      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections'].includes(part),
     )
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows }, flags)

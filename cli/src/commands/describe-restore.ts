@@ -55,6 +55,7 @@ function describe(restore: RestoreDocument) {
       partial_txn: replset.partial_txn && replset.partial_txn.length > 0 ? replset.partial_txn : undefined,
       ...transition(replset),
       error: replset.error || undefined,
+      unbuilt_indexes: replset.unbuilt_indexes,
       progress: replset.progress,
     })),
   }

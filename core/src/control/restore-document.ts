@@ -54,6 +54,10 @@ export interface RestoreReplset {
   stat?: { txn: { partial: number; shard_uncommitted: number; left_uncommitted: number }; d: Document | null }
   /** Ours; PBM ignores it: ids of transactions that wait for what other shards have decided. */
   open_txn?: string[]
+  /** Ours; PBM ignores it: `node` deletes no expired documents now, and is to do so again when it ends. */
+  ttl_monitor_off?: boolean
+  /** Ours; PBM ignores it: indexes that the target does not take, each with its definition and the reason. */
+  unbuilt_indexes?: string[]
   /** Ours; PBM ignores it. */
   node?: string
   /** Ours; PBM ignores it. */

@@ -64,6 +64,14 @@ export async function listSuspendingRestores(leader: MongoClient): Promise<Resto
   return found.flatMap((document) => readRestore(document) ?? [])
 }
 
+/** Those for which the mongod `node` deletes no expired documents. */
+export async function listRestoresWithoutTtl(leader: MongoClient, node: string): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ replsets: { $elemMatch: { node, ttl_monitor_off: true } } })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
 /** See {@link transition} for what it throws. Its last heartbeat tells when it ended, whatever the clocks say. */
 export async function setRestoreStatus(
   leader: MongoClient,

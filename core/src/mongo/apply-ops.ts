@@ -41,3 +41,9 @@ export async function applyOps(
   guard?.throwIfStopped()
   await client.db('admin').command(command)
 }
+
+/** What the server says of each operation it came to, where one of them failed. */
+export function resultsOf(error: unknown): boolean[] | undefined {
+  const response = (error as { errorResponse?: { results?: unknown } }).errorResponse
+  return Array.isArray(response?.results) ? (response.results as boolean[]) : undefined
+}

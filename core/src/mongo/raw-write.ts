@@ -19,6 +19,11 @@ export interface RawWriteOptions {
   readonly ordered?: boolean | undefined
   /** Bytes of one command. Default 4 MiB, bounded by the server's `maxMessageSizeBytes`. */
   readonly batchBytes?: number | undefined
+  /**
+   * Documents whose `_id` is there already are counted and passed over, not refused. Needs a collection without unique
+   * indexes, and not `ordered`.
+   */
+  readonly passDuplicates?: boolean | undefined
   /** Told what has been written so far. */
   readonly onProgress?: ((documents: number, bytes: number) => void) | undefined
   /** Default `{w: 1}`: follow the last command with one wait for the majority. */
@@ -27,13 +32,14 @@ export interface RawWriteOptions {
 
 const DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
 const UNAUTHORIZED = 13
+const DUPLICATE_KEY = 11000
 
 /**
  * Inserts a stream of concatenated BSON documents, chunked anyhow, without decoding them: validation of the collection
  * is bypassed, and top-level zero timestamps are kept (the server would replace them).
  *
  * Throws `WRITE_FAILED` with the namespace and the `_id` of the first document that the server refused. Nothing more is
- * sent after a failure; what is under way is waited for.
+ * sent after a failure; what is under way is waited for. `duplicates` of the `documents` were there already.
  */
 export async function insertDocuments(
   client: MongoClient,
@@ -41,7 +47,7 @@ export async function insertDocuments(
   collection: string,
   source: AsyncIterable<Uint8Array>,
   options: RawWriteOptions = {},
-): Promise<{ documents: number; bytes: number }> {
+): Promise<{ documents: number; bytes: number; duplicates: number }> {
   const writer = new RawWriter(client, database, collection, options, await serverLimits(client))
   try {
     for await (const buffer of wholeDocuments(source)) await writer.add(buffer)
@@ -50,7 +56,7 @@ export async function insertDocuments(
     await writer.settle()
   }
   writer.throwIfFailed()
-  return { documents: writer.documents, bytes: writer.bytes }
+  return { documents: writer.documents, bytes: writer.bytes, duplicates: writer.duplicates }
 }
 
 /** Waits until everything written on this client so far is on a majority of the members, where the client asks for one. */
@@ -99,6 +105,7 @@ async function askLimits(client: MongoClient): Promise<ServerLimits> {
 class RawWriter {
   documents = 0
   bytes = 0
+  duplicates = 0
   readonly #client: MongoClient
   readonly #database: string
   readonly #collection: string
@@ -244,8 +251,12 @@ class RawWriter {
       },
       { readPreference: 'primary', ...(signal === undefined ? {} : { signal }) },
     )
-    const [first] = (reply.writeErrors ?? []) as { index: number; code: number; errmsg: string }[]
+    const errors = (reply.writeErrors ?? []) as { index: number; code: number; errmsg: string }[]
+    const passes = this.#options.passDuplicates === true
+    const first = errors.find(({ code }) => !passes || code !== DUPLICATE_KEY)
     if (first !== undefined) throw this.#refused(documents, first)
+    // An upsert that made nothing has met one.
+    this.duplicates += command.update === undefined ? errors.length : Number(reply.upserted === undefined)
     const concern = reply.writeConcernError as { code: number; errmsg: string } | undefined
     if (concern !== undefined) {
       throw new PbmError(

@@ -64,7 +64,7 @@ describe('raw reads and writes', () => {
       inFlight: 4,
       onProgress: (count) => told.push(count),
     })
-    assert.deepEqual(written, { documents: list.length, bytes: Buffer.concat(list).length })
+    assert.deepEqual(written, { documents: list.length, bytes: Buffer.concat(list).length, duplicates: 0 })
     assert.equal(told.at(-1), list.length)
     await awaitMajority(client)
     const found = await read(readDocuments(client, 'raw', 'exact', { filter: {}, sort: { _id: 1 } }))

@@ -3,6 +3,8 @@ import { isCanceled } from './canceled.js'
 
 /** What an operation that changes data says of it when it fails. */
 export interface DataWords {
+  /** Where a failure has these words, it says itself what the data is like. */
+  readonly instead?: string
   /** The code where the cause has none. */
   readonly code: string
   /** What is to be done where data may be incomplete: `repeat the restore`. */
@@ -33,7 +35,7 @@ export function failureOf({ cause, data }: FailureFacts): Failure {
   return { isCanceled: isCanceled(cause), error, text: errorText(error) }
 }
 
-function explained(cause: unknown, { code, repeat }: DataWords, changes: DataChanges): PbmError {
+function explained(cause: unknown, { code, repeat, instead }: DataWords, changes: DataChanges): PbmError {
   const after = {
     none: 'Nothing of the data was changed.',
     some: `The data of the cluster is incomplete now: ${repeat}.`,
@@ -42,7 +44,7 @@ function explained(cause: unknown, { code, repeat }: DataWords, changes: DataCha
   const lost = isNotPrimary(cause) ? 'this node is no longer the primary: ' : ''
   const text = errorText(cause)
   // Another replica set's words say so already.
-  const hint = text.includes(after) ? {} : { hint: after }
+  const hint = text.includes(after) || (instead !== undefined && text.includes(instead)) ? {} : { hint: after }
   return new PbmError(cause instanceof PbmError ? cause.code : code, `${lost}${text}`, { ...hint, cause })
 }
 

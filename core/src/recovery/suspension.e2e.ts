@@ -4,15 +4,22 @@ import { join } from 'node:path'
 import { fixturesFolder } from '@pbmkit/conformance/testbed'
 import { type Collection, type Db, type Document, type MongoClient, Timestamp } from 'mongodb'
 import { readConfig, writeConfig } from '../control/config.js'
-import { emptyRestore } from '../control/new-restore.js'
+import { emptyReplset, emptyRestore } from '../control/new-restore.js'
 import type { RestoreDocument, RestoreStatus } from '../control/restore-document.js'
-import { findRestore, insertRestore, setRestoreFields, setRestoreStatus } from '../control/restores.js'
+import {
+  addRestoreReplset,
+  findRestore,
+  insertRestore,
+  setRestoreFields,
+  setRestoreStatus,
+} from '../control/restores.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { SLICER_LOCKS } from '../mongo/control-names.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from '../restore/restore.support.js'
 import { repairSuspended } from './suspension.js'
+import { mendTtlMonitor, withoutTtlMonitor } from './ttl-pause.js'
 
 const CONFIG_EPOCH = new Timestamp({ t: 1, i: 1 })
 
@@ -67,6 +74,46 @@ describe('What a restore switches off', () => {
     assert.match(record.error ?? '', /the test has it end.*Nothing of the data was changed/)
     assert.deepEqual(record.suspended, [])
     assert.equal(await isSlicing(), true)
+  })
+
+  it('is the TTL monitor during a replay, which is on again however it ends', async () => {
+    const { node, leader, log } = bench
+    const self = { rs: 'rs0', node: bench.set.members[0]?.host ?? '' }
+    const pause = { node, leader, self, log }
+    const isOn = async () =>
+      (await node.db('admin').command({ getParameter: 1, ttlMonitorEnabled: 1 })).ttlMonitorEnabled as boolean
+    const running = async () => {
+      const { restore } = restoreCommand(backup)
+      const now = secondsOf(await clusterTime(leader))
+      await insertRestore(leader, emptyRestore(restore, 'b'.repeat(24), now, await clusterTime(leader)))
+      await addRestoreReplset(leader, restore.name, { ...emptyReplset('rs0', now), node: self.node })
+      return restore.name
+    }
+    const name = await running()
+    assert.equal(await withoutTtlMonitor(pause, name, isOn), false)
+    assert.equal(await isOn(), true)
+    await assert.rejects(
+      withoutTtlMonitor(pause, name, () => Promise.reject(new Error('failed'))),
+      /failed/,
+    )
+    assert.equal(await isOn(), true)
+    assert.equal(await mendTtlMonitor(pause), false)
+    // An agent that is killed: nothing it began goes on.
+    const killed = await running()
+    const off = Promise.withResolvers<void>()
+    void withoutTtlMonitor(pause, killed, () => {
+      off.resolve()
+      return new Promise(() => undefined)
+    })
+    await off.promise
+    assert.deepEqual([await mendTtlMonitor(pause), await isOn()], [true, false])
+    for (const one of [name, killed]) await setRestoreStatus(leader, one, 'error', { error: 'its agent died' })
+    assert.deepEqual([await mendTtlMonitor(pause), await isOn()], [false, true])
+    // Who had it off keeps it off.
+    await node.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false })
+    await withoutTtlMonitor(pause, killed, isOn)
+    assert.deepEqual([await mendTtlMonitor(pause), await isOn()], [false, false])
+    await node.db('admin').command({ setParameter: 1, ttlMonitorEnabled: true })
   })
 
   it('is on again where somebody drops the records meanwhile, with the note of what was on', async () => {

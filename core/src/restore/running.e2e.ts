@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fixturesFolder } from '@pbmkit/conformance/testbed'
-import { Timestamp } from 'mongodb'
+import { type Document, Timestamp } from 'mongodb'
 import { readConfig, writeConfig } from '../control/config.js'
 import { listLiveLocks } from '../control/locks.js'
 import { findRestore } from '../control/restores.js'
+import { errorText, PbmError } from '../errors.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import type { WithStore } from '../protocol/tokens.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from './restore.support.js'
@@ -92,6 +93,47 @@ describe('A restore among other operations', () => {
     assert.ok(bench.log.lines.some((line) => line.startsWith('warning point-in-time recovery was on and is off now')))
   })
 
+  it('does not begin where a collection that was renamed aside has the UUID of one of the backup, until it is moved', async () => {
+    const shop = bench.node.db('shop')
+    await shop.renameCollection('orders', 'orders_old')
+    await shop.collection('orders_old').insertOne({ since: 'the backup' })
+    const kept = await shop.collection('orders_old').countDocuments()
+    const failure = await bench.restore(name).catch((error: unknown) => error)
+    assert.ok(failure instanceof PbmError)
+    assert.equal(failure.code, 'UUID_TAKEN')
+    assert.match(errorText(failure), /shop\.orders_old has the UUID of shop\.orders.*Nothing of the data was changed/)
+    assert.equal(await shop.collection('orders_old').countDocuments(), kept)
+    // As the message says.
+    const command = /adminCommand\((\{.*?\})\)/.exec(errorText(failure))?.[1]?.replace(/(\w+):/g, '"$1":') ?? ''
+    await bench.node.db('admin').command(JSON.parse(command) as Document)
+    assert.equal(await bench.restore(name), 'done')
+    const moved = bench.node.db('shop_kept').collection('orders_old')
+    assert.equal(await moved.countDocuments(), kept)
+    assert.equal((await moved.indexes()).length, (await shop.collection('orders').indexes()).length)
+    assert.equal(await shop.collection('orders').countDocuments({ since: 'the backup' }), 0)
+  })
+
+  it('says that somebody else writes meanwhile, and leaves nothing of it', async () => {
+    const orders = bench.node.db('shop').collection<{ _id: string }>('orders')
+    let restoring = true
+    const writing = (async () => {
+      for (let i = 0; restoring; i++) await orders.updateOne({ _id: `${i}` }, { $set: { i } }, { upsert: true })
+    })()
+    const command = restoreCommand(name).restore
+    await assert.rejects(bench.restore(name, { command: { name: command.name } }), {
+      code: 'TARGET_WRITTEN',
+      message: /Somebody else writes to what is being restored: .*shop\.orders/,
+    })
+    restoring = false
+    await writing
+    const found = await bench.node.db('shop').listCollections().toArray()
+    assert.deepEqual(
+      found.map((one) => one.name).filter((one) => one.startsWith('tmp')),
+      [],
+    )
+    assert.match((await findRestore(bench.leader, command.name))?.error ?? '', /Stop the applications/)
+  })
+
   it('uses votingMembers where the commit quorum asks for more members than there are', async () => {
     assert.equal(await bench.restore(name, { command: { indexCommitQuorum: '7' } }), 'done')
     assert.ok(bench.log.lines.some((line) => line.includes("commit quorum 7 can't be met")))
@@ -112,14 +154,16 @@ describe('A restore among other operations', () => {
     // PBM writes there what it makes the list of.
     await rm(join(bench.folder, name, 'rs0', 'meta.pbm'))
     const command = restoreCommand(name).restore
-    await assert.rejects(bench.restore(name, { command: { name: command.name } }), {
-      code: 'INDEX_UNIQUE_VIOLATION',
-      message: /index ttl of shop\.orders/,
-    })
+    const failure = await bench.restore(name, { command: { name: command.name } }).catch((error: unknown) => error)
+    assert.match(errorText(failure), /shop\.orders .*"name":"ttl".*E11000.*All data and all other indexes are in place/)
+    assert.doesNotMatch(errorText(failure), /incomplete/)
     // What documents hold is not for everybody who may read the record.
+    assert.match(errorText(failure), /dup key: \{…\}/)
+    assert.doesNotMatch(`${errorText(failure)} ${bench.log.lines.join()}`, /dup key: \{ /)
     const record = await findRestore(bench.leader, command.name)
-    assert.match(record?.error ?? '', /dup key: \{…\}/)
-    assert.doesNotMatch(`${record?.error} ${bench.log.lines.join()}`, /dup key: \{ /)
+    assert.deepEqual([record?.status, record?.replsets[0]?.unbuilt_indexes?.length], ['error', 1])
+    const built = await bench.node.db('shop').collection('orders').indexes()
+    assert.ok(built.length > 1 && !built.some(({ name }) => name === 'ttl'))
     await writeFile(list, text)
   })
 

@@ -3,15 +3,20 @@ import { buildDocument, documentElement, type RawElement, stringElement } from '
 import { type ElementPosition, readElement } from '../../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../../bson/zero-timestamp.js'
 import { errorText, PbmError } from '../../errors.js'
-import { applyOps } from '../../mongo/apply-ops.js'
+import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { documentSequence } from '../../mongo/document-sequence.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { collectionOf, databaseOf, type Operation } from '../entry.js'
-import { binaryElement, booleanElement } from '../raw-fields.js'
+import { binaryElement } from '../raw-fields.js'
 
 /** The server takes this many bytes of operations in one command: documents are limited to 16 MiB, commands to a little more. */
 const MAX_COMMAND_BYTES = 15 * 1024 * 1024
+/** All were tried and not all could be applied; whatever ends the command earlier has a code of its own. */
+const UNKNOWN_ERROR = 8
+
+/** Servers that do not take the option: to those that know it, its absence means yes. */
+const withoutUpserts = new WeakSet<MongoClient>()
 
 interface Inserts {
   readonly documents: Buffer[]
@@ -127,15 +132,30 @@ async function apply(client: MongoClient, operations: readonly Applicable[], gua
       guard,
       more: {
         bypassDocumentValidation: true,
+        // An update must not make a fragment of a document that is not there.
+        ...(withoutUpserts.has(client) ? {} : { alwaysUpsert: false }),
         // As one transaction the batch would lock out everybody else, be logged as one entry, in which a document of
         // 16 MB would not fit, and grow slow where many documents were deleted just before.
         allowAtomic: false,
       },
     })
   } catch (error) {
-    const failed = operations[resultsOf(error)?.findIndex((applied) => !applied) ?? -1] ?? operations[0]
+    if (onlyMissed(error, operations)) return
+    if (!withoutUpserts.has(client) && errorText(error).includes('alwaysUpsert')) {
+      withoutUpserts.add(client)
+      return apply(client, operations, guard)
+    }
+    // The server stops at what it can't apply; updates that met nothing may stand before it.
+    const failed = operations[resultsOf(error)?.lastIndexOf(false) ?? -1] ?? operations[0]
     throw replayError(error, `${failed?.op} on ${failed?.ns}`)
   }
+}
+
+/** Whether all was applied but updates of documents that are not there, for their delete is still to come. */
+function onlyMissed(error: unknown, operations: readonly Applicable[]): boolean {
+  const results = resultsOf(error)
+  if ((error as { code?: unknown }).code !== UNKNOWN_ERROR || results?.length !== operations.length) return false
+  return results.every((applied, index) => applied || operations[index]?.op === 'u')
 }
 
 /**
@@ -155,11 +175,7 @@ function applicable({ op, ns, ui, o, o2 }: Operation): Buffer {
   const elements: RawElement[] = [stringElement('op', op), stringElement('ns', ns)]
   if (ui !== undefined) elements.push(binaryElement('ui', ui, 4))
   elements.push(documentElement('o', o))
-  if (op === 'u') {
-    if (o2 !== undefined) elements.push(documentElement('o2', o2))
-    // Upsert: by default servers do so, but newer ones may not.
-    elements.push(booleanElement('b', true))
-  }
+  if (op === 'u' && o2 !== undefined) elements.push(documentElement('o2', o2))
   return buildDocument(elements)
 }
 
@@ -167,11 +183,6 @@ function replayError(error: unknown, what: string): PbmError {
   return new PbmError('REPLAY_FAILED', `Applying the oplog failed (${what}): ${shortened(errorText(error))}`, {
     cause: error,
   })
-}
-
-function resultsOf(error: unknown): boolean[] | undefined {
-  const response = (error as { errorResponse?: { results?: unknown } }).errorResponse
-  return Array.isArray(response?.results) ? (response.results as boolean[]) : undefined
 }
 
 /** The server's messages hold the whole operation. */

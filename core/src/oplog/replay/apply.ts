@@ -26,8 +26,9 @@ export interface OperationSink {
 /**
  * Applies operations on the primary, many changes in one command, several commands at a time: each document has its
  * lane, in which one batch is under way while the next is gathered. Inserts of documents that are there replace them,
- * updates of missing documents insert (their delete follows), validators are passed over: all this is what makes replay
- * over a fuzzy snapshot converge (PBM: archive-and-oplog.md §4.5). Running a batch again changes nothing.
+ * updates of missing documents do nothing (their delete follows; PBM inserts a fragment until then, which validators of
+ * buckets and unique indexes refuse), validators are passed over: all this is what makes replay over a fuzzy snapshot
+ * converge (PBM: archive-and-oplog.md §4.5). Running a batch again changes nothing.
  */
 export class Applier implements OperationSink {
   readonly #client: MongoClient

@@ -4,9 +4,10 @@ import { PbmError } from '../../errors.js'
 import { collectionOf, commandName, databaseOf, type Operation } from '../entry.js'
 import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
 import { commandTarget } from './classify.js'
-import type { CatalogCollection } from './index-catalog.js'
+import { type CatalogCollection, expiryOf, withoutExpiry } from './index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
+import { uuidTaken } from './uuid-taken.js'
 
 /** Old storage options that servers still log and no longer take. */
 const OBSOLETE_OPTIONS = ['noPadding', 'usePowerOf2Sizes']
@@ -80,11 +81,17 @@ export class ReplayCommands {
   }
 
   /**
-   * Drops a collection that the target had before the restore and the backup does not have. The server would take it for
-   * the one that is created (same UUID: a restore into the same cluster), or move it aside under a name of its own.
+   * Drops a collection that the target had before the restore and the backup does not have, under a name that the oplog
+   * gives to another one. The server would move it aside under a name of its own.
    */
   async #makeWay(collection: CatalogCollection | undefined): Promise<void> {
     if (collection?.foreign === true) await this.#dropNow(collection)
+  }
+
+  /** The server would rename or drop it, for it goes by the UUID. */
+  #refuseForeign(uuid: Buffer | undefined, ns: string): void {
+    const foreign = this.#options.catalog.findForeign(uuid)
+    if (foreign !== undefined) throw uuidTaken([{ held: foreign.ns, ns }])
   }
 
   /** The same for a view. */
@@ -100,15 +107,16 @@ export class ReplayCommands {
     const { ui } = operation
     if (!isUsersOrRoles(ns)) {
       await this.#makeWay(catalog.findByName(ns))
-      if (ui !== undefined) await this.#makeWay(catalog.find(ui, ns))
+      this.#refuseForeign(ui, ns)
       await this.#makeWayForView(ns)
     }
     const here = catalog.findByName(ns)
+    const o = withoutExpiry(operation.o)
     if (isKnownByName(ns)) {
       if (here !== undefined) return
-      const o = isUsersOrRoles(ns) ? buildDocument([stringElement('create', collectionOf(ns))]) : operation.o
-      await sink.command({ ...operation, o, ui: undefined, o2: undefined })
-      catalog.create(ns, undefined, o)
+      const own = isUsersOrRoles(ns) ? buildDocument([stringElement('create', collectionOf(ns))]) : o
+      await sink.command({ ...operation, o: own, ui: undefined, o2: undefined })
+      catalog.create(ns, undefined, own).expireAfterSeconds = isUsersOrRoles(ns) ? undefined : expiryOf(operation.o)
       return
     }
     if (ui !== undefined && catalog.reserved.has(ui.toString('hex'))) return this.noteUnknown(ui, ns)
@@ -117,8 +125,9 @@ export class ReplayCommands {
     const indexes = same?.indexes
     // Another collection has the name, or this one has another name: the server moves what is in the way aside.
     const moved = here !== undefined || same !== undefined
-    await sink.command({ ...operation, o2: undefined })
-    const created = moved && same !== undefined ? same : catalog.create(ns, ui, operation.o)
+    await sink.command({ ...operation, o, o2: undefined })
+    const created = moved && same !== undefined ? same : catalog.create(ns, ui, o)
+    created.expireAfterSeconds = expiryOf(operation.o)
     if (moved) await this.#correctNames(operation.ns, here, created, ns)
     if (indexes !== undefined) for (const [name, spec] of indexes) created.indexes.set(name, spec)
     this.#unknown.delete(ui?.toString('hex') ?? ns)
@@ -134,8 +143,14 @@ export class ReplayCommands {
 
   async #dropDatabase(operation: Operation): Promise<void> {
     const db = databaseOf(operation.ns)
-    await this.#options.sink.command({ ...operation, ui: undefined })
-    this.#options.catalog.dropDatabase(db)
+    const inside = [...this.#options.catalog.collections()].filter(({ ns }) => ns.startsWith(`${db}.`))
+    if (inside.some(({ foreign }) => foreign)) {
+      // What the target has beside the backup stays.
+      for (const collection of inside) if (!collection.foreign) await this.#dropNow(collection)
+    } else {
+      await this.#options.sink.command({ ...operation, ui: undefined })
+      this.#options.catalog.dropDatabase(db)
+    }
     for (const [key, ns] of this.#unknown) if (ns.startsWith(`${db}.`)) this.#unknown.delete(key)
   }
 
@@ -153,6 +168,7 @@ export class ReplayCommands {
       return
     }
     if (catalog.findByName(to) !== known) await this.#makeWay(catalog.findByName(to))
+    this.#refuseForeign(dropped, to)
     await this.#makeWayForView(to)
     const inTheWay = catalog.findByName(to)
     // The server drops what has the UUID, wherever it is.
@@ -220,7 +236,8 @@ export class ReplayCommands {
     if (known === undefined) return
     const index = findDocument(operation.o, 'index')
     if (index !== undefined) this.#options.catalog.modifyIndex(known, index)
-    const o = withoutFields(operation.o, new Set(['index', ...OBSOLETE_OPTIONS]))
+    known.expireAfterSeconds = expiryOf(operation.o) ?? known.expireAfterSeconds
+    const o = withoutFields(withoutExpiry(operation.o), new Set(['index', ...OBSOLETE_OPTIONS]))
     if (elementsOf(o).length > 1) await this.#apply({ ...operation, o }, known)
   }
 

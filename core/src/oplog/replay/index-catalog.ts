@@ -1,4 +1,4 @@
-import { buildDocument, documentElement, stringElement } from '../../bson/build.js'
+import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
 import { findDocument, findField, findString } from '../../bson/elements.js'
 import { booleanElement, elementsOf, isTrue, withField, withoutFields } from '../raw-fields.js'
 
@@ -15,7 +15,20 @@ export interface CatalogCollection {
   foreign: boolean
   /** Raw specs by index name, without the default `_id` index and the clustered one. */
   readonly indexes: Map<string, Buffer>
+  /**
+   * When its documents expire, of clustered collections and buckets: to be set at the end, since the target's own TTL
+   * monitor would delete what the oplog still changes. Undefined where the target has it as it is to be.
+   */
+  expireAfterSeconds: RawElement | undefined
 }
+
+/** Which collection, or time series by the name users know, expires when. */
+export interface WantedExpiry {
+  readonly ns: string
+  readonly expireAfterSeconds: RawElement
+}
+
+const EXPIRY: ReadonlySet<string> = new Set(['expireAfterSeconds'])
 
 /** Index specs of a command as one collection is to have them; `ns` differs from the collection's for time series. */
 export interface WantedIndexes {
@@ -52,14 +65,25 @@ export class IndexCatalog {
     if (key !== undefined) this.#forget(this.#byUuid.get(key))
     const collated = isCollated(options)
     const inOrder = collated || (options !== undefined && isTrue(options, 'capped'))
-    const collection: CatalogCollection = { ns, uuid: key, collated, inOrder, foreign: false, indexes: new Map() }
+    const collection: CatalogCollection = {
+      ...{ ns, uuid: key, collated, inOrder, foreign: false, indexes: new Map() },
+      expireAfterSeconds: undefined,
+    }
     this.#byNamespace.set(ns, collection)
     if (key !== undefined) this.#byUuid.set(key, collection)
     return collection
   }
 
+  /** What an operation is about. Never a foreign one: that it has the UUID says nothing of whose it is. */
   find(uuid: Buffer | undefined, ns: string): CatalogCollection | undefined {
-    return uuid === undefined ? this.#byNamespace.get(ns) : this.#byUuid.get(uuid.toString('hex'))
+    const found = uuid === undefined ? this.#byNamespace.get(ns) : this.#byUuid.get(uuid.toString('hex'))
+    return found?.foreign === true ? undefined : found
+  }
+
+  /** The foreign collection that has the UUID. */
+  findForeign(uuid: Buffer | undefined): CatalogCollection | undefined {
+    const found = uuid && this.#byUuid.get(uuid.toString('hex'))
+    return found?.foreign === true ? found : undefined
   }
 
   findByName(ns: string): CatalogCollection | undefined {
@@ -166,6 +190,13 @@ export class IndexCatalog {
     return all
   }
 
+  /** What is to expire, once nothing changes any more. */
+  expiring(): WantedExpiry[] {
+    return [...this.#byNamespace.values()].flatMap(({ ns, expireAfterSeconds }) =>
+      expireAfterSeconds === undefined ? [] : [{ ns: seriesOf(ns), expireAfterSeconds }],
+    )
+  }
+
   collections(): IterableIterator<CatalogCollection> {
     return this.#byNamespace.values()
   }
@@ -183,6 +214,16 @@ export class IndexCatalog {
     }
     if (isBuckets(collection.ns)) this.#timeSeries.delete(seriesOf(collection.ns))
   }
+}
+
+/** When the documents of a collection created or changed with these options expire. Copied: options are views of large blocks. */
+export function expiryOf(options: Buffer | undefined): RawElement | undefined {
+  const found = options === undefined ? undefined : elementsOf(options).find(({ name }) => EXPIRY.has(name))
+  return found && { ...found, value: Buffer.from(found.value) }
+}
+
+export function withoutExpiry(options: Buffer): Buffer {
+  return withoutFields(options, EXPIRY)
 }
 
 export function isBuckets(ns: string): boolean {

@@ -211,7 +211,7 @@ describe('Replay of an oplog', () => {
   it('lets what the target had before make way for what the oplog creates or renames to', async () => {
     const { sink, catalog, replay } = bench()
     for (const [ns, uuid] of [
-      ['shop.b', COLLECTION],
+      ['shop.new', COLLECTION],
       ['shop.c', OTHER],
     ] as const)
       catalog.create(ns, bytes(uuid), undefined).foreign = true
@@ -219,7 +219,7 @@ describe('Replay of an oplog', () => {
     catalog.foreignViews.add('shop.v')
     await replay.run(
       each([
-        // The same UUID under another name: the target is the cluster of the backup, later.
+        // The same UUID: the target is the cluster of the backup, later.
         command(1, { create: 'new' }),
         command(2, { renameCollection: 'shop.new', to: 'shop.c' }),
         command(3, { create: 'v' }, { ui: undefined }),
@@ -231,6 +231,34 @@ describe('Replay of an oplog', () => {
       ...['drop shop.$cmd', 'renameCollection shop.$cmd'],
       ...['_id shop.system.views', 'create shop.$cmd'],
     ])
+  })
+
+  it('touches nothing that the target had before because of its UUID alone', async () => {
+    const aside = () => {
+      const { sink, catalog, replay } = bench()
+      catalog.create('shop.b', bytes(OTHER), undefined).foreign = true
+      return { sink, replay, catalog }
+    }
+    const refused = { code: 'UUID_TAKEN', message: /shop\.b has the UUID of shop\.(new|c)/ }
+    for (const taking of [
+      command(1, { create: 'new' }, { ui: OTHER }),
+      command(1, { renameCollection: 'shop.a', to: 'shop.c', dropTarget: OTHER }),
+    ]) {
+      const { sink, replay } = aside()
+      await assert.rejects(replay.run(each([taking])), refused)
+      assert.deepEqual(sink.done, [])
+    }
+    // The collection that these were about was dropped before the dump saw it.
+    const { sink, replay, catalog } = aside()
+    const ofOther = { op: 'i', ns: 'shop.new', ui: OTHER, o: { _id: 1 } }
+    await replay.run(each([entry(1, ofOther), command(2, { drop: 'new' }, { ui: OTHER })]))
+    await replay.run(each([command(3, { dropDatabase: 1 }, { ui: undefined })]))
+    await replay.finish()
+    assert.deepEqual(sink.done, ['drop shop.$cmd'])
+    assert.deepEqual(
+      [...catalog.collections()].map(({ ns }) => ns),
+      ['shop.b'],
+    )
   })
 
   it('takes of what lies before the start only transactions that commit after it', async () => {

@@ -2,8 +2,12 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { BSON, type MongoClient, type UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { raw } from '../../oplog/replay/oplog-entries.support.js'
 import { deadlineGuard } from '../../time/deadline-guard.js'
 import { createCollections, dropReplaced } from './collections.js'
+import { setExpiry } from './expiry.js'
+import { ForeignCollections } from './foreign.js'
+import { catalogOf, listTarget } from './target.js'
 
 describe('Collections of the target', () => {
   const guard = deadlineGuard(new AbortController().signal)
@@ -39,22 +43,45 @@ describe('Collections of the target', () => {
     await app.collection<{ _id: string }>('system.js').insertOne({ _id: 'f' })
     await app.createCollection('view', { viewOn: 'plain', pipeline: [] })
     await app.createCollection('series', { timeseries: { timeField: 'at' } })
-    await app.createCollection('moved')
-    const moved = (await uuids()).get('moved')
-    assert.ok(moved !== undefined)
     const wanted = new Map([
       ['system.js', '11111111111141118111111111111111'],
       ['view', '22222222222242228222222222222222'],
       ['series', '33333333333343338333333333333333'],
-      ['back', moved],
     ])
     const namespaces = [...wanted].map(([name, uuid]) => namespace(name, uuid))
-    assert.deepEqual(await dropReplaced(client, namespaces, guard), { dropped: 4, kept: 0 })
+    assert.deepEqual(await dropReplaced(client, namespaces, guard), { dropped: 3, kept: 0 })
     await createCollections(client, namespaces, guard)
     const found = await uuids()
     found.delete('system.views')
     assert.deepEqual([...found].sort(), [...wanted].sort())
     assert.equal(await app.collection('system.js').countDocuments(), 0)
+  })
+
+  it('are dropped for their UUID only where the oplog of the restore gives their name, too', async () => {
+    const app = client.db('app')
+    await app.createCollection('moved')
+    await app.createCollection('named')
+    const moved = (await uuids()).get('moved') ?? ''
+    const backup = [namespace('back', moved), namespace('named', '55555555555545558555555555555550')]
+    await assert.rejects(dropReplaced(client, backup, guard), { code: 'UUID_TAKEN' })
+    assert.ok((await uuids()).has('named'))
+    const foreign = new ForeignCollections(await listTarget(client), backup)
+    assert.throws(() => foreign.refuse(), { message: /app\.moved has the UUID of app\.back/ })
+    const o = raw({ renameCollection: 'app.back', to: 'app.moved' })
+    foreign.see({ op: 'c', ns: 'app.$cmd', ui: Buffer.from(moved, 'hex'), o, o2: undefined })
+    foreign.refuse()
+    assert.deepEqual(await dropReplaced(client, backup, guard, foreign.doomed), { dropped: 2, kept: 2 })
+  })
+
+  it('are refused where the oplog of the restore creates what was renamed since', async () => {
+    const app = client.db('app')
+    await app.createCollection('aside')
+    const ui = Buffer.from((await uuids()).get('aside') ?? '', 'hex')
+    const foreign = new ForeignCollections(await listTarget(client), [])
+    foreign.refuse()
+    foreign.see({ op: 'c', ns: 'app.$cmd', ui, o: raw({ create: 'thing' }), o2: undefined })
+    assert.throws(() => foreign.refuse(), { message: /app\.aside has the UUID of app\.thing/ })
+    await app.dropCollection('aside')
   })
 
   it('are not dropped by somebody who was suspended, though no signal tells it yet', async () => {
@@ -85,11 +112,29 @@ describe('Collections of the target', () => {
       const described = { ...wanted, options: Buffer.from(BSON.serialize(options)) }
       await dropReplaced(client, [described], guard)
       await createCollections(client, [described], guard)
+      await setExpiry(client, (await catalogOf(client, [described])).expiring(), { guard })
       assert.equal((await uuids()).get(`system.buckets.${name}`), bucketsUuid)
       assert.deepEqual([await stored(name), await stored(`system.buckets.${name}`)], before)
       await app.collection(name).insertOne({ at: new Date(), m: 1 })
       assert.equal(await app.collection(name).countDocuments(), 1)
       assert.deepEqual(await app.collection(name).indexes(), [])
+    }
+  })
+
+  it('that can not be created are named, whatever is made together with them', async () => {
+    const uuid = (digit: number) => `${digit}7777777777747778777777777777777`
+    const made = [1, 2, 3, 4, 5].map((digit) => namespace(`made ${digit}`, uuid(digit)))
+    await createCollections(client, made, guard)
+    const others = [6, 7, 8].map((digit) => namespace(`other ${digit}`, uuid(digit)))
+    const options = raw({ capped: true, size: 'large' })
+    const doomed = others.map((one) => (one.collection === 'other 8' ? { ...one, options } : one))
+    await assert.rejects(createCollections(client, doomed, guard), {
+      code: 'CREATE_FAILED',
+      message: /collection app\.other 8 can't be created/,
+    })
+    const found = await uuids()
+    for (const { collection, uuid: wanted } of [...made, ...others.slice(0, 2)]) {
+      assert.equal(found.get(collection), wanted)
     }
   })
 

@@ -5,12 +5,14 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
 import { findField, findString } from '../../bson/elements.js'
 import { errorText, PbmError } from '../../errors.js'
-import { applyOps } from '../../mongo/apply-ops.js'
+import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
+import { withoutExpiry } from '../../oplog/replay/index-catalog.js'
 import { isExcluded, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { ForeignCollections } from './foreign.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
 
@@ -20,28 +22,39 @@ const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, nam
 
 /** Drops under way at once: the server takes an exclusive lock for most of each. */
 const WIDTH = 4
+/** How long a command that creates collections may hold up all others, about. */
+const MOMENT_MILLIS = 100
+const MOST_AT_ONCE = 16
+/** Validators may be long, and a command has room for 16 MiB. */
+const MOST_BYTES = 1024 * 1024
 
 /**
- * Drops what the backup brings anew: by name, and by UUID, for a collection renamed since then still has the UUID the
- * restored one needs. What the backup does not have stays (PBM: archive-and-oplog.md §3).
+ * Drops what the backup brings anew, by name, and `doomed`, which the oplog brings anew. What the backup does not have
+ * stays (PBM: archive-and-oplog.md §3). Throws UUID_TAKEN, before it drops anything, where that has a UUID of the backup.
  */
 export async function dropReplaced(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
   guard: DeadlineGuard,
+  doomedByOplog: ReadonlySet<string> = new Set(),
 ): Promise<{ dropped: number; kept: number }> {
   const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
-  const uuids = new Set(namespaces.flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid])))
   const found = await listTarget(client)
   const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
-  const doomed = found.filter((target) => {
-    if (isExcluded(`${target.db}.${target.name}`) || isUsersOrRoles(`${target.db}.${target.name}`)) return false
-    if (target.uuid !== undefined && uuids.has(target.uuid)) return true
-    if (!target.name.startsWith(BUCKETS)) return names.has(`${target.db}.${target.name}`)
+  const isDoomed = ({ db, name }: TargetCollection) => {
+    const ns = `${db}.${name}`
+    if (isExcluded(ns) || isUsersOrRoles(ns)) return false
+    if (doomedByOplog.has(ns)) return true
+    if (!name.startsWith(BUCKETS)) return names.has(ns)
     // Buckets go with their time series; only those that lost it go by themselves.
-    const series = `${target.db}.${target.name.slice(BUCKETS.length)}`
+    const series = `${db}.${name.slice(BUCKETS.length)}`
     return names.has(series) && !listed.has(series)
-  })
+  }
+  const doomed = found.filter(isDoomed)
+  new ForeignCollections(
+    found.filter((target) => !isDoomed(target)),
+    namespaces,
+  ).refuse()
   const drop = async ({ db, name }: TargetCollection) => {
     guard.throwIfStopped()
     await client
@@ -59,30 +72,24 @@ export async function dropReplaced(
   return { dropped: doomed.length, kept: kept.length }
 }
 
-/** Creates collections with their UUIDs and options, then time series, then views. */
+/**
+ * Creates collections with their UUIDs and options, then time series, then views. When documents expire is left out:
+ * the target's TTL monitor would delete some while they are restored. See `setExpiry`.
+ */
 export async function createCollections(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
   guard: DeadlineGuard,
 ): Promise<void> {
   const ofType = (type: string) => namespaces.filter((namespace) => namespace.type === type)
-  const create = async (namespace: NamespaceMetadata) => {
+  await createByOplog(client, ofType('collection'), guard)
+  for (const series of ofType('timeseries')) {
     guard.throwIfStopped()
-    try {
-      if (namespace.type === 'timeseries') await createTimeSeries(client, namespace, guard)
-      else await createByOplog(client, namespace, guard)
-    } catch (error) {
-      const { db, collection, type } = namespace
-      throw new PbmError('CREATE_FAILED', `The ${type} ${db}.${collection} can't be created: ${errorText(error)}`, {
-        cause: error,
-      })
-    }
+    await createTimeSeries(client, series, guard).catch((error: unknown) => {
+      throw createFailed(series, error)
+    })
   }
-  // Each takes the server's global lock. One at a time leaves heartbeats and everybody else their turn between two; several
-  // would gain nothing and let them wait for all that stand in the queue, which many collections on a slow disk make long.
-  for (const type of ['collection', 'timeseries', 'view']) {
-    for (const namespace of ofType(type)) await create(namespace)
-  }
+  await createByOplog(client, ofType('view'), guard)
 }
 
 export interface InsertOptions {
@@ -98,28 +105,37 @@ export interface InsertOptions {
   readonly select: (namespace: NamespaceMetadata) => boolean
 }
 
-/** Streams all documents of the backup into the collections, which are there and empty. */
+/**
+ * Streams all documents of the backup into the collections, which are there and empty. Gives how many there are of each
+ * namespace. A document that was deleted and inserted again while the backup was made may be in it twice: the oplog has
+ * the right one.
+ */
 export async function insertAll(
   client: MongoClient,
   snapshot: Pick<Snapshot, 'readNamespaces'>,
   options: InsertOptions,
-): Promise<void> {
+): Promise<ReadonlyMap<string, number>> {
+  const inserted = new Map<string, number>()
   const { guard, width, workers, select, divert } = options
   await snapshot.readNamespaces(
     async (namespace, documents) => {
       if (await divert(namespace, documents)) return
       const { db, collection, type } = namespace
       const name = type === 'timeseries' ? BUCKETS + collection : collection
-      await insertDocuments(client, db, name, documents, {
+      // The order of a capped collection is its content.
+      const ordered = namespace.options !== undefined && isTrue(namespace.options, 'capped')
+      const written = await insertDocuments(client, db, name, documents, {
         guard,
         inFlight: Math.min(4, Math.max(1, workers)),
-        // The order of a capped collection is its content.
-        ordered: namespace.options !== undefined && isTrue(namespace.options, 'capped'),
+        ordered,
+        passDuplicates: !ordered,
         onProgress: increments(options.onProgress),
       })
+      inserted.set(`${db}.${collection}`, written.documents - written.duplicates)
     },
     { width, signal: guard.signal, select },
   )
+  return inserted
 }
 
 /** Turns the totals one writer tells into what came since. */
@@ -138,19 +154,60 @@ async function dropByOplog(client: MongoClient, db: string, collection: string, 
   await applyOps(client, [operation], { guard }).catch(ignoreMissing)
 }
 
-/** `create` as an oplog entry, the only way to give a UUID. Options go in byte for byte. */
-async function createByOplog(client: MongoClient, namespace: NamespaceMetadata, guard: DeadlineGuard): Promise<void> {
+/**
+ * `create` as oplog entries, the only way to give UUIDs. Each command takes the server's global lock: as many collections as
+ * it makes within a moment, so that heartbeats and everybody else have their turn between two commands, and a slow disk
+ * lets nobody wait for many. Several commands at once would only queue for the lock.
+ */
+async function createByOplog(
+  client: MongoClient,
+  namespaces: readonly NamespaceMetadata[],
+  guard: DeadlineGuard,
+): Promise<void> {
+  let atOnce = 1
+  for (let from = 0; from < namespaces.length; ) {
+    const some: Buffer[] = []
+    let bytes = 0
+    for (const namespace of namespaces.slice(from, from + atOnce)) {
+      const raw = creation(namespace)
+      bytes += raw.length
+      if (some.length > 0 && bytes > MOST_BYTES) break
+      some.push(raw)
+    }
+    const begun = performance.now()
+    guard.throwIfStopped()
+    await applyOps(client, RawValue.documents(some), { guard }).catch((error: unknown) => {
+      // What it has made before it stopped is none of its failure.
+      throw createFailed(namespaces[from + Math.max(0, resultsOf(error)?.lastIndexOf(false) ?? 0)], error)
+    })
+    const millis = performance.now() - begun
+    if (millis < MOMENT_MILLIS / 2) atOnce = Math.min(2 * atOnce, MOST_AT_ONCE)
+    else if (millis > MOMENT_MILLIS) atOnce = Math.max(1, Math.floor(atOnce / 2))
+    from += some.length
+  }
+}
+
+/** Options go in byte for byte. */
+function creation(namespace: NamespaceMetadata): Buffer {
   const { db, collection, uuid, options, type } = namespace
-  const o: RawElement[] = [stringElement('create', collection), ...(options === undefined ? [] : elementsOf(options))]
+  const o: RawElement[] = [stringElement('create', collection), ...lastingOptions(options)]
   const clustered = options !== undefined && findField(options, 'clusteredIndex') !== undefined
   if (type === 'collection' && !clustered) o.push(documentElement('idIndex', idIndexOf(namespace)))
-  const operation = buildDocument([
+  return buildDocument([
     stringElement('op', 'c'),
     stringElement('ns', `${db}.$cmd`),
     ...(uuid === undefined ? [] : [binaryElement('ui', Buffer.from(uuid, 'hex'), 4)]),
     documentElement('o', buildDocument(o)),
   ])
-  await applyOps(client, RawValue.documents([operation]), { guard })
+}
+
+function createFailed(namespace: NamespaceMetadata | undefined, error: unknown): PbmError {
+  const what = namespace === undefined ? 'collection' : `${namespace.type} ${namespace.db}.${namespace.collection}`
+  return new PbmError('CREATE_FAILED', `The ${what} can't be created: ${errorText(error)}`, { cause: error })
+}
+
+function lastingOptions(options: Buffer | undefined): RawElement[] {
+  return options === undefined ? [] : elementsOf(withoutExpiry(options))
 }
 
 function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
@@ -166,8 +223,7 @@ async function createTimeSeries(
   guard: DeadlineGuard,
 ): Promise<void> {
   const { db, collection, options, bucketsUuid } = namespace
-  const raw = options === undefined ? [] : elementsOf(options)
-  const values = Object.fromEntries(raw.map((element) => [element.name, RawValue.element(element)]))
+  const values = Object.fromEntries(lastingOptions(options).map((one) => [one.name, RawValue.element(one)]))
   const create = () => client.db(db).command({ create: collection, ...values })
   await create()
   if (bucketsUuid !== undefined) {

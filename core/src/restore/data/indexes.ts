@@ -1,12 +1,14 @@
-import type { ClientSession, MongoClient } from 'mongodb'
+import { type ClientSession, type MongoClient, MongoServerError } from 'mongodb'
 import pLimit from 'p-limit'
+import { findString } from '../../bson/elements.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { RawValue } from '../../mongo/raw-command.js'
-import { readLevelOf } from '../../mongo/read-level.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { WantedIndexes } from '../../oplog/replay/index-catalog.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { CommitQuorum } from './commit-quorum.js'
+import { definitionText, mendDefinition } from './index-definition.js'
 import { allOrFirstError } from './snapshot.js'
 
 /** The server builds for at most three commands at once and lets the others wait (`maxNumActiveUserIndexBuilds`). */
@@ -15,65 +17,136 @@ const DUPLICATE_KEY = 11000
 const INVALID_OPTION = 197
 /** A number of members that the replica set does not have, or all that vote where one of them builds no indexes. */
 const UNSATISFIABLE_COMMIT_QUORUM = 278
+/** Not the index is at fault: the node, its peers, whoever stopped the build, or the room that is left. */
+const NOT_OF_THE_INDEX: ReadonlySet<unknown> = new Set([
+  ...[10107, 11600, 11602, 13435, 13436, 189, 91],
+  ...[6, 7, 89, 9001, 11601, 24, 50, 262, 276, 355],
+  ...[13, 18, 14031],
+])
 
 export interface BuildOptions {
   readonly guard: DeadlineGuard
   readonly log: OperationLog
-  /** `votingMembers`, `majority` or a number as a text. */
+  /** `votingMembers`, `majority` or a number as a text; by default the voting members that are there. */
   readonly commitQuorum: string | undefined
   readonly onBuilt: (indexes: number) => void
 }
 
 /**
- * Builds all indexes, those of one collection in one scan of it, several collections at once. Throws
- * `INDEX_UNIQUE_VIOLATION` or `INDEX_FAILED` with the namespace; an abort stops the builds on the server too.
+ * Builds all indexes, those of one collection in one scan of it, several collections at once. Gives those that can't be
+ * built, in words; nothing else is the worse for them. Throws `INDEX_FAILED` with the namespace where not the index is at
+ * fault; an abort stops the builds on the server too.
  */
 export async function buildIndexes(
   client: MongoClient,
   wanted: readonly WantedIndexes[],
   options: BuildOptions,
-): Promise<void> {
+): Promise<string[]> {
+  const { log, guard } = options
+  if (wanted.length === 0) return []
   const limit = pLimit(WIDTH)
-  await allOrFirstError(
-    wanted.map((collection) =>
-      limit(async () => {
-        await build(client, collection, options)
-        options.onBuilt(collection.specs.length)
-      }),
+  const unbuilt: string[] = []
+  const quorum = new CommitQuorum(client, { log, asked: options.commitQuorum })
+  const builder = new IndexBuilder(client, quorum, options, (text) => {
+    log.error(`an index can't be built: ${text}`)
+    unbuilt.push(text)
+  })
+  await quorum.watch(guard.signal, () =>
+    allOrFirstError(
+      wanted.map(({ ns, specs }) =>
+        limit(async () => {
+          const mended = specs.map((spec) => mendDefinition(spec))
+          for (const { spec, changes } of mended) {
+            if (changes.length === 0) continue
+            const name = findString(spec, 'name') ?? ''
+            log.warning(`index ${name} of ${ns} is not valid as it was and is changed: ${changes.join('; ')}`)
+          }
+          await builder.build({ ns, specs: mended.map(({ spec }) => spec) })
+          options.onBuilt(specs.length)
+        }),
+      ),
+      () => limit.clearQueue(),
     ),
-    () => limit.clearQueue(),
   )
+  return unbuilt
 }
 
-async function build(client: MongoClient, { ns, specs }: WantedIndexes, options: BuildOptions): Promise<void> {
-  const { log, commitQuorum } = options
-  const command: Record<string, unknown> = {
-    createIndexes: collectionOf(ns),
-    indexes: RawValue.documents(specs),
-    commitQuorum: quorumOf(client, commitQuorum),
+class IndexBuilder {
+  readonly #client: MongoClient
+  readonly #quorum: CommitQuorum
+  readonly #options: BuildOptions
+  readonly #onUnbuilt: (text: string) => void
+
+  constructor(client: MongoClient, quorum: CommitQuorum, options: BuildOptions, onUnbuilt: (text: string) => void) {
+    this.#client = client
+    this.#quorum = quorum
+    this.#options = options
+    this.#onUnbuilt = onUnbuilt
   }
-  for (;;) {
-    options.guard.throwIfStopped()
+
+  /** Where one is refused, the server builds none of the command: then the others are built without it. */
+  async build({ ns, specs }: WantedIndexes): Promise<void> {
+    if (specs.length === 0) return
     try {
-      await run(client, databaseOf(ns), command, options.guard.signal)
-      return
+      await this.#create({ ns, specs })
     } catch (error) {
-      options.guard.signal.throwIfAborted()
-      const code = (error as { code?: unknown }).code
-      if (code === UNSATISFIABLE_COMMIT_QUORUM && command.commitQuorum !== 'majority') {
-        const next = typeof command.commitQuorum === 'number' ? 'votingMembers' : 'majority'
-        log.warning(`${ns}: commit quorum ${command.commitQuorum} can't be met here; ${next} is used`)
-        command.commitQuorum = next
-      } else if (code === INVALID_OPTION && command.ignoreUnknownIndexOptions === undefined) {
-        log.warning(
-          `${ns}: the server does not know all options of its indexes; those are left out: ${errorText(error)}`,
-        )
-        command.ignoreUnknownIndexOptions = true
-      } else {
-        throw indexError(error, ns)
+      this.#options.guard.throwIfStopped()
+      if (!(error instanceof MongoServerError) || NOT_OF_THE_INDEX.has(error.code)) {
+        throw new PbmError('INDEX_FAILED', `The indexes of ${ns} can't be built: ${errorText(error)}`, { cause: error })
+      }
+      const [only, ...more] = specs
+      if (only !== undefined && more.length === 0) {
+        this.#onUnbuilt(`${ns} ${definitionText(only)}: ${errorText(error)}`)
+        return
+      }
+      const [first, second] = divided(specs, error)
+      await this.build({ ns, specs: first })
+      await this.build({ ns, specs: second })
+    }
+  }
+
+  async #create({ ns, specs }: WantedIndexes): Promise<void> {
+    const { log, guard } = this.#options
+    const [db, collection] = [databaseOf(ns), collectionOf(ns)]
+    const command: Record<string, unknown> = {
+      createIndexes: collection,
+      indexes: RawValue.documents(specs),
+      commitQuorum: this.#quorum.value,
+      // The majority is waited for once, at the end.
+      writeConcern: { w: 1 },
+    }
+    const indexNames = specs.map((spec) => findString(spec, 'name') ?? '')
+    for (;;) {
+      guard.throwIfStopped()
+      try {
+        await this.#quorum.during({ db, collection, indexNames }, () => run(this.#client, db, command, guard.signal))
+        return
+      } catch (error) {
+        const code = (error as { code?: unknown }).code
+        if (code === UNSATISFIABLE_COMMIT_QUORUM && command.commitQuorum !== 'majority') {
+          const next = typeof command.commitQuorum === 'number' ? 'votingMembers' : 'majority'
+          log.warning(`${ns}: commit quorum ${command.commitQuorum} can't be met here; ${next} is used`)
+          command.commitQuorum = next
+        } else if (code === INVALID_OPTION && command.ignoreUnknownIndexOptions === undefined) {
+          log.warning(
+            `${ns}: the server does not know all options of its indexes; those are left out: ${errorText(error)}`,
+          )
+          command.ignoreUnknownIndexOptions = true
+        } else {
+          throw error
+        }
       }
     }
   }
+}
+
+/** The one that documents violate is known by name, and was only found after a scan; for the others halves are tried. */
+function divided(specs: readonly Buffer[], error: MongoServerError): [Buffer[], Buffer[]] {
+  const named = error.code === DUPLICATE_KEY ? /index: (\S+)/.exec(error.message)?.[1] : undefined
+  const violated = specs.filter((spec) => findString(spec, 'name') === named)
+  if (violated.length === 1) return [violated, specs.filter((spec) => !violated.includes(spec))]
+  const half = Math.ceil(specs.length / 2)
+  return [specs.slice(0, half), specs.slice(half)]
 }
 
 /** An index build goes on without its client, so an abort kills the session it runs in. */
@@ -99,23 +172,4 @@ async function killSession(client: MongoClient, session: ClientSession): Promise
     .db('admin')
     .command({ killSessions: [session.id] })
     .catch(() => undefined)
-}
-
-function quorumOf(client: MongoClient, text: string | undefined): string | number {
-  // A replica set that has to go on without a majority would wait for its members that are away.
-  if (text === undefined || text === '') return readLevelOf(client) === 'local' ? 1 : 'votingMembers'
-  return /^\d+$/.test(text) ? Number(text) : text
-}
-
-function indexError(error: unknown, ns: string): PbmError {
-  const text = errorText(error)
-  if ((error as { code?: unknown }).code !== DUPLICATE_KEY) {
-    return new PbmError('INDEX_FAILED', `The indexes of ${ns} can't be built: ${text}`, { cause: error })
-  }
-  const index = /index: (\S+)/.exec(text)?.[1] ?? ''
-  return new PbmError(
-    'INDEX_UNIQUE_VIOLATION',
-    `The unique index ${index} of ${ns} can't be built, because documents have the same key: ${text}`,
-    { hint: 'The documents are restored; remove the duplicates and create the index.', cause: error },
-  )
 }

@@ -6,6 +6,7 @@ import { readCursor } from '../../mongo/raw-read.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
+import { setExpiry } from './expiry.js'
 import { type BuildOptions, buildIndexes } from './indexes.js'
 import { catalogOf } from './target.js'
 
@@ -34,8 +35,15 @@ export async function dropLiveIndexes(client: MongoClient, ns: string, names: re
   }
 }
 
-/** Gives the target the indexes that the catalog ended with: drops those that changed, and builds what is missing. */
-export async function settleIndexes(client: MongoClient, catalog: IndexCatalog, options: BuildOptions): Promise<void> {
+/**
+ * Gives the target the indexes that the catalog ended with: drops those that changed, and builds what is missing. Gives
+ * what can't be built.
+ */
+export async function settleIndexes(
+  client: MongoClient,
+  catalog: IndexCatalog,
+  options: BuildOptions,
+): Promise<string[]> {
   const present = new Map<string, Set<string>>()
   for (const { ns, indexes } of catalog.collections()) {
     const live = await listIndexes(client, ns, options.guard.signal)
@@ -51,11 +59,13 @@ export async function settleIndexes(client: MongoClient, catalog: IndexCatalog, 
     ns,
     specs: specs.filter((spec) => present.get(ns)?.has(findString(spec, 'name') ?? '') !== true),
   }))
-  await buildIndexes(
+  const unbuilt = await buildIndexes(
     client,
     missing.filter(({ specs }) => specs.length > 0),
     options,
   )
+  await setExpiry(client, catalog.expiring(), options)
+  return unbuilt
 }
 
 function isImplied(name: string, spec: Buffer): boolean {

@@ -2,7 +2,7 @@ import { BSON, type UUID } from 'bson'
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { IndexCatalog, isBuckets } from '../../oplog/replay/index-catalog.js'
+import { expiryOf, IndexCatalog, isBuckets } from '../../oplog/replay/index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 
 /** A collection or view of the target. */
@@ -69,8 +69,10 @@ export async function catalogOf(
     const known = uuid === undefined || isKnownByName(ns) || isBuckets(ns) ? undefined : Buffer.from(uuid, 'hex')
     catalog.create(ns, known, options).foreign = isForeign(ns)
   }
-  for (const { db, collection, type, indexes } of restored ?? []) {
+  for (const { db, collection, type, options, indexes } of restored ?? []) {
     const ns = `${db}.${collection}`
+    const holder = catalog.findByName(type === 'timeseries' ? `${db}.system.buckets.${collection}` : ns)
+    if (holder !== undefined) holder.expireAfterSeconds = expiryOf(options)
     if (type === 'timeseries') for (const spec of indexes ?? []) catalog.addTimeSeriesIndex(ns, spec)
     const target = catalog.findByName(ns)
     if (type !== 'collection' || target === undefined) continue

@@ -13,6 +13,7 @@ import type { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
+import { withoutTtlMonitor } from '../../recovery/ttl-pause.js'
 import type { Clock } from '../../time/clock.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { keptUsers, usersInUse } from '../data/kept-users.js'
@@ -22,6 +23,7 @@ import { settleTransactions, type TransactionSettlement } from '../sharding/dist
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { pieceOf } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
+import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 /**
  * Applies stored chunks to the data as it is, on the primary of a replica set (PBM: control-plane.md §5.5). Nothing is
@@ -49,7 +51,11 @@ export class OplogReplay {
     const opid = _id.toHexString()
     const run: PrimaryRun = {
       ...{ type: 'replay', name: replay.name, opid, signal },
-      words: { code: 'REPLAY_FAILED', repeat: 'replay from the same start again, or restore' },
+      words: {
+        code: 'REPLAY_FAILED',
+        repeat: 'replay from the same start again, or restore',
+        instead: ALL_BUT_INDEXES,
+      },
       record: (now, hb) => emptyReplay(replay, opid, now, hb),
     }
     return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) =>
@@ -86,14 +92,17 @@ export class OplogReplay {
     const dropIndexes = (ns: string, names: readonly string[]) => dropLiveIndexes(node, ns, names)
     const settlement = info.isSharded ? await this.#settlement(command.name, signal) : undefined
     const settle = (replay: Replay) => settlement && settleTransactions(replay, settlement)
-    await replayPieces(
-      { client: node, store, guard, log, progress },
-      { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
+    await withoutTtlMonitor({ node, leader, self, log }, command.name, () =>
+      replayPieces(
+        { client: node, store, guard, log, progress },
+        { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
+      ),
     )
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
-    await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
+    const unbuilt = await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
+    await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     progress.phase('majority')
     await awaitMajoritySince(node, election)
   }

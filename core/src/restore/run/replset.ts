@@ -5,6 +5,7 @@ import type { BackupDocument, BackupReplset } from '../../control/backup-documen
 import type { OperationLog } from '../../log.js'
 import { earlier, optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
+import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
@@ -14,13 +15,16 @@ import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../.
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { TOOL_NAME } from '../../version.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
+import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
+import { ForeignCollections } from '../data/foreign.js'
 import { buildIndexes } from '../data/indexes.js'
 import { keptUsers } from '../data/kept-users.js'
+import { OtherWriters } from '../data/other-writers.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { catalogOf } from '../data/target.js'
+import { catalogOf, listTarget } from '../data/target.js'
 import {
   collectDocuments,
   isChosen,
@@ -74,8 +78,8 @@ const DEFAULT_PARALLEL_COLLECTIONS = 4
 /** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
 const PBM_WITHOUT_INDEX_FLAGS = '2.8'
 
-/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). */
-export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
+/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
+export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
   const { client, store, backup, part, compression, guard, log, progress, tuning } = restore
   const snapshot = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
   const namespaces = snapshot.namespaces.filter(
@@ -87,22 +91,55 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
   await refuseOtherCase(client, namespaces)
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
-  const storedOplog = await verify(restore, snapshot)
+  const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
+  const foreign = new ForeignCollections(staying, namespaces)
+  const storedOplog = await verify(restore, snapshot, foreign)
+  foreign.refuse()
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
 
   const election = await electionOf(client)
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard)
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, foreign.doomed)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')
+  const catalog = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
+    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others }),
+  )
+  const wanted = catalog.wanted()
+  progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
+  const onBuilt = (indexes: number) => progress.add(indexes, 0)
+  const unbuilt = await buildIndexes(client, wanted, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  await setExpiry(client, catalog.expiring(), { guard })
+  await restore.sharding?.publish()
+  progress.phase('majority')
+  await awaitMajoritySince(client, election)
+  return unbuilt
+}
+
+interface DataToRestore {
+  readonly namespaces: readonly NamespaceMetadata[]
+  readonly kept: Kept
+  /** Bytes of it. */
+  readonly storedOplog: number
+  readonly others: OtherWriters
+}
+
+/** All but the indexes: those that the catalog has are still to be built. */
+async function restoreData(
+  restore: ReplsetRestore,
+  snapshot: Snapshot,
+  { namespaces, kept, storedOplog, others }: DataToRestore,
+): Promise<IndexCatalog> {
+  const { client, guard, progress, tuning } = restore
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await createCollections(client, namespaces, guard)
+  await others.refuse()
   const stored = listedUsersAndRoles(snapshot.namespaces)
   const selected = new Set(namespaces)
-  await insertAll(client, snapshot, {
+  const inserted = await insertAll(client, snapshot, {
     guard,
     width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
     workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
@@ -114,18 +151,13 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<void> {
       return own !== undefined
     },
   })
+  await others.refuseOtherCounts(namespaces, inserted)
   await restore.sharding?.load(snapshot)
   progress.phase('users and roles')
   await restoreUsersAndRoles(client, stored, kept, guard)
   await restore.reach('dumpDone')
 
-  const wanted = await replayOplog(restore, snapshot, storedOplog, namespaces, kept)
-  progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
-  const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  await buildIndexes(client, wanted, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
-  await restore.sharding?.publish()
-  progress.phase('majority')
-  await awaitMajoritySince(client, election)
+  return await replayOplog(restore, snapshot, { namespaces, kept, storedOplog, others })
 }
 
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
@@ -145,7 +177,7 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
 }
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
-async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<number> {
+async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: ForeignCollections): Promise<number> {
   const { store, backup, part, compression, guard, log, progress, tuning, pointInTime } = restore
   const oplog = oplogOf(restore, snapshot)
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
@@ -168,6 +200,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
     mayBeCut: !isOwn(snapshot),
     onBytes: (bytes) => progress.add(0, bytes),
+    onCommand: (command) => foreign.see(command),
   })
   log.info('the backup is complete: sizes, checksums and oplog are right')
   return stored
@@ -176,9 +209,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot): Promise<numb
 async function replayOplog(
   restore: ReplsetRestore,
   snapshot: Snapshot,
-  storedBytes: number,
-  namespaces: readonly NamespaceMetadata[],
-  kept: Kept,
+  { namespaces, kept, storedOplog, others }: DataToRestore,
 ) {
   const { client, store, backup, part, guard, log, progress, pointInTime, sharding } = restore
   const pieces = oplogOf(restore, snapshot)
@@ -187,11 +218,12 @@ async function replayOplog(
   const start = optime(part.first_write_ts)
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
   const catalog = await catalogOf(client, namespaces)
+  others.follow(catalog)
   const context = { client, store, guard, log, progress }
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
-  await replayPieces(context, { pieces, storedBytes, catalog, kept, start, end, routing, cut, settle })
-  return catalog.wanted()
+  await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept, start, end, routing, cut, settle })
+  return catalog
 }
 
 function isOwn({ toolVersion }: Snapshot): boolean {

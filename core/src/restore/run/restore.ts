@@ -21,6 +21,7 @@ import { chunksUpTo } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
 import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
+import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
 
@@ -57,7 +58,7 @@ export class Restore {
     }
     const run: PrimaryRun = {
       ...{ type: 'restore', name: restore.name, opid, signal },
-      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore' },
+      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: ALL_BUT_INDEXES },
       record: (now, hb) => ({
         ...emptyRestore(restore, opid, now, hb),
         ...(suspended === undefined ? {} : { suspended }),
@@ -109,8 +110,8 @@ export class Restore {
       await awaitSlicersGone(suspending, self.rs)
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
-    else
-      await restoreReplset({
+    else {
+      const unbuilt = await restoreReplset({
         client: node,
         store: stored,
         backup,
@@ -125,6 +126,8 @@ export class Restore {
         sharding,
         reach: reachState,
       })
+      await noteUnbuilt(leader, command.name, self.rs, unbuilt)
+    }
     await sharding?.refresh()
     if (info.isClusterLeader) log.info('make a full backup now: point-in-time recovery can only go on from a new one')
   }

@@ -58,6 +58,11 @@ export class ShardedRestore {
     if (this.#options.info.shardId !== undefined) this.#replaced = await this.#databases(own)
   }
 
+  /** Whether {@link cleanUp} drops the database whole. */
+  drops(db: string): boolean {
+    return this.#replaced.has(db)
+  }
+
   /** On shards: drops the databases of the backup wherever their collections lie now. */
   async cleanUp(): Promise<void> {
     const { client, leader, info, guard, log } = this.#options

@@ -23,6 +23,8 @@ export interface OplogVerification extends CallOptions {
   /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
   readonly mayBeCut?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
+  /** Told each command that a replay from start to end will run, those of transactions too. */
+  readonly onCommand?: ((command: Operation) => void) | undefined
 }
 
 /** What can be told without reading a piece: all are there and not empty, and they leave no gap. Gives their sizes. */
@@ -118,7 +120,7 @@ async function verifyPiece(
     reached = ts
     first ??= found
     last = found
-    if (ts <= end) verifyEntry(entry, ts)
+    if (ts <= end) verifyEntry(entry, ts, ts < options.start ? undefined : options.onCommand)
     transactions.take(entry)
   }
   if (exactEnds && reached < piece.end && reached < end) {
@@ -127,9 +129,11 @@ async function verifyPiece(
   return { piece, first, last }
 }
 
-function verifyEntry(operation: Operation | OplogEntry, ts: bigint, depth = 0): void {
-  if (classify(operation, ts) !== 'nested') return
-  for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, depth + 1)
+function verifyEntry(operation: Operation, ts: bigint, onCommand: OplogVerification['onCommand'], depth = 0): void {
+  const kind = classify(operation, ts)
+  if (kind === 'command') onCommand?.(operation)
+  if (kind !== 'nested') return
+  for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, onCommand, depth + 1)
 }
 
 /** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */

@@ -1,0 +1,77 @@
+import { findString } from '../../bson/elements.js'
+import { commandName, type Operation } from '../../oplog/entry.js'
+import { findUuid } from '../../oplog/raw-fields.js'
+import { commandTarget } from '../../oplog/replay/classify.js'
+import { uuidTaken } from '../../oplog/replay/uuid-taken.js'
+import type { TargetCollection } from './target.js'
+
+export interface NamedByUuid {
+  readonly db: string
+  readonly collection: string
+  readonly uuid?: string | undefined
+  readonly bucketsUuid?: string | undefined
+}
+
+/**
+ * Collections of the target that the backup does not have by name, but which have a UUID that the restore needs: they
+ * were renamed since. The server would take them for the restored ones. Memory depends on the target, not on the oplog.
+ */
+export class ForeignCollections {
+  readonly #byUuid = new Map<string, string>()
+  readonly #names = new Set<string>()
+  /** UUID → the collection of the backup or of the oplog that needs it. */
+  readonly #needed = new Map<string, string>()
+  /** Names that the oplog gives as well. */
+  readonly #replaced = new Set<string>()
+
+  constructor(target: readonly TargetCollection[], namespaces: readonly NamedByUuid[]) {
+    const restored = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
+    for (const { db, name, uuid } of target) {
+      const ns = `${db}.${name}`
+      if (uuid === undefined || restored.has(ns) || restored.has(ns.replace('.system.buckets.', '.'))) continue
+      this.#byUuid.set(uuid, ns)
+      this.#names.add(ns)
+    }
+    for (const { db, collection, uuid, bucketsUuid } of namespaces) {
+      for (const own of [uuid, bucketsUuid]) if (own !== undefined) this.#need(own, `${db}.${collection}`)
+    }
+  }
+
+  /** Namespaces that have to go because the oplog brings them back, by name and by UUID. */
+  get doomed(): ReadonlySet<string> {
+    const names = [...this.#needed.keys()].map((uuid) => this.#byUuid.get(uuid) ?? '')
+    return new Set(names.filter((ns) => this.#replaced.has(ns)))
+  }
+
+  /** A command that the oplog will run. */
+  see(operation: Operation): void {
+    const command = commandName(operation.o)
+    if (command === 'create') {
+      const ns = commandTarget(operation)
+      if (operation.ui !== undefined) this.#need(operation.ui.toString('hex'), ns)
+      this.#give(ns)
+    } else if (command === 'renameCollection') {
+      const to = findString(operation.o, 'to') ?? ''
+      const dropped = findUuid(operation.o, 'dropTarget')
+      if (dropped !== undefined) this.#need(dropped.toString('hex'), to)
+      this.#give(to)
+    }
+  }
+
+  /** Throws UUID_TAKEN: the server has room for one collection of a UUID, and this one is not the backup's to drop. */
+  refuse(): void {
+    const taken = [...this.#needed].flatMap(([uuid, ns]) => {
+      const held = this.#byUuid.get(uuid)
+      return held === undefined || this.#replaced.has(held) ? [] : [{ held, ns }]
+    })
+    if (taken.length > 0) throw uuidTaken(taken)
+  }
+
+  #need(uuid: string, ns: string): void {
+    if (this.#byUuid.has(uuid)) this.#needed.set(uuid, ns)
+  }
+
+  #give(ns: string): void {
+    if (this.#names.has(ns)) this.#replaced.add(ns)
+  }
+}
