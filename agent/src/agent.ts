@@ -12,13 +12,13 @@ import {
   isCanceled,
   type Log,
   type Member,
-  mendTtlMonitor,
   nodeInfo,
   openLog,
   PbmError,
   PluginHost,
   recordRefusal,
   removeAgent,
+  repairTtlMonitor,
   requireConfig,
   type StorageConfig,
   storageOfBackup,
@@ -142,7 +142,7 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#mendTtlAtFirst(ended),
+      this.#repairTtlAtFirst(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -298,12 +298,12 @@ export class Agent {
   }
 
   /** What an agent before this one left off when it was killed. */
-  async #mendTtlAtFirst(signal: AbortSignal): Promise<void> {
+  async #repairTtlAtFirst(signal: AbortSignal): Promise<void> {
     const { leader, node, self, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     let told = ''
     while (!signal.aborted) {
-      const isLeft = await mendTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
+      const isLeft = await repairTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
         const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
         if (text !== told) log.warning(text)
         told = text

@@ -19,7 +19,7 @@ import { SLICER_LOCKS } from '../mongo/control-names.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from '../restore/restore.support.js'
 import { repairSuspended } from './suspension.js'
-import { mendTtlMonitor, withoutTtlMonitor } from './ttl-pause.js'
+import { repairTtlMonitor, withoutTtlMonitor } from './ttl-pause.js'
 
 const CONFIG_EPOCH = new Timestamp({ t: 1, i: 1 })
 
@@ -97,7 +97,7 @@ describe('What a restore switches off', () => {
       /failed/,
     )
     assert.equal(await isOn(), true)
-    assert.equal(await mendTtlMonitor(pause), false)
+    assert.equal(await repairTtlMonitor(pause), false)
     // An agent that is killed: nothing it began goes on.
     const killed = await running()
     const off = Promise.withResolvers<void>()
@@ -106,13 +106,13 @@ describe('What a restore switches off', () => {
       return new Promise(() => undefined)
     })
     await off.promise
-    assert.deepEqual([await mendTtlMonitor(pause), await isOn()], [true, false])
+    assert.deepEqual([await repairTtlMonitor(pause), await isOn()], [true, false])
     for (const one of [name, killed]) await setRestoreStatus(leader, one, 'error', { error: 'its agent died' })
-    assert.deepEqual([await mendTtlMonitor(pause), await isOn()], [false, true])
+    assert.deepEqual([await repairTtlMonitor(pause), await isOn()], [false, true])
     // Who had it off keeps it off.
     await node.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false })
     await withoutTtlMonitor(pause, killed, isOn)
-    assert.deepEqual([await mendTtlMonitor(pause), await isOn()], [false, false])
+    assert.deepEqual([await repairTtlMonitor(pause), await isOn()], [false, false])
     await node.db('admin').command({ setParameter: 1, ttlMonitorEnabled: true })
   })
 

@@ -36,7 +36,7 @@ export async function withoutTtlMonitor<T>(pause: TtlPause, name: string, work: 
  * Switches it on again where an operation on this node has ended without doing so. True while one is still under way, that
  * of a killed agent for as long as nobody has marked it as failed.
  */
-export async function mendTtlMonitor(pause: TtlPause): Promise<boolean> {
+export async function repairTtlMonitor(pause: TtlPause): Promise<boolean> {
   const { leader, self } = pause
   let isWaiting = false
   for (const { name } of await listRestoresWithoutTtl(leader, self.node)) {
