@@ -180,7 +180,7 @@ export class Agent {
       }
     }
     await slicing
-    const late = () => new PbmError('LOOPS_LATE', 'gave up waiting for the leader replica set to answer')
+    const late = () => new Error('gave up waiting for the leader replica set to answer')
     await inTime(Promise.allSettled(this.#loops), MARK_MILLIS, late).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MILLIS, late).catch(() => undefined)
