@@ -67,6 +67,7 @@ export async function nominate(ballot: Ballot, options: NominateOptions): Promis
       return out !== undefined && nodes.every((node) => out.has(node))
     }
     const answered = async (look: number) => {
+      signal.throwIfAborted()
       const winner = await ballot.winner()
       return winner !== '' || (look % LOOKS_PER_DECLINE === 0 && (await isDeclined())) ? winner : undefined
     }
@@ -137,6 +138,7 @@ export async function awaitNomination(options: AwaitNominationOptions): Promise<
   const begun = clock.now()
   let pause = POLL_MILLIS / SLOWER
   const settled = async (): Promise<NominationOutcome | undefined> => {
+    signal.throwIfAborted()
     const found = await findNomination(leader, backup, rs)
     if (found !== undefined && found.opid !== opid) return 'other'
     if ((found?.nomination?.ack ?? '') !== '') return 'lost'

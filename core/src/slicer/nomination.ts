@@ -82,6 +82,7 @@ async function gatherAnswers(
 ): Promise<PitrReplset[]> {
   const begun = clock.now()
   const gathered = async () => {
+    signal.throwIfAborted()
     const document = await findPitr(leader)
     if (document === undefined || document.status !== 'ready') throw taken()
     const silent = fit.filter((agent) => !document.replsets.some((answer) => isOf(answer, agent)))

@@ -12,8 +12,7 @@ export interface UntilOptions {
 /**
  * Looks at once and then again and again until `condition` gives something other than false or undefined, and gives that;
  * undefined when time is over: there is always a last look after it. What holds already is found by the first look, whatever
- * the signal says. Rejects with what a look rejects with, and with the
- * signal's reason.
+ * the signal says. Rejects with what a look rejects with, and with the signal's reason.
  *
  * @param condition is told the number of the look, from 1.
  */
