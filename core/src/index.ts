@@ -1,152 +1,191 @@
-/** `@pbmkit/core`: pipelines, protocol and formats. The agent and the CLI build on this entry; plugins on `./plugin`. */
+/** `@pbmkit/core`: what the agent, the CLI, the suites and the bench build on; plugins have `./plugin` and `./plugin/kit`. */
 
 // tsyringe asks for it before anything that is injected is loaded.
 import 'reflect-metadata'
 
-export * from './archive/crc64.js'
-export * from './archive/demultiplex.js'
-export * from './archive/metadata.js'
-export * from './archive/reader.js'
-export * from './archive/writer.js'
-export * from './backup/failure.js'
-export * from './backup/leader.js'
-export * from './backup/logical/dump.js'
-export * from './backup/logical/namespaces.js'
-export * from './backup/nominee.js'
-export * from './bson/build.js'
-export * from './bson/documents.js'
-export * from './bson/elements.js'
-export * from './bson/extended-json.js'
-export * from './catalog/check-files.js'
-export * from './catalog/compatible.js'
-export * from './catalog/delete.js'
-export * from './catalog/delete-failed.js'
-export * from './catalog/delete-objects.js'
-export * from './catalog/init-object.js'
-export * from './catalog/plan-restore.js'
-export * from './catalog/record-keys.js'
-export * from './catalog/resync.js'
-export * from './catalog/retention.js'
-export * from './catalog/storage-identity.js'
-export * from './catalog/timelines.js'
-export * from './config/document.js'
+export { readMetadataJsonGently } from './archive/metadata.js'
+export { readArchive } from './archive/reader.js'
+export { BackupLeader } from './backup/leader.js'
+export { dumpNamespaces } from './backup/logical/dump.js'
+export { listNamespaces } from './backup/logical/namespaces.js'
+export { BackupNominee } from './backup/nominee.js'
+export { documentsIn, wholeDocuments } from './bson/documents.js'
+export { findField } from './bson/elements.js'
+export { incompatibility } from './catalog/compatible.js'
+export { deleteBackup, deleteBackupsBefore, deleteOld } from './catalog/delete.js'
+export { ensureInitObject } from './catalog/init-object.js'
+export { planPointInTime, planReplay } from './catalog/plan-restore.js'
+export { recordKeys } from './catalog/record-keys.js'
+export { resync } from './catalog/resync.js'
+export {
+  expired,
+  type Inventory,
+  isBaseSnapshot,
+  isFinished,
+  isNeededForSlicing,
+  isSelective,
+} from './catalog/retention.js'
+export { lookForIdentity, testWriting } from './catalog/storage-identity.js'
+export {
+  type Base,
+  type SecondsRange,
+  type TimeRange,
+  timelines,
+  touchedSeconds,
+  wholeSeconds,
+} from './catalog/timelines.js'
+export type { Config, EncryptionConfig, PitrConfig, StorageConfig } from './config/document.js'
 export { parseConfig } from './config/parse.js'
 export { maskConfig, maskStorage, sameStorage, secretsOf } from './config/redact.js'
-export * from './control/agents.js'
-export * from './control/backup-document.js'
-export * from './control/backup-history.js'
-export * from './control/backups.js'
-export * from './control/command-document.js'
-export * from './control/commands.js'
+export {
+  type AgentDocument,
+  type AgentKeys,
+  type AgentPlace,
+  type AgentPlugins,
+  agentErrors,
+  isAgentOk,
+  listAgents,
+  publishAgent,
+  removeAgent,
+  type SubsystemStatus,
+} from './control/agents.js'
+export type { BackupDocument, BackupReplset, BackupStatus, Progress } from './control/backup-document.js'
+export {
+  findBackup,
+  findBackupByOpid,
+  forgetBackups,
+  insertBackup,
+  isTimestampSet,
+  listBackups,
+  setBackupStatus,
+  setReplsetProgress,
+  UNSET_TIMESTAMP,
+} from './control/backups.js'
+export type { BackupCommand, Command, CommandDocument, RestoreCommand } from './control/command-document.js'
+export { noteDeadResync, sendCommand } from './control/commands.js'
 export {
   type ConfigChange,
-  configMissing,
   readConfig,
   readConfigAndTime,
-  readEpoch,
   requireConfig,
   resetEpoch,
-  setPitrEnabled,
   writeConfig,
 } from './control/config.js'
-export { type ConfigValue, getConfigKey, parseSetting, type Setting, setConfigKeys } from './control/config-keys.js'
-export * from './control/locks.js'
-export * from './control/log.js'
-export * from './control/log-follow.js'
-export * from './control/log-writer.js'
-export * from './control/operations.js'
-export * from './control/pitr.js'
-export * from './control/pitr-chunk-document.js'
-export * from './control/pitr-chunks.js'
-export * from './control/pitr-document.js'
-export * from './control/pitr-suspension.js'
-export * from './control/profiles.js'
-export * from './control/restore-document.js'
-export * from './control/restores.js'
-export * from './control/setup.js'
-export * from './control/state-machine.js'
-export * from './control/transition.js'
-export * from './encryption/ciphers.js'
-export * from './encryption/key-objects.js'
-export * from './encryption/rotate.js'
-export * from './encryption/sealed-store.js'
-export * from './errors.js'
-export * from './log.js'
-export * from './mongo/balancer.js'
+export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
+export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
+export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
+export { followLog } from './control/log-follow.js'
+export { type Log, type LogContext, openLog } from './control/log-writer.js'
+export {
+  findRotation,
+  hasOperation,
+  noteRotation,
+  type RotationFigures,
+  type RotationRecord,
+  recordOperation,
+} from './control/operations.js'
+export { findPitr } from './control/pitr.js'
+export type { PitrChunkDocument } from './control/pitr-chunk-document.js'
+export { insertChunk, listChunks } from './control/pitr-chunks.js'
+export {
+  findProfile,
+  isMain,
+  listProfiles,
+  MAIN_PROFILE,
+  type Profile,
+  profileOf,
+  removeProfile,
+  requireProfile,
+  requireStorage,
+  saveProfile,
+  storageOfBackup,
+  storageToWire,
+} from './control/profiles.js'
+export type { RestoreDocument } from './control/restore-document.js'
+export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
+export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
+export { Ciphers, isSealing } from './encryption/ciphers.js'
+export { isKeyObject, openKeyObject } from './encryption/key-objects.js'
+export { rotateKeys } from './encryption/rotate.js'
+export { chunkMethod, partMethod, sealedStore, storeOf } from './encryption/sealed-store.js'
+export { errorText, PbmError, unacknowledged } from './errors.js'
+export type { OperationLog, Severity } from './log.js'
+export { balancerStatus } from './mongo/balancer.js'
 export { signedClusterTime, tellClusterTime } from './mongo/causal.js'
-export * from './mongo/cluster-time.js'
-export * from './mongo/connect.js'
+export { clusterTime, isStale, STALE_SECONDS, secondsOf } from './mongo/cluster-time.js'
+export { connectLeader, connectNode, connectPrimary } from './mongo/connect.js'
 export { connectedAs } from './mongo/connected-user.js'
-export * from './mongo/control-names.js'
-export * from './mongo/majority.js'
-export * from './mongo/raw-read.js'
-export * from './mongo/raw-write.js'
-export * from './mongo/topology.js'
-export * from './mongo/uri.js'
-export { optime, optimeText, toTimestamp } from './oplog/entry.js'
-export * from './plugin/index.js'
-export { API_VERSION, type ShapeFault, shapeFaults } from './plugin-host/check.js'
+export { COMMANDS, LOCKS } from './mongo/control-names.js'
+export { type MajorityStatus, majorityStatus } from './mongo/majority.js'
+export { readDocuments } from './mongo/raw-read.js'
+export { awaitMajority, insertDocuments } from './mongo/raw-write.js'
+export {
+  clusterMembers,
+  type Member,
+  type MemberRole,
+  type NodeInfo,
+  nodeInfo,
+  type ReplsetTopology,
+} from './mongo/topology.js'
+export { maskText } from './mongo/uri.js'
+export { optime } from './oplog/entry.js'
+export type { CompressionPlugin } from './plugin/compression.js'
+export { hasCode } from './plugin/errors.js'
+export type { PluginContext } from './plugin/plugin.js'
+export type { ListOptions, ObjectInfo, ObjectStore, StoragePlugin } from './plugin/storage.js'
+export { API_VERSION, shapeFaults } from './plugin-host/check.js'
 export { endProcess } from './plugin-host/end-process.js'
-export * from './plugin-host/host.js'
+export { type InspectedPlugin, type LoadablePlugin, PluginHost, pluginFault } from './plugin-host/host.js'
 export { inspectApart } from './plugin-host/inspect-apart.js'
 export { DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
-export {
-  compressionBySuffix,
-  isPackageName,
-  missingPluginHint,
-  PBM_COMPRESSIONS,
-  type PluginKind,
-  withoutAlias,
-} from './plugin-host/naming.js'
+export { missingPluginHint, type PluginKind, withoutAlias } from './plugin-host/naming.js'
 export { none } from './plugin-host/none.js'
 export { bodyOf } from './plugin-kit/streams.js'
-export * from './protocol/busy.js'
-export * from './protocol/canceled.js'
-export * from './protocol/command-feed.js'
-export * from './protocol/convergence.js'
-export * from './protocol/election.js'
-export * from './protocol/fitness.js'
-export * from './protocol/heartbeat.js'
-export * from './protocol/lock.js'
-export * from './protocol/lock-wait.js'
-export * from './protocol/nomination.js'
-export * from './protocol/refusal.js'
-export * from './protocol/storage-places.js'
-export * from './protocol/tokens.js'
-export * from './recovery/balancer-pause.js'
+export { busyText, saysBusy } from './protocol/busy.js'
+export { backupCanceled, isCanceled } from './protocol/canceled.js'
+export { watchCommands } from './protocol/command-feed.js'
+export { type AgentNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
+export { acquireLock, isHeld } from './protocol/lock.js'
+export { acquireLockBehindResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
+export { recordRefusal } from './protocol/refusal.js'
+export { otherPlaceText, requireOneStorage, type StoragePlace, storagePlaces } from './protocol/storage-places.js'
+export {
+  CIPHERS,
+  CLOCK,
+  COMPRESSION,
+  LEADER,
+  NODE,
+  OPERATION_LOG,
+  SELF,
+  STORE,
+  WITH_PRIMARY,
+  WITH_STORE,
+  type WithPrimary,
+  type WithStore,
+} from './protocol/tokens.js'
 export { DeadResync } from './recovery/dead-resync.js'
 export { deleteFailed } from './recovery/leftovers.js'
-export * from './recovery/repair.js'
-export * from './recovery/repairs.js'
-export * from './recovery/stale-operations.js'
-export { repairSuspended } from './recovery/suspension.js'
+export { allRepairs } from './recovery/repairs.js'
+export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
-export * from './restore/run/oplog-replay.js'
-export * from './restore/run/restore.js'
-export * from './secrets/documents.js'
-export * from './secrets/printable.js'
-export * from './slicer/blockers.js'
-export * from './slicer/catch-up.js'
-export * from './slicer/lag.js'
-export * from './slicer/placement.js'
-export * from './slicer/settings.js'
-export * from './slicer/slicer.js'
-export * from './slicer/slicing-leader.js'
-export * from './slicer/slicing-worker.js'
-export * from './slicer/starting-point.js'
-export * from './slicer/view.js'
-export * from './store/layout/backup-metadata.js'
-export * from './store/layout/names.js'
-export * from './store/layout/namespace-objects.js'
-export * from './store/layout/pbm-version.js'
-export * from './store/layout/read-text.js'
+export { OplogReplay } from './restore/run/oplog-replay.js'
+export { Restore } from './restore/run/restore.js'
+export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { missingSnapshot } from './slicer/catch-up.js'
+export { slicingLag } from './slicer/lag.js'
+export { Slicer } from './slicer/slicer.js'
+export { SlicingLeader } from './slicer/slicing-leader.js'
+export { SlicingWorker } from './slicer/slicing-worker.js'
+export { newestBaseFirst, newestRestoreFirst, restoreTimes, toBase } from './slicer/starting-point.js'
+export { CALM_SLICING_POLL_MILLIS, readSlicingView, SLICING_POLL_MILLIS, type SlicingView } from './slicer/view.js'
+export { namespaceListName, parsePitrChunkName, pitrChunkName } from './store/layout/names.js'
+export { isLegacyArchive } from './store/layout/pbm-version.js'
+export { readText } from './store/layout/read-text.js'
 export { type OpenOptions, openStore, storageOptions, wrappedStore } from './store/open.js'
 export type { OpenStore } from './store/open-store.js'
 export { transferText } from './store/wrappers/meter.js'
-export { splitStore } from './store/wrappers/split.js'
-export type { ThrottleConfig } from './store/wrappers/throttle.js'
-export * from './time/clock.js'
-export * from './time/deadline.js'
-export * from './time/until.js'
-export * from './time/until-aborted.js'
-export * from './version.js'
+export { type Clock, systemClock } from './time/clock.js'
+export { inTime } from './time/deadline.js'
+export { until } from './time/until.js'
+export { untilAborted } from './time/until-aborted.js'
+export { PBM_COMPATIBLE_VERSION, VERSION } from './version.js'

@@ -1,7 +1,6 @@
 import { PbmError } from '../errors.js'
 
 /** BSON element types that are told apart here (bsonspec.org, version 1.1). */
-export const BSON_DOUBLE = 0x01
 export const BSON_STRING = 0x02
 export const BSON_DOCUMENT = 0x03
 export const BSON_ARRAY = 0x04

@@ -126,15 +126,6 @@ export async function setRestoreReplsetFields(
   return updated.matchedCount === 1
 }
 
-export async function setRestoreReplsetProgress(
-  leader: MongoClient,
-  name: string,
-  replset: string,
-  progress: Progress,
-): Promise<boolean> {
-  return setRestoreReplsetFields(leader, name, replset, { progress })
-}
-
 /** Sets fields of the restore as a whole. False when it is gone. */
 export async function setRestoreFields(
   leader: MongoClient,
@@ -150,17 +141,6 @@ export async function beatRestore(leader: MongoClient, name: string): Promise<bo
   const hb = await clusterTime(leader)
   const updated = await restores(leader).updateOne({ name }, { $set: { hb } })
   return updated.matchedCount === 1
-}
-
-export async function deleteRestoreDocument(leader: MongoClient, name: string): Promise<boolean> {
-  return (await restores(leader).deleteOne({ name })).deletedCount === 1
-}
-
-/** Replaces all restores that have ended by what was found on the storage (PBM: control-plane.md §5.5). */
-export async function replaceRestores(leader: MongoClient, found: readonly RestoreDocument[]): Promise<void> {
-  await restores(leader).deleteMany({ status: { $in: [...RESTORE_STATES.terminal] } })
-  for (const restore of found)
-    await restores(leader).replaceOne({ name: restore.name }, toWire(restore), { upsert: true })
 }
 
 const NEVER: Timestamp = new Timestamp({ t: 0, i: 0 })

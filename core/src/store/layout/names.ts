@@ -83,11 +83,6 @@ export function namespaceFile(db: string, collection: string): string {
   return `${db}.${collection.startsWith('system.buckets.') ? collection.slice('system.buckets.'.length) : collection}`
 }
 
-/** PBM's natural object name of a namespace; see `planNamespaceObjects` for those that can't be used. */
-export function namespaceObjectName(backup: string, replset: string, db: string, collection: string, suffix: string) {
-  return `${replsetFolder(backup, replset)}${namespaceFile(db, collection)}${suffix}`
-}
-
 /** Without a slash at the end, as `oplog_name` has it since PBM 2.4. */
 export function oplogFolder(backup: string, replset: string): string {
   return `${replsetFolder(backup, replset)}oplog`
@@ -118,11 +113,6 @@ export function parseOplogChunkName(object: string): ChunkName | undefined {
   const end = parseTimestampText(parts[1] ?? '', { incrementRequired: true })
   if (start === undefined || end === undefined) return undefined
   return { start, end, suffix: parts[2] === undefined ? '' : `.${parts[2]}` }
-}
-
-/** PBM 2.0 to 2.3. */
-export function singleOplogName(backup: string, replset: string, suffix: string): string {
-  return `${replsetFolder(backup, replset)}local.oplog.rs.bson${suffix}`
 }
 
 /** PBM before 2.0, and our `layout: archive`: a whole mongodump archive at the root. */
