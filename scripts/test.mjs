@@ -22,7 +22,7 @@ const named = process.argv.slice(2)
 const withCoverage = named.length === 0 && process.env.PBMKIT_COVERAGE !== 'off'
 const record = join(cacheFolder(), 'test-times.json')
 const folder = mkdtempSync(join(tmpdir(), 'pbmkit-counts-'))
-const cores = coreMillis()
+const cores = coreMs()
 let counts
 let slowest = []
 try {
@@ -53,7 +53,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
-const { busy, idle } = coreMillis()
+const { busy, idle } = coreMs()
 const share = (busy - cores.busy) / (busy - cores.busy + idle - cores.idle)
 console.log(
   `The cores were busy for ${Math.round(share * 100)} % of the time. The slowest files, their hooks included:`,
@@ -63,7 +63,7 @@ console.log(countsLine(counts))
 process.exitCode = counts.failed === 0 ? 0 : 1
 
 /** Of all cores and everything that runs on them, since the machine was started. */
-function coreMillis() {
+function coreMs() {
   let busy = 0
   let idle = 0
   for (const { times } of cpus()) {

@@ -5,7 +5,7 @@ import { loadSmallData, outputs, passSeconds, restoreEnded, unlocked, until } fr
 import { type HeldCluster, startHeldCluster } from './held-storage.support.js'
 
 /** How long the server sits on each drop: long enough to kill an agent meanwhile. */
-const DROP_MILLIS = 8_000
+const DROP_MS = 8_000
 
 describe('restores whose only agent is killed', () => {
   let cluster: HeldCluster
@@ -95,7 +95,7 @@ describe('restores whose only agent is killed', () => {
   it('in state cleanupCluster, while it drops collections; the next one is exact', async () => {
     const failPoint = (more: object) =>
       cluster.admin.db('admin').command({ configureFailPoint: 'failCommand', ...more })
-    const data = { failCommands: ['drop'], blockConnection: true, blockTimeMS: DROP_MILLIS, appName: 'pbm-agent' }
+    const data = { failCommands: ['drop'], blockConnection: true, blockTimeMS: DROP_MS, appName: 'pbm-agent' }
     await failPoint({ mode: 'alwaysOn', data })
     const name = await cluster.restore(backup)
     await until('the drops', async () => (await findRestore(cluster.leader, name))?.status === 'cleanupCluster')

@@ -6,7 +6,7 @@ import { type HeldShardedCluster, startHeldShardedCluster } from './sharded-held
 import { assertSameState } from './sharded-state.support.js'
 
 /** How long the server sits on each drop: long enough to kill an agent meanwhile. */
-const DROP_MILLIS = 5_000
+const DROP_MS = 5_000
 /** Without the reading-through before it, the storage stands still in the states that come after. */
 const UNVERIFIED = 'restore:\n  verify: false\n'
 const SLICED = 'pitr:\n  enabled: true\n'
@@ -114,7 +114,7 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
     const heldDrops = async () => {
       const admin = (await cluster.cluster.shard('s1').set.client()).db('admin')
       const failPoint = (more: object) => admin.command({ configureFailPoint: 'failCommand', ...more })
-      const data = { failCommands: ['drop'], blockConnection: true, blockTimeMS: DROP_MILLIS, appName: 'pbm-agent' }
+      const data = { failCommands: ['drop'], blockConnection: true, blockTimeMS: DROP_MS, appName: 'pbm-agent' }
       await cluster.agentsWell()
       await failPoint({ mode: 'alwaysOn', data })
       const name = await sendRestore(cluster.leader, backup)

@@ -39,16 +39,16 @@ import type { AgentContext } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing.js'
-import { STATUS_MILLIS, StatusPublisher } from './status.js'
+import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
 import { openStorage } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
-const MARK_MILLIS = 20_000
+const MARK_MS = 20_000
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
-const EPOCH_POLL_MILLIS = 250
+const EPOCH_POLL_MS = 250
 
 export interface AgentOptions {
   readonly settings: Settings
@@ -176,14 +176,14 @@ export class Agent {
       log.info(`waiting up to ${this.#settings.stopGrace} s for ${names}`)
       if (!(await this.#tasks.settled(this.#settings.stopGrace * 1000))) {
         this.#tasks.abortAll(new PbmError('AGENT_STOPPED', `the agent on ${self.node} ${why}`))
-        if (!(await this.#tasks.settled(MARK_MILLIS))) log.error(`gave up waiting for ${names}`)
+        if (!(await this.#tasks.settled(MARK_MS))) log.error(`gave up waiting for ${names}`)
       }
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled(this.#loops), MARK_MILLIS, late).catch((error) => log.warning(errorText(error)))
+    await inTime(Promise.allSettled(this.#loops), MARK_MS, late).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
-    await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MILLIS, late).catch(() => undefined)
+    await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
     await this.#central.close()
     await this.#connections.close()
@@ -258,10 +258,10 @@ export class Agent {
   /** A changed configuration is looked at soon: whoever changed it waits for what the agents say of the storage. */
   async #untilNextReport(known: Timestamp | undefined, signal: AbortSignal): Promise<Timestamp | undefined> {
     const { clock } = this.#context
-    const due = clock.now() + STATUS_MILLIS
+    const due = clock.now() + STATUS_MS
     let epoch = known
     while (clock.now() < due && !signal.aborted) {
-      await clock.sleep(EPOCH_POLL_MILLIS, signal).catch(() => undefined)
+      await clock.sleep(EPOCH_POLL_MS, signal).catch(() => undefined)
       epoch = this.#slicing.epoch ?? epoch
       if (epoch !== undefined && (known === undefined || !epoch.equals(known))) return epoch
     }
@@ -310,7 +310,7 @@ export class Agent {
         return true
       })
       if (!isLeft) return
-      await clock.sleep(STATUS_MILLIS, signal).catch(() => undefined)
+      await clock.sleep(STATUS_MS, signal).catch(() => undefined)
     }
   }
 

@@ -11,7 +11,7 @@ import {
 import type { MongoClient } from 'mongodb'
 import type { Logger } from 'pino'
 
-const RETRY_MILLIS = 1_000
+const RETRY_MS = 1_000
 /** What passes by itself while a server or a replica set starts; everything else needs a person. */
 const PASSING = new Set(['UNREACHABLE', 'NOT_INITIATED', 'NO_PRIMARY', 'NOT_REPLICA_SET_MEMBER', 'CONNECTION'])
 
@@ -50,7 +50,7 @@ export async function connect(options: ConnectOptions): Promise<Connections> {
       const text = errorText(error)
       if (text !== told) logger.warn(`waiting up to ${waitSeconds} s: ${text}`)
       told = text
-      await clock.sleep(RETRY_MILLIS, signal)
+      await clock.sleep(RETRY_MS, signal)
     }
   }
 }

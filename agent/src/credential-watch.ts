@@ -3,7 +3,7 @@ import { type Clock, connectedAs, connectLeader, connectNode, errorText, PbmErro
 import type { MongoClient } from 'mongodb'
 
 /** How often connections are made for it where nothing of the user seems to have changed. */
-const CHECK_MILLIS = 60_000
+const CHECK_MS = 60_000
 
 export interface CredentialWatchOptions {
   readonly uri: string
@@ -43,7 +43,7 @@ export class CredentialWatch {
     this.#known = now
     if (isSame && clock.now() < this.#due) return this.#faults
     const isFirst = this.#due === 0
-    this.#due = clock.now() + CHECK_MILLIS
+    this.#due = clock.now() + CHECK_MS
     // It has just connected.
     if (!isFirst) this.#faults = await this.#check()
     return this.#faults

@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb'
 import type { AgentContext } from './operations/context.js'
 
 /** How often it is looked whether an operation that was under way at the start has ended. */
-const LOCKED_POLL_MILLIS = 1_000
+const LOCKED_POLL_MS = 1_000
 
 /**
  * Whether nothing is listed, so that the storage is to be read without anybody asking. Says so when no operation is under way,
@@ -25,7 +25,7 @@ export async function needsFirstResync(
     if (backups.length > 0 || chunks.length > 0) return 'not needed'
     return locks.length === 0 ? 'needed' : undefined
   }
-  return (await until(settled, { clock, signal, everyMillis: LOCKED_POLL_MILLIS })) === 'needed'
+  return (await until(settled, { clock, signal, everyMs: LOCKED_POLL_MS })) === 'needed'
 }
 
 /** As if somebody had sent it, but of no record among the commands. */

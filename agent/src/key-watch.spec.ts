@@ -22,7 +22,7 @@ describe('KeyWatch', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  const watch = (patienceMillis = 10_000) =>
+  const watch = (patienceMs = 10_000) =>
     new KeyWatch({
       host: new PluginHost({
         resolveFrom: import.meta.url,
@@ -30,7 +30,7 @@ describe('KeyWatch', () => {
       }),
       node: 'n',
       signal: stopping.signal,
-      patienceMillis,
+      patienceMs,
     })
   /** Prints the keys, and a dot into the file `ran`; with `millis`, after that time. */
   const byCommand = (millis = 0) => {

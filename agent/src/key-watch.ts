@@ -10,14 +10,14 @@ import {
 import pLimit from 'p-limit'
 
 /** An agent that waited for its keys longer would look dead to the others. */
-const PATIENCE_MILLIS = 10_000
+const PATIENCE_MS = 10_000
 
 export interface KeyWatchOptions {
   readonly host: PluginHost
   readonly node: string
   readonly signal: AbortSignal
   /** Default: 10 s. */
-  readonly patienceMillis?: number
+  readonly patienceMs?: number
 }
 
 /** Which keys this agent seals with, for everybody to see: a rotation asks all agents before it begins. */
@@ -54,7 +54,7 @@ export class KeyWatch {
       const over = new AbortController()
       this.#searched = { text, over, search: this.#search(config, text, over) }
     }
-    const millis = this.#options.patienceMillis ?? PATIENCE_MILLIS
+    const millis = this.#options.patienceMs ?? PATIENCE_MS
     await inTime(this.#searched.search, millis, () => {
       const fault = `the encryption keys could not be had within ${millis / 1000} s`
       return new PbmError('KEYS_LATE', fault, { hint: 'does the command that gives them hang?' })

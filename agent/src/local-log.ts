@@ -25,7 +25,7 @@ export interface LocalLog {
   flush(): Promise<boolean>
 }
 
-const FLUSH_MILLIS = 1_000
+const FLUSH_MS = 1_000
 
 /**
  * The agent's own output. Text as PBM's: `2031-02-03T04:05:06Z I [rs0/host:port] [backup/NAME] message`; or one JSON
@@ -64,7 +64,7 @@ export function openLocalLog(options: LocalLogOptions): LocalLog {
         logger.error(`can't open ${options.path} anew, the log goes on where it was: ${errorText(error)}`)
       }
     },
-    flush: () => sink.drain(FLUSH_MILLIS),
+    flush: () => sink.drain(FLUSH_MS),
   }
 }
 

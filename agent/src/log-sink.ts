@@ -5,7 +5,7 @@ import type { LogOutput } from './log-output.js'
 const HELD_BYTES = 1024 * 1024
 /** Bytes given to the output at once: a file system that hangs has no more than these. */
 const BATCH_BYTES = 64 * 1024
-const RETRY_MILLIS = 500
+const RETRY_MS = 500
 
 export interface LogSinkOptions {
   readonly output: LogOutput
@@ -55,10 +55,10 @@ export class LogSink {
     this.#start()
   }
 
-  /** Whether all that was written so far came through within `patienceMillis`. */
-  async drain(patienceMillis: number): Promise<boolean> {
+  /** Whether all that was written so far came through within `patienceMs`. */
+  async drain(patienceMs: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    const timer = setTimeout(() => resolve(false), patienceMillis)
+    const timer = setTimeout(() => resolve(false), patienceMs)
     try {
       return await Promise.race([this.#written(), promise])
     } finally {
@@ -122,7 +122,7 @@ export class LogSink {
 
   async #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, RETRY_MILLIS)
+    const timer = setTimeout(resolve, RETRY_MS)
     this.#retry.addEventListener('now', () => resolve(), { once: true })
     await promise
     clearTimeout(timer)

@@ -35,7 +35,7 @@ describe('sealed stores and the rotation of keys', () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pbmkit-sealing-'))
     const filesystem = { path: join(folder, 'backups') }
-    store = await openStore(host, { type: 'filesystem', filesystem }, context, { retryMillis: 0 })
+    store = await openStore(host, { type: 'filesystem', filesystem }, context, { retryMs: 0 })
     await useKeys(older)
   })
   afterEach(async () => {

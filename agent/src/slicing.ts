@@ -1,5 +1,5 @@
 import {
-  CALM_SLICING_POLL_MILLIS,
+  CALM_SLICING_POLL_MS,
   CLOCK,
   errorText,
   LEADER,
@@ -11,7 +11,7 @@ import {
   type OperationLog,
   readSlicingView,
   SELF,
-  SLICING_POLL_MILLIS,
+  SLICING_POLL_MS,
   Slicer,
   SlicingLeader,
   type SlicingView,
@@ -56,14 +56,14 @@ export class Slicing {
     const duties = new SlicingLeader({ leader, host, clock, log: this.#log })
     const [work, lead] = [this.#attempt(signal), this.#attempt(signal)]
     let leading: Promise<void> | undefined
-    let pause = SLICING_POLL_MILLIS
+    let pause = SLICING_POLL_MS
     while (!signal.aborted) {
       await work(async () => {
         const view = await readSlicingView(leader)
         this.#epoch = view.config?.epoch ?? this.#epoch
         await this.#worker.step(view)
         const isOn = view.config?.pitr?.enabled === true
-        pause = this.#worker.isBusy(view) ? SLICING_POLL_MILLIS : CALM_SLICING_POLL_MILLIS
+        pause = this.#worker.isBusy(view) ? SLICING_POLL_MS : CALM_SLICING_POLL_MS
         if (leading !== undefined || !(isOn || view.document?.resume === true)) return
         leading = lead(() => this.#lead(duties, view, signal)).finally(() => {
           leading = undefined
@@ -73,9 +73,9 @@ export class Slicing {
     }
   }
 
-  /** A last chunk where this agent slices, if it is stored within `patienceMillis`; then the lock is free for another. */
-  async stop(patienceMillis: number): Promise<void> {
-    await this.#worker.stop(patienceMillis)
+  /** A last chunk where this agent slices, if it is stored within `patienceMs`; then the lock is free for another. */
+  async stop(patienceMs: number): Promise<void> {
+    await this.#worker.stop(patienceMs)
   }
 
   async #lead(duties: SlicingLeader, view: SlicingView, signal: AbortSignal): Promise<void> {

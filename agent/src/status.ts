@@ -5,6 +5,7 @@ import {
   clusterTime,
   connectedAs,
   errorText,
+  gossipClusterTime,
   type Member,
   PBM_COMPATIBLE_VERSION,
   publishAgent,
@@ -12,17 +13,16 @@ import {
   type SubsystemStatus,
   secondsOf,
   signedClusterTime,
-  tellClusterTime,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import type { CredentialWatch } from './credential-watch.js'
 import type { KeyWatch } from './key-watch.js'
 import type { StorageWatch } from './storage-watch.js'
 
-export const STATUS_MILLIS = 5_000
-const FRESH_MILLIS = 1_000
+export const STATUS_MS = 5_000
+const FRESH_MS = 1_000
 const REMEMBERED = 5
-const DUPLICATE_WARNING_MILLIS = 60_000
+const DUPLICATE_WARNING_MS = 60_000
 
 export interface StatusOptions {
   readonly leader: MongoClient
@@ -61,7 +61,7 @@ export class StatusPublisher {
     ])
     // A node or storage that let itself be waited for must not make the agent look silent.
     const isPassedOn = await this.#passTimeOn(now)
-    const isFresh = performance.now() - begun < FRESH_MILLIS && !isPassedOn
+    const isFresh = performance.now() - begun < FRESH_MS && !isPassedOn
     const hb = isFresh ? now : await clusterTime(leader)
     const agent: AgentDocument = {
       n: self.node,
@@ -93,7 +93,7 @@ export class StatusPublisher {
     try {
       const time = await signedClusterTime(node)
       if (secondsOf(time.clusterTime) <= secondsOf(now) + 1) return false
-      await tellClusterTime(leader, time)
+      await gossipClusterTime(leader, time)
       return true
     } catch {
       // The node's part of this report tells what is wrong with it.
@@ -120,7 +120,7 @@ export class StatusPublisher {
   /** Two agents at one mongod would both answer as one nominee. */
   #warnOfDuplicate(before: AgentDocument | undefined): void {
     const { self, warn } = this.#options
-    if (before === undefined || Date.now() - this.#warnedAt < DUPLICATE_WARNING_MILLIS) return
+    if (before === undefined || Date.now() - this.#warnedAt < DUPLICATE_WARNING_MS) return
     if (this.#written.some((own) => own.equals(before.hb))) return
     this.#warnedAt = Date.now()
     warn(`another agent reports for ${self.rs}/${self.node} too: run one agent per mongod, with the URI of that mongod`)

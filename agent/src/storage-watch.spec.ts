@@ -42,10 +42,10 @@ describe('StorageWatch', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  function watching(probeMillis: number): StorageWatch {
+  function watching(probeMs: number): StorageWatch {
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder })
     const common = { host, node: 'n', signal: stopping.signal, warn: () => undefined }
-    return new StorageWatch({ ...common, keys: new KeyWatch(common), probeMillis })
+    return new StorageWatch({ ...common, keys: new KeyWatch(common), probeMs })
   }
   const epoch = new Timestamp(0n)
   const inFolder = (name: string) => join(folder, name)

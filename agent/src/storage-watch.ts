@@ -14,14 +14,14 @@ import {
 import type { KeyWatch } from './key-watch.js'
 
 /** Seconds between looks at a storage that is well; one that is not is looked at with every status (PBM: control-plane.md §6). */
-const PROBE_MILLIS = 15_000
+const PROBE_MS = 15_000
 /** A look that hangs tells as much as one that fails; an agent that waited for it longer would look dead to the others. */
-const PROBE_TIMEOUT_MILLIS = 20_000
+const PROBE_TIMEOUT_MS = 20_000
 /** For one that hung before: whatever may keep it, a mount of a dead server or a proxy, seldom ends soon. */
-const STILL_HANGS_MILLIS = 1_000
+const STILL_HANGS_MS = 1_000
 
 /** Between two tests that a storage that is well can be written: with versioning, each leaves a version. */
-const WRITE_MILLIS = 6 * 3600 * 1000
+const WRITE_MS = 6 * 3600 * 1000
 
 export interface StorageWatchOptions {
   readonly host: PluginHost
@@ -30,7 +30,7 @@ export interface StorageWatchOptions {
   readonly keys: KeyWatch
   readonly warn: (message: string) => void
   /** How long a look may take (milliseconds); default: 20 s. */
-  readonly probeMillis?: number
+  readonly probeMs?: number
 }
 
 interface Probe {
@@ -84,7 +84,7 @@ export class StorageWatch {
     }
     const { storage, backup, pitr, encryption } = config
     const text = JSON.stringify([storage, backup?.compression, pitr?.compression, encryption])
-    const fresh = Date.now() - this.#probedAt < PROBE_MILLIS
+    const fresh = Date.now() - this.#probedAt < PROBE_MS
     if (this.#status.ok && fresh && text === this.#probedConfig) return this.#status
     this.#probedConfig = text
     this.#probedAt = Date.now()
@@ -112,14 +112,14 @@ export class StorageWatch {
 
   /** One that hangs is not joined by another one of the same storage: each would take a thread or a connection. */
   async #probe(config: Config): Promise<void> {
-    const { probeMillis = PROBE_TIMEOUT_MILLIS } = this.#options
+    const { probeMs = PROBE_TIMEOUT_MS } = this.#options
     const text = JSON.stringify(config.storage)
     const underWay = this.#probing?.text === text ? this.#probing : undefined
     const probe = underWay ?? this.#begin(config, text)
-    const millis = probe.late ? Math.min(probeMillis, STILL_HANGS_MILLIS) : probeMillis
+    const millis = probe.late ? Math.min(probeMs, STILL_HANGS_MS) : probeMs
     await inTime(probe.ended, millis, () => {
       probe.late = true
-      const text = `the storage has not answered within ${probeMillis / 1000} s`
+      const text = `the storage has not answered within ${probeMs / 1000} s`
       const hint = 'is its server or mount well, and does no firewall or proxy swallow what is sent?'
       const error = new PbmError('STORAGE_PROBE', text, { hint })
       probe.over.abort(error)
@@ -143,7 +143,7 @@ export class StorageWatch {
     const call = { signal: AbortSignal.any([signal, over]) }
     if (this.#store === undefined || text !== this.#storageText) {
       void this.close()
-      const store = await openStore(host, config.storage, { ...call, warn, node }, { retryMillis: 0 })
+      const store = await openStore(host, config.storage, { ...call, warn, node }, { retryMs: 0 })
       if (over.aborted) {
         store.close().catch(() => undefined)
         // Whoever waits must not take it for well: nothing was looked at.
@@ -155,7 +155,7 @@ export class StorageWatch {
     const id = await lookForIdentity(this.#store, call)
     if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
     // One without an identity is written to by the first backup or resync.
-    if (id === undefined || Date.now() - this.#writtenAt < WRITE_MILLIS) return
+    if (id === undefined || Date.now() - this.#writtenAt < WRITE_MS) return
     this.#isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
     this.#writtenAt = this.#isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
   }

@@ -105,9 +105,9 @@ describe('withStore', () => {
     const context = contextOf(file, signal, 'close')
     const { storage } = context.config
     warnings.splice(0)
-    assert.equal(await withStore(context, async () => 'done', storage, { closeMillis: 20 }), 'done')
+    assert.equal(await withStore(context, async () => 'done', storage, { closeMs: 20 }), 'done')
     const work = () => Promise.reject(new Error('the work says so'))
-    await assert.rejects(withStore(context, work, storage, { closeMillis: 20 }), /the work says so/)
+    await assert.rejects(withStore(context, work, storage, { closeMs: 20 }), /the work says so/)
     const warning = 'closing the storage: it has not ended within 0.02 s'
     assert.deepEqual(warnings, [warning, warning])
     await writeFile(`${file}.gate`, '')

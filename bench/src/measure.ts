@@ -12,7 +12,7 @@ export interface Cost {
   readonly rss: number
 }
 
-const SAMPLE_MILLIS = 50
+const SAMPLE_MS = 50
 /** Linux counts CPU in hundredths of a second, whatever the kernel's own tick. */
 const TICKS_PER_SECOND = 100
 
@@ -81,7 +81,7 @@ export async function measure(pids: readonly number[], work: () => Promise<unkno
     }
   }
   for (const pid of trees(pids)) resetPeak(pid)
-  const timer = setInterval(sample, SAMPLE_MILLIS)
+  const timer = setInterval(sample, SAMPLE_MS)
   const start = performance.now()
   try {
     await work()

@@ -9,7 +9,7 @@ import { buildProgram } from './program.js'
 import { Session } from './session.js'
 
 /** How long a command may take to say something itself after Ctrl-C. */
-const LAST_WORDS_MILLISECONDS = 2000
+const LAST_WORDS_MS = 2000
 
 /** Runs one command line and resolves to the exit code. Every error is told here, in the form the user asked for. */
 export async function main(args: readonly string[], io: Io): Promise<number> {
@@ -68,7 +68,7 @@ async function interrupted(signal: AbortSignal, mustFinish: () => boolean): Prom
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-  do await delay(LAST_WORDS_MILLISECONDS, undefined, { ref: false })
+  do await delay(LAST_WORDS_MS, undefined, { ref: false })
   while (mustFinish())
   return EXIT.interrupted
 }

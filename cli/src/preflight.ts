@@ -23,16 +23,16 @@ import type { Session } from './session.js'
 
 /** An agent that fails to reach its storage tries again with each report, every 5 s. */
 const REPORT_SECONDS = 5
-const LOOK_AGAIN_MILLISECONDS = 250
+const LOOK_AGAIN_MS = 250
 /** How long reading the storage anew is waited for: silently at first, for it mostly takes a moment. */
-const UNTOLD_MILLISECONDS = 1_000
-const RESYNC_MILLISECONDS = 120_000
+const UNTOLD_MS = 1_000
+const RESYNC_MS = 120_000
 /** The same before the configuration changes, which may be to mend the very storage that hangs. */
-export const CONFIG_PATIENCE_MILLISECONDS = 5_000
+export const CONFIG_PATIENCE_MS = 5_000
 
 export interface BusyLimits {
   /** How long reading the storage anew is waited for; default: until the deadline, or 2 minutes where there is none. */
-  readonly patienceMillis?: number
+  readonly patienceMs?: number
   /** From `--wait-time`, in milliseconds since the epoch: it counts this wait, too. */
   readonly deadline?: number | undefined
 }
@@ -62,15 +62,15 @@ export async function refuseIfBusy(session: Session, leader: MongoClient, limits
 }
 
 async function operationAfterResync({ clock, signal, output }: Session, leader: MongoClient, limits: BusyLimits) {
-  const { deadline, patienceMillis = deadline === undefined ? RESYNC_MILLISECONDS : Number.POSITIVE_INFINITY } = limits
-  const end = Math.min(clock.now() + patienceMillis, deadline ?? Number.POSITIVE_INFINITY)
+  const { deadline, patienceMs = deadline === undefined ? RESYNC_MS : Number.POSITIVE_INFINITY } = limits
+  const end = Math.min(clock.now() + patienceMs, deadline ?? Number.POSITIVE_INFINITY)
   const left = () => Math.max(0, end - clock.now())
   try {
-    const untold = Math.min(UNTOLD_MILLISECONDS, left())
-    const lock = await operationInTheWay(leader, { clock, signal, patienceMillis: untold })
+    const untold = Math.min(UNTOLD_MS, left())
+    const lock = await operationInTheWay(leader, { clock, signal, patienceMs: untold })
     if (!isResync(lock) || left() === 0) return lock
     output.note('Waiting until the list of backups has been read from the storage …')
-    return await operationInTheWay(leader, { clock, signal, patienceMillis: left() })
+    return await operationInTheWay(leader, { clock, signal, patienceMs: left() })
   } catch (error) {
     if (!signal.aborted) throw error
     throw new PbmError('INTERRUPTED', 'stopped waiting; nothing was begun')
@@ -94,7 +94,7 @@ export async function requireBackupAgents(leader: MongoClient, config: Config, c
     // Right after pbm config the last report of an agent is about the storage before.
     const outdated = view.agents.some((agent) => !isStale(agent.hb, view.now) && !hasTried(agent, config))
     if (!outdated || !faults.every(({ storageOnly }) => storageOnly)) throw faults[0]?.error
-    await systemClock.sleep(LOOK_AGAIN_MILLISECONDS)
+    await systemClock.sleep(LOOK_AGAIN_MS)
   }
 }
 

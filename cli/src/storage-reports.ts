@@ -5,7 +5,7 @@ import type { Session } from './session.js'
 import { poll } from './wait/poll.js'
 
 /** A look at a storage may take 20 s. */
-const PATIENCE_MILLISECONDS = 45_000
+const PATIENCE_MS = 45_000
 
 /**
  * Waits until every live agent has said what it makes of a configuration that was just saved, and fails with AGENTS_NOT_OK
@@ -38,7 +38,7 @@ export async function requireGoodReports(
     {
       clock: session.clock,
       signal: session.signal,
-      deadline: deadline ?? session.clock.now() + PATIENCE_MILLISECONDS,
+      deadline: deadline ?? session.clock.now() + PATIENCE_MS,
       onDeadline: () =>
         deadline === undefined ? saved : new PbmError('WAIT_TIME', `the wait time is over: ${saved.message}`),
       onInterrupt: () =>

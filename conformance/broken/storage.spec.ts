@@ -7,7 +7,7 @@ import { BROKEN_REFUSALS } from './storage-refusals.js'
 import { UnhurriedStore } from './unhurried-storage.js'
 
 /** The cases of the suite for `plugin`, by title. */
-function casesFor(plugin: StoragePlugin, caseMillis?: number): Map<string, () => Promise<void>> {
+function casesFor(plugin: StoragePlugin, caseMs?: number): Map<string, () => Promise<void>> {
   const cases = new Map<string, () => Promise<void>>()
   storageConformance({
     describe: (_title, body) => body(),
@@ -18,7 +18,7 @@ function casesFor(plugin: StoragePlugin, caseMillis?: number): Map<string, () =>
     plugin,
     options: freshPlace,
     failing,
-    caseMillis,
+    caseMs,
   })
   return cases
 }

@@ -1,4 +1,4 @@
-import { acquireLockBehindResync, busyText, isHeld, type LockHeader, requireConfig } from '@pbmkit/core'
+import { acquireLockAfterResync, busyText, isHeld, type LockHeader, requireConfig } from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /**
@@ -14,7 +14,7 @@ export async function onOneLeaderMember(
   const { leader, leaderReplset, self, opid, config, log, clock, signal } = context
   if (self.rs !== leaderReplset) return
   const header = { type, replset: self.rs, node: self.node, opid, epoch: config.epoch }
-  const lock = await acquireLockBehindResync({ leader, header, clock, log, signal })
+  const lock = await acquireLockAfterResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
     if (lock.refused === 'concurrent') log.error(busyText(lock.by))
     return

@@ -16,7 +16,7 @@ import { onOneLeaderMember } from './lead-only.js'
 import { requireSameKeys } from './same-keys.js'
 
 /** Between two notes of how far it is. */
-const NOTE_MILLIS = 1000
+const NOTE_MS = 1000
 
 /** The main storage and those of all profiles: one key protects them all. */
 export async function runRotateKeys(context: OperationContext): Promise<void> {
@@ -101,7 +101,7 @@ class Notes {
     const startedAt = context.clock.now()
     this.#context = context
     this.#about = { ...about, startedAt }
-    this.#due = startedAt + NOTE_MILLIS
+    this.#due = startedAt + NOTE_MS
   }
 
   /** The sums over all storages so far. */
@@ -121,7 +121,7 @@ class Notes {
     return (figures) => {
       this.#storages[index] = figures
       if (this.#context.clock.now() < this.#due) return
-      this.#due = this.#context.clock.now() + NOTE_MILLIS
+      this.#due = this.#context.clock.now() + NOTE_MS
       // Progress is no reason to fail, nor to wait.
       const text = (error: unknown) => this.#context.log.debug(`progress was not noted: ${errorText(error)}`)
       this.#writing = this.#writing.then(() => this.#note(false)).catch(text)

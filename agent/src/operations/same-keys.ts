@@ -13,8 +13,8 @@ import type { Timestamp } from 'mongodb'
 import type { OperationContext } from './context.js'
 
 /** A command may take a minute to give a key; then its agent still has to say so. */
-const ANSWER_MILLIS = 75_000
-const LOOK_MILLIS = 200
+const ANSWER_MS = 75_000
+const LOOK_MS = 200
 
 /** What a rotation is to seal with. */
 export type SealingKeys = Pick<AgentKeys, 'method' | 'ids'>
@@ -36,7 +36,7 @@ export async function requireSameKeys(
     last = answersOf(agents, now, opid, keys)
     return last.waiting.length === 0 && { agents, now }
   }
-  const found = await until(answered, { clock, signal, everyMillis: LOOK_MILLIS, timeoutMillis: ANSWER_MILLIS })
+  const found = await until(answered, { clock, signal, everyMs: LOOK_MS, timeoutMs: ANSWER_MS })
   const { others, waiting } = last
   if (found === undefined || others.length > 0) throw differ(others, waiting, keys)
   return unasked(await clusterMembers(leader), found.agents, found.now)

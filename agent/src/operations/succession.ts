@@ -3,8 +3,8 @@ import { nodeInfo, until } from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /** How long after a command an agent that comes into office still takes it up; nominees wait longer for their election. */
-const SUCCESSION_MILLIS = 12_000
-const SUCCESSION_POLL_MILLIS = 500
+const SUCCESSION_MS = 12_000
+const SUCCESSION_POLL_MS = 500
 
 /**
  * Whether this agent has to take up a command that concerns one office of the cluster (the leader, the primary). In an
@@ -24,10 +24,10 @@ export async function comesIntoOffice(
       return undefined
     }
   }
-  const patience = { everyMillis: SUCCESSION_POLL_MILLIS, timeoutMillis: SUCCESSION_MILLIS }
+  const patience = { everyMs: SUCCESSION_POLL_MS, timeoutMs: SUCCESSION_MS }
   try {
     // It has just been looked at.
-    await clock.sleep(SUCCESSION_POLL_MILLIS, signal)
+    await clock.sleep(SUCCESSION_POLL_MS, signal)
     return (await until(settled, { clock, signal, ...patience })) === 'ours'
   } catch {
     return false

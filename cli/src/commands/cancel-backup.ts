@@ -8,7 +8,7 @@ import { poll } from '../wait/poll.js'
 
 const ENDED: readonly string[] = ['done', 'canceled', 'error', 'partlyDone']
 /** An agent that hears of it cancels at once; one that died is noticed by its heartbeat after 30 s. */
-const CANCEL_MILLISECONDS = 45_000
+const CANCEL_MS = 45_000
 
 /** `pbm cancel-backup`: PBM's command carries no name, so what it will hit is looked up first, and then watched. */
 export function cancelBackupCommand(run: Run): Command {
@@ -60,15 +60,11 @@ async function waitForCancellation(session: Session, leader: MongoClient, name: 
     {
       clock: session.clock,
       signal: session.signal,
-      deadline: session.clock.now() + CANCEL_MILLISECONDS,
+      deadline: session.clock.now() + CANCEL_MS,
       onDeadline: () =>
-        new PbmError(
-          'NO_ANSWER',
-          `backup ${name} did not end within ${CANCEL_MILLISECONDS / 1000} s of being canceled`,
-          {
-            hint: 'See pbm status for the agents, and pbm logs.',
-          },
-        ),
+        new PbmError('NO_ANSWER', `backup ${name} did not end within ${CANCEL_MS / 1000} s of being canceled`, {
+          hint: 'See pbm status for the agents, and pbm logs.',
+        }),
       onInterrupt: () =>
         new PbmError('INTERRUPTED', `stopped watching; the cancellation of backup ${name} goes on`, {
           hint: 'See pbm status.',

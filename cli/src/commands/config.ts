@@ -19,7 +19,7 @@ import type { MongoClient } from 'mongodb'
 import { codeOf, usageError } from '../errors.js'
 import { readTextOf } from '../io.js'
 import { yamlText } from '../output/yaml.js'
-import { CONFIG_PATIENCE_MILLISECONDS, refuseIfBusy, requireLeaderAgent } from '../preflight.js'
+import { CONFIG_PATIENCE_MS, refuseIfBusy, requireLeaderAgent } from '../preflight.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { requireGoodReports } from '../storage-reports.js'
@@ -78,7 +78,7 @@ async function config(session: Session, key: string | undefined, options: Config
   if (options.file !== undefined) {
     const text = await readTextOf(options.file, session.io)
     const parsed = await parseConfig(text, session.plugins, (await readConfig(leader))?.storage)
-    await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
+    await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await writeConfig(leader, parsed, session.plugins)
     warnOfSealing(session, change)
     await followStorage(session, leader, change, options, deadline)
@@ -87,7 +87,7 @@ async function config(session: Session, key: string | undefined, options: Config
   }
   if (options.set.length > 0) {
     const settings = options.set.map(parseSetting)
-    await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
+    await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await setConfigKeys(leader, settings, session.plugins)
     warnOfSealing(session, change)
     await followStorage(session, leader, change, options, deadline)
@@ -186,7 +186,7 @@ async function resync(
   deadline: number | undefined,
 ): Promise<void> {
   await requireConfig(leader)
-  await refuseIfBusy(session, leader, { patienceMillis: CONFIG_PATIENCE_MILLISECONDS, deadline })
+  await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
   await requireLeaderAgent(leader)
   const opid = await send(leader, {
     cmd: 'resync',

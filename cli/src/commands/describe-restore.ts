@@ -1,10 +1,10 @@
 import { findRestore, listRestores, PbmError, type RestoreDocument } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import { notSupportedYet } from '../errors.js'
-import { nearest } from '../near.js'
 import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
 import type { Run } from '../session.js'
+import { suggest } from '../suggest.js'
 
 /** `pbm describe-restore NAME`: YAML for people, the same fields and the raw times as JSON. */
 export function describeRestoreCommand(run: Run): Command {
@@ -18,7 +18,7 @@ export function describeRestoreCommand(run: Run): Command {
         const leader = await session.leader()
         const restore = await findRestore(leader, name)
         if (restore === undefined) {
-          const near = nearest(
+          const near = suggest(
             name,
             (await listRestores(leader)).map((known) => known.name),
           )

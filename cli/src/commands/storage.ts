@@ -23,8 +23,8 @@ import { below, Scratch } from '../storage-check/scratch.js'
 import { measureSpeed, type Speed } from '../storage-check/speed.js'
 
 const SUITE = '@pbmkit/conformance'
-const CASE_MILLISECONDS = 300_000
-const GRACE_MILLISECONDS = 5_000
+const CASE_MS = 300_000
+const GRACE_MS = 5_000
 const MIB = 1024 * 1024
 
 interface CheckOptions {
@@ -83,8 +83,8 @@ async function check(session: Session, options: CheckOptions): Promise<void> {
   try {
     const results = await runCases(chosen, {
       signal: session.signal,
-      timeoutMillis: CASE_MILLISECONDS,
-      graceMillis: GRACE_MILLISECONDS,
+      timeoutMs: CASE_MS,
+      graceMs: GRACE_MS,
       onEnd: (result) => {
         progress.ended(result)
         report.cases[result.error === undefined ? 'passed' : 'failed'] += 1
@@ -153,7 +153,7 @@ function collect(
     describe,
     it,
     reservedNameBytes: scratch.nameBytes,
-    caseMillis: CASE_MILLISECONDS,
+    caseMs: CASE_MS,
     options: () => ({ ...options, [folder]: scratch.next() }),
     plugin: {
       ...plugin,

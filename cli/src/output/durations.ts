@@ -1,6 +1,6 @@
 import { usageError } from '../errors.js'
 
-const UNIT_MILLISECONDS: Readonly<Record<string, number>> = {
+const UNIT_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
   m: 60_000,
@@ -14,7 +14,7 @@ export function parseDuration(text: string, option: string): number {
     throw usageError(`${option}: '${text}' is not a duration`, 'Write for example 90s, 15m or 1h30m.')
   let total = 0
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
-    total += Number(amount) * (UNIT_MILLISECONDS[unit ?? ''] ?? 0)
+    total += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0)
   return total
 }
 

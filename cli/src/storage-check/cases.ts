@@ -34,15 +34,15 @@ export class Collector {
 
 export interface RunCasesOptions {
   readonly signal: AbortSignal
-  readonly timeoutMillis: number
+  readonly timeoutMs: number
   /** How long a case may take to come to its end once the signal has aborted. */
-  readonly graceMillis: number
+  readonly graceMs: number
   readonly onEnd: (result: CaseResult) => void
 }
 
 /** Runs one after the other until all are done or the signal aborts; a case that hangs is given up, and has failed. */
 export async function runCases(cases: readonly Case[], options: RunCasesOptions): Promise<CaseResult[]> {
-  const { signal, timeoutMillis, graceMillis, onEnd } = options
+  const { signal, timeoutMs, graceMs, onEnd } = options
   const results: CaseResult[] = []
   for (const { group, title, body } of cases) {
     if (signal.aborted) break
@@ -52,10 +52,10 @@ export async function runCases(cases: readonly Case[], options: RunCasesOptions)
     process.on('unhandledRejection', onStray)
     const over = new AbortController()
     try {
-      const limit = sleep(timeoutMillis, undefined, { signal: over.signal }).then(() => {
-        throw new Error(`did not end within ${timeoutMillis / 1000} s`)
+      const limit = sleep(timeoutMs, undefined, { signal: over.signal }).then(() => {
+        throw new Error(`did not end within ${timeoutMs / 1000} s`)
       })
-      const broken = brokenOff(signal, graceMillis, over.signal)
+      const broken = brokenOff(signal, graceMs, over.signal)
       await Promise.race([body(), limit, broken])
       if (stray.length > 0) throw stray[0]
       if (signal.aborted) break
@@ -74,9 +74,9 @@ export async function runCases(cases: readonly Case[], options: RunCasesOptions)
 }
 
 /** Resolves a moment after `signal` has aborted. */
-async function brokenOff(signal: AbortSignal, graceMillis: number, over: AbortSignal): Promise<void> {
+async function brokenOff(signal: AbortSignal, graceMs: number, over: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true, signal: over })
   })
-  await sleep(graceMillis, undefined, { signal: over }).catch(() => undefined)
+  await sleep(graceMs, undefined, { signal: over }).catch(() => undefined)
 }

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { bodyOf, inTime, type ObjectStore, PbmError } from '@pbmkit/core'
 
 /** Longer than the 30 s for which a call that fails is tried again. */
-const PATIENCE_MILLISECONDS = 60_000
-const SWEEP_MILLISECONDS = 10_000
+const PATIENCE_MS = 60_000
+const SWEEP_MS = 10_000
 
 /** Gives what `work` gives, or fails with NO_ANSWER where the storage swallows what is sent to it. */
-export async function answered<T>(work: Promise<T>, place: string, millis = PATIENCE_MILLISECONDS): Promise<T> {
+export async function answered<T>(work: Promise<T>, place: string, millis = PATIENCE_MS): Promise<T> {
   return await inTime(work, millis, () => {
     const hint = 'Is its server or mount well, and does no firewall or proxy swallow what is sent to it?'
     return new PbmError('NO_ANSWER', `${place} has not answered within ${millis / 1000} s`, { hint })
@@ -31,7 +31,7 @@ export async function firstTry(store: ObjectStore, place: string, signal: AbortS
 
 /** Removes what a first try may have left, if the storage lets it, and waits for that no longer than a moment. */
 export async function swept(removal: Promise<unknown>): Promise<void> {
-  await inTime(removal, SWEEP_MILLISECONDS, () => new Error('late')).catch(() => undefined)
+  await inTime(removal, SWEEP_MS, () => new Error('late')).catch(() => undefined)
 }
 
 function differs(place: string, what: string): PbmError {

@@ -9,7 +9,7 @@ import { showProgress } from './progress-bar.js'
 import { refusal } from './refusal.js'
 
 /** PBM's own limit for the leader to make the metadata; an agent of ours takes milliseconds. */
-const START_MILLISECONDS = 33_000
+const START_MS = 33_000
 
 export interface SentBackup {
   readonly name: string
@@ -24,7 +24,7 @@ export interface SentBackup {
 export async function waitForBackupStart(session: Session, leader: MongoClient, sent: SentBackup): Promise<void> {
   const { name, opid } = sent
   const refused = refusal(leader, opid)
-  const giveUp = session.clock.now() + START_MILLISECONDS
+  const giveUp = session.clock.now() + START_MS
   let known = false
   await poll(
     async () => {
@@ -115,7 +115,7 @@ function vanished(name: string): PbmError {
 }
 
 function noAnswer(name: string): PbmError {
-  return new PbmError('NO_ANSWER', `no agent took up backup ${name} within ${START_MILLISECONDS / 1000} s`, {
+  return new PbmError('NO_ANSWER', `no agent took up backup ${name} within ${START_MS / 1000} s`, {
     hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
   })
 }

@@ -2,8 +2,8 @@ import { listLiveLocks, until } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 
-const RELEASE_MILLISECONDS = 10_000
-const POLL_MILLISECONDS = 100
+const RELEASE_MS = 10_000
+const POLL_MS = 100
 
 /**
  * Waits until the agents have given the locks of an operation back, which they do a moment after its record is done or
@@ -15,7 +15,7 @@ export async function locksReleased(
   opid: string,
 ): Promise<void> {
   const areReleased = async () => !(await listLiveLocks(leader)).some((lock) => lock.opid === opid)
-  const patience = { everyMillis: POLL_MILLISECONDS, timeoutMillis: RELEASE_MILLISECONDS }
+  const patience = { everyMs: POLL_MS, timeoutMs: RELEASE_MS }
   // Otherwise the next command asks for itself.
   await until(areReleased, { clock, signal, ...patience }).catch(() => undefined)
 }

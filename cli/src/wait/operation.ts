@@ -7,7 +7,7 @@ import { poll } from './poll.js'
 import { endedWell, operationErrors } from './refusal.js'
 
 /** How long an agent may take to pick a command up; PBM's look once a second. */
-const TAKE_UP_MILLISECONDS = 20_000
+const TAKE_UP_MS = 20_000
 /** How often the log is read once more after the lock is gone: agents write it beside their work. */
 const LAST_LOOKS = 5
 /** Who lives beats every 5 s: a lock that was silent for this long and then vanished was not given back, but removed. */
@@ -34,7 +34,7 @@ export async function waitForOperation(
   const { opid, title, event } = operation
   const hint = `See pbm logs -e ${event} -i ${opid} -t 0.`
   const replset = await session.leaderReplset()
-  const giveUp = session.clock.now() + TAKE_UP_MILLISECONDS
+  const giveUp = session.clock.now() + TAKE_UP_MS
   let taken = false
   let looksLeft = LAST_LOOKS
   let suspect: LockDocument | undefined
@@ -68,7 +68,7 @@ export async function waitForOperation(
         return looksLeft > 0 ? undefined : true
       }
       if (session.clock.now() > giveUp)
-        throw new PbmError('NO_ANSWER', `no agent took up the ${title} within ${TAKE_UP_MILLISECONDS / 1000} s`, {
+        throw new PbmError('NO_ANSWER', `no agent took up the ${title} within ${TAKE_UP_MS / 1000} s`, {
           hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
         })
       return undefined

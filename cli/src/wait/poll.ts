@@ -1,9 +1,9 @@
 import { type Clock, PbmError } from '@pbmkit/core'
 
 /** How often a waiting command looks; well under what a person notices, and one small indexed read each. */
-const INTERVAL_MILLISECONDS = 200
+const INTERVAL_MS = 200
 /** How long the cluster may be without a primary before a wait gives up: three default elections. */
-const OUTAGE_MILLISECONDS = 36_000
+const OUTAGE_MS = 36_000
 
 export interface PollOptions {
   readonly clock: Clock
@@ -32,7 +32,7 @@ export async function poll<Result>(probe: () => Promise<Result | undefined>, opt
       if (signal.aborted) throw options.onInterrupt()
       if (!isOutage(error)) throw error
       outageSince ??= clock.now()
-      if (clock.now() - outageSince > OUTAGE_MILLISECONDS)
+      if (clock.now() - outageSince > OUTAGE_MS)
         throw new PbmError('UNREACHABLE', 'lost the connection to the replica set while waiting', {
           hint: 'The operation itself may go on: look with pbm status once a primary is back.',
           cause: error,
@@ -40,7 +40,7 @@ export async function poll<Result>(probe: () => Promise<Result | undefined>, opt
     }
     if (options.deadline !== undefined && clock.now() >= options.deadline)
       throw options.onDeadline?.() ?? new PbmError('WAIT_TIME', 'the wait time is over')
-    await clock.sleep(INTERVAL_MILLISECONDS, signal).catch(() => undefined)
+    await clock.sleep(INTERVAL_MS, signal).catch(() => undefined)
   }
 }
 

@@ -9,7 +9,7 @@ import { showProgress } from './progress-bar.js'
 import { refusal } from './refusal.js'
 
 /** PBM's own limit for a logical restore is 15 s, which a slow election can exceed. */
-const START_MILLISECONDS = 33_000
+const START_MS = 33_000
 
 export interface SentRestore {
   readonly name: string
@@ -22,7 +22,7 @@ export interface SentRestore {
 export async function waitForRestoreStart(session: Session, leader: MongoClient, sent: SentRestore): Promise<void> {
   const { name, opid, kind = 'restore' } = sent
   const refused = refusal(leader, opid)
-  const giveUp = session.clock.now() + START_MILLISECONDS
+  const giveUp = session.clock.now() + START_MS
   await poll(
     async () => {
       const restore = await findRestore(leader, name)
@@ -33,7 +33,7 @@ export async function waitForRestoreStart(session: Session, leader: MongoClient,
       const reason = await refused()
       if (reason !== undefined) throw notBegun('REFUSED', `${kind} ${name}`, reason)
       if (session.clock.now() > giveUp)
-        throw new PbmError('NO_ANSWER', `no agent took up ${kind} ${name} within ${START_MILLISECONDS / 1000} s`, {
+        throw new PbmError('NO_ANSWER', `no agent took up ${kind} ${name} within ${START_MS / 1000} s`, {
           hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
         })
       return undefined

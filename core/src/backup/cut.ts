@@ -1,5 +1,5 @@
 import type { MongoClient, Timestamp } from 'mongodb'
-import { signedClusterTime, tellClusterTime, type WrittenTime } from '../mongo/causal.js'
+import { gossipClusterTime, signedClusterTime, type WrittenTime } from '../mongo/causal.js'
 import { lastWriteAfter, type MemberWait } from '../oplog/reading/last-write-after.js'
 
 /*
@@ -15,8 +15,8 @@ import { lastWriteAfter, type MemberWait } from '../oplog/reading/last-write-aft
  * than what the primary had written when the backup began.
  */
 export async function passTimeToLeader(node: MongoClient, leader: MongoClient, begun: WrittenTime): Promise<void> {
-  await tellClusterTime(leader, begun.cluster)
-  await tellClusterTime(leader, await signedClusterTime(node))
+  await gossipClusterTime(leader, begun.cluster)
+  await gossipClusterTime(leader, await signedClusterTime(node))
 }
 
 /**

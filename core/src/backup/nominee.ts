@@ -27,7 +27,7 @@ import type { CompressionPlugin } from '../plugin/compression.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { busyText } from '../protocol/busy.js'
 import { type HeldLock, isHeld } from '../protocol/lock.js'
-import { acquireLockBehindResync } from '../protocol/lock-wait.js'
+import { acquireLockAfterResync } from '../protocol/lock-wait.js'
 import { awaitNomination } from '../protocol/nomination.js'
 import { BACKUP_KIND } from '../protocol/operation-kind.js'
 import { OperationRun, type OperationSteps } from '../protocol/operation-run.js'
@@ -65,7 +65,7 @@ const STARTING_SECONDS = 33
  * How long deleting the objects of a failed backup may keep its failure from being told, and the next backup from beginning:
  * a storage that hangs does so for ever. The watch over failed backups deletes what is left.
  */
-const DISCARD_MILLIS = 120_000
+const DISCARD_MS = 120_000
 
 /** What every step of the work needs. */
 interface BackupWork extends OperationSteps<BackupStatus> {
@@ -109,7 +109,7 @@ export class BackupNominee {
       return false
     }
     const config = await requireConfig(leader)
-    const lock = await acquireLockBehindResync({
+    const lock = await acquireLockAfterResync({
       leader,
       clock,
       log,
@@ -177,7 +177,7 @@ export class BackupNominee {
     const join = () => joinBackup(leader, { ...described, start: toTimestamp(start) })
     await reach('running', {
       join,
-      timeoutMillis: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
+      timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
     if (leads) await setClusterTime(leader, name, 'first')
 
@@ -243,8 +243,8 @@ export class BackupNominee {
     const { name } = command.backup
     const begun = { name, opid: command._id.toHexString(), replsets, suffix: this.compression.suffix }
     const late = () => new Error('the storage takes too long; it is tried again later')
-    const discarding = discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MILLIS))
-    await inTime(discarding, DISCARD_MILLIS, late).catch((error: unknown) =>
+    const discarding = discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MS))
+    await inTime(discarding, DISCARD_MS, late).catch((error: unknown) =>
       this.log.error(`cannot delete the objects: ${errorText(error)}`),
     )
   }

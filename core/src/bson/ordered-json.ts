@@ -8,7 +8,7 @@ const MAX_DEPTH = 250
 /** No number is longer. */
 const SCALAR = /[^\s,\]}]{0,400}/y
 /** How long others may have to wait for their turn, and how many steps are no time at all. */
-const TURN_MILLIS = 15
+const TURN_MS = 15
 const STEPS_A_LOOK = 256
 
 /**
@@ -32,7 +32,7 @@ export async function parseJsonGently(text: string): Promise<JsonValue> {
 export async function inTurns(step: () => boolean, stepsALook = STEPS_A_LOOK): Promise<void> {
   let since = performance.now()
   for (let steps = 1; !step(); steps++) {
-    if (steps % stepsALook !== 0 || performance.now() - since < TURN_MILLIS) continue
+    if (steps % stepsALook !== 0 || performance.now() - since < TURN_MS) continue
     await turn()
     since = performance.now()
   }

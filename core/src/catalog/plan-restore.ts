@@ -4,8 +4,8 @@ import {
   type Base,
   baseReaching,
   type ChunkBounds,
+  closestSeconds,
   contains,
-  nearestSeconds,
   restorableFrom,
   type TimeRange,
   timelines,
@@ -122,7 +122,7 @@ function gapText(found: { rs: string; gap: TimeRange } | undefined): string {
 }
 
 function refusal(message: string, ranges: readonly TimeRange[], target: bigint): PbmError {
-  const nearest = Object.values(nearestSeconds(ranges, target))
+  const nearest = Object.values(closestSeconds(ranges, target))
     .filter((seconds, at, all) => all.indexOf(seconds) === at)
     .map((seconds) => secondsText(seconds))
   const hint =

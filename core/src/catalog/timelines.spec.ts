@@ -5,8 +5,8 @@ import {
   type Base,
   baseReaching,
   type ChunkBounds,
+  closestSeconds,
   contains,
-  nearestSeconds,
   type TimeRange,
   timelines,
   touchedSeconds,
@@ -175,7 +175,7 @@ describe('timelines', () => {
         const { chunks, bases } = built(found)
         const { ranges } = timelines(chunks, bases)
         const valid = TIMES.flatMap(({ t, i }, n) => (i === 0 && isRestorable(found, n) ? [{ t, n }] : []))
-        const { before, after } = nearestSeconds(ranges, optimeAt(at))
+        const { before, after } = closestSeconds(ranges, optimeAt(at))
         assert.equal(before, valid.findLast(({ n }) => n <= at)?.t)
         assert.equal(after, valid.find(({ n }) => n >= at)?.t)
       }),

@@ -119,7 +119,7 @@ export function touchedSeconds({ start, end }: TimeRange): SecondsRange {
 }
 
 /** The last whole second to restore to before `time`, and the first after it. */
-export function nearestSeconds(ranges: readonly TimeRange[], time: bigint): { before?: number; after?: number } {
+export function closestSeconds(ranges: readonly TimeRange[], time: bigint): { before?: number; after?: number } {
   const seconds = ranges.flatMap((range) => wholeSeconds(range) ?? [])
   // A second lies before the time if its increment 0 does.
   const [floor, ceil] = [Number(time >> 32n), Number((time + 0xffffffffn) >> 32n)]

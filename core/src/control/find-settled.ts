@@ -1,9 +1,9 @@
 import type { Collection, Document, FindOptions } from 'mongodb'
 import { until } from '../time/until.js'
 
-const LOOK_AGAIN_MILLIS = 20
+const LOOK_AGAIN_MS = 20
 /** Longer than a primary without a majority stays one. */
-const SETTLED_MILLIS = 12_000
+const SETTLED_MS = 12_000
 
 /**
  * One document as the majority has it; null when there is none. A primary that was just elected may not know yet that the
@@ -20,6 +20,6 @@ export async function findSettled(
     const own = await documents.findOne(filter, { projection: { _id: 1 }, readConcern: { level: 'local' } })
     return own === null ? { document } : undefined
   }
-  const found = await until(settled, { everyMillis: LOOK_AGAIN_MILLIS, timeoutMillis: SETTLED_MILLIS })
+  const found = await until(settled, { everyMs: LOOK_AGAIN_MS, timeoutMs: SETTLED_MS })
   return found?.document ?? null
 }

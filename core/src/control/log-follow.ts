@@ -11,8 +11,8 @@ export interface FollowOptions {
   onTrouble?: (message: string) => void
 }
 
-const RETRY_MILLIS = 200
-const AWAIT_MILLIS = 1_000
+const RETRY_MS = 200
+const AWAIT_MS = 1_000
 /** How far behind the newest entry another agent's clock may be for its entries to be followed. */
 const CLOCK_SPREAD_SECONDS = 3_600
 
@@ -43,7 +43,7 @@ export async function* followLog(
       readConcern: { level: 'local' },
       tailable: true,
       awaitData: true,
-      maxAwaitTimeMS: AWAIT_MILLIS,
+      maxAwaitTimeMS: AWAIT_MS,
     })
     try {
       for await (const found of cursor) {
@@ -59,7 +59,7 @@ export async function* followLog(
     } finally {
       await cursor.close().catch(() => undefined)
     }
-    await clock.sleep(RETRY_MILLIS, signal).catch(() => undefined)
+    await clock.sleep(RETRY_MS, signal).catch(() => undefined)
     shown = shown.size > MAX_SHOWN ? new Set([...shown].slice(-MAX_SHOWN)) : shown
   }
   return undefined

@@ -21,10 +21,10 @@ export interface LogContext {
 export interface Log {
   /** A log whose lines all carry this context. */
   operation(context?: LogContext): OperationLog
-  /** Resolves when everything logged so far is stored, or after `patienceMillis` (5 s) at the latest. */
-  flush(patienceMillis?: number): Promise<void>
+  /** Resolves when everything logged so far is stored, or after `patienceMs` (5 s) at the latest. */
+  flush(patienceMs?: number): Promise<void>
   /** Flushes and stops; later lines go to the local output only. */
-  close(patienceMillis?: number): Promise<void>
+  close(patienceMs?: number): Promise<void>
 }
 
 export interface OpenLogOptions {
@@ -37,8 +37,8 @@ export interface OpenLogOptions {
 /** Entries held while the leader replica set cannot be reached; beyond, the oldest are lost and that is logged. */
 const BUFFER_ENTRIES = 5_000
 const BATCH_ENTRIES = 500
-const RETRY_MILLIS = 500
-const PATIENCE_MILLIS = 5_000
+const RETRY_MS = 500
+const PATIENCE_MS = 5_000
 
 /**
  * The log of an agent: to the local output at once, and in the background to `admin.pbmLog` (PBM: control-plane.md §8).
@@ -69,7 +69,7 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
         }
       } catch (error) {
         local.debug({ reason: maskText(errorText(error)) }, 'cannot write to pbmLog yet')
-        await clock.sleep(RETRY_MILLIS, closed.signal).catch(() => undefined)
+        await clock.sleep(RETRY_MS, closed.signal).catch(() => undefined)
       }
     }
   }
@@ -101,12 +101,12 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
     start()
   }
 
-  const flush = async (patienceMillis = PATIENCE_MILLIS) => {
+  const flush = async (patienceMs = PATIENCE_MS) => {
     const patience = new AbortController()
     const stored = (async () => {
       while (writing !== undefined) await writing
     })()
-    await Promise.race([stored, clock.sleep(patienceMillis, patience.signal).catch(() => undefined)])
+    await Promise.race([stored, clock.sleep(patienceMs, patience.signal).catch(() => undefined)])
     patience.abort()
   }
 
@@ -138,8 +138,8 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
       }
     },
     flush,
-    close: async (patienceMillis) => {
-      await flush(patienceMillis)
+    close: async (patienceMs) => {
+      await flush(patienceMs)
       closed.abort()
     },
   }

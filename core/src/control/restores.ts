@@ -1,7 +1,7 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { CONTROL_DATABASE, RESTORES } from '../mongo/control-names.js'
-import type { Condition, Progress } from './backup-document.js'
+import type { Condition } from './backup-document.js'
 import { findSettled } from './find-settled.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
 import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from './state-machine.js'

@@ -7,9 +7,9 @@ import type { RawValue } from './raw-command.js'
  * Milliseconds that each attempt may take; none bounds the last. Together they outlast the 60 s that a server lets a
  * transaction live, each well below the 30 s after which a silent operation counts as dead.
  */
-const ATTEMPTS_MILLIS: readonly number[] = [2_000, 4_000, ...Array<number>(8).fill(8_000)]
+const ATTEMPTS_MS: readonly number[] = [2_000, 4_000, ...Array<number>(8).fill(8_000)]
 /** For what waited meanwhile: heartbeats above all. */
-const BREATH_MILLIS = 1_000
+const BREATH_MS = 1_000
 const MAX_TIME_EXPIRED = 50
 
 /**
@@ -25,7 +25,7 @@ export async function applyOps(
     readonly attempts?: readonly number[]
   } = {},
 ): Promise<void> {
-  const { guard, more = {}, attempts = ATTEMPTS_MILLIS } = options
+  const { guard, more = {}, attempts = ATTEMPTS_MS } = options
   // The majority has it when the operation ends; waiting for it here would count as time of the attempt.
   const command = { applyOps: operations, ...more, writeConcern: { w: 1 } }
   for (const maxTimeMS of attempts) {
@@ -35,7 +35,7 @@ export async function applyOps(
       return
     } catch (error) {
       if ((error as { code?: unknown }).code !== MAX_TIME_EXPIRED) throw error
-      await sleep(BREATH_MILLIS, undefined, { signal: guard?.signal })
+      await sleep(BREATH_MS, undefined, { signal: guard?.signal })
     }
   }
   guard?.throwIfStopped()

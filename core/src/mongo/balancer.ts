@@ -24,8 +24,8 @@ export interface StopBalancerOptions {
 const DEFAULT_TIMEOUT_SECONDS = 60
 const TIME_LIMIT_EXCEEDED = 50
 /** PBM waits so long for the last round, and then only warns (PBM: control-plane.md §5.1, step 5). */
-const ROUND_MILLIS = 30_000
-const POLL_MILLIS = 200
+const ROUND_MS = 30_000
+const POLL_MS = 200
 
 /** Of the config servers; `leader` is the connection to their primary. */
 export async function balancerStatus(leader: MongoClient): Promise<BalancerStatus> {
@@ -50,7 +50,7 @@ export async function stopBalancer(leader: MongoClient, options: StopBalancerOpt
     mode = status.mode
     return mode !== 'full' && !status.inRound
   }
-  if (await until(isOff, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis: ROUND_MILLIS })) return
+  if (await until(isOff, { clock, signal, everyMs: POLL_MS, timeoutMs: ROUND_MS })) return
   log.warning(`the balancer is still at work: its mode is ${mode}`)
 }
 

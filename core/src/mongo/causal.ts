@@ -19,7 +19,7 @@ export async function signedClusterTime(client: MongoClient): Promise<ClusterTim
 }
 
 /** Tells a server what time it is elsewhere in the cluster: whatever its replica set writes from now on is later. */
-export async function tellClusterTime(client: MongoClient, time: ClusterTime): Promise<void> {
+export async function gossipClusterTime(client: MongoClient, time: ClusterTime): Promise<void> {
   await client.withSession(async (session) => {
     session.advanceClusterTime(time)
     await client.db('admin').command({ ping: 1 }, { session, readPreference: 'primaryPreferred' })
@@ -46,13 +46,13 @@ export async function writtenByNow(primary: MongoClient): Promise<WrittenTime> {
 }
 
 /**
- * Whether, within `waitMillis`, this member knows that a majority of its replica set has all up to `time`. A member of a
+ * Whether, within `waitMs`, this member knows that a majority of its replica set has all up to `time`. A member of a
  * sharded cluster that is behind makes its primary write a no-op for it, so that an idle shard keeps nobody waiting.
  */
 export async function isMajorityAt(
   client: MongoClient,
   { operation, cluster }: WrittenTime,
-  waitMillis: number,
+  waitMs: number,
 ): Promise<boolean> {
   return client.withSession({ causalConsistency: false }, async (session) => {
     session.advanceClusterTime(cluster)
@@ -61,7 +61,7 @@ export async function isMajorityAt(
       limit: 1,
       singleBatch: true,
       readConcern: { level: readLevelOf(client), afterClusterTime: operation },
-      maxTimeMS: waitMillis,
+      maxTimeMS: waitMs,
     }
     try {
       await client.db(CONTROL_DATABASE).command(read, { session, readPreference: 'primaryPreferred' })

@@ -17,7 +17,7 @@ export const TIMING = {
  * How long the majority may take to acknowledge a control document, in milliseconds: after that, a heartbeat would be
  * stale anyway. `wtimeoutMS` in the URI overrides it.
  */
-export const ACKNOWLEDGE_MILLIS = STALE_SECONDS * 1000
+export const ACKNOWLEDGE_MS = STALE_SECONDS * 1000
 
 /** The feed keeps one connection for itself, and what beats must not queue behind what takes long. 0 has no bound. */
 const LEAST_POOL_SIZE = 20
@@ -50,6 +50,6 @@ export function clientOptions(target: ConnectionString, acknowledge: 'bounded' |
     ...poolSize,
     readConcernLevel: 'majority',
     w: 'majority',
-    ...(acknowledge === 'bounded' && { wtimeoutMS: wtimeoutMS > 0 ? wtimeoutMS : ACKNOWLEDGE_MILLIS }),
+    ...(acknowledge === 'bounded' && { wtimeoutMS: wtimeoutMS > 0 ? wtimeoutMS : ACKNOWLEDGE_MS }),
   }
 }

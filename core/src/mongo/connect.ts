@@ -101,7 +101,7 @@ function noPrimary(rs: string, where: string, cause: PbmError): PbmError {
 }
 
 /** How long a host may take to answer at all when connecting. */
-const REACH_MILLIS = 5_000
+const REACH_MS = 5_000
 
 async function open(
   target: ConnectionString,
@@ -111,7 +111,7 @@ async function open(
   const isNode = 'directConnection' in options
   const client = guardedSync(target, uri, () => {
     const driver = clientOptions(target, isNode ? 'patient' : 'bounded')
-    if (isNode && driver.serverSelectionTimeoutMS !== undefined) driver.serverSelectionTimeoutMS = REACH_MILLIS
+    if (isNode && driver.serverSelectionTimeoutMS !== undefined) driver.serverSelectionTimeoutMS = REACH_MS
     const monitorCommands = onWaiting !== undefined
     return new MongoClient(target.toString(), {
       ...{ ...driver, ...options, monitorCommands },

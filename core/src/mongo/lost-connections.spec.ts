@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inTime } from '../time/deadline.js'
-import { AUTHENTICATION_MILLIS } from './lost-connections.js'
+import { AUTHENTICATION_MS } from './lost-connections.js'
 
 interface DriverConnection {
   established: boolean
@@ -59,7 +59,7 @@ describe('commands on connections that are lost', () => {
   it('end where the server goes silent while it authenticates', async () => {
     const sent = send()
     await nextTurn()
-    assert.equal(socket.timeout, AUTHENTICATION_MILLIS)
+    assert.equal(socket.timeout, AUTHENTICATION_MS)
     socket.emit('timeout')
     await assert.rejects(sent, /timed out/)
   })

@@ -8,7 +8,7 @@ import { PbmError } from '../errors.js'
  * How long the server may take for an answer while it authenticates a connection. The driver waits for ever, and makes no
  * others meanwhile; what it watches over are connections that are made already.
  */
-export const AUTHENTICATION_MILLIS = 20_000
+export const AUTHENTICATION_MS = 20_000
 
 interface WritingConnection extends EventEmitter {
   readonly socket: Pick<Socket, 'timeout' | 'setTimeout'>
@@ -42,7 +42,7 @@ function teachDriver(): void {
     const onClose = () => closed.reject(this.error)
     this.once(CLOSE, onClose)
     // The driver takes it back when the answer is there.
-    if (!this.established && !this.socket.timeout) this.socket.setTimeout(AUTHENTICATION_MILLIS)
+    if (!this.established && !this.socket.timeout) this.socket.setTimeout(AUTHENTICATION_MS)
     try {
       await Promise.race([own.call(this, message, options), closed.promise])
     } finally {

@@ -30,7 +30,7 @@ export interface RawReadOptions extends CursorOptions {
 /** Fewer replies cost less CPU, larger ones more memory. A little less than the 2 MiB that codecs take as one piece. */
 const DEFAULT_BATCH_BYTES = 1792 * 1024
 /** The server forgets a session that is idle for 30 minutes, and its cursors with it. */
-const SESSION_REFRESH_MILLISECONDS = 5 * 60 * 1000
+const SESSION_REFRESH_MS = 5 * 60 * 1000
 
 /**
  * Reads a collection, named or by its UUID (which follows it through renames), as raw BSON: each buffer holds whole
@@ -74,7 +74,7 @@ export async function* readCursor(
   const { signal } = options
   signal?.throwIfAborted()
   const session = client.startSession({ causalConsistency: false })
-  const keepAlive = setInterval(() => void refresh(client, session), SESSION_REFRESH_MILLISECONDS)
+  const keepAlive = setInterval(() => void refresh(client, session), SESSION_REFRESH_MS)
   keepAlive.unref()
   const cursor = new RawCursor(client.db(database), session, options)
   let next: Promise<RawBatch> | undefined

@@ -2,7 +2,7 @@ import type { CommandStartedEvent, Document, MongoClient } from 'mongodb'
 import { majorityStatus } from './majority.js'
 
 /** How long a write may take before it is told what it waits for. */
-const TELL_MILLIS = 2_000
+const TELL_MS = 2_000
 
 const WRITES = new Set(['insert', 'update', 'delete', 'findAndModify', 'create', 'createIndexes'])
 
@@ -23,7 +23,7 @@ export function tellSlowWrites(client: MongoClient, say: (text: string) => void)
   }
   client.on('commandStarted', (event) => {
     if (!WRITES.has(event.commandName) || event.command.writeConcern?.w !== 'majority') return
-    const timer = setTimeout(() => void tell(event), TELL_MILLIS)
+    const timer = setTimeout(() => void tell(event), TELL_MS)
     timer.unref()
     waiting.set(event.requestId, timer)
   })

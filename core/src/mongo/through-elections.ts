@@ -4,7 +4,7 @@ import type { Clock } from '../time/clock.js'
 
 /** The driver itself waits for the next primary; what is met is its loss, and the first answers of the next one. */
 const ATTEMPTS = 3
-const PAUSE_MILLIS = 1_000
+const PAUSE_MS = 1_000
 
 /**
  * Repeats work that only reads, and whose server may be replaced meanwhile: an election must not fail a backup. `what` is
@@ -23,7 +23,7 @@ export async function throughElections<T>(
       const isOurs = error instanceof PbmError && error.code !== 'CURSOR_LOST'
       if (isOurs || attempt >= ATTEMPTS) throw error
       log.warning(`${what} is read again: ${errorText(error)}`)
-      await clock.sleep(PAUSE_MILLIS, signal)
+      await clock.sleep(PAUSE_MS, signal)
     }
   }
 }

@@ -21,7 +21,7 @@ describe('loading a package of somebody else', () => {
   it('does not wait for ever for one that never ends loading', async () => {
     // It does end here, so that it is not named as this process ends.
     const hanging = source('await new Promise((resolve) => { globalThis.endLoading = resolve })')
-    const work = importPackage(hanging, { ...options, limitMillis: 50 })
+    const work = importPackage(hanging, { ...options, limitMs: 50 })
     await assert.rejects(work, {
       code: 'PLUGIN_LOAD',
       message: 'storage plugin "odd" is still not loaded after 0.05 s',
@@ -31,7 +31,7 @@ describe('loading a package of somebody else', () => {
 
   const HANGS = source('await new Promise(() => {})')
   const load = (text: string, label: string, limit = 30_000) =>
-    `importPackage(${JSON.stringify(text)}, { label: '${label}', hint: '', limitMillis: ${limit} })`
+    `importPackage(${JSON.stringify(text)}, { label: '${label}', hint: '', limitMs: ${limit} })`
   const named = (label: string) => `the process was ended while this was loaded: ${label}\n`
   const exits = (code: string) => source(`process.exit(${code})`)
   const ENDS: [string, string, [number, string]][] = [

@@ -4,7 +4,7 @@ import { inTime } from '../time/deadline.js'
 import { endsItself } from './end-process.js'
 
 /** Loading the largest of the vendors' libraries takes a second or two. */
-const LIMIT_MILLIS = 30_000
+const LIMIT_MS = 30_000
 
 /** What people call what is being loaded just now, also where nobody waits for it any more; two may be called the same. */
 const loading = new Map<symbol, string>()
@@ -14,7 +14,7 @@ export interface ImportOptions {
   readonly label: string
   readonly hint: string
   /** Default: 30 s. */
-  readonly limitMillis?: number
+  readonly limitMs?: number
 }
 
 /**
@@ -23,7 +23,7 @@ export interface ImportOptions {
  * the exit code is a failure's whatever the package thinks. Our own programs end by `endProcess`.
  */
 export async function importPackage<T>(entry: string, options: ImportOptions): Promise<T> {
-  const { label, hint, limitMillis = LIMIT_MILLIS } = options
+  const { label, hint, limitMs = LIMIT_MS } = options
   const fault = (what: string, more: { cause?: unknown } = {}) =>
     new PbmError('PLUGIN_LOAD', `${label} ${what}`, { hint, ...more })
   if (loading.size === 0) process.on('exit', nameCulprits).on('beforeExit', forget)
@@ -40,7 +40,7 @@ export async function importPackage<T>(entry: string, options: ImportOptions): P
       loading.delete(token)
       if (loading.size === 0) forget()
     })
-  return inTime(work, limitMillis, () => fault(`is still not loaded after ${limitMillis / 1000} s`))
+  return inTime(work, limitMs, () => fault(`is still not loaded after ${limitMs / 1000} s`))
 }
 
 /** Nobody ends a process that has nothing left to do. */

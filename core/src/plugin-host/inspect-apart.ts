@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { InspectedPlugin, PluginHostOptions } from './host.js'
 
 /** A plugin that hangs while it is loaded must not keep a process alive. */
-const LIMIT_MILLIS = 60_000
+const LIMIT_MS = 60_000
 
 const PROGRAM = fileURLToPath(new URL('./inspect-process.js', import.meta.url))
 
@@ -20,7 +20,7 @@ export async function inspectApart(
   const child = fork(PROGRAM, [], { stdio: 'ignore', execArgv: [], env: needed(process.env) })
   stepBack(child)
   const stop = (): void => void child.kill('SIGKILL')
-  const timer = setTimeout(stop, LIMIT_MILLIS)
+  const timer = setTimeout(stop, LIMIT_MS)
   signal?.addEventListener('abort', stop, { once: true })
   try {
     return await new Promise<readonly InspectedPlugin[] | undefined>((resolve) => {

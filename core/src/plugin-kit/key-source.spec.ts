@@ -13,8 +13,8 @@ const SECRET = 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I='
 describe('readKeySource', () => {
   let folder: string
   let warnings: string[]
-  const read = (source: KeySource, signal = new AbortController().signal, commandMillis = 60_000) =>
-    readKeySource(source, 'encryption key', { signal, warn: (text) => warnings.push(text) }, { commandMillis })
+  const read = (source: KeySource, signal = new AbortController().signal, commandMs = 60_000) =>
+    readKeySource(source, 'encryption key', { signal, warn: (text) => warnings.push(text) }, { commandMs })
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pbmkit-keys-'))
@@ -22,8 +22,8 @@ describe('readKeySource', () => {
   })
   afterEach(() => rm(folder, { recursive: true, force: true }))
 
-  async function refused(source: KeySource, told: RegExp, signal?: AbortSignal, commandMillis?: number) {
-    await assert.rejects(read(source, signal, commandMillis), (error: Error) => {
+  async function refused(source: KeySource, told: RegExp, signal?: AbortSignal, commandMs?: number) {
+    await assert.rejects(read(source, signal, commandMs), (error: Error) => {
       assert.ok(hasCode(error, 'ENCRYPTION_KEY_MISSING'), String(error))
       assert.match(error.message, told)
       const texts = [error.message, error.stack, JSON.stringify(error), String(error.cause)]

@@ -16,7 +16,7 @@ export interface KeySource {
 }
 
 const MOST_BYTES = 1024 * 1024
-const COMMAND_MILLIS = 60_000
+const COMMAND_MS = 60_000
 
 /**
  * The text of a key file, variable or command. `what` names it in messages: 'encryption key'. Rejects with
@@ -26,7 +26,7 @@ export async function readKeySource(
   source: KeySource,
   what: string,
   context: PluginContext,
-  { commandMillis = COMMAND_MILLIS }: { readonly commandMillis?: number } = {},
+  { commandMs = COMMAND_MS }: { readonly commandMs?: number } = {},
 ): Promise<string> {
   const { file, env, command } = source
   const said = [file, env, command].filter((one) => one !== undefined)
@@ -39,7 +39,7 @@ export async function readKeySource(
     ? fromFile(file, what, context)
     : env !== undefined
       ? fromEnvironment(env, what)
-      : fromCommand(command ?? [], what, context, commandMillis))
+      : fromCommand(command ?? [], what, context, commandMs))
   if (text.trim() === '') throw missing(`the ${what} is empty: ${placeOf(source)}`)
   return text
 }

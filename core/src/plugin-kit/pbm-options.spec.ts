@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { durationMillis, maxObjectBytesOf } from './pbm-options.js'
+import { durationMs, maxObjectBytesOf } from './pbm-options.js'
 
 describe("options that PBM's storages have in common", () => {
   for (const [value, millis] of [
@@ -14,7 +14,7 @@ describe("options that PBM's storages have in common", () => {
     ['0s', 77],
     [undefined, 77],
   ] as const) {
-    it(`reads the duration ${JSON.stringify(value)}`, () => assert.equal(durationMillis(value, 77), millis))
+    it(`reads the duration ${JSON.stringify(value)}`, () => assert.equal(durationMs(value, 77), millis))
   }
 
   it('bounds objects in whole bytes, and not under 1 GiB', () => {

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type AgentOptions as HttpAgentOptions } from 'node:http'
 import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions } from 'node:https'
 import type { OnReadOpts, Socket } from 'node:net'
-import { roomySocket } from './socket-buffer.js'
+import { largeBufferSocket } from './socket-buffer.js'
 
 /** Of the memory that sockets are read into. */
 const READ_BYTES = 512 * 1024
@@ -12,23 +12,23 @@ let memory: Buffer | undefined
 type Connect = (options: object, done?: unknown) => Socket
 
 /**
- * For large answers over HTTP; see {@link roomySocket}. All sockets are read into the same memory, which stays in the
+ * For large answers over HTTP; see {@link largeBufferSocket}. All sockets are read into the same memory, which stays in the
  * processor's cache: the parser copies what it gives, before anything else is read. With a `timeout` (milliseconds) a
  * connection breaks (ETIMEDOUT) when no byte has moved on it for so long; Node's own agents only tell it to the request.
  */
-export function roomyHttpAgent(options: HttpAgentOptions): HttpAgent {
+export function largeBufferHttpAgent(options: HttpAgentOptions): HttpAgent {
   return roomy(new HttpAgent(options), options.timeout)
 }
 
-/** As {@link roomyHttpAgent}, over TLS. */
-export function roomyHttpsAgent(options: HttpsAgentOptions): HttpsAgent {
+/** As {@link largeBufferHttpAgent}, over TLS. */
+export function largeBufferHttpsAgent(options: HttpsAgentOptions): HttpsAgent {
   return roomy(new HttpsAgent(options), options.timeout)
 }
 
 function roomy<A extends HttpAgent>(agent: A, timeout: number | undefined): A {
   const connect = agent.createConnection.bind(agent) as Connect
   const createConnection: Connect = (options, done) => {
-    const socket = roomySocket((onread: OnReadOpts) => connect({ ...options, onread }, done), shared)
+    const socket = largeBufferSocket((onread: OnReadOpts) => connect({ ...options, onread }, done), shared)
     const breakOff = () =>
       socket.destroy(Object.assign(new Error('no byte came or went for too long'), { code: 'ETIMEDOUT' }))
     if (timeout !== undefined) socket.on('timeout', breakOff)

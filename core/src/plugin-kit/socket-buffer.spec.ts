@@ -3,8 +3,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
-import { roomySocket } from './socket-buffer.js'
-import { roomyHttpAgent } from './socket-buffer-agents.js'
+import { largeBufferSocket } from './socket-buffer.js'
+import { largeBufferHttpAgent } from './socket-buffer-agents.js'
 
 const MIB = 1024 * 1024
 
@@ -32,7 +32,7 @@ describe('a roomy socket', () => {
       peer.end()
     })
     const port = await listening(server as unknown as Server)
-    const socket = roomySocket((onread) => connect({ port, host: '127.0.0.1', onread }))
+    const socket = largeBufferSocket((onread) => connect({ port, host: '127.0.0.1', onread }))
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
     await once(socket, 'close')
@@ -46,7 +46,7 @@ describe('a roomy socket', () => {
     const server = createTcpServer((peer) => peer.end(randomBytes(3 * MIB)))
     const port = await listening(server as unknown as Server)
     const memory = Buffer.alloc(4096)
-    const socket: Socket = roomySocket(
+    const socket: Socket = largeBufferSocket(
       (onread) => connect({ port, host: '127.0.0.1', onread }),
       () => memory,
     )
@@ -71,7 +71,7 @@ describe('a roomy agent', () => {
         if (begins) response.writeHead(200, { 'content-length': 10 }).write('some')
       })
       const port = await listening(server)
-      const agent = roomyHttpAgent({ keepAlive: true, timeout: 100 })
+      const agent = largeBufferHttpAgent({ keepAlive: true, timeout: 100 })
       const asking = get({ port, host: '127.0.0.1', agent })
       // Of a request that has its answer already, too.
       asking.on('error', () => undefined)
@@ -92,7 +92,7 @@ describe('a roomy agent', () => {
       response.end(bodies[request.url === '/1' ? 1 : 0])
     })
     const port = await listening(server)
-    const agent = roomyHttpAgent({ keepAlive: true })
+    const agent = largeBufferHttpAgent({ keepAlive: true })
     const received = await Promise.all(
       bodies.map(async (_, index) => {
         const [answer] = await once(get({ port, host: '127.0.0.1', path: `/${index}`, agent }), 'response')
@@ -126,7 +126,7 @@ describe('a roomy agent', () => {
     })
     server.on('connection', () => connections++)
     const port = await listening(server)
-    const agent = roomyHttpAgent({ keepAlive: true })
+    const agent = largeBufferHttpAgent({ keepAlive: true })
     const ask = async (path: string) => {
       const [answer] = await once(get({ port, host: '127.0.0.1', path, agent }), 'response')
       return answer as IncomingMessage

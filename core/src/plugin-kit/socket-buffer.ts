@@ -11,7 +11,7 @@ const LEAST_BYTES = 64 * 1024
  * or TLS, with this `onread`; it emits `data` as usual. Where `reused` gives memory, that is taken instead, again and
  * again: every listener has to copy what it keeps.
  */
-export function roomySocket<S extends Socket>(
+export function largeBufferSocket<S extends Socket>(
   connect: (onread: OnReadOpts) => S,
   reused: () => Buffer | undefined = () => undefined,
 ): S {

@@ -16,16 +16,16 @@ import { Queue } from './queue.js'
 export const TAKE_UP_SECONDS = 10
 
 /** Milliseconds between looks where the server cannot notify: an empty, missing or uncapped collection, an outage. */
-const POLL_MILLIS = 200
+const POLL_MS = 200
 /** Milliseconds between looks whether the majority has what the primary has. */
-const CONFIRM_MILLIS = 10
+const CONFIRM_MS = 10
 /** How long that may take before it is told. */
-const TELL_MILLIS = 2_000
+const TELL_MS = 2_000
 /**
  * How long the server holds a question open where nothing comes; an insert ends it at once. A lost connection is noticed
  * by the driver's monitor, too.
  */
-const AWAIT_MILLIS = 5_000
+const AWAIT_MS = 5_000
 
 export interface CommandFeedOptions {
   signal: AbortSignal
@@ -99,7 +99,7 @@ async function pump(leader: MongoClient, options: CommandFeedOptions, queue: Que
       if (!signal.aborted && text !== trouble) onTrouble?.(`the command feed is interrupted: ${text}`)
       trouble = text
     }
-    await clock.sleep(POLL_MILLIS, signal).catch(() => undefined)
+    await clock.sleep(POLL_MS, signal).catch(() => undefined)
   }
 }
 
@@ -166,10 +166,10 @@ async function isStored(
     return (await look('local')) === null ? 'gone' : undefined
   }
   const told = new AbortController()
-  const late = clock.sleep(TELL_MILLIS, told.signal).then(() => onTrouble?.(notOfTheMajority(_id)))
+  const late = clock.sleep(TELL_MS, told.signal).then(() => onTrouble?.(notOfTheMajority(_id)))
   late.catch(() => undefined)
   try {
-    return (await until(settled, { clock, signal, everyMillis: CONFIRM_MILLIS })) === 'stored'
+    return (await until(settled, { clock, signal, everyMs: CONFIRM_MS })) === 'stored'
   } finally {
     told.abort()
   }
@@ -206,7 +206,7 @@ async function open(
       readConcern: { level: 'local' },
       tailable: true,
       awaitData: true,
-      maxAwaitTimeMS: AWAIT_MILLIS,
+      maxAwaitTimeMS: AWAIT_MS,
     },
   )
   return { cursor, tailable: true }

@@ -7,11 +7,11 @@ import { type Clock, systemClock } from '../time/clock.js'
 import { until } from '../time/until.js'
 import type { OperationKind, OperationRecord } from './operation-kind.js'
 
-const POLL_MILLIS = 50
+const POLL_MS = 50
 /** Locks and cluster time are looked at less often than states: death takes half a minute to show anyway. */
-const LIVENESS_MILLIS = 1_000
+const LIVENESS_MS = 1_000
 /** How often each replica set looks how the others fare. */
-const WATCH_MILLIS = 1_000
+const WATCH_MS = 1_000
 const WATCH_FAULTS: ReadonlySet<string> = new Set(['OPERATION_ENDED', 'REPLSET_FAILED', 'REPLSET_LOST', 'LEADER_LOST'])
 
 interface Waiting {
@@ -21,7 +21,7 @@ interface Waiting {
   readonly signal: AbortSignal
   readonly clock?: Clock
   /** Milliseconds; left out for no limit. */
-  readonly timeoutMillis?: number | undefined
+  readonly timeoutMs?: number | undefined
 }
 
 export interface StateWait<State> extends Waiting {
@@ -123,7 +123,7 @@ export function watchOperation<State extends string>(
   }
   const watching = async () => {
     while (!stopped.signal.aborted) {
-      await clock.sleep(WATCH_MILLIS, stopped.signal)
+      await clock.sleep(WATCH_MS, stopped.signal)
       await look().catch((error: unknown) => {
         if (error instanceof PbmError && WATCH_FAULTS.has(error.code)) failed.abort(error)
       })
@@ -174,18 +174,18 @@ async function refuseLost(leader: MongoClient, opid: string, replsets: readonly 
 }
 
 async function poll(wait: Waiting, what: string, done: (lookForDeath: boolean) => Promise<boolean>): Promise<void> {
-  const { signal, clock = systemClock, timeoutMillis } = wait
+  const { signal, clock = systemClock, timeoutMs } = wait
   let looked = clock.now()
   const isDone = async () => {
     // Nobody goes on who was stopped.
     signal.throwIfAborted()
     const now = clock.now()
-    const lookForDeath = now - looked >= LIVENESS_MILLIS
+    const lookForDeath = now - looked >= LIVENESS_MS
     if (lookForDeath) looked = now
     return await done(lookForDeath)
   }
-  if (await until(isDone, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis })) return
-  throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round((timeoutMillis ?? 0) / 1000)} s in vain for ${what}`, {
+  if (await until(isDone, { clock, signal, everyMs: POLL_MS, timeoutMs })) return
+  throw new PbmError('CONVERGENCE_TIMEOUT', `waited ${Math.round((timeoutMs ?? 0) / 1000)} s in vain for ${what}`, {
     hint: 'See pbm status for agents that are missing, and pbm logs',
   })
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { STALE_SECONDS } from '../mongo/cluster-time.js'
 import { ManualClock } from '../time/manual-clock.support.js'
-import { HEARTBEAT_MILLIS, LOST_MILLIS, startHeartbeat } from './heartbeat.js'
+import { HEARTBEAT_MS, LOST_MS, startHeartbeat } from './heartbeat.js'
 
 describe('heartbeat', () => {
   const reason = (why: string) => new Error(why)
@@ -14,10 +14,10 @@ describe('heartbeat', () => {
     assert.equal(beats, 0)
     await clock.advance(1)
     assert.equal(beats, 1)
-    await clock.advance(3 * HEARTBEAT_MILLIS)
+    await clock.advance(3 * HEARTBEAT_MS)
     assert.equal(beats, 4)
     await heartbeat.stop()
-    await clock.advance(10 * HEARTBEAT_MILLIS)
+    await clock.advance(10 * HEARTBEAT_MS)
     assert.equal(beats, 4)
     assert.equal(heartbeat.signal.aborted, false)
   })
@@ -25,7 +25,7 @@ describe('heartbeat', () => {
   it('is lost at once when there is nothing left to beat for', async () => {
     const clock = new ManualClock()
     const heartbeat = startHeartbeat({ clock, reason, beat: async () => false })
-    await clock.advance(HEARTBEAT_MILLIS)
+    await clock.advance(HEARTBEAT_MS)
     assert.match(String(heartbeat.signal.reason), /gone/)
     assert.throws(() => heartbeat.assertAlive(), /gone/)
   })
@@ -56,12 +56,12 @@ describe('heartbeat', () => {
     it(`is lost before others may take over when writes ${how}`, async () => {
       const clock = new ManualClock()
       const heartbeat = startHeartbeat({ clock, reason: (why, cause) => new Error(why, { cause }), beat })
-      await clock.advance(LOST_MILLIS - 1)
+      await clock.advance(LOST_MS - 1)
       assert.equal(heartbeat.signal.aborted, false)
       await clock.advance(1)
       assert.match(String(heartbeat.signal.reason), /silent/)
       if (how === 'fail') assert.match(String(heartbeat.signal.reason.cause), /cut off/)
-      assert(LOST_MILLIS < STALE_SECONDS * 1000)
+      assert(LOST_MS < STALE_SECONDS * 1000)
     })
   }
 
@@ -69,7 +69,7 @@ describe('heartbeat', () => {
     const clock = new ManualClock()
     let beats = 0
     const heartbeat = startHeartbeat({ clock, reason, beat: async () => ++beats > 0 })
-    clock.jump(LOST_MILLIS + HEARTBEAT_MILLIS)
+    clock.jump(LOST_MS + HEARTBEAT_MS)
     await clock.advance(0)
     assert.equal(beats, 0)
     assert.match(String(heartbeat.signal.reason), /silent/)
@@ -79,14 +79,14 @@ describe('heartbeat', () => {
     const clock = new ManualClock()
     const since = clock.now() - 20_000
     const heartbeat = startHeartbeat({ clock, reason, since, beat: () => Promise.reject(new Error('x')) })
-    await clock.advance(LOST_MILLIS - 20_000)
+    await clock.advance(LOST_MS - 20_000)
     assert.match(String(heartbeat.signal.reason), /silent/)
   })
 
   it('stops even while a write hangs', async () => {
     const clock = new ManualClock()
     const heartbeat = startHeartbeat({ clock, reason, beat: () => new Promise<boolean>(() => undefined) })
-    await clock.advance(HEARTBEAT_MILLIS)
+    await clock.advance(HEARTBEAT_MS)
     const stopped = heartbeat.stop()
     await clock.advance(1_000)
     await stopped

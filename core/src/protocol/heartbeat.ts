@@ -1,14 +1,14 @@
 import { STALE_SECONDS } from '../mongo/cluster-time.js'
 import { type Clock, systemClock } from '../time/clock.js'
 
-export const HEARTBEAT_MILLIS = 5_000
-const RETRY_MILLIS = 1_000
+export const HEARTBEAT_MS = 5_000
+const RETRY_MS = 1_000
 
 /**
  * Without a written heartbeat for so long, its owner stops. Others take over once the heartbeat is more than
  * {@link STALE_SECONDS} behind cluster time; the difference is what the owner has left to notice and stop.
  */
-export const LOST_MILLIS = (STALE_SECONDS - 5) * 1000
+export const LOST_MS = (STALE_SECONDS - 5) * 1000
 
 export interface HeartbeatOptions {
   /** Writes one heartbeat. False when there is nothing to write to any more: lost, at once. May reject: tried again. */
@@ -43,11 +43,11 @@ export function startHeartbeat({ beat, reason, clock = systemClock, since, onFai
     if (!ended.aborted) lost.abort(reason(why, fault))
   }
   const checkSilence = () => {
-    if (clock.now() - written >= LOST_MILLIS) lose('silent')
+    if (clock.now() - written >= LOST_MS) lose('silent')
   }
 
   const beating = async () => {
-    let pause = HEARTBEAT_MILLIS
+    let pause = HEARTBEAT_MS
     while (!ended.aborted) {
       await clock.sleep(pause, ended)
       // After a pause of the whole process a beat might still be written, over a lock that others already judge stale.
@@ -58,10 +58,10 @@ export function startHeartbeat({ beat, reason, clock = systemClock, since, onFai
       try {
         if (!(await beat())) return lose('gone')
         written = started
-        pause = HEARTBEAT_MILLIS
+        pause = HEARTBEAT_MS
       } catch (error) {
         fault = error
-        pause = RETRY_MILLIS
+        pause = RETRY_MS
         onFailure?.(error)
       }
     }
@@ -69,7 +69,7 @@ export function startHeartbeat({ beat, reason, clock = systemClock, since, onFai
   // Apart from the beats, since a beat on a dead connection can hang longer than there is time.
   const watching = async () => {
     while (!ended.aborted) {
-      await clock.sleep(Math.max(1, written + LOST_MILLIS - clock.now()), ended)
+      await clock.sleep(Math.max(1, written + LOST_MS - clock.now()), ended)
       checkSilence()
     }
   }
@@ -86,7 +86,7 @@ export function startHeartbeat({ beat, reason, clock = systemClock, since, onFai
     stop: async () => {
       stopped.abort()
       // A beat that hangs must not hold up the release of what it beats for: it can only write over what is left.
-      await Promise.race([beats, clock.sleep(RETRY_MILLIS)])
+      await Promise.race([beats, clock.sleep(RETRY_MS)])
     },
   }
 }

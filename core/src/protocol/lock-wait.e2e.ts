@@ -5,7 +5,7 @@ import type { LockHeader } from '../control/locks.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { connectLeader } from '../mongo/connect.js'
 import { acquireLock, type HeldLock, isHeld } from './lock.js'
-import { acquireLockBehindResync, operationInTheWay } from './lock-wait.js'
+import { acquireLockAfterResync, operationInTheWay } from './lock-wait.js'
 
 describe('operations behind a resync', () => {
   let set: ReplicaSet
@@ -34,7 +34,7 @@ describe('operations behind a resync', () => {
   it('wait for its end', async () => {
     const resync = await hold('resync')
     const free = operationInTheWay(leader, { signal })
-    const waiting = acquireLockBehindResync({ leader, header: header('backup'), signal })
+    const waiting = acquireLockAfterResync({ leader, header: header('backup'), signal })
     const early = Promise.race([free, waiting, new Promise((resolve) => setTimeout(resolve, 500, 'waiting'))])
     assert.equal(await early, 'waiting')
     await resync.release()
@@ -47,9 +47,9 @@ describe('operations behind a resync', () => {
 
   it('wait no longer than they may', async () => {
     const resync = await hold('resync')
-    const found = await operationInTheWay(leader, { signal, patienceMillis: 300 })
+    const found = await operationInTheWay(leader, { signal, patienceMs: 300 })
     assert.equal(found?.opid, resync.header.opid)
-    const refused = await acquireLockBehindResync({ leader, header: header('restore'), signal, patienceMillis: 300 })
+    const refused = await acquireLockAfterResync({ leader, header: header('restore'), signal, patienceMs: 300 })
     assert.ok(!isHeld(refused) && refused.refused === 'concurrent' && refused.by?.type === 'resync')
     await resync.release()
   })
@@ -59,7 +59,7 @@ describe('operations behind a resync', () => {
     const stop = new AbortController()
     const waits = [
       operationInTheWay(leader, { signal: stop.signal }),
-      acquireLockBehindResync({ leader, header: header('backup'), signal: stop.signal }),
+      acquireLockAfterResync({ leader, header: header('backup'), signal: stop.signal }),
     ]
     stop.abort(new Error('told to'))
     for (const { status } of await Promise.allSettled(waits)) assert.equal(status, 'rejected')
@@ -68,10 +68,10 @@ describe('operations behind a resync', () => {
 
   it('do not wait for any other operation', async () => {
     const other = await hold('restore')
-    const refused = await acquireLockBehindResync({ leader, header: header('backup'), signal, patienceMillis: 60_000 })
+    const refused = await acquireLockAfterResync({ leader, header: header('backup'), signal, patienceMs: 60_000 })
     assert.ok(!isHeld(refused) && refused.by?.type === 'restore')
-    assert.equal((await operationInTheWay(leader, { signal, patienceMillis: 60_000 }))?.type, 'restore')
-    const own = { signal, patienceMillis: 60_000, opid: String(other.header.opid) }
+    assert.equal((await operationInTheWay(leader, { signal, patienceMs: 60_000 }))?.type, 'restore')
+    const own = { signal, patienceMs: 60_000, opid: String(other.header.opid) }
     assert.equal(await operationInTheWay(leader, own), undefined)
     await other.release()
   })

@@ -4,19 +4,19 @@ import { type Clock, systemClock } from '../time/clock.js'
 import { until } from '../time/until.js'
 import { type AcquireOptions, acquireLock, type HeldLock, isHeld, type LockRefused } from './lock.js'
 
-const POLL_MILLIS = 100
+const POLL_MS = 100
 
 /**
  * How long an operation waits for one that reads the storage anew: shorter than any program waits for an operation to
  * begin, PBM's too (PBM: control-plane.md §5.5).
  */
-export const RESYNC_PATIENCE_MILLIS = 12_000
+export const RESYNC_PATIENCE_MS = 12_000
 
 interface Patience {
   readonly clock?: Clock | undefined
   readonly signal: AbortSignal
   /** In all. */
-  readonly patienceMillis?: number
+  readonly patienceMs?: number
 }
 
 /**
@@ -28,25 +28,25 @@ export async function operationInTheWay(
   leader: MongoClient,
   wait: Patience & { /** The operation that would begin. */ readonly opid?: string },
 ): Promise<LockDocument | undefined> {
-  const { clock = systemClock, signal, patienceMillis = RESYNC_PATIENCE_MILLIS, opid } = wait
+  const { clock = systemClock, signal, patienceMs = RESYNC_PATIENCE_MS, opid } = wait
   let found: LockDocument | undefined
   const isSettled = async () => {
     const running = (await listLiveLocks(leader)).filter((lock) => opid === undefined || lock.opid !== opid)
     found = running.find((lock) => !isResync(lock)) ?? running[0]
     return !isResync(found)
   }
-  await until(isSettled, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis: patienceMillis })
+  await until(isSettled, { clock, signal, everyMs: POLL_MS, timeoutMs: patienceMs })
   return found
 }
 
 /** Takes the lock, behind a resync where one has it: as {@link operationInTheWay}. */
-export async function acquireLockBehindResync(options: AcquireOptions & Patience): Promise<HeldLock | LockRefused> {
-  const { clock = systemClock, signal, patienceMillis = RESYNC_PATIENCE_MILLIS } = options
-  const end = clock.now() + patienceMillis
+export async function acquireLockAfterResync(options: AcquireOptions & Patience): Promise<HeldLock | LockRefused> {
+  const { clock = systemClock, signal, patienceMs = RESYNC_PATIENCE_MS } = options
+  const end = clock.now() + patienceMs
   for (;;) {
     const lock = await acquireLock({ ...options, clock })
     if (isHeld(lock) || lock.refused !== 'concurrent' || !isResync(lock.by) || clock.now() >= end) return lock
-    await clock.sleep(POLL_MILLIS, signal)
+    await clock.sleep(POLL_MS, signal)
   }
 }
 

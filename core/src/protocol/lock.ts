@@ -87,9 +87,9 @@ export function holderDied(lock: LockHeader): string {
 
 const MAX_ROUNDS = 20
 /** Whoever has a lock is busy until it is given back: a cluster without a majority must not make that for ever. */
-const RELEASE_MILLIS = 30_000
+const RELEASE_MS = 30_000
 /** Who has taken a lock is only told: work that has lost it must not go on for that. */
-const SUCCESSOR_MILLIS = 1_000
+const HOLDER_MS = 1_000
 
 async function hold(options: AcquireOptions, id: ObjectId, since: number): Promise<HeldLock | LockRefused> {
   const { leader, header, log, onLost } = options
@@ -99,7 +99,7 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
   let found = ''
   const lookFor = async () => {
     const late = () => new Error('no answer in time')
-    found = await inTime(successorText(leader, header), SUCCESSOR_MILLIS, late).catch(() => 'its record is gone')
+    found = await inTime(holderText(leader, header), HOLDER_MS, late).catch(() => 'its record is gone')
   }
   const heartbeat = startHeartbeat({
     clock: options.clock,
@@ -120,7 +120,7 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
     await heartbeat.stop()
     const late = () => new Error('no answer in time')
     try {
-      const { deletedCount } = await inTime(locks.deleteOne(own), RELEASE_MILLIS, late)
+      const { deletedCount } = await inTime(locks.deleteOne(own), RELEASE_MS, late)
       if (deletedCount === 1 || heartbeat.signal.aborted) return
       // Between two heartbeats: the work has ended without being told.
       await lookFor()
@@ -161,7 +161,7 @@ const REMOVED_HINT =
   'Agents, also those of PBM, remove a lock without a heartbeat for more than 30 s: see their logs, and that nobody drops the control collections'
 
 /** What stands where the lock was. */
-async function successorText(leader: MongoClient, header: LockHeader): Promise<string> {
+async function holderText(leader: MongoClient, header: LockHeader): Promise<string> {
   const peer = await peerOf(leader, header)
   if (peer === undefined) return 'somebody has removed its record'
   const { type, replset, node, opid } = peer

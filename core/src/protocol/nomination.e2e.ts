@@ -196,7 +196,7 @@ describe('election and convergence', () => {
     const dead = new Timestamp({ t: (await clusterTime(leader)).getHighBits() - 31, i: 1 })
     const wait = { leader, name: backup, signal }
     await assert.rejects(
-      awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0'], timeoutMillis: 300 }),
+      awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0'], timeoutMs: 300 }),
       {
         code: 'CONVERGENCE_TIMEOUT',
       },
@@ -213,7 +213,7 @@ describe('election and convergence', () => {
     await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'LEADER_LOST' })
     await setBackupStatus(leader, backup, 'canceled')
     await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'OPERATION_ENDED' })
-    const gone = awaitState(BACKUP_KIND, { ...wait, name: 'not yet', state: 'running', timeoutMillis: 300 })
+    const gone = awaitState(BACKUP_KIND, { ...wait, name: 'not yet', state: 'running', timeoutMs: 300 })
     await assert.rejects(gone, { code: 'CONVERGENCE_TIMEOUT' })
   })
 })

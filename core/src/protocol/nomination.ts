@@ -7,15 +7,15 @@ import { type Clock, systemClock } from '../time/clock.js'
 import { until } from '../time/until.js'
 
 /** How long a group is given before the next is asked: PBM's round, so that its agents, polling each 0.5 s, can answer. */
-export const ROUND_MILLIS = 5_000
+export const ROUND_MS = 5_000
 /** How long the one drawn from a group of equals is asked alone. */
-export const DRAW_MILLIS = 2_000
+export const DRAW_MS = 2_000
 /** How long PBM's agents look for their nomination after the command (PBM: control-plane.md §4). */
-export const NOMINATION_MILLIS = 15_000
-const POLL_MILLIS = 50
+export const NOMINATION_MS = 15_000
+const POLL_MS = 50
 /** Those that wait ask ever less often: there may be hundreds of them, and one is chosen. */
 const SLOWER = 1.25
-const LAST_POLL_MILLIS = 500
+const LAST_POLL_MS = 500
 /** How seldom it is looked for who declined. */
 const LOOKS_PER_DECLINE = 6
 
@@ -24,9 +24,9 @@ export interface Ballot {
   /** For the log: `rs0`, `slicing rs0`. */
   readonly what: string
   /** How often it is looked for an answer. */
-  readonly everyMillis: number
+  readonly everyMs: number
   /** The time in all that nodes are given at least. */
-  readonly leastMillis?: number
+  readonly leastMs?: number
   open(): Promise<void>
   /** False when somebody has answered meanwhile. */
   ask(nodes: readonly string[]): Promise<boolean>
@@ -53,10 +53,10 @@ export interface NominateOptions {
  */
 export async function nominate(ballot: Ballot, options: NominateOptions): Promise<string | undefined> {
   const { log, signal, clock = systemClock } = options
-  const { what, everyMillis, leastMillis = 0 } = ballot
+  const { what, everyMs, leastMs = 0 } = ballot
   const rounds = options.groups.flatMap((group) => [
-    ...(group.length > 1 ? [{ nodes: group.slice(0, 1), millis: DRAW_MILLIS }] : []),
-    { nodes: group, millis: ROUND_MILLIS },
+    ...(group.length > 1 ? [{ nodes: group.slice(0, 1), millis: DRAW_MS }] : []),
+    { nodes: group, millis: ROUND_MS },
   ])
   await ballot.open()
   const begun = clock.now()
@@ -72,8 +72,8 @@ export async function nominate(ballot: Ballot, options: NominateOptions): Promis
       return winner !== '' || (look % LOOKS_PER_DECLINE === 0 && (await isDeclined())) ? winner : undefined
     }
     const isLast = index === rounds.length - 1
-    const timeoutMillis = Math.max(millis, isLast ? begun + leastMillis - clock.now() : 0)
-    const winner = await until(answered, { clock, signal, everyMillis, timeoutMillis })
+    const timeoutMs = Math.max(millis, isLast ? begun + leastMs - clock.now() : 0)
+    const winner = await until(answered, { clock, signal, everyMs, timeoutMs })
     if (winner !== undefined && winner !== '') return winner
   }
   return undefined
@@ -86,8 +86,8 @@ export async function nominate(ballot: Ballot, options: NominateOptions): Promis
 export function backupBallot(leader: MongoClient, backup: string, rs: string): Ballot {
   return {
     what: rs,
-    everyMillis: POLL_MILLIS,
-    leastMillis: NOMINATION_MILLIS,
+    everyMs: POLL_MS,
+    leastMs: NOMINATION_MS,
     open: () => openNomination(leader, backup, rs),
     ask: async (nodes) => {
       const isAsked = await setNominees(leader, backup, rs, [...nodes])
@@ -123,9 +123,9 @@ export interface AwaitNominationOptions {
   signal: AbortSignal
   clock?: Clock
   /** Patience in milliseconds until the record appears; once it is there, as long as it stays nominating. */
-  appearMillis?: number
+  appearMs?: number
   /** Patience in all. */
-  totalMillis?: number
+  totalMs?: number
 }
 
 /**
@@ -134,9 +134,9 @@ export interface AwaitNominationOptions {
  */
 export async function awaitNomination(options: AwaitNominationOptions): Promise<NominationOutcome> {
   const { leader, backup, opid, rs, node, signal, clock = systemClock } = options
-  const { appearMillis = NOMINATION_MILLIS, totalMillis = 60_000 } = options
+  const { appearMs = NOMINATION_MS, totalMs = 60_000 } = options
   const begun = clock.now()
-  let pause = POLL_MILLIS / SLOWER
+  let pause = POLL_MS / SLOWER
   const settled = async (): Promise<NominationOutcome | undefined> => {
     signal.throwIfAborted()
     const found = await findNomination(leader, backup, rs)
@@ -144,11 +144,11 @@ export async function awaitNomination(options: AwaitNominationOptions): Promise<
     if ((found?.nomination?.ack ?? '') !== '') return 'lost'
     if (found !== undefined && isTerminal(BACKUP_STATES, found.status)) return 'ended'
     if (found?.nomination?.n.includes(node) === true) return 'nominated'
-    return clock.now() - begun >= (found === undefined ? appearMillis : totalMillis) ? 'timeout' : undefined
+    return clock.now() - begun >= (found === undefined ? appearMs : totalMs) ? 'timeout' : undefined
   }
-  const everyMillis = () => {
-    pause = Math.min(LAST_POLL_MILLIS, pause * SLOWER)
+  const everyMs = () => {
+    pause = Math.min(LAST_POLL_MS, pause * SLOWER)
     return pause
   }
-  return (await until(settled, { clock, signal, everyMillis })) ?? 'timeout'
+  return (await until(settled, { clock, signal, everyMs })) ?? 'timeout'
 }

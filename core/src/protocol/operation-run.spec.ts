@@ -4,7 +4,7 @@ import type { BackupStatus } from '../control/backup-document.js'
 import { BACKUP_REPLSET_STATES, BACKUP_STATES } from '../control/state-machine.js'
 import { ManualClock } from '../time/manual-clock.support.js'
 import { backupCanceled } from './canceled.js'
-import { LOST_MILLIS } from './heartbeat.js'
+import { LOST_MS } from './heartbeat.js'
 import type { HeldLock } from './lock.js'
 import type { OperationKind } from './operation-kind.js'
 import { type OperationDescription, OperationRun, type OperationSteps } from './operation-run.js'
@@ -127,7 +127,7 @@ describe('the life of an operation', () => {
     faults = Array.from({ length: 1_000 }, () => new Error('no primary'))
     const begun = clock.now()
     assert.match(String(await ended(run(() => Promise.reject(new Error('broken'))))), /broken/)
-    assert(clock.now() - begun < LOST_MILLIS * 2)
+    assert(clock.now() - begun < LOST_MS * 2)
     assert.equal(done.at(-1), 'resumed')
   })
 
@@ -146,7 +146,7 @@ describe('the life of an operation', () => {
     const failed = await ended(
       run(async ({ guard, signal }) => {
         guard.throwIfStopped()
-        clock.jump(LOST_MILLIS)
+        clock.jump(LOST_MS)
         assert.equal(signal.aborted, false)
         guard.throwIfStopped()
       }),

@@ -14,10 +14,10 @@ import type { OperationKind, OperationRecord } from './operation-kind.js'
 import { ProgressPublisher } from './progress.js'
 
 /** How long it is tried to write down why it failed, and how often. */
-const MARK_MILLIS = 20_000
-const MARK_PAUSE_MILLIS = 500
+const MARK_MS = 20_000
+const MARK_PAUSE_MS = 500
 /** How long what was told last of the progress may take. */
-const SETTLE_MILLIS = 20_000
+const SETTLE_MS = 20_000
 
 /** What a run works with. */
 export interface RunContext {
@@ -43,7 +43,7 @@ export interface OperationDescription<State extends string> {
   /** Says that this replica set takes part. What it rejects with is in no record. `stopped`: told to stop, or the lock lost. */
   announce(stopped: AbortSignal): Promise<void>
   /** How long the leader gives the others to announce themselves; left out where the first state tells who is there. */
-  readonly joinMillis?: number
+  readonly joinMs?: number
   /** Set for an operation that changes data: from its first state on a failure leaves that incomplete. */
   readonly data?: { readonly words: DataWords; hasChanged(record: OperationRecord<State>): boolean }
   /** The leader's, before one that failed is marked: deletes what it has stored. */
@@ -72,7 +72,7 @@ export interface ReachOptions {
   /** The leader's, when all have come so far and none goes on yet. */
   readonly before?: () => Promise<void>
   /** How long the leader waits for the others, in milliseconds; left out for no limit. */
-  readonly timeoutMillis?: number
+  readonly timeoutMs?: number
 }
 
 /**
@@ -147,10 +147,10 @@ export class OperationRun<State extends string> {
   /** A shard without an agent would be waited for in vain, after the others have done all their checks. */
   async #awaitOthers(signal: AbortSignal): Promise<void> {
     const { leader, clock } = this.#context
-    const { kind, name, replsets, leads, joinMillis: timeoutMillis } = this.#run
+    const { kind, name, replsets, leads, joinMs: timeoutMs } = this.#run
     const [state] = kind.replsetMachine.order
-    if (!leads || timeoutMillis === undefined || state === undefined) return
-    await awaitReplsets(kind, { leader, name, replsets, state, signal, clock, timeoutMillis })
+    if (!leads || timeoutMs === undefined || state === undefined) return
+    await awaitReplsets(kind, { leader, name, replsets, state, signal, clock, timeoutMs })
   }
 
   async #reach(state: State, guard: DeadlineGuard, options: ReachOptions): Promise<void> {
@@ -166,8 +166,8 @@ export class OperationRun<State extends string> {
     if (options.join !== undefined) await options.join()
     else await kind.setReplsetStatus(leader, name, self.rs, state, { by: 'nominee' })
     if (leads) {
-      const { timeoutMillis } = options
-      await awaitReplsets(kind, { leader, name, replsets, state, signal, clock, timeoutMillis })
+      const { timeoutMs } = options
+      await awaitReplsets(kind, { leader, name, replsets, state, signal, clock, timeoutMs })
       guard.throwIfStopped()
       await options.before?.()
       this.#mayChange()
@@ -186,7 +186,7 @@ export class OperationRun<State extends string> {
   /** A write without an answer must not keep the end of the operation from being told. */
   async #settle(): Promise<void> {
     const late = () => new Error('the progress could not be written in time')
-    await inTime(this.#progress.settle(), SETTLE_MILLIS, late).catch((error: unknown) =>
+    await inTime(this.#progress.settle(), SETTLE_MS, late).catch((error: unknown) =>
       this.#context.log.warning(errorText(error)),
     )
   }
@@ -274,11 +274,11 @@ export class OperationRun<State extends string> {
   /** False where it could not be written. */
   async #write(stopped: AbortSignal, write: () => Promise<void>): Promise<boolean> {
     const { log, clock } = this.#context
-    const until = clock.now() + MARK_MILLIS
+    const until = clock.now() + MARK_MS
     for (;;) {
       // Without an answer the heartbeat has to end, so that others see that nobody is at work.
-      const late = () => new Error(`no answer within ${MARK_MILLIS / 1000} s`)
-      const fault = await inTime(write(), MARK_MILLIS, late).then(
+      const late = () => new Error(`no answer within ${MARK_MS / 1000} s`)
+      const fault = await inTime(write(), MARK_MS, late).then(
         () => undefined,
         (reason: unknown) => new Error(errorText(reason)),
       )
@@ -288,7 +288,7 @@ export class OperationRun<State extends string> {
         log.error(`the failure can't be written to the record of ${this.#run.title}: ${fault.message}`)
         return false
       }
-      await clock.sleep(MARK_PAUSE_MILLIS, stopped).catch(() => undefined)
+      await clock.sleep(MARK_PAUSE_MS, stopped).catch(() => undefined)
     }
   }
 

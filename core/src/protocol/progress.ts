@@ -4,7 +4,7 @@ import { ProgressCounter } from '../control/progress.js'
 import { toTimestamp } from '../oplog/entry.js'
 import type { Clock } from '../time/clock.js'
 
-const INTERVAL_MILLIS = 250
+const INTERVAL_MS = 250
 
 /**
  * Counts, and publishes in passing: at each phase, and at most every quarter of a second. There is no timer; what fails
@@ -33,7 +33,7 @@ export class ProgressPublisher {
 
   add(documents: number, bytes: number): void {
     this.#counter.add(documents, bytes)
-    if (this.#clock.now() - this.#published >= INTERVAL_MILLIS) this.#tell()
+    if (this.#clock.now() - this.#published >= INTERVAL_MS) this.#tell()
   }
 
   /** The oplog is replayed up to here: what a restore that goes on for long is judged by. */

@@ -49,8 +49,8 @@ export function otherPlaceText(member: string, places: readonly StoragePlace[]):
 }
 
 /** PBM's agents look for their nomination for 15 s after the command. */
-const ANSWER_MILLIS = 8_000
-const LOOK_MILLIS = 100
+const ANSWER_MS = 8_000
+const LOOK_MS = 100
 
 export interface OneStorageOptions {
   readonly leader: MongoClient
@@ -67,7 +67,7 @@ export interface OneStorageOptions {
  * believed when all agree; else each is waited for, for a while. Agents of PBM tell nothing.
  */
 export async function requireOneStorage({ leader, opid, epoch, clock, signal }: OneStorageOptions): Promise<void> {
-  const giveUp = clock.now() + ANSWER_MILLIS
+  const giveUp = clock.now() + ANSWER_MS
   for (;;) {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     const places = storagePlaces(agents, now, epoch)
@@ -79,7 +79,7 @@ export async function requireOneStorage({ leader, opid, epoch, clock, signal }: 
         hint: 'Mount the same share on the host of every member, or name the same bucket; pbm status shows who sees another place',
       })
     }
-    await clock.sleep(LOOK_MILLIS, signal)
+    await clock.sleep(LOOK_MS, signal)
   }
 }
 

@@ -10,14 +10,14 @@ import { isResync } from '../protocol/lock-wait.js'
 import type { Clock } from '../time/clock.js'
 
 /** How often it is looked for one without a cause, for an agent that stood still while the lock of one came and went. */
-const LOOK_MILLIS = 300_000
+const LOOK_MS = 300_000
 
 /** A heartbeat is written every 5 s, and a lock without one for 30 s removed by whoever comes first. */
 const SILENT_SECONDS = 20
 
 /** Until one that could not begin is tried again: twice as long each time, for what keeps it may not end by itself. */
-const AGAIN_MILLIS = 10_000
-const LONGEST_AGAIN_MILLIS = 600_000
+const AGAIN_MS = 10_000
+const LONGEST_AGAIN_MS = 600_000
 
 export interface DeadResyncOptions {
   readonly leader: MongoClient
@@ -42,7 +42,7 @@ export class DeadResync {
   #due = true
   #next = 0
   #notBefore = 0
-  #pause = AGAIN_MILLIS
+  #pause = AGAIN_MS
   #repeating: Promise<void> | undefined
   /** Ids of those whose heartbeats had ceased at the last look. */
   #silent: string[] = []
@@ -74,7 +74,7 @@ export class DeadResync {
     const died = await takeDeadResync(leader)
     if (died === undefined) {
       this.#due = false
-      this.#next = clock.now() + LOOK_MILLIS
+      this.#next = clock.now() + LOOK_MS
       return
     }
     const log = logOf(died._id.toHexString())
@@ -91,12 +91,12 @@ export class DeadResync {
     const again = { ...died, _id: new ObjectId() }
     await carryOut(again)
     if (await hasOperation(leader, again._id.toHexString(), leaderReplset)) {
-      this.#pause = AGAIN_MILLIS
+      this.#pause = AGAIN_MS
       return
     }
     // Another operation was faster: what was not begun stays to be done.
     this.#notBefore = clock.now() + this.#pause
-    this.#pause = Math.min(LONGEST_AGAIN_MILLIS, 2 * this.#pause)
+    this.#pause = Math.min(LONGEST_AGAIN_MS, 2 * this.#pause)
     await noteDeadResync(leader, died._id.toHexString())
   }
 }

@@ -11,7 +11,7 @@ import { isSafeBackupName } from '../store/layout/names.js'
 import type { OpenStore } from '../store/open-store.js'
 
 /** How long deleting may take at a time. */
-const CLEAN_MILLIS = 600_000
+const CLEAN_MS = 600_000
 
 /** Opens the storage that holds a backup. */
 export type OpenStoreOf = (backup: BackupDocument) => Promise<OpenStore>
@@ -79,7 +79,7 @@ export async function deleteFailed(
   const [first] = backups
   if (first === undefined) return
   // A storage that hangs must not keep the watch from the next dead operation.
-  const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MILLIS)])
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(CLEAN_MS)])
   const store = await openStore(first)
   try {
     for (const backup of backups) onDeleted(backup, await deleteFailedBackup(store, backup, { signal: inTime }))

@@ -5,9 +5,9 @@ import { PluginError } from '../plugin/errors.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { pitrChunkName } from '../store/layout/names.js'
 import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
-import { adoptChunks } from './recover-chunks.js'
+import { recoverChunks } from './recover-chunks.js'
 
-describe('adoptChunks', () => {
+describe('recoverChunks', () => {
   const [start, end] = [new Timestamp({ t: 2_000_000_000, i: 1 }), new Timestamp({ t: 2_000_000_060, i: 1 })]
   const log = { debug: () => undefined, info: () => undefined, warning: () => undefined, error: () => undefined }
   // Nothing is installed there.
@@ -20,20 +20,21 @@ describe('adoptChunks', () => {
   })
   afterEach(() => leader.close())
 
-  const adopt = () => adoptChunks({ leader, store, host, rs: 'rs0', start, log, signal: new AbortController().signal })
+  const recover = () =>
+    recoverChunks({ leader, store, host, rs: 'rs0', start, log, signal: new AbortController().signal })
 
   it('keeps a chunk that it has no plugin to open, and lists it', async () => {
     const name = pitrChunkName('rs0', start, end, '.zst')
     store.put(name, 'not to be opened here')
     // Here there is no server to list it on.
-    await assert.rejects(adopt(), { name: 'MongoServerSelectionError' })
+    await assert.rejects(recover(), { name: 'MongoServerSelectionError' })
     assert.deepEqual([...store.objects.keys()], [name])
   })
 
   it('keeps a chunk where nobody can tell what is wrong', async () => {
     store.put(pitrChunkName('rs0', start, end, ''), 'whatever')
     store.fault = (call) => (call === 'read' ? new Error('out of the blue') : undefined)
-    await assert.rejects(adopt(), { message: 'out of the blue' })
+    await assert.rejects(recover(), { message: 'out of the blue' })
     assert.equal(store.objects.size, 1)
   })
 
@@ -42,16 +43,16 @@ describe('adoptChunks', () => {
     store.put(name, 'sealed')
     let cause: unknown
     store.fault = (call) => (call === 'read' ? new PbmError('ENCRYPTION_KEY_MISSING', 'no key', { cause }) : undefined)
-    await assert.rejects(adopt(), { name: 'MongoServerSelectionError' })
+    await assert.rejects(recover(), { name: 'MongoServerSelectionError' })
     assert.deepEqual([...store.objects.keys()], [name])
     cause = new PluginError('STORAGE_NOT_FOUND', 'no such object')
-    assert.deepEqual(await adopt(), start)
+    assert.deepEqual(await recover(), start)
     assert.equal(store.objects.size, 0)
   })
 
   it('deletes a broken one', async () => {
     store.put(pitrChunkName('rs0', start, end, ''), 'no BSON at all')
-    assert.deepEqual(await adopt(), start)
+    assert.deepEqual(await recover(), start)
     assert.equal(store.objects.size, 0)
   })
 })

@@ -10,7 +10,7 @@ import type { PluginHost } from '../plugin-host/host.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
 import { type PitrChunkName, parsePitrChunkName, pitrChunkName } from '../store/layout/names.js'
 
-export interface AdoptOptions {
+export interface RecoverOptions {
   readonly leader: MongoClient
   readonly store: ObjectStore
   readonly host: PluginHost
@@ -26,7 +26,7 @@ export interface AdoptOptions {
  * another end, it would lie beside its double, and the next resync would list both. So the whole ones that begin where
  * slicing goes on are listed now, and the broken ones are deleted. Gives where slicing begins after that.
  */
-export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
+export async function recoverChunks(options: RecoverOptions): Promise<Timestamp> {
   const { store, rs, log, signal } = options
   for (let start = options.start; ; ) {
     const found: { object: ObjectInfo; name: PitrChunkName }[] = []
@@ -62,7 +62,7 @@ export async function adoptChunks(options: AdoptOptions): Promise<Timestamp> {
  * begins at the same entry, the other can go.
  */
 export async function deleteStrays(
-  { leader, store, log, signal }: Pick<AdoptOptions, 'leader' | 'store' | 'log' | 'signal'>,
+  { leader, store, log, signal }: Pick<RecoverOptions, 'leader' | 'store' | 'log' | 'signal'>,
   { rs, start }: { readonly rs: string; readonly start: Timestamp },
 ): Promise<void> {
   const listed = new Set((await listChunksFrom(leader, rs, start)).map(({ fname }) => fname))
@@ -85,7 +85,7 @@ function prefixOf(rs: string, start: Timestamp): string {
 async function readWhole(
   object: ObjectInfo,
   { start, end }: PitrChunkName,
-  { store, host, signal }: AdoptOptions,
+  { store, host, signal }: RecoverOptions,
 ): Promise<{ crc?: string } | undefined> {
   try {
     const compression = await host.compression(compressionBySuffix(object.name))

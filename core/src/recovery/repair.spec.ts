@@ -13,9 +13,9 @@ describe('repairs', () => {
   it('run each as often as it says, and all though one fails', async () => {
     const clock = new ManualClock()
     const ran: string[] = []
-    const repair = (name: string, everyMillis: number, fault?: string): Repair => ({
+    const repair = (name: string, everyMs: number, fault?: string): Repair => ({
       name,
-      everyMillis,
+      everyMs,
       run: async () => {
         ran.push(name)
         if (fault !== undefined) throw new Error(fault)

@@ -19,7 +19,7 @@ export interface Repair {
   /** For messages: `<name> failed and is tried again`. */
   readonly name: string
   /** How often at most (milliseconds); 0 for each time that dead operations are looked for. */
-  readonly everyMillis: number
+  readonly everyMs: number
   /** `met`: what that look has met. Rejects where it has to be tried again. */
   run(met: OperationsSnapshot, signal: AbortSignal): Promise<unknown>
   /** Called instead while another agent leads. */
@@ -43,7 +43,7 @@ export class Repairs {
     for (const repair of this.#repairs) {
       const now = this.#clock.now()
       if (now < (this.#due.get(repair) ?? now)) continue
-      this.#due.set(repair, now + repair.everyMillis)
+      this.#due.set(repair, now + repair.everyMs)
       await repair.run(met, signal).catch((error: unknown) => {
         this.#log.warning(`${repair.name} failed and is tried again: ${errorText(error)}`)
       })

@@ -30,29 +30,29 @@ export function allRepairs(context: RepairContext): Repair[] {
   return [
     {
       name: 'starting the balancer again after a backup',
-      everyMillis: 0,
+      everyMs: 0,
       run: () => repairBalancer(leader, log),
     },
     {
       name: 'switching on what a restore had switched off',
-      everyMillis: 0,
+      everyMs: 0,
       run: () => repairSuspended(leader, log),
     },
     {
       // Earlier versions list them where PBM's own agents look.
       name: 'keeping sealed chunks of earlier versions from PBM',
-      everyMillis: 300_000,
+      everyMs: 300_000,
       run: () => keepSealedFromPbm(leader),
     },
     {
       name: 'reading the storage again after an agent died',
-      everyMillis: 0,
+      everyMs: 0,
       run: (met) => resyncs.look(met),
       forget: () => resyncs.forget(),
     },
     {
       name: 'deleting what failed backups have left',
-      everyMillis: 10_000,
+      everyMs: 10_000,
       run: (_met, signal) => leftovers.sweep(signal),
     },
   ]

@@ -170,7 +170,7 @@ describe('watch for dead operations', () => {
       leader,
       log,
       signal: stop.signal,
-      everyMillis: 1,
+      everyMs: 1,
       isClusterLeader: async () => {
         asked++
         if (asked === 3) throw new Error('no primary')

@@ -67,12 +67,12 @@ export interface StaleWatchOptions {
   /** What else is to be put right, after each look of the cluster leader. */
   repairs?: readonly Repair[]
   clock?: Clock
-  everyMillis?: number
+  everyMs?: number
 }
 
 /** Looks for dead operations until the signal aborts. Faults are logged once each and looked past. */
 export async function watchStaleOperations(options: StaleWatchOptions): Promise<void> {
-  const { signal, log, clock = systemClock, everyMillis = 2_000 } = options
+  const { signal, log, clock = systemClock, everyMs = 2_000 } = options
   const repairs = new Repairs(options.repairs ?? [], { clock, log })
   let lastFault = ''
   while (!signal.aborted) {
@@ -88,7 +88,7 @@ export async function watchStaleOperations(options: StaleWatchOptions): Promise<
       if (fault !== lastFault) log.warning(`cannot look for dead operations: ${fault}`)
       lastFault = fault
     }
-    await clock.sleep(everyMillis, signal).catch(() => undefined)
+    await clock.sleep(everyMs, signal).catch(() => undefined)
   }
 }
 

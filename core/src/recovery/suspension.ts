@@ -14,8 +14,8 @@ import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import type { Clock } from '../time/clock.js'
 import { until } from '../time/until.js'
 
-const SLICER_WAIT_MILLIS = 120_000
-const SLICER_POLL_MILLIS = 200
+const SLICER_WAIT_MS = 120_000
+const SLICER_POLL_MS = 200
 
 export interface Suspending {
   readonly leader: MongoClient
@@ -131,7 +131,7 @@ export async function awaitSlicersGone({ leader, signal, clock }: Suspending, re
     if (live !== undefined) last = `The oplog of ${live.replset} is still being stored by ${live.node}`
     return live === undefined
   }
-  const patience = { everyMillis: SLICER_POLL_MILLIS, timeoutMillis: SLICER_WAIT_MILLIS }
+  const patience = { everyMs: SLICER_POLL_MS, timeoutMs: SLICER_WAIT_MS }
   if (await until(areGone, { clock, signal, ...patience })) return
   throw new PbmError('SLICER_RUNS', last, {
     hint: 'Turn point-in-time recovery off and see that the agent there is alive, then restore again.',

@@ -35,11 +35,11 @@ export interface PitrElectionResult {
   readonly refusals: readonly PitrReplset[]
 }
 
-const POLL_MILLIS = 100
+const POLL_MS = 100
 /** Our agents look each half second; a little more for those that have to look at their oplog first. */
-const READY_MILLIS = 5_000
+const READY_MS = 5_000
 /** PBM's agents begin to look each 15 s, then each 2 s (PBM: control-plane.md §4). */
-const PBM_READY_MILLIS = 20_000
+const PBM_READY_MS = 20_000
 
 /**
  * The cluster leader's part of electing slicers, in PBM's steps so that its agents can take part: `ready`, which every
@@ -87,18 +87,18 @@ async function gatherAnswers(
     if (document === undefined || document.status !== 'ready') throw taken()
     const silent = fit.filter((agent) => !document.replsets.some((answer) => isOf(answer, agent)))
     if (silent.length === 0) return document.replsets
-    const patience = silent.some(({ plugins }) => plugins === undefined) ? PBM_READY_MILLIS : READY_MILLIS
+    const patience = silent.some(({ plugins }) => plugins === undefined) ? PBM_READY_MS : READY_MS
     if (clock.now() - begun < patience) return undefined
     log.debug(`no answer to the election of a slicer from ${silent.map(({ n }) => n).join(', ')}`)
     return document.replsets
   }
-  return (await until(gathered, { clock, signal, everyMillis: POLL_MILLIS })) ?? []
+  return (await until(gathered, { clock, signal, everyMs: POLL_MS })) ?? []
 }
 
 function slicingBallot(leader: MongoClient, rs: string): Ballot {
   return {
     what: `slicing ${rs}`,
-    everyMillis: POLL_MILLIS,
+    everyMs: POLL_MS,
     open: () => openPitrNomination(leader, rs),
     ask: async (nodes) => {
       await addPitrNominees(leader, rs, nodes)

@@ -48,10 +48,10 @@ export const START_MESSAGE = 'start_ok'
 
 /** What trying again cannot mend. */
 const FINAL = new Set(['OPLOG_ROLLED_OVER', 'LOCK_LOST'])
-const FIRST_RETRY_MILLIS = 1_000
-const LAST_RETRY_MILLIS = 60_000
+const FIRST_RETRY_MS = 1_000
+const LAST_RETRY_MS = 60_000
 /** How long the slicer before, cut off from the cluster, may take to end a chunk that it was storing. */
-const STRAYS_MILLIS = 10 * 60_000
+const STRAYS_MS = 10 * 60_000
 
 /**
  * Follows the oplog of one replica set and stores it chunk by chunk: wait for a span, read up to the last majority
@@ -86,7 +86,7 @@ export class Slicer {
     log.info(`storing the oplog from ${timeText(start)}`)
     log.debug(START_MESSAGE)
     await onState?.({ stored: position })
-    const straysUntil = clock.now() + STRAYS_MILLIS
+    const straysUntil = clock.now() + STRAYS_MS
     let [due, failures, isLast] = [clock.now() + (await this.#firstWait(position)), 0, false]
     for (;;) {
       await this.#tick(due, failures, stopped, finish)
@@ -109,7 +109,7 @@ export class Slicer {
         const caughtUp = chunk === undefined || !chunk.more
         if (caughtUp && isLast) return
         // In rhythm: the time that storing took does not add to the lag.
-        due = Math.max(clock.now(), caughtUp ? due + this.#spanMillis() : 0)
+        due = Math.max(clock.now(), caughtUp ? due + this.#spanMs() : 0)
       } catch (error) {
         stopped.throwIfAborted()
         if (error instanceof PbmError && FINAL.has(error.code)) throw error
@@ -125,12 +125,12 @@ export class Slicer {
   /** Waits for the time of the next chunk, which a change of the span moves, or of the next attempt. */
   async #tick(due: number, failures: number, stopped: AbortSignal, finish: AbortSignal): Promise<void> {
     const { clock } = this
-    const spanAtFirst = this.#spanMillis()
-    const retry = clock.now() + Math.min(LAST_RETRY_MILLIS, FIRST_RETRY_MILLIS * 2 ** Math.min(16, failures - 1))
+    const spanAtFirst = this.#spanMs()
+    const retry = clock.now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(16, failures - 1))
     for (;;) {
       stopped.throwIfAborted()
       if (finish.aborted && failures === 0) return
-      const wait = (failures > 0 ? retry : due + this.#spanMillis() - spanAtFirst) - clock.now()
+      const wait = (failures > 0 ? retry : due + this.#spanMs() - spanAtFirst) - clock.now()
       if (wait <= 0) return
       this.#wake = new AbortController()
       const waking = failures > 0 ? [] : [this.#wake.signal, finish]
@@ -142,10 +142,10 @@ export class Slicer {
   /** What is left of a span since the last chunk: a new slicer goes on in the rhythm of the one before. */
   async #firstWait(position: Timestamp): Promise<number> {
     const last = await majorityLastWrite(this.node).catch(() => position)
-    return Math.max(0, this.#spanMillis() - Math.max(0, last.t - position.t) * 1000)
+    return Math.max(0, this.#spanMs() - Math.max(0, last.t - position.t) * 1000)
   }
 
-  #spanMillis(): number {
+  #spanMs(): number {
     return (this.#settings?.spanSeconds ?? 0) * 1000
   }
 
@@ -209,7 +209,7 @@ export class Slicer {
         stopped.throwIfAborted()
         if (error instanceof PbmError && FINAL.has(error.code)) throw error
         if (attempt === 0) this.log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
-        await this.clock.sleep(Math.min(LAST_RETRY_MILLIS, FIRST_RETRY_MILLIS * 2 ** attempt), stopped)
+        await this.clock.sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), stopped)
       }
     }
   }

@@ -10,7 +10,7 @@ import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import type { WithPrimary } from '../protocol/tokens.js'
-import { adoptChunks } from '../recovery/recover-chunks.js'
+import { recoverChunks } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
 import { type Gap, timeText } from './catch-up.js'
 import { slicerSettings } from './settings.js'
@@ -32,14 +32,14 @@ export interface SlicingJobOptions {
 }
 
 /** How long work that was told to stop at once may take to let go: a read from a server that hangs never does. */
-const LET_GO_MILLIS = 5_000
+const LET_GO_MS = 5_000
 
 /** How long a last chunk that nobody goes on from waits for a member that is behind. */
-const CATCH_UP_MILLIS = 30_000
+const CATCH_UP_MS = 30_000
 
 export interface FinishOptions {
   /** How long a last chunk may take. */
-  readonly patienceMillis: number
+  readonly patienceMs: number
   /** Nobody goes on: it is to have all that was acknowledged until now, also where this member is behind. */
   readonly isEnd?: boolean
 }
@@ -77,13 +77,13 @@ export class SlicingJob {
   }
 
   /** Ends with a last chunk up to now; at once when that takes too long. */
-  finish(why: string, { patienceMillis, isEnd = false }: FinishOptions): void {
+  finish(why: string, { patienceMs, isEnd = false }: FinishOptions): void {
     if (this.isEnding) return
     this.#isEnd = isEnd
     this.#options.log.info(`stops storing the oplog: ${why}`)
     this.#finish.abort()
     const late = new PbmError('SLICER_STOPPED', `the last chunk was not stored in time: ${why}`)
-    const timer = setTimeout(() => this.#abort.abort(late), patienceMillis)
+    const timer = setTimeout(() => this.#abort.abort(late), patienceMs)
     timer.unref()
     void this.ended.then(() => clearTimeout(timer))
   }
@@ -112,7 +112,7 @@ export class SlicingJob {
       return
     }
     const letGo = new Promise<void>((resolve) => {
-      const later = () => setTimeout(resolve, LET_GO_MILLIS).unref()
+      const later = () => setTimeout(resolve, LET_GO_MS).unref()
       for (const signal of [this.#abort.signal, lock.signal]) {
         if (signal.aborted) later()
         else signal.addEventListener('abort', later, { once: true })
@@ -138,7 +138,7 @@ export class SlicingJob {
     const store = await openStore()
     try {
       if (point.gap !== undefined) log.warning(gapText(rs, point.gap))
-      const start = await adoptChunks({ leader, store, host, rs, start: point.start, log, signal })
+      const start = await recoverChunks({ leader, store, host, rs, start: point.start, log, signal })
       const slicer = makeSlicer(store)
       this.#slicer = slicer
       const onState = (state: SlicerState) => this.#report(state)
@@ -152,7 +152,7 @@ export class SlicingJob {
   async #catchUp(stopped: AbortSignal): Promise<void> {
     const { withPrimary, node, self, clock, log } = this.#options
     if (!this.#isEnd) return
-    const signal = AbortSignal.any([stopped, AbortSignal.timeout(CATCH_UP_MILLIS)])
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(CATCH_UP_MS)])
     try {
       await lastWriteAfter(node, await withPrimary(writtenByNow), { member: self.node, clock, signal, log })
     } catch (error) {

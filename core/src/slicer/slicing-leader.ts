@@ -9,7 +9,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { candidates } from '../protocol/fitness.js'
-import { HEARTBEAT_MILLIS } from '../protocol/heartbeat.js'
+import { HEARTBEAT_MS } from '../protocol/heartbeat.js'
 import { placesText, storagePlaces } from '../protocol/storage-places.js'
 import type { Clock } from '../time/clock.js'
 import { delaysSlicing } from './blockers.js'
@@ -28,9 +28,9 @@ export interface SlicingLeaderOptions {
 }
 
 /** After an election that left a replica set without a slicer. */
-const RETRY_MILLIS = 10_000
+const RETRY_MS = 10_000
 /** Agents tell of their nodes each 5 s; after an election of a primary they need two rounds to agree. */
-const STEADY_MILLIS = 10_000
+const STEADY_MS = 10_000
 
 /**
  * The cluster leader's duties for slicing: the heartbeat of `pbmPITR`, elections where nobody slices, handing over to a
@@ -64,7 +64,7 @@ export class SlicingLeader {
     const now = this.#options.clock.now()
     // One that was elected and failed at once would fail again.
     const failed = view.document?.replsets.some(({ status }) => status === 'error') === true
-    if (now < this.#retryAt || (failed && now < this.#electedAt + RETRY_MILLIS)) return
+    if (now < this.#retryAt || (failed && now < this.#electedAt + RETRY_MS)) return
     // An election is the whole cluster's, so those that slice stop for it, after a last chunk.
     if (view.slicers.length === 0) await this.#elect(config, replsets, signal)
     else if (view.document?.status !== 'reconfig') await setPitrStatus(this.#options.leader, 'reconfig')
@@ -72,7 +72,7 @@ export class SlicingLeader {
 
   async #beat({ document }: SlicingView): Promise<void> {
     const { clock, leader } = this.#options
-    if (document === undefined || clock.now() - this.#beatenAt < HEARTBEAT_MILLIS) return
+    if (document === undefined || clock.now() - this.#beatenAt < HEARTBEAT_MS) return
     this.#beatenAt = clock.now()
     await beatPitr(leader)
   }
@@ -101,7 +101,7 @@ export class SlicingLeader {
       this.#told = ''
       return
     }
-    this.#retryAt = clock.now() + RETRY_MILLIS
+    this.#retryAt = clock.now() + RETRY_MS
     for (const rs of idle) {
       const reasons = new Set(refusals.filter(({ name }) => name === rs).map(({ error }) => error))
       const why = reasons.size === 0 ? 'no agent took it' : [...reasons].join('; ')
@@ -137,7 +137,7 @@ export class SlicingLeader {
       }
       const since = this.#betterSince.get(rs) ?? clock.now()
       this.#betterSince.set(rs, since)
-      if (!changed && clock.now() - since < STEADY_MILLIS) continue
+      if (!changed && clock.now() - since < STEADY_MS) continue
       const log = this.#options.log({ event: 'pitr', epoch: config.epoch })
       log.info(`${rs}/${better} is better placed to store the oplog than ${holder}, which hands over`)
       this.#betterSince.clear()

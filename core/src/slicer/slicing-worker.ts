@@ -32,11 +32,11 @@ export interface SlicingWorkerOptions {
 }
 
 /** For the last chunk when slicing is switched off; a restore waits for 120 s. */
-const OFF = { patienceMillis: 60_000, isEnd: true }
+const OFF = { patienceMs: 60_000, isEnd: true }
 /** When another member goes on anyhow. */
-const HANDOVER = { patienceMillis: 15_000 }
+const HANDOVER = { patienceMs: 15_000 }
 /** A mongod that does not answer does not slice. */
-const ANSWER_MILLIS = 10_000
+const ANSWER_MS = 10_000
 
 /**
  * Every agent's part of slicing: it answers elections, slices when it was chosen, and follows the configuration while it
@@ -71,10 +71,10 @@ export class SlicingWorker {
     this.#start(config)
   }
 
-  /** Stores a last chunk, within `patienceMillis`, and releases the lock. */
-  async stop(patienceMillis: number): Promise<void> {
+  /** Stores a last chunk, within `patienceMs`, and releases the lock. */
+  async stop(patienceMs: number): Promise<void> {
     this.#isStopping = true
-    this.#job?.finish('the agent stops', { patienceMillis })
+    this.#job?.finish('the agent stops', { patienceMs })
     await this.#job?.ended
   }
 
@@ -123,7 +123,7 @@ export class SlicingWorker {
     const answer = { name: self.rs, node: self.node }
     const silent = () => new PbmError('NODE_SILENT', 'the mongod does not answer')
     const reason =
-      document.tool === PITR_TOOL ? await inTime(this.#unable(config, host, node), ANSWER_MILLIS, silent) : undefined
+      document.tool === PITR_TOOL ? await inTime(this.#unable(config, host, node), ANSWER_MS, silent) : undefined
     const entry =
       reason === undefined
         ? { ...answer, status: 'ready' as const }

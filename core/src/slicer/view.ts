@@ -19,9 +19,9 @@ export interface SlicingView {
 }
 
 /** How often agents look while something is under way: who slices, and all while slicers are elected. */
-export const SLICING_POLL_MILLIS = 500
+export const SLICING_POLL_MS = 500
 /** How often all others look. A change of the configuration takes effect within it. */
-export const CALM_SLICING_POLL_MILLIS = 1_000
+export const CALM_SLICING_POLL_MS = 1_000
 
 /** All in one command: hundreds of agents look at the same few documents of one server. */
 export async function readSlicingView(leader: MongoClient): Promise<SlicingView> {

@@ -10,7 +10,7 @@ export interface CallFigures {
   /** Stored or read, of calls that failed too; of a copy, the size of the object. */
   readonly bytes: number
   /** Time during which at least one such call was under way (milliseconds). */
-  readonly busyMillis: number
+  readonly busyMs: number
 }
 
 export interface TransferFigures extends Readonly<Record<MeteredCall, CallFigures>> {

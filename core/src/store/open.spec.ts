@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hasCode, type ObjectStore, PluginError, type StoragePlugin } from '../plugin/index.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { openStore } from './open.js'
-import { scrubbed } from './wrappers/redact.js'
+import { redacted } from './wrappers/redact.js'
 
 const SECRET = 'p4ss/word+1'
 
@@ -87,7 +87,7 @@ describe('openStore', () => {
 
   it('gives up on a place that swallows what is sent', async () => {
     const options = { type: 'leaky', leaky: { bucket: 'hanging' } }
-    await assert.rejects(openStore(host, options, context, { openMillis: 20 }), {
+    await assert.rejects(openStore(host, options, context, { openMs: 20 }), {
       code: 'STORAGE_UNAVAILABLE',
       message: /^leaky has not answered within 0.02 s/,
     })
@@ -96,7 +96,7 @@ describe('openStore', () => {
   it('begins no other opening while one that was given up still hangs: each holds a thread', async () => {
     hang = Promise.withResolvers<void>()
     const options = { type: 'leaky', leaky: { bucket: 'hanging', credentials: { key: 'another' } } }
-    const opened = () => openStore(host, options, context, { openMillis: 20 })
+    const opened = () => openStore(host, options, context, { openMs: 20 })
     await assert.rejects(opened(), { code: 'STORAGE_UNAVAILABLE' })
     const before = tries
     for (let again = 0; again < 3; again++)
@@ -119,7 +119,7 @@ describe('openStore', () => {
     })({ resolveFrom: 'file:///nowhere/main.js' })
     hang = Promise.withResolvers<void>()
     const options = { type: 'leaky', leaky: { bucket: 'hanging' } }
-    await assert.rejects(openStore(dumbHost, options, context, { openMillis: 20 }), /the plugin says so/)
+    await assert.rejects(openStore(dumbHost, options, context, { openMs: 20 }), /the plugin says so/)
   })
 
   it('takes secrets out of the errors of every call', async () => {
@@ -148,10 +148,10 @@ describe('openStore', () => {
   })
 
   it('takes secrets out of errors whose message can only be read', () => {
-    const error = scrubbed(new DOMException(`aborted with ${SECRET}`, 'AbortError'), [SECRET])
+    const error = redacted(new DOMException(`aborted with ${SECRET}`, 'AbortError'), [SECRET])
     assert.equal((error as Error).message, 'aborted with ***')
     const other = new DOMException('aborted', 'AbortError')
-    assert.equal(scrubbed(other, [SECRET]), other)
+    assert.equal(redacted(other, [SECRET]), other)
   })
 
   it('leaves out options that only PBM knows, and nulls', async () => {

@@ -12,7 +12,7 @@ import { type Clock, systemClock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import type { OpenStore } from './open-store.js'
 import { Meter, meteredStore } from './wrappers/meter.js'
-import { scrubbed, scrubbedStore, withoutSecrets } from './wrappers/redact.js'
+import { redacted, redactedStore, withoutSecrets } from './wrappers/redact.js'
 import { type Retry, retriedStore } from './wrappers/retry.js'
 import { splitStore } from './wrappers/split.js'
 import { type ThrottleConfig, throttledStore } from './wrappers/throttle.js'
@@ -21,18 +21,18 @@ export interface OpenOptions {
   /** `backup.throttle` of the configuration. */
   readonly throttle?: ThrottleConfig | undefined
   /** How long a call that fails is tried again (milliseconds); 0 for who wants to know at once. 30 s when absent. */
-  readonly retryMillis?: number
+  readonly retryMs?: number
   /** How long the plugin may take to open it (milliseconds); 60 s when absent. */
-  readonly openMillis?: number
+  readonly openMs?: number
   /** How long its close may take (milliseconds), which is only warned of then; 30 s when absent. */
-  readonly closeMillis?: number
+  readonly closeMs?: number
   readonly clock?: Clock
 }
 
 /** A server that swallows requests would keep its client's retries, and an operation with its lock, for many minutes. */
-const OPEN_MILLIS = 60_000
+const OPEN_MS = 60_000
 /** A storage may wait at its close for calls that never end. */
-const CLOSE_MILLIS = 30_000
+const CLOSE_MS = 30_000
 
 /**
  * Opens the storage that the configuration names, in core's wrappers. Rejects with PLUGIN_… when its plugin can't be
@@ -49,16 +49,16 @@ export async function openStore(
   const options = storageOptions(storage, plugin)
   await host.checkLocalAccess(plugin, options)
   const secrets = secretsOf(options, plugin.optionsSchema as SchemaNode)
-  const scrubbedContext = {
+  const redactedContext = {
     ...context,
     warn: (text: string) => context.warn(withoutSecrets(text, secrets)),
     debug: (text: string) => context.debug?.(withoutSecrets(text, secrets)),
   }
-  const millis = wrapping.openMillis ?? OPEN_MILLIS
-  const store = await openInTime(plugin, options, scrubbedContext, millis).catch((error: unknown) => {
-    throw scrubbed(error, secrets)
+  const millis = wrapping.openMs ?? OPEN_MS
+  const store = await openInTime(plugin, options, redactedContext, millis).catch((error: unknown) => {
+    throw redacted(error, secrets)
   })
-  return wrappedStore(store, scrubbedContext, secrets, wrapping)
+  return wrappedStore(store, redactedContext, secrets, wrapping)
 }
 
 /** Openings that were given up and still go on, by the text of their options. */
@@ -110,7 +110,7 @@ export function wrappedStore(
   store: ObjectStore,
   context: PluginContext,
   secrets: readonly string[] = [],
-  { throttle = {}, retryMillis, closeMillis = CLOSE_MILLIS, clock = systemClock }: OpenOptions = {},
+  { throttle = {}, retryMs, closeMs = CLOSE_MS, clock = systemClock }: OpenOptions = {},
 ): OpenStore {
   const meter = new Meter(clock)
   const onRetry = (retry: Retry) => {
@@ -119,15 +119,15 @@ export function wrappedStore(
   }
   const retried = retriedStore(throttledStore(store, throttle), {
     ...{ clock, signal: context.signal, onRetry },
-    ...(retryMillis === undefined ? {} : { deadlineMillis: retryMillis }),
+    ...(retryMs === undefined ? {} : { deadlineMs: retryMs }),
   })
   const { maxObjectBytes } = store.capabilities
   const split =
     maxObjectBytes === undefined ? retried : splitStore(retried, maxObjectBytes, (text) => context.warn(text))
-  const whole = scrubbedStore(meteredStore(split, meter), secrets)
+  const whole = redactedStore(meteredStore(split, meter), secrets)
   const close = async () => {
-    const late = new Error(`closing the storage: it has not ended within ${closeMillis / 1000} s`)
-    await inTime(whole.close(), closeMillis, () => late).catch((error: unknown) => {
+    const late = new Error(`closing the storage: it has not ended within ${closeMs / 1000} s`)
+    await inTime(whole.close(), closeMs, () => late).catch((error: unknown) => {
       if (error !== late) throw error
       context.warn(late.message)
     })

@@ -9,7 +9,7 @@ export interface Clock {
 }
 
 /** Node's timers fire at once when they are to wait for longer. */
-const LONGEST_TIMER_MILLIS = 2 ** 31 - 1
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -17,8 +17,8 @@ export const systemClock: Clock = {
     try {
       const options = signal === undefined ? {} : { signal }
       let left = milliseconds
-      for (; left > LONGEST_TIMER_MILLIS; left -= LONGEST_TIMER_MILLIS) {
-        await delay(LONGEST_TIMER_MILLIS, undefined, options)
+      for (; left > LONGEST_TIMER_MS; left -= LONGEST_TIMER_MS) {
+        await delay(LONGEST_TIMER_MS, undefined, options)
       }
       await delay(left, undefined, options)
     } catch (error) {

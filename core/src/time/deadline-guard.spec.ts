@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { LOST_MILLIS, startHeartbeat } from '../protocol/heartbeat.js'
+import { LOST_MS, startHeartbeat } from '../protocol/heartbeat.js'
 import { deadlineGuard } from './deadline-guard.js'
 import { ManualClock } from './manual-clock.support.js'
 
@@ -9,11 +9,11 @@ describe('what is fenced', () => {
     const heartbeat = startHeartbeat({ clock, beat: async () => true, reason: (why) => new Error(why) })
     const guard = deadlineGuard(AbortSignal.any([heartbeat.signal]), heartbeat.assertAlive)
     guard.throwIfStopped()
-    clock.jump(LOST_MILLIS)
+    clock.jump(LOST_MS)
     assert.equal(guard.signal.aborted, false)
     assert.throws(() => guard.throwIfStopped(), /silent/)
     assert.equal(guard.signal.aborted, true)
-    await Promise.all([heartbeat.stop(), clock.advance(LOST_MILLIS)])
+    await Promise.all([heartbeat.stop(), clock.advance(LOST_MS)])
   })
 
   it('is done where nobody would take over, until the signal aborts', () => {

@@ -11,7 +11,7 @@ describe('until', () => {
         looks.push(look)
         return look === 3 ? 'there' : look === 1 ? undefined : false
       },
-      { clock, everyMillis: 50 },
+      { clock, everyMs: 50 },
     )
     await clock.advance(99)
     assert.deepEqual(looks, [1, 2])
@@ -23,7 +23,7 @@ describe('until', () => {
   it('gives nothing when time is over, after a last look', async () => {
     const clock = new ManualClock()
     let looks = 0
-    const found = until(async () => ++looks > 5, { clock, everyMillis: 60, timeoutMillis: 100 })
+    const found = until(async () => ++looks > 5, { clock, everyMs: 60, timeoutMs: 100 })
     await clock.advance(120)
     assert.equal(await found, undefined)
     assert.equal(looks, 3)
@@ -32,7 +32,7 @@ describe('until', () => {
   it('asks for the length of each pause', async () => {
     const clock = new ManualClock()
     let pause = 10
-    const found = until(async (look) => look === 4, { clock, everyMillis: () => (pause *= 2) })
+    const found = until(async (look) => look === 4, { clock, everyMs: () => (pause *= 2) })
     await clock.advance(20 + 40 + 80)
     assert.equal(await found, true)
   })
@@ -40,13 +40,13 @@ describe('until', () => {
   it('ends with the reason of the signal, and with the fault of a look', async () => {
     const clock = new ManualClock()
     const stop = new AbortController()
-    const waiting = until(async () => false, { clock, signal: stop.signal, everyMillis: 50 })
+    const waiting = until(async () => false, { clock, signal: stop.signal, everyMs: 50 })
     stop.abort(new Error('stopped'))
     await assert.rejects(waiting, /stopped/)
-    assert.equal(await until(async () => 'there', { clock, signal: stop.signal, everyMillis: 50 }), 'there')
+    assert.equal(await until(async () => 'there', { clock, signal: stop.signal, everyMs: 50 }), 'there')
     const broken = async () => {
       throw new Error('no answer')
     }
-    await assert.rejects(until(broken, { clock, everyMillis: 50 }), /no answer/)
+    await assert.rejects(until(broken, { clock, everyMs: 50 }), /no answer/)
   })
 })

@@ -4,9 +4,9 @@ export interface UntilOptions {
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
   /** Between two looks; a function is asked anew each time. */
-  readonly everyMillis: number | (() => number)
+  readonly everyMs: number | (() => number)
   /** From the beginning; left out for no limit. */
-  readonly timeoutMillis?: number | undefined
+  readonly timeoutMs?: number | undefined
 }
 
 /**
@@ -18,13 +18,13 @@ export interface UntilOptions {
  */
 export async function until<T>(
   condition: (look: number) => Promise<T | false | undefined>,
-  { clock = systemClock, signal, everyMillis, timeoutMillis }: UntilOptions,
+  { clock = systemClock, signal, everyMs, timeoutMs }: UntilOptions,
 ): Promise<T | undefined> {
-  const end = timeoutMillis === undefined ? Number.POSITIVE_INFINITY : clock.now() + timeoutMillis
+  const end = timeoutMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs
   for (let look = 1; ; look++) {
     const found = await condition(look)
     if (found !== undefined && found !== false) return found
     if (clock.now() >= end) return undefined
-    await clock.sleep(typeof everyMillis === 'number' ? everyMillis : everyMillis(), signal)
+    await clock.sleep(typeof everyMs === 'number' ? everyMs : everyMs(), signal)
   }
 }

@@ -9,7 +9,7 @@ import {
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
 import { PluginError } from '@pbmkit/core/plugin'
-import { durationMillis, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin/kit'
+import { durationMs, largeBufferHttpAgent, largeBufferHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { type AzureOptions, endpointOf } from './options.js'
 
 const DEFAULT_RETRIES = 3
@@ -20,9 +20,9 @@ const MAX_DELAY_MS = 60_000
 const IDLE_MS = 120_000
 
 /** Has requests made by agents of ours, but for those that go through a proxy. */
-export function roomyRequests(idleMillis: number): RequestPolicyFactory {
-  const plainAgent = roomyHttpAgent({ keepAlive: true, timeout: idleMillis })
-  const tlsAgent = roomyHttpsAgent({ keepAlive: true, timeout: idleMillis })
+export function largeBufferRequests(idleMs: number): RequestPolicyFactory {
+  const plainAgent = largeBufferHttpAgent({ keepAlive: true, timeout: idleMs })
+  const tlsAgent = largeBufferHttpsAgent({ keepAlive: true, timeout: idleMs })
   return {
     create: (next) => ({
       sendRequest: (request) => {
@@ -34,7 +34,7 @@ export function roomyRequests(idleMillis: number): RequestPolicyFactory {
 }
 
 /** Shared by all stores of this process. */
-const REQUESTS = roomyRequests(IDLE_MS)
+const REQUESTS = largeBufferRequests(IDLE_MS)
 
 export async function connect(
   options: AzureOptions,
@@ -52,8 +52,8 @@ export async function connect(
       retryOptions: {
         retryPolicyType: StorageRetryPolicyType.EXPONENTIAL,
         maxTries: (retryer.numMaxRetries || DEFAULT_RETRIES) + 1,
-        retryDelayInMs: durationMillis(retryer.minRetryDelay, MIN_DELAY_MS),
-        maxRetryDelayInMs: durationMillis(retryer.maxRetryDelay, MAX_DELAY_MS),
+        retryDelayInMs: durationMs(retryer.minRetryDelay, MIN_DELAY_MS),
+        maxRetryDelayInMs: durationMs(retryer.maxRetryDelay, MAX_DELAY_MS),
       },
       userAgentOptions: { userAgentPrefix: 'pbmkit' },
     })

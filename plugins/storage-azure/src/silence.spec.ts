@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
-import { connect, roomyRequests } from './client.js'
+import { connect, largeBufferRequests } from './client.js'
 import { azureStore } from './store.js'
 
 /** A connection that a firewall has forgotten gives neither bytes nor an end. */
@@ -25,7 +25,12 @@ describe('storage-azure on connections that fall silent', () => {
       retryer: { numMaxRetries: 4, minRetryDelay: '1ms', maxRetryDelay: '2ms' },
     }
     const context = { signal: new AbortController().signal, warn: () => undefined }
-    store = azureStore(await connect(options, undefined, roomyRequests(200)), options, context, 'azure://acme/backups')
+    store = azureStore(
+      await connect(options, undefined, largeBufferRequests(200)),
+      options,
+      context,
+      'azure://acme/backups',
+    )
   })
   afterEach(async () => {
     await store.close()

@@ -42,7 +42,7 @@ export function connect(options: GcsOptions): Client {
       maxRetries: retryer.attempts - 1,
       retryDelayMultiplier: retryer.multiplier,
       // In seconds; the library begins with one, and takes no less for the longest.
-      maxRetryDelay: Math.max(1, retryer.longestWaitMillis / 1000),
+      maxRetryDelay: Math.max(1, retryer.longestWaitMs / 1000),
       // All of ours can be sent again: what they do twice is the same.
       idempotencyStrategy: IdempotencyStrategy.RetryAlways,
     },

@@ -1,13 +1,13 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
-import { roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin/kit'
+import { largeBufferHttpAgent, largeBufferHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { failureOf } from './errors.js'
 
 /** Without a byte (milliseconds). */
 const IDLE_MS = 120_000
 
-const plainAgent = roomyHttpAgent({ keepAlive: true })
-const tlsAgent = roomyHttpsAgent({ keepAlive: true })
+const plainAgent = largeBufferHttpAgent({ keepAlive: true })
+const tlsAgent = largeBufferHttpsAgent({ keepAlive: true })
 
 /**
  * Asks for bytes: `fetch` takes twice the CPU for those of a large object. Any answer but success rejects with

@@ -23,7 +23,7 @@ export async function openWithHmac(
   { hmacAccessKey, hmacSecret }: { readonly hmacAccessKey: string; readonly hmacSecret: string },
   context: PluginContext,
 ): Promise<ObjectStore> {
-  const { attempts, firstWaitMillis, longestWaitMillis } = retryerOf(options)
+  const { attempts, firstWaitMs, longestWaitMs } = retryerOf(options)
   const asS3: S3Options = {
     ...{ bucket: options.bucket, region: 'auto', endpointUrl: options.endpointUrl || GOOGLE, forcePathStyle: true },
     credentials: { 'access-key-id': hmacAccessKey, 'secret-access-key': hmacSecret },
@@ -32,8 +32,8 @@ export async function openWithHmac(
     ...(options.maxObjSizeGB === undefined ? {} : { maxObjSizeGB: options.maxObjSizeGB }),
     retryer: {
       numMaxRetries: attempts - 1,
-      minRetryDelay: `${Math.ceil(Math.min(firstWaitMillis, longestWaitMillis) / 10)}ms`,
-      maxRetryDelay: `${Math.ceil(longestWaitMillis)}ms`,
+      minRetryDelay: `${Math.ceil(Math.min(firstWaitMs, longestWaitMs) / 10)}ms`,
+      maxRetryDelay: `${Math.ceil(longestWaitMs)}ms`,
     },
     conditionalWrites: false,
   }

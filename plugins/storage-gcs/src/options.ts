@@ -1,5 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
-import { durationMillis, maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
+import { durationMs, maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
 
 /** `storage.gcs` (PBM: cli-and-config.md §3.2). */
 export interface GcsOptions {
@@ -113,20 +113,20 @@ export function chunkBytes(configured: number | undefined): number {
 }
 
 export interface Retryer {
-  readonly firstWaitMillis: number
-  readonly longestWaitMillis: number
+  readonly firstWaitMs: number
+  readonly longestWaitMs: number
   readonly multiplier: number
   readonly attempts: number
-  readonly chunkMillis: number
+  readonly chunkMs: number
 }
 
 /** With PBM's defaults. */
 export function retryerOf({ retryer = {} }: GcsOptions): Retryer {
   return {
-    firstWaitMillis: durationMillis(retryer.backoffInitial, 1_000),
-    longestWaitMillis: durationMillis(retryer.backoffMax, 30_000),
+    firstWaitMs: durationMs(retryer.backoffInitial, 1_000),
+    longestWaitMs: durationMs(retryer.backoffMax, 30_000),
     multiplier: retryer.backoffMultiplier || 2,
     attempts: retryer.maxAttempts || 5,
-    chunkMillis: durationMillis(retryer.chunkRetryDeadline, 32_000),
+    chunkMs: durationMs(retryer.chunkRetryDeadline, 32_000),
   }
 }

@@ -58,8 +58,8 @@ export async function retried<T>(
 
 /** Before try number `attempt` + 1; ends early with the operation. */
 export async function pause({ client }: Place, operation: Operation, attempt: number): Promise<void> {
-  const { firstWaitMillis, longestWaitMillis, multiplier } = client.retryer
-  const longest = Math.min(longestWaitMillis, firstWaitMillis * multiplier ** Math.min(attempt - 1, 30))
+  const { firstWaitMs, longestWaitMs, multiplier } = client.retryer
+  const longest = Math.min(longestWaitMs, firstWaitMs * multiplier ** Math.min(attempt - 1, 30))
   // Agents that failed together come back apart.
   const wait = longest * (0.5 + Math.random() / 2)
   await delay(wait, undefined, { signal: operation.signal }).catch(() => undefined)

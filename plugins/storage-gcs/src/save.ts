@@ -119,7 +119,7 @@ class UploadSession {
 
   /** Sends a chunk, again and again from where the server has it, until it has it all. Resolves with the object at its end. */
   async #deliver(chunk: Buffer, total: number | undefined, signal: AbortSignal): Promise<Found | undefined> {
-    const { attempts, chunkMillis } = this.#place.client.retryer
+    const { attempts, chunkMs } = this.#place.client.retryer
     let from = 0
     let failures = 0
     let deadline = Number.POSITIVE_INFINITY
@@ -139,7 +139,7 @@ class UploadSession {
         asks = false
       } catch (error) {
         if (signal.aborted) this.#operation.check()
-        if (failures === 0) deadline = Date.now() + chunkMillis
+        if (failures === 0) deadline = Date.now() + chunkMs
         failures += 1
         if (failures >= attempts || Date.now() > deadline || !this.#place.translate(error).retriable) throw error
         await pause(this.#place, this.#operation, failures)

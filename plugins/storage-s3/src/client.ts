@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { getCACertificates } from 'node:tls'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { PluginError } from '@pbmkit/core/plugin'
-import { durationMillis, jittered, roomyHttpAgent, roomyHttpsAgent } from '@pbmkit/core/plugin/kit'
+import { durationMs, jittered, largeBufferHttpAgent, largeBufferHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { ConfiguredRetryStrategy } from '@smithy/core/retry'
 import { DEFAULT_REGION, endpointOf, type S3Options } from './options.js'
 
@@ -25,8 +25,8 @@ export interface Connection {
 /** Makes the client; nothing is sent yet. Throws PluginError when `caFile` can't be used. */
 export async function connect(options: S3Options, node: string | undefined): Promise<Connection> {
   const pool = { keepAlive: true, maxSockets: MAX_SOCKETS }
-  const httpAgent = roomyHttpAgent(pool)
-  const httpsAgent = roomyHttpsAgent({
+  const httpAgent = largeBufferHttpAgent(pool)
+  const httpsAgent = largeBufferHttpsAgent({
     ...pool,
     ...(options.caFile === undefined ? {} : { ca: await authorities(options.caFile) }),
     rejectUnauthorized: options.insecureSkipTLSVerify !== true,
@@ -89,8 +89,8 @@ function credentials(options: S3Options): Pick<S3ClientConfig, 'credentials' | '
 }
 
 function retryStrategy({ retryer }: S3Options): ConfiguredRetryStrategy {
-  const least = retryer === undefined ? 0 : durationMillis(retryer.minRetryDelay, 30)
-  const most = retryer === undefined ? 20_000 : durationMillis(retryer.maxRetryDelay, 300_000)
+  const least = retryer === undefined ? 0 : durationMs(retryer.minRetryDelay, 30)
+  const most = retryer === undefined ? 20_000 : durationMs(retryer.maxRetryDelay, 300_000)
   const attempts = retryer === undefined ? DEFAULT_ATTEMPTS : (retryer.numMaxRetries ?? 0) + 1
   return new ConfiguredRetryStrategy(attempts, (attempt) => jittered(attempt, BASE_DELAY_MS, least, most))
 }

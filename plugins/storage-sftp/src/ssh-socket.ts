@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { roomySocket } from '@pbmkit/core/plugin/kit'
+import { largeBufferSocket } from '@pbmkit/core/plugin/kit'
 
 const READ_BYTES = 256 * 1024
 
@@ -16,7 +16,7 @@ export interface SshSocket {
 export function sshSocket(port: number, host: string): SshSocket {
   // Not before anything is encrypted: until then ssh2 holds views on what it was given.
   let memory: Buffer | undefined
-  const socket = roomySocket(
+  const socket = largeBufferSocket(
     (onread) => connect({ port, host, onread }),
     () => memory,
   )

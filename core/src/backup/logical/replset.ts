@@ -65,7 +65,7 @@ export interface DumpedPart {
 
 /** Minutes between two pieces of oplog while the dump runs. */
 const DEFAULT_SPAN_MINUTES = 10
-const PROGRESS_MILLIS = 500
+const PROGRESS_MS = 500
 
 /** What is dumped of one replica set, from the list of its namespaces to the end of its oplog. To be closed, however it ends. */
 export class ReplsetBackup {
@@ -215,7 +215,7 @@ export class ReplsetBackup {
       )
     const telling = async () => {
       while (!stop.signal.aborted) {
-        await clock.sleep(PROGRESS_MILLIS, stop.signal).catch(() => undefined)
+        await clock.sleep(PROGRESS_MS, stop.signal).catch(() => undefined)
         await tell()
       }
     }

@@ -6,8 +6,8 @@ import type { Clock } from '../../time/clock.js'
 import { lastReadableWrite } from './window.js'
 
 /** How long a member may stand still before it is given up: longer than an election, and than the 10 s of an idle primary. */
-const STILL_MILLIS = 60_000
-const LOOK_MILLIS = 2_000
+const STILL_MS = 60_000
+const LOOK_MS = 2_000
 
 export interface MemberWait {
   /** `host:port` of the member, for messages. */
@@ -29,12 +29,12 @@ export async function lastWriteAfter(
   let last = await lastReadableWrite(node)
   let moved = clock.now()
   let told = false
-  while (!(await isMajorityAt(node, time, LOOK_MILLIS))) {
+  while (!(await isMajorityAt(node, time, LOOK_MS))) {
     signal.throwIfAborted()
     const now = await lastReadableWrite(node)
     if (now.greaterThan(last)) [last, moved] = [now, clock.now()]
     const behind = `it is ${Math.max(0, time.operation.t - now.t)} s behind`
-    if (clock.now() - moved > STILL_MILLIS) {
+    if (clock.now() - moved > STILL_MS) {
       const hint = 'Look into rs.status(): does the member replicate, and is a majority of its replica set well?'
       throw new PbmError('MEMBER_BEHIND', `${member} does not get what was written before: ${behind}`, { hint })
     }

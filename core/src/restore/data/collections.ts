@@ -23,7 +23,7 @@ const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, nam
 /** Drops under way at once: the server takes an exclusive lock for most of each. */
 const WIDTH = 4
 /** How long a command that creates collections may hold up all others, about. */
-const MOMENT_MILLIS = 100
+const MOMENT_MS = 100
 const MOST_AT_ONCE = 16
 /** Validators may be long, and a command has room for 16 MiB. */
 const MOST_BYTES = 1024 * 1024
@@ -181,8 +181,8 @@ async function createByOplog(
       throw createFailed(namespaces[from + Math.max(0, resultsOf(error)?.lastIndexOf(false) ?? 0)], error)
     })
     const millis = performance.now() - begun
-    if (millis < MOMENT_MILLIS / 2) atOnce = Math.min(2 * atOnce, MOST_AT_ONCE)
-    else if (millis > MOMENT_MILLIS) atOnce = Math.max(1, Math.floor(atOnce / 2))
+    if (millis < MOMENT_MS / 2) atOnce = Math.min(2 * atOnce, MOST_AT_ONCE)
+    else if (millis > MOMENT_MS) atOnce = Math.max(1, Math.floor(atOnce / 2))
     from += some.length
   }
 }

@@ -3,7 +3,7 @@ import type { OperationLog } from '../../log.js'
 import { readLevelOf } from '../../mongo/read-level.js'
 import { systemClock } from '../../time/clock.js'
 
-const LOOK_MILLIS = 5_000
+const LOOK_MS = 5_000
 /** Of `replSetGetStatus`: primary and secondary. */
 const BUILDING_STATES: ReadonlySet<unknown> = new Set([1, 2])
 
@@ -69,7 +69,7 @@ export class CommitQuorum {
     const either = AbortSignal.any([signal, ended.signal])
     const looking = (async () => {
       while (!either.aborted) {
-        await systemClock.sleep(LOOK_MILLIS, either)
+        await systemClock.sleep(LOOK_MS, either)
         await this.#look()
       }
     })().catch(() => undefined)

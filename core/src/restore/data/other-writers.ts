@@ -14,7 +14,7 @@ const NAMESPACE_EXISTS = 48
 /** How many a message names. */
 const NAMED = 5
 /** For looking up what a collection was called before the server moved it; the message does without. */
-const LOOK_UP_MILLIS = 5_000
+const LOOK_UP_MS = 5_000
 const COUNTS_AT_ONCE = 4
 
 type Named = Pick<TargetCollection, 'db' | 'name'>
@@ -122,7 +122,7 @@ export class OtherWriters {
     const entry = await this.#client
       .db('local')
       .collection<{ o: { renameCollection?: string } }>('oplog.rs')
-      .findOne({ ts: { $gte: this.#since }, op: 'c', 'o.to': nameOf(one) }, { maxTimeMS: LOOK_UP_MILLIS })
+      .findOne({ ts: { $gte: this.#since }, op: 'c', 'o.to': nameOf(one) }, { maxTimeMS: LOOK_UP_MS })
     return entry?.o.renameCollection
   }
 }

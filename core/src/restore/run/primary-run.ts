@@ -10,16 +10,16 @@ import { clusterMembers, type NodeInfo, nodeInfo } from '../../mongo/topology.js
 import { busyText } from '../../protocol/busy.js'
 import { awaitState } from '../../protocol/convergence.js'
 import { type HeldLock, isHeld } from '../../protocol/lock.js'
-import { acquireLockBehindResync } from '../../protocol/lock-wait.js'
+import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import type { DataWords } from '../../protocol/operation-failure.js'
 import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import { OperationRun, type OperationSteps, type RunContext } from '../../protocol/operation-run.js'
 import { refuseUnbuilt } from './unbuilt-indexes.js'
 
 /** How long the leader's primary may take to write the record. */
-const RECORD_MILLIS = 30_000
+const RECORD_MS = 30_000
 /** How long the primaries' agents are given to join: a little longer than one that comes into office takes. */
-const JOIN_MILLIS = 45_000
+const JOIN_MS = 45_000
 
 /** What became of a command. `not-primary`: another agent's work. `refused`: another operation has the lock. */
 export type RestoreOutcome = 'done' | 'not-primary' | 'refused'
@@ -63,7 +63,7 @@ export async function runOnPrimary(
     await setRestoreStatus(leader, name, 'error', { error })
     return 'refused'
   }
-  const lock = await acquireLockBehindResync({ leader, header, clock, log, signal })
+  const lock = await acquireLockAfterResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
     // `done` and `taken`: this very command runs or ran; only a different operation is worth a record.
     if (lock.refused === 'concurrent') return await refuse(busyText(lock.by))
@@ -100,7 +100,7 @@ async function execute(
       if (!isNew) throw new PbmError('RESTORE_EXISTS', `There is a ${type} ${name} already`)
       await addRestoreReplset(leader, name, { ...emptyReplset(self.rs, unixSeconds()), node: self.node })
     },
-    joinMillis: JOIN_MILLIS,
+    joinMs: JOIN_MS,
     data: { words, hasChanged: hasChangedData },
     putBack: ({ text: error, reached }) => putBack(context, run, error, reached),
     ...(resume === undefined ? {} : { resume }),
@@ -122,7 +122,7 @@ async function announce(
 ): Promise<boolean> {
   const isNew = !leads || (await insertRestore(leader, record(unixSeconds(), await clusterTime(leader))))
   if (!isNew) return false
-  await awaitState(RESTORE_KIND, { leader, name, state: 'starting', signal, clock, timeoutMillis: RECORD_MILLIS })
+  await awaitState(RESTORE_KIND, { leader, name, state: 'starting', signal, clock, timeoutMs: RECORD_MS })
   return true
 }
 

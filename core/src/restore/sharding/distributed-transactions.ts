@@ -20,7 +20,7 @@ export interface TransactionSettlement {
   readonly log: OperationLog
 }
 
-const POLL_MILLIS = 100
+const POLL_MS = 100
 /** What PBM's agents tell, asked or not (PBM: archive-and-oplog.md §4.3). */
 const TOLD_UNASKED = 100
 
@@ -87,7 +87,7 @@ async function all(
     const ready = found.replsets.filter(has).map((part) => part.name)
     return replsets.every((replset) => ready.includes(replset)) ? found : undefined
   }
-  const found = await until(complete, { clock, signal, everyMillis: POLL_MILLIS })
+  const found = await until(complete, { clock, signal, everyMs: POLL_MS })
   if (found === undefined) throw gone()
   return found
 }

@@ -23,7 +23,7 @@ describe('meteredStore', () => {
     const saves = ['a', 'b'].map(held)
     while (open.size < 2) await new Promise((resolve) => setImmediate(resolve))
     clock.time += 1_000
-    assert.equal(metered.figures?.().save.busyMillis, 1_000, 'one time for both')
+    assert.equal(metered.figures?.().save.busyMs, 1_000, 'one time for both')
     for (const goOn of open.values()) goOn()
     await Promise.all(saves)
     clock.time += 5_000
@@ -39,25 +39,25 @@ describe('meteredStore', () => {
 
     const figures = metered.figures?.()
     assert.deepEqual(figures, {
-      save: { calls: 3, errors: 0, bytes: 30, busyMillis: 1_200 },
-      read: { calls: 2, errors: 1, bytes: 10, busyMillis: 0 },
-      stat: { calls: 1, errors: 1, bytes: 0, busyMillis: 0 },
-      list: { calls: 1, errors: 0, bytes: 0, busyMillis: 0 },
-      delete: { calls: 1, errors: 0, bytes: 0, busyMillis: 0 },
-      copy: { calls: 1, errors: 0, bytes: 10, busyMillis: 0 },
+      save: { calls: 3, errors: 0, bytes: 30, busyMs: 1_200 },
+      read: { calls: 2, errors: 1, bytes: 10, busyMs: 0 },
+      stat: { calls: 1, errors: 1, bytes: 0, busyMs: 0 },
+      list: { calls: 1, errors: 0, bytes: 0, busyMs: 0 },
+      delete: { calls: 1, errors: 0, bytes: 0, busyMs: 0 },
+      copy: { calls: 1, errors: 0, bytes: 10, busyMs: 0 },
       retries: 1,
     })
     assert.deepEqual(transferOf(figures), { objects: 3, bytes: 30, millis: 1_200, retries: 1 })
   })
 
   it('says it in a line', () => {
-    const none = { calls: 0, errors: 0, bytes: 0, busyMillis: 0 }
+    const none = { calls: 0, errors: 0, bytes: 0, busyMs: 0 }
     const nothing = { save: none, read: none, stat: none, list: none, delete: none, copy: none, retries: 0 }
     assert.equal(transferText(nothing), '')
     assert.equal(transferText(undefined), '')
-    const save = { calls: 36, errors: 1, bytes: 50 * 1024 ** 2, busyMillis: 2_000 }
+    const save = { calls: 36, errors: 1, bytes: 50 * 1024 ** 2, busyMs: 2_000 }
     assert.equal(transferText({ ...nothing, save }), 'stored 35 objects, 50.0 MiB at 25.0 MiB/s')
-    const read = { calls: 1, errors: 0, bytes: 1_000, busyMillis: 1_000 }
+    const read = { calls: 1, errors: 0, bytes: 1_000, busyMs: 1_000 }
     assert.equal(
       transferText({ ...nothing, read, retries: 2 }),
       'read 1 objects, 0.001 MiB at 0.001 MiB/s; 2 failures were tried again',

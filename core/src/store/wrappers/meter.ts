@@ -49,7 +49,7 @@ class Counter {
   #calls = 0
   #errors = 0
   #bytes = 0
-  #busyMillis = 0
+  #busyMs = 0
   #running = 0
   #since = 0
 
@@ -69,31 +69,31 @@ class Counter {
         if (ended) return
         ended = true
         if (failed) this.#errors += 1
-        if (--this.#running === 0) this.#busyMillis += this.#clock.now() - this.#since
+        if (--this.#running === 0) this.#busyMs += this.#clock.now() - this.#since
       },
     }
   }
 
   figures(now: number): CallFigures {
     const running = this.#running === 0 ? 0 : now - this.#since
-    const busyMillis = this.#busyMillis + running
-    return { calls: this.#calls, errors: this.#errors, bytes: this.#bytes, busyMillis }
+    const busyMs = this.#busyMs + running
+    return { calls: this.#calls, errors: this.#errors, bytes: this.#bytes, busyMs }
   }
 }
 
 /** What a backup's record keeps of it. */
 export function transferOf(figures: TransferFigures | undefined): Transfer | undefined {
   if (figures === undefined) return undefined
-  const { calls, errors, bytes, busyMillis } = figures.save
-  return { objects: calls - errors, bytes, millis: Math.round(busyMillis), retries: figures.retries }
+  const { calls, errors, bytes, busyMs } = figures.save
+  return { objects: calls - errors, bytes, millis: Math.round(busyMs), retries: figures.retries }
 }
 
 /** One line for the log, `''` where no bytes were moved: `stored 35 objects, 12.3 MiB at 54.1 MiB/s`. */
 export function transferText(figures: TransferFigures | undefined): string {
   if (figures === undefined) return ''
-  const said = (verb: string, { calls, errors, bytes, busyMillis }: CallFigures) => {
+  const said = (verb: string, { calls, errors, bytes, busyMs }: CallFigures) => {
     if (bytes === 0) return []
-    const speed = (bytes * 1000) / Math.max(1, busyMillis)
+    const speed = (bytes * 1000) / Math.max(1, busyMs)
     return [`${verb} ${calls - errors} objects, ${mebibytes(bytes)} MiB at ${mebibytes(speed)} MiB/s`]
   }
   const moved = [...said('stored', figures.save), ...said('read', figures.read)]

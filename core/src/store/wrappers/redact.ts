@@ -9,7 +9,7 @@ const SHORTEST_SECRET = 4
  * The same error with the values of secrets taken out of the messages, of its causes too. Codes and all other fields
  * stay. Libraries of vendors put keys into messages and URLs.
  */
-export function scrubbed(error: unknown, secrets: readonly string[]): unknown {
+export function redacted(error: unknown, secrets: readonly string[]): unknown {
   const seen = new Set<unknown>()
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current)
@@ -35,20 +35,20 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
     .reduce((rest, secret) => rest.replaceAll(secret, MASK), text)
 }
 
-/** The store with every error {@link scrubbed}. */
-export function scrubbedStore(store: OpenStore, secrets: readonly string[]): OpenStore {
+/** The store with every error {@link redacted}. */
+export function redactedStore(store: OpenStore, secrets: readonly string[]): OpenStore {
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
-      throw scrubbed(error, secrets)
+      throw redacted(error, secrets)
     }
   }
   async function* guardEach<T>(open: () => AsyncIterable<T> | Promise<AsyncIterable<T>>): AsyncGenerator<T> {
     try {
       yield* await open()
     } catch (error) {
-      throw scrubbed(error, secrets)
+      throw redacted(error, secrets)
     }
   }
   return {

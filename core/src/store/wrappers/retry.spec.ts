@@ -18,7 +18,7 @@ describe('retriedStore', () => {
 
   it('waits longer each time, between half of it and all, and gives up at the deadline', async () => {
     for (const random of [0, 1]) {
-      const { store, clock, told, retried } = setUp({ random: () => random, deadlineMillis: 30_000 })
+      const { store, clock, told, retried } = setUp({ random: () => random, deadlineMs: 30_000 })
       store.fault = () => failure()
       await assert.rejects(retried.stat('a'), { message: 'the test says so' })
       const factor = random === 0 ? 0.5 : 1
@@ -44,7 +44,7 @@ describe('retriedStore', () => {
     await assert.rejects(retried.save('a', chunked(TEXT, 3)))
     await assert.rejects(namesIn(retried.list()))
     assert.deepEqual(store.calls.filter((call) => !call.startsWith('stat')).sort(), ['list ', 'read a', 'save a'])
-    const impatient = setUp({ deadlineMillis: 0 })
+    const impatient = setUp({ deadlineMs: 0 })
     impatient.store.fault = () => failure()
     await assert.rejects(impatient.retried.stat('a'))
     assert.equal(impatient.store.calls.length, 1)
@@ -197,7 +197,7 @@ describe('retriedStore', () => {
   })
 
   it('gives up at the deadline though the clock is set back', async () => {
-    const { store, clock, retried } = setUp({ deadlineMillis: 30_000 })
+    const { store, clock, retried } = setUp({ deadlineMs: 30_000 })
     let tries = 0
     store.fault = (call) => {
       if (call !== 'stat') return undefined
@@ -210,7 +210,7 @@ describe('retriedStore', () => {
   })
 
   it('counts the deadline of a read anew whenever bytes came', async () => {
-    const { store, clock, retried } = setUp({ deadlineMillis: 1_000 })
+    const { store, clock, retried } = setUp({ deadlineMs: 1_000 })
     store.put('a', TEXT)
     store.chunkBytes = 1
     store.fault = (call, { moved }) => (call === 'read' && moved > 0 ? failure() : undefined)

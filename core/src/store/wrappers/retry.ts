@@ -16,7 +16,7 @@ export interface RetryOptions {
   /** Aborted when the process shuts down: no wait outlives it. */
   readonly signal: AbortSignal
   /** How long a call is tried again after its first failure (milliseconds); a read counts anew whenever bytes came. */
-  readonly deadlineMillis?: number
+  readonly deadlineMs?: number
   /** From 0 to 1; `Math.random` unless a test says otherwise. */
   readonly random?: () => number
   /** Told before each wait. */
@@ -29,12 +29,12 @@ export interface Retry {
   readonly error: unknown
   /** Of tries that failed, this one included. */
   readonly failures: number
-  readonly waitMillis: number
+  readonly waitMs: number
 }
 
-const DEADLINE_MILLIS = 30_000
-const FIRST_WAIT_MILLIS = 200
-const LONGEST_WAIT_MILLIS = 5_000
+const DEADLINE_MS = 30_000
+const FIRST_WAIT_MS = 200
+const LONGEST_WAIT_MS = 5_000
 
 /** The bytes of an object. */
 export interface VersionedBytes extends AsyncIterable<Uint8Array> {
@@ -145,19 +145,19 @@ class Tries {
 
   /** Waits until it is time for another try; throws `error` when there is none, and why the wait was ended. */
   async after(error: unknown): Promise<void> {
-    const { clock, deadlineMillis = DEADLINE_MILLIS, random = Math.random, onRetry } = this.#options
+    const { clock, deadlineMs = DEADLINE_MS, random = Math.random, onRetry } = this.#options
     if (!isRetriable(error)) throw error
     const now = clock.now()
     this.#spent = this.#failures === 0 ? 0 : this.#spent + Math.max(0, now - this.#last)
     this.#last = now
     this.#failures += 1
-    const longest = Math.min(LONGEST_WAIT_MILLIS, FIRST_WAIT_MILLIS * 2 ** Math.min(this.#failures - 1, 20))
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(this.#failures - 1, 20))
     // Between half of it and all: agents that failed together come back apart, and none comes back at once.
-    const waitMillis = longest * (0.5 + random() / 2)
-    if (this.#spent + waitMillis > deadlineMillis) throw error
-    onRetry?.({ call: this.#call, error, failures: this.#failures, waitMillis })
+    const waitMs = longest * (0.5 + random() / 2)
+    if (this.#spent + waitMs > deadlineMs) throw error
+    onRetry?.({ call: this.#call, error, failures: this.#failures, waitMs })
     this.#throwIfEnded()
-    await clock.sleep(waitMillis, AbortSignal.any([...this.#signals])).catch((reason: unknown) => {
+    await clock.sleep(waitMs, AbortSignal.any([...this.#signals])).catch((reason: unknown) => {
       this.#throwIfEnded()
       throw reason
     })

@@ -51,7 +51,7 @@ export async function makeRoom(
 }
 
 /** How long the removal of a failed object's parts may take (milliseconds). */
-const CLEANUP_MILLIS = 30_000
+const CLEANUP_MS = 30_000
 
 /**
  * Deletes parts of an object that did not come about; they are not listed, so a failure here is only told. A base whose
@@ -64,7 +64,7 @@ export async function abandon(
   parts: readonly string[],
   baseBytes: number | undefined,
 ): Promise<void> {
-  const signal = () => AbortSignal.timeout(CLEANUP_MILLIS)
+  const signal = () => AbortSignal.timeout(CLEANUP_MS)
   if (parts.length > 0 && baseBytes !== undefined) {
     try {
       const base = await store.stat(name, { signal: signal() })

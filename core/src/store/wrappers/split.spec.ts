@@ -4,7 +4,7 @@ import { PluginError } from '../../plugin/errors.js'
 import type { OpenStore } from '../open-store.js'
 import { chunked, FaultyStore, failing, failure, gathered, LeapingClock, namesIn } from './faulty-store.support.js'
 import { Meter, meteredStore } from './meter.js'
-import { scrubbedStore } from './redact.js'
+import { redactedStore } from './redact.js'
 import { retriedStore } from './retry.js'
 import { splitStore } from './split.js'
 
@@ -251,7 +251,7 @@ describe('splitStore', () => {
     store.put('dead.pbmpart.2', 'x')
     store.put('whole.pbmpart.7', 'x')
     assert.deepEqual(await namesIn(split.list()), ['whole'])
-    const outer = scrubbedStore(meteredStore(split, new Meter({ now: () => 0, sleep: async () => undefined })), [])
+    const outer = redactedStore(meteredStore(split, new Meter({ now: () => 0, sleep: async () => undefined })), [])
     assert.deepEqual(await strays(outer), ['dead.pbmpart.1', 'dead.pbmpart.2', 'whole.pbmpart.7'])
     for (const name of await strays(outer)) await outer.delete(name)
     assert.deepEqual(await strays(outer), [])

@@ -9,7 +9,7 @@ export interface ThrottleConfig {
 }
 
 /** Moved at once, at the most, after nothing was for a while. */
-const BURST_MILLIS = 100
+const BURST_MS = 100
 /** So many pieces a second does the largest chunk come in, within these bounds (bytes): other streams get their turns. */
 const PIECES_PER_SECOND = 20
 const SMALLEST_PIECE = 4 * 1024
@@ -35,7 +35,7 @@ export class Bucket {
     if (now < this.#last) this.#due -= this.#last - now
     this.#last = now
     const wait = Math.max(0, this.#due - now)
-    this.#due = Math.max(this.#due, now - BURST_MILLIS) + (bytes * 1000) / rate
+    this.#due = Math.max(this.#due, now - BURST_MS) + (bytes * 1000) / rate
     if (wait > 0) await this.#clock.sleep(wait, signal)
   }
 }

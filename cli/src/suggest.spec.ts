@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { editDistance, nearest } from './near.js'
+import { editDistance, suggest } from './suggest.js'
 
 describe('names like the one given', () => {
-  it('puts the nearest first', () => {
+  it('puts the closest first', () => {
     const names = ['2031-02-03T04:05:06Z', '2031-02-03T04:15:06Z', '2031-12-31T23:59:59Z']
-    assert.deepEqual(nearest('2031-02-03T04:05:07Z', names).slice(0, 2), names.slice(0, 2))
-    assert.deepEqual(nearest('2031-02-03', names), names.slice(0, 2).reverse())
-    assert.deepEqual(nearest('x', names), [])
+    assert.deepEqual(suggest('2031-02-03T04:05:07Z', names).slice(0, 2), names.slice(0, 2))
+    assert.deepEqual(suggest('2031-02-03', names), names.slice(0, 2).reverse())
+    assert.deepEqual(suggest('x', names), [])
   })
 
   it('measures symmetrically, and zero only between equals', () => {

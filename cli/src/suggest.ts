@@ -1,5 +1,5 @@
 /** The candidates most like `name`, best first, at most `limit`; none when nothing is close. */
-export function nearest(name: string, candidates: readonly string[], limit = 3): string[] {
+export function suggest(name: string, candidates: readonly string[], limit = 3): string[] {
   const most = Math.max(2, Math.floor(name.length / 3))
   return candidates
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
