@@ -31,12 +31,14 @@ export class Session {
   exitCode = 0
   /** Set while Ctrl-C must not end the process before the command has ended by itself. */
   finishFirst = false
-  private connection: Promise<{ client: MongoClient; replset: string }> | undefined
+  readonly #options: GlobalOptions
+  #connection: Promise<{ client: MongoClient; replset: string }> | undefined
 
   constructor(
     readonly io: Io,
-    private readonly options: GlobalOptions,
+    options: GlobalOptions,
   ) {
+    this.#options = options
     this.output = new Output(parseFormat(options.out ?? 'text'), io.stdout, io.stderr, io.env)
     const pluginDir = options.pluginDir ?? setting(io.env.PBM_PLUGIN_DIR)
     this.plugins = new PluginHost({
@@ -52,23 +54,23 @@ export class Session {
 
   /** The primary of the leader replica set. Fails with URI_MISSING where no URI is given, and as `connectLeader` does. */
   async leader(): Promise<MongoClient> {
-    return (await this.connect()).client
+    return (await this.#connect()).client
   }
 
   async leaderReplset(): Promise<string> {
-    return (await this.connect()).replset
+    return (await this.#connect()).replset
   }
 
   async close(): Promise<void> {
-    const connection = await this.connection?.catch(() => undefined)
+    const connection = await this.#connection?.catch(() => undefined)
     await connection?.client.close()
   }
 
-  private connect(): Promise<{ client: MongoClient; replset: string }> {
-    this.connection ??= mongodbUri(this.options, this.io.env).then((uri) =>
+  #connect(): Promise<{ client: MongoClient; replset: string }> {
+    this.#connection ??= mongodbUri(this.#options, this.io.env).then((uri) =>
       connectLeader(uri, { appName: 'pbm', onWaiting: (text) => this.output.note(text) }),
     )
-    return this.connection
+    return this.#connection
   }
 }
 

@@ -23,13 +23,17 @@ export interface TextStream {
  */
 export class Output {
   readonly colours: Colours
+  readonly #stdout: TextStream
+  readonly #env: NodeJS.ProcessEnv
 
   constructor(
     readonly format: Format,
-    private readonly stdout: TextStream,
+    stdout: TextStream,
     readonly stderr: TextStream,
-    private readonly env: NodeJS.ProcessEnv,
+    env: NodeJS.ProcessEnv,
   ) {
+    this.#stdout = stdout
+    this.#env = env
     this.colours = coloursFor(stdout, env)
   }
 
@@ -39,12 +43,12 @@ export class Output {
 
   /** The one result of a command, in the form the user asked for. */
   result(value: unknown, text: () => string): void {
-    this.stdout.write(`${this.json ? this.encode(value) : shown(text())}\n`)
+    this.#stdout.write(`${this.json ? this.#encode(value) : shown(text())}\n`)
   }
 
   /** One of many results that come over time: always one line, also with `json-pretty`. */
   entry(value: unknown, text: () => string): void {
-    this.stdout.write(`${this.json ? printableJson(JSON.stringify(value)) : shown(text())}\n`)
+    this.#stdout.write(`${this.json ? printableJson(JSON.stringify(value)) : shown(text())}\n`)
   }
 
   /** Something a person should know beside the result. */
@@ -53,12 +57,12 @@ export class Output {
   }
 
   warn(message: string): void {
-    const { caution } = coloursFor(this.stderr, this.env)
+    const { caution } = coloursFor(this.stderr, this.#env)
     const json = () => printableJson(JSON.stringify({ warning: message }))
     this.stderr.write(this.json ? `${json()}\n` : `${caution('Warning:')} ${shown(message)}\n`)
   }
 
-  private encode(value: unknown): string {
+  #encode(value: unknown): string {
     return printableJson(JSON.stringify(value, undefined, this.format === 'json-pretty' ? 2 : undefined))
   }
 }

@@ -232,26 +232,26 @@ function collection(leader: MongoClient) {
 
 /** Ids met so far, the oldest forgotten beyond what the capped collection can ever hold at once. */
 class Seen {
-  private readonly ids = new Set<string>()
+  readonly #ids = new Set<string>()
 
   /** False when it was there. */
   add(id: string): boolean {
-    if (this.ids.has(id)) return false
-    this.ids.add(id)
-    if (this.ids.size > MAX_SEEN)
-      for (const oldest of this.ids) {
-        this.ids.delete(oldest)
+    if (this.#ids.has(id)) return false
+    this.#ids.add(id)
+    if (this.#ids.size > MAX_SEEN)
+      for (const oldest of this.#ids) {
+        this.#ids.delete(oldest)
         break
       }
     return true
   }
 
   delete(id: string): void {
-    this.ids.delete(id)
+    this.#ids.delete(id)
   }
 
   keepOnly(alive: ReadonlySet<string>): void {
-    for (const id of this.ids) if (!alive.has(id)) this.ids.delete(id)
+    for (const id of this.#ids) if (!alive.has(id)) this.#ids.delete(id)
   }
 }
 
