@@ -29,6 +29,7 @@ export { lookForIdentity, testWriting } from './catalog/storage-identity.js'
 export {
   type Base,
   type SecondsRange,
+  type Timelines,
   type TimeRange,
   timelines,
   touchedSeconds,

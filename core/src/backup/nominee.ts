@@ -22,7 +22,7 @@ import type { Member } from '../mongo/topology.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
 import { lastWriteAfter } from '../oplog/reading/last-write-after.js'
-import { findOplogStart } from '../oplog/reading/window.js'
+import { findOplogStart, majorityLastWrite } from '../oplog/reading/window.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { busyText } from '../protocol/busy.js'
@@ -50,11 +50,13 @@ import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
+import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
+import { requireAllShards, requireNoBarriers } from './steady.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -180,6 +182,7 @@ export class BackupNominee {
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
     if (leads) await setClusterTime(leader, name, 'first')
+    if (leads && info.isSharded) await requireAllShards(leader, name)
 
     const wait = { member: self.node, clock, signal, log }
     const part = new ReplsetBackup({
@@ -192,11 +195,15 @@ export class BackupNominee {
     })
     try {
       const { begun, finish } = await part.dump()
+      if (info.shardId !== undefined) await awaitNothingHalfDone(node, { clock, log, signal })
+      const dumped = await majorityLastWrite(node)
       if (info.isSharded) await passTimeToLeader(node, leader, begun)
       await reach('dumpDone')
       const end = await (info.isSharded ? endAfterAllDumps(node, leader, wait) : lastWriteAfter(node, begun, wait))
       const { oplog, stored, objects, bytes } = await finish(end)
-      const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) }
+      const halfDone = info.shardId === undefined ? [] : await halfDoneSince(node, dumped, signal)
+      const noted = halfDone.length === 0 ? {} : { half_done: halfDone }
+      const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects), ...noted }
       await setReplsetFields(leader, name, self.rs, ended)
       const transfer = transferOf(this.store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
@@ -207,6 +214,7 @@ export class BackupNominee {
 
     const { store, ciphers, host } = this
     const publish = async () => {
+      if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.startBalancerAgain(name, info)
       await publishBackup({ leader, store, ciphers, host, guard }, name)
     }
