@@ -1,4 +1,5 @@
 import 'reflect-metadata'
+import { databaseRole } from '../control/roles.js'
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -57,7 +58,7 @@ describe('a logical backup', () => {
   before(async () => {
     set = await startReplicaSet({ auth: true })
     admin = await set.client()
-    const user = await set.createPbmUser()
+    const user = await set.createUser(databaseRole('agent'))
     node = await connectNode(set.uri({ user, direct: true }), { appName: 'test' })
     leader = (await connectLeader(set.uri({ user }), { appName: 'test' })).client
     folder = await temporaryFolder('pbmkit-backup-')
