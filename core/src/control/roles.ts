@@ -1,8 +1,20 @@
-/** What the users of pbmkit may do in the database. Plain data: the documents, `pbm setup-roles` and the tests use it. */
+import {
+  AGENTS,
+  BACKUPS,
+  COMMANDS,
+  CONFIG,
+  LOCKS,
+  LOG,
+  OPERATIONS,
+  PITR,
+  PITR_CHUNKS,
+  RESTORES,
+  SLICER_LOCKS,
+} from '../mongo/control-names.js'
 
 /**
  * What a privilege is about, as `createRole` takes it. '' stands for every database, and for every collection that is not
- * a system collection; the databases `config` and `local` have to be named.
+ * a system collection; `config` and `local` have to be named.
  */
 export type Resource =
   | { readonly db: string; readonly collection: string }
@@ -15,92 +27,112 @@ export interface Privilege {
   readonly actions: readonly string[]
 }
 
-/** A role in `admin`, on every replica set. */
+/** A role in `admin`, on every replica set. It has no role of the server: those can do more from version to version. */
 export interface DatabaseRole {
   readonly name: string
   readonly privileges: readonly Privilege[]
   readonly roles: readonly string[]
 }
 
-/** `agent`: backs up and restores. */
-export type RoleKind = 'backup-agent' | 'agent' | 'operator' | 'viewer'
+/** The users of pbmkit. `agent` backs up and restores; `operator` and `viewer` are people with the command line. */
+export const ROLE_KINDS = ['agent', 'backup-agent', 'operator', 'viewer'] as const
+export type RoleKind = (typeof ROLE_KINDS)[number]
 
-const on = (db: string, collection: string): Resource => ({ db, collection })
+export interface RoleOptions {
+  /** The replica set is part of a sharded cluster. Default false. */
+  readonly sharded?: boolean
+}
+
 const CLUSTER: Resource = { cluster: true }
-const ANY: Resource = on('', '')
+const EVERY_COLLECTION: Resource = { db: '', collection: '' }
 const BUCKETS: Resource = { system_buckets: '' }
+const CONTROL: readonly string[] = [
+  ...[AGENTS, BACKUPS, COMMANDS, CONFIG, LOCKS, LOG, OPERATIONS, PITR, PITR_CHUNKS, RESTORES, SLICER_LOCKS],
+]
 
-const BACKUP_AGENT: Privilege[] = [
+/** The end-to-end tests run with these and nothing else. */
+const VIEWER: readonly Privilege[] = [
+  { resource: CLUSTER, actions: ['getParameter', 'replSetGetConfig'] },
+  ...CONTROL.map((collection) => privilege('admin', collection, 'find')),
+  privilege('admin', 'system.version', 'find'),
+  privilege('config', 'settings', 'find'),
+  privilege('config', 'shards', 'find'),
+]
+
+const OPERATOR: readonly Privilege[] = [
+  privilege('admin', COMMANDS, 'insert'),
+  privilege('admin', CONFIG, 'insert', 'update'),
+]
+
+const CREATE = ['createCollection', 'createIndex', 'dropCollection'] as const
+
+const BACKUP_AGENT: readonly Privilege[] = [
   {
     resource: CLUSTER,
     actions: ['appendOplogNote', 'getParameter', 'listDatabases', 'replSetGetConfig', 'replSetGetStatus', 'useUUID'],
   },
-  {
-    resource: on('admin', ''),
-    actions: [
-      'convertToCapped',
-      'createCollection',
-      'createIndex',
-      'dropCollection',
-      'find',
-      'insert',
-      'remove',
-      'update',
-    ],
-  },
   { resource: { anyResource: true }, actions: ['collStats', 'listCollections', 'listIndexes'] },
-  { resource: ANY, actions: ['find'] },
+  { resource: EVERY_COLLECTION, actions: ['find'] },
   { resource: BUCKETS, actions: ['find'] },
-  { resource: on('config', ''), actions: ['find'] },
-  { resource: on('local', 'oplog.rs'), actions: ['find'] },
-  { resource: on('', 'system.js'), actions: ['find'] },
-  { resource: on('admin', 'system.users'), actions: ['find'] },
-  { resource: on('admin', 'system.roles'), actions: ['find'] },
-  { resource: on('admin', 'system.version'), actions: ['find'] },
+  privilege('', 'system.js', 'find'),
+  // The control collections, and a restore's own.
+  privilege('admin', '', ...CREATE, 'convertToCapped', 'insert', 'remove', 'update'),
+  privilege('admin', 'system.roles', 'find'),
+  privilege('admin', 'system.users', 'find'),
+  privilege('admin', 'system.version', 'find'),
+  privilege('config', '', 'find'),
+  privilege('local', 'oplog.rs', 'find'),
 ]
 
-const WRITE = ['insert', 'update', 'remove']
-const RESTORE_AGENT: Privilege[] = [
+const WRITE = ['bypassDocumentValidation', 'insert', 'remove', 'update'] as const
+
+const RESTORE: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['applyOps', 'forceUUID', 'setParameter'] },
   {
-    resource: ANY,
-    actions: [
-      'bypassDocumentValidation',
-      'collMod',
-      'convertToCapped',
-      'createCollection',
-      'createIndex',
-      'dropCollection',
-      'dropDatabase',
-      'dropIndex',
-      ...WRITE,
-    ],
+    resource: EVERY_COLLECTION,
+    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex'],
   },
-  {
-    resource: BUCKETS,
-    actions: ['bypassDocumentValidation', 'createCollection', 'createIndex', 'dropCollection', ...WRITE],
-  },
-  {
-    resource: on('', 'system.js'),
-    actions: ['bypassDocumentValidation', 'createCollection', 'createIndex', 'dropCollection', ...WRITE],
-  },
-  { resource: on('admin', 'system.users'), actions: ['bypassDocumentValidation', ...WRITE] },
-  { resource: on('admin', 'system.roles'), actions: ['bypassDocumentValidation', ...WRITE] },
+  { resource: BUCKETS, actions: [...WRITE, ...CREATE] },
+  privilege('', 'system.js', ...WRITE, ...CREATE),
+  // A replay makes and changes views in the collection that defines them.
+  privilege('', 'system.views', ...WRITE, ...CREATE),
+  privilege('admin', 'system.roles', ...WRITE),
+  privilege('admin', 'system.users', ...WRITE),
 ]
 
-export function databaseRole(_kind: RoleKind, options: { readonly sharded?: boolean } = {}): DatabaseRole {
-  return {
-    name: 'pbmkitAgent',
-    roles: [],
-    privileges: [
-      ...BACKUP_AGENT,
-      ...RESTORE_AGENT,
-      ...(options.sharded === true
-        ? [
-            { resource: CLUSTER, actions: ['internal', 'flushRouterConfig'] },
-            { resource: on('config', ''), actions: [...WRITE, 'bypassDocumentValidation'] },
-          ]
-        : []),
-    ],
+/** `internal` is what the servers' own commands need: to stop the balancer for a backup, to drop databases of shards. */
+const SHARDED_BACKUP: readonly Privilege[] = [{ resource: CLUSTER, actions: ['internal'] }]
+const SHARDED_RESTORE: readonly Privilege[] = [
+  { resource: CLUSTER, actions: ['flushRouterConfig'] },
+  privilege('config', '', ...WRITE),
+]
+
+/** The least that each user needs. */
+export function databaseRole(kind: RoleKind, { sharded = false }: RoleOptions = {}): DatabaseRole {
+  switch (kind) {
+    case 'viewer':
+      return role('pbmkitViewer', VIEWER)
+    case 'operator':
+      return role('pbmkitOperator', VIEWER, OPERATOR)
+    case 'backup-agent':
+      return role('pbmkitBackupAgent', BACKUP_AGENT, sharded ? SHARDED_BACKUP : [])
+    case 'agent':
+      return role('pbmkitAgent', BACKUP_AGENT, RESTORE, ...(sharded ? [SHARDED_BACKUP, SHARDED_RESTORE] : []))
   }
+}
+
+function privilege(db: string, collection: string, ...actions: string[]): Privilege {
+  return { resource: { db, collection }, actions }
+}
+
+/** Each resource once, as the server lists them too. */
+function role(name: string, ...lists: (readonly Privilege[])[]): DatabaseRole {
+  const merged = new Map<string, { resource: Resource; actions: Set<string> }>()
+  for (const { resource, actions } of lists.flat()) {
+    const known = merged.get(JSON.stringify(resource)) ?? { resource, actions: new Set() }
+    for (const action of actions) known.actions.add(action)
+    merged.set(JSON.stringify(resource), known)
+  }
+  const privileges = [...merged.values()].map(({ resource, actions }) => ({ resource, actions: [...actions].sort() }))
+  return { name, privileges, roles: [] }
 }
