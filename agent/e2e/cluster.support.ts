@@ -113,6 +113,10 @@ export async function startCluster(
     cuttable: options.cuttable ?? false,
     ...(options.memberConfig !== undefined && { memberConfig: options.memberConfig }),
   })
+  const admin = await set.client()
+  await admin
+    .db('admin')
+    .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
   const user = await set.createUser(databaseRole('agent'))
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
@@ -124,7 +128,7 @@ export async function startCluster(
   const cluster: Cluster = {
     set,
     leader,
-    admin: await set.client(),
+    admin,
     storage,
     agents,
     startAgent: async (member, given = {}) => {
@@ -298,11 +302,10 @@ export async function restoreEnded(cluster: WithAgents, name: string, seconds = 
 }
 
 /**
- * Lets the cluster's time pass: what counts as dead by it is dead at once. Only the servers themselves may set it, so the
- * testbed's admin becomes one of them.
+ * Lets the cluster's time pass: what counts as dead by it is dead at once. Only the servers themselves may set it, and the
+ * testbed's admin is made one of them.
  */
 export async function passSeconds({ admin, leader }: WithAgents, seconds: number): Promise<void> {
-  await admin.db('admin').command({ grantRolesToUser: ADMIN.user, roles: ['__system'] })
   const now = await clusterTime(leader)
   await admin.withSession(async (session) => {
     session.advanceClusterTime({

@@ -16,7 +16,7 @@ const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.u
 /** A replica set with authentication, of one member unless more are asked for, and agents as they are started. */
 export interface Cluster {
   readonly set: ReplicaSet
-  /** Of the agents' own user. */
+  /** Of an operator, as whom `pbm` runs. */
   readonly uri: string
   readonly leader: MongoClient
   /** The folder for storages. */
@@ -38,8 +38,8 @@ export interface Agent {
 export async function startCluster(options: { tls?: boolean; members?: 1 | 2 } = {}): Promise<Cluster> {
   const set = await startReplicaSet({ members: options.members ?? 1, auth: true, tls: options.tls ?? false })
   const user = await set.createUser(databaseRole('agent'))
-  const uri = set.uri({ user })
-  const { client: leader } = await connectLeader(uri, { appName: 'cli-e2e' })
+  const uri = set.uri({ user: await set.createUser(databaseRole('operator'), 'operator') })
+  const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'cli-e2e' })
   const folder = await temporaryFolder('pbmkit-cli-e2e-')
   await mkdir(join(folder, 'backups'))
   const [member] = set.members

@@ -60,8 +60,10 @@ const VIEWER: readonly Privilege[] = [
 ]
 
 const OPERATOR: readonly Privilege[] = [
-  privilege('admin', COMMANDS, 'insert'),
+  // Where somebody dropped it, the command line makes it anew.
+  privilege('admin', COMMANDS, 'convertToCapped', 'createCollection', 'insert'),
   privilege('admin', CONFIG, 'insert', 'update'),
+  privilege('admin', PITR, 'update'),
 ]
 
 const CREATE = ['createCollection', 'createIndex', 'dropCollection'] as const
