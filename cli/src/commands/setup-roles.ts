@@ -1,5 +1,5 @@
 import {
-  connectReplset,
+  connectPrimary,
   type DatabaseRole,
   databaseRole,
   nodeInfo,
@@ -88,9 +88,9 @@ function script(roles: readonly DatabaseRole[]): string {
 }
 
 async function create(session: Session, kinds: readonly RoleKind[], user: string | undefined): Promise<void> {
-  const { client, replset } = await connectReplset(await session.uri(), { appName: 'pbm' })
+  const client = await connectPrimary(await session.uri(), { appName: 'pbm' })
   try {
-    const { isSharded } = await nodeInfo(client)
+    const { isSharded, rs: replset } = await nodeInfo(client)
     const roles = kinds.map((kind) => databaseRole(kind, { sharded: isSharded }))
     const created: string[] = []
     const changed: string[] = []
