@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import {
+  ADMIN,
   type CuttableNetwork,
   type MongodProcess,
   type ReplicaSet,
@@ -22,6 +23,7 @@ import {
   type Config,
   clusterTime,
   connectLeader,
+  databaseRole,
   findBackup,
   findRestore,
   isAgentOk,
@@ -57,7 +59,7 @@ export interface Cluster {
 }
 
 /** A replica set or a sharded cluster. */
-export type WithAgents = Pick<Cluster, 'leader' | 'agents'>
+export type WithAgents = Pick<Cluster, 'admin' | 'leader' | 'agents'>
 
 export interface AgentProcessOptions {
   readonly env?: NodeJS.ProcessEnv
@@ -111,7 +113,11 @@ export async function startCluster(
     cuttable: options.cuttable ?? false,
     ...(options.memberConfig !== undefined && { memberConfig: options.memberConfig }),
   })
-  const user = await set.createPbmUser()
+  const admin = await set.client()
+  await admin
+    .db('admin')
+    .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
+  const user = await set.createUser(databaseRole('agent'))
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
   await mkdir(storage, { recursive: true })
@@ -122,7 +128,7 @@ export async function startCluster(
   const cluster: Cluster = {
     set,
     leader,
-    admin: await set.client(),
+    admin,
     storage,
     agents,
     startAgent: async (member, given = {}) => {
@@ -296,17 +302,17 @@ export async function restoreEnded(cluster: WithAgents, name: string, seconds = 
 }
 
 /**
- * Lets the cluster's time pass: what counts as dead by it is dead at once. The tests' user may do that, as one with any
- * action on any resource.
+ * Lets the cluster's time pass: what counts as dead by it is dead at once. Only the servers themselves may set it, and the
+ * testbed's admin is made one of them.
  */
-export async function passSeconds(cluster: WithAgents, seconds: number): Promise<void> {
-  const now = await clusterTime(cluster.leader)
-  await cluster.leader.withSession(async (session) => {
+export async function passSeconds({ admin, leader }: WithAgents, seconds: number): Promise<void> {
+  const now = await clusterTime(leader)
+  await admin.withSession(async (session) => {
     session.advanceClusterTime({
       clusterTime: new Timestamp({ t: now.t + seconds, i: 1 }),
       signature: { hash: new Binary(Buffer.alloc(20)), keyId: Long.ZERO },
     })
-    await cluster.leader.db('admin').command({ ping: 1 }, { session })
+    await admin.db('admin').command({ ping: 1 }, { session })
   })
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
-import { clusterTime, listChunks, listSlicerLocks, optime } from '@pbmkit/core'
+import { clusterTime, databaseRole, listChunks, listSlicerLocks, optime } from '@pbmkit/core'
 import { type Db, type Document, type MongoClient, Timestamp } from 'mongodb'
 import {
   backupEnded,
@@ -113,7 +113,7 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
     await slicedEverywhere(bench)
     const before = await nextSecond()
     const { set } = await cluster.addShard('s3')
-    await set.createPbmUser()
+    await set.createUser(databaseRole('agent', { sharded: true }))
     for (const member of set.members) await bench.startAgent(set, member)
     await bench.agentsWell()
     await cluster.moveRange('bank.accounts', 's3', { max: { _id: 20 }, waitForDelete: true })

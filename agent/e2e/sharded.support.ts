@@ -13,6 +13,7 @@ import {
 import {
   clusterTime,
   connectLeader,
+  databaseRole,
   isAgentOk,
   isStale,
   listAgents,
@@ -48,7 +49,7 @@ export interface ShardedBenchOptions extends ShardedClusterOptions {
 export async function startShardedBench(options: ShardedBenchOptions = {}): Promise<ShardedBench> {
   const { fixture, pluginDir, networks: withNetworks, ...rest } = options
   const cluster = await startShardedCluster({ auth: true, ...rest })
-  const user = await cluster.createPbmUser()
+  const user = await cluster.createUser(databaseRole('agent', { sharded: true }))
   // Any shard will do: it knows its config servers.
   const [shard] = cluster.shards
   const uri = (shard?.set ?? cluster.config).uri({ user })
@@ -63,6 +64,7 @@ export async function startShardedBench(options: ShardedBenchOptions = {}): Prom
 
   const bench: ShardedBench = {
     cluster,
+    admin: await cluster.config.client(),
     leader,
     storage,
     agents,

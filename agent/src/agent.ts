@@ -110,6 +110,7 @@ export class Agent {
       leader,
       node,
       self,
+      isSharded: info.isSharded,
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({
@@ -157,8 +158,10 @@ export class Agent {
     if (info.delaySecs > 0) {
       checkup.info(`this node is delayed by ${info.delaySecs} s: this agent takes no backups and does not slice`)
     }
-    const { stors } = await this.#status.publish()
+    const { nodes, stors, restoreRights } = await this.#status.publish()
+    if (!nodes.ok) checkup.warning(`node: ${nodes.e}`)
     if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
+    if (restoreRights !== undefined) checkup.warning(`this agent can't restore: ${restoreRights}`)
     checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
   }
 

@@ -3,18 +3,20 @@ import {
   type AgentPlugins,
   type Config,
   clusterTime,
-  connectedAs,
   errorText,
   gossipClusterTime,
+  judgeRights,
   type Member,
   PBM_COMPATIBLE_VERSION,
   publishAgent,
   readConfigAndTime,
+  rightsMissing,
   type SubsystemStatus,
   secondsOf,
   signedClusterTime,
+  userOf,
 } from '@pbmkit/core'
-import type { MongoClient, Timestamp } from 'mongodb'
+import type { Document, MongoClient, Timestamp } from 'mongodb'
 import type { CredentialWatch } from './credential-watch.js'
 import type { KeyWatch } from './key-watch.js'
 import type { StorageWatch } from './storage-watch.js'
@@ -28,6 +30,8 @@ export interface StatusOptions {
   readonly leader: MongoClient
   readonly node: MongoClient
   readonly self: Member
+  /** Part of a sharded cluster. */
+  readonly isSharded: boolean
   readonly storage: StorageWatch
   readonly keys: KeyWatch
   readonly credentials: CredentialWatch
@@ -75,6 +79,7 @@ export class StatusPublisher {
       e: '',
       plugins: loadable,
       ...(keys.keys === undefined ? {} : { keys: keys.keys }),
+      ...(node.restoreRights === undefined ? {} : { restoreRights: node.restoreRights }),
       ...(config === undefined ? {} : { epoch: config.epoch, place: storage.place }),
     }
     const isFirst = this.#written.length === 0
@@ -106,10 +111,16 @@ export class StatusPublisher {
     return this.#lastNode?.arb === true ? Promise.resolve({ ok: true, e: '' }) : storage.check(config)
   }
 
-  async #node(): Promise<{ part: NodePart; status: SubsystemStatus }> {
+  async #node(): Promise<{ part: NodePart; status: SubsystemStatus; restoreRights?: string }> {
+    const { node, self, isSharded } = this.#options
     try {
-      this.#lastNode = await describeNode(this.#options.node, this.#options.self)
-      return { part: this.#lastNode, status: { ok: true, e: '' } }
+      const { authInfo, ...part } = await describeNode(node, self)
+      this.#lastNode = part
+      const lacking = judgeRights(authInfo, 'backup-agent', { sharded: isSharded })
+      if (lacking !== undefined) return { part, status: { ok: false, e: errorText(rightsMissing(lacking)) } }
+      const forRestores = judgeRights(authInfo, 'agent', { sharded: isSharded })
+      const restoreRights = forRestores && { restoreRights: errorText(rightsMissing(forRestores)) }
+      return { part, status: { ok: true, e: '' }, ...restoreRights }
     } catch (error) {
       // 8: the state replSetGetStatus gives to a member that does not answer.
       const known = this.#lastNode ?? UNKNOWN_NODE
@@ -152,14 +163,16 @@ interface MemberStatus {
   optime?: { ts?: Timestamp }
 }
 
-async function describeNode(node: MongoClient, self: Member): Promise<NodePart> {
+async function describeNode(node: MongoClient, self: Member): Promise<NodePart & { authInfo: Document }> {
   const admin = node.db('admin')
-  const [hello, status, build, user] = await Promise.all([
+  const [hello, status, build, connection] = await Promise.all([
     admin.command({ hello: 1 }),
     admin.command({ replSetGetStatus: 1 }),
     admin.command({ buildInfo: 1 }),
-    connectedAs(node),
+    admin.command({ connectionStatus: 1, showPrivileges: true }),
   ])
+  const authInfo = connection.authInfo as Document
+  const user = userOf(authInfo)
   const members = status.members as MemberStatus[]
   const own = members.find((member) => member.self === true || member.name === self.node)
   const primary = members.find(({ state }) => state === 1)
@@ -173,6 +186,7 @@ async function describeNode(node: MongoClient, self: Member): Promise<NodePart> 
     delay: Number(hello.secondaryDelaySecs ?? hello.slaveDelay ?? 0),
     repl_lag: own?.optime === undefined || primary === undefined ? 0 : Math.max(0, lag),
     mv: String(build.version),
+    authInfo,
     ...(build.psmdbVersion !== undefined && { pv: String(build.psmdbVersion) }),
     ...(user !== undefined && { user }),
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type ReplicaSet, spawnSupervised, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
-import { connectLeader, listAgents } from '@pbmkit/core'
+import { connectLeader, databaseRole, listAgents } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { type Ended, pbm, type RunOptions } from './run.support.js'
 
@@ -16,7 +16,7 @@ const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.u
 /** A replica set with authentication, of one member unless more are asked for, and agents as they are started. */
 export interface Cluster {
   readonly set: ReplicaSet
-  /** Of the agents' own user. */
+  /** Of an operator, as whom `pbm` runs. */
   readonly uri: string
   readonly leader: MongoClient
   /** The folder for storages. */
@@ -37,9 +37,9 @@ export interface Agent {
 
 export async function startCluster(options: { tls?: boolean; members?: 1 | 2 } = {}): Promise<Cluster> {
   const set = await startReplicaSet({ members: options.members ?? 1, auth: true, tls: options.tls ?? false })
-  const user = await set.createPbmUser()
-  const uri = set.uri({ user })
-  const { client: leader } = await connectLeader(uri, { appName: 'cli-e2e' })
+  const user = await set.createUser(databaseRole('agent'))
+  const uri = set.uri({ user: await set.createUser(databaseRole('operator'), 'operator') })
+  const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'cli-e2e' })
   const folder = await temporaryFolder('pbmkit-cli-e2e-')
   await mkdir(join(folder, 'backups'))
   const [member] = set.members

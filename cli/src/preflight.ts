@@ -98,10 +98,15 @@ export async function requireBackupAgents(leader: MongoClient, config: Config, c
   }
 }
 
-/** What a restore needs: a live agent beside every replica set's primary. */
+/** What a restore needs: a live agent beside every replica set's primary, which may. */
 export async function requireRestoreAgents(leader: MongoClient): Promise<void> {
   const view = await agentsView(leader)
   requirePrimaryAgents(view, view.replsets, 'restore')
+  const primaries = view.replsets.flatMap(({ members }) => members.filter(({ role }) => role === 'primary'))
+  for (const { rs, n, restoreRights } of view.agents) {
+    if (restoreRights === undefined || !primaries.some(({ host }) => host === n)) continue
+    throw new PbmError('RIGHTS_MISSING', `the agent on ${rs}/${n}, which has to restore, can't: ${restoreRights}`)
+  }
 }
 
 /** What resync and delete need: any live agent on the leader replica set. */
@@ -170,7 +175,7 @@ function unfitnessText(agent: AgentDocument, now: Timestamp, reason: Unfitness):
     case 'leader':
       return `can't reach the control collections: ${agent.pbms.e}`
     case 'node':
-      return `can't reach its mongod: ${agent.nodes.e}`
+      return `its mongod: ${agent.nodes.e}`
     case 'storage':
       return `storage: ${agent.stors.e}`
     case 'sealing':

@@ -14,6 +14,7 @@ import { oplogReplayCommand } from './commands/oplog-replay.js'
 import { pluginCommand } from './commands/plugin.js'
 import { profileCommand } from './commands/profile.js'
 import { restoreCommand } from './commands/restore.js'
+import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
 import { version, versionCommand } from './commands/version.js'
@@ -66,6 +67,7 @@ export function buildProgram(run: Run): Command {
     keyCommand(run),
     pluginCommand(run),
     storageCommand(run),
+    setupRolesCommand(run),
     versionCommand(run),
     completionCommand(run, () => program),
   ])

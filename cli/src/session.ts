@@ -61,13 +61,18 @@ export class Session {
     return (await this.#connect()).replset
   }
 
+  /** The connection string, for a command that connects elsewhere. Fails with URI_MISSING. */
+  uri(): Promise<string> {
+    return mongodbUri(this.#options, this.io.env)
+  }
+
   async close(): Promise<void> {
     const connection = await this.#connection?.catch(() => undefined)
     await connection?.client.close()
   }
 
   #connect(): Promise<{ client: MongoClient; replset: string }> {
-    this.#connection ??= mongodbUri(this.#options, this.io.env).then((uri) =>
+    this.#connection ??= this.uri().then((uri) =>
       connectLeader(uri, { appName: 'pbm', onWaiting: (text) => this.output.note(text) }),
     )
     return this.#connection

@@ -12,6 +12,7 @@ import {
   startShardedCluster,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
+import { databaseRole } from '@pbmkit/core'
 import { until } from './cluster.support.js'
 import { pbm, type RunOptions } from './run.support.js'
 
@@ -41,7 +42,7 @@ describe('pbm on sharded clusters', () => {
 
   const start = async (configName: string, shards: ShardOptions[]) => {
     const cluster = await startShardedCluster({ auth: true, configName, shards })
-    const user = await cluster.createPbmUser()
+    const user = await cluster.createUser(databaseRole('agent', { sharded: true }))
     const status = await pbm(['status', '-s', 'cluster', '-o', 'json'], {
       env: { PBM_MONGODB_URI: cluster.config.uri({ user }) },
     })

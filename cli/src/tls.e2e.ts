@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { compareStates, type DatabaseState, loadSampleData, snapshotState } from '@pbmkit/conformance/testbed'
+import { databaseRole } from '@pbmkit/core'
 import { type Cluster, startCluster } from './cluster.support.js'
 
 /** What the agents' user has, for one that is known by a certificate instead of a password. */
-const ROLES = ['readWrite', 'backup', 'clusterMonitor', 'restore', 'pbmAnyAction']
 /** The subject of the testbed's client certificate, as the server writes it. */
 const SUBJECT = 'O=pbmkit,OU=client,CN=client'
 
@@ -42,7 +42,7 @@ describe('A replica set that demands TLS and authentication', () => {
 
   it('is backed up and restored, by certificate', async () => {
     const admin = await cluster.set.client()
-    const roles = ROLES.map((role) => ({ db: 'admin', role }))
+    const roles = [{ db: 'admin', role: databaseRole('agent').name }]
     await admin.db('$external').command({ createUser: SUBJECT, roles })
     const { ca, client } = cluster.set.tls ?? { ca: '', client: '' }
     const query = new URLSearchParams({

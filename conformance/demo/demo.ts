@@ -13,6 +13,7 @@ import {
   startReplicaSet,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
+import { databaseRole } from '@pbmkit/core'
 import type { Document, MongoClient } from 'mongodb'
 import { runProgram } from './commands.js'
 
@@ -51,7 +52,7 @@ async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | vo
     undo.push(() => set.stop())
     signal.throwIfAborted()
     const admin = await set.client()
-    const user = await set.createPbmUser()
+    const user = await set.createUser(databaseRole('agent'))
     note(set.members.map(({ host }) => host).join(', '))
 
     say('Starting an agent beside each of them')

@@ -3,12 +3,11 @@ export function farewell(): string {
   return `
 The same on your own replica set, from this folder:
 
-  1. Create a user for the agents and the command line, on the primary:
+  1. Create the roles, and in mongosh on the primary a user for the agents and the command line:
 
-     db.getSiblingDB('admin').createRole({ role: 'pbmAnyAction', roles: [],
-       privileges: [{ resource: { anyResource: true }, actions: ['anyAction'] }] })
+     npx pbm setup-roles --create --mongodb-uri 'mongodb://ADMIN:PASSWORD@HOST:27017/?replicaSet=NAME'
      db.getSiblingDB('admin').createUser({ user: 'pbmuser', pwd: passwordPrompt(),
-       roles: ['readWrite', 'backup', 'clusterMonitor', 'restore', 'pbmAnyAction'] })
+       roles: ['pbmkitAgent', 'pbmkitOperator'] })
 
   2. Beside every mongod, start an agent for it:
 

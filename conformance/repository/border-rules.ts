@@ -61,7 +61,7 @@ export const BORDERS: readonly Border[] = [
   { folder: 'conformance/src', may: [CORE, ...CONTRACT, 'conformance/testbed'], testsMay: ['conformance/broken'] },
   { folder: 'conformance/testbed', may: [] },
   { folder: 'conformance/broken', may: [...CONTRACT, 'conformance/src'] },
-  { folder: 'conformance/demo', may: [TESTBED] },
+  { folder: 'conformance/demo', may: [CORE, TESTBED] },
   { folder: 'conformance/repository', may: [CORE, TESTBED] },
   { folder: 'create-pbmkit-plugin/src', may: [] },
   { folder: 'create-pbmkit-plugin/templates', ...PLUGIN },

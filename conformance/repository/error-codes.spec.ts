@@ -16,6 +16,7 @@ const SHARED: readonly string[] = [
   'PLUGIN_MISSING',
   'RESTORE_FAILED',
   'RESTORE_TIME',
+  'RIGHTS_MISSING',
   'STORAGE_PROBE',
   'TIME_IN_FUTURE',
   'UNREACHABLE',

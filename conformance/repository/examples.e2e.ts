@@ -12,6 +12,7 @@ import {
   startReplicaSet,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
+import { databaseRole } from '@pbmkit/core'
 import { type Example, extractExamples, fitToStage } from './examples.js'
 import { type ExampleStorage, startStorage } from './examples-storage.support.js'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
@@ -60,7 +61,7 @@ async function runExample(example: Example): Promise<void> {
     let uri = 'mongodb://127.0.0.1:1/'
     if (example.needs.some((need) => need === 'replset' || need === 'agent')) {
       set = await startReplicaSet({ auth: true })
-      uri = set.uri({ user: await set.createPbmUser() })
+      uri = set.uri({ user: await set.createUser(databaseRole('agent')) })
       env.PBM_MONGODB_URI = uri
     }
     if (example.needs.includes('agent')) {

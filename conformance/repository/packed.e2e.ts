@@ -14,6 +14,7 @@ import {
   spawnSupervised,
   startReplicaSet,
 } from '@pbmkit/conformance/testbed'
+import { databaseRole } from '@pbmkit/core'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { Installation } from './packed.support.js'
@@ -108,7 +109,7 @@ describe('the packages as npm would publish them', function () {
 
     before(async () => {
       set = await startReplicaSet({ auth: true })
-      env = { PBM_MONGODB_URI: set.uri({ user: await set.createPbmUser() }) }
+      env = { PBM_MONGODB_URI: set.uri({ user: await set.createUser(databaseRole('agent')) }) }
       const files = join(here.folder, 'webdav-files')
       await mkdir(files)
       server = fork(join(here.folder, 'webdav-test', 'server.js'), [files], { silent: true })

@@ -24,4 +24,4 @@ export { type Standalone, type StandaloneOptions, startStandalone } from './stan
 export { type CanonicalJson, type CollectionState, type DatabaseState, snapshotState } from './state.js'
 export * from './supervisor.js'
 export type { UriOptions } from './uri.js'
-export { ADMIN, PBM_USER } from './users.js'
+export { ADMIN, PBM_USER, type TestRole } from './users.js'

@@ -32,15 +32,16 @@ describe('a replica set of three with authentication', () => {
     await assert.rejects(ping(set.uri({ password: 'wrong' })), { codeName: 'AuthenticationFailed' })
   })
 
-  it('gives agents a user with the least privileges, on every member', async () => {
-    const user = await set.createPbmUser()
-    assert.equal(await set.createPbmUser(), user)
+  it('makes a user with one role and no other, on every member', async () => {
+    const role = { name: 'reader', privileges: [], roles: ['read'] }
+    const user = await set.createUser(role)
+    assert.equal(await set.createUser(role), user)
     for (const member of set.members) {
       const client = await MongoClient.connect(member.uri({ user }))
       const { authInfo } = await client.db('admin').command({ connectionStatus: 1 })
       await client.close()
       const roles = authInfo.authenticatedUserRoles.map(({ role }: { role: string }) => role).sort()
-      assert.deepEqual(roles, ['backup', 'clusterMonitor', 'pbmAnyAction', 'readWrite', 'restore'])
+      assert.deepEqual(roles, ['read', 'reader'])
     }
   })
 

@@ -7,7 +7,7 @@ import { hello } from './probe.js'
 import { createKeyFile } from './standalone.js'
 import { removeTemporaryFolder, temporaryFolder } from './supervisor.js'
 import { buildUri, type UriOptions } from './uri.js'
-import { ADMIN, createAdmin, createPbmUser, PBM_USER } from './users.js'
+import { ADMIN, createAdmin, createUserWith, PBM_USER, type TestRole } from './users.js'
 
 const READY_TIMEOUT_MS = 90_000
 const POLL_MS = 50
@@ -64,8 +64,8 @@ export interface ReplicaSet {
   ready(): Promise<void>
   /** Connected as the admin; closed by `stop()`. */
   client(): Promise<MongoClient>
-  /** Creates the least-privilege user of agents and CLI (once) and gives its name for `uri({user})`. */
-  createPbmUser(): Promise<string>
+  /** Creates a user who has this role alone (once for each name) and gives the name for `uri({user})`. */
+  createUser(role: TestRole, user?: string): Promise<string>
   /** Makes the password of a user known to `uri({user})`. */
   rememberUser(user: string, password: string): void
   /** Kills every member and removes their data. */
@@ -103,7 +103,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
   if (first === undefined) throw new RangeError('a replica set has at least one member')
 
   let client: Promise<MongoClient> | undefined
-  let pbmUser: Promise<string> | undefined
+  const users = new Map<string, Promise<string>>()
 
   const uri = ({ user, password, member, direct }: ReplicaSetUriOptions = {}): string => {
     const [known] = credentials.keys()
@@ -184,13 +184,16 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
       client ??= MongoClient.connect(uri())
       return client
     },
-    createPbmUser: () => {
-      pbmUser ??= set.client().then(async (admin) => {
-        await createPbmUser(admin)
-        credentials.set(PBM_USER.user, PBM_USER.password)
-        return PBM_USER.user
-      })
-      return pbmUser
+    createUser: (role, user = PBM_USER.user) => {
+      const created =
+        users.get(user) ??
+        set.client().then(async (admin) => {
+          await createUserWith(admin, user, role)
+          credentials.set(user, PBM_USER.password)
+          return user
+        })
+      users.set(user, created)
+      return created
     },
     rememberUser: (user, password) => {
       credentials.set(user, password)

@@ -5,7 +5,7 @@ import { runDistributedTransaction, type TransactionWork } from './distributed-t
 import { type ReplicaSet, type Shard, startReplicaSet } from './replica-set.js'
 import { createKeyFile } from './standalone.js'
 import { removeTemporaryFolder, temporaryFolder } from './supervisor.js'
-import { ADMIN } from './users.js'
+import { ADMIN, type TestRole } from './users.js'
 
 export interface ShardOptions {
   /** Name of the replica set. */
@@ -69,8 +69,8 @@ export interface ShardedCluster {
   /** Runs statements in one transaction over several shards and commits them on all of them or on none. */
   transaction(work: TransactionWork): Promise<void>
   setBalancer(mode: 'full' | 'off'): Promise<void>
-  /** Creates the user of agents and CLI on every replica set and gives its name. */
-  createPbmUser(): Promise<string>
+  /** The same as {@link ReplicaSet.createUser}, on every replica set. */
+  createUser(role: TestRole, user?: string): Promise<string>
   stop(): Promise<void>
 }
 
@@ -212,8 +212,8 @@ function clusterOf(
       const admin = (await config.client()).db('admin')
       await admin.command(mode === 'off' ? { _configsvrBalancerStop: 1 } : { _configsvrBalancerStart: 1 })
     },
-    createPbmUser: async () => {
-      const [name] = await Promise.all(replsets.map((set) => set.createPbmUser()))
+    createUser: async (role, user) => {
+      const [name] = await Promise.all(replsets.map((set) => set.createUser(role, user)))
       return name ?? ''
     },
     stop,

@@ -1,7 +1,7 @@
 import {
   type BackupDocument,
-  balancerStatus,
   clusterTime,
+  isBalancerOn,
   isBaseSnapshot,
   listBackups,
   listChunks,
@@ -108,7 +108,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const backupName = backup.name
   await requireRestoreAgents(leader)
   const pitrWasOn = config.pitr?.enabled === true
-  const balancerWasOn = (await nodeInfo(leader)).isConfigServer && (await balancerStatus(leader)).mode === 'full'
+  const balancerWasOn = (await nodeInfo(leader)).isConfigServer && (await isBalancerOn(leader))
   if (options.yes !== true)
     await confirm(question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap }), session.io)
 

@@ -42,6 +42,8 @@ export interface NodeEntry {
   prio_backup: string
   ok: boolean
   errors?: string[]
+  /** Ours: why its agent can back up, and not restore. */
+  restoreRights?: string
 }
 
 type Priority = PitrConfig['priority']
@@ -82,13 +84,15 @@ function condition(
   role: MemberRole,
   now: Timestamp,
   places: readonly StoragePlace[],
-): { ok: boolean; errors?: string[] } {
+): Pick<NodeEntry, 'ok' | 'errors' | 'restoreRights'> {
   if (role === 'arbiter') return { ok: true }
   if (agent === undefined) return { ok: false, errors: ['no agent'] }
   if (isStale(agent.hb, now)) return { ok: false, errors: [lastHeard(agent, now)] }
   const elsewhere = otherPlaceText(`${agent.rs}/${agent.n}`, places)
   const errors = [...agentErrors(agent), ...(elsewhere === undefined ? [] : [`storage: ${elsewhere}`])]
-  return errors.length === 0 ? { ok: true } : { ok: false, errors }
+  const { restoreRights } = agent
+  const noted = restoreRights === undefined ? {} : { restoreRights }
+  return errors.length === 0 ? { ok: true, ...noted } : { ok: false, errors }
 }
 
 /** PBM: control-plane.md §4. */
@@ -119,6 +123,7 @@ export function clusterText(section: readonly ClusterSection[], withPriority: bo
 
 function conditionText(node: NodeEntry, colours: Colours): string {
   if (node.role === 'A') return colours.quiet('arbiter: needs no agent')
+  if (node.ok && node.restoreRights !== undefined) return colours.caution('OK for backups; its user may not restore')
   if (node.ok) return colours.good('OK')
   return (node.errors ?? ['not OK']).map((error) => colours.bad(error)).join('\n')
 }

@@ -16,6 +16,7 @@ import { publishAgent } from '../control/agents.js'
 import { findBackup, listBackups } from '../control/backups.js'
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
 import { listLocks } from '../control/locks.js'
+import { databaseRole } from '../control/roles.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader, connectNode } from '../mongo/connect.js'
@@ -57,7 +58,7 @@ describe('a logical backup', () => {
   before(async () => {
     set = await startReplicaSet({ auth: true })
     admin = await set.client()
-    const user = await set.createPbmUser()
+    const user = await set.createUser(databaseRole('agent'))
     node = await connectNode(set.uri({ user, direct: true }), { appName: 'test' })
     leader = (await connectLeader(set.uri({ user }), { appName: 'test' })).client
     folder = await temporaryFolder('pbmkit-backup-')

@@ -15,6 +15,7 @@ import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
 import { isMain } from '../control/profiles.js'
+import { requireRights } from '../control/rights.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -168,6 +169,7 @@ export class BackupNominee {
   private async work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
     const { leader, node, withPrimary, self, compression, log, clock } = this
     const { name } = command.backup
+    await requireRights(node, 'backup-agent', { sharded: info.isSharded })
     const sealing = await this.sealing(config)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)

@@ -42,6 +42,8 @@ export interface AgentDocument {
   keys?: AgentKeys
   /** And whom it is logged in as at its node, `DB.USER`: a restore leaves them as they are. Absent without authentication. */
   user?: string
+  /** What the database user lacks for restores; absent where nothing. */
+  restoreRights?: string
   /** And the epoch of the configuration that `stors` is about; absent where there is none. */
   epoch?: Timestamp
   /** And what it sees as that storage. */
@@ -142,30 +144,8 @@ export function agentErrors(agent: AgentDocument): string[] {
 
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
-  const {
-    n,
-    rs,
-    s,
-    str,
-    hdn,
-    psv,
-    arb,
-    delay,
-    repl_lag,
-    v,
-    mv,
-    pv,
-    pbms,
-    nodes,
-    stors,
-    hb,
-    e,
-    plugins,
-    keys,
-    user,
-    epoch,
-    place,
-  } = agent
+  const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e } = agent
+  const { plugins, keys, user, restoreRights, epoch, place } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
@@ -173,6 +153,7 @@ function inOrder(agent: AgentDocument): Document {
     ...(plugins === undefined ? {} : { plugins }),
     ...(keys === undefined ? {} : { keys }),
     ...(user === undefined ? {} : { user }),
+    ...(restoreRights === undefined ? {} : { restoreRights }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(place === undefined ? {} : { place }),
   }

@@ -3,7 +3,7 @@ import { resolveSchema } from '../config/check.js'
 import type { Config } from '../config/document.js'
 import { isRecord, toWire, withoutNulls } from '../config/values.js'
 import { PbmError } from '../errors.js'
-import { clusterTime, clusterTimeOf } from '../mongo/cluster-time.js'
+import { clusterTime, timeOfSession } from '../mongo/cluster-time.js'
 import { CONFIG, CONTROL_DATABASE } from '../mongo/control-names.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { forgetSuspension } from './pitr.js'
@@ -27,7 +27,7 @@ export async function readConfigAndTime(
 ): Promise<{ readonly config: Config | undefined; readonly now: Timestamp }> {
   return leader.withSession(async (session) => {
     const found = await configCollection(leader).findOne(MAIN, { session, projection: { _id: 0 } })
-    const now = clusterTimeOf({ $clusterTime: session.clusterTime, operationTime: session.operationTime })
+    const now = await timeOfSession(leader, session)
     return { config: found === null ? undefined : toConfig(found), now }
   })
 }

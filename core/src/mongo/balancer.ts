@@ -33,6 +33,13 @@ export async function balancerStatus(leader: MongoClient): Promise<BalancerStatu
   return { mode: mode as BalancerMode, inRound: inBalancerRound === true }
 }
 
+/** Whether it may move chunks, as anybody may know who may read `config`: no server command. */
+export async function isBalancerOn(leader: MongoClient): Promise<boolean> {
+  const settings = leader.db('config').collection<{ _id: string; mode?: unknown; stopped?: unknown }>('settings')
+  const found = await settings.findOne({ _id: 'balancer' })
+  return (found?.mode ?? 'full') === 'full' && found?.stopped !== true
+}
+
 /** Stops the balancer and waits for the round under way; what does not end in time is only warned of, as in PBM. */
 export async function stopBalancer(leader: MongoClient, options: StopBalancerOptions): Promise<void> {
   const { signal, clock, log, timeoutSeconds } = options

@@ -1,4 +1,4 @@
-import { type MongoClient, Timestamp } from 'mongodb'
+import { type ClientSession, type MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { CONTROL_DATABASE, LOCKS } from './control-names.js'
 
@@ -16,17 +16,28 @@ export async function clusterTime(client: MongoClient): Promise<Timestamp> {
       .db(CONTROL_DATABASE)
       .collection(LOCKS)
       .findOne({}, { session, projection: { _id: 1 } })
-    return clusterTimeOf({ $clusterTime: session.clusterTime, operationTime: session.operationTime })
+    return timeOfSession(client, session)
   })
 }
 
-/** The cluster time that came with a reply. */
+/**
+ * The cluster time of what a session has read. A server that has just started can't sign it yet, and tells it only users
+ * who may set it; what it knows is its newest write then.
+ */
+export async function timeOfSession(client: MongoClient, session: ClientSession): Promise<Timestamp> {
+  const { clusterTime: $clusterTime, operationTime } = session
+  if ($clusterTime !== undefined || operationTime !== undefined) return clusterTimeOf({ $clusterTime, operationTime })
+  return clusterTimeOf(await client.db('admin').command({ hello: 1 }))
+}
+
+/** The cluster time that came with a reply, or the newest write that a `hello` tells. */
 export function clusterTimeOf(reply: object): Timestamp {
-  const { $clusterTime, operationTime } = reply as {
+  const { $clusterTime, operationTime, lastWrite } = reply as {
     $clusterTime?: { clusterTime?: Timestamp }
     operationTime?: Timestamp
+    lastWrite?: { opTime?: { ts?: Timestamp } }
   }
-  const time = $clusterTime?.clusterTime ?? operationTime
+  const time = $clusterTime?.clusterTime ?? operationTime ?? lastWrite?.opTime?.ts
   if (!(time instanceof Timestamp)) {
     throw new PbmError('CLUSTER_TIME_MISSING', 'the server tells no cluster time', {
       hint: 'Connect to a member of a replica set',

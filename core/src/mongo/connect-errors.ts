@@ -32,7 +32,7 @@ export function explainConnectError(error: unknown, where: string, uri: string):
     return failed(
       'UNAUTHORIZED',
       'the MongoDB user lacks privileges',
-      'Name a user in the URI, with the roles readWrite on admin, backup, restore, clusterMonitor and one with anyAction on anyResource',
+      'Name a user in the URI, with one of the roles that pbm setup-roles prints',
     )
   }
   if (chain.some((cause) => cause.name === 'MongoParseError' || cause.name === 'MongoInvalidArgumentError')) {

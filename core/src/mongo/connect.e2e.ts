@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:net'
 import { type ReplicaSet, startReplicaSet, startStandalone } from '@pbmkit/conformance/testbed'
 import type { MongoClient } from 'mongodb'
+import { databaseRole } from '../control/roles.js'
 import { errorText, PbmError } from '../errors.js'
 import { clusterTime, secondsOf } from './cluster-time.js'
 import { connectLeader, connectNode } from './connect.js'
@@ -36,7 +37,7 @@ describe('connections', () => {
 
   before(async () => {
     set = await startReplicaSet({ members: 3, auth: true, hiddenMembers: [2] })
-    await set.createPbmUser()
+    await set.createUser(databaseRole('agent'))
     // A user exists once a majority has it; these tests ask every member.
     const admin = await set.client()
     await admin
@@ -51,7 +52,9 @@ describe('connections', () => {
 
   it('reaches exactly the member named, as what it is', async () => {
     const infos = await Promise.all(
-      [0, 1, 2].map(async (member) => nodeInfo(await node(set.uri({ member, user: await set.createPbmUser() })))),
+      [0, 1, 2].map(async (member) =>
+        nodeInfo(await node(set.uri({ member, user: await set.createUser(databaseRole('agent')) }))),
+      ),
     )
     assert.deepEqual(
       infos.map(({ me }) => me),
@@ -72,7 +75,7 @@ describe('connections', () => {
   })
 
   it('finds the primary from the URI of any member, direct ones and those without a scheme too', async () => {
-    const user = await set.createPbmUser()
+    const user = await set.createUser(databaseRole('agent'))
     const primary = (await set.primary()).host
     for (const uri of [
       set.uri({ member: 0, user }),

@@ -1,3 +1,4 @@
+import { databaseRole } from '../control/roles.js'
 import 'reflect-metadata'
 import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -43,7 +44,7 @@ export type Fixture = 'pbm-codecs' | 'pbm-pitr'
 
 export async function startBench(fixture: Fixture): Promise<Bench> {
   const set = await startReplicaSet({ name: 'rs0', auth: true })
-  const user = await set.createPbmUser()
+  const user = await set.createUser(databaseRole('agent'))
   const admin = await set.client()
   const uri = set.uri({ user })
   const node = await connectNode(set.uri({ user, member: 0, direct: true }), { appName: 'pbmkit-test' })

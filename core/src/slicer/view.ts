@@ -4,7 +4,7 @@ import { MAIN, toConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
 import { readPitr } from '../control/pitr.js'
 import type { PitrDocument } from '../control/pitr-document.js'
-import { clusterTimeOf, isStale } from '../mongo/cluster-time.js'
+import { isStale, timeOfSession } from '../mongo/cluster-time.js'
 import { CONFIG, CONTROL_DATABASE, LOCKS, PITR, SLICER_LOCKS } from '../mongo/control-names.js'
 
 /** What the control collections say of slicing at one moment. */
@@ -27,7 +27,7 @@ export const CALM_SLICING_POLL_MS = 1_000
 export async function readSlicingView(leader: MongoClient): Promise<SlicingView> {
   return leader.withSession(async (session) => {
     const found = await leader.db(CONTROL_DATABASE).collection(CONFIG).aggregate(PIPELINE, { session }).toArray()
-    const now = clusterTimeOf({ $clusterTime: session.clusterTime, operationTime: session.operationTime })
+    const now = await timeOfSession(leader, session)
     const of = (from: string) => found.filter((one) => one.from === from).map(({ document }) => document as Document)
     const live = (from: string) =>
       of(from).filter(({ hb }) => !isStale(hb as Timestamp, now)) as unknown as LockDocument[]

@@ -3,6 +3,7 @@ import { readConfig, readEpoch, resetEpoch } from '../../control/config.js'
 import { emptyReplset } from '../../control/new-restore.js'
 import type { RestoreDocument, RestoreStatus } from '../../control/restore-document.js'
 import { addRestoreReplset, hasChangedData, insertRestore, setRestoreStatus } from '../../control/restores.js'
+import { requireRights } from '../../control/rights.js'
 import { unixSeconds } from '../../control/wire.js'
 import { PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
@@ -79,7 +80,11 @@ export async function runOnPrimary(
     // An election while the lock was waited for: the new primary's agent has passed over the command.
     const now = await nodeInfo(node)
     if (!now.isPrimary) return await refuse(`the primary of ${self.rs} has changed; begin it again`)
-    await execute(context, run, { info: now, lock }, work)
+    await execute(context, run, { info: now, lock }, async (steps) => {
+      // Half a restore is worse than none.
+      await requireRights(node, 'agent', { sharded: now.isSharded })
+      await work(steps)
+    })
     return 'done'
   } finally {
     await lock.release()

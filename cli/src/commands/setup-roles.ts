@@ -1,0 +1,143 @@
+import {
+  connectPrimary,
+  type DatabaseRole,
+  databaseRole,
+  nodeInfo,
+  PbmError,
+  ROLE_KINDS,
+  type RoleKind,
+} from '@pbmkit/core'
+import { Command, Option } from 'commander'
+import type { MongoClient } from 'mongodb'
+import { usageError } from '../errors.js'
+import type { Run, Session } from '../session.js'
+
+interface SetupOptions {
+  role?: RoleKind[]
+  sharded?: boolean
+  create?: boolean
+  grant?: string
+}
+
+const UNAUTHORIZED = 13
+const USER_NOT_FOUND = 11
+const MAJORITY = { writeConcern: { w: 'majority' } } as const
+
+/** `pbm setup-roles`: the least that each user needs, as a script for mongosh, as JSON, or made at once. */
+export function setupRolesCommand(run: Run): Command {
+  return new Command('setup-roles')
+    .description('print the roles that agents, operators and viewers need in the database, or create them')
+    .addOption(
+      new Option('--role <kind>', `only this one; may be repeated: ${ROLE_KINDS.join(', ')}`).argParser(
+        (kind: string, earlier: RoleKind[] = []) => [...earlier, roleKind(kind)],
+      ),
+    )
+    .option('--sharded', 'for the replica sets of a sharded cluster; --create sees that itself')
+    .option(
+      '--create',
+      'create them, or change them if they are there, on the replica set of the URI, as its administrator',
+    )
+    .option('--grant <user>', 'with --create and one --role: give it to this user of the database admin')
+    .action((options: SetupOptions, self: Command) => run(self, (session) => setup(session, options)))
+}
+
+function roleKind(text: string): RoleKind {
+  const kind = ROLE_KINDS.find((one) => one === text)
+  if (kind === undefined) throw usageError(`--role: '${text}' is no role`, `Choose ${ROLE_KINDS.join(', ')}.`)
+  return kind
+}
+
+async function setup(session: Session, options: SetupOptions): Promise<void> {
+  const kinds = [...new Set(options.role ?? ROLE_KINDS)]
+  if (options.grant !== undefined && (options.create !== true || options.role?.length !== 1))
+    throw usageError(
+      '--grant goes only with --create and one --role',
+      'pbm setup-roles --create --role agent --grant USER',
+    )
+  if (options.create === true) {
+    await create(session, kinds, options.grant)
+    return
+  }
+  const roles = kinds.map((kind) => databaseRole(kind, { sharded: options.sharded === true }))
+  session.output.result(roles.map(createRole), () => script(roles))
+}
+
+/** The server's own command. */
+function createRole({ name, privileges, roles }: DatabaseRole) {
+  return { createRole: name, privileges, roles }
+}
+
+/** For mongosh. A second run changes what is there. */
+function script(roles: readonly DatabaseRole[]): string {
+  return [
+    '// In mongosh, on the primary of every replica set, as a user administrator.',
+    'for (const { name, privileges, roles } of [',
+    ...roles.flatMap(({ name, privileges, roles: inherited }) => [
+      `  { name: ${JSON.stringify(name)}, roles: ${JSON.stringify(inherited)}, privileges: [`,
+      ...privileges.map((privilege) => `    ${JSON.stringify(privilege)},`),
+      '  ] },',
+    ]),
+    ']) {',
+    '  const admin = db.getSiblingDB("admin")',
+    '  if (admin.getRole(name) === null) admin.createRole({ role: name, privileges, roles })',
+    '  else admin.updateRole(name, { privileges, roles })',
+    '}',
+    '// Then users with one of them each:',
+    `// db.getSiblingDB("admin").createUser({ user: "pbm", pwd: passwordPrompt(), roles: ["${roles[0]?.name}"] })`,
+  ].join('\n')
+}
+
+async function create(session: Session, kinds: readonly RoleKind[], user: string | undefined): Promise<void> {
+  const client = await connectPrimary(await session.uri(), { appName: 'pbm' })
+  try {
+    const { isSharded, rs: replset } = await nodeInfo(client)
+    const roles = kinds.map((kind) => databaseRole(kind, { sharded: isSharded }))
+    const created: string[] = []
+    const changed: string[] = []
+    for (const role of roles) ((await ensureRole(client, role)) ? created : changed).push(role.name)
+    if (user !== undefined) await grant(client, user, roles)
+    const told = { replset, created, changed, ...(user === undefined ? {} : { granted: user }) }
+    session.output.result(told, () =>
+      [
+        ...(created.length === 0 ? [] : [`Created on ${replset}: ${created.join(', ')}.`]),
+        ...(changed.length === 0
+          ? []
+          : [`Were there on ${replset}, and are now as they should be: ${changed.join(', ')}.`]),
+        ...(user === undefined ? [] : [`User ${user} has ${roles.map(({ name }) => name).join(', ')}.`]),
+      ].join('\n'),
+    )
+    if (isSharded)
+      session.output.note(
+        'Do the same with the URI of each other replica set of the cluster: each has users of its own.',
+      )
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== UNAUTHORIZED) throw error
+    throw new PbmError('ROLES_DENIED', 'the user of the URI may not create roles', {
+      hint: 'Give the URI of a user administrator, with the role userAdminAnyDatabase or root.',
+      cause: error,
+    })
+  } finally {
+    await client.close()
+  }
+}
+
+/** Whether it was not there. */
+async function ensureRole(client: MongoClient, { name, privileges, roles }: DatabaseRole): Promise<boolean> {
+  const admin = client.db('admin')
+  const found = await admin.command({ rolesInfo: { role: name, db: 'admin' } })
+  const isNew = (found.roles as unknown[]).length === 0
+  await admin.command({ [isNew ? 'createRole' : 'updateRole']: name, privileges, roles, ...MAJORITY })
+  return isNew
+}
+
+async function grant(client: MongoClient, user: string, roles: readonly DatabaseRole[]): Promise<void> {
+  const names = roles.map(({ name }) => name)
+  try {
+    await client.db('admin').command({ grantRolesToUser: user, roles: names, ...MAJORITY })
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== USER_NOT_FOUND) throw error
+    throw new PbmError('USER_NOT_FOUND', `there is no user ${user} in the database admin`, {
+      hint: `Create it in mongosh: db.getSiblingDB("admin").createUser({ user: "${user}", pwd: passwordPrompt(), roles: ["${names[0]}"] })`,
+    })
+  }
+}
