@@ -118,8 +118,12 @@ async function restore(session: Session, given: string | undefined, options: Res
   await requireRestoreAgents(leader)
   const pitrWasOn = config.pitr?.enabled === true
   const balancerWasOn = (await nodeInfo(leader)).isConfigServer && (await balancerStatus(leader)).mode === 'full'
+  const withUsers = options.withoutUsersAndRoles !== true
   if (options.yes !== true)
-    await confirm(question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap }), session.io)
+    await confirm(
+      question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap, withUsers }),
+      session.io,
+    )
 
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
   const opid = await send(leader, {
@@ -146,7 +150,10 @@ async function restore(session: Session, given: string | undefined, options: Res
   })
   const what = target === undefined ? `backup ${backupName}` : `${momentText(target)} from backup ${backupName}`
   if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
-  await waitForRestoreStart(session, leader, { name, opid })
+  const begun = await waitForRestoreStart(session, leader, { name, opid })
+  const gained = begun.replsets.flatMap(({ gained_roles }) => gained_roles ?? [])
+  for (const { user, roles } of gained)
+    session.output.warn(`${user} becomes an administrator by this restore: ${roles.join(', ')}`)
   if (pitrWasOn)
     session.output.warn(
       'point-in-time recovery is off during this restore. When it has ended, make a fresh backup (pbm backup --wait): only then does it go on, by itself.',
@@ -161,6 +168,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     opid,
     pitrDisabled: pitrWasOn,
     balancerDisabled: balancerWasOn,
+    ...(gained.length === 0 ? {} : { gainedRoles: gained }),
   }
   if (options.wait !== true) {
     session.output.result({ ...told, status: 'running' }, () =>
@@ -255,11 +263,12 @@ async function restorableBackup(
 interface Situation {
   readonly pitrIsOn: boolean
   readonly balancerIsOn: boolean
+  readonly withUsers: boolean
   readonly remap: Readonly<Record<string, string>>
 }
 
 function question(backup: BackupDocument, target: Timestamp | undefined, situation: Situation): string {
-  const { pitrIsOn, balancerIsOn, remap } = situation
+  const { pitrIsOn, balancerIsOn, remap, withUsers } = situation
   const replsets = backup.replsets.map(({ name }) => remap[name] ?? name).join(', ')
   const size = prettySize(Number(backup.size))
   const what =
@@ -268,6 +277,9 @@ function question(backup: BackupDocument, target: Timestamp | undefined, situati
       : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
+    withUsers
+      ? 'So will its users and roles, administrators too; --without-users-and-roles leaves them as they are.'
+      : 'Its users and roles stay as they are.',
     ...(balancerIsOn ? ['The balancer will be off, and stay off afterwards.'] : []),
     ...(pitrIsOn ? ['Point-in-time recovery will be off until the next backup.'] : []),
     'Go ahead?',

@@ -3,6 +3,7 @@ import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
+import { setRestoreReplsetFields } from '../../control/restores.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
 import type { OperationLog } from '../../log.js'
@@ -129,6 +130,10 @@ export class Restore {
         progress,
         sharding,
         reach: reachState,
+        onGainedRoles: async (gained) => {
+          for (const { user, roles } of gained) log.warning(`${user} gains by this restore: ${roles.join(', ')}`)
+          await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
+        },
       })
       await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     }
@@ -150,6 +155,7 @@ function tuningOf(
     verify: config.verify,
     numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
+    withoutUsersAndRoles: command.withoutUsersAndRoles,
     commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
   }
 }
