@@ -55,20 +55,20 @@ export class Installation {
   }
 
   /**
-   * What npm would install on this machine for these packages of ours alone, as its lock file has it: path → entry.
-   * Those of ours are known to no registry, so all that they depend on are named.
+   * What npm would install on this machine for one package of ours alone, as its lock file has it: path → entry.
+   * Those of ours are known to no registry, so all that it depends on are named.
    */
-  async locked(...names: readonly string[]): Promise<Map<string, LockedPackage>> {
+  async locked(name: string): Promise<Map<string, LockedPackage>> {
     const dependencies: Record<string, string> = {}
-    const add = async (name: string): Promise<void> => {
-      const own = this.packed.find((one) => one.name === name)
-      if (own === undefined || Object.hasOwn(dependencies, name)) return
-      dependencies[name] = `file:../packages/${own.filename}`
-      const manifest = join(this.folder, 'node_modules', name, 'package.json')
+    const add = async (needing: string): Promise<void> => {
+      const own = this.packed.find((one) => one.name === needing)
+      if (own === undefined || Object.hasOwn(dependencies, needing)) return
+      dependencies[needing] = `file:../packages/${own.filename}`
+      const manifest = join(this.folder, 'node_modules', needing, 'package.json')
       const needed = JSON.parse(await readFile(manifest, 'utf8')) as { dependencies?: Record<string, string> }
       for (const inner of Object.keys(needed.dependencies ?? {})) await add(inner)
     }
-    for (const name of names) await add(name)
+    await add(name)
     const folder = join(this.folder, 'plain')
     await mkdir(folder)
     await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
