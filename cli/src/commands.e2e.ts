@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { listAgents } from '@pbmkit/core'
+import { listAgents, listRestores } from '@pbmkit/core'
 import { type Cluster, startCluster, until } from './cluster.support.js'
 import { pbmProcess } from './run.support.js'
 
@@ -198,6 +198,30 @@ describe('pbm and an agent', () => {
     assert.ok(replset?.collections.includes('shop.orders'))
     assert.equal((await cluster.pbm(['delete-backup', archive, '-y'])).code, 0)
     await cluster.pbm(['config', '--set', 'backup.layout='])
+  })
+
+  it('restore --without-users-and-roles: leaves them alone; without it, tells who becomes an administrator', async () => {
+    const admin = (await cluster.set.client()).db('admin')
+    const users = async () => (await admin.collection('system.users').find().toArray()).map(({ user }) => user)
+    await admin.command({ createUser: 'mallory', pwd: 'x', roles: ['root'] })
+    const made = await cluster.json(['backup', '--wait'])
+    const backup = (made.value as { name: string }).name
+    await admin.command({ dropUser: 'mallory' })
+    await admin.command({ createUser: 'own', pwd: 'x', roles: ['readWrite'] })
+    const restore = ['restore', backup, '--yes', '--wait']
+    const without = await cluster.json([...restore, '--without-users-and-roles'])
+    assert.equal((without.value as { gainedRoles?: unknown }).gainedRoles, undefined)
+    assert.ok((await users()).includes('own') && !(await users()).includes('mallory'))
+    const restored = await cluster.pbm(restore)
+    assert.equal(restored.code, 0, restored.stderr)
+    assert.match(restored.stderr, /admin\.mallory becomes an administrator by this restore: root@admin/)
+    assert.ok(!(await users()).includes('own') && (await users()).includes('mallory'))
+    const [newest] = await listRestores(cluster.leader)
+    const described = await cluster.json(['describe-restore', newest?.name ?? ''])
+    const gained = [{ user: 'admin.mallory', roles: ['root@admin'] }]
+    assert.deepEqual((described.value as { replsets: { gained_roles?: unknown }[] }).replsets[0]?.gained_roles, gained)
+    await admin.command({ dropUser: 'mallory' })
+    assert.equal((await cluster.pbm(['delete-backup', backup, '-y'])).code, 0)
   })
 
   it('delete-backup: shows, asks, and waits until it is gone', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, rename, truncate, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStates, type DatabaseState, PBM_USER, snapshotState } from '@pbmkit/conformance/testbed'
-import { listBackups, listChunks, listSlicerLocks, type PitrChunkDocument } from '@pbmkit/core'
+import { listBackups, listChunks, listSlicerLocks, type PitrChunkDocument, withChecksum } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from './cluster.support.js'
 
@@ -252,6 +252,51 @@ describe('pbm and encryption', () => {
     assert.equal(newest?.replsets[0]?.encryption, undefined)
     assert.ok((await objects()).some((name) => /payroll\.salaries/.test(name)))
     await pbm('config', '--set', 'encryption.type=aes-gcm')
+  })
+
+  it('shows what is not sealed, and restores it only where somebody says so', async () => {
+    const { value } = await cluster.json(['list'])
+    const { snapshots } = value as { snapshots: { name: string; sealed: boolean; signed: boolean }[] }
+    const plain = snapshots.find(({ name }) => name !== backup)?.name ?? ''
+    assert.deepEqual(
+      snapshots.map(({ name, sealed, signed }) => [name, sealed, signed]),
+      [
+        [backup, true, true],
+        [plain, false, false],
+      ],
+    )
+    assert.match((await pbm('list')).stdout, /SEALED.* aes-gcm .* no /s)
+    assert.match((await pbm('describe-backup', plain)).stdout, /sealed: false/)
+    await refused(
+      ['restore', plain, '--yes', '--wait'],
+      /is not sealed .*encryption\.type is aes-gcm.*--allow-unsealed/s,
+    )
+    // Whoever can write the list of backups, too, gets no further: the agent reads the record.
+    const listed = cluster.leader.db('admin').collection('pbmBackups')
+    const encryption = { type: 'aes-gcm', keyIds: [keyId] }
+    await listed.updateOne({ name: plain }, { $set: { 'replsets.0.encryption': encryption, signature: 'x' } })
+    await refused(['restore', plain, '--yes', '--wait'], /the record of backup .* is not signed/)
+    await listed.updateOne({ name: plain }, { $unset: { 'replsets.0.encryption': 1, signature: 1 } })
+    await admin.db('payroll').dropDatabase()
+    await pbm('restore', plain, '--allow-unsealed', '--yes', '--wait')
+    await same(state)
+  })
+
+  it('takes no record that was altered, and no backup under the name of another', async () => {
+    const record = await readFile(file(`${backup}.pbm.json`), 'utf8')
+    const write = (text: string, name = backup) => writeFile(file(`${name}.pbm.json`), withChecksum(text))
+    await write(record.replace('"compression": "s2"', '"compression": "gzip"'))
+    await refused(['restore', backup, '--yes', '--wait'], /\.pbm\.json is altered, and no longer what was signed/)
+    await write(record.replace(/,\s*"signature": "[^"]*"/, ''))
+    await refused(['restore', backup, '--yes', '--wait'], /the record of backup .* is not signed/)
+    await write(record)
+    const other = '2031-02-03T04:05:06Z'
+    await cp(file(backup), file(other), { recursive: true })
+    await write(record.replaceAll(backup, other), other)
+    await pbm('config', '--force-resync', '--wait')
+    const listed = (await listBackups(cluster.leader)).map(({ name }) => name)
+    assert.ok(listed.includes(backup) && !listed.includes(other), listed.join())
+    for (const name of [other, `${other}.pbm.json`]) await rm(file(name), { recursive: true })
   })
 
   it('rotates to a new key, after which the older one opens nothing and is not needed', async () => {

@@ -2,7 +2,6 @@ import {
   type BackupDocument,
   type Base,
   isBaseSnapshot,
-  listChunks,
   type PitrChunkDocument,
   type SecondsRange,
   type TimeRange,
@@ -10,7 +9,6 @@ import {
   touchedSeconds,
   wholeSeconds,
 } from '@pbmkit/core'
-import type { MongoClient } from 'mongodb'
 
 /** One range in the JSON of `list` and `status`, with PBM's names; Unix seconds, both ends inclusive. */
 export interface PitrRange {
@@ -31,15 +29,6 @@ export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
 }
 
 /** What of the stored chunks can be restored to, oldest first. */
-export async function pitrRanges(
-  leader: MongoClient,
-  backups: readonly BackupDocument[],
-  options: { readonly unbacked?: boolean },
-): Promise<PitrRanges> {
-  return rangesOf(await listChunks(leader), basesOf(backups), options)
-}
-
-/** As {@link pitrRanges}, of what was read before. */
 export function rangesOf(
   chunks: readonly PitrChunkDocument[],
   bases: readonly Base[],

@@ -1,6 +1,7 @@
-import { type BackupDocument, isMain, isStale, profileOf } from '@pbmkit/core'
+import { type BackupDocument, type Config, isMain, isStale, profileOf } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import { rfc3339, tableTime } from './output/times.js'
+import { sealedState, sealedWord } from './sealed.js'
 import { failureReason } from './wait/failure.js'
 
 /** One backup in the JSON of `list` and `status`, with PBM's names (PBM: cli-and-config.md §1.3). */
@@ -18,10 +19,17 @@ export interface Snapshot {
   pbmVersion: string
   type: string
   src: string
+  /** Ours, where encryption is configured or the backup is sealed: whether all of it is, as its record says. */
+  sealed?: boolean
+  /** Ours, likewise: whether its record is signed with the key. */
+  signed?: boolean
+  /** Ours, likewise: the method, `no` or `partly`. */
+  encryption?: string
 }
 
 /** `incompatible` says why this cluster can't restore a finished backup. A dead unfinished one reads as an error. */
-export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?: string): Snapshot {
+export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?: string, config?: Config): Snapshot {
+  const sealed = sealedState(backup, config)
   const { status, error } = outcome(backup, now, incompatible)
   return {
     name: backup.name,
@@ -35,6 +43,7 @@ export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?
     pbmVersion: backup.pbm_version,
     type: backup.type,
     src: backup.src_backup ?? '',
+    ...(sealed === undefined ? {} : { ...sealed, encryption: sealedWord(backup) }),
   }
 }
 
@@ -67,6 +76,12 @@ export function ofProfile(backups: readonly BackupDocument[], profile: string | 
 
 export function isSelective(snapshot: { nss?: readonly string[] }): boolean {
   return snapshot.nss !== undefined && snapshot.nss.length > 0 && !snapshot.nss.includes('*.*')
+}
+
+/** The cells of a column that is there where any of the snapshots has something to say of it. */
+export function sealedColumn(snapshots: readonly Snapshot[]): { head: string[]; cell: (of: Snapshot) => string[] } {
+  const isTold = snapshots.some(({ encryption }) => encryption !== undefined)
+  return isTold ? { head: ['SEALED'], cell: (of) => [of.encryption ?? 'no'] } : { head: [], cell: () => [] }
 }
 
 /** For tables; `-` where the backup does not know it (PBM writes the timestamp (1,1) for "unset"). */

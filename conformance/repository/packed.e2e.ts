@@ -81,6 +81,17 @@ describe('the packages as npm would publish them', function () {
     }
   })
 
+  it('bring few others along to an agent without a cloud storage, none of which runs anything when it is installed', async () => {
+    const plain = await here.locked('@pbmkit/agent')
+    const paths = [...plain.keys()]
+    assert.ok(paths.includes('node_modules/@pbmkit/storage-filesystem') && paths.includes('node_modules/mongodb'))
+    assert.ok(paths.length < 60, `${paths.length} packages: ${paths.join(' ')}`)
+    assert.deepEqual(
+      paths.filter((path) => plain.get(path)?.hasInstallScript === true),
+      [],
+    )
+  })
+
   it('can be imported by every entry that they export', async () => {
     const specifiers: string[] = []
     for (const { name } of here.packed) {

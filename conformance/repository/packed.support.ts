@@ -14,6 +14,19 @@ export interface PackedFile {
   readonly path: string
 }
 
+export interface LockedPackage {
+  readonly hasInstallScript?: boolean
+  readonly os?: readonly string[]
+  readonly cpu?: readonly string[]
+  readonly libc?: readonly string[]
+}
+
+/** Libraries in machine code are one package for each kind of machine. */
+function isInstalledHere({ os = [], cpu = [], libc = [] }: LockedPackage): boolean {
+  const fits = (wanted: readonly string[], own: string) => wanted.length === 0 || wanted.includes(own)
+  return fits(os, process.platform) && fits(cpu, process.arch) && fits(libc, 'glibc')
+}
+
 /** One package as npm would publish it. */
 export interface Packed {
   readonly name: string
@@ -39,6 +52,31 @@ export class Installation {
     const manifest = { private: true, type: 'module', dependencies: { ...dependencies, ...more } }
     await writeFile(join(this.folder, 'package.json'), JSON.stringify(manifest))
     await this.npm(['install', '--prefer-offline', '--no-audit', '--no-fund'])
+  }
+
+  /**
+   * What npm would install on this machine for one package of ours alone, as its lock file has it: path → entry.
+   * Those of ours are known to no registry, so all that it depends on are named.
+   */
+  async locked(name: string): Promise<Map<string, LockedPackage>> {
+    const dependencies: Record<string, string> = {}
+    const add = async (needing: string): Promise<void> => {
+      const own = this.packed.find((one) => one.name === needing)
+      if (own === undefined || Object.hasOwn(dependencies, needing)) return
+      dependencies[needing] = `file:../packages/${own.filename}`
+      const manifest = join(this.folder, 'node_modules', needing, 'package.json')
+      const needed = JSON.parse(await readFile(manifest, 'utf8')) as { dependencies?: Record<string, string> }
+      for (const inner of Object.keys(needed.dependencies ?? {})) await add(inner)
+    }
+    await add(name)
+    const folder = join(this.folder, 'plain')
+    await mkdir(folder)
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
+    await this.run('npm', ['install', '--package-lock-only', '--prefer-offline', '--no-audit', '--no-fund'], folder)
+    const lock = JSON.parse(await readFile(join(folder, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, LockedPackage>
+    }
+    return new Map(Object.entries(lock.packages).filter(([path, entry]) => path !== '' && isInstalledHere(entry)))
   }
 
   /** Packs folders into `target`, and tells what is in each. */

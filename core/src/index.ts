@@ -107,10 +107,17 @@ export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestore
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
-export { Ciphers, isSealing } from './encryption/ciphers.js'
-export { isKeyObject, openKeyObject } from './encryption/key-objects.js'
+export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
+export {
+  createWrappingKey,
+  isKeyObject,
+  keyObjectName,
+  openKeyObject,
+  readKeyObject,
+} from './encryption/key-objects.js'
+export { signedText, signingKey, signRecord } from './encryption/record-signature.js'
 export { rotateKeys } from './encryption/rotate.js'
-export { chunkMethod, partMethod, sealedStore, storeOf } from './encryption/sealed-store.js'
+export { chunkMethod, isSealed, isWhollySealed, partMethod, sealedStore, storeOf } from './encryption/sealed-store.js'
 export { errorText, PbmError, unacknowledged } from './errors.js'
 export type { OperationLog, Severity } from './log.js'
 export { balancerStatus, isBalancerOn } from './mongo/balancer.js'
@@ -173,6 +180,7 @@ export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { Restore } from './restore/run/restore.js'
+export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'
@@ -181,6 +189,7 @@ export { SlicingLeader } from './slicer/slicing-leader.js'
 export { SlicingWorker } from './slicer/slicing-worker.js'
 export { newestBaseFirst, newestRestoreFirst, restoreTimes, toBase } from './slicer/starting-point.js'
 export { CALM_SLICING_POLL_MS, readSlicingView, SLICING_POLL_MS, type SlicingView } from './slicer/view.js'
+export { toStorageJson, withChecksum } from './store/layout/backup-metadata.js'
 export { namespaceListName, parsePitrChunkName, pitrChunkName } from './store/layout/names.js'
 export { isLegacyArchive } from './store/layout/pbm-version.js'
 export { readText } from './store/layout/read-text.js'

@@ -48,7 +48,7 @@ async function rotateAll(context: OperationContext, dryRun: boolean, signal: Abo
         onProgress({ ...rotation, unreadable: rotation.unreadable.length })
         for (const { object, reason } of rotation.unreadable) log.warning(`${object} stays as it is: ${reason}`)
         const { scopes } = rotation
-        if (!dryRun) await recordKeys({ leader, store, profile, method, keyIds, scopes, signal })
+        if (!dryRun) await recordKeys({ leader, store, ciphers, profile, method, keyIds, scopes, signal })
       },
       storage,
     )

@@ -2,6 +2,7 @@ import {
   type BackupDocument,
   type BackupReplset,
   Ciphers,
+  type Config,
   isLegacyArchive,
   namespaceListName,
   type ObjectStore,
@@ -19,6 +20,7 @@ import { requireBackup } from '../find-backup.js'
 import { sizeInIecUnits } from '../output/bytes.js'
 import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
+import { sealedState } from '../sealed.js'
 import type { Run, Session } from '../session.js'
 
 /** `pbm describe-backup NAME`: YAML for people, the same fields and the raw numbers as JSON. */
@@ -31,13 +33,13 @@ export function describeBackupCommand(run: Run): Command {
       run(command, async (session) => {
         const backup = await requireBackup(await session.leader(), name)
         const collections = options.withCollections === true ? await collectionsOf(session, backup) : new Map()
-        const described = describe(backup, collections)
+        const described = describe(backup, collections, await readConfig(await session.leader()))
         session.output.result(described, () => yamlText(withoutRawNumbers(described)))
       }),
     )
 }
 
-function describe(backup: BackupDocument, collections: ReadonlyMap<string, string[]>) {
+function describe(backup: BackupDocument, collections: ReadonlyMap<string, string[]>, config: Config | undefined) {
   const own = times(backup)
   return {
     name: backup.name,
@@ -54,6 +56,7 @@ function describe(backup: BackupDocument, collections: ReadonlyMap<string, strin
     sel_user_and_roles: backup.sel_users_and_roles === true,
     compression: backup.compression,
     layout: backup.layout,
+    ...sealedState(backup, config),
     mongodb_version: backup.mongodb_version,
     fcv: backup.fcv,
     pbm_version: backup.pbm_version,

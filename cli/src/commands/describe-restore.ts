@@ -56,6 +56,7 @@ function describe(restore: RestoreDocument) {
       ...transition(replset),
       error: replset.error || undefined,
       unbuilt_indexes: replset.unbuilt_indexes,
+      gained_roles: replset.gained_roles,
       progress: replset.progress,
     })),
   }

@@ -4,6 +4,7 @@ import {
   clusterTime,
   isMain,
   listBackups,
+  listChunks,
   listLiveLocks,
   listRestores,
   type RestoreDocument,
@@ -18,10 +19,11 @@ import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { indent, table } from '../output/table.js'
 import { rfc3339, tableTime } from '../output/times.js'
-import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
+import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Run, Session } from '../session.js'
-import { isSelective, ofProfile, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
+import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
 
 interface ListOptions extends RemappingOption {
   restore?: boolean
@@ -63,7 +65,7 @@ async function printBackups(session: Session, leader: MongoClient, options: List
   const [config, all, now] = await Promise.all([readConfig(leader), listBackups(leader), clusterTime(leader)])
   const backups = ofProfile(all, options.profile)
   const { finished, hidden } = await restorable(leader, backups, remappingOf(session, options))
-  const snapshots = newest(finished, options.size).map((backup) => toSnapshot(backup, now))
+  const snapshots = newest(finished, options.size).map((backup) => toSnapshot(backup, now, undefined, config))
   if (options.names === true) {
     for (const { name } of snapshots) output.entry(name, () => name)
     return
@@ -72,11 +74,14 @@ async function printBackups(session: Session, leader: MongoClient, options: List
     output.result({ snapshots }, () => snapshotsText(session, snapshots, hidden, config).join('\n'))
     return
   }
-  const { ranges, rsRanges } = await pitrRanges(leader, backups, options)
+  const chunks = await listChunks(leader)
+  const { ranges, rsRanges } = rangesOf(chunks, basesOf(backups), options)
+  const unsealed = unsealedChunks(chunks, config)
   const pitr = {
     on: config?.pitr?.enabled === true,
     ranges: newest(ranges, options.size),
     ...(options.full === true ? { rsRanges } : {}),
+    ...(unsealed === undefined ? {} : { unsealedChunks: unsealed }),
   }
   output.result({ snapshots, pitr }, () => listText(session, snapshots, hidden, pitr, config))
 }
@@ -102,7 +107,12 @@ function listText(
   session: Session,
   snapshots: readonly Snapshot[],
   hidden: readonly string[],
-  pitr: { on: boolean; ranges: readonly PitrRange[]; rsRanges?: Record<string, readonly PitrRange[]> },
+  pitr: {
+    on: boolean
+    ranges: readonly PitrRange[]
+    rsRanges?: Record<string, readonly PitrRange[]>
+    unsealedChunks?: number
+  },
   config: Config | undefined,
 ): string {
   const { colours } = session.output
@@ -111,6 +121,7 @@ function listText(
   for (const range of pitr.ranges) lines.push(`  ${rangeText(range)}`)
   for (const [rs, ranges] of Object.entries(pitr.rsRanges ?? {}))
     lines.push(`  ${rs}:`, ...ranges.map((range) => `    ${rangeText(range)}`))
+  if (pitr.unsealedChunks) lines.push(colours.caution(unsealedChunksText(pitr.unsealedChunks)))
   return lines.join('\n')
 }
 
@@ -123,13 +134,14 @@ function snapshotsText(
   const { colours } = session.output
   const lines: string[] = []
   if (config === undefined) lines.push(colours.caution(NO_CONFIG))
+  const { head, cell } = sealedColumn(snapshots)
   if (snapshots.length === 0) lines.push(noneText(hidden, config))
   else
     lines.push(
       'Backups:',
       indent(
         table(
-          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', 'RESTORE TIME (UTC)'],
+          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', ...head, 'RESTORE TIME (UTC)'],
           snapshots.map((snapshot) => [
             snapshot.name,
             snapshot.size === undefined ? '' : prettySize(snapshot.size),
@@ -137,6 +149,7 @@ function snapshotsText(
             snapshot.profile ?? 'main',
             isSelective(snapshot) ? 'yes' : 'no',
             snapshot.type === 'incremental' && snapshot.src === '' ? 'yes' : 'no',
+            ...cell(snapshot),
             restoreTime(snapshot),
           ]),
           colours,

@@ -5,6 +5,7 @@ import { confirm } from '../io.js'
 import { momentText, parseMoment, restoreName, tableTime } from '../output/times.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
@@ -15,6 +16,7 @@ interface ReplayOptions extends WaitOptions, RemappingOption {
   end?: string
   dryRun?: boolean
   yes?: boolean
+  allowUnsealed?: boolean
 }
 
 /** `pbm oplog-replay`: applies stored oplog to the data as it is. */
@@ -25,6 +27,7 @@ export function oplogReplayCommand(run: Run): Command {
     .option('--end <time>', 'up to when, likewise; inclusive')
     .option('--dry-run', 'only show which chunks would be replayed')
     .option('-y, --yes', 'do not ask')
+    .option('--allow-unsealed', 'with encryption configured: also what is not sealed, which anybody may have stored')
   addRemappingOption(command)
   return addWaitOptions(command, 'the replay has ended; exit code 0 only when it is done').action(
     (options: ReplayOptions, self: Command) => run(self, (session) => replay(session, options)),
@@ -40,7 +43,7 @@ async function replay(session: Session, options: ReplayOptions): Promise<void> {
   const deadline = waitDeadline(options, session.clock)
   const { output } = session
   const leader = await session.leader()
-  await requireConfig(leader)
+  const config = await requireConfig(leader)
   if (options.dryRun !== true) await refuseIfBusy(session, leader, { deadline })
   const [chunks, now] = await Promise.all([listChunks(leader), clusterTime(leader)])
   if (end.greaterThan(now))
@@ -53,6 +56,7 @@ async function replay(session: Session, options: ReplayOptions): Promise<void> {
   const wanted = [...(byReplset.size === 0 ? [[await session.leaderReplset(), []] as const] : byReplset)].flatMap(
     ([rs, own]) => planReplay({ chunks: own, rs, ...range }),
   )
+  if (options.allowUnsealed !== true) refuseUnsealed(config, { chunks: wanted })
   const period = `${momentText(start)} - ${momentText(end)}`
   if (options.dryRun === true) {
     const objects = wanted.map(({ fname }) => fname)
@@ -69,7 +73,11 @@ async function replay(session: Session, options: ReplayOptions): Promise<void> {
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
   const opid = await send(leader, {
     cmd: 'replay',
-    replay: { name, start, end, ...(Object.keys(rsMap).length === 0 ? {} : { rsMap }) },
+    replay: {
+      ...{ name, start, end },
+      ...(Object.keys(rsMap).length === 0 ? {} : { rsMap }),
+      ...(options.allowUnsealed === true ? { allowUnsealed: true } : {}),
+    },
   })
   if (!output.json) output.note(`Starting replay ${name} of the oplog of ${period} …`)
   const kind = 'replay' as const

@@ -3,6 +3,8 @@ import {
   clusterTime,
   isBalancerOn,
   isBaseSnapshot,
+  isSealing,
+  isWhollySealed,
   listBackups,
   listChunks,
   nodeInfo,
@@ -25,6 +27,7 @@ import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../out
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { failureReason } from '../wait/failure.js'
@@ -38,6 +41,8 @@ interface RestoreOptions extends WaitOptions, RemappingOption {
   indexCommitQuorum?: string
   time?: string
   baseSnapshot?: string
+  allowUnsealed?: boolean
+  withoutUsersAndRoles?: boolean
   [later: string]: unknown
 }
 
@@ -68,6 +73,8 @@ export function restoreCommand(run: Run): Command {
     .option('--time <time>', 'the point in time: 2031-02-03T04:05:06 (UTC), 2031-02-03, or T,I')
     .option('--base-snapshot <name>', 'with --time: the backup to start from instead of the newest that leads there')
     .option('-y, --yes', 'do not ask')
+    .option('--without-users-and-roles', 'leave the users and roles of the cluster as they are')
+    .option('--allow-unsealed', 'with encryption configured: also what is not sealed, which anybody may have stored')
     .option(
       '--num-parallel-collections <n>',
       'collections restored at a time; 0 takes it from the configuration',
@@ -101,16 +108,22 @@ async function restore(session: Session, given: string | undefined, options: Res
 
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
+  const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
   const backup =
     target === undefined
       ? await restorableBackup(session, leader, given ?? '', remap)
-      : await baseOf(session, leader, target, options.baseSnapshot, remap)
+      : await baseOf(session, leader, target, { ...options, mustBeSealed }, remap)
   const backupName = backup.name
+  if (mustBeSealed) refuseUnsealed(config, { backup })
   await requireRestoreAgents(leader)
   const pitrWasOn = config.pitr?.enabled === true
   const balancerWasOn = (await nodeInfo(leader)).isConfigServer && (await isBalancerOn(leader))
+  const withUsers = options.withoutUsersAndRoles !== true
   if (options.yes !== true)
-    await confirm(question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap }), session.io)
+    await confirm(
+      question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap, withUsers }),
+      session.io,
+    )
 
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
   const opid = await send(leader, {
@@ -127,6 +140,8 @@ async function restore(session: Session, given: string | undefined, options: Res
         : {}),
       ...(quorum === undefined ? {} : { indexCommitQuorum: quorum }),
       ...(target === undefined ? {} : { oplogTS: target }),
+      ...(options.allowUnsealed === true ? { allowUnsealed: true } : {}),
+      ...(options.withoutUsersAndRoles === true ? { withoutUsersAndRoles: true } : {}),
       external: false,
       extConf: null,
       extTS: new Timestamp({ t: 0, i: 0 }),
@@ -135,7 +150,10 @@ async function restore(session: Session, given: string | undefined, options: Res
   })
   const what = target === undefined ? `backup ${backupName}` : `${momentText(target)} from backup ${backupName}`
   if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
-  await waitForRestoreStart(session, leader, { name, opid })
+  const begun = await waitForRestoreStart(session, leader, { name, opid })
+  const gained = begun.replsets.flatMap(({ gained_roles }) => gained_roles ?? [])
+  for (const { user, roles } of gained)
+    session.output.warn(`${user} becomes an administrator by this restore: ${roles.join(', ')}`)
   if (pitrWasOn)
     session.output.warn(
       'point-in-time recovery is off during this restore. When it has ended, make a fresh backup (pbm backup --wait): only then does it go on, by itself.',
@@ -150,6 +168,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     opid,
     pitrDisabled: pitrWasOn,
     balancerDisabled: balancerWasOn,
+    ...(gained.length === 0 ? {} : { gainedRoles: gained }),
   }
   if (options.wait !== true) {
     session.output.result({ ...told, status: 'running' }, () =>
@@ -182,7 +201,7 @@ async function baseOf(
   session: Session,
   leader: MongoClient,
   target: Timestamp,
-  baseSnapshot: string | undefined,
+  { baseSnapshot, mustBeSealed }: { readonly baseSnapshot?: string; readonly mustBeSealed: boolean },
   remap: Readonly<Record<string, string>>,
 ): Promise<BackupDocument> {
   const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
@@ -214,7 +233,9 @@ async function baseOf(
   // Backups that this cluster can't restore are no bases, unless somebody insists by name.
   const reasons = await incompatibilities(leader, usable, remap)
   const bases = usable.filter(({ name }) => reasons.get(name) === undefined)
-  return planPointInTime({ chunks, bases, target: target64 })
+  // Nobody gets in the way of a sealed one by storing a newer one.
+  const sealed = mustBeSealed ? bases.filter(isWhollySealed) : []
+  return planPointInTime({ chunks, bases: sealed.length === 0 ? bases : sealed, target: target64 })
 }
 
 async function restorableBackup(
@@ -242,11 +263,12 @@ async function restorableBackup(
 interface Situation {
   readonly pitrIsOn: boolean
   readonly balancerIsOn: boolean
+  readonly withUsers: boolean
   readonly remap: Readonly<Record<string, string>>
 }
 
 function question(backup: BackupDocument, target: Timestamp | undefined, situation: Situation): string {
-  const { pitrIsOn, balancerIsOn, remap } = situation
+  const { pitrIsOn, balancerIsOn, remap, withUsers } = situation
   const replsets = backup.replsets.map(({ name }) => remap[name] ?? name).join(', ')
   const size = prettySize(Number(backup.size))
   const what =
@@ -255,6 +277,9 @@ function question(backup: BackupDocument, target: Timestamp | undefined, situati
       : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
+    withUsers
+      ? 'So will its users and roles, administrators too; --without-users-and-roles leaves them as they are.'
+      : 'Its users and roles stay as they are.',
     ...(balancerIsOn ? ['The balancer will be off, and stay off afterwards.'] : []),
     ...(pitrIsOn ? ['Point-in-time recovery will be off until the next backup.'] : []),
     'Go ahead?',

@@ -1,13 +1,14 @@
-import { clusterTime, isMain, listBackups, requireStorage, storageOptions } from '@pbmkit/core'
+import { clusterTime, isMain, listBackups, listChunks, readConfig, requireStorage, storageOptions } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { incompatibilities } from '../incompatibilities.js'
 import { prettySize } from '../output/bytes.js'
 import type { Colours } from '../output/colour.js'
 import { indent, table } from '../output/table.js'
 import { tableTime } from '../output/times.js'
-import { type PitrRange, pitrRanges } from '../pitr-ranges.js'
+import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
+import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Session } from '../session.js'
-import { isSelective, ofProfile, restoreTime, type Snapshot, toSnapshot } from '../snapshots.js'
+import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
 import { storagePlace } from '../storage-place.js'
 
 /** The `backups` section, with PBM's names. */
@@ -16,7 +17,8 @@ export interface BackupsSection {
   path: string
   region?: string
   snapshot: Snapshot[]
-  pitrChunks: { pitrChunks?: PitrRange[]; size: number }
+  /** `unsealed` is ours: how many chunks are not sealed, with encryption configured. */
+  pitrChunks: { pitrChunks?: PitrRange[]; size: number; unsealed?: number }
 }
 
 /** All backups, newest first: finished, failed, canceled, running and stuck. */
@@ -27,22 +29,31 @@ export async function backupsSection(
   remap: Readonly<Record<string, string>> = {},
 ): Promise<BackupsSection> {
   const storage = await requireStorage(leader, profile)
-  const [all, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
+  const [all, now, config, chunks] = await Promise.all([
+    listBackups(leader),
+    clusterTime(leader),
+    readConfig(leader),
+    listChunks(leader),
+  ])
   const backups = ofProfile(all, profile)
   const reasons = await incompatibilities(leader, backups, remap)
   // The oplog lies on the main storage only.
-  const { ranges, size } = isMain(profile) ? await pitrRanges(leader, all, { unbacked: true }) : { ranges: [], size: 0 }
+  const { ranges, size } = isMain(profile)
+    ? rangesOf(chunks, basesOf(all), { unbacked: true })
+    : { ranges: [], size: 0 }
+  const unsealed = isMain(profile) ? unsealedChunks(chunks, config) : undefined
   const region = await regionOf(session, storage)
   return {
     type: storage.type,
     path: await storagePlace(session.plugins, storage),
     ...(region === undefined ? {} : { region }),
     snapshot: backups
-      .map((backup) => toSnapshot(backup, now, reasons.get(backup.name)))
+      .map((backup) => toSnapshot(backup, now, reasons.get(backup.name), config))
       .sort((a, b) => b.restoreTo - a.restoreTo || (a.name < b.name ? 1 : -1)),
     pitrChunks: {
       ...(ranges.length === 0 ? {} : { pitrChunks: ranges.toSorted((a, b) => b.range.end - a.range.end) }),
       size,
+      ...(unsealed === undefined ? {} : { unsealed }),
     },
   }
 }
@@ -57,18 +68,22 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
   const lines = [`${section.type} ${section.path}${section.region === undefined ? '' : ` (${section.region})`}`]
   if (section.snapshot.length === 0) lines.push('No backups. Make one with pbm backup --wait.')
   else {
+    const { head, cell } = sealedColumn(section.snapshot)
     const rows = section.snapshot.map((snapshot) => [
       snapshot.name,
       snapshot.size === undefined ? '-' : prettySize(snapshot.size),
       snapshot.type,
       snapshot.profile ?? 'main',
       isSelective(snapshot) ? 'yes' : 'no',
+      ...cell(snapshot),
       snapshot.printStatus === 'success' ? restoreTime(snapshot) : '-',
       stateText(snapshot, colours),
     ])
-    lines.push(table(['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'RESTORE TIME (UTC)', 'STATE'], rows, colours))
+    lines.push(
+      table(['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', ...head, 'RESTORE TIME (UTC)', 'STATE'], rows, colours),
+    )
   }
-  const { pitrChunks: ranges, size } = section.pitrChunks
+  const { pitrChunks: ranges, size, unsealed } = section.pitrChunks
   if (ranges !== undefined) {
     lines.push(`Point-in-time ranges (${prettySize(size)}):`)
     for (const { range, noBaseSnapshot } of ranges)
@@ -78,6 +93,7 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
         ),
       )
   }
+  if (unsealed) lines.push(colours.caution(unsealedChunksText(unsealed)))
   return lines.join('\n')
 }
 

@@ -18,17 +18,21 @@ export interface SentRestore {
   readonly kind?: RestoreKind
 }
 
-/** Waits until the restore runs. Fails with OPERATION_RUNNING, REFUSED, NO_ANSWER, RESTORE_FAILED, STUCK or INTERRUPTED. */
-export async function waitForRestoreStart(session: Session, leader: MongoClient, sent: SentRestore): Promise<void> {
+/** Waits until the restore runs: it has looked at everything by then. Fails with OPERATION_RUNNING, REFUSED, NO_ANSWER, RESTORE_FAILED, STUCK or INTERRUPTED. */
+export async function waitForRestoreStart(
+  session: Session,
+  leader: MongoClient,
+  sent: SentRestore,
+): Promise<RestoreDocument> {
   const { name, opid, kind = 'restore' } = sent
   const refused = refusal(leader, opid)
   const giveUp = session.clock.now() + START_MS
-  await poll(
+  return await poll(
     async () => {
       const restore = await findRestore(leader, name)
       if (restore !== undefined) {
         await refuseFailed(session, leader, restore, kind)
-        return restore.status === 'starting' ? undefined : true
+        return restore.status === 'starting' ? undefined : restore
       }
       const reason = await refused()
       if (reason !== undefined) throw notBegun('REFUSED', `${kind} ${name}`, reason)

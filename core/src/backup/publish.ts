@@ -2,9 +2,10 @@ import type { MongoClient } from 'mongodb'
 import { checkFiles } from '../catalog/check-files.js'
 import { maskStorage } from '../config/redact.js'
 import type { BackupDocument } from '../control/backup-document.js'
-import { findBackup, isTimestampSet, setWriteTimestamps } from '../control/backups.js'
+import { findBackup, isTimestampSet, setBackupFields, setWriteTimestamps } from '../control/backups.js'
 import { unixSeconds } from '../control/wire.js'
 import type { Ciphers } from '../encryption/ciphers.js'
+import { signRecord } from '../encryption/record-signature.js'
 import { storeOf } from '../encryption/sealed-store.js'
 import { PbmError } from '../errors.js'
 import type { ObjectStore } from '../plugin/storage.js'
@@ -61,6 +62,9 @@ export async function publishBackup(
     last_transition_ts: timestamp,
     conditions: [...document.conditions, { timestamp, status: 'done' }],
   }
-  const text = Buffer.from(withChecksum(toStorageJson(done, await maskStorage(done.store, host))))
-  await store.save(backupMetadataName(name), bodyOf(text), { signal })
+  const masked = await maskStorage(done.store, host)
+  const signature = await signRecord(store, await ciphers?.current(), name, toStorageJson(done, masked), { signal })
+  if (signature !== undefined) await setBackupFields(leader, name, { signature })
+  const text = withChecksum(toStorageJson({ ...done, ...(signature === undefined ? {} : { signature }) }, masked))
+  await store.save(backupMetadataName(name), bodyOf(Buffer.from(text)), { signal })
 }

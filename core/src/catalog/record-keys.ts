@@ -1,16 +1,19 @@
 import type { MongoClient } from 'mongodb'
 import type { BackupDocument } from '../control/backup-document.js'
 import { listBackups, setReplsetFields } from '../control/backups.js'
+import type { Ciphers } from '../encryption/ciphers.js'
+import { signingKey } from '../encryption/record-signature.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { bodyOf } from '../plugin-kit/streams.js'
 import { toStorageJson, withChecksum } from '../store/layout/backup-metadata.js'
 import { backupMetadataName, replsetFolder } from '../store/layout/names.js'
-import { readRecord } from '../store/layout/read-record.js'
+import { readRecordText } from '../store/layout/read-record.js'
 
 export interface RecordKeysOptions extends CallOptions {
   readonly leader: MongoClient
   readonly store: ObjectStore
+  readonly ciphers: Ciphers
   /** null for the main storage. */
   readonly profile: string | null
   readonly method: string
@@ -24,21 +27,12 @@ export interface RecordKeysOptions extends CallOptions {
  * people: what opens an object stands in its key object. Gives how many backups it changed.
  */
 export async function recordKeys(options: RecordKeysOptions): Promise<number> {
-  const { leader, store, profile, signal } = options
+  const { leader, profile } = options
   let changed = 0
   for (const backup of await listBackups(leader, { profile, status: 'done' })) {
     const stale = staleParts(backup, options)
     if (stale.length === 0) continue
-    const name = backupMetadataName(backup.name)
-    const stored = await readRecord(store, name, { signal }).catch((error: unknown) => {
-      if (hasCode(error, 'STORAGE_NOT_FOUND')) return undefined
-      throw error
-    })
-    if (stored !== undefined) {
-      // Its secrets were masked before it was stored.
-      for (const part of staleParts(stored, options)) part.encryption.keyIds = [...options.keyIds]
-      await store.save(name, bodyOf(Buffer.from(withChecksum(toStorageJson(stored, stored.store)))), { signal })
-    }
+    await recordOnStorage(backup.name, options)
     for (const { name: rs, encryption } of stale) {
       const keyIds = [...options.keyIds]
       await setReplsetFields(leader, backup.name, rs, { encryption: { ...encryption, keyIds } })
@@ -46,6 +40,27 @@ export async function recordKeys(options: RecordKeysOptions): Promise<number> {
     changed += 1
   }
   return changed
+}
+
+async function recordOnStorage(backup: string, options: RecordKeysOptions): Promise<void> {
+  const { store, ciphers, keyIds, signal } = options
+  const name = backupMetadataName(backup)
+  const stored = await readRecordText(store, name, { signal }).catch((error: unknown) => {
+    if (hasCode(error, 'STORAGE_NOT_FOUND')) return undefined
+    throw error
+  })
+  if (stored === undefined) return
+  const { signature: signed, ...record } = stored.record
+  const key = signed === undefined ? undefined : await signingKey(store, ciphers, backup, stored.text, { signal })
+  // What somebody has altered is not signed anew.
+  if (signed !== undefined && key === undefined) return
+  for (const part of staleParts(record, options)) part.encryption.keyIds = [...keyIds]
+  // Its secrets were masked before it was stored.
+  const signature = key?.sign(toStorageJson(record, record.store))
+  const text = withChecksum(
+    toStorageJson({ ...record, ...(signature === undefined ? {} : { signature }) }, record.store),
+  )
+  await store.save(name, bodyOf(Buffer.from(text)), { signal })
 }
 
 function staleParts({ name, replsets }: BackupDocument, { method, keyIds, scopes }: RecordKeysOptions) {

@@ -7,8 +7,9 @@ import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { listChunks, replaceChunks } from '../control/pitr-chunks.js'
 import { backupStoreOf } from '../control/profiles.js'
 import { BACKUP_STATES } from '../control/state-machine.js'
-import type { Ciphers } from '../encryption/ciphers.js'
+import { type Ciphers, isUnopened } from '../encryption/ciphers.js'
 import { isKeyObject } from '../encryption/key-objects.js'
+import { signingKey } from '../encryption/record-signature.js'
 import { storeOf } from '../encryption/sealed-store.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -21,7 +22,7 @@ import {
   parseBackupMetadataName,
   parsePitrChunkName,
 } from '../store/layout/names.js'
-import { readRecord } from '../store/layout/read-record.js'
+import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { rewriteInitObject } from './init-object.js'
 import { ensureIdentity } from './storage-identity.js'
@@ -68,7 +69,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
 
   const limit = pLimit(WIDTH)
   const read = await Promise.all(
-    listing.metadata.map((object) => limit(async () => ({ object, ...(await readBackup(store, object, { signal })) }))),
+    listing.metadata.map((object) => limit(async () => ({ object, ...(await readBackup(options, object)) }))),
   )
   const backups = new Map<string, BackupDocument>()
   // The object that carries the backup's own name wins.
@@ -146,18 +147,20 @@ function withNotes(chunks: readonly PitrChunkDocument[], known: readonly PitrChu
 }
 
 async function readBackup(
-  store: ObjectStore,
+  { store, ciphers, signal }: ResyncOptions,
   object: string,
-  call: CallOptions,
 ): Promise<{ backup?: BackupDocument; reason: string }> {
   try {
-    const backup = await readRecord(store, object, call)
+    const { record: backup, text } = await readRecordText(store, object, { signal })
     if (!isSafeBackupName(backup.name)) {
       return { reason: `it names its backup ${JSON.stringify(backup.name)}, which can't be the name of one` }
     }
+    if (ciphers !== undefined && (await isForged(ciphers, store, backup, text, { signal }))) {
+      return { reason: 'it was altered: its signature is wrong' }
+    }
     return { backup, reason: '' }
   } catch (error) {
-    call.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     return { reason: errorText(error) }
   }
 }
@@ -173,6 +176,23 @@ function isOwn({ object, backup }: { object: string; backup?: BackupDocument }):
 function listed(folders: readonly string[]): string {
   const shown = folders.slice(0, 5).join(', ')
   return folders.length > 5 ? `${shown} and ${folders.length - 5} more` : shown
+}
+
+/** Whether it is signed, but not by who has the key. Without the key nobody knows: the restore will. */
+async function isForged(
+  ciphers: Ciphers,
+  store: ObjectStore,
+  { name, signature }: BackupDocument,
+  text: string,
+  call: CallOptions,
+): Promise<boolean> {
+  if (signature === undefined) return false
+  try {
+    return (await signingKey(store, ciphers, name, text, call)) === undefined
+  } catch (error) {
+    if (isUnopened(error)) return false
+    throw error
+  }
 }
 
 /** Puts a backup whose objects are not all there to `error`; whether it did. */

@@ -39,6 +39,8 @@ export interface BackupDocument {
   balancer_stopped?: boolean
   /** Ours; PBM ignores it: `archive` where each replica set is one mongodump archive. */
   layout?: 'archive'
+  /** Ours; PBM ignores it: what the record on the storage is authenticated with, see `signedText`. */
+  signature?: string
 }
 
 export type BackupStatus =

@@ -39,6 +39,8 @@ export interface ReplayCommand {
   /** Replica set of the chunks → of the cluster. */
   rsMap?: Record<string, string>
   sender?: string
+  /** Ours; PBM ignores it: also what is not sealed, though encryption is configured. */
+  allowUnsealed?: boolean
 }
 
 export interface RestoreCommand {
@@ -62,4 +64,8 @@ export interface RestoreCommand {
   exit: boolean
   /** Ours; PBM's agents pass over keys they don't know: who sent it, `DB.USER`, and stays as they are. */
   sender?: string
+  /** Ours; PBM ignores it: also what is not sealed, though encryption is configured. */
+  allowUnsealed?: boolean
+  /** Ours; PBM ignores it: users and roles stay as they are. */
+  withoutUsersAndRoles?: boolean
 }

@@ -62,6 +62,15 @@ export interface RestoreReplset {
   node?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
+  /** Ours; PBM ignores it: who becomes an administrator by this restore. Absent where nobody does. */
+  gained_roles?: GainedRoles[]
+}
+
+export interface GainedRoles {
+  /** `db.name`. */
+  user: string
+  /** `role@db`. */
+  roles: string[]
 }
 
 export function isTimeAsked(target: Timestamp | undefined): target is Timestamp {

@@ -36,6 +36,16 @@ export class Ciphers {
     this.#context = context
   }
 
+  /** Whether the configuration seals. Needs no key. */
+  get seals(): boolean {
+    return isSealing(this.#config)
+  }
+
+  /** `encryption.type` of the configuration. */
+  get type(): string {
+    return this.#config?.type ?? NO_ENCRYPTION
+  }
+
   /** The method that new objects are sealed with; undefined where none is configured. Rejects as {@link method}. */
   async current(): Promise<OpenMethod | undefined> {
     const name = await sealingMethod(this.#config, this.#host)

@@ -7,7 +7,8 @@ import { parsePitrChunkName, replsetFolder } from '../store/layout/names.js'
 import type { OpenStore } from '../store/open-store.js'
 import { untilAborted } from '../time/until-aborted.js'
 import { type Ciphers, isKeyFault, keyError, type OpenMethod } from './ciphers.js'
-import { createWrappingKey, isKeyObject, keyObjectName, keyScope, openKeyObject, readKeyObject } from './key-objects.js'
+import { createWrappingKey, isKeyObject, keyObjectName, keyScope } from './key-objects.js'
+import { loadWrappingKey } from './load-key.js'
 
 /** The encryption method of an object by its name; undefined for one that is stored as it is. */
 export type MethodOf = (object: string) => string | undefined
@@ -28,6 +29,11 @@ export function partMethod(
 export function backupMethod({ name, replsets }: Pick<BackupDocument, 'name' | 'replsets'>): MethodOf {
   const parts = replsets.filter(({ encryption }) => encryption !== undefined).map((part) => partMethod(name, part))
   return (object) => parts.map((methodOf) => methodOf(object)).find((method) => method !== undefined)
+}
+
+/** Whether everything that a backup has of its replica sets is sealed, as its record says. */
+export function isWhollySealed({ replsets }: Pick<BackupDocument, 'replsets'>): boolean {
+  return replsets.length > 0 && replsets.every(({ encryption }) => encryption !== undefined)
 }
 
 /** Whether any part of the backup is sealed. */
@@ -162,24 +168,8 @@ class WrappingKeys {
   }
 
   async #load(name: string, scope: string, method: string): Promise<Buffer> {
-    const { cipher, plugin } = await this.#ciphers.method(method)
-    let sealed: Buffer
-    try {
-      sealed = await readKeyObject(this.#store, name)
-    } catch (error) {
-      if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_EMPTY')) throw error
-      throw new PbmError('ENCRYPTION_KEY_MISSING', `the key object ${name} is missing on the storage`, {
-        hint: 'what it protects can not be opened without it: bring the object back, or restore another backup',
-        cause: error,
-      })
-    }
-    try {
-      this.#sealedFor.set(scope, (plugin.keysOf?.(sealed) ?? []).join(', '))
-      return await openKeyObject(sealed, name, cipher)
-    } catch (error) {
-      if (isKeyFault(error)) throw keyError(error, name, method)
-      throw new PluginError('ENCRYPTION_TAMPERED', `the key object ${name} is altered`, { cause: error })
-    }
+    const onKeys = (ids: readonly string[]) => this.#sealedFor.set(scope, ids.join(', '))
+    return await loadWrappingKey(this.#store, name, await this.#ciphers.method(method), { onKeys })
   }
 
   /** Which configured key stands behind an object, as the end of a sentence. */

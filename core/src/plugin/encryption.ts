@@ -33,6 +33,11 @@ export interface Cipher {
   /** Takes {@link SealOptions.under} and {@link OpenOptions.wrappingKey}: keys can be rotated. */
   readonly wrapsKeys?: boolean | undefined
   /**
+   * Only who has a secret key can seal what `open` takes: where it opens, it comes from this cluster. Not so for public
+   * keys, for which everybody can seal.
+   */
+  readonly authenticates?: boolean | undefined
+  /**
    * Each object has a data key of its own. Chunks of any size come in and go out, memory is bounded by a constant, and
    * breaking off the iteration frees everything. An error of the source comes out unchanged.
    */

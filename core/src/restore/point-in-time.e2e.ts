@@ -61,6 +61,7 @@ describe('Restore of a backup and the chunks after it', () => {
       guard: deadlineGuard(new AbortController().signal),
       log,
       progress: new ProgressPublisher(systemClock, async () => undefined),
+      onGainedRoles: async () => undefined,
       reach: async () => undefined,
     })
   }

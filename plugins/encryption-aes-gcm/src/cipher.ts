@@ -25,6 +25,7 @@ export function openCipher(keyring: Keyring): Cipher {
   return {
     keyIds: [keyring[0].id],
     wrapsKeys: true,
+    authenticates: true,
     seal: (source, options = {}) => seal(source, options.under ?? keyring[0]),
     open: (source, options = {}) => open(source, byId, options),
   }

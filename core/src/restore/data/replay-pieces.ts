@@ -28,7 +28,8 @@ export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'd
   /** Of all pieces on the storage: what progress is measured against. */
   readonly storedBytes: number
   readonly catalog: IndexCatalog
-  readonly kept: Kept
+  /** `all`: no user or role is changed. */
+  readonly kept: Kept | 'all'
   /** Called after the last entry: decides what becomes of transactions that other shards take part in. */
   readonly settle?: ((replay: Replay) => Promise<void> | undefined) | undefined
 }
@@ -47,7 +48,7 @@ export async function replayPieces(context: ReplayContext, work: PiecesToReplay)
     cut,
     ...(start === undefined ? {} : { start }),
     ...(dropIndexes === undefined ? {} : { dropIndexes }),
-    isKept: (ns, id) => (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),
+    isKept: (ns, id) => kept === 'all' || (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),
     listNames: (db) => namesByUuid(client, db),
     onProgress: (entries, reached) => {
       progress.replayed(reached)

@@ -5,6 +5,7 @@ import type { CommandDocument, ReplayCommand } from '../../control/command-docum
 import { readConfig } from '../../control/config.js'
 import { emptyReplay } from '../../control/new-restore.js'
 import { listChunks } from '../../control/pitr-chunks.js'
+import type { Ciphers } from '../../encryption/ciphers.js'
 import type { OperationLog } from '../../log.js'
 import type { Member } from '../../mongo/topology.js'
 import { clusterMembers } from '../../mongo/topology.js'
@@ -12,7 +13,7 @@ import { optime, optimeText } from '../../oplog/entry.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { PluginHost } from '../../plugin-host/host.js'
-import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
+import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { withoutTtlMonitor } from '../../recovery/ttl-pause.js'
 import type { Clock } from '../../time/clock.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
@@ -21,6 +22,7 @@ import { dropLiveIndexes, liveCatalog, settleIndexes } from '../data/live-indexe
 import { replayPieces } from '../data/replay-pieces.js'
 import { settleTransactions, type TransactionSettlement } from '../sharding/distributed-transactions.js'
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
+import { sealedOnly } from '../verify/sealed-only.js'
 import { pieceOf } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
@@ -40,6 +42,7 @@ export class OplogReplay {
     @inject(CLOCK) private readonly clock: Clock,
     @inject(WITH_STORE) private readonly withStore: WithStore,
     @inject(PluginHost) private readonly host: PluginHost,
+    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
   ) {}
 
   /** Rejects with what the replay failed with; it is written to the document before. */
@@ -74,6 +77,8 @@ export class OplogReplay {
     const all = await listChunks(leader)
     const isOwn = (rs: string) => (command.rsMap?.[rs] ?? rs) === self.rs
     const wanted = planReplay({ chunks: all.filter(({ rs }) => isOwn(rs)), rs: self.rs, start, end })
+    const trusted = await sealedOnly(this.ciphers, { allowUnsealed: command.allowUnsealed, log })
+    await trusted.chunks(wanted.map(({ fname }) => fname))
     const pieces = await Promise.all(wanted.map((chunk) => pieceOf(chunk, host)))
     const config = await readConfig(leader)
     const from = pieces[0] !== undefined && pieces[0].start > start ? pieces[0].start : start

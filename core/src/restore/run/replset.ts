@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { MongoClient } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { GainedRoles } from '../../control/restore-document.js'
 import type { OperationLog } from '../../log.js'
 import { earlier, optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
@@ -37,6 +38,7 @@ import {
 import type { ShardedRestore } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
 import { crossCheckList } from '../verify/cross-check.js'
+import { gainedRoles } from '../verify/gained-roles.js'
 import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
@@ -49,6 +51,8 @@ export interface RestoreTuning {
   /** Insert commands under way a collection; at most 4 are of use. */
   readonly numInsertionWorkers?: number | undefined
   readonly commitQuorum?: string | undefined
+  /** Leaves the users and roles of the target as they are. */
+  readonly withoutUsersAndRoles?: boolean | undefined
 }
 
 export interface ReplsetRestore {
@@ -69,6 +73,8 @@ export interface ReplsetRestore {
   readonly progress: ProgressPublisher
   /** Of a sharded cluster. */
   readonly sharding?: ShardedRestore | undefined
+  /** Told before anything of the target is touched. */
+  onGainedRoles(gained: readonly GainedRoles[]): Promise<void>
   /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
   reach(state: 'cleanupCluster' | 'running' | 'dumpDone'): Promise<void>
 }
@@ -95,6 +101,10 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   const foreign = new ForeignCollections(staying, namespaces)
   const storedOplog = await verify(restore, snapshot, foreign)
   foreign.refuse()
+  if (tuning.withoutUsersAndRoles !== true) {
+    const gained = await gainedRoles(client, snapshot, kept, { signal: guard.signal })
+    if (gained.length > 0) await restore.onGainedRoles(gained)
+  }
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
 
   const election = await electionOf(client)
@@ -137,14 +147,15 @@ async function restoreData(
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await createCollections(client, namespaces, guard)
   await others.refuse()
-  const stored = listedUsersAndRoles(snapshot.namespaces)
+  const usersOf = tuning.withoutUsersAndRoles === true ? [] : snapshot.namespaces
+  const stored = listedUsersAndRoles(usersOf)
   const selected = new Set(namespaces)
   const inserted = await insertAll(client, snapshot, {
     guard,
     width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
     workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
     onProgress: (documents, bytes) => progress.add(documents, bytes),
-    select: (namespace) => selected.has(namespace) || isChosen(namespace, snapshot.namespaces),
+    select: (namespace) => selected.has(namespace) || (usersOf.length > 0 && isChosen(namespace, usersOf)),
     divert: async (namespace, documents) => {
       const own = usersOrRoles(namespace)
       if (own !== undefined) stored[own.kind] = await collectDocuments(namespace, documents)
@@ -217,7 +228,7 @@ async function replayOplog(
   snapshot: Snapshot,
   { namespaces, kept, storedOplog, others }: DataToRestore,
 ) {
-  const { client, store, backup, part, guard, log, progress, pointInTime, sharding } = restore
+  const { client, store, backup, part, guard, log, progress, pointInTime, sharding, tuning } = restore
   const pieces = oplogOf(restore, snapshot)
   const cut = isOwn(snapshot) ? undefined : new CutTransactions()
   // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
@@ -228,7 +239,10 @@ async function replayOplog(
   const context = { client, store, guard, log, progress }
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
-  await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept, start, end, routing, cut, settle })
+  const untouched = tuning.withoutUsersAndRoles === true ? 'all' : kept
+  await replayPieces(context, {
+    ...{ pieces, storedBytes: storedOplog, catalog, kept: untouched, start, end, routing, cut, settle },
+  })
   return catalog
 }
 

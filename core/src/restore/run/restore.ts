@@ -3,19 +3,21 @@ import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
+import { setRestoreReplsetFields } from '../../control/restores.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
 import type { OperationLog } from '../../log.js'
 import type { Member } from '../../mongo/topology.js'
 import { clusterMembers } from '../../mongo/topology.js'
-import type { ObjectStore } from '../../plugin/storage.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
+import type { OpenStore } from '../../store/open-store.js'
 import type { Clock } from '../../time/clock.js'
 import { usersInUse } from '../data/kept-users.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
+import { sealedOnly } from '../verify/sealed-only.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
@@ -74,13 +76,15 @@ export class Restore {
 
   async #restore(
     command: RestoreCommand,
-    store: ObjectStore,
+    store: OpenStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
     const { node, leader, self, log, host, clock } = this
     refuseUnsupported(command)
-    const backup = await findRestorable(leader, store, command.backupName, signal)
+    const listed = await findRestorable(leader, store, command.backupName, signal)
+    const trusted = await sealedOnly(this.ciphers, { allowUnsealed: command.allowUnsealed, log })
+    const backup = await trusted.backup(store, listed, { signal })
     refuseProfileBase(backup, command)
     refuseSelective(backup)
     const rsMap = command.rsMap ?? {}
@@ -88,9 +92,10 @@ export class Restore {
     checkReplsets(backup, cluster, rsMap)
     const part = replsetOfBackup(backup, self.rs, rsMap)
     const pointInTime = await chunksUpTo({ leader, host, rs: part?.name, backup, target: command.oplogTS })
+    await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
     const compression = await host.compression(backup.compression)
     const config = await readConfig(leader)
-    const stored = storeOf(store, this.ciphers, backup)
+    const stored = trusted.store(storeOf(store, this.ciphers, backup), backup)
     const sharding = info.isSharded
       ? new ShardedRestore({
           ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
@@ -125,6 +130,10 @@ export class Restore {
         progress,
         sharding,
         reach: reachState,
+        onGainedRoles: async (gained) => {
+          for (const { user, roles } of gained) log.warning(`${user} gains by this restore: ${roles.join(', ')}`)
+          await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
+        },
       })
       await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     }
@@ -146,6 +155,7 @@ function tuningOf(
     verify: config.verify,
     numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
+    withoutUsersAndRoles: command.withoutUsersAndRoles,
     commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
   }
 }

@@ -111,6 +111,7 @@ const BACKUP: Field[] = [
   { key: 'balancer', kind: 'string' },
   // Ours; PBM ignores unknown keys.
   { key: 'layout', kind: 'string', omit: 'empty' },
+  { key: 'signature', kind: 'string', omit: 'empty' },
 ]
 
 /** Ours, and the last key of all: CRC-64/XZ of the text with zeros in its place. PBM's records have none. */
