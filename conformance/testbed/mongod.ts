@@ -74,7 +74,7 @@ export async function launchMongod(options: LaunchOptions): Promise<MongodProces
     ...['--dbpath', data, '--logpath', log, '--logappend'],
     ...['--wiredTigerCacheSizeGB', '0.25', '--setParameter', 'diagnosticDataCollectionEnabled=false'],
     // A clean shutdown otherwise waits up to 15 s for clients to leave.
-    ...['--setParameter', 'shutdownTimeoutMsForSignaledShutdown=100'],
+    ...['--setParameter', 'shutdownTimeoutMillisForSignaledShutdown=100'],
     ...(options.replSet === undefined ? [] : ['--replSet', options.replSet]),
     ...(options.keyFile === undefined ? [] : ['--keyFile', options.keyFile]),
     ...(options.tls === undefined ? [] : tlsArgs(options.tls)),
