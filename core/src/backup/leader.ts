@@ -29,6 +29,7 @@ import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
 import { refuseLayout } from './sealing.js'
+import { awaitReshardingEnds } from './steady.js'
 
 export interface RunOptions {
   /** Aborted to cancel ({@link backupCanceled}) or to stop the agent (any other reason). */
@@ -69,6 +70,8 @@ export class BackupLeader {
     if (!(await this.insert(record))) return
     if (refusal !== undefined) throw refusal
     try {
+      // Before any shard begins its oplog: it must not hold the end of a resharding.
+      if (server.isSharded) await awaitReshardingEnds(this.leader, { clock: this.clock, signal })
       const encryption = config.encryption?.type ?? NO_ENCRYPTION
       const needs = { storage: store.type, compression: command.backup.compression, encryption }
       await this.elect(command, replsets, { needs, priority: config.backup?.priority, signal })

@@ -55,6 +55,7 @@ import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
+import { requireAllShards, requireNoBarriers } from './steady.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -180,6 +181,7 @@ export class BackupNominee {
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
     if (leads) await setClusterTime(leader, name, 'first')
+    if (leads && info.isSharded) await requireAllShards(leader, name)
 
     const wait = { member: self.node, clock, signal, log }
     const part = new ReplsetBackup({
@@ -207,6 +209,7 @@ export class BackupNominee {
 
     const { store, ciphers, host } = this
     const publish = async () => {
+      if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.startBalancerAgain(name, info)
       await publishBackup({ leader, store, ciphers, host, guard }, name)
     }

@@ -48,6 +48,17 @@ describe('The base of a restore to a time', () => {
     refused({ chunks, bases: [], target: seconds(150) }, /no backup with stored oplog after it/, /pbm list/)
   })
 
+  it('does not lead beyond what changed the cluster, and is told why', () => {
+    const barriers = [{ ts: at(250), what: 'shard s3 was added' }]
+    const crossed = [{ ...chunk(90, 300), barriers }, chunk(300, 400)]
+    const why = /shard s3 was added at 1970-01-01T00:04:10 \(250,1\), and only a backup made after it leads further/
+    refused({ chunks: crossed, bases, target: seconds(300) }, why, /nearest time is 1970-01-01T00:04:10;/)
+    refused({ chunks: crossed, bases, target: seconds(300), base: old }, why, /00:04:10;/)
+    assert.equal(planPointInTime({ chunks: crossed, bases, target: seconds(250) }), recent)
+    const after = base('after', 260)
+    assert.equal(planPointInTime({ chunks: crossed, bases: [...bases, after], target: seconds(300) }), after)
+  })
+
   it('that is given must lead there itself', () => {
     refused(
       { chunks, bases, target: seconds(150), base: recent },

@@ -7,6 +7,7 @@ import {
   closestSeconds,
   contains,
   restorableFrom,
+  type Timelines,
   type TimeRange,
   timelines,
 } from './timelines.js'
@@ -32,11 +33,11 @@ export function planPointInTime<B extends Base>({ chunks, bases, target, base }:
   if (base !== undefined) {
     const range = restorableFrom(base, lines.perReplset)
     if (range !== undefined && contains(range, target)) return base
-    throw refusal(withBase(base, range, target, lines.gaps), lines.ranges, target)
+    throw refusal(withBase(base, range, target, lines), lines.ranges, target)
   }
   const chosen = baseReaching(bases, lines.perReplset, target)
   if (chosen !== undefined) return chosen
-  throw refusal(withoutBase(lines.ranges, target, lines.gaps), lines.ranges, target)
+  throw refusal(withoutBase(target, lines), lines.ranges, target)
 }
 
 export interface ReplayQuestion<C extends ChunkBounds> {
@@ -73,36 +74,36 @@ export function planReplay<C extends ChunkBounds>({ chunks, rs, start, end }: Re
     .toSorted((a, b) => a.start_ts.compare(b.start_ts))
 }
 
-function withBase(
-  base: Base,
-  range: TimeRange | undefined,
-  target: bigint,
-  gaps: ReadonlyMap<string, readonly TimeRange[]>,
-): string {
+function withBase(base: Base, range: TimeRange | undefined, target: bigint, lines: Timelines): string {
   const end = optime(base.last_write_ts)
   if (target <= end)
     return `Backup ${base.name} holds the state of ${moment(end)}, which is not before ${moment(target)}`
-  const gap = firstGap(gaps, range?.end ?? end, target)
+  const why = breakText(lines, range?.end ?? end, target)
   if (range === undefined) {
-    return `No stored oplog goes on from the end of backup ${base.name}, ${moment(end)}${gapText(gap)}`
+    return `No stored oplog goes on from the end of backup ${base.name}, ${moment(end)}${why}`
   }
-  return `The oplog stored after backup ${base.name} reaches ${moment(range.end)}, not ${moment(target)}${gapText(gap)}`
+  return `The oplog stored after backup ${base.name} reaches ${moment(range.end)}, not ${moment(target)}${why}`
 }
 
-function withoutBase(
-  ranges: readonly TimeRange[],
-  target: bigint,
-  gaps: ReadonlyMap<string, readonly TimeRange[]>,
-): string {
+function withoutBase(target: bigint, lines: Timelines): string {
+  const { ranges } = lines
   const [first, last] = [ranges[0], ranges.at(-1)]
   if (first === undefined || last === undefined) {
     return `${moment(target)} can't be restored to: there is no backup with stored oplog after it`
   }
   if (target < first.start) return `${moment(target)} lies before the first time that can be restored to`
   const before = ranges.findLast(({ end }) => end < target) ?? last
-  const gap = gapText(firstGap(gaps, before.end, target))
-  if (target > last.end) return `${moment(target)} lies after the last time that can be restored to${gap}`
-  return `${moment(target)} lies between two ranges that can be restored to${gap}`
+  const why = breakText(lines, before.end, target)
+  if (target > last.end) return `${moment(target)} lies after the last time that can be restored to${why}`
+  return `${moment(target)} lies between two ranges that can be restored to${why}`
+}
+
+/** What ends a range after `from`, and before `to`. */
+function breakText(lines: Timelines, from: bigint, to: bigint): string {
+  const gap = firstGap(lines.gaps, from, to)
+  const barrier = lines.barriers.find(({ ts }) => optime(ts) > from && optime(ts) <= to)
+  if (barrier === undefined || (gap !== undefined && gap.gap.start < optime(barrier.ts))) return gapText(gap)
+  return `; ${barrier.what} at ${moment(optime(barrier.ts))}, and only a backup made after it leads further`
 }
 
 function firstGap(

@@ -99,7 +99,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   }
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
   if (foreign.size > 0) log.info(`left out backups of other storages below this one, in ${listed([...foreign])}`)
-  if (profile === undefined) await replaceChunks(leader, withChecksums(listing.chunks, await listChunks(leader)))
+  if (profile === undefined) await replaceChunks(leader, withNotes(listing.chunks, await listChunks(leader)))
   const result = {
     backups: backups.size,
     damaged: damaged.size,
@@ -136,12 +136,12 @@ async function listCatalog(store: ObjectStore, skipped: { object: string; reason
   return { metadata, chunks }
 }
 
-/** Checksums are in the control collections only: those of objects that are the same as before are kept. */
-function withChecksums(chunks: readonly PitrChunkDocument[], known: readonly PitrChunkDocument[]): PitrChunkDocument[] {
-  const checksums = new Map(known.map(({ fname, size, crc }) => [`${fname} ${size}`, crc]))
+/** What slicers note is in the control collections only: it is kept for objects that are the same as before. */
+function withNotes(chunks: readonly PitrChunkDocument[], known: readonly PitrChunkDocument[]): PitrChunkDocument[] {
+  const notes = new Map(known.map((chunk) => [`${chunk.fname} ${chunk.size}`, chunk]))
   return chunks.map((chunk) => {
-    const crc = checksums.get(`${chunk.fname} ${chunk.size}`)
-    return crc === undefined ? chunk : { ...chunk, crc }
+    const { crc, barriers } = notes.get(`${chunk.fname} ${chunk.size}`) ?? {}
+    return { ...chunk, ...(crc === undefined ? {} : { crc }), ...(barriers === undefined ? {} : { barriers }) }
   })
 }
 

@@ -57,6 +57,14 @@ describe('what may be deleted', () => {
     assert.deepEqual(names(gap), ['a'])
   })
 
+  it('keeps the base from which the time can be reached, and not one that a change of the cluster cuts off', () => {
+    const barriers = [{ ts: at(150, 1), what: 'shard s3 was added' }]
+    const chunks = [{ ...chunk(50, 200), barriers }, chunk(200, 300)]
+    assert.deepEqual(names(expired(inventory([a, b], chunks), at(250))), ['a'])
+    assert.equal(isNeededForSlicing(b, inventory([a, b], chunks, true)), true)
+    assert.equal(isNeededForSlicing(b, inventory([a, b], [chunk(50, 200), chunk(200, 300)], true)), false)
+  })
+
   it('keeps the newest base while slicing goes on', () => {
     assert.deepEqual(names(expired(inventory([a, b], [], true), at(300))), ['a'])
     assert.deepEqual(names(expired(inventory([a, b, backup('c', 400)], [], true), at(300))), ['a', 'b'])

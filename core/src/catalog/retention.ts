@@ -3,7 +3,7 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { isTimestampSet } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { optime } from '../oplog/entry.js'
-import { chainsByReplset, type TimeRange } from './timelines.js'
+import { chainsByReplset, restorableFrom, type TimeRange } from './timelines.js'
 
 /**
  * Which backups and chunks may go without making the rest unrestorable (PBM: control-plane.md §5.5). Pure: works on what
@@ -63,6 +63,7 @@ function isCovered(
   to: Timestamp,
 ): boolean {
   const [start, end] = [optime(from), optime(to)]
+  if (start < end) return (restorableFrom({ last_write_ts: from, replsets }, chains)?.end ?? 0n) >= end
   return (
     replsets.length > 0 &&
     replsets.every(({ name }) => chains.get(name)?.some((chain) => chain.start <= start && chain.end >= end) === true)

@@ -66,7 +66,21 @@ function reaches({ chunks }: World, rs: string, from: number, to: number): boole
 
 function isRestorable(found: World, target: number): boolean {
   return found.bases.some(
-    ({ end, replsets }) => end < target && replsets.every((rs) => reaches(found, rs, end, target)),
+    ({ end, replsets }) =>
+      end < target &&
+      replsets.every((rs) => reaches(found, rs, end, target)) &&
+      !REPLSETS.some((rs) => !replsets.includes(rs) && begins(found, rs, end, target)),
+  )
+}
+
+/** Whether a chain of the replica set begins after `from`, and no later than `to`. */
+function begins({ chunks }: World, rs: string, from: number, to: number): boolean {
+  const own = chunks.filter((chunk) => chunk.rs === rs)
+  return own.some(
+    (one) =>
+      one.from > from &&
+      one.from <= to &&
+      !own.some((other) => other.from < one.from && one.from <= Math.min(TIMES.length - 1, other.from + other.length)),
   )
 }
 
@@ -125,6 +139,31 @@ describe('timelines', () => {
         }
       }),
     )
+  })
+
+  it('end at a barrier, from whichever base before it, and begin anew with one after it', () => {
+    const chunks = [
+      { rs: 'cfg', start_ts: stamp(0), end_ts: stamp(9), barriers: [{ ts: stamp(6), what: 'shard s3 was added' }] },
+      { rs: 's1', start_ts: stamp(0), end_ts: stamp(9) },
+    ]
+    const base = (name: string, end: number) => ({
+      name,
+      last_write_ts: stamp(end),
+      replsets: [{ name: 'cfg' }, { name: 's1' }],
+    })
+    const [one, two, three] = [base('one', 1), base('two', 5), base('three', 7)]
+    const { ranges, gaps, barriers } = timelines(chunks, [one, two, three])
+    assert.deepEqual(ranges, [
+      { start: optimeAt(1) + 1n, end: optimeAt(6) - 1n },
+      { start: optimeAt(7) + 1n, end: optimeAt(9) },
+    ])
+    assert.deepEqual(gaps.get('cfg'), [])
+    assert.deepEqual(
+      barriers.map(({ what }) => what),
+      ['shard s3 was added'],
+    )
+    // Restored to, the barrier is behind.
+    assert.equal(timelines(chunks, [base('at', 6)]).ranges[0]?.end, optimeAt(9))
   })
 
   it('tell the chains of each replica set and the gaps between them', () => {

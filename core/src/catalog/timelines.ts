@@ -1,4 +1,5 @@
 import type { Timestamp } from 'bson'
+import type { Barrier } from '../control/pitr-chunk-document.js'
 import { optime } from '../oplog/entry.js'
 
 /** A stored chunk, as far as its place in time goes. Both bounds are inclusive. */
@@ -6,6 +7,8 @@ export interface ChunkBounds {
   readonly rs: string
   readonly start_ts: Timestamp
   readonly end_ts: Timestamp
+  /** What no replay leads across. */
+  readonly barriers?: readonly Barrier[]
 }
 
 /** A snapshot that point-in-time recovery can start from (see `isBaseSnapshot`). */
@@ -28,28 +31,37 @@ export interface Timelines {
   readonly ranges: readonly TimeRange[]
   /** Covered by the chunks of every replica set that has any, but without a base to start from. */
   readonly unbacked: readonly TimeRange[]
-  /** The unbroken chains of each replica set. */
+  /** The unbroken chains of each replica set; a barrier ends one, and begins the next. */
   readonly perReplset: ReadonlyMap<string, readonly TimeRange[]>
   /** Between the chains of each replica set: the last entry before the gap and the first after it. */
   readonly gaps: ReadonlyMap<string, readonly TimeRange[]>
+  /** In their order. */
+  readonly barriers: readonly Barrier[]
 }
 
 /** Puts chunks and snapshots together (PBM: control-plane.md §5.4, Timelines). Pure. */
 export function timelines(chunks: Iterable<ChunkBounds>, bases: readonly Base[]): Timelines {
-  const perReplset = chainsByReplset(chunks)
+  const all = [...chunks]
+  const perReplset = chainsByReplset(all)
   const ranges = union(bases.flatMap((base) => restorableFrom(base, perReplset) ?? []))
   const common = [...perReplset.values()].reduce<readonly TimeRange[] | undefined>(
     (found, chains) => (found === undefined ? chains : intersection(found, chains)),
     undefined,
   )
   const unbacked = difference(common ?? [], ranges)
-  const gaps = new Map([...perReplset].map(([rs, chains]) => [rs, gapsBetween(chains)]))
-  return { ranges, unbacked, perReplset, gaps }
+  const barriers = all.flatMap((chunk) => chunk.barriers ?? []).sort((a, b) => a.ts.compare(b.ts))
+  const cuts = new Set(barriers.map(({ ts }) => optime(ts)))
+  const gaps = new Map([...perReplset].map(([rs, chains]) => [rs, gapsBetween(chains, cuts)]))
+  return { ranges, unbacked, perReplset, gaps, barriers }
 }
 
-/** The chunks of each replica set joined where one begins no later than the one before ends; oldest first. */
+/**
+ * The chunks of each replica set joined where one begins no later than the one before ends; oldest first. A chain is cut
+ * before the entry of a barrier.
+ */
 export function chainsByReplset(chunks: Iterable<ChunkBounds>): Map<string, TimeRange[]> {
-  const sorted = [...chunks]
+  const all = [...chunks]
+  const sorted = all
     .map(({ rs, start_ts, end_ts }) => ({ rs, start: optime(start_ts), end: optime(end_ts) }))
     .filter(({ start, end }) => start <= end)
     .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))
@@ -62,11 +74,29 @@ export function chainsByReplset(chunks: Iterable<ChunkBounds>): Map<string, Time
     if (last === undefined || start > last.end) own.push({ start, end })
     else if (end > last.end) last.end = end
   }
+  for (const { rs, barriers = [] } of all) {
+    for (const { ts } of barriers)
+      chains.set(
+        rs,
+        (chains.get(rs) ?? []).flatMap((chain) => cut(chain, optime(ts))),
+      )
+  }
   return chains
 }
 
+function cut({ start, end }: TimeRange, before: bigint): TimeRange[] {
+  if (before <= start || before > end) return [{ start, end }]
+  return [
+    { start, end: before - 1n },
+    { start: before, end },
+  ]
+}
+
 /** The times that can be restored to from this base; undefined where a chain is missing or ends with the base. */
-export function restorableFrom(base: Base, chains: ReadonlyMap<string, readonly TimeRange[]>): TimeRange | undefined {
+export function restorableFrom(
+  base: Pick<Base, 'last_write_ts' | 'replsets'>,
+  chains: ReadonlyMap<string, readonly TimeRange[]>,
+): TimeRange | undefined {
   const from = optime(base.last_write_ts)
   if (base.replsets.length === 0) return undefined
   let end: bigint | undefined
@@ -74,6 +104,12 @@ export function restorableFrom(base: Base, chains: ReadonlyMap<string, readonly 
     const chain = chains.get(name)?.find((one) => one.start <= from && from <= one.end)
     if (chain === undefined) return undefined
     if (end === undefined || chain.end < end) end = chain.end
+  }
+  // One that the base does not have came later: what it had before its first chunk is stored nowhere.
+  const isOfBase = (rs: string) => base.replsets.some(({ name }) => name === rs)
+  for (const [rs, own] of chains) {
+    const first = isOfBase(rs) ? undefined : own.find((chain) => chain.start > from)
+    if (first !== undefined && end !== undefined && first.start <= end) end = first.start - 1n
   }
   return end === undefined || end <= from ? undefined : { start: from + 1n, end }
 }
@@ -128,8 +164,12 @@ export function closestSeconds(ranges: readonly TimeRange[], time: bigint): { be
   return { ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }
 }
 
-function gapsBetween(chains: readonly TimeRange[]): TimeRange[] {
-  return chains.slice(1).map(({ start }, at) => ({ start: chains[at]?.end ?? 0n, end: start }))
+function gapsBetween(chains: readonly TimeRange[], cuts: ReadonlySet<bigint>): TimeRange[] {
+  // Where a barrier has cut a chain, nothing is missing.
+  return chains
+    .slice(1)
+    .map(({ start }, at) => ({ start: chains[at]?.end ?? 0n, end: start }))
+    .filter(({ start, end }) => !cuts.has(end) || end > start + 1n)
 }
 
 function union(ranges: readonly TimeRange[]): TimeRange[] {

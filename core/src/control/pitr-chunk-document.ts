@@ -1,5 +1,12 @@
 import type { Timestamp } from 'bson'
 
+/** The cluster was changed for good: its shards, or what a name means. */
+export interface Barrier {
+  readonly ts: Timestamp
+  /** Words for a message: `shard s3 was added`. */
+  readonly what: string
+}
+
 /** One oplog chunk on the storage, in `pbmPITRChunks` (PBM: control-plane.md §1.4). Both bounds are inclusive. */
 export interface PitrChunkDocument {
   rs: string
@@ -17,4 +24,6 @@ export interface PitrChunkDocument {
   crc?: string
   /** Ours: the name of the method that it is sealed with. */
   encryption?: string
+  /** Ours: what no replay leads across, in a chunk of config servers. Unknown where `crc` is. */
+  barriers?: readonly Barrier[]
 }

@@ -2,9 +2,11 @@ import { type MongoClient, Timestamp } from 'mongodb'
 import { crcText, createCrc64 } from '../archive/crc64.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { BSON_TIMESTAMP, findField } from '../bson/elements.js'
+import type { Barrier, PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import type { OperationLog } from '../log.js'
+import { barriersIn } from '../oplog/reading/find-barriers.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
@@ -80,17 +82,18 @@ function prefixOf(rs: string, start: Timestamp): string {
 
 /**
  * Reads it through: it must decompress, hold entries of its time only, and end with the one that it is named by. Gives
- * its checksum then.
+ * its checksum then, and what a slicer notes beside it.
  */
 async function readWhole(
   object: ObjectInfo,
   { start, end }: PitrChunkName,
   { store, host, signal }: RecoverOptions,
-): Promise<{ crc?: string } | undefined> {
+): Promise<Pick<PitrChunkDocument, 'crc' | 'barriers'> | undefined> {
   try {
     const compression = await host.compression(compressionBySuffix(object.name))
     const crc = createCrc64()
     let last: Timestamp | undefined
+    const barriers: Barrier[] = []
     for await (const documents of wholeDocuments(compression.decompress(await store.read(object.name, { signal })))) {
       crc.update(documents)
       for (const entry of documentsIn(documents)) {
@@ -98,9 +101,11 @@ async function readWhole(
         if (ts?.type !== BSON_TIMESTAMP) return undefined
         last = new Timestamp(entry.readBigUInt64LE(ts.value))
         if (last.lessThan(start)) return undefined
+        barriers.push(...barriersIn(entry))
       }
     }
-    return last?.equals(end) === true ? { crc: crcText(crc) } : undefined
+    if (last?.equals(end) !== true) return undefined
+    return { crc: crcText(crc), ...(barriers.length === 0 ? {} : { barriers }) }
   } catch (error) {
     signal.throwIfAborted()
     // It came after its key was deleted, since nobody was slicing any more: nobody can ever open it.

@@ -1,6 +1,8 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { crcText, createCrc64 } from '../archive/crc64.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { hello } from '../mongo/topology.js'
+import { findBarriers } from '../oplog/reading/find-barriers.js'
 import { readOplog } from '../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
@@ -58,6 +60,8 @@ export async function storeChunk({
     entries += documents
     bytes += length
   }
+  const isConfigServer = (await hello(node)).configsvr !== undefined
+  const barriers = isConfigServer ? await findBarriers(node, { start, end }, signal) : []
   const fname = pitrChunkName(rs, start, end, plugin.suffix, encryption)
   const crc = createCrc64()
   const raw = readOplog(node, { start, end }, { signal, onProgress: count })
@@ -71,6 +75,7 @@ export async function storeChunk({
   const { size } = await store.save(fname, plugin.compress(checked(), level === undefined ? {} : { level }), { signal })
   const sealed = encryption === undefined ? {} : { encryption }
   const told = { rs, fname, compression: name, start_ts: start, end_ts: end }
-  const document = { ...told, size, crc: crcText(crc), ...sealed }
+  const found = barriers.length === 0 ? {} : { barriers }
+  const document = { ...told, size, crc: crcText(crc), ...sealed, ...found }
   return { document, entries, bytes }
 }

@@ -42,6 +42,8 @@ export class SlicingLeader {
   #beatenAt = Number.NEGATIVE_INFINITY
   #retryAt = Number.NEGATIVE_INFINITY
   #electedAt = Number.NEGATIVE_INFINITY
+  #askedAt = Number.NEGATIVE_INFINITY
+  #added: readonly string[] = []
   #told = ''
   #priorities = ''
   readonly #betterSince = new Map<string, number>()
@@ -58,8 +60,12 @@ export class SlicingLeader {
     await this.#beat(view)
     if (delaysSlicing(view.operations) !== undefined) return
     const replsets = (await clusterMembers(this.#options.leader)).map(({ rs }) => rs)
-    const idle = replsets.filter((rs) => !view.slicers.some(({ replset }) => replset === rs))
-    if (idle.length === 0) return await this.#place(view, config, replsets)
+    const without = replsets.filter((rs) => !view.slicers.some(({ replset }) => replset === rs))
+    const added = view.slicers.length === 0 ? [] : await this.#withoutBase(config, without)
+    const idle = without.filter((rs) => !added.includes(rs))
+    // A shard that was removed: nobody would ever want its oplog.
+    const isOver = view.slicers.some(({ replset }) => !replsets.includes(replset))
+    if (idle.length === 0 && !isOver) return await this.#place(view, config, replsets)
     this.#betterSince.clear()
     const now = this.#options.clock.now()
     // One that was elected and failed at once would fail again.
@@ -75,6 +81,23 @@ export class SlicingLeader {
     if (document === undefined || clock.now() - this.#beatenAt < HEARTBEAT_MS) return
     this.#beatenAt = clock.now()
     await beatPitr(leader)
+  }
+
+  /**
+   * Shards that were added since the last full backup: a slicer would have nothing to begin at, and an election for it would
+   * stop all the others each time.
+   */
+  async #withoutBase(config: Config, replsets: readonly string[]): Promise<readonly string[]> {
+    const { leader, host, clock } = this.#options
+    if (config.pitr?.oplogOnly === true || replsets.length === 0) return []
+    if (clock.now() < this.#askedAt + RETRY_MILLIS) return this.#added.filter((rs) => replsets.includes(rs))
+    this.#askedAt = clock.now()
+    const bases = await Promise.all(replsets.map((rs) => findNewestBase(leader, config, host, rs)))
+    this.#added = replsets.filter((_, at) => bases[at] === undefined)
+    const names = this.#added.join(', ')
+    const text = `the oplog of ${names} can't be stored: no full backup has it yet; make one with pbm backup`
+    if (names !== '') this.#tell(config, text, this.#options.log({ event: 'pitr', epoch: config.epoch }))
+    return this.#added
   }
 
   async #elect(config: Config, replsets: readonly string[], signal: AbortSignal): Promise<void> {

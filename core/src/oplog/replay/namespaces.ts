@@ -1,5 +1,6 @@
 import { isControlCollection } from '../../mongo/control-names.js'
 import { collectionOf, databaseOf } from '../entry.js'
+import { isReshardingCopy } from './barriers.js'
 
 const BUCKETS = 'system.buckets.'
 const VIEWS = 'system.views'
@@ -16,7 +17,7 @@ export function isExcluded(ns: string): boolean {
   const db = databaseOf(ns)
   if (db === 'local' || db === 'config' || db.startsWith('__mdb_internal')) return true
   const collection = collectionOf(ns)
-  if (collection === 'system.profile') return true
+  if (collection === 'system.profile' || isReshardingCopy(ns)) return true
   if (db !== 'admin') return false
   // The buckets are the time series of that name.
   const name = collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : collection

@@ -38,7 +38,7 @@ import type { ShardedRestore } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
 import { crossCheckList } from '../verify/cross-check.js'
 import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
-import { checkPieces } from '../verify/oplog.js'
+import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
 
 /** How a restore works; each has a default. */
@@ -185,8 +185,16 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
   const range = { signal: guard.signal, start: optime(part.first_write_ts), end: pointInTime?.end ?? ownEnd }
   const sizes = await checkPieces(store, oplog, range)
   const stored = sizes.reduce((sum, size) => sum + size, 0)
+  const verification = {
+    ...range,
+    exactEnds: !isLegacyBackupOplog(backup.pbm_version),
+    mayBeCut: !isOwn(snapshot),
+    asked: pointInTime !== undefined,
+  }
   if (tuning.verify === false) {
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
+    // Little, and the only place that tells whether a replay leads there.
+    if (restore.sharding?.routing !== undefined) await verifyPieces(store, oplog, verification)
     return stored
   }
   progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
@@ -194,11 +202,9 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
   const isListed = !isLegacyArchive(backup.pbm_version) && part.objects === undefined && part.encryption === undefined
   if (isListed) await crossCheckList(store, snapshot, { list, suffix: compression.suffix, signal: guard.signal })
   await verifySnapshot(store, snapshot, {
-    ...range,
+    ...verification,
     oplog,
     width: Math.max(2, Math.min(4, availableParallelism())),
-    exactEnds: !isLegacyBackupOplog(backup.pbm_version),
-    mayBeCut: !isOwn(snapshot),
     onBytes: (bytes) => progress.add(0, bytes),
     onCommand: (command) => foreign.see(command),
   })

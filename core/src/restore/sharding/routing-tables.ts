@@ -3,12 +3,15 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { arrayElement, stringElement } from '../../bson/build.js'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
 import { documentsOfArray, findDocument, findString } from '../../bson/elements.js'
+import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { STAGING_PREFIX } from '../../mongo/control-names.js'
 import { readDocuments } from '../../mongo/raw-read.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
+import { reshardingRunning, runningReshardings } from '../../mongo/resharding.js'
 import type { Operation } from '../../oplog/entry.js'
-import { findUuid, withField } from '../../oplog/raw-fields.js'
+import { findUuid, withField, withoutFields } from '../../oplog/raw-fields.js'
+import { isReshardingCopy } from '../../oplog/replay/barriers.js'
 import type { RoutingReplay } from '../../oplog/replay/options.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Snapshot } from '../data/snapshot.js'
@@ -20,6 +23,8 @@ type Table = (typeof TABLES)[number]
 const SESSIONS = 'config.system.sessions'
 /** What the balancer does is for the people of the target to say. */
 const KEPT_SETTINGS: ReadonlySet<string> = new Set(['balancer', 'automerge'])
+/** Of what the server was doing to a collection, and goes on with from notes that no restore brings back. */
+const OF_OPERATIONS: ReadonlySet<string> = new Set(['allowMigrations', 'reshardingFields'])
 const MAJORITY = { writeConcern: { w: 'majority' } } as const
 
 /**
@@ -34,6 +39,22 @@ export class RoutingTables implements RoutingReplay {
   constructor(client: MongoClient, log: OperationLog) {
     this.#client = client
     this.#log = log
+  }
+
+  /**
+   * Before anything is touched: while a resharding runs here, the server would not let go of its collection; and of one that
+   * was ending when the backup began, the documents are not in the backup. Throws `RESHARDING_RUNNING` and
+   * `BACKUP_RESHARDING`.
+   */
+  async check(snapshot: Snapshot, signal: AbortSignal): Promise<void> {
+    const [running] = await runningReshardings(this.#client)
+    if (running !== undefined) throw reshardingRunning(running, 'nothing can be restored')
+    await snapshot.readNamespaces(
+      async (_, documents) => {
+        for await (const whole of wholeDocuments(documents)) for (const one of documentsIn(whole)) refuseEnding(one)
+      },
+      { width: 1, signal, select: ({ db, collection }) => db === 'config' && collection === 'collections' },
+    )
   }
 
   /** Loads the dump into empty staging collections. */
@@ -63,7 +84,7 @@ export class RoutingTables implements RoutingReplay {
     const staged = await this.#staging('collections')
       .find({}, { projection: { uuid: 1 } })
       .toArray()
-    const uuids = staged.filter(({ _id }) => _id !== SESSIONS).map(({ uuid }) => uuid as UUID)
+    const uuids = staged.filter(({ _id }) => isRestored(_id)).map(({ uuid }) => uuid as UUID)
     const known = new Set(uuids.map((uuid) => uuid.toHexString(false)))
     const databases = (
       await this.#staging('databases')
@@ -83,12 +104,12 @@ export class RoutingTables implements RoutingReplay {
       const isOwn = uuid === undefined ? findString(document, 'ns') !== SESSIONS : known.has(uuid)
       return isOwn ? renamedHistory(renamed(document, 'shard'), renamed) : undefined
     })
-    await this.#copy('tags', guard, (document) => document)
+    await this.#copy('tags', guard, (document) => (isRestored(findString(document, 'ns')) ? document : undefined))
     await this.#copySettings()
     await this.#zonesOfShards(shardIds)
     // Last: a collection that is listed has all its chunks.
     await this.#copy('collections', guard, (document) =>
-      findString(document, '_id') === SESSIONS ? undefined : document,
+      isRestored(findString(document, '_id')) ? withoutFields(document, OF_OPERATIONS) : undefined,
     )
     await this.#dropStaging()
     await this.#client.db('admin').command({ flushRouterConfig: 1 })
@@ -163,8 +184,21 @@ export class RoutingTables implements RoutingReplay {
   }
 }
 
+function isRestored(ns: string | undefined): boolean {
+  return ns !== SESSIONS && !isReshardingCopy(ns ?? '')
+}
+
 export function isRoutingTable({ db, collection }: Pick<NamespaceMetadata, 'db' | 'collection'>): boolean {
   return db === 'config' && (TABLES as readonly string[]).includes(collection)
+}
+
+function refuseEnding(collection: Buffer): void {
+  const fields = findDocument(collection, 'reshardingFields')
+  if (fields === undefined || findString(fields, 'state') !== 'committing') return
+  const ns = findString(collection, '_id') ?? '?'
+  throw new PbmError('BACKUP_RESHARDING', `The backup was made in the moment when a resharding of ${ns} ended`, {
+    hint: 'It does not have all documents of that collection: restore another backup.',
+  })
 }
 
 /** Where a chunk was before; snapshot reads in the past look there. */

@@ -52,9 +52,11 @@ export class ShardedRestore {
 
   /**
    * On shards: reads what {@link cleanUp} will drop from the lists of all parts. Before anything is touched: a list that is
-   * missing, or that no key opens, must not come to light when other shards have dropped their data.
+   * missing, or that no key opens, must not come to light when other shards have dropped their data. On config servers:
+   * {@link RoutingTables.check}.
    */
   async prepare(own: Snapshot | undefined): Promise<void> {
+    if (own !== undefined) await this.#tables?.check(own, this.#options.guard.signal)
     if (this.#options.info.shardId !== undefined) this.#replaced = await this.#databases(own)
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type Document, Long, Timestamp } from 'bson'
+import { type Document, Long, Timestamp, UUID } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
 import { optime } from '../../oplog/entry.js'
 import { withoutControlEntries } from '../../oplog/reading/control-entries.js'
@@ -42,7 +42,7 @@ function storeOf(objects: Stored): ObjectStore {
 async function verify(
   objects: Stored,
   pieces: readonly OplogPiece[],
-  range: { start: bigint; end: bigint; mayBeCut?: boolean } = { start: at(1), end: at(9) },
+  range: { start: bigint; end: bigint; mayBeCut?: boolean; asked?: boolean } = { start: at(1), end: at(9) },
 ) {
   const store = storeOf(objects)
   await checkPieces(store, pieces, range)
@@ -164,5 +164,70 @@ describe('The pieces of oplog before a restore', () => {
     })
     // It commits after the end.
     await verify(cut, [a, b], { start: at(1), end: at(6) })
+  })
+
+  describe('where a replay does not lead to the end', () => {
+    const uuid = new UUID('11111111-1111-4111-8111-111111111111')
+    const added = { op: 'i', ns: 'config.shards', o: { _id: 's3', host: 's3/h:1' } }
+    const resharded = {
+      op: 'u',
+      ns: 'config.collections',
+      o: { $v: 2, diff: { u: { uuid } } },
+      o2: { _id: 'shop.orders' },
+    }
+    const nested = { op: 'c', ns: 'admin.$cmd', o: { applyOps: [resharded] } }
+    const withEntry = (fields: Document) => ({ ...good, a: chunk(change(1), change(3, fields), change(5)) })
+
+    it('are refused with what changed the cluster, when that was, and the last time before it', async () => {
+      for (const [fields, what] of [
+        [added, /shard s3 was added at 1970-01-01T00:01:40 \(100\.3\)/],
+        [{ ...added, op: 'd' }, /shard s3 was removed/],
+        [nested, /collection shop\.orders was resharded/],
+      ] as const) {
+        await assert.rejects(verify(withEntry(fields), [a, b]), {
+          code: 'OPLOG_BARRIER',
+          message: what,
+          hint: /^The nearest time that can be restored to: 1970-01-01T00:01:40\. To a later one leads only a backup/,
+        })
+      }
+    })
+
+    it('are good where that lies outside of the range, or is no such change', async () => {
+      await verify(withEntry(added), [a, b], { start: at(1), end: at(2) })
+      await verify(withEntry(added), [a, b], { start: at(3), end: at(9) })
+      await verify(withEntry({ ...added, op: 'u', o2: added.o, o: { $v: 2, diff: { i: { draining: true } } } }), [a, b])
+      const split = { ...resharded, o: { $v: 2, diff: { u: { lastmod: new Date(0) } } } }
+      await verify(withEntry(split), [a, b])
+    })
+
+    it('are refused where a shard takes over what a resharding made, unless it did so before', async () => {
+      const rename = { renameCollection: 'shop.system.resharding.x', to: 'shop.orders', dropTarget: uuid }
+      const taken = withEntry({ op: 'c', ns: 'shop.$cmd', o: rename })
+      await assert.rejects(verify(taken, [a, b]), {
+        code: 'OPLOG_UNSUPPORTED',
+        message: /to shop\.orders on shop\.system\.resh/,
+      })
+      await verify(taken, [a, b], { start: at(4), end: at(9) })
+    })
+
+    it('are refused at a time when shards were at different steps of an operation, if it was asked for', async () => {
+      const _id = { namespace: 'shop.orders', operationType: 'renameCollection' }
+      const ns = 'config.system.sharding_ddl_coordinators'
+      const [begun, ended] = [change(3, { ns, o: { _id } }), change(7, { op: 'd', ns, o: { _id } })]
+      const objects = { a: chunk(change(1), begun, change(5)), b: chunk(change(5), ended, change(9)) }
+      const asked = (end: number, stored: Stored = objects) =>
+        verify(stored, [a, b], { start: at(1), end: at(end), asked: true })
+      await assert.rejects(asked(6), {
+        code: 'OPLOG_BARRIER',
+        message: /renameCollection of shop\.orders was under way from 1970-01-01T00:01:40 \(100\.3\) to 1970/,
+        hint: /00:01:40 or 1970-01-01T00:01:41\.$/,
+      })
+      await asked(2)
+      await asked(7)
+      await assert.rejects(asked(6, { ...objects, a: good.a }), { message: /from \? to 1970/ })
+      await verify(objects, [a, b], { start: at(1), end: at(6) })
+      const harmless = { _id: { ..._id, operationType: 'refineCollectionShardKey' } }
+      await asked(6, { a: chunk(change(1), change(3, { ns, o: harmless }), change(5)), b: good.b })
+    })
   })
 })

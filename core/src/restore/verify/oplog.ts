@@ -2,9 +2,12 @@ import pLimit from 'p-limit'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
 import { findString } from '../../bson/elements.js'
 import { chunkMethod } from '../../encryption/sealed-store.js'
+import { PbmError } from '../../errors.js'
 import { type Operation, type OplogEntry, optimeText, parseEntry } from '../../oplog/entry.js'
 import { withoutControlEntry } from '../../oplog/reading/control-entries.js'
+import { barrierOf } from '../../oplog/replay/barriers.js'
 import { classify, operationsInside } from '../../oplog/replay/classify.js'
+import { Coordinators, type UnderWay } from '../../oplog/replay/coordinators.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
@@ -22,6 +25,8 @@ export interface OplogVerification extends CallOptions {
   readonly exactEnds: boolean
   /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
   readonly mayBeCut?: boolean | undefined
+  /** The end was asked for: it is refused if something was half done at it. */
+  readonly asked?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
   /** Told each command that a replay from start to end will run, those of transactions too. */
   readonly onCommand?: ((command: Operation) => void) | undefined
@@ -82,15 +87,31 @@ export async function verifyPieces(
   options: OplogVerification,
 ): Promise<void> {
   const transactions = new OpenTransactions(options)
+  const coordinators = options.asked === true ? new Coordinators(options.end) : undefined
   let furthest: ReadPiece | undefined
   for (const piece of pieces) {
-    const read = await verifyPiece(store, piece, options, transactions)
+    const read = await verifyPiece(store, piece, options, { transactions, coordinators })
     if (furthest !== undefined && piece.start === furthest.piece.end) verifyBorder(furthest, read)
     else if (furthest !== undefined && piece.start < furthest.piece.end) {
       await verifyOverlap(store, furthest.piece, piece, options)
     }
     if (furthest === undefined || piece.end > furthest.piece.end) furthest = read
   }
+  refuseHalfDone(coordinators?.underWay ?? [])
+}
+
+/** The oplog of one shard can't tell what the others had done of it by then. */
+function refuseHalfDone(underWay: readonly UnderWay[]): void {
+  const [one] = underWay
+  if (one === undefined) return
+  const [from, to] = [one.from, one.to].map((ts) => (ts === undefined ? '?' : momentText(ts)))
+  throw unreachable(`${one.what} was under way from ${from} to ${to}`, one.from, one.to)
+}
+
+/** They see every entry. */
+interface Watchers {
+  readonly transactions: OpenTransactions
+  readonly coordinators: Coordinators | undefined
 }
 
 interface ReadPiece {
@@ -103,9 +124,9 @@ async function verifyPiece(
   store: ObjectStore,
   piece: OplogPiece,
   options: OplogVerification,
-  transactions: OpenTransactions,
+  { transactions, coordinators }: Watchers,
 ): Promise<ReadPiece> {
-  const { exactEnds, end } = options
+  const { exactEnds, start, end } = options
   let first: RawEntry | undefined
   let last: RawEntry | undefined
   let reached = 0n
@@ -120,7 +141,8 @@ async function verifyPiece(
     reached = ts
     first ??= found
     last = found
-    if (ts <= end) verifyEntry(entry, ts, ts < options.start ? undefined : options.onCommand)
+    if (ts <= end && (ts >= start || transactionStep(entry) !== undefined)) verifyEntry(entry, ts, options)
+    coordinators?.take(entry)
     transactions.take(entry)
   }
   if (exactEnds && reached < piece.end && reached < end) {
@@ -129,11 +151,15 @@ async function verifyPiece(
   return { piece, first, last }
 }
 
-function verifyEntry(operation: Operation, ts: bigint, onCommand: OplogVerification['onCommand'], depth = 0): void {
+/** The dump has what is before the start, but for transactions that end after it. */
+function verifyEntry(operation: Operation, ts: bigint, options: OplogVerification, depth = 0): void {
+  const { start, onCommand } = options
+  const barrier = ts > start ? barrierOf(operation) : undefined
+  if (barrier !== undefined) throw unreachable(`${barrier} at ${momentText(ts)}`, ts)
   const kind = classify(operation, ts)
-  if (kind === 'command') onCommand?.(operation)
+  if (kind === 'command' && ts >= start) onCommand?.(operation)
   if (kind !== 'nested') return
-  for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, onCommand, depth + 1)
+  for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, options, depth + 1)
 }
 
 /** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */
@@ -242,4 +268,23 @@ function gap(from: bigint, to: bigint, objects: readonly string[]) {
   return damaged(
     `The stored oplog has a gap from ${optimeText(from)} to ${optimeText(to)}: a piece of it is missing${near === '' ? '' : ` beside ${near}`}`,
   )
+}
+
+/** `before` and `after`: what is just out of reach, as far as it is known. */
+function unreachable(what: string, before: bigint | undefined, after?: bigint): PbmError {
+  const times = [
+    ...(before === undefined ? [] : [secondText((before - 1n) >> 32n)]),
+    ...(after === undefined ? [] : [secondText((after >> 32n) + 1n)]),
+  ]
+  const other = after === undefined ? 'To a later one leads only a backup made after it.' : ''
+  const hint = `The nearest time that can be restored to: ${times.join(' or ') || 'see pbm list'}. ${other}`.trim()
+  return new PbmError('OPLOG_BARRIER', `The time can't be restored to: ${what}`, { hint })
+}
+
+function momentText(ts: bigint): string {
+  return `${secondText(ts >> 32n)} (${optimeText(ts)})`
+}
+
+function secondText(seconds: bigint): string {
+  return new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
 }

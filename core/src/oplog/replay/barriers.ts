@@ -1,0 +1,32 @@
+import { findDocument, findString } from '../../bson/elements.js'
+import type { Operation } from '../entry.js'
+import { findUuid } from '../raw-fields.js'
+
+/** Of a resharding under way: beside the collection that it is to replace, and gone if it is given up. */
+const RESHARDING = '.system.resharding.'
+
+/** What {@link barrierOf} looks at: all of it is on config servers. */
+export const BARRIER_NAMESPACES: readonly string[] = ['config.shards', 'config.collections']
+
+/** Whether the collection is the unfinished copy that a resharding makes; `ns` with its database. */
+export function isReshardingCopy(ns: string): boolean {
+  return ns.includes(RESHARDING)
+}
+
+/**
+ * What of the cluster this operation of the config servers has changed for good, so that no replay from a time before
+ * leads to one after it: the shards themselves, or the collection that a name means. Words for a message, or undefined.
+ *
+ * Of a shard that was added nothing is stored before its first backup. What a resharding has made is copied by the shards
+ * themselves, into collections that only a resharding may write to.
+ */
+export function barrierOf({ op, ns, o, o2 }: Operation): string | undefined {
+  if (ns === 'config.shards' && (op === 'i' || op === 'd')) {
+    return `shard ${findString(o, '_id') ?? '?'} was ${op === 'i' ? 'added' : 'removed'}`
+  }
+  if (ns !== 'config.collections' || op !== 'u') return undefined
+  const diff = findDocument(o, 'diff')
+  const changed = (diff && findDocument(diff, 'u')) ?? findDocument(o, '$set')
+  if (changed === undefined || findUuid(changed, 'uuid') === undefined) return undefined
+  return `collection ${findString(o2 ?? o, '_id') ?? '?'} was resharded`
+}
