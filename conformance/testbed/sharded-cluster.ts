@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Long, MaxKey, MinKey } from 'bson'
 import type { Document, MongoClient } from 'mongodb'
 import { runDistributedTransaction, type TransactionWork } from './distributed-transaction.js'
@@ -13,6 +14,8 @@ export interface ShardOptions {
   readonly id?: string
   /** Added to the environment of its mongods. */
   readonly environment?: NodeJS.ProcessEnv
+  /** It runs, but is no part of the cluster before `addShard`. */
+  readonly later?: boolean
 }
 
 export interface ShardedClusterOptions {
@@ -45,13 +48,17 @@ export interface MoveOptions {
   readonly waitForDelete?: boolean
 }
 
-/** Config servers and shards; there is no mongos, for nothing here needs one. */
+/** Config servers and shards, as they are at the moment; there is no mongos, for nothing here needs one. */
 export interface ShardedCluster {
   readonly config: ReplicaSet
   readonly shards: readonly Shard[]
   /** All replica sets, the config servers first. */
   readonly replsets: readonly ReplicaSet[]
   shard(id: string): Shard
+  /** One that was to come later. */
+  addShard(id: string): Promise<Shard>
+  /** It must have no chunks, and be no primary shard. */
+  removeShard(id: string): Promise<void>
   createDatabase(db: string, primaryShard: string): Promise<void>
   /** The database must be there. */
   shardCollection(namespace: string, options?: ShardedCollectionOptions): Promise<void>
@@ -99,10 +106,10 @@ export async function startShardedCluster(options: ShardedClusterOptions = {}): 
     const shards = named.map((shard: ShardOptions, index) => {
       const set = sets[index]
       if (set === undefined) throw new RangeError('a shard is a replica set')
-      return { id: shard.id ?? shard.name, set }
+      return { id: shard.id ?? shard.name, set, later: shard.later === true }
     })
     if (options.auth === true) await Promise.all(started.map(allowInternalCommands))
-    for (const { id, set } of shards) await addShard(await config.client(), id, set)
+    for (const { id, set, later } of shards) if (!later) await addShard(await config.client(), id, set)
     return clusterOf(config, shards, stop)
   } catch (error) {
     await stop()
@@ -121,14 +128,20 @@ async function addShard(config: MongoClient, id: string, set: ReplicaSet): Promi
   await config.db('admin').command({ _configsvrAddShard: `${set.name}/${hosts}`, name: id, ...MAJORITY })
 }
 
-function clusterOf(config: ReplicaSet, shards: readonly Shard[], stop: () => Promise<void>): ShardedCluster {
+function clusterOf(
+  config: ReplicaSet,
+  all: readonly (Shard & { readonly later: boolean })[],
+  stop: () => Promise<void>,
+): ShardedCluster {
+  const shards: Shard[] = all.filter(({ later }) => !later)
   const replsets = [config, ...shards.map(({ set }) => set)]
   const find = (id: string): Shard => {
     const found = shards.find((shard) => shard.id === id)
     if (found === undefined) throw new RangeError(`there is no shard ${id}`)
     return found
   }
-  const onConfig = async (command: Document) => (await config.client()).db('admin').command({ ...command, ...MAJORITY })
+  const onConfig = async (command: Document): Promise<Document> =>
+    (await config.client()).db('admin').command({ ...command, ...MAJORITY })
   const refresh = async (namespace: string) => {
     for (const { set } of shards) {
       await (await set.client()).db('admin').command({ _flushRoutingTableCacheUpdates: namespace })
@@ -139,6 +152,21 @@ function clusterOf(config: ReplicaSet, shards: readonly Shard[], stop: () => Pro
     shards,
     replsets,
     shard: find,
+    addShard: async (id) => {
+      const shard = all.find((one) => one.id === id)
+      if (shard === undefined || shards.includes(shard)) throw new RangeError(`there is no other shard ${id}`)
+      await addShard(await config.client(), id, shard.set)
+      shards.push(shard)
+      replsets.push(shard.set)
+      return shard
+    },
+    removeShard: async (id) => {
+      const { set } = find(id)
+      // The first one begins to drain it, the last one removes it.
+      while ((await onConfig({ _configsvrRemoveShard: id })).state !== 'completed') await sleep(200)
+      shards.splice(shards.indexOf(find(id)), 1)
+      replsets.splice(replsets.indexOf(set), 1)
+    },
     createDatabase: async (db, primaryShardId) => {
       await onConfig({ _configsvrCreateDatabase: db, primaryShardId })
     },

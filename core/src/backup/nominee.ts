@@ -50,6 +50,7 @@ import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
+import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
@@ -194,11 +195,15 @@ export class BackupNominee {
     })
     try {
       const { begun, finish } = await part.dump()
+      if (info.shardId !== undefined) await awaitNothingHalfDone(node, { clock, log, signal })
+      const dumped = await majorityLastWrite(node)
       if (info.isSharded) await passTimeToLeader(node, leader, begun)
       await reach('dumpDone')
       const end = await (info.isSharded ? endAfterAllDumps(node, leader, wait) : lastWriteAfter(node, begun, wait))
       const { oplog, stored, objects, bytes } = await finish(end)
-      const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) }
+      const halfDone = info.shardId === undefined ? [] : await halfDoneSince(node, dumped, signal)
+      const noted = halfDone.length === 0 ? {} : { half_done: halfDone }
+      const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects), ...noted }
       await setReplsetFields(leader, name, self.rs, ended)
       const transfer = transferOf(this.store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })

@@ -6,6 +6,7 @@ import { clusterMembers } from '../mongo/topology.js'
 import { findBarriers } from '../oplog/reading/find-barriers.js'
 import type { Clock } from '../time/clock.js'
 import { until } from '../time/until.js'
+import { refuseHalfDone } from './half-done.js'
 
 /** How long the end of a resharding may take: a few seconds where the shards are well. */
 const COMMIT_MILLIS = 60_000
@@ -36,7 +37,7 @@ export async function requireAllShards(leader: MongoClient, name: string): Promi
 
 /**
  * Before a backup is published: nothing in its time may be what no replay leads across, for a restore replays it. `node` is
- * a member of the config servers. Throws `BACKUP_CLUSTER_CHANGED`.
+ * a member of the config servers. Throws `BACKUP_CLUSTER_CHANGED` and `BACKUP_HALF_DONE`.
  */
 export async function requireNoBarriers(
   { leader, node, signal }: { readonly leader: MongoClient; readonly node: MongoClient; readonly signal: AbortSignal },
@@ -44,7 +45,8 @@ export async function requireNoBarriers(
 ): Promise<void> {
   const record = await findBackup(leader, name)
   const part = record?.replsets.find(({ iscs }) => iscs === true)
-  if (part === undefined) return
+  if (record === undefined || part === undefined) return
+  refuseHalfDone(record)
   const found = await findBarriers(node, { start: part.first_write_ts, end: part.last_write_ts }, signal)
   const barrier = found.find(({ ts }) => ts.greaterThan(part.first_write_ts))
   if (barrier !== undefined) throw changed(`${barrier.what} at ${new Date(barrier.ts.t * 1000).toISOString()}`)

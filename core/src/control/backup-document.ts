@@ -111,6 +111,18 @@ export interface BackupReplset {
   objects?: StoredObject[]
   /** Ours; PBM ignores it: how the objects are sealed. Absent where they are not. */
   encryption?: BackupEncryption
+  /** Ours; PBM ignores it: what shards were at different steps of after the dump. Absent where there was nothing. */
+  half_done?: HalfDone[]
+}
+
+/** An operation on a sharded collection. */
+export interface HalfDone {
+  /** Words for a message: `renameCollection of shop.orders`. */
+  what: string
+  /** Absent where it had begun before the end of the dump. */
+  from?: Timestamp
+  /** Absent where it had not ended. */
+  to?: Timestamp
 }
 
 export interface BackupOplogObject {

@@ -33,21 +33,19 @@ export class Coordinators {
     this.#time = time
   }
 
-  take({ op, ns, o, o2, ts }: OplogEntry): void {
-    if (ns !== COORDINATORS || (op !== 'i' && op !== 'u' && op !== 'd')) return
-    const id = findDocument(op === 'u' ? (o2 ?? o) : o, '_id')
-    if (id === undefined) return
-    const operation = findString(id, 'operationType') ?? '?'
-    if (HARMLESS.test(operation)) return
+  take(entry: OplogEntry): void {
+    const { op, ns, ts } = entry
+    const id = ns === COORDINATORS ? coordinatorOf(entry) : undefined
+    if (id === undefined || isHarmless(id)) return
     const key = id.toString('latin1')
     const known = this.#open.get(key)
     if (ts > this.#time) {
       if (op === 'i') this.#later.add(key)
       if (op !== 'd' || this.#later.delete(key) || known?.to !== undefined) return
-      this.#open.set(key, { what: words(id), from: known?.from, to: ts })
+      this.#open.set(key, { what: coordinatorWords(id), from: known?.from, to: ts })
     } else if (op === 'd') this.#open.delete(key)
     else if (known === undefined)
-      this.#open.set(key, { what: words(id), from: op === 'i' ? ts : undefined, to: undefined })
+      this.#open.set(key, { what: coordinatorWords(id), from: op === 'i' ? ts : undefined, to: undefined })
   }
 
   get underWay(): readonly UnderWay[] {
@@ -55,7 +53,19 @@ export class Coordinators {
   }
 }
 
-function words(id: Buffer): string {
+/** Which operation this change of {@link COORDINATORS} is of. */
+export function coordinatorOf({ op, o, o2 }: Pick<OplogEntry, 'op' | 'o'> & Partial<OplogEntry>): Buffer | undefined {
+  if (op !== 'i' && op !== 'u' && op !== 'd') return undefined
+  return findDocument(op === 'u' ? (o2 ?? o) : o, '_id')
+}
+
+/** Nothing is half done while it is under way. */
+export function isHarmless(id: Buffer): boolean {
+  return HARMLESS.test(findString(id, 'operationType') ?? '')
+}
+
+/** `renameCollection of shop.orders` */
+export function coordinatorWords(id: Buffer): string {
   const operation = (findString(id, 'operationType') ?? '?').replace(/_V\d+$/, '')
   return `${operation} of ${findString(id, 'namespace') ?? '?'}`
 }

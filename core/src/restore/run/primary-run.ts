@@ -21,7 +21,7 @@ const RECORD_MS = 30_000
 /** How long the primaries' agents are given to join: a little longer than one that comes into office takes. */
 const JOIN_MS = 45_000
 
-/** What became of a command. `not-primary`: another agent's work. `refused`: another operation has the lock. */
+/** What became of a command. `not-primary`: another agent's work, or none for a shard that was removed. `refused`: another operation has the lock. */
 export type RestoreOutcome = 'done' | 'not-primary' | 'refused'
 
 /** What differs between a restore and a replay. */
@@ -54,6 +54,11 @@ export async function runOnPrimary(
   const { type, name, opid, signal } = run
   const info = await nodeInfo(node)
   if (!info.isPrimary) return 'not-primary'
+  // A shard that was removed is still connected, and knows of the command.
+  if (!(await clusterMembers(leader)).some(({ rs }) => rs === self.rs)) {
+    log.info(`the ${type} is not for ${self.rs}, which is no part of the cluster`)
+    return 'not-primary'
+  }
   const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))
   const header = { type, replset: self.rs, node: self.node, opid, epoch }
   /** Whoever waits for it learns at once that it will not begin; so do the other replica sets. */

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict'
+import { snapshotShardedState } from '@pbmkit/conformance/testbed'
+import { clusterTime, listChunks, listSlicerLocks, optime } from '@pbmkit/core'
+import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { filesystemConfig, outputs, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
+import { backUp, restore } from './finished.support.js'
+import { type ShardedBench, startShardedBench } from './sharded.support.js'
+import { assertSameState, slicedEverywhere, storedUpTo } from './sharded-state.support.js'
+import { loadAccounts, sumOfAccounts, TOTAL } from './sharded-transfers.support.js'
+
+/** Entries of the test, in `bank.orders`. */
+const ORDERS = 60
+
+describe('a sharded cluster that changes while its oplog is stored', () => {
+  let bench: ShardedBench
+
+  before(async () => {
+    const test = ['enableTestCommands=1', 'reshardingMinimumOperationDurationMillis=0']
+    bench = await startShardedBench({
+      shards: [{ name: 's1' }, { name: 's2' }, { name: 's3', later: true }],
+      mongodArgs: test.flatMap((one) => ['--setParameter', one]),
+    })
+    await bench.configure(filesystemConfig(bench.storage, 'pitr:\n  enabled: true\n  oplogSpanMin: 0.03\n'))
+    await loadAccounts(bench.cluster)
+    const { cluster } = bench
+    await cluster.setBalancer('off')
+    await cluster.shardCollection('bank.orders')
+    for (const { id, set } of cluster.shards) {
+      const orders = Array.from({ length: ORDERS / 2 }, (_, n) => ({ n: id === 's1' ? n : n + ORDERS / 2 }))
+      await (await set.client()).db('bank').collection('orders').insertMany(orders)
+    }
+  })
+  after(async () => {
+    await bench?.stop()
+  })
+
+  it('can be restored to no time after a resharding, and to all before, also with a backup made while it ran', async () => {
+    const { cluster } = bench
+    const expected = await snapshotShardedState(cluster)
+    const before = await backUp(bench)
+    const resharding = await heldResharding()
+    try {
+      const refused = await restoreFails(before.name)
+      assert.match(refused, /bank\.orders is being resharded/)
+      const { name } = await backUp(bench)
+      await slicedEverywhere(bench)
+      const midst = await nextSecond()
+      await resharding.end()
+      const late = await nextSecond()
+      await chunksUpTo(late)
+      const ranges = await storedUpTo(bench, midst)
+      assert.ok((ranges.at(-1)?.end ?? 0n) < optime(late))
+      const after = await snapshotShardedState(cluster)
+      for (const base of [name, before.name]) {
+        assert.match(await restoreFails(base, late), /collection bank\.orders was resharded at/)
+      }
+      assert.match(await unnoted(() => restoreFails(name, late)), /reshard/)
+      assertSameState(after, await snapshotShardedState(cluster))
+      await restore(bench, name, { oplogTS: midst })
+      assertSameState(expected, await snapshotShardedState(cluster))
+      const orders = await collectionOf('bank.orders')
+      assert.deepEqual(
+        [orders?.key, orders?.allowMigrations, orders?.reshardingFields],
+        [{ _id: 'hashed' }, undefined, undefined],
+      )
+      await cluster.moveRange('bank.moving', 's2')
+    } finally {
+      await resharding.end()
+    }
+  })
+
+  it('can be restored to no time after a shard was added or removed, until there is a backup of it', async () => {
+    const { cluster, leader } = bench
+    const { name } = await backUp(bench)
+    await slicedEverywhere(bench)
+    const before = await nextSecond()
+    const { set } = await cluster.addShard('s3')
+    await set.createPbmUser()
+    for (const member of set.members) await bench.startAgent(set, member)
+    await bench.agentsWell()
+    await cluster.moveRange('bank.accounts', 's3', { max: { _id: 20 }, waitForDelete: true })
+    const late = await nextSecond()
+    await chunksUpTo(late)
+    const ranges = await storedUpTo(bench, before)
+    assert.ok((ranges.at(-1)?.end ?? 0n) < optime(late))
+    const after = await snapshotShardedState(cluster)
+    assert.match(await restoreFails(name, late), /shard s3 was added at .*only a backup made after it/)
+    assert.match(await unnoted(() => restoreFails(name, late)), /shard s3 was added at/)
+    assertSameState(after, await snapshotShardedState(cluster))
+    await slicedBy('cfg', 's1', 's2')
+
+    await backUp(bench)
+    await storedUpTo(bench, await nextSecond())
+    assert.ok((await listChunks(leader)).some(({ rs }) => rs === 's3'))
+    const drained = await nextSecond()
+    await cluster.moveRange('bank.accounts', 's1', { max: { _id: 20 }, waitForDelete: true })
+    await cluster.removeShard('s3')
+    const removed = await nextSecond()
+    await chunksUpTo(removed)
+    assert.ok(((await storedUpTo(bench, drained)).at(-1)?.end ?? 0n) < optime(removed))
+    await slicedBy('cfg', 's1', 's2')
+    await restore(bench, name, { oplogTS: before })
+    assert.equal(await sumOfAccounts(cluster), TOTAL)
+  })
+
+  /** The reason; nothing must have changed. */
+  async function restoreFails(backup: string, oplogTS?: Timestamp): Promise<string> {
+    const name = await sendRestore(bench.leader, backup, oplogTS === undefined ? {} : { oplogTS })
+    const { status, error } = await restoreEnded(bench, name)
+    await unlocked(bench)
+    assert.equal(status, 'error', outputs(bench))
+    return error ?? ''
+  }
+
+  /** The first whole second that all that was written lies before. Every replica set has an entry after it. */
+  async function nextSecond(): Promise<Timestamp> {
+    const { t } = await clusterTime(bench.leader)
+    await until('the next second of the cluster', async () => (await clusterTime(bench.leader)).t > t)
+    for (const { set } of bench.cluster.shards) {
+      await passTimeTo(await set.client())
+    }
+    return new Timestamp({ t: t + 1, i: 0 })
+  }
+
+  /** An entry after all that the config servers have written. */
+  async function passTimeTo(client: MongoClient): Promise<void> {
+    const { $clusterTime } = await bench.leader.db('admin').command({ ping: 1 })
+    await client.withSession(async (session) => {
+      session.advanceClusterTime($clusterTime)
+      await client.db('admin').command({ appendOplogNote: 1, data: { test: true } }, { session })
+    })
+  }
+
+  /** What changed the cluster before is known then. */
+  async function chunksUpTo(time: Timestamp): Promise<void> {
+    for (const rs of ['cfg', 's1', 's2']) {
+      await until(`the oplog of ${rs} to be stored`, async () =>
+        (await listChunks(bench.leader, { rs })).some(({ end_ts }) => end_ts.greaterThanOrEqual(time)),
+      )
+    }
+  }
+
+  async function slicedBy(...replsets: string[]): Promise<void> {
+    await until(`only ${replsets} to store their oplog`, async () => {
+      const locks = await listSlicerLocks(bench.leader, { type: 'pitr' })
+      return String(locks.map(({ replset }) => replset).sort()) === String(replsets)
+    })
+  }
+
+  /** As where another tool stored the oplog, or a resync found it: nothing but the oplog itself tells. */
+  async function unnoted<T>(work: () => Promise<T>): Promise<T> {
+    const chunks = bench.leader.db('admin').collection('pbmPITRChunks')
+    const noted = { barriers: { $exists: true } }
+    await chunks.updateMany(noted, { $rename: { barriers: 'noted' } })
+    try {
+      return await work()
+    } finally {
+      await chunks.updateMany({ noted: { $exists: true } }, { $rename: { noted: 'barriers' } })
+    }
+  }
+
+  async function collectionOf(ns: string): Promise<Document | null> {
+    return await bench.leader.db('config').collection<{ _id: string } & Document>('collections').findOne({ _id: ns })
+  }
+
+  /** A resharding that stands still before it counts. */
+  async function heldResharding() {
+    const admin = (await bench.cluster.config.client()).db('admin')
+    const hold = 'reshardingPauseCoordinatorBeforeBlockingWrites'
+    await admin.command({ configureFailPoint: hold, mode: 'alwaysOn' })
+    const write = { writeConcern: { w: 'majority' } }
+    const running = admin.command({
+      _configsvrReshardCollection: 'bank.orders',
+      key: { n: 1 },
+      unique: false,
+      numInitialChunks: 4,
+      ...write,
+    })
+    running.catch(() => undefined)
+    await until('the resharding to apply the oplog', async () => {
+      const found = await bench.leader.db('config').collection('reshardingOperations').findOne({})
+      return found?.state === 'applying'
+    })
+    return {
+      end: async () => {
+        await admin.command({ configureFailPoint: hold, mode: 'off' })
+        await running
+      },
+    }
+  }
+})
