@@ -2,7 +2,16 @@ import assert from 'node:assert/strict'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
 import { clusterTime, listChunks, listSlicerLocks, optime } from '@pbmkit/core'
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
-import { filesystemConfig, outputs, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
+import {
+  backupEnded,
+  filesystemConfig,
+  outputs,
+  restoreEnded,
+  sendBackup,
+  sendRestore,
+  unlocked,
+  until,
+} from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { assertSameState, slicedEverywhere, storedUpTo } from './sharded-state.support.js'
@@ -101,6 +110,20 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
     await slicedBy('cfg', 's1', 's2')
     await restore(bench, name, { oplogTS: before })
     assert.equal(await sumOfAccounts(cluster), TOTAL)
+  })
+
+  it('is backed up when no shard is ahead of the others with a change of a collection', async () => {
+    const s1 = await bench.cluster.shard('s1').set.client()
+    // As the server notes it: for as long as it lasts.
+    const notes = s1.db('config').collection<{ _id: Document }>('system.sharding_ddl_coordinators')
+    const _id = { namespace: 'bank.moving', operationType: 'renameCollection' }
+    await notes.insertOne({ _id })
+    const name = await sendBackup(bench.leader)
+    await until('the backup to wait', async () => /waits for renameCollection of bank\.moving/.test(outputs(bench)))
+    await notes.deleteOne({ _id })
+    const { status, error } = await backupEnded(bench, name)
+    assert.deepEqual([status, error ?? ''], ['done', ''], outputs(bench))
+    await unlocked(bench)
   })
 
   /** The reason; nothing must have changed. */
