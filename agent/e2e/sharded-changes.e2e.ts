@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
 import { clusterTime, listChunks, listSlicerLocks, optime } from '@pbmkit/core'
-import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import { type Db, type Document, type MongoClient, Timestamp } from 'mongodb'
 import {
   backupEnded,
   filesystemConfig,
@@ -41,6 +41,33 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
   })
   after(async () => {
     await bench?.stop()
+  })
+
+  it('is followed through renames, drops, changed options, refined keys and moved primary shards', async () => {
+    const { cluster } = bench
+    for (const ns of ['bank.old', 'bank.gone']) await cluster.shardCollection(ns)
+    await cluster.moveRange('bank.moving', 's2', { min: { _id: 100 }, waitForDelete: true })
+    await onShards((db) => db.collection('moving').createIndex({ _id: 1, balance: 1 }))
+    const { name } = await backUp(bench)
+    await slicedEverywhere(bench)
+    await onShards((db, id) => db.collection<{ _id: string }>('old').insertOne({ _id: `late on ${id}` }))
+    await ofDatabase('bank', {
+      _shardsvrRenameCollection: 'old',
+      to: 'bank.renamed',
+      dropTarget: false,
+      stayTemp: false,
+    })
+    await ofDatabase('bank', { _shardsvrDropCollection: 'gone' })
+    await ofDatabase('bank', { _shardsvrCollMod: 'accounts', validationLevel: 'moderate' })
+    await ofDatabase('bank', { _shardsvrRefineCollectionShardKey: 'moving', newShardKey: { _id: 1, balance: 1 } })
+    await ofDatabase('side', { _shardsvrMovePrimary: 'side', to: 's1' }, 'admin')
+    const expected = await snapshotShardedState(cluster)
+    const time = await nextSecond()
+    await onShards((db) => db.dropCollection('renamed'))
+    await storedUpTo(bench, time)
+    await restore(bench, name, { oplogTS: time })
+    assertSameState(expected, await snapshotShardedState(cluster))
+    assert.equal(await sumOfAccounts(cluster), TOTAL)
   })
 
   it('can be restored to no time after a resharding, and to all before, also with a backup made while it ran', async () => {
@@ -125,6 +152,20 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
     assert.deepEqual([status, error ?? ''], ['done', ''], outputs(bench))
     await unlocked(bench)
   })
+
+  /** In database `bank`. */
+  async function onShards(work: (db: Db, id: string) => Promise<unknown>): Promise<void> {
+    for (const { id, set } of bench.cluster.shards) await work((await set.client()).db('bank'), id)
+  }
+
+  /** What a mongos would send to the primary shard of `db`. */
+  async function ofDatabase(db: string, command: Document, to = db): Promise<void> {
+    const databases = bench.leader.db('config').collection<{ _id: string } & Document>('databases')
+    const found: Document | null = await databases.findOne({ _id: db })
+    const databaseVersion = found?.version
+    const shard = await bench.cluster.shard(found?.primary).set.client()
+    await shard.db(to).command({ ...command, databaseVersion, writeConcern: { w: 'majority' } })
+  }
 
   /** The reason; nothing must have changed. */
   async function restoreFails(backup: string, oplogTS?: Timestamp): Promise<string> {

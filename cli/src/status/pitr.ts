@@ -14,6 +14,7 @@ import {
   readConfig,
   restoreTimes,
   slicingLag,
+  type Timelines,
   timelines,
   toBase,
   touchedSeconds,
@@ -51,10 +52,9 @@ export async function pitrSection(leader: MongoClient): Promise<PitrSection> {
   const live = locks.filter(({ hb }) => !isStale(hb, now))
   const conf = config?.pitr?.enabled === true
   const error = config === undefined ? undefined : await slicingError(leader, config.epoch)
-  const needed = await snapshotNeeded(leader, conf, config?.pitr?.oplogOnly === true)
-  const gaps = [...timelines(chunks, []).gaps].flatMap(([rs, own]) =>
-    own.map((gap) => ({ rs, ...touchedSeconds(gap) })),
-  )
+  const lines = timelines(chunks, [])
+  const needed = await snapshotNeeded(leader, conf, config?.pitr?.oplogOnly === true, lines.barriers.at(-1))
+  const gaps = [...lines.gaps].flatMap(([rs, own]) => own.map((gap) => ({ rs, ...touchedSeconds(gap) })))
   return {
     conf,
     run: live.length > 0,
@@ -67,7 +67,12 @@ export async function pitrSection(leader: MongoClient): Promise<PitrSection> {
 }
 
 /** After a restore nothing of before leads on: the chain of chunks begins anew at a snapshot. */
-async function snapshotNeeded(leader: MongoClient, conf: boolean, oplogOnly: boolean): Promise<string | undefined> {
+async function snapshotNeeded(
+  leader: MongoClient,
+  conf: boolean,
+  oplogOnly: boolean,
+  barrier: Timelines['barriers'][number] | undefined,
+): Promise<string | undefined> {
   if (!conf) {
     return (await findPitr(leader))?.resume === true
       ? 'it was on before the last restore and goes on by itself after the next full backup: pbm backup --wait'
@@ -80,11 +85,14 @@ async function snapshotNeeded(leader: MongoClient, conf: boolean, oplogOnly: boo
   ])
   const [base] = basesOf(backups).sort(newestBaseFirst)
   const [restore] = restores.sort(newestRestoreFirst)
-  return missingSnapshot(
+  const missing = missingSnapshot(
     base && toBase(base),
     // A replay changes data like any client.
     restore === undefined || restore.backup === '' ? undefined : restoreTimes(restore),
   )
+  if (missing !== undefined || base === undefined || barrier?.ts.greaterThan(base.last_write_ts) !== true)
+    return missing
+  return `${barrier.what} at ${tableTime(barrier.ts.t)}, and no backup made before leads to a later time`
 }
 
 async function storedSoFar(
