@@ -6,6 +6,9 @@ import { type Operation, parseEntry, toTimestamp } from '../entry.js'
 import { BARRIER_NAMESPACES, barrierOf } from '../replay/barriers.js'
 import { innerOperations } from '../replay/transactions.js'
 
+/** Servers nest once. */
+const DEPTH = 2
+
 /** The barriers in the oplog of a member of the config servers, both ends inclusive, in their order. */
 export async function findBarriers(
   node: MongoClient,
@@ -32,8 +35,9 @@ export function barriersIn(document: Buffer): Barrier[] {
   return wordsIn(entry).map((what) => ({ ts: toTimestamp(entry.ts), what }))
 }
 
-function wordsIn(operation: Operation): string[] {
+function wordsIn(operation: Operation, depth = 0): string[] {
   const own = barrierOf(operation)
   if (own !== undefined) return [own]
-  return operation.op === 'c' ? innerOperations(operation.o).flatMap(wordsIn) : []
+  if (operation.op !== 'c' || depth === DEPTH) return []
+  return innerOperations(operation.o).flatMap((inner) => wordsIn(inner, depth + 1))
 }

@@ -28,6 +28,7 @@ export class Coordinators {
   readonly #open = new Map<string, UnderWay>()
   /** Begun after the time. */
   readonly #later = new Set<string>()
+  #last = 0n
 
   constructor(time: bigint) {
     this.#time = time
@@ -35,6 +36,9 @@ export class Coordinators {
 
   take(entry: OplogEntry): void {
     const { op, ns, ts } = entry
+    // Pieces may overlap.
+    if (ts <= this.#last) return
+    this.#last = ts
     const id = ns === COORDINATORS ? coordinatorOf(entry) : undefined
     if (id === undefined || isHarmless(id)) return
     const key = id.toString('latin1')
