@@ -99,7 +99,9 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
         [orders?.key, orders?.allowMigrations, orders?.reshardingFields],
         [{ _id: 'hashed' }, undefined, undefined],
       )
-      await cluster.moveRange('bank.moving', 's2')
+      const chunks = bench.leader.db('config').collection('chunks')
+      const one = await chunks.findOne({ uuid: orders?.uuid, shard: 's1' }, { promoteValues: false })
+      await cluster.moveRange('bank.orders', 's2', { min: one?.min, max: one?.max })
     } finally {
       await resharding.end()
     }
