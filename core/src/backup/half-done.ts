@@ -10,8 +10,8 @@ import type { Clock } from '../time/clock.js'
 import { until } from '../time/until.js'
 
 /** How long an operation on a sharded collection may take before a backup goes on without waiting for it. */
-const PATIENCE_MILLIS = 60_000
-const POLL_MILLIS = 200
+const PATIENCE_MS = 60_000
+const POLL_MS = 200
 
 interface Waiting {
   readonly clock: Clock
@@ -31,7 +31,7 @@ export async function awaitNothingHalfDone(node: MongoClient, { clock, log, sign
     told ||= one !== undefined
     return one === undefined
   }
-  await until(isQuiet, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis: PATIENCE_MILLIS })
+  await until(isQuiet, { clock, signal, everyMs: POLL_MS, timeoutMs: PATIENCE_MS })
 }
 
 /** What was under way on a shard at some time from `since` on. */

@@ -9,8 +9,8 @@ import { until } from '../time/until.js'
 import { refuseHalfDone } from './half-done.js'
 
 /** How long the end of a resharding may take: a few seconds where the shards are well. */
-const COMMIT_MILLIS = 60_000
-const POLL_MILLIS = 200
+const COMMIT_MS = 60_000
+const POLL_MS = 200
 
 /**
  * Waits for the end of a resharding whose result counts already: shards may still have it in collections that are in no
@@ -23,7 +23,7 @@ export async function awaitReshardingEnds(
 ): Promise<void> {
   const committing = async () => (await runningReshardings(leader)).find(({ state }) => state === 'committing')
   const isOver = async () => (await committing()) === undefined
-  if (await until(isOver, { clock, signal, everyMillis: POLL_MILLIS, timeoutMillis: COMMIT_MILLIS })) return
+  if (await until(isOver, { clock, signal, everyMs: POLL_MS, timeoutMs: COMMIT_MS })) return
   const one = await committing()
   if (one !== undefined) throw reshardingRunning(one, 'no backup can be made')
 }

@@ -90,7 +90,7 @@ export class SlicingLeader {
   async #withoutBase(config: Config, replsets: readonly string[]): Promise<readonly string[]> {
     const { leader, host, clock } = this.#options
     if (config.pitr?.oplogOnly === true || replsets.length === 0) return []
-    if (clock.now() < this.#askedAt + RETRY_MILLIS) return this.#added.filter((rs) => replsets.includes(rs))
+    if (clock.now() < this.#askedAt + RETRY_MS) return this.#added.filter((rs) => replsets.includes(rs))
     this.#askedAt = clock.now()
     const bases = await Promise.all(replsets.map((rs) => findNewestBase(leader, config, host, rs)))
     this.#added = replsets.filter((_, at) => bases[at] === undefined)
