@@ -24,7 +24,7 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
   let bench: ShardedBench
 
   before(async () => {
-    const test = ['enableTestCommands=1', 'reshardingMinimumOperationDurationMs=0']
+    const test = ['enableTestCommands=1', 'reshardingMinimumOperationDurationMillis=0']
     bench = await startShardedBench({
       shards: [{ name: 's1' }, { name: 's2' }, { name: 's3', later: true }],
       mongodArgs: test.flatMap((one) => ['--setParameter', one]),

@@ -29,7 +29,6 @@ export { lookForIdentity, testWriting } from './catalog/storage-identity.js'
 export {
   type Base,
   type SecondsRange,
-  type Timelines,
   type TimeRange,
   timelines,
   touchedSeconds,

@@ -14,7 +14,6 @@ import {
   readConfig,
   restoreTimes,
   slicingLag,
-  type Timelines,
   timelines,
   toBase,
   touchedSeconds,
@@ -71,7 +70,7 @@ async function snapshotNeeded(
   leader: MongoClient,
   conf: boolean,
   oplogOnly: boolean,
-  barrier: Timelines['barriers'][number] | undefined,
+  barrier: ReturnType<typeof timelines>['barriers'][number] | undefined,
 ): Promise<string | undefined> {
   if (!conf) {
     return (await findPitr(leader))?.resume === true

@@ -54,7 +54,9 @@ export interface ReplayQuestion<C extends ChunkBounds> {
  * chunk's in the very second. Throws `REPLAY_RANGE`, which tells what is stored. Pure.
  */
 export function planReplay<C extends ChunkBounds>({ chunks, rs, start, end }: ReplayQuestion<C>): C[] {
-  const stored = [...timelines(chunks, []).perReplset.values()].flat()
+  // Only data is replayed; what the cluster is, is for the person to know who asks for it.
+  const bounds = chunks.map((chunk) => ({ rs: chunk.rs, start_ts: chunk.start_ts, end_ts: chunk.end_ts }))
+  const stored = [...timelines(bounds, []).perReplset.values()].flat()
   const refuse = (message: string) => {
     const ranges = stored.map((range) => `${moment(range.start)} to ${moment(range.end)}`).slice(-5)
     return new PbmError('REPLAY_RANGE', message, {

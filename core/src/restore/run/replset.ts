@@ -200,6 +200,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
     ...range,
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
     mayBeCut: !isOwn(snapshot),
+    routing: true,
     asked: pointInTime !== undefined,
   }
   if (tuning.verify === false) {

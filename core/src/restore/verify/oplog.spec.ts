@@ -42,11 +42,14 @@ function storeOf(objects: Stored): ObjectStore {
 async function verify(
   objects: Stored,
   pieces: readonly OplogPiece[],
-  range: { start: bigint; end: bigint; mayBeCut?: boolean; asked?: boolean } = { start: at(1), end: at(9) },
+  range: { start: bigint; end: bigint; mayBeCut?: boolean; routing?: boolean; asked?: boolean } = {
+    start: at(1),
+    end: at(9),
+  },
 ) {
   const store = storeOf(objects)
   await checkPieces(store, pieces, range)
-  await verifyPieces(store, pieces, { ...range, exactEnds: true })
+  await verifyPieces(store, pieces, { routing: true, ...range, exactEnds: true })
 }
 
 describe('The pieces of oplog before a restore', () => {
@@ -195,6 +198,7 @@ describe('The pieces of oplog before a restore', () => {
     it('are good where that lies outside of the range, or is no such change', async () => {
       await verify(withEntry(added), [a, b], { start: at(1), end: at(2) })
       await verify(withEntry(added), [a, b], { start: at(3), end: at(9) })
+      await verify(withEntry(added), [a, b], { start: at(1), end: at(9), routing: false })
       await verify(withEntry({ ...added, op: 'u', o2: added.o, o: { $v: 2, diff: { i: { draining: true } } } }), [a, b])
       const split = { ...resharded, o: { $v: 2, diff: { u: { lastmod: new Date(0) } } } }
       await verify(withEntry(split), [a, b])

@@ -25,6 +25,8 @@ export interface OplogVerification extends CallOptions {
   readonly exactEnds: boolean
   /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
   readonly mayBeCut?: boolean | undefined
+  /** The routing tables follow the oplog, too: a change of the cluster that no replay repeats is refused. */
+  readonly routing?: boolean | undefined
   /** The end was asked for: it is refused if something was half done at it. */
   readonly asked?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
@@ -153,8 +155,8 @@ async function verifyPiece(
 
 /** The dump has what is before the start, but for transactions that end after it. */
 function verifyEntry(operation: Operation, ts: bigint, options: OplogVerification, depth = 0): void {
-  const { start, onCommand } = options
-  const barrier = ts > start ? barrierOf(operation) : undefined
+  const { start, routing, onCommand } = options
+  const barrier = routing === true && ts > start ? barrierOf(operation) : undefined
   if (barrier !== undefined) throw unreachable(`${barrier} at ${momentText(ts)}`, ts)
   const kind = classify(operation, ts)
   if (kind === 'command' && ts >= start) onCommand?.(operation)
