@@ -139,14 +139,21 @@ encryption:
   })
 
   it('refuses a key object that is damaged, another one, or gone', async () => {
-    const [own = ''] = (await objects(backup)).filter((name) => name.includes('/pbmkit.keys/'))
-    await refusedWith(['restore', backup], own, { ...DAMAGES, 'a bit flipped in its header': (b) => flipped(b, 50) })
     const [other = ''] = (await objects('pbmPitr')).filter((name) => name.includes('/pbmkit.keys/'))
-    await rename(file(own), file('aside'))
-    await refused(['restore', backup], /the key object .* is missing on the storage/, 'gone')
-    await copyFile(file(other), file(own))
-    await refused(['restore', backup], /does not open with key [0-9a-f]{32}: the key or the header is altered/, 'other')
-    await rename(file('aside'), file(own))
+    const others: [string, RegExp][] = [
+      [`${backup}/${cluster.set.name}/`, /does not open with key [0-9a-f]{32}: the key or the header is altered/],
+      // What the record is signed with.
+      [`${backup}/`, /\.pbm\.json is altered, and no longer what was signed/],
+    ]
+    for (const [folder, told] of others) {
+      const [own = ''] = await objects(`${folder}pbmkit.keys`)
+      await refusedWith(['restore', backup], own, { ...DAMAGES, 'a bit flipped in its header': (b) => flipped(b, 50) })
+      await rename(file(own), file('aside'))
+      await refused(['restore', backup], /the key object .* is missing on the storage/, 'gone')
+      await copyFile(file(other), file(own))
+      await refused(['restore', backup], told, 'other')
+      await rename(file('aside'), file(own))
+    }
   })
 
   it('refuses damaged chunks of the oplog, and those of another time', async () => {

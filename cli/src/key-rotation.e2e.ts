@@ -54,8 +54,14 @@ describe('pbm key rotate', () => {
   }
 
   const folder = () => join(cluster.folder, 'backups', backup, cluster.set.name, 'pbmkit.keys')
-  const keyObjects = async () =>
-    (await readdir(folder())).filter((name) => /^[0-9a-f]{32}$/.test(name)).map((name) => join(folder(), name))
+  /** Those of the data first, then that of the record. */
+  const keyObjects = async () => {
+    const places = [folder(), join(cluster.folder, 'backups', backup, 'pbmkit.keys')]
+    const names = await Promise.all(
+      places.map(async (place) => (await readdir(place)).map((name) => ({ name, path: join(place, name) }))),
+    )
+    return names.flatMap((own) => own.filter(({ name }) => /^[0-9a-f]{32}$/.test(name)).map(({ path }) => path))
+  }
   const contents = async () => Promise.all((await keyObjects()).map((name) => readFile(name, 'hex')))
 
   async function pbm(...args: string[]) {
@@ -117,8 +123,9 @@ encryption:
 
   it('leaves every key object open to the older key or to the newer one when its agent is killed, and then goes on', async () => {
     await restartAgents(`${newer}\n${older}`)
-    const [one = ''] = await keyObjects()
-    for (let made = 1; made < KEY_OBJECTS; made++) await copyFile(one, join(folder(), randomBytes(16).toString('hex')))
+    const [one = '', ...others] = await keyObjects()
+    for (let made = 1 + others.length; made < KEY_OBJECTS; made++)
+      await copyFile(one, join(folder(), randomBytes(16).toString('hex')))
     const rotating = pbmProcess(['key', 'rotate'], { env: { PBM_MONGODB_URI: cluster.uri } })
     const locks = cluster.leader.db('admin').collection('pbmLock')
     await until('a part to be rewrapped', async () => {
