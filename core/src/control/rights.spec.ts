@@ -42,6 +42,7 @@ describe('Rights', () => {
     const lacking = judgeRights(told(held), 'operator')?.missing.map(({ resource }) => resource)
     assert.deepEqual(lacking, [
       { cluster: true },
+      { db: 'admin', collection: 'pbmCmd' },
       { db: 'admin', collection: 'system.version' },
       { db: 'config', collection: 'settings' },
       { db: 'config', collection: 'shards' },
