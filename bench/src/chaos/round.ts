@@ -136,7 +136,8 @@ async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): 
     ])
     const known = new Set(backups.map(({ name }) => name))
     const objects = (await readdir(disk.storage)).filter(
-      (object) => !['.pbm.init', 'pbmPitr'].includes(object) && !known.has(object.replace(/\.pbm\.json$/, '')),
+      (object) =>
+        !['.pbm.init', '.pbmkit.storage', 'pbmPitr'].includes(object) && !known.has(object.replace(/\.pbm\.json$/, '')),
     )
     left = [
       ...locks.map(({ type, replset }) => `the ${type} lock of ${replset}`),

@@ -17,8 +17,8 @@ export class SmallDisk {
 
   static async create(megabytes: number): Promise<SmallDisk> {
     const folder = await temporaryFolder('pbmkit-chaos-')
-    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'pbmkit-chaos', folder])
-    const disk = new SmallDisk(folder, status === 0)
+    const isMounted = mounting('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'pbmkit-chaos', folder)
+    const disk = new SmallDisk(folder, isMounted)
     await mkdir(disk.storage)
     return disk
   }
@@ -42,10 +42,15 @@ export class SmallDisk {
   }
 
   unmount(): void {
-    if (this.isMounted) spawnSync('umount', ['--lazy', this.#folder])
+    if (this.isMounted) mounting('umount', '--lazy', this.#folder)
   }
 
   get #filler(): string {
     return join(this.#folder, 'filler')
   }
+}
+
+/** Whether it did it. */
+function mounting(command: 'mount' | 'umount', ...args: string[]): boolean {
+  return spawnSync(command, args).status === 0
 }
