@@ -51,7 +51,14 @@ export async function startChaosCluster(shape: Shape): Promise<ChaosCluster> {
       admin: await set.client(),
       words: () => agents.map(({ output }) => output).join(''),
     }
-    await until('the agents to report', async () => (await listAgents(leader)).length === agents.length, 90)
+    const reported = async () => {
+      // A delayed member does not know the user yet, so its agent ends: whoever runs agents starts them again.
+      for (const agent of agents) if (!agent.running) agent.start()
+      return (await listAgents(leader)).length === agents.length
+    }
+    await until('the agents to report', reported, 90).catch((error: unknown) => {
+      throw new Error(`${error}\n${agents.map(({ output }) => output).join('\n')}`)
+    })
     const pitr = `pitr: {enabled: ${shape.slices}, oplogSpanMin: 0.1}\n`
     const yaml = `storage:\n  type: filesystem\n  filesystem: {path: ${disk.storage}}\n${pitr}`
     await writeConfig(leader, await parseConfig(yaml, host), host)
