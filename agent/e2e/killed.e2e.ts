@@ -98,7 +98,8 @@ describe('agents killed in the middle of their work', () => {
   })
 
   it('one that cleans up after another, and the next one goes on', async () => {
-    const { name, agent } = await cluster.heldBackup('types')
+    // The collections are stored by then.
+    const { name, agent } = await cluster.heldBackup('list')
     await agent.stop('SIGKILL')
     // Whoever leads now can't delete, as when it dies before it gets to it.
     await cluster.fail('STORAGE_UNAVAILABLE')

@@ -26,6 +26,13 @@ interface MemoryOptions {
 /** What every connection to a place shares. */
 const places = new Map<string, Objects>()
 let created = 0
+let newest = 0
+
+/** Each later than the one before: what tells objects of one size apart must, also within a millisecond. */
+function modificationTime(): Date {
+  newest = Math.max(Date.now(), newest + 1)
+  return new Date(newest)
+}
 
 export function freshPlace(): MemoryOptions {
   places.clear()
@@ -91,7 +98,7 @@ export class MemoryStore implements ObjectStore {
     }
     this.check(options.signal)
     if (options.ifAbsent === true && this.objects.has(name)) throw new PluginError('STORAGE_EXISTS', `${name} exists`)
-    return this.keep(name, { chunks, size, modifiedAt: new Date() }, options)
+    return this.keep(name, { chunks, size, modifiedAt: modificationTime() }, options)
   }
 
   keep(name: string, kept: KeptObject, options: SaveOptions): ObjectInfo {
@@ -151,7 +158,7 @@ export class MemoryStore implements ObjectStore {
 
   async copy(source: string, target: string, options: SaveOptions = {}): Promise<ObjectInfo> {
     this.check(options.signal, source, target)
-    return this.keep(target, { ...this.require(source), modifiedAt: new Date() }, options)
+    return this.keep(target, { ...this.require(source), modifiedAt: modificationTime() }, options)
   }
 
   async close(): Promise<void> {

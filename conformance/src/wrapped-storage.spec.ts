@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { wrappedStore } from '@pbmkit/core'
 import type { ObjectStore } from '@pbmkit/core/plugin'
 import { freshPlace, MemoryStore, memoryPlugin } from '../broken/reference-storage.js'
@@ -27,6 +29,18 @@ function wrappedPlugin(maxObjectBytes: number, name: string) {
   )
   return { ...plugin, name }
 }
+
+describe('the storage in memory', () => {
+  it('tells two objects of one size apart that were saved within a millisecond', async () => {
+    const store = new MemoryStore(new Map(), new AbortController().signal)
+    const times = new Set<number | undefined>()
+    for (let version = 0; version < 100; version++) {
+      const { modifiedAt } = await store.save('object', Readable.from([Buffer.from(`${version % 10}`)]))
+      times.add(modifiedAt?.getTime())
+    }
+    assert.equal(times.size, 100)
+  })
+})
 
 describe('core wraps any storage and keeps its contract', () => {
   storageConformance({ describe, it, plugin: wrappedPlugin(MIB, 'parts-of-1-MiB'), options: freshPlace })

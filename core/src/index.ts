@@ -62,7 +62,7 @@ export {
   UNSET_TIMESTAMP,
 } from './control/backups.js'
 export type { BackupCommand, Command, CommandDocument, RestoreCommand } from './control/command-document.js'
-export { noteDeadResync, sendCommand } from './control/commands.js'
+export { noteDeadResync, noteRefused, sendCommand } from './control/commands.js'
 export {
   type ConfigChange,
   readConfig,

@@ -1,4 +1,4 @@
-import { acquireLockAfterResync, busyText, isHeld, type LockHeader, requireConfig } from '@pbmkit/core'
+import { acquireLockAfterResync, busyText, isHeld, type LockHeader, noteRefused, requireConfig } from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /**
@@ -16,7 +16,9 @@ export async function onOneLeaderMember(
   const header = { type, replset: self.rs, node: self.node, opid, epoch: config.epoch }
   const lock = await acquireLockAfterResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
-    if (lock.refused === 'concurrent') log.error(busyText(lock.by))
+    if (lock.refused !== 'concurrent') return
+    await noteRefused(leader, context.command._id)
+    log.error(busyText(lock.by))
     return
   }
   try {

@@ -32,6 +32,14 @@ export async function findCommand(leader: MongoClient, id: ObjectId): Promise<Co
   return found === null ? undefined : readCommand(found)
 }
 
+/**
+ * Notes that a command was refused. It has no entry in `pbmOpLog`, since it never began, and an agent that starts a moment
+ * later must not carry it out all the same. One that agents began by themselves has no command to note it on.
+ */
+export async function noteRefused(leader: MongoClient, _id: ObjectId): Promise<void> {
+  await commands(leader).updateOne({ _id }, { $set: { refused: true } })
+}
+
 /** Notes that the agent which worked at a resync died. One that agents began by themselves has no command to note it on. */
 export async function noteDeadResync(leader: MongoClient, opid: string): Promise<void> {
   if (!ObjectId.isValid(opid)) return

@@ -12,6 +12,7 @@ import { COMMANDS } from '../mongo/control-names.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
 import { type CommandFeedOptions, watchCommands } from './command-feed.js'
+import { recordRefusal } from './refusal.js'
 
 describe('command feed', () => {
   let set: ReplicaSet
@@ -73,7 +74,7 @@ describe('command feed', () => {
     assert.deepEqual(feed.ids(), sent)
   })
 
-  it('passes over old commands and those that have begun here', async () => {
+  it('passes over old commands and those that have begun here or were refused', async () => {
     const now = secondsOf(await clusterTime(leader))
     const stamped = async (seconds: number) => {
       const _id = new ObjectId()
@@ -84,6 +85,7 @@ describe('command feed', () => {
     const begun = await stamped(now - 2)
     const epoch = new Timestamp({ t: now, i: 1 })
     await recordOperation(leader, { type: 'resync', replset: set.name, node: 'n:1', opid: begun, epoch })
+    await recordRefusal(leader, { cmd: 'resync', _id: new ObjectId(await stamped(now - 2)), ts: now - 2 }, 'refused')
     const missed = await stamped(now - 2)
     const feed = await start({ replset: set.name })
     await feed.until(1)

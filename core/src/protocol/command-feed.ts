@@ -103,15 +103,15 @@ async function pump(leader: MongoClient, options: CommandFeedOptions, queue: Que
   }
 }
 
-/** Marks what was there before as seen, except what was sent just before the start and has not begun. */
+/** Marks what was there before as seen, except what was sent just before the start, has not begun and was not refused. */
 async function passOld(leader: MongoClient, options: CommandFeedOptions, seen: Seen): Promise<void> {
   const since = options.since ?? (await clusterTime(leader))
   const oldest = secondsOf(since) - TAKE_UP_SECONDS
   const old = await collection(leader)
-    .find({}, { projection: { ts: 1 } })
+    .find({}, { projection: { ts: 1, refused: 1 } })
     .toArray()
-  for (const { _id, ts } of old) {
-    const fresh = readNumber(ts) >= oldest
+  for (const { _id, ts, refused } of old) {
+    const fresh = readNumber(ts) >= oldest && refused !== true
     const begun = fresh && options.replset !== undefined && (await hasOperation(leader, String(_id), options.replset))
     if (!fresh || begun) seen.add(String(_id))
   }

@@ -1,6 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import { findBackup, insertBackup } from '../control/backups.js'
 import type { CommandDocument } from '../control/command-document.js'
+import { noteRefused } from '../control/commands.js'
 import { newBackup } from '../control/new-backup.js'
 import { emptyReplay, emptyRestore } from '../control/new-restore.js'
 import { knownBackupStore } from '../control/profiles.js'
@@ -11,7 +12,8 @@ import { nodeInfo } from '../mongo/topology.js'
 
 /**
  * Leaves a record of a backup or restore that ended before anybody made one: without it, whoever waits for the operation
- * learns nothing until patience ends. Nothing happens where there is a record, or for commands that never have one.
+ * learns nothing until patience ends. No record is made where there is one, or for commands that never have one. The command
+ * itself is marked, so that no agent that starts later carries it out.
  *
  * @param status `canceled` is for backups only: other operations can't be canceled.
  * @returns whether it made one
@@ -22,6 +24,7 @@ export async function recordRefusal(
   error: string,
   status: 'error' | 'canceled' = 'error',
 ): Promise<boolean> {
+  await noteRefused(leader, command._id)
   if (command.cmd === 'backup') return recordBackup(leader, command, error, status)
   if (command.cmd === 'restore' || command.cmd === 'replay') return recordRestore(leader, command, error)
   return false

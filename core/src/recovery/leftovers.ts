@@ -9,22 +9,28 @@ import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { OpenStore } from '../store/open-store.js'
+import type { Clock } from '../time/clock.js'
 
 /** How long deleting may take at a time. */
 const CLEAN_MS = 600_000
+
+/** How long after a failure an agent that stood still may go on and store one more object. */
+const STRAGGLER_MS = 900_000
 
 /** Opens the storage that holds a backup. */
 export type OpenStoreOf = (backup: BackupDocument) => Promise<OpenStore>
 
 export interface LeftoversOptions {
   readonly leader: MongoClient
+  readonly clock: Clock
   readonly log: OperationLog
   readonly openStore: OpenStoreOf
 }
 
 /**
  * Deletes what failed backups left on the storage because nobody could delete it at the time: the agent that should have
- * died too, or the storage was away. Each failed backup is looked at until nothing of it is left, then never again.
+ * died too, the storage was away, or an agent that stood still went on later. Each failed backup is looked at until nothing
+ * of it is left and it failed 15 minutes ago, then never again.
  */
 export class Leftovers {
   readonly #options: LeftoversOptions
@@ -62,10 +68,14 @@ export class Leftovers {
   /** Backups on one storage. */
   async #delete(backups: readonly BackupDocument[], signal: AbortSignal): Promise<void> {
     const { log } = this.#options
-    await deleteFailed(this.#options.openStore, backups, signal, ({ name }, objects) => {
-      if (objects > 0) log.info(`deleted ${objects} objects of failed backup ${name}`)
-      this.#clean.add(name)
+    await deleteFailed(this.#options.openStore, backups, signal, (backup, objects) => {
+      if (objects > 0) log.info(`deleted ${objects} objects of failed backup ${backup.name}`)
+      if (this.#isSettled(backup)) this.#clean.add(backup.name)
     })
+  }
+
+  #isSettled({ last_transition_ts }: BackupDocument): boolean {
+    return this.#options.clock.now() - Number(last_transition_ts) * 1000 > STRAGGLER_MS
   }
 }
 

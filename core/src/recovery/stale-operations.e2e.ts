@@ -11,6 +11,9 @@ import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
 import { BACKUPS, LOCKS, RESTORES } from '../mongo/control-names.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
+import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
+import { ManualClock } from '../time/manual-clock.support.js'
+import { Leftovers } from './leftovers.js'
 import { cleanStaleOperations, watchStaleOperations } from './stale-operations.js'
 
 describe('watch for dead operations', () => {
@@ -160,6 +163,25 @@ describe('watch for dead operations', () => {
     await lock('rs0', 'ffffffffffffffffffffffff', dead, 'resync')
     await cleanStaleOperations({ leader, log })
     assert.equal(await taken(), undefined)
+  })
+
+  it('deletes what an agent stores that goes on after its backup was marked and deleted', async () => {
+    await backup('2031-02-03T04:05:06Z', 'running', dead)
+    await cleanStaleOperations({ leader, log })
+    const store = new FaultyStore()
+    const clock = new ManualClock(Date.now())
+    const leftovers = new Leftovers({ leader, clock, log, openStore: async () => store })
+    const sweep = () => leftovers.sweep(new AbortController().signal)
+    await sweep()
+    clock.jump(890_000)
+    store.put('2031-02-03T04:05:06Z/s1/bank.moving.s2', 'late')
+    await sweep()
+    assert.deepEqual([...store.objects.keys()], [])
+    clock.jump(60_000)
+    await sweep()
+    const { length } = store.calls
+    await sweep()
+    assert.equal(store.calls.length, length)
   })
 
   it('is done by the cluster leader alone, and goes on after a fault', async () => {

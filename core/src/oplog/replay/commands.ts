@@ -5,7 +5,7 @@ import { collectionOf, commandName, databaseOf, type Operation } from '../entry.
 import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
 import { commandTarget } from './classify.js'
 import { type CatalogCollection, expiryOf, withoutExpiry } from './index-catalog.js'
-import { isExcluded, isKnownByName, isUsersOrRoles } from './namespaces.js'
+import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
 import { uuidTaken } from './uuid-taken.js'
 
@@ -72,6 +72,7 @@ export class ReplayCommands {
     if (view !== undefined) {
       await this.#makeWay(catalog.findByName(view))
       catalog.foreignViews.delete(view)
+      catalog.ownViews.add(view)
     }
     if (catalog.findByName(ns) !== undefined) return
     const db = databaseOf(ns)
@@ -96,7 +97,10 @@ export class ReplayCommands {
 
   /** The same for a view. */
   async #makeWayForView(ns: string): Promise<void> {
-    if (!this.#options.catalog.foreignViews.delete(ns)) return
+    if (this.#options.catalog.foreignViews.delete(ns)) await this.#deleteView(ns)
+  }
+
+  async #deleteView(ns: string): Promise<void> {
     const o = withField(Buffer.from([5, 0, 0, 0, 0]), stringElement('_id', ns))
     const views = `${databaseOf(ns)}.system.views`
     await this.#options.sink.command({ op: 'd', ns: views, ui: undefined, o, o2: undefined })
@@ -137,16 +141,34 @@ export class ReplayCommands {
     this.#unknown.delete(operation.ui?.toString('hex') ?? ns)
     this.#unknown.delete(ns)
     if (known === undefined) return
+    if (isViews(ns) && this.#hasForeignViews(databaseOf(ns))) return this.#dropOwnViews(databaseOf(ns))
     await this.#apply(operation, known)
     this.#options.catalog.drop(known)
+  }
+
+  #hasForeignViews(db: string): boolean {
+    return [...this.#options.catalog.foreignViews].some((ns) => ns.startsWith(`${db}.`))
+  }
+
+  /** Those that the target has beside the backup are documents of the same collection, and stay. */
+  async #dropOwnViews(db: string): Promise<void> {
+    const { ownViews } = this.#options.catalog
+    for (const ns of ownViews) {
+      if (!ns.startsWith(`${db}.`)) continue
+      await this.#deleteView(ns)
+      ownViews.delete(ns)
+    }
   }
 
   async #dropDatabase(operation: Operation): Promise<void> {
     const db = databaseOf(operation.ns)
     const inside = [...this.#options.catalog.collections()].filter(({ ns }) => ns.startsWith(`${db}.`))
-    if (inside.some(({ foreign }) => foreign)) {
+    const keepsViews = this.#hasForeignViews(db)
+    if (keepsViews || inside.some(({ foreign }) => foreign)) {
       // What the target has beside the backup stays.
-      for (const collection of inside) if (!collection.foreign) await this.#dropNow(collection)
+      if (keepsViews) await this.#dropOwnViews(db)
+      const own = inside.filter(({ ns, foreign }) => !foreign && !(keepsViews && isViews(ns)))
+      for (const collection of own) await this.#dropNow(collection)
     } else {
       await this.#options.sink.command({ ...operation, ui: undefined })
       this.#options.catalog.dropDatabase(db)

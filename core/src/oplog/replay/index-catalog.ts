@@ -52,6 +52,8 @@ export class IndexCatalog {
   readonly #timeSeries = new Map<string, Map<string, Buffer>>()
   /** Views, of time series too, that were in the target before the restore and are not in the backup. */
   readonly foreignViews = new Set<string>()
+  /** Views, of time series too, that the backup or the oplog has; some may be gone by now. */
+  readonly ownViews = new Set<string>()
   /**
    * UUIDs (hex) of collections of the target that are not here by their UUID. The server would take a collection created
    * with one of them for that of the target, and give it the new name.
@@ -99,6 +101,7 @@ export class IndexCatalog {
       if (collection.ns.startsWith(`${db}.`)) this.#forget(collection)
     }
     for (const ns of [...this.#timeSeries.keys()]) if (ns.startsWith(`${db}.`)) this.#timeSeries.delete(ns)
+    for (const ns of this.ownViews) if (ns.startsWith(`${db}.`)) this.ownViews.delete(ns)
   }
 
   rename(collection: CatalogCollection, to: string): void {

@@ -233,6 +233,26 @@ describe('Replay of an oplog', () => {
     ])
   })
 
+  it('keeps the views that only the target has where the oplog drops all of a database', async () => {
+    for (const [drops, rest] of [
+      [command(2, { drop: 'system.views' }, { ui: OTHER }), []],
+      [command(2, { dropDatabase: 1 }), ['drop shop.$cmd']],
+    ] as const) {
+      const { sink, catalog, replay } = bench()
+      catalog.create('shop.system.views', undefined, undefined)
+      catalog.foreignViews.add('shop.theirs')
+      catalog.ownViews.add('shop.v').add('other.v')
+      const w = { _id: 'shop.w', viewOn: 'a', pipeline: [] }
+      await replay.run(each([entry(1, { op: 'i', ns: 'shop.system.views', ui: OTHER, o: w }), drops]))
+      await replay.finish()
+      const inserted = 'i shop.system.views shop.w'
+      assert.deepEqual(sink.done.slice(0, 3), [inserted, '_id shop.system.views', '_id shop.system.views'])
+      assert.ok(catalog.findByName('shop.system.views') !== undefined)
+      assert.deepEqual(sink.done.slice(3), rest)
+      assert.deepEqual([...catalog.ownViews], ['other.v'])
+    }
+  })
+
   it('touches nothing that the target had before because of its UUID alone', async () => {
     const aside = () => {
       const { sink, catalog, replay } = bench()

@@ -63,7 +63,8 @@ export async function catalogOf(
     if (uuid !== undefined && (isExcluded(ns) || isKnownByName(ns))) catalog.reserved.add(uuid)
     if (isExcluded(ns)) continue
     if (type !== 'collection') {
-      if (isForeign(ns)) catalog.foreignViews.add(ns)
+      const views = isForeign(ns) ? catalog.foreignViews : catalog.ownViews
+      views.add(ns)
       continue
     }
     const known = uuid === undefined || isKnownByName(ns) || isBuckets(ns) ? undefined : Buffer.from(uuid, 'hex')
