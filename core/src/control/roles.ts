@@ -92,7 +92,7 @@ const RESTORE: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['applyOps', 'forceUUID', 'setParameter'] },
   {
     resource: EVERY_COLLECTION,
-    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex'],
+    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex', 'viewUser'],
   },
   { resource: BUCKETS, actions: [...WRITE, ...CREATE] },
   privilege('', 'system.js', ...WRITE, ...CREATE),
