@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openLocalLog } from './local-log.js'
@@ -29,6 +29,11 @@ describe('the local log', () => {
     assert.ok(Date.parse(String(ts)) > 0)
     assert.deepEqual(rest, { s: 'D', rs: 'rs0', node: 'host:1', e: 'pitr', msg: 'now' })
     assert.equal(end, '')
+    for (const [place, mode] of [
+      [path, 0o600],
+      [join(folder, 'made'), 0o700],
+    ] as const)
+      assert.equal((await stat(place)).mode & 0o777, mode, place)
   })
 
   it('has nothing for the terminal in it', async () => {

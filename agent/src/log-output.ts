@@ -13,10 +13,10 @@ export interface LogOutput {
 
 /** Appends to a file, whose folders are made. Throws what the file system says where it can't be opened. */
 export function fileOutput(path: string): LogOutput {
-  mkdirSync(dirname(path), { recursive: true })
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const { O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK } = constants
   // A named pipe that nobody reads would keep who opens it.
-  const fd = openSync(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0o644)
+  const fd = openSync(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0o600)
   return descriptorOutput(fd, () => promisify(close)(fd))
 }
 

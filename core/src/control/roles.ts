@@ -52,7 +52,7 @@ const CONTROL: readonly string[] = [
 
 /** The end-to-end tests run with these and nothing else. */
 const VIEWER: readonly Privilege[] = [
-  { resource: CLUSTER, actions: ['getParameter', 'replSetGetConfig'] },
+  { resource: CLUSTER, actions: ['getParameter', 'replSetGetConfig', 'replSetGetStatus'] },
   ...CONTROL.map((collection) => privilege('admin', collection, 'find')),
   privilege('admin', 'system.version', 'find'),
   privilege('config', 'settings', 'find'),
@@ -92,7 +92,7 @@ const RESTORE: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['applyOps', 'forceUUID', 'setParameter'] },
   {
     resource: EVERY_COLLECTION,
-    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex'],
+    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex', 'viewUser'],
   },
   { resource: BUCKETS, actions: [...WRITE, ...CREATE] },
   privilege('', 'system.js', ...WRITE, ...CREATE),

@@ -25,8 +25,8 @@ describe('storage-filesystem on the disk', () => {
   let path: string
   let store: ObjectStore
 
-  const open = (folder: string) =>
-    plugin.open({ path: folder }, { signal: new AbortController().signal, warn: () => undefined })
+  const open = (folder: string, options: { fileMode?: string } = {}) =>
+    plugin.open({ path: folder, ...options }, { signal: new AbortController().signal, warn: () => undefined })
   /** Everything below the folder, of any kind. */
   const everything = async () => (await readdir(path, { recursive: true })).sort()
   const names = async () => (await all(store.list())).map(({ name }) => name)
@@ -54,18 +54,28 @@ describe('storage-filesystem on the disk', () => {
     for (const text of texts) assert.ok(String(error).includes(text), String(error))
   }
 
-  it('lays objects out as files, as PBM does: 0644 in folders of 0755, whatever the umask', async () => {
-    const umask = process.umask(0o077)
-    try {
-      await store.save('2026-11-22T02:59:29Z/rs0/db.coll.s2', body('x'))
-    } finally {
-      process.umask(umask)
+  it('lays objects out as files, as PBM does', async () => {
+    await store.save('2026-11-22T02:59:29Z/rs0/db.coll.s2', body('x'))
+    assert.equal(await readFile(join(path, '2026-11-22T02:59:29Z', 'rs0', 'db.coll.s2'), 'utf8'), 'x')
+  })
+
+  it('keeps files and folders from other users unless it is told otherwise, and never loosens the umask', async () => {
+    const modesWith = async (options: { fileMode?: string }, umask: number) => {
+      const folder = join(await scratch.folder(), 'new')
+      const before = process.umask(umask)
+      try {
+        const opened = await open(folder, options)
+        await opened.save('a/object', body('x'))
+        await opened.close()
+      } finally {
+        process.umask(before)
+      }
+      const places = [folder, join(folder, 'a'), join(folder, 'a', 'object')]
+      return Promise.all(places.map(async (place) => ((await stat(place)).mode & 0o777).toString(8)))
     }
-    const file = join(path, '2026-11-22T02:59:29Z', 'rs0', 'db.coll.s2')
-    assert.equal(await readFile(file, 'utf8'), 'x')
-    assert.equal((await stat(file)).mode & 0o777, 0o644)
-    await store.save('other/object', body('x'))
-    assert.equal((await stat(join(path, 'other'))).mode & 0o777, 0o755 & ~process.umask())
+    assert.deepEqual(await modesWith({}, 0), ['700', '700', '600'])
+    assert.deepEqual(await modesWith({ fileMode: '0640' }, 0), ['750', '750', '640'])
+    assert.deepEqual(await modesWith({ fileMode: '644' }, 0o027), ['750', '750', '640'])
   })
 
   it('tells of a file that is cut while it is read, after the bytes that it had', async () => {

@@ -7,14 +7,19 @@ import { errnoOf } from './errors.js'
 const ATTEMPTS = 1000
 
 /**
- * Runs `work` in the folder of `name` below `root`, making the folders that are missing (0755). Another process may
+ * Runs `work` in the folder of `name` below `root`, making the folders that are missing. Another process may
  * remove a folder that is still empty at any moment; then it is made again. Links are refused, the root is never made.
  */
-export async function inFolderOf<T>(root: string, name: string, work: (folder: string) => Promise<T>): Promise<T> {
+export async function inFolderOf<T>(
+  root: string,
+  name: string,
+  mode: number,
+  work: (folder: string) => Promise<T>,
+): Promise<T> {
   const segments = name.split('/').slice(0, -1)
   for (let attempt = 1; ; attempt++) {
     try {
-      const made = await ensureFolders(root, segments)
+      const made = await ensureFolders(root, segments, mode)
       const result = await work(join(root, ...segments))
       // A folder survives a power cut only once the folder above it is on the disk.
       for (const folder of made) await syncFolder(dirname(folder))
@@ -27,14 +32,14 @@ export async function inFolderOf<T>(root: string, name: string, work: (folder: s
 }
 
 /**
- * Makes the root and the folders above it that are missing (0755). Node's own recursive `mkdir` tries forever where the
+ * Makes the root and the folders above it that are missing. Node's own recursive `mkdir` tries forever where the
  * system answers ENOENT to a `mkdir` in a folder that exists, as it does in `/proc`; here that is an error.
  */
-export async function makeRoot(path: string): Promise<void> {
+export async function makeRoot(path: string, mode: number): Promise<void> {
   const missing: string[] = []
   for (let folder = resolve(path); !(await isThere(folder)); folder = dirname(folder)) missing.push(folder)
   for (const folder of missing.reverse()) {
-    await mkdir(folder, 0o755).catch((error: unknown) => {
+    await mkdir(folder, mode).catch((error: unknown) => {
       // Another process was faster; what it made is looked at afterwards.
       if (errnoOf(error) !== 'EEXIST') throw error
     })
@@ -58,7 +63,7 @@ export async function requireRoot(root: string): Promise<void> {
   throw new PluginError('STORAGE_UNAVAILABLE', `the folder ${root} is gone; see that it is mounted`, { cause: found })
 }
 
-async function ensureFolders(root: string, segments: readonly string[]): Promise<string[]> {
+async function ensureFolders(root: string, segments: readonly string[], mode: number): Promise<string[]> {
   const made: string[] = []
   let folder = root
   for (const segment of segments) {
@@ -70,7 +75,7 @@ async function ensureFolders(root: string, segments: readonly string[]): Promise
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
       // Another save may make it first.
-      await mkdir(folder, 0o755).then(
+      await mkdir(folder, mode).then(
         () => made.push(folder),
         (failure: unknown) => {
           if (errnoOf(failure) !== 'EEXIST') throw failure

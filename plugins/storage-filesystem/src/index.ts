@@ -2,7 +2,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
 import { errnoOf, translated } from './errors.js'
 import { makeRoot } from './folders.js'
-import { type FilesystemOptions, optionsSchema } from './options.js'
+import { type FilesystemOptions, modesOf, optionsSchema } from './options.js'
 import { filesystemStore } from './store.js'
 
 export type { FilesystemOptions } from './options.js'
@@ -22,7 +22,7 @@ export default filesystem
 async function open(options: FilesystemOptions, context: PluginContext): Promise<ObjectStore> {
   const { path } = options
   try {
-    await makeRoot(path)
+    await makeRoot(path, modesOf(options.fileMode).folder)
     const root = await realpath(path)
     if (!(await stat(root)).isDirectory()) throw notAFolder(path)
     return filesystemStore(root, options, context)

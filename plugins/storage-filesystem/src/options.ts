@@ -7,6 +7,8 @@ export interface FilesystemOptions {
   readonly path: string
   /** GiB; values under 1 are ignored, as in PBM. */
   readonly maxObjSizeGB?: number
+  /** Permissions of files, octal: `0640`. Folders get the same, and search where there is read. */
+  readonly fileMode?: string
   /** Bytes. */
   readonly backupBuffSize?: number
   /** Bytes. */
@@ -16,6 +18,8 @@ export interface FilesystemOptions {
 const KIB = 1024
 const MIB = 1024 * KIB
 
+/** A backup holds all data there is: nobody else's. */
+const DEFAULT_FILE_MODE = '0600'
 const DEFAULT_MAX_OBJECT_GIB = 5018
 export const DEFAULT_WRITE_BYTES = MIB
 /** From twice as much on, the blocks read live too long to be collected young, which doubles a restore's CPU. */
@@ -39,6 +43,12 @@ export const optionsSchema: OptionsSchema = {
       minimum: 0,
       description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
     },
+    fileMode: {
+      type: 'string',
+      pattern: '^0?[67][0-7]{2}$',
+      description:
+        "permissions of files, octal in quotes, less the umask; folders get search where files get read; default '0600'",
+    },
     backupBuffSize: {
       type: 'integer',
       minimum: 0,
@@ -56,6 +66,17 @@ export const optionsSchema: OptionsSchema = {
 export function bufferBytes(configured: number | undefined, usual: number): number {
   if (configured === undefined || configured <= 0) return usual
   return Math.min(Math.max(configured, 32 * KIB), 10 * MIB)
+}
+
+export interface Modes {
+  readonly file: number
+  readonly folder: number
+}
+
+/** The umask takes away from both. */
+export function modesOf(fileMode = DEFAULT_FILE_MODE): Modes {
+  const file = Number.parseInt(fileMode, 8)
+  return { file, folder: file | ((file & 0o444) >> 2) }
 }
 
 export function maxObjectBytes(gib: number | undefined): number {

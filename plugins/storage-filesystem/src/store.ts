@@ -11,6 +11,7 @@ import {
   DEFAULT_WRITE_BYTES,
   type FilesystemOptions,
   maxObjectBytes,
+  modesOf,
 } from './options.js'
 import { bytesOf, lookUp, openObject } from './read.js'
 import { BlockWriter, writeObject } from './write.js'
@@ -22,6 +23,7 @@ const MAX_SEGMENT_BYTES = 255
 export function filesystemStore(root: string, options: FilesystemOptions, context: PluginContext): ObjectStore {
   const readBytes = bufferBytes(options.restoreBuffSize, DEFAULT_READ_BYTES)
   const writeBytes = bufferBytes(options.backupBuffSize, DEFAULT_WRITE_BYTES)
+  const modes = modesOf(options.fileMode)
 
   return defineStore(context, {
     capabilities: {
@@ -80,7 +82,7 @@ export function filesystemStore(root: string, options: FilesystemOptions, contex
     { onProgress }: TransferOptions,
     operation: Operation,
   ): Promise<StoredObject> {
-    return writeObject(root, name, ifAbsent, async (file) => {
+    return writeObject(root, name, { ifAbsent, modes }, async (file) => {
       const writer = new BlockWriter(file, writeBytes, (bytes) => onProgress?.(bytes))
       try {
         for await (const chunk of body) await writer.add(chunk)

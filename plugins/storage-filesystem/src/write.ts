@@ -4,6 +4,7 @@ import { PluginError } from '@pbmkit/core/plugin'
 import { exists, TOUCH_EVERY, temporaryName } from '@pbmkit/core/plugin/kit'
 import { errnoOf } from './errors.js'
 import { inFolderOf, removeEmptyFolders, requireRoot, syncFolder } from './folders.js'
+import type { Modes } from './options.js'
 
 export interface Written {
   readonly size: number
@@ -18,14 +19,14 @@ export interface Written {
 export async function writeObject(
   root: string,
   name: string,
-  ifAbsent: boolean,
+  { ifAbsent, modes }: { readonly ifAbsent: boolean; readonly modes: Modes },
   fill: (file: FileHandle) => Promise<void>,
 ): Promise<Written> {
   await requireNoFolder(join(root, name))
-  const { file, path, folder } = await inFolderOf(root, name, async (folder) => {
+  const { file, path, folder } = await inFolderOf(root, name, modes.folder, async (folder) => {
     const path = join(folder, temporaryName())
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
-    return { file: await open(path, flags, 0o644), path, folder }
+    return { file: await open(path, flags, modes.file), path, folder }
   }).catch(async (error: unknown) => {
     await removeEmptyFolders(root, name)
     throw error
@@ -36,8 +37,6 @@ export async function writeObject(
   try {
     let written: Written
     try {
-      // Whatever the umask: agents on other nodes may run as other users (PBM: storage-format.md §1).
-      await file.chmod(0o644)
       await fill(file)
       await file.sync()
       const { size, mtime } = await file.stat()
