@@ -132,7 +132,7 @@ describe('pbm refuses', () => {
     const { value } = await cluster.json(['config', '--set', 'backup.compression=zstd,backup.compressionLevel=3'])
     assert.deepEqual(value, [
       { key: 'backup.compression', value: 'zstd' },
-      { key: 'backup.compressionLevel', value: 3 },
+      { key: 'backup.compressionLevel', value: '3' },
     ])
     failed(await cluster.pbm(['config', 'no.such.key']), 1, /no/)
     failed(await cluster.pbm(['config', '--set', 'pitr.enabled']), 2, /write it as key=value/)
