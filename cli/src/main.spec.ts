@@ -14,7 +14,7 @@ function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
 
 describe('pbm without a server', () => {
   it('tells that a connection string is missing, and where to put it', async () => {
-    failed(await pbm(['list']), 1, /no MongoDB connection string/, /PBM_MONGODB_URI_FILE/)
+    failed(await pbm(['list']), 1, /^Error: no MongoDB connection string \[URI_MISSING\]$/m, /PBM_MONGODB_URI_FILE/)
     const json = await pbm(['list', '-o', 'json'])
     assert.equal(json.code, 1)
     assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'URI_MISSING')

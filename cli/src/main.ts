@@ -103,8 +103,10 @@ function tell(error: unknown, args: readonly string[], io: Io): void {
     io.stdout.write(`${printableJson(json)}\n`)
     return
   }
-  const { bad } = coloursFor(io.stderr, io.env)
-  io.stderr.write(`${bad('Error:')} ${printable(report.Error)}\n`)
+  const { bad, quiet } = coloursFor(io.stderr, io.env)
+  // Read without it: the message of a wrong command line says all.
+  const code = report.code === 'USAGE' || report.code === 'ERROR' ? '' : quiet(` [${report.code}]`)
+  io.stderr.write(`${bad('Error:')} ${printable(report.Error)}${code}\n`)
   if (report.hint !== undefined) io.stderr.write(`${printable(report.hint)}\n`)
 }
 
