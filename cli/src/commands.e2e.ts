@@ -211,6 +211,20 @@ describe('pbm and an agent', () => {
     for (const line of followed.stdout.trim().split('\n')) assert.ok('msg' in (JSON.parse(line) as object))
   })
 
+  it('config: what it prints can be given back, with blocks of other storages and what has no effect', async () => {
+    const text = (await cluster.pbm(['config'])).stdout
+    const input = text.replace('storage:\n', 'storage:\n  minio: {endpoint: h, partSize: 5}\n')
+    const first = await cluster.pbm(['config', '--file', '-'], { input })
+    assert.equal(first.code, 0, first.stderr)
+    assert.match(first.stderr, /without effect here: storage\.minio$/m)
+    assert.equal((await cluster.json(['config', 'storage.minio.partSize'])).code, 0)
+    const shown = (await cluster.pbm(['config'])).stdout
+    const again = await cluster.pbm(['config', '--file', '-', '--wait'], { input: shown })
+    assert.deepEqual([again.code, again.stderr], [0, ''])
+    assert.equal((await cluster.pbm(['config'])).stdout, shown)
+    assert.equal((await cluster.pbm(['config', '--file', '-', '--wait'], { input: text })).code, 0)
+  })
+
   it('config on another storage: lists what lies there, and on the first one again', async () => {
     await mkdir(join(cluster.folder, 'other'))
     const there = await cluster.pbm(['config', '--set', `storage.filesystem.path=${cluster.folder}/other`, '--wait'])

@@ -26,6 +26,7 @@ import type { Run, Session } from '../session.js'
 import { requireGoodReports } from '../storage-reports.js'
 import { waitForOperation } from '../wait/operation.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { keysWithoutEffect } from '../without-effect.js'
 
 interface ConfigOptions extends WaitOptions {
   file?: string
@@ -81,6 +82,7 @@ async function config(session: Session, key: string | undefined, options: Config
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await writeConfig(leader, parsed, session.plugins)
     warnOfSealing(session, change)
+    await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)
     await show(session, change.config)
     return
@@ -90,6 +92,7 @@ async function config(session: Session, key: string | undefined, options: Config
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await setConfigKeys(leader, settings, session.plugins)
     warnOfSealing(session, change)
+    await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)
     await showKeys(
       session,
@@ -99,6 +102,13 @@ async function config(session: Session, key: string | undefined, options: Config
     return
   }
   await show(session, await requireConfig(leader))
+}
+
+/** Once: when it is set. */
+async function warnOfNoEffect(session: Session, { config: next, previous }: ConfigChange): Promise<void> {
+  const { name } = await session.plugins.storage(next.storage.type)
+  const keys = keysWithoutEffect(next, previous, name)
+  if (keys.length > 0) session.output.warn(`kept for PBM, and without effect here: ${keys.join(', ')}`)
 }
 
 /** A file without the section ends what nobody may have meant to end. */
