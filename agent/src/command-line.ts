@@ -1,10 +1,11 @@
-import { PBM_COMPATIBLE_VERSION, VERSION } from '@pbmkit/core'
-import { Command } from 'commander'
+import { buildFacts, buildText, VERSION } from '@pbmkit/core'
+import { Argument, Command } from 'commander'
+import { completionScript, SHELLS } from './completion.js'
 import type { Flags } from './settings.js'
 
 export interface CommandLineActions {
   run(flags: Flags): Promise<void>
-  /** Where `version` prints. */
+  /** Where `version` and `completion` print. */
   print(text: string): void
 }
 
@@ -24,7 +25,7 @@ export function commandLine({ run, print }: CommandLineActions): Command {
     )
     .option('--log-path <file>', 'where to log [LOG_PATH; log.path] (default: /dev/stderr)')
     .option('--log-level <level>', 'D, I, W, E or F [LOG_LEVEL; log.level] (default: D)')
-    .option('--log-json', 'one JSON object a line [LOG_JSON; log.json]')
+    .option('--log-json [true|false]', 'one JSON object a line [LOG_JSON; log.json]')
     .option('--plugin-dir <folder>', 'where plugins were installed [PBM_PLUGIN_DIR; plugin-dir]')
     .option(
       '--allow-files <folder>',
@@ -51,15 +52,18 @@ export function commandLine({ run, print }: CommandLineActions): Command {
     .command('version')
     .description('print the version')
     .option('-s, --short', 'the number alone')
+    .option('-c, --commit', 'the commit it was built from alone; empty where that is not known')
     .option('--format <format>', 'json')
-    .action(({ short, format }: { short?: boolean; format?: string }) => {
-      const facts = { version: VERSION, compatibleWithPbm: PBM_COMPATIBLE_VERSION, node: process.version }
+    .action(({ short, commit, format }: { short?: boolean; commit?: boolean; format?: string }) => {
+      const facts = buildFacts()
       if (short === true) print(VERSION)
-      else if (format === 'json') print(JSON.stringify(facts))
-      else
-        print(
-          `Version:    pbmkit ${VERSION}\nCompatible: PBM ${PBM_COMPATIBLE_VERSION}\nNode.js:    ${process.version}`,
-        )
+      else if (commit === true) print(facts.GitCommit)
+      else print(format === 'json' ? JSON.stringify(facts) : buildText(facts))
     })
+  program
+    .command('completion')
+    .description('print the completion script of a shell')
+    .addArgument(new Argument('<shell>', SHELLS.join(' or ')).choices(SHELLS))
+    .action((shell: string) => print(completionScript(shell, program)))
   return program
 }

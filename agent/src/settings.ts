@@ -36,7 +36,8 @@ export interface Flags {
   readonly dumpParallelCollections?: string
   readonly logPath?: string
   readonly logLevel?: string
-  readonly logJson?: boolean
+  /** Without a value: true. */
+  readonly logJson?: string | boolean
   readonly pluginDir?: string
   readonly allowFiles?: readonly string[]
   readonly allowKeyCommand?: readonly string[]

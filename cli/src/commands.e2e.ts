@@ -3,6 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listAgents, listRestores } from '@pbmkit/core'
 import { type Cluster, startCluster, until } from './cluster.support.js'
+import { assertShape, PBM_FIELDS } from './pbm-fields.support.js'
 import { pbmProcess } from './run.support.js'
 
 /** Every command against a real agent, in text and in JSON. One story, in order. */
@@ -28,7 +29,10 @@ describe('pbm and an agent', () => {
     assert.equal(ended.code, 0, ended.stderr)
     const expected = {
       storage: { type: 'filesystem', filesystem: { path: `${cluster.folder}/backups` } },
-      backup: { compression: 'zstd' },
+      // With what PBM fills in.
+      pitr: { enabled: false, compression: 'zstd' },
+      backup: { oplogSpanMin: 0, compression: 'zstd' },
+      restore: {},
     }
     assert.deepEqual((await cluster.json(['config'])).value, expected)
     assert.deepEqual((await cluster.json(['config', '--list'])).value, expected)
@@ -54,7 +58,7 @@ describe('pbm and an agent', () => {
     assert.deepEqual(pitr, { conf: false, run: false, nodes: [] })
     assert.deepEqual(running, {})
     assert.deepEqual(backups, {
-      type: 'filesystem',
+      type: 'FS',
       path: `${cluster.folder}/backups`,
       snapshot: [],
       pitrChunks: { size: 0 },
@@ -70,6 +74,7 @@ describe('pbm and an agent', () => {
     assert.match(name, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
     assert.equal(told.storagePath, `${cluster.folder}/backups`)
     assert.equal(told.status, 'done')
+    assertShape(told, PBM_FIELDS.backup, 'backup')
     assert.ok((await readdir(join(cluster.folder, 'backups'))).includes(`${name}.pbm.json`))
     for (const line of ended.stderr.trim().split('\n')) JSON.parse(line)
   })
@@ -97,7 +102,20 @@ describe('pbm and an agent', () => {
     const fields = ['name', 'storage_type', 'opid', 'type', 'last_write_ts', 'last_transition_ts', 'last_write_time']
     for (const field of [...fields, 'last_transition_time', 'mongodb_version', 'fcv', 'pbm_version', 'status', 'size'])
       assert.ok(field in described, field)
-    const [replset] = described.replsets as { name: string; node: string; collections: string[] }[]
+    const [replset] = described.replsets as {
+      name: string
+      node: string
+      collections: string[]
+      size: number
+      size_uncompressed: number
+    }[]
+    assert.ok((replset?.size ?? 0) > 0)
+    assert.ok((replset?.size_uncompressed ?? 0) > (replset?.size ?? 0), 'it was compressed')
+    assert.deepEqual(
+      [described.size, described.size_uncompressed],
+      [replset?.size, replset?.size_uncompressed],
+      'one replica set is all of it',
+    )
     assert.equal(replset?.node, cluster.host)
     assert.ok(replset?.collections.includes('shop.orders'))
     const text = (await cluster.pbm(['describe-backup', name])).stdout
@@ -123,6 +141,7 @@ describe('pbm and an agent', () => {
     assert.equal(code, 0, JSON.stringify(value) + stderr)
     const told = value as { name: string; snapshot: string; status: string }
     assert.equal(told.snapshot, name)
+    assertShape(value, PBM_FIELDS.restore, 'restore')
     assert.equal(await admin.db('shop').collection('orders').countDocuments(), 500)
 
     const [restore] = (await cluster.json(['list', '--restore'])).value as Record<string, unknown>[]
@@ -133,9 +152,40 @@ describe('pbm and an agent', () => {
       snapshot: name,
       name: told.name,
     })
-    const described = (await cluster.json(['describe-restore', told.name])).value as { status: string; backup: string }
+    const described = (await cluster.json(['describe-restore', told.name])).value as {
+      status: string
+      backup: string
+      replsets: object[]
+    }
     assert.equal(described.status, 'done')
+    assert.ok(
+      described.replsets.every((replset) => !('progress' in replset)),
+      'an ended restore makes no progress',
+    )
     assert.equal(described.backup, name)
+  })
+
+  it('gives JSON with the fields of PBM, in their types', async () => {
+    const [restore] = (await cluster.json(['list', '--restore'])).value as { name: string }[]
+    const commands: Record<string, string[]> = {
+      cancelBackup: ['cancel-backup'],
+      list: ['list', '--full', '--unbacked'],
+      restores: ['list', '--restore'],
+      status: ['status', '--priority'],
+      describeBackup: ['describe-backup', name, '--with-collections'],
+      describeRestore: ['describe-restore', restore?.name ?? ''],
+      logs: ['logs', '--tail', '0'],
+      config: ['config'],
+      configKey: ['config', 'pitr.enabled'],
+      configSet: ['config', '--set', 'backup.numParallelCollections=2'],
+      profiles: ['profile'],
+      version: ['version'],
+    }
+    for (const [what, args] of Object.entries(commands)) {
+      const { code, value } = await cluster.json(args)
+      assert.equal(code, 0, what)
+      assertShape(value, PBM_FIELDS[what as keyof typeof PBM_FIELDS], what)
+    }
   })
 
   it('logs: filters, and follows until Ctrl-C', async () => {
@@ -159,6 +209,20 @@ describe('pbm and an agent', () => {
     })
     assert.equal(followed.code, 0, followed.stderr)
     for (const line of followed.stdout.trim().split('\n')) assert.ok('msg' in (JSON.parse(line) as object))
+  })
+
+  it('config: what it prints can be given back, with blocks of other storages and what has no effect', async () => {
+    const text = (await cluster.pbm(['config'])).stdout
+    const input = text.replace('storage:\n', 'storage:\n  minio: {endpoint: h, partSize: 5}\n')
+    const first = await cluster.pbm(['config', '--file', '-'], { input })
+    assert.equal(first.code, 0, first.stderr)
+    assert.match(first.stderr, /without effect here: storage\.minio$/m)
+    assert.equal((await cluster.json(['config', 'storage.minio.partSize'])).code, 0)
+    const shown = (await cluster.pbm(['config'])).stdout
+    const again = await cluster.pbm(['config', '--file', '-', '--wait'], { input: shown })
+    assert.deepEqual([again.code, again.stderr], [0, ''])
+    assert.equal((await cluster.pbm(['config'])).stdout, shown)
+    assert.equal((await cluster.pbm(['config', '--file', '-', '--wait'], { input: text })).code, 0)
   })
 
   it('config on another storage: lists what lies there, and on the first one again', async () => {

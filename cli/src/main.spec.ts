@@ -14,7 +14,7 @@ function failed(ended: Ended, code: number, ...parts: RegExp[]): void {
 
 describe('pbm without a server', () => {
   it('tells that a connection string is missing, and where to put it', async () => {
-    failed(await pbm(['list']), 1, /no MongoDB connection string/, /PBM_MONGODB_URI_FILE/)
+    failed(await pbm(['list']), 1, /^Error: no MongoDB connection string \[URI_MISSING\]$/m, /PBM_MONGODB_URI_FILE/)
     const json = await pbm(['list', '-o', 'json'])
     assert.equal(json.code, 1)
     assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'URI_MISSING')
@@ -25,6 +25,10 @@ describe('pbm without a server', () => {
     assert.deepEqual(Object.keys(JSON.parse(version.stdout) as object), [
       'Version',
       'Platform',
+      'GitCommit',
+      'GitBranch',
+      'BuildTime',
+      'GoVersion',
       'NodeVersion',
       'PBMVersion',
     ])
@@ -33,9 +37,12 @@ describe('pbm without a server', () => {
       assert.deepEqual(await pbm(args), { code: 0, stdout: `${Version}\n`, stderr: '' })
     const flag = await pbm(['--version', '-o', 'json'])
     assert.deepEqual([flag.code, JSON.parse(flag.stdout)], [0, { Version }])
+    const commit = await pbm(['version', '--commit=true', '-o', 'json'])
+    assert.deepEqual([commit.code, Object.keys(JSON.parse(commit.stdout) as object)], [0, ['GitCommit']])
     const help = await pbm(['help', 'backup'])
     assert.equal(help.code, 0)
     assert.match(help.stdout, /--wait-time/)
+    assert.match(help.stdout, /gzip, lz4, none, s2, snappy, zstd; default/, 'what is installed')
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { code, stdout } = await pbm(['completion', shell])
       assert.equal(code, 0)
@@ -86,15 +93,14 @@ describe('pbm without a server', () => {
       [['lst'], /unknown command 'lst'[\s\S]*list/],
       [['list', '-o', 'jsn'], /--out: 'jsn'/],
       [['list', '--nope'], /unknown option/],
-      [['list', 'extra'], /too many arguments/],
-      [['backup', '--wait-time', '5s'], /--wait-time[\s\S]*-w/],
+      [['restore', 'a', 'b'], /too many arguments/],
+      [['backup', '--wait=maybe'], /neither true nor false/],
       [['backup', '-w', '--wait-time', '5'], /is not a duration/],
       [['backup', '--compression-level', 'x'], /--compression-level/],
       [['backup', '-t', 'physical'], /--type physical: not supported yet/],
       [['backup', '--ns', 'a.b'], /--ns[\s\S]*not supported yet/],
       [['profile', 'show', 'main'], /can't be called main/],
       [['profile', 'add', 'main', '-'], /can't be called main/],
-      [['profile', 'add', 'x', '-', '--wait'], /--wait goes only with --sync/],
       [['profile', 'add', 'x'], /missing required argument 'file'/],
       [['profile', 'sync'], /which profile/],
       [['profile', 'sync', 'x', '--all'], /exclude each other/],
@@ -125,6 +131,19 @@ describe('pbm without a server', () => {
     for (const [args, message] of wrong) failed(await pbm(args, { env }), 2, message)
     const json = await pbm(['backup', '--nope', '-o', 'json'], { env })
     assert.equal((JSON.parse(json.stdout) as { code: string }).code, 'USAGE')
+  })
+
+  it('ignores arguments and a wait time that it has no use for, as PBM does', async () => {
+    const ended = await pbm(['version', 'extra', '--short=true'])
+    assert.equal(ended.code, 0)
+    assert.match(ended.stderr, /ignored, since pbm version takes no more: extra/)
+    // Nothing connects where a command line is wrong.
+    for (const args of [
+      ['backup', '--wait-time', '5s'],
+      ['backup', '--compression-level', '3,5'],
+      ['profile', 'add', 'x', '-', '--wait'],
+    ])
+      assert.match((await pbm(args)).stderr, /no MongoDB connection string/)
   })
 
   it('refuses a command line without a command: with help, or as JSON', async () => {

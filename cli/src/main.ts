@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { printable, printableJson } from '@pbmkit/core'
 import { type Command, CommanderError } from 'commander'
+import { withoutBooleanValues } from './boolean-values.js'
 import { EXIT, errorReport, exitCodeOf, usageError } from './errors.js'
+import { installedCompressions } from './installed-compressions.js'
 import type { Io } from './io.js'
 import { coloursFor } from './output/colour.js'
 import { type Format, Output } from './output/output.js'
@@ -14,15 +16,19 @@ const LAST_WORDS_MS = 2000
 /** Runs one command line and resolves to the exit code. Every error is told here, in the form the user asked for. */
 export async function main(args: readonly string[], io: Io): Promise<number> {
   let opened: Session | undefined
+  const compressions = await installedCompressions(args, io.env)
   const program = buildProgram(async (command, body) => {
     const session = new Session(io, command.optsWithGlobals())
     opened = session
     try {
+      const ignored = command.args.slice(command.registeredArguments.length)
+      if (ignored.length > 0)
+        session.output.warn(`ignored, since ${pathOf(command)} takes no more: ${ignored.join(' ')}`)
       await body(session)
     } finally {
       await session.close()
     }
-  })
+  }, compressions)
   let asked = program
   let said = ''
   for (const command of withSubcommands(program))
@@ -37,8 +43,10 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
       outputError: () => undefined,
     })
 
-  const running = program.parseAsync([...args], { from: 'user' }).then(() => opened?.exitCode ?? EXIT.done)
   try {
+    const running = program
+      .parseAsync(withoutBooleanValues(program, args), { from: 'user' })
+      .then(() => opened?.exitCode ?? EXIT.done)
     return await Promise.race([running, interrupted(io.signal, () => opened?.finishFirst === true)])
   } catch (error) {
     if (isAnswer(error)) {
@@ -95,8 +103,10 @@ function tell(error: unknown, args: readonly string[], io: Io): void {
     io.stdout.write(`${printableJson(json)}\n`)
     return
   }
-  const { bad } = coloursFor(io.stderr, io.env)
-  io.stderr.write(`${bad('Error:')} ${printable(report.Error)}\n`)
+  const { bad, quiet } = coloursFor(io.stderr, io.env)
+  // Read without it: the message of a wrong command line says all.
+  const code = report.code === 'USAGE' || report.code === 'ERROR' ? '' : quiet(` [${report.code}]`)
+  io.stderr.write(`${bad('Error:')} ${printable(report.Error)}${code}\n`)
   if (report.hint !== undefined) io.stderr.write(`${printable(report.hint)}\n`)
 }
 

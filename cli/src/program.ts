@@ -24,8 +24,28 @@ import type { Run } from './session.js'
 /** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
 const LATER = ['backup-finish', 'restore-finish', 'diagnostic'] as const
 
-/** The whole command line. Nothing connects or writes before an action runs. */
-export function buildProgram(run: Run): Command {
+/**
+ * Commands that ignore arguments they have no use for, as PBM's do. Where one more could be meant to do something
+ * (`restore A B`), or PBM counts them, they stay refused.
+ */
+const SURPLUS_IGNORED: ReadonlySet<string> = new Set([
+  'backup',
+  'cancel-backup',
+  'cleanup',
+  'config',
+  'delete-pitr',
+  'list',
+  'logs',
+  'oplog-replay',
+  'status',
+  'version',
+])
+
+/**
+ * The whole command line. Nothing connects or writes before an action runs. `compressions`: the installed methods, for the
+ * help.
+ */
+export function buildProgram(run: Run, compressions: readonly string[] = []): Command {
   const program = new Command('pbm')
     .description('Back up and restore MongoDB. Writes commands for the agents and reads what they report.')
     .addOption(
@@ -51,7 +71,7 @@ export function buildProgram(run: Run): Command {
 
   for (const command of [
     configCommand(run),
-    backupCommand(run),
+    backupCommand(run, compressions),
     listCommand(run),
     statusCommand(run),
     describeBackupCommand(run),
@@ -70,8 +90,11 @@ export function buildProgram(run: Run): Command {
     setupRolesCommand(run),
     versionCommand(run),
     completionCommand(run, () => program),
-  ])
+  ]) {
+    // Said when it runs.
+    if (SURPLUS_IGNORED.has(command.name())) command.allowExcessArguments()
     program.addCommand(command)
+  }
 
   for (const name of LATER)
     program

@@ -34,7 +34,13 @@ export {
   touchedSeconds,
   wholeSeconds,
 } from './catalog/timelines.js'
-export type { Config, EncryptionConfig, PitrConfig, StorageConfig } from './config/document.js'
+export {
+  type Config,
+  DEFAULT_COMPRESSION,
+  type EncryptionConfig,
+  type PitrConfig,
+  type StorageConfig,
+} from './config/document.js'
 export { parseConfig } from './config/parse.js'
 export { maskConfig, maskStorage, sameStorage, secretsOf } from './config/redact.js'
 export {
@@ -199,4 +205,4 @@ export { type Clock, systemClock } from './time/clock.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
-export { PBM_COMPATIBLE_VERSION, VERSION } from './version.js'
+export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, VERSION } from './version.js'

@@ -12,8 +12,6 @@ import { storagePlace } from '../storage-place.js'
 import { waitForBackupEnd, waitForBackupStart } from '../wait/backup.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 
-const COMPRESSIONS = ['none', 'gzip', 'pgzip', 'snappy', 'lz4', 's2', 'zstd'] as const
-
 interface BackupOptions extends WaitOptions {
   type: string
   compression?: string
@@ -37,15 +35,18 @@ const LATER = [
 ] as const
 
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
-export function backupCommand(run: Run): Command {
+export function backupCommand(run: Run, compressions: readonly string[]): Command {
   const command = new Command('backup')
     .description('start a backup of the whole replica set')
     .option('-t, --type <type>', 'logical; the other types of PBM are not supported yet', 'logical')
-    .option('--compression <method>', `${COMPRESSIONS.join(', ')}; default: backup.compression, then s2`)
+    .option(
+      '--compression <method>',
+      `${compressions.length === 0 ? 'a method' : compressions.join(', ')}; default: backup.compression, then s2`,
+    )
     .option(
       '--compression-level <level>',
-      'level of the method; default: backup.compressionLevel',
-      wholeNumber('--compression-level', -10),
+      'level of the method; of several only the first counts; default: backup.compressionLevel',
+      firstLevel,
     )
     .option('--profile <name>', 'to the storage of this profile; default: the main storage')
     .option(
@@ -57,6 +58,12 @@ export function backupCommand(run: Run): Command {
   return addWaitOptions(command, 'the backup has ended; exit code 0 only when it is done').action(
     (options: BackupOptions, self: Command) => run(self, (session) => backup(session, options)),
   )
+}
+
+/** PBM takes a list and uses its first number. */
+function firstLevel(text: string, given?: number): number {
+  const levels = text.split(',').map((level) => wholeNumber('--compression-level', -10)(level.trim()))
+  return given ?? levels[0] ?? 0
 }
 
 async function backup(session: Session, options: BackupOptions): Promise<void> {

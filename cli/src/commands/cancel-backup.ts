@@ -17,8 +17,18 @@ export function cancelBackupCommand(run: Run): Command {
     .action((_, command: Command) =>
       run(command, async (session) => {
         const leader = await session.leader()
-        const backup = await runningBackup(leader)
+        const { alive: backup, dead } = await unfinishedBackups(leader)
+        // Also for a backup that has no record yet: its command may be on its way.
         await send(leader, { cmd: 'cancelBackup' })
+        if (backup === undefined) {
+          const msg = 'No backup is running. One that is just starting is canceled.'
+          session.output.result({ msg }, () => msg)
+          if (dead !== undefined)
+            session.output.warn(
+              `backup ${dead.name} is stuck at '${dead.status}' because its agent died; a live agent marks it, and pbm delete-backup removes it`,
+            )
+          return
+        }
         await waitForCancellation(session, leader, backup.name)
         const msg = `Backup ${backup.name} is canceled; what it wrote is removed.`
         session.output.result({ msg, name: backup.name, status: 'canceled' }, () => msg)
@@ -26,18 +36,13 @@ export function cancelBackupCommand(run: Run): Command {
     )
 }
 
-async function runningBackup(leader: MongoClient): Promise<BackupDocument> {
+/** The running backup, and one whose agent died. */
+async function unfinishedBackups(leader: MongoClient): Promise<{ alive?: BackupDocument; dead?: BackupDocument }> {
   const [backups, now] = await Promise.all([listBackups(leader), clusterTime(leader)])
   const unfinished = backups.filter(({ status }) => !ENDED.includes(status))
   const alive = unfinished.find(({ hb }) => !isStale(hb, now))
-  if (alive !== undefined) return alive
-  const [dead] = unfinished
-  throw new PbmError('NO_BACKUP_RUNNING', 'no backup is running; there is nothing to cancel', {
-    hint:
-      dead === undefined
-        ? 'See pbm status.'
-        : `Backup ${dead.name} is stuck at '${dead.status}' because its agent died; a live agent marks it, and pbm delete-backup removes it.`,
-  })
+  const dead = unfinished.find(({ hb }) => isStale(hb, now))
+  return { ...(alive === undefined ? {} : { alive }), ...(dead === undefined ? {} : { dead }) }
 }
 
 async function waitForCancellation(session: Session, leader: MongoClient, name: string): Promise<void> {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import {
   type Config,
   type ConfigChange,
+  DEFAULT_COMPRESSION,
   getConfigKey,
   isSealing,
   maskConfig,
@@ -25,6 +26,7 @@ import type { Run, Session } from '../session.js'
 import { requireGoodReports } from '../storage-reports.js'
 import { waitForOperation } from '../wait/operation.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { keysWithoutEffect } from '../without-effect.js'
 
 interface ConfigOptions extends WaitOptions {
   file?: string
@@ -66,9 +68,8 @@ async function config(session: Session, key: string | undefined, options: Config
   const leader = await session.leader()
   if (key !== undefined) {
     const { value } = await getConfigKey(leader, key, session.plugins)
-    session.output.result({ key, value: value ?? '' }, () =>
-      typeof value === 'object' ? yamlText(value) : String(value ?? ''),
-    )
+    const shown = textOf(value)
+    session.output.result({ key, value: shown }, () => shown)
     return
   }
   if (options.forceResync === true) {
@@ -81,6 +82,7 @@ async function config(session: Session, key: string | undefined, options: Config
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await writeConfig(leader, parsed, session.plugins)
     warnOfSealing(session, change)
+    await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)
     await show(session, change.config)
     return
@@ -90,6 +92,7 @@ async function config(session: Session, key: string | undefined, options: Config
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await setConfigKeys(leader, settings, session.plugins)
     warnOfSealing(session, change)
+    await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)
     await showKeys(
       session,
@@ -99,6 +102,13 @@ async function config(session: Session, key: string | undefined, options: Config
     return
   }
   await show(session, await requireConfig(leader))
+}
+
+/** Once: when it is set. */
+async function warnOfNoEffect(session: Session, { config: next, previous }: ConfigChange): Promise<void> {
+  const { name } = await session.plugins.storage(next.storage.type)
+  const keys = keysWithoutEffect(next, previous, name)
+  if (keys.length > 0) session.output.warn(`kept for PBM, and without effect here: ${keys.join(', ')}`)
 }
 
 /** A file without the section ends what nobody may have meant to end. */
@@ -127,19 +137,35 @@ function checkCombination(key: string | undefined, options: ConfigOptions): void
     throw usageError('--include-restores goes only with --force-resync')
 }
 
+/** Always a text, as in PBM, whose readers are typed; '' for what is not set, and YAML for a section. */
+function textOf(value: unknown): string {
+  return typeof value === 'object' && value !== null ? yamlText(value) : String(value ?? '')
+}
+
+/** As YAML what is stored, so that it can be given to `--file` again; as JSON with the defaults that PBM fills in. */
 async function show(session: Session, shown: Config): Promise<void> {
   const { epoch: _, ...masked } = await maskConfig(shown, session.plugins)
-  session.output.result(masked, () => yamlText(masked))
+  session.output.result(withDefaults(masked), () => yamlText(masked))
+}
+
+function withDefaults({ pitr, backup, restore, ...others }: Omit<Config, 'epoch'>): object {
+  const compression = backup?.compression || DEFAULT_COMPRESSION
+  return {
+    ...others,
+    pitr: { enabled: false, compression, ...pitr },
+    backup: { oplogSpanMin: 0, compression, ...backup },
+    restore: { ...restore },
+  }
 }
 
 /** What was set, read back, with secrets masked. */
 async function showKeys(session: Session, leader: MongoClient, keys: readonly string[]): Promise<void> {
-  const shown: { key: string; value: unknown }[] = []
+  const shown: { key: string; value: string }[] = []
   for (const key of new Set(keys)) {
     const { value } = await getConfigKey(leader, key, session.plugins)
-    shown.push({ key, value: value ?? '' })
+    shown.push({ key, value: textOf(value) })
   }
-  session.output.result(shown, () => shown.map(({ key, value }) => `${key}=${String(value)}`).join('\n'))
+  session.output.result(shown, () => shown.map(({ key, value }) => `${key}=${value}`).join('\n'))
 }
 
 /** Another storage holds other backups: its list is read at once, so that `pbm list` shows what is there. */

@@ -17,7 +17,7 @@ import {
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import { requireBackup } from '../find-backup.js'
-import { sizeInIecUnits } from '../output/bytes.js'
+import { prettySize } from '../output/bytes.js'
 import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
 import { sealedState } from '../sealed.js'
@@ -86,8 +86,8 @@ function sizes(part: { size: number; size_uncompressed: number }) {
   return {
     size,
     size_uncompressed: uncompressed,
-    size_h: sizeInIecUnits(size),
-    size_uncompressed_h: sizeInIecUnits(uncompressed),
+    size_h: prettySize(size),
+    size_uncompressed_h: prettySize(uncompressed),
   }
 }
 
@@ -98,7 +98,7 @@ function transfer({ transfer }: BackupReplset) {
     Number,
   )
   const speed = Math.round(((bytes ?? 0) * 1000) / Math.max(1, millis ?? 0))
-  return { objects, bytes, bytes_h: sizeInIecUnits(bytes ?? 0), millis, speed_h: `${sizeInIecUnits(speed)}/s`, retries }
+  return { objects, bytes, bytes_h: prettySize(bytes ?? 0), millis, speed_h: `${prettySize(speed)}/s`, retries }
 }
 
 function times(part: BackupDocument | BackupReplset) {

@@ -32,6 +32,8 @@ export function describeRestoreCommand(run: Run): Command {
     )
 }
 
+const ENDED: ReadonlySet<string> = new Set(['done', 'partlyDone', 'error'])
+
 function describe(restore: RestoreDocument) {
   const toTime = Number(restore.pitr ?? 0)
   return {
@@ -57,7 +59,8 @@ function describe(restore: RestoreDocument) {
       error: replset.error || undefined,
       unbuilt_indexes: replset.unbuilt_indexes,
       gained_roles: replset.gained_roles,
-      progress: replset.progress,
+      // What an ended one did last says nothing.
+      progress: ENDED.has(restore.status) ? undefined : replset.progress,
     })),
   }
 }

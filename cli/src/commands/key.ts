@@ -50,7 +50,7 @@ async function rotate(session: Session, dryRun: boolean): Promise<void> {
 /** Shows how far it is, as soon as the agent tells: one that is over within a second tells only its end. */
 async function waitForRotation(session: Session, leader: MongoClient, opid: string): Promise<RotationRecord> {
   const replset = await session.leaderReplset()
-  const display = showProgress(session.output, session.io.stderr, 'key rotation', opid)
+  const display = showProgress(session, 'key rotation', opid)
   let rotation: RotationRecord | undefined
   const ended = async () => {
     rotation = await findRotation(leader, opid, replset)

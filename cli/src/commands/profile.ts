@@ -49,7 +49,7 @@ export function profileCommand(run: Run): Command {
     .argument('<name>', 'its name; main is that of the main storage')
     .argument('<file>', 'a configuration in YAML, of which the storage is taken; - is standard input')
     .option('--sync', 'then read the list of the backups that lie there')
-  addWaitOptions(adding, 'with --sync: the list has been read').action(
+  addWaitOptions(adding, 'it is saved (as without), and with --sync until the list has been read').action(
     (name: string, file: string, options: AddOptions, self: Command) =>
       run(self, (session) => add(session, name, file, options)),
   )
@@ -91,8 +91,6 @@ async function show(session: Session, name: string): Promise<void> {
 async function add(session: Session, name: string, file: string, options: AddOptions): Promise<void> {
   checkName(name)
   if (!isPrintable(name)) throw usageError('the name of a profile must not have control characters')
-  if (options.wait === true && options.sync !== true)
-    throw usageError('--wait goes only with --sync', 'Without it, the profile is saved when the command ends.')
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
   const text = await readTextOf(file, session.io)

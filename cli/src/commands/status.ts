@@ -2,7 +2,7 @@ import { isMain, PbmError, requireProfile } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { NO_CONFIG } from '../advice.js'
-import { errorReport, usageError } from '../errors.js'
+import { EXIT, errorReport, usageError } from '../errors.js'
 import type { Colours } from '../output/colour.js'
 import { indent } from '../output/table.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
@@ -113,6 +113,8 @@ async function tolerant(section: Section, session: Session, leader: MongoClient,
       }
     if (!(error instanceof PbmError)) throw error
     const report = errorReport(error)
+    // Told beside the others, and to scripts by the exit code.
+    session.exitCode = EXIT.failure
     return { json: { error: report.Error }, text: (colours: Colours) => colours.bad(`Error: ${report.Error}`) }
   }
 }

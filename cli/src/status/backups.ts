@@ -11,8 +11,20 @@ import type { Session } from '../session.js'
 import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
 import { storagePlace } from '../storage-place.js'
 
+/** How PBM's status calls its storages; others are called as in the configuration. */
+const PBM_STORAGE_WORDS: Readonly<Record<string, string>> = {
+  filesystem: 'FS',
+  s3: 'S3',
+  gcs: 'GCS',
+  azure: 'Azure',
+  minio: 'Minio',
+  oss: 'OSS',
+  oci: 'OCI',
+}
+
 /** The `backups` section, with PBM's names. */
 export interface BackupsSection {
+  /** In PBM's words: `FS`, `S3`. */
   type: string
   path: string
   region?: string
@@ -44,7 +56,7 @@ export async function backupsSection(
   const unsealed = isMain(profile) ? unsealedChunks(chunks, config) : undefined
   const region = await regionOf(session, storage)
   return {
-    type: storage.type,
+    type: PBM_STORAGE_WORDS[storage.type] ?? storage.type,
     path: await storagePlace(session.plugins, storage),
     ...(region === undefined ? {} : { region }),
     snapshot: backups

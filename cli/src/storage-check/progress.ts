@@ -8,14 +8,28 @@ export interface CheckProgress {
   stop(): void
 }
 
-/** A bar on a terminal; otherwise one JSON line on standard error for each group that has ended. */
+/** Between two plain lines. */
+const PLAIN_MILLISECONDS = 10_000
+
+/**
+ * On standard error: with `-o json` a JSON line for each group that has ended; a bar on a terminal, and elsewhere a plain line
+ * at most each 10 s.
+ */
 export function checkProgress(session: Session, total: number): CheckProgress {
+  const { output, clock } = session
   const { stderr } = session.io
   if (stderr.isTTY === true) return bar(stderr, total)
   let done = 0
   let group = ''
-  const tell = (what: string) =>
-    stderr.write(`${JSON.stringify({ progress: { operation: 'storage check', group: what, done, total } })}\n`)
+  let next = Number.NEGATIVE_INFINITY
+  const tell = (what: string) => {
+    if (output.json)
+      stderr.write(`${JSON.stringify({ progress: { operation: 'storage check', group: what, done, total } })}\n`)
+    else if (clock.now() >= next) {
+      output.note(`storage check: ${done} of ${total}, ${what}`)
+      next = clock.now() + PLAIN_MILLISECONDS
+    }
+  }
   return {
     ended: (result) => {
       done += 1

@@ -56,7 +56,7 @@ export async function waitForBackupEnd(
   name: string,
   deadline: number | undefined,
 ): Promise<BackupDocument> {
-  const display = showProgress(session.output, session.io.stderr, 'backup', name)
+  const display = showProgress(session, 'backup', name)
   try {
     const ended = await poll(
       async () => {

@@ -1,6 +1,5 @@
 import { type Clock, systemClock } from '@pbmkit/core'
 import type { Command } from 'commander'
-import { usageError } from '../errors.js'
 import { parseDuration } from '../output/durations.js'
 
 /** `-w/--wait` and `--wait-time` as every waiting command has them. */
@@ -18,11 +17,9 @@ export function addWaitOptions(command: Command, what: string): Command {
     )
 }
 
-/** The moment to stop waiting, in milliseconds since the epoch; undefined for never. */
+/** The moment to stop waiting, in milliseconds since the epoch; undefined for never, and where nothing waits. */
 export function waitDeadline(options: WaitOptions, clock: Clock = systemClock): number | undefined {
   if (options.waitTime === undefined) return undefined
   const milliseconds = parseDuration(options.waitTime, '--wait-time')
-  if (options.wait !== true)
-    throw usageError('--wait-time says how long to wait, but nothing waits', 'Add -w (--wait).')
-  return milliseconds === 0 ? undefined : clock.now() + milliseconds
+  return milliseconds === 0 || options.wait !== true ? undefined : clock.now() + milliseconds
 }

@@ -1,7 +1,7 @@
-import { printableJson, printableLine } from '@pbmkit/core'
+import { type Clock, printableJson, printableLine } from '@pbmkit/core'
 import { SingleBar } from 'cli-progress'
 import type { Output } from '../output/output.js'
-import { type OverallProgress, progressLine } from './progress.js'
+import { type OverallProgress, plainLine, progressLine } from './progress.js'
 
 /** Where a wait shows what it sees. */
 export interface ProgressDisplay {
@@ -10,14 +10,43 @@ export interface ProgressDisplay {
   stop(): void
 }
 
-/** A bar on a terminal; otherwise JSON lines on standard error, one for each change. */
+/** What a session has of it. */
+export interface ProgressPlace {
+  readonly output: Output
+  readonly io: { readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number } }
+  readonly clock: Clock
+}
+
+/** Between two plain lines: a log should not fill with them. */
+const PLAIN_MILLISECONDS = 10_000
+
+/**
+ * On standard error: with `-o json` a JSON line for each change; a bar on a terminal, and elsewhere a plain line at most each
+ * 10 s.
+ */
 export function showProgress(
-  output: Output,
-  stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number },
+  { output, io, clock }: ProgressPlace,
   operation: 'backup' | 'restore' | 'replay' | 'key rotation',
   name: string,
 ): ProgressDisplay {
-  return stderr.isTTY === true ? bar(stderr, `${operation} ${name}`) : lines(output, operation, name)
+  const label = `${operation} ${name}`
+  if (io.stderr.isTTY === true) return bar(io.stderr, label)
+  return output.json ? jsonLines(output, operation, name) : plainLines(output, label, clock)
+}
+
+function plainLines(output: Output, label: string, clock: Clock): ProgressDisplay {
+  let next = Number.NEGATIVE_INFINITY
+  let last = ''
+  return {
+    update: (status, progress) => {
+      const line = plainLine(label, status, progress)
+      if (line === last || clock.now() < next) return
+      output.note(line)
+      last = line
+      next = clock.now() + PLAIN_MILLISECONDS
+    },
+    stop: () => undefined,
+  }
 }
 
 function bar(stderr: NodeJS.WritableStream & { readonly columns?: number }, label: string): ProgressDisplay {
@@ -44,7 +73,7 @@ function bar(stderr: NodeJS.WritableStream & { readonly columns?: number }, labe
   }
 }
 
-function lines(output: Output, operation: string, name: string): ProgressDisplay {
+function jsonLines(output: Output, operation: string, name: string): ProgressDisplay {
   let last = ''
   return {
     update: (status, progress) => {

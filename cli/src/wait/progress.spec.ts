@@ -41,9 +41,18 @@ describe('progress', () => {
   it('draws one line with bytes, documents, speed and time left', () => {
     assert.equal(
       progressLine('backup X', 'running', overallProgress([told(1_048_576, 4_194_304)]), 200),
-      'backup X  ██████░░░░░░░░░░░░░░░░░░  25%  collections  1.00MB of 4.00MB  1,000 documents  512.00KB/s  6s left',
+      'backup X  ██████░░░░░░░░░░░░░░░░░░   25%  collections  1.0 MiB of 4.0 MiB  1,000 documents  512.0 KiB/s  6s left',
     )
     assert.equal(progressLine('backup X', 'starting', undefined, 200), 'backup X  starting')
+  })
+
+  it('keeps speed and time left longest', () => {
+    const progress = overallProgress([told(1_048_576, 4_194_304)])
+    for (const columns of [130, 90, 70, 60, 50])
+      assert.match(
+        progressLine('backup 2031-02-03T04:05:06Z', 'running', progress, columns),
+        /512\.0 KiB\/s {2}6s left$/,
+      )
   })
 
   it('fits any terminal', () => {

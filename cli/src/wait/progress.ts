@@ -53,34 +53,60 @@ export function overallProgress(
 
 const BAR_CELLS = 24
 
-/** One line for a terminal of `columns`; what does not fit is left out from the right. */
+/**
+ * One line for a terminal of `columns`. What does not fit is left out: first the count, then the bar, then the bytes. Speed
+ * and time left stay longest.
+ */
 export function progressLine(
   label: string,
   status: string,
   progress: OverallProgress | undefined,
   columns: number,
 ): string {
-  const parts = progress === undefined ? [label, status] : [label, ...figures(progress)]
-  while (parts.length > 2 && parts.join('  ').length > columns) parts.pop()
-  return parts.join('  ').slice(0, columns)
+  if (progress === undefined) return `${label}  ${status}`.slice(0, columns)
+  const { bar, share, phase, bytes, documents, speed, left } = figures(progress)
+  const without: (string | undefined)[] = []
+  const line = () =>
+    [label, bar, share.padStart(4), phase, bytes, documents, speed, left]
+      .filter((part) => part !== undefined && !without.includes(part))
+      .join('  ')
+  for (const part of [documents, bar, bytes, phase, share.padStart(4)]) if (line().length > columns) without.push(part)
+  return line().slice(0, columns)
 }
 
-function figures(progress: OverallProgress): string[] {
+/** One line where there is no terminal: `backup X: 25%, collections, 1.0 MiB of 4.0 MiB, 512.0 KiB/s, 6s left`. */
+export function plainLine(label: string, status: string, progress: OverallProgress | undefined): string {
+  if (progress === undefined) return `${label}: ${status}`
+  const { share, phase, bytes, documents, speed, left } = figures(progress)
+  return `${label}: ${[share, phase, bytes, documents, speed, left].filter((part) => part !== undefined).join(', ')}`
+}
+
+interface Figures {
+  readonly bar: string
+  readonly share: string
+  readonly phase: string
+  readonly bytes: string | undefined
+  readonly documents: string | undefined
+  readonly speed: string | undefined
+  readonly left: string | undefined
+}
+
+function figures(progress: OverallProgress): Figures {
   const { phase, bytes, totalBytes, documents, totalDocuments, bytesPerSecond, secondsLeft, replayedTo } = progress
   // Index builds have no bytes, only a count.
   const [moved, all] = totalBytes > 0 ? [bytes, totalBytes] : [documents, totalDocuments]
   const share = all > 0 ? Math.min(1, moved / all) : 0
   const cells = Math.floor(share * BAR_CELLS)
-  const parts = [
-    `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)} ${String(Math.floor(share * 100)).padStart(3)}%`,
-    phase,
-  ]
-  if (phase === 'oplog' && replayedTo !== undefined) parts.push(`up to ${tableTime(replayedTo)}`)
-  if (bytes > 0) parts.push(`${prettySize(bytes)} of ${prettySize(totalBytes)}`)
-  if (documents > 0) parts.push(`${documents.toLocaleString('en-US')} ${countedIn(phase)}`)
-  if (bytesPerSecond > 0) parts.push(`${prettySize(bytesPerSecond)}/s`)
-  if (secondsLeft !== undefined) parts.push(`${shortDuration(secondsLeft * 1000)} left`)
-  return parts
+  const upTo = phase === 'oplog' && replayedTo !== undefined ? ` up to ${tableTime(replayedTo)}` : ''
+  return {
+    bar: `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)}`,
+    share: `${Math.floor(share * 100)}%`,
+    phase: `${phase}${upTo}`,
+    bytes: bytes > 0 ? `${prettySize(bytes)} of ${prettySize(totalBytes)}` : undefined,
+    documents: documents > 0 ? `${documents.toLocaleString('en-US')} ${countedIn(phase)}` : undefined,
+    speed: bytesPerSecond > 0 ? `${prettySize(bytesPerSecond)}/s` : undefined,
+    left: secondsLeft === undefined ? undefined : `${shortDuration(secondsLeft * 1000)} left`,
+  }
 }
 
 /** What agents count as documents in a phase. */

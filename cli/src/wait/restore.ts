@@ -53,7 +53,7 @@ export async function waitForRestoreEnd(
   { name, kind = 'restore' }: Omit<SentRestore, 'opid'>,
   deadline: number | undefined,
 ): Promise<RestoreDocument> {
-  const display = showProgress(session.output, session.io.stderr, kind, name)
+  const display = showProgress(session, kind, name)
   try {
     const ended = await poll(
       async () => {

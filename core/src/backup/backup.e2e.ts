@@ -129,6 +129,13 @@ describe('a logical backup', () => {
     )
     const stored = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
     assert.equal(stored.status, 'done')
+    const sizesOf = ({ size, size_uncompressed }: { size: number; size_uncompressed: number }) =>
+      [size, size_uncompressed].map(Number)
+    const [part] = stored.replsets
+    assert(part !== undefined)
+    assert.deepEqual(sizesOf(part), sizesOf(stored), 'one replica set is all of it')
+    assert.equal(part.size_uncompressed, part.size, 'nothing was compressed')
+    assert.ok(part.size > 0)
     assert(stored.last_write_ts.equals(document.last_write_ts as Timestamp))
     const replset = join(folder, name, set.name)
     // What the lists say is only as good as they are.

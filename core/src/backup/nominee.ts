@@ -202,14 +202,17 @@ export class BackupNominee {
       if (info.isSharded) await passTimeToLeader(node, leader, begun)
       await reach('dumpDone')
       const end = await (info.isSharded ? endAfterAllDumps(node, leader, wait) : lastWriteAfter(node, begun, wait))
-      const { oplog, stored, objects, bytes } = await finish(end)
+      const { oplog, stored, objects, bytes, uncompressedBytes } = await finish(end)
       const halfDone = info.shardId === undefined ? [] : await halfDoneSince(node, dumped, signal)
-      const noted = halfDone.length === 0 ? {} : { half_done: halfDone }
-      const ended = { last_write_ts: end, oplog_objects: oplog, objects: stored, ...sealing?.ended(objects), ...noted }
+      const ended = {
+        ...{ last_write_ts: end, size: bytes, size_uncompressed: uncompressedBytes },
+        ...{ oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) },
+        ...(halfDone.length === 0 ? {} : { half_done: halfDone }),
+      }
       await setReplsetFields(leader, name, self.rs, ended)
       const transfer = transferOf(this.store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
-      await addBackupSize(leader, name, { size: bytes, uncompressed: 0 })
+      await addBackupSize(leader, name, { size: bytes, uncompressed: uncompressedBytes })
     } finally {
       await part.close()
     }

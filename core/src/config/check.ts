@@ -1,6 +1,7 @@
 import { errorText, PbmError } from '../errors.js'
 import type { StoragePlugin } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
+import { isPackageName, PBM_STORAGES } from '../plugin-host/naming.js'
 import type { SchemaNode } from '../plugin-host/schema.js'
 import { DEFAULT_COMPRESSION } from './document.js'
 import { type ConfigFault, schemaFaults } from './faults.js'
@@ -14,19 +15,42 @@ export interface ResolvedSchema {
   readonly faults: readonly ConfigFault[]
 }
 
-/** `encryption` is that section as it was written, where the schema of a whole configuration is needed. */
-export async function resolveSchema(type: unknown, host: PluginHost, encryption?: unknown): Promise<ResolvedSchema> {
+/**
+ * `encryption` is that section as it was written, where the schema of a whole configuration is needed. `blocks`: the names of
+ * all blocks of `storage`.
+ */
+export async function resolveSchema(
+  type: unknown,
+  host: PluginHost,
+  encryption?: unknown,
+  blocks: readonly string[] = [],
+): Promise<ResolvedSchema> {
   const { methods, faults } = await resolveEncryption(encryption, host)
   if (typeof type !== 'string' || type === '') {
     return { schema: configSchema(undefined, methods), plugin: undefined, faults }
   }
   try {
     const plugin = await host.storage(type)
-    return { schema: configSchema(plugin, methods), plugin, faults }
+    const others = await storagesBeside(blocks, plugin.name, host)
+    return { schema: configSchema(plugin, methods, others), plugin, faults }
   } catch (error) {
     const fault = { path: ['storage', 'type'], text: errorText(error), unknownKey: false }
     return { schema: configSchema(undefined, methods), plugin: undefined, faults: [fault, ...faults] }
   }
+}
+
+/**
+ * Storages that are configured and not in use: PBM keeps such blocks, and tools write several. Where nobody here has the
+ * plugin of one of PBM's, its keys can't be judged; one that nobody knows stays a fault.
+ */
+async function storagesBeside(blocks: readonly string[], used: string, host: PluginHost): Promise<KnownPlugin[]> {
+  const found = [...new Set(blocks)].sort().map(async (name): Promise<KnownPlugin[]> => {
+    if (name === 'type' || name === used || isPackageName(name)) return []
+    const plugin = await host.storage(name).catch(() => undefined)
+    if (plugin !== undefined) return [{ name, optionsSchema: plugin.optionsSchema }]
+    return PBM_STORAGES.includes(name) ? [{ name, optionsSchema: ANYTHING }] : []
+  })
+  return (await Promise.all(found)).flat()
 }
 
 /** Each block stands under the name of its method; the type may be a package whose method has a shorter name. */

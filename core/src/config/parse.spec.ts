@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
-import { host, refusal } from './config.support.js'
+import { cloud, host, refusal } from './config.support.js'
 import { schemaFaults } from './faults.js'
 import { parseConfig } from './parse.js'
 
@@ -61,6 +61,31 @@ describe('parseConfig', () => {
     })
   })
 
+  it('keeps the blocks of storages that are not in use, as PBM does, whole or not', async () => {
+    const yaml = lines(
+      'name: main',
+      'profile: true',
+      'storage:',
+      '  type: cloud',
+      '  cloud: {bucket: b}',
+      '  minio: {endpoint: h, partSize: 5, credentials: {access-key-id: 17k}}',
+    )
+    const { epoch: _, ...config } = await parseConfig(yaml, host)
+    const minio = { endpoint: 'h', partSize: 5, credentials: { 'access-key-id': '17k' } }
+    assert.deepEqual(config, { name: 'main', storage: { type: 'cloud', cloud: { bucket: 'b' }, minio } })
+  })
+
+  it('judges a block beside by its own plugin', async () => {
+    const yaml = (block: string) => lines('storage:', '  type: minimal', `  cloud: ${block}`)
+    const twoStorages = Object.assign(Object.create(host) as typeof host, {
+      storage: async (type: string) =>
+        type === 'minimal' ? { ...cloud, name: 'minimal', optionsSchema: { type: 'object' } } : host.storage(type),
+    })
+    const { storage } = await parseConfig(yaml('{partSize: 7}'), twoStorages)
+    assert.deepEqual(storage, { type: 'minimal', cloud: { partSize: 7 } })
+    assert.match(await refusal(parseConfig(yaml('{partsize: 7}'), twoStorages)), /did you mean partSize/)
+  })
+
   it('trims slashes of bucket and prefix', async () => {
     const { storage } = await parseConfig(
       lines('storage:', '  type: cloud', '  cloud: {bucket: /b/, prefix: //x/y//}'),
@@ -86,7 +111,6 @@ describe('parseConfig', () => {
       [...STORAGE, '  other: {}'],
       'line 5: storage.other: this block is not for storage.type cloud',
     ],
-    'an internal key': [[...STORAGE, 'profile: true'], 'line 5: profile: unknown key'],
     'a key that stands twice': [[...STORAGE, '  type: cloud'], 'line 5: type: stands here a second time'],
     'a missing storage': [['pitr: {enabled: true}'], 'storage: is missing'],
     'a missing type': [['storage:', '  cloud: {bucket: b}'], 'line 1: storage.type: is missing'],

@@ -13,7 +13,7 @@ import {
 } from 'yaml'
 import { PbmError } from '../errors.js'
 import type { PluginHost } from '../plugin-host/host.js'
-import type { SchemaNode } from '../plugin-host/schema.js'
+import { type SchemaNode, typesOf } from '../plugin-host/schema.js'
 import { configFaults, invalidConfig, resolveSchema } from './check.js'
 import type { Config, StorageConfig } from './document.js'
 import { maskedFaults, withStoredSecrets } from './redacted-values.js'
@@ -31,10 +31,10 @@ const MAX_DEPTH = 32
 export async function parseConfig(yaml: string, host: PluginHost, stored?: StorageConfig): Promise<Config> {
   const { root, lineOf } = readYaml(yaml)
   const type = isMap(root) ? typeOfStorage(root) : undefined
-  const resolved = await resolveSchema(type, host, encryptionOf(root))
+  const resolved = await resolveSchema(type, host, encryptionOf(root), storageBlocks(root))
   const lines = new Map<string, number>()
   const written = toPlain(root, resolved.schema, [], (path, node) => lines.set(path.join('\0'), lineOf(node)))
-  const document = withStoredSecrets(written, { storage: stored })
+  const document = withoutProfile(withStoredSecrets(written, { storage: stored }))
   if (document === undefined)
     throw new PbmError('CONFIG_INVALID', 'invalid configuration: it is empty', { hint: 'name at least a storage' })
   if (!isRecord(document))
@@ -45,6 +45,13 @@ export async function parseConfig(yaml: string, host: PluginHost, stored?: Stora
   const faults = [...masked, ...wrong]
   if (faults.length > 0) throw invalidConfig(faults, (path) => lineOfPath(path, lines))
   return { ...(withTrimmedNames(document, resolved.schema) as Omit<Config, 'epoch'>), epoch: new Timestamp(0n) }
+}
+
+/** A shown profile has the key, and PBM takes it in every file; stored in the main document it would make that one a profile. */
+function withoutProfile(document: unknown): unknown {
+  if (!isRecord(document)) return document
+  const { profile: _, ...others } = document
+  return others
 }
 
 function readYaml(yaml: string): { root: Node | null; lineOf: (node: Node) => number } {
@@ -73,6 +80,11 @@ function firstLine(message: string): string {
 function typeOfStorage(root: YAMLMap): unknown {
   const type = root.getIn(['storage', 'type'])
   return type === undefined || type === null ? undefined : String(type)
+}
+
+function storageBlocks(root: Node | null): string[] {
+  const section: unknown = isMap(root) ? root.get('storage') : undefined
+  return isMap(section) ? section.items.map(keyOf) : []
 }
 
 /** As far as its schema depends on it: the type, and which blocks there are. */
@@ -118,7 +130,7 @@ function keyOf(pair: Pair): string {
 
 function scalarValue(node: Scalar, schema: SchemaNode | undefined): unknown {
   if (node.value === null) return undefined
-  if (node.type !== 'PLAIN' || schema === undefined) return node.value
+  if (node.type !== 'PLAIN' || schema === undefined || typesOf(schema).length === 0) return node.value
   return typedValue(node.source ?? String(node.value), schema)
 }
 

@@ -65,11 +65,18 @@ export interface KnownPlugin {
 
 /**
  * The schema of the whole document, with the plugins' own schemas at `storage.<name>` and `encryption.<name>`. Without a
- * plugin any block is let through: its absence is a fault by itself, and its keys can't be judged.
+ * plugin any block is let through: its absence is a fault by itself, and its keys can't be judged. `others`: storages whose
+ * blocks stand beside that of the type, as PBM keeps them.
  */
-export function configSchema(storage: KnownPlugin | undefined, encryption: readonly KnownPlugin[] = []): SchemaNode {
-  const key = [storage ?? NO_PLUGIN, ...encryption].map(({ name, optionsSchema }) => `${name}#${idOf(optionsSchema)}`)
-  const known = schemas.get(key.join()) ?? schemaWith(storage, encryption)
+export function configSchema(
+  storage: KnownPlugin | undefined,
+  encryption: readonly KnownPlugin[] = [],
+  others: readonly KnownPlugin[] = [],
+): SchemaNode {
+  const key = [storage ?? NO_PLUGIN, ...encryption, NO_PLUGIN, ...others].map(
+    ({ name, optionsSchema }) => `${name}#${idOf(optionsSchema)}`,
+  )
+  const known = schemas.get(key.join()) ?? schemaWith(storage, encryption, others)
   schemas.set(key.join(), known)
   return known
 }
@@ -91,18 +98,33 @@ function idOf(schema: object): number {
   return id
 }
 
-function schemaWith(storage: KnownPlugin | undefined, encryption: readonly KnownPlugin[]): SchemaNode {
+function schemaWith(
+  storage: KnownPlugin | undefined,
+  encryption: readonly KnownPlugin[],
+  others: readonly KnownPlugin[],
+): SchemaNode {
+  const beside = others.map(({ name, optionsSchema }) => [name, withoutRequired(optionsSchema as SchemaNode)] as const)
   const needsOptions = ((storage?.optionsSchema as SchemaNode | undefined)?.required ?? []).length > 0
   const block: SchemaNode =
     storage === undefined
       ? { type: 'object', properties: { type: text }, required: ['type'], additionalProperties: {} }
       : {
-          ...section({ type: text, [storage.name]: storage.optionsSchema }),
+          ...section({ ...Object.fromEntries(beside), type: text, [storage.name]: storage.optionsSchema }),
           required: needsOptions ? ['type', storage.name] : ['type'],
         }
   const methods = encryption.map(({ name, optionsSchema }) => [name, optionsSchema] as const)
   const sealing = { ...section({ type: text, ...Object.fromEntries(methods) }), required: ['type'] }
-  return { ...section({ storage: block, pitr, backup, restore, encryption: sealing }), required: ['storage'] }
+  return {
+    ...section({ name: text, storage: block, pitr, backup, restore, encryption: sealing }),
+    required: ['storage'],
+  }
+}
+
+/** A block that is not in use need not be whole. */
+function withoutRequired({ required: _, properties, ...others }: SchemaNode): SchemaNode {
+  if (properties === undefined) return others
+  const below = Object.entries(properties).map(([key, child]) => [key, withoutRequired(child)] as const)
+  return { ...others, properties: Object.fromEntries(below) }
 }
 
 /** The validator with the keywords of {@link configSchema}. */

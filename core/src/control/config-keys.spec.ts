@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
-import { host, refusal } from '../config/config.support.js'
+import { cloud, host, refusal } from '../config/config.support.js'
 import type { Config } from '../config/document.js'
 import { applySettings, parseSetting } from './config-keys.js'
 
@@ -22,6 +22,19 @@ describe('settings', () => {
     assert.deepEqual(config.pitr, { enabled: true, oplogSpanMin: 2 })
     assert.equal((config.storage.cloud as { prefix: string }).prefix, '2024')
     assert.equal(config.restore?.indexCommitQuorum, '3')
+  })
+
+  it('sets keys of a storage before its type is changed, where its plugin is here', async () => {
+    const two = Object.assign(Object.create(host) as typeof host, {
+      storage: async (type: string) => (type === 'second' ? { ...cloud, name: 'second' } : host.storage(type)),
+    })
+    const set = async (...settings: string[]) => (await applySettings(stored, settings.map(parseSetting), two)).config
+    const { storage } = await set('storage.second.prefix=2024', 'storage.second.partSize=7')
+    assert.deepEqual(storage, { ...stored.storage, second: { prefix: '2024', partSize: 7 } })
+    assert.match(await refusal(set('storage.second.partsize=7')), /did you mean partSize/)
+    assert.match(await refusal(set('storage.minio.partSize=7')), /only --file can write it/)
+    assert.match(await refusal(set('storage.nowhere.x=7')), /unknown key/)
+    assert.match(await refusal(set('profile=true')), /unknown key/)
   })
 
   it('sets the names of a map, with dots and colons', async () => {

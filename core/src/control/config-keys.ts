@@ -10,7 +10,7 @@ import { childSchema, isRecord, toWire, typedValue } from '../config/values.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import type { PluginHost } from '../plugin-host/host.js'
-import { mapValues, type SchemaNode } from '../plugin-host/schema.js'
+import { mapValues, type SchemaNode, typesOf } from '../plugin-host/schema.js'
 import { isMasked } from '../secrets/text.js'
 import { type ConfigChange, configCollection, configMissing, MAIN, requireConfig, toConfig } from './config.js'
 import { forgetSuspension } from './pitr.js'
@@ -86,7 +86,12 @@ export async function applySettings(
 ): Promise<{ config: Config; placed: readonly PlacedSetting[]; schema: SchemaNode }> {
   const { epoch, ...rest } = previous
   const type = settings.findLast(({ key }) => key === 'storage.type')?.value ?? previous.storage?.type
-  const resolved = await resolveSchema(type, host, encryptionWith(previous.encryption, settings))
+  const resolved = await resolveSchema(
+    type,
+    host,
+    encryptionWith(previous.encryption, settings),
+    storageBlocks(previous.storage, settings),
+  )
   const faults: ConfigFault[] = []
   const placed: PlacedSetting[] = []
   let next: unknown = rest
@@ -120,6 +125,14 @@ function encryptionWith(section: Config['encryption'], settings: readonly Settin
   return named
 }
 
+function storageBlocks(storage: Config['storage'] | undefined, settings: readonly Setting[]): string[] {
+  const named = settings.flatMap(({ key }) => {
+    const [head, name, ...rest] = key.split('.')
+    return head === 'storage' && name !== undefined && rest.length > 0 ? [name] : []
+  })
+  return [...Object.keys(storage ?? {}), ...named]
+}
+
 /** The value at `key`, or a whole section. Throws CONFIG_MISSING, and CONFIG_INVALID for a key that does not exist. */
 export async function getConfigKey(leader: MongoClient, key: string, host: PluginHost): Promise<ConfigValue> {
   const config = await requireConfig(leader)
@@ -127,6 +140,7 @@ export async function getConfigKey(leader: MongoClient, key: string, host: Plugi
     config.storage?.type,
     host,
     config.encryption ?? encryptionWith(undefined, [{ key, value: '' }]),
+    storageBlocks(config.storage, [{ key, value: '' }]),
   )
   const place = placeOf(key, schema)
   const { epoch, ...shown } = await maskConfig(config, host)
@@ -148,6 +162,12 @@ function placeOf(key: string, root: SchemaNode): { path: string[]; schema: Schem
     const property = Object.hasOwn(properties, part) ? properties[part] : undefined
     const values = mapValues(schema)
     if (property === undefined && values !== undefined && part !== '') {
+      if (typesOf(values).length === 0)
+        return {
+          path: parts,
+          text: 'only --file can write it: the types of these keys are not known here',
+          unknownKey: false,
+        }
       return { path: [...path, parts.slice(index).join('.')], schema: values }
     }
     path.push(part)

@@ -53,7 +53,7 @@ export interface ConfigChange {
 
 /** Replaces the whole main configuration, with a new epoch. Profiles stay. */
 export async function writeConfig(leader: MongoClient, config: Config, host: PluginHost): Promise<ConfigChange> {
-  const { schema } = await resolveSchema(config.storage.type, host, config.encryption)
+  const { schema } = await resolveSchema(config.storage.type, host, config.encryption, Object.keys(config.storage))
   const epoch = await clusterTime(leader)
   const { epoch: _, ...settings } = config
   const replacement = { ...(toWire(settings, schema) as Document), epoch }

@@ -96,7 +96,7 @@ export async function removeProfile(leader: MongoClient, name: string): Promise<
 
 /** The storage with the BSON types that PBM's decoder asks for. */
 export async function storageToWire(storage: StorageConfig, host: PluginHost): Promise<Record<string, unknown>> {
-  const { schema } = await resolveSchema(storage.type, host)
+  const { schema } = await resolveSchema(storage.type, host, undefined, Object.keys(storage))
   return toWire(storage, childSchema(schema, 'storage')) as Record<string, unknown>
 }
 

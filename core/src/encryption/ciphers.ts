@@ -145,6 +145,6 @@ export function keyError(error: unknown, object: string, method: string): PbmErr
     hint:
       typeof ownHint === 'string'
         ? ownHint
-        : `bring the key to where encryption.${method} of the configuration says, behind the newer ones`,
+        : `bring the key to where encryption.${method} of the configuration says, behind any newer key`,
   })
 }

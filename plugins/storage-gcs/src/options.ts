@@ -87,6 +87,12 @@ export const optionsSchema: OptionsSchema = {
       },
       'tries of requests that fail; what is 0 or absent has its default',
     ),
+    clientType: text('http or grpc; kept for PBM 2.16, and without effect here'),
+    parallelUploadConcurrency: {
+      type: 'integer',
+      minimum: 0,
+      description: 'kept for PBM 2.16, and without effect here',
+    },
     endpointUrl: text(
       'URL of another server with the same API, which is asked without credentials where none are given; default: Google; not in PBM',
       {

@@ -40,6 +40,8 @@ export interface ArchiveDump {
 
 export interface ArchiveDumpResult {
   readonly dump: StoredObject
+  /** Of the archive before it was compressed. */
+  readonly dumpBytes: number
   readonly oplog: BackupOplogObject[]
   /** Uncompressed, of the oplog object. */
   readonly oplogBytes: number
@@ -81,7 +83,14 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
   const archive = writeArchive(header, [...sources, oplog])
   const dumpName = archiveDumpName(backup, replset, compression.suffix)
   const packed = new Tally()
-  const saving = store.save(dumpName, packed.through(compression.compress(archive, level)), { signal })
+  let dumpBytes = 0
+  const counted = async function* () {
+    for await (const chunk of archive) {
+      dumpBytes += chunk.length
+      yield chunk
+    }
+  }
+  const saving = store.save(dumpName, packed.through(compression.compress(counted(), level)), { signal })
   const finish = async (end: Timestamp) => {
     until.resolve(end)
     await saving
@@ -90,7 +99,7 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
     const tally = new Tally()
     const entries = tally.through(readOplog(node, { start, end }, { signal }))
     await store.save(oplogName, compression.compress(entries, level), { signal })
-    return { dump, oplog: [{ name: oplogName, crc: tally.crcText() }], oplogBytes: tally.size }
+    return { dump, dumpBytes, oplog: [{ name: oplogName, crc: tally.crcText() }], oplogBytes: tally.size }
   }
   const ended = saving.then(
     () => undefined,

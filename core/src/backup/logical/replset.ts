@@ -49,6 +49,8 @@ export interface ReplsetBackupResult {
   readonly objects: number
   /** As PBM counts them: stored bytes of the data, and the oplog uncompressed. */
   readonly bytes: number
+  /** Data and oplog as they are read again. */
+  readonly uncompressedBytes: number
   readonly oplog: BackupOplogObject[]
   /** The lists, or the archive. */
   readonly stored: StoredObject[]
@@ -144,7 +146,9 @@ export class ReplsetBackup {
       this.#progress.phase('oplog')
       await slicer.finish(end)
       const objects = dump.namespaces.filter(({ size }) => size > 0).length
-      return { bytes: dump.storedBytes + metaPbm.length + slicer.bytes, objects, stored, oplog: slicer.stored }
+      const other = metaPbm.length + slicer.bytes
+      const uncompressedBytes = dump.namespaces.reduce((sum, { size }) => sum + size, other)
+      return { bytes: dump.storedBytes + other, uncompressedBytes, objects, stored, oplog: slicer.stored }
     }
   }
 
@@ -168,8 +172,9 @@ export class ReplsetBackup {
     this.#open.push(() => archive.ended)
     await archive.collections
     return async (end) => {
-      const { dump, oplogBytes, oplog } = await archive.finish(end)
-      return { bytes: dump.size + oplogBytes, objects: 1, stored: [dump], oplog }
+      const { dump, dumpBytes, oplogBytes, oplog } = await archive.finish(end)
+      const uncompressedBytes = dumpBytes + oplogBytes
+      return { bytes: dump.size + oplogBytes, uncompressedBytes, objects: 1, stored: [dump], oplog }
     }
   }
 

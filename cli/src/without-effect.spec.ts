@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict'
+import type { Config } from '@pbmkit/core'
+import { Timestamp } from 'mongodb'
+import { keysWithoutEffect } from './without-effect.js'
+
+const epoch = new Timestamp(0n)
+
+describe('keys without an effect', () => {
+  it('are told when they are set, and not again', () => {
+    const next: Config = {
+      storage: { type: 'gcs', gcs: { bucket: 'b', clientType: 'grpc' }, s3: { bucket: 'b' } },
+      restore: { batchSize: 100, numInsertionWorkers: 2 },
+      epoch,
+    }
+    const told = ['storage.s3', 'storage.gcs.clientType', 'restore.batchSize']
+    assert.deepEqual(keysWithoutEffect(next, undefined, 'gcs'), told)
+    assert.deepEqual(keysWithoutEffect(next, next, 'gcs'), [])
+    const before: Config = { ...next, restore: { batchSize: 500 } }
+    assert.deepEqual(keysWithoutEffect(next, before, 'gcs'), ['restore.batchSize'])
+  })
+})
