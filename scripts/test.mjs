@@ -14,7 +14,7 @@ const EVERY_TEST = '{core,plugins/*,agent,cli,conformance,create-pbmkit-plugin,b
 // Files side by side: most of the time of a test with real servers is waiting for an election or a process to end.
 const SIDE_BY_SIDE = ['--parallel', '--jobs', process.env.PBMKIT_TEST_JOBS || '3']
 // More than these have not failed because their servers were starved by those of others.
-const MOST_AGAIN = 8
+const MOST_AGAIN = 12
 
 const named = process.argv.slice(2)
 // A few files never reach the thresholds of .c8rc.json. Those are what is reached without the emulators of clouds, too.
