@@ -157,7 +157,8 @@ async function dropByOplog(client: MongoClient, db: string, collection: string, 
 /**
  * `create` as oplog entries, the only way to give UUIDs. Each command takes the server's global lock: as many collections as
  * it makes within a moment, so that heartbeats and everybody else have their turn between two commands, and a slow disk
- * lets nobody wait for many. Several commands at once would only queue for the lock.
+ * lets nobody wait for many. Several commands at once would only queue for the lock. Several collections a command are
+ * for users who may do everything: to others the server refuses it before it makes any, and they make one a command.
  */
 async function createByOplog(
   client: MongoClient,
@@ -165,6 +166,7 @@ async function createByOplog(
   guard: DeadlineGuard,
 ): Promise<void> {
   let atOnce = 1
+  let most = MOST_AT_ONCE
   for (let from = 0; from < namespaces.length; ) {
     const some: Buffer[] = []
     let bytes = 0
@@ -176,12 +178,18 @@ async function createByOplog(
     }
     const begun = performance.now()
     guard.throwIfStopped()
-    await applyOps(client, RawValue.documents(some), { guard }).catch((error: unknown) => {
+    try {
+      await applyOps(client, RawValue.documents(some), { guard })
+    } catch (error) {
+      if (some.length > 1 && (error as { code?: unknown }).code === UNAUTHORIZED) {
+        atOnce = most = 1
+        continue
+      }
       // What it has made before it stopped is none of its failure.
       throw createFailed(namespaces[from + Math.max(0, resultsOf(error)?.lastIndexOf(false) ?? 0)], error)
-    })
+    }
     const millis = performance.now() - begun
-    if (millis < MOMENT_MS / 2) atOnce = Math.min(2 * atOnce, MOST_AT_ONCE)
+    if (millis < MOMENT_MS / 2) atOnce = Math.min(2 * atOnce, most)
     else if (millis > MOMENT_MS) atOnce = Math.max(1, Math.floor(atOnce / 2))
     from += some.length
   }
@@ -264,6 +272,7 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
   )
 }
 
+const UNAUTHORIZED = 13
 const ILLEGAL_OPERATION = 20
 const NAMESPACE_NOT_FOUND = 26
 const NAMESPACE_EXISTS = 48
