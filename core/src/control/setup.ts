@@ -67,8 +67,10 @@ export async function ensureControlCollection(leader: MongoClient, name: string)
 
 async function ensure(leader: MongoClient, { name, options, indexes }: ControlCollection): Promise<void> {
   const database = leader.db(CONTROL_DATABASE)
-  // What is there is not asked for again: also then the server would wait for the majority.
-  const [known] = await database.listCollections({ name }, { nameOnly: true }).toArray()
+  // What is there is not asked for again: also then the server would wait for the majority. Operators may list only what
+  // they have rights on.
+  const listing = { nameOnly: true, authorizedCollections: true }
+  const [known] = await database.listCollections({ name }, listing).toArray()
   if (known === undefined) await database.createCollection(name, options).catch(tolerate(NAMESPACE_EXISTS))
   if (indexes === undefined) return
   const collection = database.collection(name)
