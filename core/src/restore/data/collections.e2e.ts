@@ -84,6 +84,19 @@ describe('Collections of the target', () => {
     await app.dropCollection('aside')
   })
 
+  it('stay where the oplog of the restore creates them without their UUID: views, beside time series', async () => {
+    const app = client.db('app')
+    await app.createCollection('measured', { timeseries: { timeField: 'at' } })
+    const views = (await uuids()).get('system.views') ?? ''
+    const foreign = new ForeignCollections(await listTarget(client), [])
+    const ui = Buffer.from(views, 'hex')
+    foreign.see({ op: 'c', ns: 'app.$cmd', ui, o: raw({ create: 'system.views' }), o2: undefined })
+    foreign.refuse()
+    assert.equal((await dropReplaced(client, [], guard, foreign.doomed)).dropped, 0)
+    assert.equal((await uuids()).get('system.views'), views)
+    await app.dropCollection('measured')
+  })
+
   it('are not dropped by somebody who was suspended, though no signal tells it yet', async () => {
     await client.db('app').createCollection('kept')
     const stopped = deadlineGuard(new AbortController().signal, () => assert.fail('stopped'))

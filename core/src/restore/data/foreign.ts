@@ -2,6 +2,7 @@ import { findString } from '../../bson/elements.js'
 import { commandName, type Operation } from '../../oplog/entry.js'
 import { findUuid } from '../../oplog/raw-fields.js'
 import { commandTarget } from '../../oplog/replay/classify.js'
+import { isKnownByName } from '../../oplog/replay/namespaces.js'
 import { uuidTaken } from '../../oplog/replay/uuid-taken.js'
 import type { TargetCollection } from './target.js'
 
@@ -48,6 +49,8 @@ export class ForeignCollections {
     const command = commandName(operation.o)
     if (command === 'create') {
       const ns = commandTarget(operation)
+      // The replay creates it without its UUID. `system.views` has what stays, and can't go while there are time series.
+      if (isKnownByName(ns)) return
       if (operation.ui !== undefined) this.#need(operation.ui.toString('hex'), ns)
       this.#give(ns)
     } else if (command === 'renameCollection') {
