@@ -94,8 +94,8 @@ export class Agent {
     }
     const withPrimary: WithPrimary = (work) =>
       info.rs === leaderReplset ? work(leader) : workWithPrimary(settings.mongodbUri, work)
-    const answerWithStorage: AgentContext['answerWithStorage'] = async (config, opid) => {
-      const status = await this.#storage.answer(config, opid)
+    const answerWithStorage: AgentContext['answerWithStorage'] = async (config, opid, how) => {
+      const status = await this.#storage.answer(config, opid, how)
       await this.#status.publish()
       return status
     }

@@ -55,8 +55,6 @@ export class StorageWatch {
   #place: AgentPlace = {}
   /** When writing was tested last; 0 for a storage where it was not. */
   #writtenAt = 0
-  /** Testing it has left an object that may have to stay. */
-  #isWriteOnce = false
 
   constructor(options: StorageWatchOptions) {
     this.#options = options
@@ -67,10 +65,12 @@ export class StorageWatch {
     return this.#place
   }
 
-  /** Looks anew, tries to write, and notes for which command. Never rejects. */
-  async answer(config: Config, opid: string): Promise<SubsystemStatus> {
+  /** Looks anew, tries to write where the command is going to, and notes for which command. Never rejects. */
+  async answer(config: Config, opid: string, { writes }: { writes: boolean }): Promise<SubsystemStatus> {
+    // One under way may have looked before the command came, and tests nothing.
+    if (this.#probing?.text === JSON.stringify(config.storage)) await this.#probe(config).catch(() => undefined)
     this.#probedAt = 0
-    if (!this.#isWriteOnce) this.#writtenAt = 0
+    if (writes) this.#writtenAt = 0
     const status = await this.check(config)
     this.#place = { ...this.#place, opid }
     return status
@@ -156,7 +156,8 @@ export class StorageWatch {
     if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
     // One without an identity is written to by the first backup or resync.
     if (id === undefined || Date.now() - this.#writtenAt < WRITE_MS) return
-    this.#isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
-    this.#writtenAt = this.#isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
+    // Where testing leaves an object that may have to stay, only a command asks for it again.
+    const isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
+    this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
   }
 }
