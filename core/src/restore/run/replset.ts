@@ -125,7 +125,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   await setExpiry(client, catalog.expiring(), { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
-  await awaitMajoritySince(client, election)
+  await awaitMajoritySince(client, election, { guard, log })
   return unbuilt
 }
 
