@@ -70,10 +70,12 @@ describe('agents with users of their own', () => {
   })
 
   it('are not OK when the password that they were given is wrong by now', async () => {
-    await until('the wrong password to be told', async () => {
+    const isTold = async () => {
       const agent = await second()
       return agent !== undefined && !isAgentOk(agent) && /refused the credentials/.test(agent.nodes.e)
-    }).catch((error: unknown) => {
+    }
+    // An agent looks once a minute.
+    await until('the wrong password to be told', isTold, 90).catch((error: unknown) => {
       throw new Error(`${error}\n${outputs(cluster)}`)
     })
     const [, agent] = cluster.agents

@@ -73,6 +73,7 @@ export class Agent {
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
+  #ttlRepair: Promise<void> | undefined
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -94,8 +95,8 @@ export class Agent {
     }
     const withPrimary: WithPrimary = (work) =>
       info.rs === leaderReplset ? work(leader) : workWithPrimary(settings.mongodbUri, work)
-    const answerWithStorage: AgentContext['answerWithStorage'] = async (config, opid) => {
-      const status = await this.#storage.answer(config, opid)
+    const answerWithStorage: AgentContext['answerWithStorage'] = async (config, opid, how) => {
+      const status = await this.#storage.answer(config, opid, how)
       await this.#status.publish()
       return status
     }
@@ -143,7 +144,7 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#repairTtlAtFirst(ended),
+      this.#repairTtl(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -184,7 +185,9 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled(this.#loops), MARK_MS, late).catch((error) => log.warning(errorText(error)))
+    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair]), MARK_MS, late).catch((error) =>
+      log.warning(errorText(error)),
+    )
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
@@ -233,6 +236,8 @@ export class Agent {
             await recordRefusal(leader, command, errorText(error), isCanceled(signal.reason) ? 'canceled' : 'error')
           }
           throw error
+        } finally {
+          if (command.cmd === 'replay') this.#repairTtlLater()
         }
       },
       (text) => early.error(text),
@@ -300,8 +305,8 @@ export class Agent {
     }
   }
 
-  /** What an agent before this one left off when it was killed. */
-  async #repairTtlAtFirst(signal: AbortSignal): Promise<void> {
+  /** What an agent before this one left off when it was killed, or a replay whose server went away at its end. */
+  async #repairTtl(signal: AbortSignal): Promise<void> {
     const { leader, node, self, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     let told = ''
@@ -315,6 +320,12 @@ export class Agent {
       if (!isLeft) return
       await clock.sleep(STATUS_MS, signal).catch(() => undefined)
     }
+  }
+
+  #repairTtlLater(): void {
+    this.#ttlRepair ??= this.#repairTtl(this.#stopping.signal).finally(() => {
+      this.#ttlRepair = undefined
+    })
   }
 
   #openStorage(storage: StorageConfig) {

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto'
 import { type Clock, connectedAs, connectLeader, connectNode, errorText, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 
-/** How often connections are made for it where nothing of the user seems to have changed. */
-const CHECK_MS = 60_000
+/** Between two looks at whether the user has changed. */
+const LOOK_MS = 60_000
+/** How often connections are made, and rights judged, where nothing of the user seems to have changed. */
+const CHECK_MS = 600_000
 
 export interface CredentialWatchOptions {
   readonly uri: string
@@ -28,25 +30,50 @@ export class CredentialWatch {
   readonly #options: CredentialWatchOptions
   #faults: CredentialFaults = { node: '', leader: '' }
   #known: string | undefined
-  #due = 0
+  #changes = 0
+  #looking = false
+  #lookDue = Number.NEGATIVE_INFINITY
+  #checkDue: number | undefined
+  readonly #users = new Map<MongoClient, string>()
 
   constructor(options: CredentialWatchOptions) {
     this.#options = options
   }
 
-  /** Makes connections only where the user has changed, or was not looked at for long. Never rejects. */
-  async look(): Promise<CredentialFaults> {
+  /** Another number than before where the user may have other rights than before. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** With each report. Tells what the last look found; a new one goes on in the background: no report waits for it. */
+  look(): CredentialFaults {
+    const { clock } = this.#options
+    if (!this.#looking && clock.now() >= this.#lookDue) {
+      this.#lookDue = clock.now() + LOOK_MS
+      this.#looking = true
+      void this.#lookAnew().finally(() => {
+        this.#looking = false
+      })
+    }
+    return this.#faults
+  }
+
+  /** Makes connections only where the user has changed, is refused, or was not checked for long. Never rejects. */
+  async #lookAnew(): Promise<void> {
     const { node, leader, isShard, clock } = this.#options
-    const found = await Promise.all((isShard ? [node, leader] : [node]).map(fingerprint)).catch(() => undefined)
+    const clients = isShard ? [node, leader] : [node]
+    const found = await Promise.all(clients.map((client) => this.#fingerprint(client))).catch(() => undefined)
     const now = found?.join() ?? this.#known
     const isSame = this.#known === undefined || now === this.#known
     this.#known = now
-    if (isSame && clock.now() < this.#due) return this.#faults
-    const isFirst = this.#due === 0
-    this.#due = clock.now() + CHECK_MS
+    const isRefused = this.#faults.node !== '' || this.#faults.leader !== ''
+    const isFirst = this.#checkDue === undefined
+    if (isSame && !isRefused && this.#checkDue !== undefined && clock.now() < this.#checkDue) return
+    this.#checkDue = clock.now() + CHECK_MS
     // It has just connected.
-    if (!isFirst) this.#faults = await this.#check()
-    return this.#faults
+    if (isFirst) return
+    this.#changes++
+    this.#faults = await this.#check()
   }
 
   async #check(): Promise<CredentialFaults> {
@@ -57,16 +84,17 @@ export class CredentialWatch {
     const leader = await refusalOf(async () => (await connectLeader(uri, options)).client, this.#faults.leader)
     return { node, leader }
   }
-}
 
-/** Of what the server checks passwords with; it changes with the password, and with a user that is made anew. */
-async function fingerprint(client: MongoClient): Promise<string> {
-  const user = await connectedAs(client)
-  if (user === undefined) return ''
-  const [db, name] = [user.slice(0, user.indexOf('.')), user.slice(user.indexOf('.') + 1)]
-  const command = { usersInfo: { user: name, db }, showCredentials: true }
-  const { users } = await client.db('admin').command(command, { readPreference: 'primaryPreferred' })
-  return createHash('sha256').update(JSON.stringify(users)).digest('hex')
+  /** Of what the server checks passwords with; it changes with the password, with roles, and with a user made anew. */
+  async #fingerprint(client: MongoClient): Promise<string> {
+    const user = this.#users.get(client) ?? (await connectedAs(client))
+    if (user === undefined) return ''
+    this.#users.set(client, user)
+    const [db, name] = [user.slice(0, user.indexOf('.')), user.slice(user.indexOf('.') + 1)]
+    const command = { usersInfo: { user: name, db }, showCredentials: true }
+    const { users } = await client.db('admin').command(command, { readPreference: 'primaryPreferred' })
+    return createHash('sha256').update(JSON.stringify(users)).digest('hex')
+  }
 }
 
 /** A server that is away says nothing of the credentials: then what is known of them stays. */

@@ -46,6 +46,7 @@ export class StatusPublisher {
   #written: readonly Timestamp[] = []
   #warnedAt = 0
   #lastNode: NodePart | undefined
+  #rights: Rights | undefined
 
   constructor(options: StatusOptions) {
     this.#options = options
@@ -58,11 +59,8 @@ export class StatusPublisher {
     const { config, now } = await readConfigAndTime(leader)
     const begun = performance.now()
     const node = await this.#node()
-    const [stors, loadable, refused] = await Promise.all([
-      this.#storage(storage, config),
-      plugins(),
-      credentials.look(),
-    ])
+    const [stors, loadable] = await Promise.all([this.#storage(storage, config), plugins()])
+    const refused = credentials.look()
     // A node or storage that let itself be waited for must not make the agent look silent.
     const isPassedOn = await this.#passTimeOn(now)
     const isFresh = performance.now() - begun < FRESH_MS && !isPassedOn
@@ -112,20 +110,35 @@ export class StatusPublisher {
   }
 
   async #node(): Promise<{ part: NodePart; status: SubsystemStatus; restoreRights?: string }> {
-    const { node, self, isSharded } = this.#options
+    const { node, self } = this.#options
     try {
-      const { authInfo, ...part } = await describeNode(node, self)
+      const { user, fault, restoreRights } = await this.#rightsNow()
+      const part = { ...(await describeNode(node, self)), ...(user !== undefined && { user }) }
       this.#lastNode = part
-      const lacking = judgeRights(authInfo, 'backup-agent', { sharded: isSharded })
-      if (lacking !== undefined) return { part, status: { ok: false, e: errorText(rightsMissing(lacking)) } }
-      const forRestores = judgeRights(authInfo, 'agent', { sharded: isSharded })
-      const restoreRights = forRestores && { restoreRights: errorText(rightsMissing(forRestores)) }
-      return { part, status: { ok: true, e: '' }, ...restoreRights }
+      const ofRestores = restoreRights !== undefined && { restoreRights }
+      return { part, status: statusOf(fault), ...ofRestores }
     } catch (error) {
       // 8: the state replSetGetStatus gives to a member that does not answer.
       const known = this.#lastNode ?? UNKNOWN_NODE
       return { part: { ...known, s: 8, str: '(not reachable/healthy)' }, status: { ok: false, e: errorText(error) } }
     }
+  }
+
+  /** As they were at the start or when the user last changed. With each report only while one for backups is lacking. */
+  async #rightsNow(): Promise<Rights> {
+    const { node, isSharded, credentials } = this.#options
+    const { changes } = credentials
+    if (this.#rights?.changes === changes && this.#rights.fault === '') return this.#rights
+    const connection = await node.db('admin').command({ connectionStatus: 1, showPrivileges: true })
+    const authInfo = connection.authInfo as Document
+    const textOf = (kind: 'agent' | 'backup-agent') => {
+      const lacking = judgeRights(authInfo, kind, { sharded: isSharded })
+      return lacking && errorText(rightsMissing(lacking))
+    }
+    const fault = textOf('backup-agent') ?? ''
+    const restoreRights = fault === '' ? textOf('agent') : undefined
+    this.#rights = { changes, user: userOf(authInfo), fault, restoreRights }
+    return this.#rights
   }
 
   /** Two agents at one mongod would both answer as one nominee. */
@@ -139,6 +152,15 @@ export class StatusPublisher {
 }
 
 type NodePart = Pick<AgentDocument, 's' | 'str' | 'hdn' | 'psv' | 'arb' | 'delay' | 'repl_lag' | 'mv' | 'pv' | 'user'>
+
+interface Rights {
+  /** Those of the credentials when it was asked. */
+  readonly changes: number
+  readonly user: string | undefined
+  /** What is lacking for backups; '' where nothing. */
+  readonly fault: string
+  readonly restoreRights: string | undefined
+}
 
 const UNKNOWN_NODE: NodePart = {
   s: 8,
@@ -163,16 +185,13 @@ interface MemberStatus {
   optime?: { ts?: Timestamp }
 }
 
-async function describeNode(node: MongoClient, self: Member): Promise<NodePart & { authInfo: Document }> {
+async function describeNode(node: MongoClient, self: Member): Promise<NodePart> {
   const admin = node.db('admin')
-  const [hello, status, build, connection] = await Promise.all([
+  const [hello, status, build] = await Promise.all([
     admin.command({ hello: 1 }),
     admin.command({ replSetGetStatus: 1 }),
     admin.command({ buildInfo: 1 }),
-    admin.command({ connectionStatus: 1, showPrivileges: true }),
   ])
-  const authInfo = connection.authInfo as Document
-  const user = userOf(authInfo)
   const members = status.members as MemberStatus[]
   const own = members.find((member) => member.self === true || member.name === self.node)
   const primary = members.find(({ state }) => state === 1)
@@ -186,8 +205,6 @@ async function describeNode(node: MongoClient, self: Member): Promise<NodePart &
     delay: Number(hello.secondaryDelaySecs ?? hello.slaveDelay ?? 0),
     repl_lag: own?.optime === undefined || primary === undefined ? 0 : Math.max(0, lag),
     mv: String(build.version),
-    authInfo,
     ...(build.psmdbVersion !== undefined && { pv: String(build.psmdbVersion) }),
-    ...(user !== undefined && { user }),
   }
 }

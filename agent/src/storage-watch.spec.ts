@@ -13,14 +13,15 @@ const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis))
 export default {
   kind: 'storage', name: 'hanging', apiVersion: 1, describe: () => 'nowhere',
   optionsSchema: { type: 'object', additionalProperties: false, properties: {
-    log: { type: 'string' }, gate: { type: 'string' }, millis: { type: 'number' },
+    log: { type: 'string' }, reads: { type: 'string' }, gate: { type: 'string' }, millis: { type: 'number' },
   } },
-  open: async ({ log, gate, millis }) => {
+  open: async ({ log, reads, gate, millis }) => {
     appendFileSync(log, '.')
     while (!existsSync(gate)) await pause(5)
     await pause(millis)
     const stat = async () => { throw Object.assign(new Error('none'), { code: 'STORAGE_NOT_FOUND' }) }
-    return { capabilities: {}, stat, read: stat, close: async () => appendFileSync(log, 'closed') }
+    const read = async () => { appendFileSync(reads, '.'); return await stat() }
+    return { capabilities: {}, stat, read, close: async () => appendFileSync(log, 'closed') }
   },
 }`
 
@@ -50,7 +51,7 @@ describe('StorageWatch', () => {
   const epoch = new Timestamp(0n)
   const inFolder = (name: string) => join(folder, name)
   const hangingFor = (millis: number): Config => {
-    const hanging = { log: inFolder('log'), gate: inFolder('gate'), millis }
+    const hanging = { log: inFolder('log'), reads: inFolder('reads'), gate: inFolder('gate'), millis }
     return { storage: { type: 'hanging', hanging }, epoch }
   }
   const well = { ok: true, e: '' }
@@ -78,6 +79,17 @@ describe('StorageWatch', () => {
     const slow = hangingFor(1_500)
     assert.deepEqual(await Promise.all([watch.check(slow), watch.check(slow)]), [well, well])
     assert.equal(await readFile(inFolder('log'), 'utf8'), '.')
+    await watch.close()
+  })
+
+  it('looks once more for a command where a look was under way', async () => {
+    const watch = watching(60_000)
+    const looks = Promise.all([watch.check(hangingFor(0)), watch.answer(hangingFor(0), 'command', { writes: true })])
+    await writeFile(inFolder('gate'), '')
+    assert.deepEqual(await looks, [well, well])
+    assert.equal(watch.place.opid, 'command')
+    assert.equal(await readFile(inFolder('log'), 'utf8'), '.')
+    assert.equal(await readFile(inFolder('reads'), 'utf8'), '..')
     await watch.close()
   })
 

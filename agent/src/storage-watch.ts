@@ -55,8 +55,6 @@ export class StorageWatch {
   #place: AgentPlace = {}
   /** When writing was tested last; 0 for a storage where it was not. */
   #writtenAt = 0
-  /** Testing it has left an object that may have to stay. */
-  #isWriteOnce = false
 
   constructor(options: StorageWatchOptions) {
     this.#options = options
@@ -67,17 +65,20 @@ export class StorageWatch {
     return this.#place
   }
 
-  /** Looks anew, tries to write, and notes for which command. Never rejects. */
-  async answer(config: Config, opid: string): Promise<SubsystemStatus> {
+  /** Looks anew, tries to write where the command is going to, and notes for which command. Never rejects. */
+  async answer(config: Config, opid: string, { writes }: { writes: boolean }): Promise<SubsystemStatus> {
     this.#probedAt = 0
-    if (!this.#isWriteOnce) this.#writtenAt = 0
-    const status = await this.check(config)
+    const status = await this.#checkFor(config, { writes })
     this.#place = { ...this.#place, opid }
     return status
   }
 
   /** What the agent's status says of the storage. Never rejects. */
   async check(config: Config | undefined): Promise<SubsystemStatus> {
+    return await this.#checkFor(config)
+  }
+
+  async #checkFor(config: Config | undefined, command?: { writes: boolean }): Promise<SubsystemStatus> {
     if (config === undefined) {
       this.#status = { ok: false, e: 'no configuration is set: pbm config --file pbm-config.yaml' }
       return this.#status
@@ -85,12 +86,12 @@ export class StorageWatch {
     const { storage, backup, pitr, encryption } = config
     const text = JSON.stringify([storage, backup?.compression, pitr?.compression, encryption])
     const fresh = Date.now() - this.#probedAt < PROBE_MS
-    if (this.#status.ok && fresh && text === this.#probedConfig) return this.#status
+    if (command === undefined && this.#status.ok && fresh && text === this.#probedConfig) return this.#status
     this.#probedConfig = text
     this.#probedAt = Date.now()
     try {
       await this.#options.host.check(config)
-      await this.#probe(config)
+      await this.#probe(config, command)
       // Better known now than at the next backup.
       await this.#options.keys.require(encryption)
       this.#status = { ok: true, e: '' }
@@ -111,11 +112,23 @@ export class StorageWatch {
   }
 
   /** One that hangs is not joined by another one of the same storage: each would take a thread or a connection. */
-  async #probe(config: Config): Promise<void> {
-    const { probeMs = PROBE_TIMEOUT_MS } = this.#options
+  async #probe(config: Config, command: { writes: boolean } | undefined): Promise<void> {
     const text = JSON.stringify(config.storage)
-    const underWay = this.#probing?.text === text ? this.#probing : undefined
-    const probe = underWay ?? this.#begin(config, text)
+    const underWay = () => (this.#probing?.text === text ? this.#probing : undefined)
+    if (command === undefined) return await this.#outcome(underWay() ?? this.#begin(config, text))
+    // One under way may have looked before the command came, and does not test what it asks for.
+    for (let other = underWay(); other !== undefined; other = underWay()) {
+      const { ended } = other
+      await this.#outcome(other).catch(async (error: unknown) => {
+        if (underWay()?.ended === ended) throw error
+      })
+    }
+    if (command.writes) this.#writtenAt = 0
+    await this.#outcome(this.#begin(config, text))
+  }
+
+  async #outcome(probe: Probe): Promise<void> {
+    const { probeMs = PROBE_TIMEOUT_MS } = this.#options
     const millis = probe.late ? Math.min(probeMs, STILL_HANGS_MS) : probeMs
     await inTime(probe.ended, millis, () => {
       probe.late = true
@@ -156,7 +169,8 @@ export class StorageWatch {
     if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
     // One without an identity is written to by the first backup or resync.
     if (id === undefined || Date.now() - this.#writtenAt < WRITE_MS) return
-    this.#isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
-    this.#writtenAt = this.#isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
+    // Where testing leaves an object that may have to stay, only a command asks for it again.
+    const isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
+    this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
   }
 }

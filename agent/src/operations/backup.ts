@@ -24,7 +24,8 @@ export async function runBackup(context: OperationContext): Promise<void> {
   const backup = withDefaults(command, context)
   const compression = await host.compression(backup.backup.compression)
   const ofMain = isMain(backup.backup.profile)
-  const looking = ofMain ? context.answerWithStorage(context.config, opid) : undefined
+  const writes = info.delaySecs === 0
+  const looking = ofMain ? context.answerWithStorage(context.config, opid, { writes }) : undefined
   looking?.catch(() => undefined)
   const leading = lead()
   const working = info.delaySecs > 0 ? Promise.resolve() : work().catch(tell)

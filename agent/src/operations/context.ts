@@ -42,8 +42,11 @@ export interface AgentContext {
   readonly dumpParallelCollections: number | undefined
   /** Looks anew at the keys of this agent and publishes which they are, marked with the command that asks. */
   readonly answerWithKeys: (config: EncryptionConfig | undefined, opid: string) => Promise<void>
-  /** Looks anew at the main storage, tries to write there, and publishes what it is, marked with the command that asks. */
-  readonly answerWithStorage: (config: Config, opid: string) => Promise<SubsystemStatus>
+  /**
+   * Looks anew at the main storage, tries to write there where this agent may have to, and publishes what it is, marked with
+   * the command that asks.
+   */
+  readonly answerWithStorage: (config: Config, opid: string, how: { writes: boolean }) => Promise<SubsystemStatus>
 }
 
 /** What one operation is given on top. */

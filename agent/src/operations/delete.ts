@@ -18,7 +18,7 @@ export async function runDelete(context: OperationContext): Promise<void> {
   const { command, opid, leader, log } = context
   if (command.cmd !== 'delete' && command.cmd !== 'deletePitr' && command.cmd !== 'cleanup') return
   const ofMain = await concernsMain(context)
-  if (ofMain) context.answerWithStorage(context.config, opid).catch(() => undefined)
+  if (ofMain) context.answerWithStorage(context.config, opid, { writes: false }).catch(() => undefined)
   await onOneLeaderMember(context, command.cmd, async (signal, held) => {
     // Elsewhere nothing would be there to delete, and only the record would go.
     if (ofMain) await requireOneStorage({ leader, opid, epoch: held.config.epoch, clock: held.clock, signal })

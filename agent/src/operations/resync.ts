@@ -21,7 +21,7 @@ export async function runResync(context: OperationContext): Promise<void> {
   const { command, opid, leader, log } = context
   const asked = command.cmd === 'resync' ? command.resync : undefined
   const ofMain = asked?.all !== true && (asked?.name ?? '') === ''
-  if (ofMain) context.answerWithStorage(context.config, opid).catch(() => undefined)
+  if (ofMain) context.answerWithStorage(context.config, opid, { writes: false }).catch(() => undefined)
   await onOneLeaderMember(context, 'resync', async (signal, held) => {
     if (asked?.all === true) await syncAll(held, await listProfiles(leader), asked.clear === true, signal)
     else if (asked?.name !== undefined && asked.name !== '')

@@ -64,6 +64,17 @@ describe('what a storage calls itself', () => {
     const identity = (await readIdentity(store)) ?? ''
     assert.equal(await testWriting(store, identity), 'replaced')
     assert.equal(await testWriting(refusing([IDENTITY_OBJECT]), identity), 'write once')
+    const failing = (times: number, error: Error): ObjectStore => {
+      let left = times
+      const save: ObjectStore['save'] = async (name, body, options) => {
+        if (name === IDENTITY_OBJECT && left-- > 0) throw error
+        return store.save(name, body, options)
+      }
+      return { ...refusing([]), save }
+    }
+    assert.equal(await testWriting(failing(1, denied), identity), 'replaced')
+    const away = Object.assign(new Error('away'), { code: 'STORAGE_UNAVAILABLE', retriable: true })
+    await assert.rejects(testWriting(failing(2, away), identity), { code: 'STORAGE_READ_ONLY', message: /away/ })
     await assert.rejects(testWriting(refusing(), identity), { code: 'STORAGE_READ_ONLY', message: /denied/ })
     assert.deepEqual(await readdir(folder), [IDENTITY_OBJECT])
     assert.equal(await readIdentity(store), identity)

@@ -34,19 +34,21 @@ export async function ensureIdentity(store: ObjectStore, options: CallOptions = 
 
 /**
  * Tests that the storage can be written, by writing what it calls itself once more: one small object, which stays the only
- * one. Where no object may be replaced, by one that is new: `write once`, for it may have to stay. A storage may be mounted
- * read-only on one host. Rejects with `STORAGE_READ_ONLY`.
+ * one. Where it can't be replaced twice over, and not because the storage is away for a moment, by one that is new: `write
+ * once`, for it may have to stay. A storage may be mounted read-only on one host. Rejects with `STORAGE_READ_ONLY`.
  */
 export async function testWriting(
   store: ObjectStore,
   identity: string,
   options: CallOptions = {},
 ): Promise<'replaced' | 'write once'> {
+  const replace = () => writeIdentity(store, identity, options)
   try {
-    await writeIdentity(store, identity, options)
+    await replace().catch(replace)
     return 'replaced'
   } catch (error) {
-    if (await isWriteOnce(store, options)) return 'write once'
+    const isForGood = (error as { retriable?: unknown } | null)?.retriable !== true
+    if (isForGood && (await isWriteOnce(store, options))) return 'write once'
     throw new PbmError('STORAGE_READ_ONLY', `the storage can't be written: ${errorText(error)}`, {
       hint: 'Is it mounted read-only, full, or does this host have other credentials?',
       cause: error,

@@ -1,5 +1,6 @@
-import type { MongoClient, Timestamp } from 'mongodb'
+import { type MongoClient, ObjectId, type Timestamp } from 'mongodb'
 import { type AgentDocument, listAgents } from '../control/agents.js'
+import { findCommand } from '../control/commands.js'
 import { PbmError } from '../errors.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import type { Clock } from '../time/clock.js'
@@ -50,6 +51,8 @@ export function otherPlaceText(member: string, places: readonly StoragePlace[]):
 
 /** PBM's agents look for their nomination for 15 s after the command. */
 const ANSWER_MS = 8_000
+/** An agent that is well looks each 15 s, and reports within 5 s. */
+const OF_ITS_OWN_ACCORD_MS = 25_000
 const LOOK_MS = 100
 
 export interface OneStorageOptions {
@@ -64,10 +67,12 @@ export interface OneStorageOptions {
 
 /**
  * Throws `STORAGES_DIFFER`, with who sees what, where agents see different places as the storage. What they have told is
- * believed when all agree; else each is waited for, for a while. Agents of PBM tell nothing.
+ * believed when all agree; else each is waited for, for a while. What an agent has begun by itself has no command that the
+ * others could answer: then it is waited until they see one place by themselves. Agents of PBM tell nothing.
  */
 export async function requireOneStorage({ leader, opid, epoch, clock, signal }: OneStorageOptions): Promise<void> {
-  const giveUp = clock.now() + ANSWER_MS
+  const isAsked = (await findCommand(leader, new ObjectId(opid))) !== undefined
+  const giveUp = clock.now() + (isAsked ? ANSWER_MS : OF_ITS_OWN_ACCORD_MS)
   for (;;) {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     const places = storagePlaces(agents, now, epoch)

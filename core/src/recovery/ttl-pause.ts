@@ -20,6 +20,8 @@ export interface TtlPause {
  */
 export async function withoutTtlMonitor<T>(pause: TtlPause, name: string, work: () => Promise<T>): Promise<T> {
   const { node, leader, self, log } = pause
+  // What an earlier one could not switch on must not be taken for the choice of an operator.
+  await repairTtlMonitor(pause)
   if (!(await isOn(node))) return await work()
   await setRestoreReplsetFields(leader, name, self.rs, { ttl_monitor_off: true })
   try {

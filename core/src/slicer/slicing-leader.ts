@@ -10,7 +10,7 @@ import { clusterMembers } from '../mongo/topology.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { candidates } from '../protocol/fitness.js'
 import { HEARTBEAT_MS } from '../protocol/heartbeat.js'
-import { placesText, storagePlaces } from '../protocol/storage-places.js'
+import { placesText, type StoragePlace, storagePlaces } from '../protocol/storage-places.js'
 import type { Clock } from '../time/clock.js'
 import { delaysSlicing } from './blockers.js'
 import { missingSnapshot } from './catch-up.js'
@@ -31,6 +31,8 @@ export interface SlicingLeaderOptions {
 const RETRY_MS = 10_000
 /** Agents tell of their nodes each 5 s; after an election of a primary they need two rounds to agree. */
 const STEADY_MS = 10_000
+/** A storage that has just been given an identity is seen by all agents once each has looked: each 15 s, told within 5 s. */
+const DIFFERENT_MS = 25_000
 
 /**
  * The cluster leader's duties for slicing: the heartbeat of `pbmPITR`, elections where nobody slices, handing over to a
@@ -46,6 +48,7 @@ export class SlicingLeader {
   #added: readonly string[] = []
   #told = ''
   #priorities = ''
+  #differentSince: number | undefined
   readonly #betterSince = new Map<string, number>()
 
   constructor(options: SlicingLeaderOptions) {
@@ -149,6 +152,8 @@ export class SlicingLeader {
     const changed = this.#priorities !== '' && this.#priorities !== priorities
     this.#priorities = priorities
     const agents = await listAgents(leader)
+    if (this.#isDifferent(storagePlaces(agents, now, config.epoch), config))
+      return await setPitrStatus(leader, 'reconfig')
     const fit = candidates(agents, now, slicingNeeds(config))
     for (const rs of replsets) {
       const holder = slicers.find(({ replset }) => replset === rs)?.node ?? ''
@@ -166,6 +171,20 @@ export class SlicingLeader {
       this.#betterSince.clear()
       return await setPitrStatus(leader, 'reconfig')
     }
+  }
+
+  /** Chunks at several places are a gap at each: slicing stops, and no election is held until all see one place again. */
+  #isDifferent(places: readonly StoragePlace[], config: Config): boolean {
+    const { clock } = this.#options
+    if (places.length < 2) {
+      this.#differentSince = undefined
+      return false
+    }
+    this.#differentSince ??= clock.now()
+    if (clock.now() - this.#differentSince < DIFFERENT_MS) return false
+    const log = this.#options.log({ event: 'pitr', epoch: config.epoch })
+    this.#tell(config, `the oplog can't be stored: ${placesText(places)}`, log)
+    return true
   }
 
   /** A restore has switched slicing off; the first snapshot since switches it on again. */

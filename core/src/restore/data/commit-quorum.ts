@@ -4,6 +4,8 @@ import { readLevelOf } from '../../mongo/read-level.js'
 import { systemClock } from '../../time/clock.js'
 
 const LOOK_MS = 5_000
+/** For a server that does not answer. */
+const ANSWER_MS = 5_000
 /** Of `replSetGetStatus`: primary and secondary. */
 const BUILDING_STATES: ReadonlySet<unknown> = new Set([1, 2])
 
@@ -64,20 +66,21 @@ export class CommitQuorum {
 
   /** Looks now, and again and again while `work` goes on. */
   async watch<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#look()
+    await this.#look(signal)
     const ended = new AbortController()
     const either = AbortSignal.any([signal, ended.signal])
-    const looking = (async () => {
+    const looking = async () => {
       while (!either.aborted) {
         await systemClock.sleep(LOOK_MS, either)
-        await this.#look()
+        await this.#look(either)
       }
-    })().catch(() => undefined)
+    }
+    looking().catch(() => undefined)
     try {
       return await work()
     } finally {
+      // The last look is not waited for.
       ended.abort()
-      await looking
     }
   }
 
@@ -92,11 +95,11 @@ export class CommitQuorum {
   }
 
   /** What can't be read is looked at again next time. */
-  async #look(): Promise<void> {
+  async #look(signal: AbortSignal): Promise<void> {
     const { log } = this.#options
     const asked = this.#asked
     const members = await this.#members().catch(() => undefined)
-    if (members === undefined) return
+    if (members === undefined || signal.aborted) return
     const { voters, missing } = members
     this.#voters = voters.length
     const ready = voters.length - missing.length
@@ -126,7 +129,13 @@ export class CommitQuorum {
 
   /** One that is just done is not there any more. */
   async #lower({ db, collection, indexNames }: RunningBuild, commitQuorum: number): Promise<void> {
-    const command = { setIndexCommitQuorum: collection, indexNames, commitQuorum }
+    const command = {
+      setIndexCommitQuorum: collection,
+      indexNames,
+      commitQuorum,
+      writeConcern: { w: 1 },
+      maxTimeMS: ANSWER_MS,
+    }
     await this.#client
       .db(db)
       .command(command)
@@ -136,8 +145,8 @@ export class CommitQuorum {
   async #members(): Promise<{ voters: string[]; missing: string[] }> {
     const admin = this.#client.db('admin')
     const [{ config }, { members: states }] = await Promise.all([
-      admin.command({ replSetGetConfig: 1 }),
-      admin.command({ replSetGetStatus: 1 }),
+      admin.command({ replSetGetConfig: 1, maxTimeMS: ANSWER_MS }),
+      admin.command({ replSetGetStatus: 1, maxTimeMS: ANSWER_MS }),
     ])
     const up = new Set(
       (states as { name: string; health: number; state: number }[])

@@ -109,7 +109,7 @@ export class OplogReplay {
     const unbuilt = await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
     await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     progress.phase('majority')
-    await awaitMajoritySince(node, election)
+    await awaitMajoritySince(node, election, { guard, log })
   }
 
   /** Every replica set takes part, the config servers too. */

@@ -125,7 +125,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   await setExpiry(client, catalog.expiring(), { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
-  await awaitMajoritySince(client, election)
+  await awaitMajoritySince(client, election, { guard, log })
   return unbuilt
 }
 
@@ -212,7 +212,10 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
   progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
   const list = part.dump_name ?? ''
   const isListed = !isLegacyArchive(backup.pbm_version) && part.objects === undefined && part.encryption === undefined
-  if (isListed) await crossCheckList(store, snapshot, { list, suffix: compression.suffix, signal: guard.signal })
+  if (isListed) {
+    const warn = (text: string) => log.warning(text)
+    await crossCheckList(store, snapshot, { list, suffix: compression.suffix, warn, signal: guard.signal })
+  }
   await verifySnapshot(store, snapshot, {
     ...verification,
     oplog,

@@ -12,11 +12,16 @@ const BUCKETS = 'system.buckets.'
 /** What stands beside the documents of namespaces. */
 const BESIDE: ReadonlySet<string> = new Set(['metadata.json', 'meta.pbm', 'filelist.pbm'])
 
+/** Of a file manager that has looked into the folder; where objects have no suffix, it is called like `db.collection`. */
+const OF_FILE_MANAGERS: ReadonlySet<string> = new Set(['thumbs.db', 'ehthumbs.db', 'desktop.ini'])
+
 export interface Listed extends CallOptions {
   /** Name of `metadata.json`. */
   readonly list: string
-  /** Of the compressed objects. */
+  /** Of the compressed objects; '' without compression. */
   readonly suffix: string
+  /** Is told of objects that are none of a backup. */
+  readonly warn: (message: string) => void
 }
 
 /**
@@ -26,7 +31,7 @@ export interface Listed extends CallOptions {
 export async function crossCheckList(
   store: ObjectStore,
   { namespaces }: Pick<Snapshot, 'namespaces'>,
-  { list, suffix, signal }: Listed,
+  { list, suffix, signal, warn }: Listed,
 ): Promise<void> {
   const folder = `${posix.dirname(list)}/`
   const listed = new Map(namespaces.map((namespace) => [objectOfNamespace(namespace, list, suffix), namespace]))
@@ -37,7 +42,9 @@ export async function crossCheckList(
     if (listed.has(name) || BESIDE.has(rest) || rest.startsWith('oplog/') || /^local\.oplog\.rs\.bson/.test(rest))
       continue
     // What an upload that died has left on a file system.
-    if (!rest.endsWith('.tmp')) throw damaged(`${list} does not list what is in ${name}`)
+    if (rest.endsWith('.tmp')) continue
+    if (isLikeDocuments(rest, suffix)) throw damaged(`${list} does not list what is in ${name}`)
+    warn(`${JSON.stringify(name)} is not of the backup: it is left out`)
   }
   for (const [object, { size }] of listed) {
     if (size > 0 && !found.has(object)) throw missing(`${object} is missing on the storage`)
@@ -86,6 +93,11 @@ export function differenceOf(
   }
   const [left] = rest
   return left === undefined ? undefined : `only one has ${JSON.stringify(left)}`
+}
+
+/** No database has a name that begins with a dot, as what a server or a desktop leaves behind does. */
+function isLikeDocuments(name: string, suffix: string): boolean {
+  return /^[^./]+\../.test(name) && name.endsWith(suffix) && !OF_FILE_MANAGERS.has(name.toLowerCase())
 }
 
 function specificationsOf(bytes: Buffer, object: string): Map<string, Buffer> {
