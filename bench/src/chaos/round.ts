@@ -73,8 +73,11 @@ async function ended(
     }
     if (Date.now() - since > SILENT_SECONDS * 1000 && !isTold) {
       isTold = true
-      tell(`${what}: no word for ${SILENT_SECONDS} s in state ${found?.status}`)
+      if (found === undefined) tell(`${what}: nobody took it up in ${SILENT_SECONDS} s`)
+      else tell(`${what}: no word for ${SILENT_SECONDS} s in state ${found.status}`)
     }
+    // Agents that start more than ten seconds after a command pass over it, and `pbm backup` says so to who waits.
+    if (isTold && found === undefined) return true
     return ['done', 'error', 'canceled'].includes(found?.status ?? '')
   }
   try {
