@@ -221,6 +221,14 @@ describe('pbm refuses', () => {
     failed(await cluster.pbm(['config', '--set', `encryption.type=none`, ...waiting]), 3, /not every agent has said/)
   })
 
+  it('to call a status good of which a section failed', async () => {
+    const { code, value } = await cluster.json(['status', '--replset-remapping', 'x'])
+    const { cluster: members, backups } = value as { cluster: object[]; backups: { error: string } }
+    assert.equal(code, 1)
+    assert.match(backups.error, /--replset-remapping: 'x'/)
+    assert.equal(members.length, 1, 'the others are told all the same')
+  })
+
   it('to cancel, restore, describe or delete what is not there', async () => {
     const canceled = await cluster.pbm(['cancel-backup'])
     assert.deepEqual([canceled.code, canceled.stderr], [0, ''])
