@@ -95,6 +95,7 @@ export {
   MAIN_PROFILE,
   type Profile,
   profileOf,
+  refuseProfileName,
   removeProfile,
   requireProfile,
   requireStorage,
