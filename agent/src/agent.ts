@@ -205,7 +205,13 @@ export class Agent {
       onReady,
       onTrouble: (text) => log.warning(text),
     })
-    for await (const command of commands) this.#take(command)
+    for await (const command of commands) {
+      try {
+        this.#take(command)
+      } catch (error) {
+        log.error(`command ${command._id.toHexString()} can't be carried out: ${errorText(error)}`)
+      }
+    }
   }
 
   #cancel(command: CommandDocument): void {

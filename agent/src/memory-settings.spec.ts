@@ -33,4 +33,11 @@ describe('The memory settings of an agent', () => {
     const lines = execFileSync(process.execPath, args, { env, encoding: 'utf8' }).trim().split('\n')
     assert.deepEqual(lines.slice(1), [`${process.pid} 2 --max-semi-space-size=8`])
   })
+
+  it('are gone without where the program is gone', () => {
+    const { NODE_OPTIONS: _, MALLOC_ARENA_MAX: __, MALLOC_MMAP_THRESHOLD_: ___, ...env } = process.env
+    const gone = 'data:text/javascript,process.execPath = "/gone/node"'
+    const output = execFileSync(process.execPath, ['--import', gone, BIN, '--version'], { env, encoding: 'utf8' })
+    assert.notEqual(output.trim(), '')
+  })
 })

@@ -1,3 +1,5 @@
+import { accessSync, constants } from 'node:fs'
+
 /**
  * What an agent needs so that it gives memory back: glibc would keep the large buffers of codecs, scattered over pools of
  * several threads, and V8 would hold three times as many young objects. Both are read only when a process starts.
@@ -26,7 +28,17 @@ export function takeMemorySettings(): void {
   // Not on Windows; what is missing there costs memory and nothing else.
   if (typeof process.execve !== 'function' || process.platform === 'win32') return
   const settings = missingMemorySettings(process.env, process.execArgv)
-  if (settings === undefined) return
+  // An execve that fails ends the process: its program may be gone after an upgrade.
+  if (settings === undefined || !isExecutable(process.execPath)) return
   const env = Object.fromEntries(Object.entries(settings.env).filter(([, value]) => value !== undefined))
   process.execve(process.execPath, [process.execPath, ...settings.flags, ...process.argv.slice(1)], env)
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -100,6 +100,7 @@ export {
   MAIN_PROFILE,
   type Profile,
   profileOf,
+  refuseProfileName,
   removeProfile,
   requireProfile,
   requireStorage,

@@ -1,8 +1,8 @@
 import {
   ensureInitObject,
   forgetBackups,
-  isPrintable,
   PbmError,
+  refuseProfileName,
   removeProfile,
   requireProfile,
   type StorageConfig,
@@ -20,7 +20,7 @@ export async function runProfile(context: OperationContext): Promise<void> {
   await onOneLeaderMember(context, command.cmd, async (signal, held) => {
     if (name === '') throw new PbmError('COMMAND_INVALID', 'the command names no profile')
     if (command.cmd === 'addConfigProfile') {
-      if (!isPrintable(name)) throw new PbmError('COMMAND_INVALID', 'the name of a profile has control characters')
+      refuseProfileName(name)
       const storage = command.profile.storage as StorageConfig
       // A storage that can't be reached or written is no use: better known now than by the first backup.
       await withStore(held, (store) => ensureInitObject(store, { signal }), storage)

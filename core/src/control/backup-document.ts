@@ -37,6 +37,11 @@ export interface BackupDocument {
   balancer: 'full' | 'off'
   /** Ours; PBM ignores it: the backup has stopped the balancer, and nobody has started it again yet. */
   balancer_stopped?: boolean
+  /**
+   * Ours; PBM ignores it, and no record on a storage has it: this cluster's own agents made the record when the backup
+   * began. Only then is its failure believed when leftovers are deleted.
+   */
+  began_here?: boolean
   /** Ours; PBM ignores it: `archive` where each replica set is one mongodump archive. */
   layout?: 'archive'
   /** Ours; PBM ignores it: what the record on the storage is authenticated with, see `signedText`. */

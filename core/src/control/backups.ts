@@ -6,7 +6,7 @@ import { isOnlyRecorded } from './backup-history.js'
 import { findSettled } from './find-settled.js'
 import { BACKUP_REPLSET_STATES, BACKUP_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
-import { isRefusedDocument, readList, readNumber, toWire } from './wire.js'
+import { isDocument, isRefusedDocument, readList, readNumber, toWire } from './wire.js'
 
 /** What both write timestamps hold until they are known (PBM: control-plane.md §1.2). */
 export const UNSET_TIMESTAMP: Timestamp = new Timestamp({ t: 1, i: 1 })
@@ -18,11 +18,16 @@ export function isTimestampSet(timestamp: Timestamp | undefined): boolean {
 
 const backups = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(BACKUPS)
 
-/** Stores a new backup with its first condition. Rejects with the driver's duplicate-key error for a name in use. */
+/** Stores a backup that begins here, with its first condition. Rejects with the driver's duplicate-key error for a name in use. */
 export async function insertBackup(leader: MongoClient, backup: BackupDocument): Promise<void> {
   const first = { timestamp: backup.start_ts, status: backup.status }
   await backups(leader).insertOne(
-    toWire({ ...backup, last_transition_ts: backup.start_ts, conditions: [...backup.conditions, first] }),
+    toWire({
+      ...backup,
+      began_here: true,
+      last_transition_ts: backup.start_ts,
+      conditions: [...backup.conditions, first],
+    }),
   )
 }
 
@@ -254,16 +259,18 @@ function readBackup(found: Document | null): BackupDocument | undefined {
   return {
     ...(raw as BackupDocument),
     type: (raw.type as BackupDocument['type'] | '' | undefined) || 'logical',
-    replsets: readList(raw.replsets as BackupReplset[] | null).map((replset) => ({
-      ...replset,
-      size: readNumber(replset.size),
-      size_uncompressed: readNumber(replset.size_uncompressed),
-      start_ts: readNumber(replset.start_ts),
-      last_transition_ts: readNumber(replset.last_transition_ts),
-      first_write_ts: replset.first_write_ts ?? UNSET_TIMESTAMP,
-      last_write_ts: replset.last_write_ts ?? UNSET_TIMESTAMP,
-      conditions: readList(replset.conditions),
-    })),
+    replsets: readList(raw.replsets as BackupReplset[] | null)
+      .filter(isDocument)
+      .map((replset) => ({
+        ...replset,
+        size: readNumber(replset.size),
+        size_uncompressed: readNumber(replset.size_uncompressed),
+        start_ts: readNumber(replset.start_ts),
+        last_transition_ts: readNumber(replset.last_transition_ts),
+        first_write_ts: replset.first_write_ts ?? UNSET_TIMESTAMP,
+        last_write_ts: replset.last_write_ts ?? UNSET_TIMESTAMP,
+        conditions: readList(replset.conditions).filter(isDocument),
+      })),
     size: readNumber(raw.size),
     size_uncompressed: readNumber(raw.size_uncompressed),
     start_ts: readNumber(raw.start_ts),
@@ -271,7 +278,7 @@ function readBackup(found: Document | null): BackupDocument | undefined {
     first_write_ts: (raw.first_write_ts as Timestamp | undefined) ?? UNSET_TIMESTAMP,
     last_write_ts: (raw.last_write_ts as Timestamp | undefined) ?? UNSET_TIMESTAMP,
     hb: (raw.hb as Timestamp | undefined) ?? UNSET_TIMESTAMP,
-    conditions: readList(raw.conditions as BackupDocument['conditions'] | null),
+    conditions: readList(raw.conditions as BackupDocument['conditions'] | null).filter(isDocument),
     n: readList(raw.n as Nomination[] | null),
   }
 }

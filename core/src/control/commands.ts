@@ -1,9 +1,10 @@
-import { type Document, type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { connectedAs } from '../mongo/connected-user.js'
 import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { type AgentDocument, listAgents } from './agents.js'
 import type { Command, CommandDocument } from './command-document.js'
+import { commandFault } from './command-fields.js'
 import { readNumber, toWire, unixSeconds } from './wire.js'
 
 const commands = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(COMMANDS)
@@ -52,29 +53,18 @@ export async function takeDeadResync(leader: MongoClient): Promise<CommandDocume
   return found === null ? undefined : readCommand(found)
 }
 
-/** The payload field each command must carry. */
-const PAYLOADS: Readonly<Record<Command['cmd'], string | undefined>> = {
-  backup: 'backup',
-  restore: 'restore',
-  replay: 'replay',
-  cancelBackup: undefined,
-  resync: undefined,
-  delete: 'delete',
-  deletePitr: 'deletePitr',
-  cleanup: 'cleanup',
-  addConfigProfile: 'profile',
-  removeConfigProfile: 'profile',
-  rotateKeys: 'rotateKeys',
+/** Undefined for what is no command of PBM's or ours: see {@link refusalOf}. */
+export function readCommand(found: Document): CommandDocument | undefined {
+  if (refusalOf(found) !== undefined) return undefined
+  return { ...found, ts: readNumber(found.ts) } as CommandDocument
 }
 
-/** Undefined for what is no command of PBM's: an unknown kind, a missing payload, an `_id` of another type. */
-export function readCommand(found: Document): CommandDocument | undefined {
-  const kind = found.cmd as unknown
-  if (typeof kind !== 'string' || !Object.hasOwn(PAYLOADS, kind) || !(found._id instanceof ObjectId)) return undefined
-  const payload = PAYLOADS[kind as Command['cmd']]
-  if (payload !== undefined && (typeof found[payload] !== 'object' || found[payload] === null)) return undefined
-  if (kind === 'cleanup' && !(found.cleanup.olderThan instanceof Timestamp)) return undefined
-  return { ...found, ts: readNumber(found.ts) } as CommandDocument
+/**
+ * Why a document of the collection is no command: an unknown kind, a missing payload, a field or an `_id` of another type.
+ * Anybody who can write to the collection may have made it.
+ */
+export function refusalOf(found: Document): string | undefined {
+  return found._id instanceof ObjectId ? commandFault(found) : 'its _id is not an ObjectId'
 }
 
 /** Seconds that a sender's clock may be behind; ours take up what was sent twice as long before their start. */

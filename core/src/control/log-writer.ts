@@ -4,7 +4,7 @@ import { errorText, unacknowledged } from '../errors.js'
 import type { OperationLog, Severity } from '../log.js'
 import type { Member } from '../mongo/topology.js'
 import { maskText } from '../mongo/uri.js'
-import { printable, printableLine } from '../secrets/printable.js'
+import { printable, printableLine, textOf } from '../secrets/printable.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { appendLog, type LogEntry } from './log.js'
 
@@ -85,11 +85,11 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
   }
   const add = (s: Severity, context: LogContext, message: string) => {
     const { event = '', object = '', opid, epoch } = context
-    const msg = printable(maskText(message))
+    const msg = shown(message)
     const { ts, ns, tz } = stamp()
     if (closed.signal.aborted) return
     buffer.push({
-      ...{ ts, ns, tz, s, rs: self.rs, node: self.node, e: event, eobj: printableLine(object) },
+      ...{ ts, ns, tz, s, rs: self.rs, node: self.node, e: event, eobj: printableLine(textOf(object)) },
       ...(epoch === undefined ? {} : { ep: epoch }),
       ...(opid === undefined ? {} : { opid }),
       msg,
@@ -115,24 +115,24 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
       const { event, object, opid } = context
       const out = local.child({
         ...(event === undefined ? {} : { event }),
-        ...(object === undefined ? {} : { object }),
+        ...(object === undefined ? {} : { object: textOf(object) }),
         ...(opid === undefined ? {} : { opid }),
       })
       return {
         debug: (message) => {
-          out.debug(printable(maskText(message)))
+          out.debug(shown(message))
           add(4, context, message)
         },
         info: (message) => {
-          out.info(printable(maskText(message)))
+          out.info(shown(message))
           add(3, context, message)
         },
         warning: (message) => {
-          out.warn(printable(maskText(message)))
+          out.warn(shown(message))
           add(2, context, message)
         },
         error: (message) => {
-          out.error(printable(maskText(message)))
+          out.error(shown(message))
           add(1, context, message)
         },
       }
@@ -143,6 +143,11 @@ export function openLog({ leader, local, self, clock = systemClock }: OpenLogOpt
       closed.abort()
     },
   }
+}
+
+/** What is said to be a text may have come from a collection, and be anything. */
+function shown(message: unknown): string {
+  return printable(maskText(textOf(message)))
 }
 
 /** Times that never repeat: entries of one millisecond keep their order under (ts, ns), by which readers sort. */

@@ -47,13 +47,20 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 export function readNumber(value: unknown, otherwise = 0): number {
   if (typeof value === 'number') return value
   if (value === null || value === undefined) return otherwise
+  // A document's own `valueOf` may be anything.
+  if (isPlain(value)) return otherwise
   const number = Number(value)
   return Number.isFinite(number) ? number : otherwise
 }
 
-/** A list; PBM writes an empty one as null (PBM: control-plane.md §1.2). */
+/** Whether it is a sub-document, or a BSON value. */
+export function isDocument(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
+/** A list; PBM writes an empty one as null (PBM: control-plane.md §1.2). What is none reads as an empty one. */
 export function readList<T>(value: readonly T[] | null | undefined): T[] {
-  return value === null || value === undefined ? [] : [...value]
+  return Array.isArray(value) ? [...value] : []
 }
 
 /** Now in Unix seconds by this machine's clock, as PBM stamps its transitions. */

@@ -1,6 +1,6 @@
 import type { ClientSession, Document, FindCursor, MongoClient, ObjectId, Timestamp, WithId } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
-import { readCommand } from '../control/commands.js'
+import { readCommand, refusalOf } from '../control/commands.js'
 import { hasOperation } from '../control/operations.js'
 import { ensureControlCollection } from '../control/setup.js'
 import { readNumber } from '../control/wire.js'
@@ -8,6 +8,7 @@ import { errorText } from '../errors.js'
 import { clusterTime, secondsOf } from '../mongo/cluster-time.js'
 import { COMMANDS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import { readLevelOf } from '../mongo/read-level.js'
+import { textOf } from '../secrets/printable.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { until } from '../time/until.js'
 import { Queue } from './queue.js'
@@ -112,8 +113,8 @@ async function passOld(leader: MongoClient, options: CommandFeedOptions, seen: S
     .toArray()
   for (const { _id, ts, refused } of old) {
     const fresh = readNumber(ts) >= oldest && refused !== true
-    const begun = fresh && options.replset !== undefined && (await hasOperation(leader, String(_id), options.replset))
-    if (!fresh || begun) seen.add(String(_id))
+    const begun = fresh && options.replset !== undefined && (await hasOperation(leader, textOf(_id), options.replset))
+    if (!fresh || begun) seen.add(textOf(_id))
   }
 }
 
@@ -131,7 +132,7 @@ async function follow(
     const alive = new Set<string>()
     try {
       for await (const found of cursor) {
-        const id = String(found._id)
+        const id = textOf(found._id)
         alive.add(id)
         if (!seen.add(id)) continue
         if (await isStored(leader, session, found._id, options)) deliverOne(found)
@@ -175,8 +176,8 @@ async function isStored(
   }
 }
 
-function notOfTheMajority(_id: ObjectId): string {
-  return `command ${_id.toHexString()} waits until a majority of the leader replica set has it: see rs.status() for members that are away`
+function notOfTheMajority(_id: unknown): string {
+  return `command ${textOf(_id)} waits until a majority of the leader replica set has it: see rs.status() for members that are away`
 }
 
 /** No cursor on an empty collection. */
@@ -215,7 +216,8 @@ async function open(
 function deliver(found: Document, { onCancel, onTrouble }: CommandFeedOptions, queue: Queue<CommandDocument>): void {
   const command = readCommand(found)
   if (command === undefined) {
-    onTrouble?.(`ignored a document of ${COMMANDS} that is no command: ${String(found._id)} ${String(found.cmd)}`)
+    const shown = `${textOf(found._id)} ${textOf(found.cmd)}`
+    onTrouble?.(`ignored a document of ${COMMANDS} that is no command: ${shown}: ${refusalOf(found)}`)
     return
   }
   if (command.cmd === 'cancelBackup' && onCancel !== undefined) {

@@ -5,11 +5,16 @@ import { neverWasDone } from '../control/backup-history.js'
 import { listBackups } from '../control/backups.js'
 import { listLocks } from '../control/locks.js'
 import { profileOf } from '../control/profiles.js'
+import { isDocument } from '../control/wire.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { printableLine } from '../secrets/printable.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { OpenStore } from '../store/open-store.js'
 import type { Clock } from '../time/clock.js'
+
+/** Characters of a record that can't be one. */
+const MOST_SHOWN = 200
 
 /** How long deleting may take at a time. */
 const CLEAN_MS = 600_000
@@ -35,6 +40,7 @@ export interface LeftoversOptions {
 export class Leftovers {
   readonly #options: LeftoversOptions
   readonly #clean = new Set<string>()
+  readonly #odd = new Set<string>()
   #told = ''
 
   constructor(options: LeftoversOptions) {
@@ -51,18 +57,25 @@ export class Leftovers {
     // A resync takes whole backups for what they are; one of them must not go meanwhile.
     if (locks.some(({ type }) => type === 'resync')) return
     const atWork = new Set(locks.map(({ opid }) => opid))
-    const left = failed.filter(
-      (backup) => !this.#clean.has(backup.name) && !atWork.has(backup.opid) && isLeftover(backup),
+    const left = leftoversOf(failed, (record) => this.#tellOdd(record)).filter(
+      ({ name, opid }) => !this.#clean.has(name) && !atWork.has(opid),
     )
-    const faults: string[] = []
-    for (const [, backups] of Map.groupBy(left, profileOf)) {
-      await this.#delete(backups, signal).catch((error: unknown) => faults.push(errorText(error)))
+    const faults = new Set<string>()
+    for (const [, backups] of Map.groupBy(left, placeOf)) {
+      await this.#delete(backups, signal).catch((error: unknown) => faults.add(errorText(error)))
     }
-    const text = faults.join('; ')
+    const text = [...faults].join('; ')
     if (text !== this.#told && text !== '') {
       log.warning(`cannot look for what failed backups left on the storage: ${text}`)
     }
     this.#told = text
+  }
+
+  #tellOdd(record: BackupDocument): void {
+    const shown = printableLine(JSON.stringify({ name: record.name, opid: record.opid }).slice(0, MOST_SHOWN))
+    if (this.#odd.has(shown)) return
+    this.#odd.add(shown)
+    this.#options.log.warning(`passed over the record of a failed backup that does not tell what to delete: ${shown}`)
   }
 
   /** Backups on one storage. */
@@ -98,7 +111,35 @@ export async function deleteFailed(
   }
 }
 
-/** One that was done once and is marked now (damaged, its deletion interrupted) is for a person to delete. */
-function isLeftover(backup: BackupDocument): boolean {
-  return backup.type === 'logical' && isSafeBackupName(backup.name) && neverWasDone(backup)
+/**
+ * Failed backups whose objects go without anybody asking: only those that began here, as this cluster's own records say.
+ * What was read from a storage says what whoever can write there likes. One that was done once and is marked now (damaged,
+ * its deletion interrupted) is for a person to delete. Records that can't be looked at go to `onOdd`.
+ */
+export function leftoversOf(
+  failed: readonly BackupDocument[],
+  onOdd: (record: BackupDocument) => void,
+): BackupDocument[] {
+  return failed.filter((backup) => {
+    if (!isSound(backup)) {
+      onOdd(backup)
+      return false
+    }
+    return backup.began_here === true && backup.type === 'logical' && neverWasDone(backup)
+  })
+}
+
+/** Whether all that deleting needs is of its type: anybody who can write to the collection may have made the record. */
+function isSound({ name, opid, store, pbm_version, replsets }: BackupDocument): boolean {
+  if (!isSafeBackupName(name) || typeof opid !== 'string' || typeof pbm_version !== 'string') return false
+  if (!isDocument(store) || typeof store.type !== 'string') return false
+  if (store.profile === true && (store.type === '' || typeof store.name !== 'string')) return false
+  return replsets.every(
+    ({ dump_name = '', oplog_name = '' }) => typeof dump_name === 'string' && typeof oplog_name === 'string',
+  )
+}
+
+/** One text for each storage. Two records may name one profile that is gone, and only one of them a storage that opens. */
+function placeOf({ store }: BackupDocument): string {
+  return profileOf({ store }) === undefined ? '' : JSON.stringify(store)
 }

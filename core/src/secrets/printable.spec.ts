@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { isPrintable, printable, printableJson, printableLine } from './printable.js'
+import { isPrintable, printable, printableJson, printableLine, textOf } from './printable.js'
 
 const HOSTILE = '\u001b[2J\u009b31m\u0007\r\u007f\u202e\u2028'
 
 describe('Text for a terminal', () => {
+  it('is made of anything', () => {
+    const odd = [{ toString: 1, valueOf: 1 }, Object.create(null) as unknown, Symbol('a'), null, undefined, 1n, []]
+    for (const value of odd) assert.equal(typeof textOf(value), 'string')
+    assert.equal(textOf('a\n'), 'a\n')
+  })
+
   it('has nothing that moves, hides or turns', () => {
     assert.equal(printable(`a${HOSTILE}b\n\tc`), 'a\\x1b[2J\\x9b31m\\x07\\x0d\\x7f\\u202e\\u2028b\n\tc')
     assert.equal(printableLine('a\nb'), 'a\\nb')

@@ -15,6 +15,16 @@ export function printableLine(text: string): string {
   return text.replace(UNPRINTABLE, escaped)
 }
 
+/** Any value as text, however odd: an object's own `toString` may be no function, or throw. */
+export function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  try {
+    return String(value)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
+}
+
 /** JSON that says the same without such characters; `JSON.stringify` escapes only some of them. */
 export function printableJson(json: string): string {
   return json.replace(UNPRINTABLE, (character) =>

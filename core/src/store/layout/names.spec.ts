@@ -71,16 +71,24 @@ describe('names on the storage', () => {
       'a//b',
       '/a',
       'a/',
+      '2026-11-22T03:18:17Z/rs0',
       'pbmPitr',
+      'PBMPITR',
       'pbmPitr/rs0',
       '.pbm.restore',
+      '.PBM.Restore',
       '.pbm.init',
+      '.pbmkit.storage',
+      'pbmkit-keys',
+      7,
+      null,
+      { a: 2 },
       'a\u001b[2J',
       'a\nb',
       'a\0',
       '\u202ea',
     ])
-      assert.equal(names.isSafeBackupName(name), false, name)
+      assert.equal(names.isSafeBackupName(name), false, JSON.stringify(name))
     for (const name of ['2026-11-22T03:18:17Z', 'any string', 'é'])
       assert.equal(names.isSafeBackupName(name), true, name)
   })

@@ -44,15 +44,17 @@ export function parseBackupMetadataName(object: string): string | undefined {
   return file.endsWith(METADATA_SUFFIX) && file !== METADATA_SUFFIX ? file.slice(0, -METADATA_SUFFIX.length) : undefined
 }
 
+/** What no backup may be called, in whatever case: some storages tell no cases apart. */
+const RESERVED_NAME = new RegExp(`^(?:${PITR_FOLDER}$|\\.pbm|pbmkit)`, 'i')
+
 /**
  * Whether deleting `<name>/…` can only touch that backup. Names come from documents and from the storage, where anything
- * may stand: an empty one, `..` or `pbmPitr` must never become the prefix of a deletion, and control characters must not
- * reach anybody's terminal.
+ * may stand: an empty one, `..` or `pbmPitr` must never become the prefix of a deletion, nor a folder inside another
+ * backup, and control characters must not reach anybody's terminal.
  */
-export function isSafeBackupName(name: string): boolean {
-  if (name === '' || !isPrintable(name) || !name.split('/').every(isSafeSegment)) return false
-  const root = name.split('/', 1)[0]
-  return root !== undefined && ![PITR_FOLDER, RESTORES_FOLDER, INIT_OBJECT, IDENTITY_OBJECT].includes(root)
+export function isSafeBackupName(name: unknown): name is string {
+  if (typeof name !== 'string' || name.includes('/') || !isSafeSegment(name)) return false
+  return isPrintable(name) && !RESERVED_NAME.test(name)
 }
 
 /** With its slash at the end: the prefix of all objects of a backup but its metadata. */
