@@ -177,6 +177,44 @@ describe('a logical backup', () => {
     )
   })
 
+  it('dumps a time series by its own name, and users of the databases chosen', async () => {
+    const chosen = admin.db('chosen')
+    await chosen.createCollection('series', { timeseries: { timeField: 't' } })
+    await chosen.collection('series').insertOne({ t: new Date(), v: 1 })
+    for (const db of ['chosen', 'other']) {
+      await admin.db(db).command({ createRole: 'reads', privileges: [], roles: [] })
+      await admin.db(db).command({ createUser: 'reader', pwd: 'secret', roles: ['reads'] })
+    }
+    const namesOf = async (name: string) => {
+      const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+      return list.namespaces.map(({ db, collection }) => `${db}.${collection}`)
+    }
+    const series = await run({ nss: ['chosen.series'] })
+    assert.deepEqual(await namesOf(series.name), ['chosen.series'])
+    assert.ok((await readFile(join(folder, series.name, set.name, 'chosen.series'))).length > 0)
+    const { name } = await run({ nss: ['chosen.*'], usersAndRoles: true })
+    assert.deepEqual(await namesOf(name), ['admin.pbmRRoles', 'admin.pbmRUsers', 'chosen.series'])
+    for (const [copy, id] of [
+      ['admin.pbmRUsers', 'chosen.reader'],
+      ['admin.pbmRRoles', 'chosen.reads'],
+    ] as const) {
+      const found = [...documentsIn(await readFile(join(folder, name, set.name, copy)))]
+      assert.deepEqual(
+        found.map((document) => BSON.deserialize(document)._id),
+        [id],
+      )
+    }
+    const { nss, sel_users_and_roles } = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
+    assert.deepEqual({ nss, sel_users_and_roles }, { nss: ['chosen.*'], sel_users_and_roles: true })
+  })
+
+  it('refuses namespaces that nobody can choose', async () => {
+    for (const nss of [['admin.*'], ['a.system.js'], ['a.b*']]) {
+      const { failure } = await run({ nss })
+      assert.equal((failure as { code?: unknown }).code, 'NAMESPACE_INVALID')
+    }
+  })
+
   it('is exact to its last write under load, its oplog in one object without a gap', async () => {
     const load = startLoad(admin)
     await sleep(300)
