@@ -79,7 +79,8 @@ export function checkedSelection(entries: readonly string[], usersAndRoles = fal
 /** One collection by its name, for `--ns-from` and `--ns-to`. Throws `NAMESPACE_INVALID`. */
 export function checkCollectionName(ns: string): void {
   checkEntry(ns)
-  if (ns.endsWith('.*')) throw invalid(`${ns} is a whole database`, 'Only one collection can be put beside the live one.')
+  if (ns.endsWith('.*'))
+    throw invalid(`${ns} is a whole database`, 'Only one collection can be put beside the live one.')
 }
 
 function checkEntry(entry: string): void {

@@ -91,9 +91,7 @@ export async function listNamespaces(
   const copies = copiesOfUsersAndRoles(namespaces)
   // What a selective backup has of them are the copies alone.
   const originals = chosen === undefined ? namespaces : namespaces.filter((one) => !isUsersOrRoles(one))
-  return [...originals, ...copies].sort(
-    (a, b) => compareText(a.db, b.db) || compareText(a.collection, b.collection),
-  )
+  return [...originals, ...copies].sort((a, b) => compareText(a.db, b.db) || compareText(a.collection, b.collection))
 }
 
 /**

@@ -10,11 +10,7 @@ const NOTHING: Document = { _id: { $in: [] } }
  * Which documents of the routing tables describe what is selected (PBM: selective.md §4): on config servers, what a
  * restore needs to route it. Gives the filter for one collection of `config`.
  */
-export async function routingFilter(
-  node: MongoClient,
-  selection: Selection,
-  collection: string,
-): Promise<Document> {
+export async function routingFilter(node: MongoClient, selection: Selection, collection: string): Promise<Document> {
   switch (collection) {
     case 'databases':
       return { _id: { $in: databasesOf(selection) } }
