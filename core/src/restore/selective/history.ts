@@ -1,7 +1,7 @@
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
 import { commandName, databaseOf, type Operation } from '../../oplog/entry.js'
-import { findUuid } from '../../oplog/raw-fields.js'
+import { findUuid, isTrue } from '../../oplog/raw-fields.js'
 import { changedId, commandTarget } from '../../oplog/replay/classify.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 
@@ -15,6 +15,8 @@ export interface Incarnation {
   readonly since: bigint | undefined
   /** What the backup has of it. */
   readonly stored: NamespaceMetadata | undefined
+  /** Renamed since, which ends that it is a temporary one: the server drops those at each start. */
+  readonly lasting: boolean
   /** Neither in the backup nor created by the oplog, so that its documents are nowhere. */
   readonly unknown: boolean
 }
@@ -35,7 +37,7 @@ export class NamespaceHistory {
       const { db, collection, type, uuid } = stored
       const ns = `${db}.${collection}`
       if (isExcluded(ns) || isUsersOrRoles(ns)) continue
-      const known = { since: undefined, stored, unknown: false }
+      const known = { since: undefined, stored, lasting: false, unknown: false }
       if (type !== 'collection') this.#alive.set(viewKey(ns), { ns, ...known })
       if (type === 'timeseries') {
         const buckets = `${db}.${BUCKETS}${collection}`
@@ -92,7 +94,7 @@ export class NamespaceHistory {
     if (isViews(ns) || isExcluded(ns) || isUsersOrRoles(ns)) return
     // There already: the dump was made after the oplog began.
     if (this.#alive.get(key)?.unknown === false) return
-    this.#alive.set(key, { ns, since: ts, stored: undefined, unknown: false })
+    this.#alive.set(key, { ns, since: ts, stored: undefined, lasting: false, unknown: false })
     this.#gone.delete(ns)
   }
 
@@ -114,7 +116,9 @@ export class NamespaceHistory {
       return
     }
     // An unknown one may be dropped before the end; only then nothing is missing.
-    this.#alive.set(key, { ...(found ?? { since: undefined, stored: undefined, unknown: true }), ns: to })
+    const renamed = found ?? { since: undefined, stored: undefined, lasting: false, unknown: true }
+    const lasting = renamed.lasting || !isTrue(operation.o, 'stayTemp')
+    this.#alive.set(key, { ...renamed, ns: to, lasting })
     if (found !== undefined && found.ns !== to) this.#gone.set(found.ns, { ts, to })
     this.#gone.delete(to)
   }

@@ -4,8 +4,9 @@ import { nearest } from '../../config/faults.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
+import { withoutFields } from '../../oplog/raw-fields.js'
 import { type Incarnation, type NamespaceHistory, viewKey } from './history.js'
-import type { Destination } from './selected-operations.js'
+import { type Destination, TEMPORARY } from './selected-operations.js'
 
 const BUCKETS = 'system.buckets.'
 /** How many names a message has. */
@@ -42,13 +43,13 @@ export function planSelective(history: NamespaceHistory, { selection, target }: 
   refuseMissing(history, selection, new Set(found.map(([, { ns }]) => ns)))
   refuseIncomplete(found)
   for (const [key, incarnation] of found) {
-    const { ns, since, stored } = incarnation
+    const { ns, since, stored, lasting } = incarnation
     if (key === viewKey(ns)) {
       if (target !== undefined) {
         refuseViewElsewhere(incarnation)
         continue
       }
-      destinations.set(key, { ns, uuid: undefined, since })
+      destinations.set(key, { ns, uuid: undefined, since, lasting })
       if (stored?.type === 'view') restored.set(stored, stored)
     } else {
       const isBuckets = collectionOf(ns).startsWith(BUCKETS)
@@ -56,9 +57,10 @@ export function planSelective(history: NamespaceHistory, { selection, target }: 
       const uuid = isBuckets ? undefined : randomUuid()
       const own = { db: databaseOf(name), collection: collectionOf(name), collectionName: collectionOf(name) }
       const place = isBuckets ? `${own.db}.${BUCKETS}${own.collection}` : name
-      destinations.set(key, { ns: place, uuid, since })
+      destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {
-        restored.set(stored, { ...stored, ...own, uuid: uuid?.toString('hex'), bucketsUuid: undefined })
+        const options = lasting && stored.options ? withoutFields(stored.options, TEMPORARY) : stored.options
+        restored.set(stored, { ...stored, ...own, options, uuid: uuid?.toString('hex'), bucketsUuid: undefined })
       }
     }
     if (stored === undefined) created.add(target ?? ns)

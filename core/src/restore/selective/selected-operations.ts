@@ -1,6 +1,6 @@
 import { stringElement } from '../../bson/build.js'
 import { collectionOf, commandName, databaseOf, type Operation } from '../../oplog/entry.js'
-import { withField } from '../../oplog/raw-fields.js'
+import { withField, withoutFields } from '../../oplog/raw-fields.js'
 import { changedId, commandTarget } from '../../oplog/replay/classify.js'
 import { isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 import type { OperationChoice } from '../../oplog/replay/options.js'
@@ -13,8 +13,12 @@ export interface Destination {
   readonly uuid: Buffer | undefined
   /** What is older is of another one. */
   readonly since: bigint | undefined
+  /** Not a temporary one, whatever it was created as. */
+  readonly lasting: boolean
 }
 
+/** The option of collections that the server drops at each start. */
+export const TEMPORARY: ReadonlySet<string> = new Set(['temp'])
 /** The collections are under their last names, and what the oplog drops was never restored. */
 const DONE_ALREADY: ReadonlySet<string> = new Set(['drop', 'dropDatabase', 'renameCollection'])
 
@@ -46,11 +50,12 @@ export class SelectedOperations implements OperationChoice {
     if (DONE_ALREADY.has(command)) return undefined
     const found = this.#find(keyOf(operation, commandTarget(operation)), ts)
     if (found === undefined) return undefined
+    const o = command === 'create' && found.lasting ? withoutFields(operation.o, TEMPORARY) : operation.o
     return {
       op: 'c',
       ns: `${databaseOf(found.ns)}.$cmd`,
       ui: found.uuid,
-      o: withField(operation.o, stringElement(command, collectionOf(found.ns))),
+      o: withField(o, stringElement(command, collectionOf(found.ns))),
       o2: undefined,
     }
   }
