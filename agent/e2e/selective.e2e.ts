@@ -23,6 +23,7 @@ import { assertHoldsOplog, storedUntilNow } from './slicing.support.js'
 
 const SEED = Number(process.env.PBMKIT_SEED ?? Date.now() % 1_000_000)
 const DATABASES = ['one', 'two']
+const PITR = 'pitr: {enabled: true, oplogSpanMin: 0.05}\n'
 
 interface Moment {
   readonly time: Timestamp
@@ -39,10 +40,10 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
 
   before(async () => {
     cluster = await startCluster({ members: 1 })
-    await cluster.configure(filesystemConfig(cluster.storage, 'pitr: {enabled: true, oplogSpanMin: 0.05}\n'))
+    await cluster.configure(filesystemConfig(cluster.storage, PITR))
     await randomWork(cluster.admin, DATABASES, random, 80)
     base = await done(await cluster.backup())
-    for (let n = 0; n < 6; n++) await workAndNote()
+    for (let n = 0; n < 4; n++) await workAndNote()
   })
   after(() => cluster?.stop())
 
@@ -66,7 +67,7 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
 
   it('give each moment back, and leave all else as it is', async () => {
     await storedUntilNow(cluster)
-    for (const { state, time } of [...moments]) {
+    for (const [index, { state, time }] of [...moments].entries()) {
       const names = Object.entries(state.dbs).flatMap(([db, collections]) =>
         Object.keys(collections)
           .filter((name) => !name.startsWith('system.'))
@@ -74,15 +75,37 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
       )
       const one = names[random(names.length)] ?? ''
       const other = names[random(names.length)] ?? ''
-      for (const nss of [[...new Set([one, other])], [`${one.split('.')[0]}.*`]]) {
-        const before = await snapshotState(cluster.admin)
-        assert.equal(await restore(base, { nss, oplogTS: time }), undefined, `${nss} at ${time.t},${time.i}`)
-        const expected = withChosen(before, state, nss)
-        const found = compareStates(expected, await snapshotState(cluster.admin)).filter(isUnexpected(nss))
-        assert.deepEqual(found, [], `${nss} at ${time.t},${time.i}`)
-      }
+      const nss = index % 2 === 0 ? [...new Set([one, other])] : [`${one.split('.')[0]}.*`]
+      const before = await snapshotState(cluster.admin)
+      assert.equal(await restore(base, { nss, oplogTS: time }), undefined, `${nss} at ${time.t},${time.i}`)
+      const expected = withChosen(before, state, nss)
+      const found = compareStates(expected, await snapshotState(cluster.admin)).filter(isUnexpected(nss))
+      assert.deepEqual(found, [], `${nss} at ${time.t},${time.i}`)
     }
   })
+
+  for (const layout of ['objects', 'archive'] as const) {
+    it(`give back what a selective backup has, and no more: layout ${layout}`, async () => {
+      const more = layout === 'archive' ? 'backup: {layout: archive}\n' : ''
+      await cluster.configure(filesystemConfig(cluster.storage, `${PITR}${more}`))
+      const db = cluster.admin.db('chosen')
+      await db.collection<{ _id: number }>('kept').insertOne({ _id: 1 })
+      await db.createCollection('series', { timeseries: { timeField: 't' } })
+      await db.collection('series').insertOne({ t: new Date(0), v: 1 })
+      const nss = ['chosen.kept', 'chosen.series']
+      const name = await done(await cluster.backup({ nss }))
+      const before = await snapshotState(cluster.admin)
+      await db.collection('kept').drop()
+      await db.collection('series').drop()
+      const wider = await restore(name, { nss: ['chosen.*'] })
+      assert.match(wider ?? '', /is selective: it has chosen\.kept, chosen\.series, and not chosen\.\*/)
+      assert.match((await restore(name, { nss: ['one.*'], usersAndRoles: true })) ?? '', /and not one/)
+      assert.equal(await restore(name, {}), undefined)
+      const found = compareStates(before, await snapshotState(cluster.admin)).filter(isUnexpected(nss))
+      assert.deepEqual(found, [])
+      await db.dropDatabase()
+    })
+  }
 
   it('are in the oplog, which goes on to be stored', async () => {
     assert.equal((await requireConfig(cluster.leader)).pitr?.enabled, true)

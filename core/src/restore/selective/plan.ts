@@ -87,12 +87,9 @@ function refuseMissing(history: NamespaceHistory, selection: Selection, names: R
   const close = nearest(first, known)
   const beside = known.filter((ns) => databaseOf(ns) === databaseOf(first)).slice(0, NAMED)
   const hints = [...new Set([...(close === undefined ? [] : [close]), ...beside])]
-  throw new PbmError('NAMESPACE_MISSING', `Neither the backup nor the oplog up to then has ${told.join(', ')}`, {
-    hint:
-      hints.length === 0
-        ? 'pbm describe-backup --with-collections lists what a backup has.'
-        : `There is: ${hints.join(', ')}`,
-  })
+  // In the message: what failed before anything was changed has that as its hint.
+  const there = hints.length === 0 ? '' : `; there is ${hints.join(', ')}`
+  throw new PbmError('NAMESPACE_MISSING', `Neither the backup nor the oplog up to then has ${told.join(', ')}${there}`)
 }
 
 function refuseIncomplete(found: readonly (readonly [string, Incarnation])[]): void {
