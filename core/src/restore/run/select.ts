@@ -27,12 +27,10 @@ export function wantedOf(command: RestoreCommand, backup: BackupDocument, isShar
   const own = Selection.of(backup.nss)
   const lacking = own === undefined || isHidden(backup) ? [] : own.lacks(wanted.selection)
   if (own === undefined || lacking.length === 0) return wanted
+  const has = own.entries.slice(0, 20).join(', ')
   throw new PbmError(
     'NAMESPACE_MISSING',
-    `Backup ${backup.name} is selective and does not have ${lacking.join(', ')}`,
-    {
-      hint: `It has ${own.entries.slice(0, 20).join(', ')}`,
-    },
+    `Backup ${backup.name} is selective: it has ${has}, and not ${lacking.join(', ')}`,
   )
 }
 
