@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
-import { balancerStatus, clusterMembers, isTimestampSet, listAgents, nodeInfo } from '@pbmkit/core'
-import { backupEnded, filesystemConfig, outputs, sendBackup, unlocked } from './cluster.support.js'
+import { balancerStatus, clusterMembers, documentsIn, isTimestampSet, listAgents, nodeInfo } from '@pbmkit/core'
+import { BSON, type Document, type UUID } from 'mongodb'
+import {
+  backupEnded,
+  filesystemConfig,
+  outputs,
+  restoreEnded,
+  sendBackup,
+  sendRestore,
+  unlocked,
+} from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { assertSameState } from './sharded-state.support.js'
@@ -62,6 +73,34 @@ describe('a sharded cluster', () => {
     await bench.cluster.setBalancer('off')
     await backUp(bench)
     assert.equal((await balancerStatus(bench.leader)).mode, 'off')
+  })
+
+  it('has in a selective backup the routing documents of what was chosen, and restores none yet', async () => {
+    const ns = 'bank.accounts'
+    const config = (await bench.cluster.config.client()).db('config')
+    const chosen = await config.collection<{ _id: string; uuid: UUID }>('collections').findOne({ _id: ns })
+    assert.ok(chosen && (await config.collection('collections').countDocuments()) > 1)
+    const name = await sendBackup(bench.leader, { nss: [ns], compression: 'none' })
+    assert.equal((await backupEnded(bench, name)).status, 'done', outputs(bench))
+    await unlocked(bench)
+    const read = async (collection: string) =>
+      [...documentsIn(await readFile(join(bench.storage, name, 'cfg', `config.${collection}`)))].map(
+        (document) => BSON.deserialize(document) as Document,
+      )
+    assert.deepEqual(
+      (await read('databases')).map(({ _id }) => _id),
+      ['bank'],
+    )
+    assert.deepEqual(
+      (await read('collections')).map(({ _id }) => _id),
+      [ns],
+    )
+    const chunks = await read('chunks')
+    assert.equal(chunks.length, await config.collection('chunks').countDocuments({ uuid: chosen.uuid }))
+    assert.ok(chunks.every(({ uuid }) => String(uuid) === String(chosen.uuid)))
+    const failed = await restoreEnded(bench, await sendRestore(bench.leader, name))
+    assert.match(failed.error ?? '', /on replica sets only/)
+    await unlocked(bench)
   })
 
   it('is restored exactly, with chunks, zones and primary shards, whatever happened since', async () => {

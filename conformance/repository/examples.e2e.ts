@@ -29,6 +29,14 @@ newest_restore() {
     let text = ''; process.stdin.on('data', (chunk) => (text += chunk)).on('end', () =>
       console.log(JSON.parse(text).map(({ name }) => name).sort().at(-1)))"
 }
+newest_time() {
+  until pbm list -o json | node -e "
+    let text = ''; process.stdin.on('data', (chunk) => (text += chunk)).on('end', () => {
+      const { range } = JSON.parse(text).pitr.ranges?.at(-1) ?? {}
+      if (range === undefined) process.exit(1)
+      console.log(new Date(range.end * 1000).toISOString().slice(0, 19)) })"
+  do sleep 1; done
+}
 `
 
 /** Puts `pbm` and `pbm-agent` of this working tree, and its Node.js, on PATH. */
@@ -65,6 +73,7 @@ async function runExample(example: Example): Promise<void> {
       env.PBM_MONGODB_URI = uri
     }
     if (example.needs.includes('agent')) {
+      await (await set?.client())?.db('shop').collection('customers').insertOne({ name: 'Ann' })
       const agent = spawnSupervised(process.execPath, [join(root, 'agent/dist/src/bin.js')], { env, stdio: 'ignore' })
       if (agent.pid !== undefined) leaders.push(agent.pid)
       const reports = (await set?.client())?.db('admin').collection('pbmAgents')

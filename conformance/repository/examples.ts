@@ -81,6 +81,7 @@ export function fitToStage(code: string, stage: Stage): string {
     .replaceAll(/(?<![\w/.-])\/etc\/pbm\/keys\b/g, () => stage.keys)
     .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, () => '$(newest_restore)')
     .replaceAll(/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, () => '$(newest_backup)')
+    .replaceAll(/(?<=--time )20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?![.\dZ])/g, () => '$(newest_time)')
 }
 
 function isNeed(text: string): text is ExampleNeed {

@@ -112,6 +112,7 @@ export type { RestoreDocument } from './control/restore-document.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
+export { checkCollectionName, checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {

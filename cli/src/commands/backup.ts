@@ -1,6 +1,7 @@
 import { type Config, findBackup, isMain, PbmError, requireConfig, requireStorage } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
+import { chosenNamespaces } from '../chosen-namespaces.js'
 import { notSupportedYet, usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
@@ -25,19 +26,13 @@ interface BackupOptions extends WaitOptions {
   listFiles?: boolean
 }
 
-/** PBM's flags that need selective, incremental, physical or external backups. */
-const LATER = [
-  '--ns <namespaces>',
-  '--with-users-and-roles',
-  '--base',
-  '--num-parallel-files <n>',
-  '-l, --list-files',
-] as const
+/** PBM's flags that need incremental, physical or external backups. */
+const LATER = ['--base', '--num-parallel-files <n>', '-l, --list-files'] as const
 
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
 export function backupCommand(run: Run, compressions: readonly string[]): Command {
   const command = new Command('backup')
-    .description('start a backup of the whole replica set')
+    .description('start a backup of all databases, or of those chosen')
     .option('-t, --type <type>', 'logical; the other types of PBM are not supported yet', 'logical')
     .option(
       '--compression <method>',
@@ -48,6 +43,8 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
       'level of the method; of several only the first counts; default: backup.compressionLevel',
       firstLevel,
     )
+    .option('--ns <namespaces>', 'only these: db.collection or db.*, several with commas; default: everything')
+    .option('--with-users-and-roles', 'with --ns of whole databases: their users and roles too')
     .option('--profile <name>', 'to the storage of this profile; default: the main storage')
     .option(
       '--num-parallel-collections <n>',
@@ -68,6 +65,7 @@ function firstLevel(text: string, given?: number): number {
 
 async function backup(session: Session, options: BackupOptions): Promise<void> {
   refuseUnsupported(options)
+  const selection = chosenNamespaces(options)
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
 
@@ -92,6 +90,8 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
       ...(level === undefined ? {} : { level }),
       ...(profile === undefined ? {} : { profile }),
       ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
+      ...(selection === undefined ? {} : { nss: [...selection.entries] }),
+      ...(options.withUsersAndRoles === true ? { usersAndRoles: true } : {}),
     },
   })
   if (!session.output.json) session.output.note(`Starting backup ${name} …`)
@@ -119,13 +119,6 @@ function refuseUnsupported(options: BackupOptions): void {
   if (['physical', 'incremental', 'external'].includes(options.type))
     throw notSupportedYet(`--type ${options.type}`, 'Logical backups are: leave --type out.')
   if (options.type !== 'logical') throw usageError(`--type: '${options.type}' is no type of backup`)
-  if (options.ns !== undefined)
-    throw notSupportedYet(
-      '--ns (selective backup)',
-      'A restore could not leave all else alone yet. A backup without it holds everything.',
-    )
-  if (options.withUsersAndRoles === true)
-    throw notSupportedYet('--with-users-and-roles', 'It belongs to --ns; a full backup always holds users and roles.')
   if (options.base === true) throw notSupportedYet('--base (incremental backup)')
   if (options.numParallelFiles !== undefined) throw notSupportedYet('--num-parallel-files (physical backup)')
   if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')

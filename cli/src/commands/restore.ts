@@ -13,10 +13,12 @@ import {
   planPointInTime,
   profileOf,
   requireConfig,
+  Selection,
 } from '@pbmkit/core'
 
 import { Command, Option } from 'commander'
 import { type MongoClient, Timestamp } from 'mongodb'
+import { type Part, type PartOptions, restoredPart } from '../chosen-namespaces.js'
 import { notSupportedYet, usageError } from '../errors.js'
 import { requireBackup } from '../find-backup.js'
 import { incompatibilities } from '../incompatibilities.js'
@@ -34,7 +36,7 @@ import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
 
-interface RestoreOptions extends WaitOptions, RemappingOption {
+interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
   yes?: boolean
   numParallelCollections?: number
   numInsertionWorkersPerCollection?: number
@@ -46,12 +48,8 @@ interface RestoreOptions extends WaitOptions, RemappingOption {
   [later: string]: unknown
 }
 
-/** PBM's flags that need selective, physical or external restores. */
+/** PBM's flags that need physical or external restores. */
 const LATER: readonly (readonly [flags: string, option: string])[] = [
-  ['--ns <namespaces>', 'ns'],
-  ['--ns-from <namespace>', 'nsFrom'],
-  ['--ns-to <namespace>', 'nsTo'],
-  ['--with-users-and-roles', 'withUsersAndRoles'],
   ['--num-parallel-files <n>', 'numParallelFiles'],
   ['-x, --external', 'external'],
   ['-c, --config <file>', 'config'],
@@ -72,6 +70,10 @@ export function restoreCommand(run: Run): Command {
     .argument('[backup]', 'name of the backup, as pbm list has it; not with --time')
     .option('--time <time>', 'the point in time: 2031-02-03T04:05:06 (UTC), 2031-02-03, or T,I')
     .option('--base-snapshot <name>', 'with --time: the backup to start from instead of the newest that leads there')
+    .option('--ns <namespaces>', 'only these: db.collection or db.*, several with commas; all else is left alone')
+    .option('--with-users-and-roles', 'with --ns of whole databases: their users and roles too')
+    .option('--ns-from <namespace>', 'with --ns-to: one collection, beside the live one')
+    .option('--ns-to <namespace>', 'where it goes: a name that is free')
     .option('-y, --yes', 'do not ask')
     .option('--without-users-and-roles', 'leave the users and roles of the cluster as they are')
     .option('--allow-unsealed', 'with encryption configured: also what is not sealed, which anybody may have stored')
@@ -101,6 +103,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   for (const [flags, option] of LATER)
     if (options[option] !== undefined) throw notSupportedYet(flags.replace(/^-\w, /, '').split(' ')[0] ?? flags)
   const target = checkedTarget(given, options)
+  const asked = restoredPart(options)
   const quorum = checkedQuorum(options.indexCommitQuorum)
   const remap = remappingOf(session, options)
   const deadline = waitDeadline(options, session.clock)
@@ -116,12 +119,13 @@ async function restore(session: Session, given: string | undefined, options: Res
   const backupName = backup.name
   if (mustBeSealed) refuseUnsealed(config, { backup })
   await requireRestoreAgents(leader)
-  const pitrWasOn = config.pitr?.enabled === true
-  const balancerWasOn = (await nodeInfo(leader)).isConfigServer && (await isBalancerOn(leader))
+  const part = asked ?? partOf(backup)
+  const pitrWasOn = part === undefined && config.pitr?.enabled === true
+  const balancerWasOn = part === undefined && (await nodeInfo(leader)).isConfigServer && (await isBalancerOn(leader))
   const withUsers = options.withoutUsersAndRoles !== true
   if (options.yes !== true)
     await confirm(
-      question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap, withUsers }),
+      question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap, withUsers, part }),
       session.io,
     )
 
@@ -142,6 +146,7 @@ async function restore(session: Session, given: string | undefined, options: Res
       ...(target === undefined ? {} : { oplogTS: target }),
       ...(options.allowUnsealed === true ? { allowUnsealed: true } : {}),
       ...(options.withoutUsersAndRoles === true ? { withoutUsersAndRoles: true } : {}),
+      ...asked?.fields,
       external: false,
       extConf: null,
       extTS: new Timestamp({ t: 0, i: 0 }),
@@ -180,6 +185,8 @@ async function restore(session: Session, given: string | undefined, options: Res
   session.output.result({ ...told, status: done.status }, () => {
     const { good } = session.output.colours
     const seconds = Number(done.last_transition_ts) - Number(done.start_ts)
+    if (part !== undefined)
+      return `${good('Done:')} ${part.text.replace(' will be ', ' was ')}, by ${what} (${seconds} s).`
     const next = 'A fresh backup is needed before point-in-time recovery can go on.'
     return `${good('Done:')} ${what} is restored (${seconds} s). ${next}`
   })
@@ -265,16 +272,24 @@ interface Situation {
   readonly balancerIsOn: boolean
   readonly withUsers: boolean
   readonly remap: Readonly<Record<string, string>>
+  readonly part: Part | undefined
+}
+
+/** A selective backup is restored as a part. */
+function partOf({ nss }: BackupDocument): Part | undefined {
+  const own = Selection.of(nss)
+  return own && { fields: {}, text: `${own.entries.join(', ')} will be replaced` }
 }
 
 function question(backup: BackupDocument, target: Timestamp | undefined, situation: Situation): string {
-  const { pitrIsOn, balancerIsOn, remap, withUsers } = situation
+  const { pitrIsOn, balancerIsOn, remap, withUsers, part } = situation
   const replsets = backup.replsets.map(({ name }) => remap[name] ?? name).join(', ')
   const size = prettySize(Number(backup.size))
   const what =
     target === undefined
       ? `backup ${backup.name} (${size}, state of ${rfc3339(backup.last_write_ts.t)})`
       : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
+  if (part !== undefined) return [`${part.text}, by ${what}. All else is left alone.`, 'Go ahead?'].join('\n')
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
     withUsers

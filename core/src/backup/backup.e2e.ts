@@ -161,20 +161,49 @@ describe('a logical backup', () => {
   })
 
   it('dumps what it is told to only', async () => {
-    await admin
-      .db('only')
-      .collection('this')
-      .insertOne({ _id: 1 as never })
-    await admin
-      .db('only')
-      .collection('that')
-      .insertOne({ _id: 1 as never })
+    for (const name of ['this', 'that']) {
+      await admin
+        .db('only')
+        .collection(name)
+        .insertOne({ _id: 1 as never })
+    }
     const { name } = await run({ nss: ['only.this'] })
     const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
     assert.deepEqual(
       list.namespaces.map(({ db, collection }) => `${db}.${collection}`),
       ['only.this'],
     )
+  })
+
+  it('dumps a time series by its own name, and users of the databases chosen', async () => {
+    const chosen = admin.db('chosen')
+    await chosen.createCollection('series', { timeseries: { timeField: 't' } })
+    await chosen.collection('series').insertOne({ t: new Date(), v: 1 })
+    for (const db of ['chosen', 'other']) {
+      await admin.db(db).command({ createRole: 'reads', privileges: [], roles: [] })
+      await admin.db(db).command({ createUser: 'reader', pwd: 'secret', roles: ['reads'] })
+    }
+    const namesOf = async (name: string) => {
+      const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+      return list.namespaces.map(({ db, collection }) => `${db}.${collection}`)
+    }
+    const series = await run({ nss: ['chosen.series'] })
+    assert.deepEqual(await namesOf(series.name), ['chosen.series'])
+    assert.ok((await readFile(join(folder, series.name, set.name, 'chosen.series'))).length > 0)
+    const { name } = await run({ nss: ['chosen.*'], usersAndRoles: true })
+    assert.deepEqual(await namesOf(name), ['admin.pbmRRoles', 'admin.pbmRUsers', 'chosen.series'])
+    for (const copy of ['admin.pbmRUsers', 'admin.pbmRRoles']) {
+      const found = [...documentsIn(await readFile(join(folder, name, set.name, copy)))]
+      assert.deepEqual(
+        found.map((document) => BSON.deserialize(document).db),
+        ['chosen'],
+        copy,
+      )
+    }
+    const refused = await run({ nss: ['admin.*'] })
+    assert.equal((refused.failure as { code?: unknown }).code, 'NAMESPACE_INVALID')
+    const { nss, sel_users_and_roles } = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
+    assert.deepEqual({ nss, sel_users_and_roles }, { nss: ['chosen.*'], sel_users_and_roles: true })
   })
 
   it('is exact to its last write under load, its oplog in one object without a gap', async () => {

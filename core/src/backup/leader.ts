@@ -8,6 +8,7 @@ import { requireConfig } from '../control/config.js'
 import { queryLog } from '../control/log.js'
 import { newBackup } from '../control/new-backup.js'
 import { isMain, knownBackupStore, requireStorage } from '../control/profiles.js'
+import { checkedSelection } from '../control/selection.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { type Ciphers, NO_ENCRYPTION } from '../encryption/ciphers.js'
 import { errorText, PbmError } from '../errors.js'
@@ -96,6 +97,7 @@ export class BackupLeader {
       return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
     }
     try {
+      checkedSelection(backup.nss ?? [], backup.usersAndRoles)
       await requireStorage(this.leader, backup.profile)
     } catch (error) {
       if (error instanceof PbmError) return error

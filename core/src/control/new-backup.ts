@@ -4,6 +4,7 @@ import { PBM_COMPATIBLE_VERSION } from '../version.js'
 import type { BackupDocument, BackupStore } from './backup-document.js'
 import { UNSET_TIMESTAMP } from './backups.js'
 import type { CommandDocument } from './command-document.js'
+import { Selection } from './selection.js'
 import { unixSeconds } from './wire.js'
 
 export interface NewBackup {
@@ -25,13 +26,13 @@ export function newBackup(facts: NewBackup): BackupDocument {
   const { _id, backup } = command
   const now = unixSeconds()
   const renamed = replsets.filter(({ rs, id }) => rs !== id).map(({ rs, id }) => [rs, id])
-  const selective = backup.nss !== undefined && backup.nss.length > 0
+  const selective = Selection.of(backup.nss) !== undefined
   return {
     type: backup.type,
     opid: _id.toHexString(),
     name: backup.name,
     ...(renamed.length === 0 ? {} : { shardRemap: Object.fromEntries(renamed) }),
-    ...(selective ? { nss: backup.nss } : {}),
+    ...(selective ? { nss: backup.nss ?? [] } : {}),
     ...(selective && backup.usersAndRoles === true ? { sel_users_and_roles: true } : {}),
     replsets: [],
     compression: backup.compression,

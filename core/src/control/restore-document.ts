@@ -22,6 +22,8 @@ export interface RestoreDocument {
   conditions: Condition[]
   l?: string
   stat?: Document
+  /** Ours; PBM ignores it: set where a part of the data was restored, with its users or to another name. */
+  selection?: { usersAndRoles: boolean; target?: string }
   /** Ours; PBM ignores it: what it has switched off and would switch on again if it ended with nothing changed. */
   suspended?: ('pitr' | 'balancer')[]
 }

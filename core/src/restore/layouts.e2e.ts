@@ -88,6 +88,17 @@ describe('Restore from the layouts of older PBM', () => {
     await assertRestored()
   })
 
+  it('gives one collection of such an archive', async () => {
+    await bench.node.db('shop').collection('orders').drop()
+    const before = await snapshotState(bench.node)
+    assert.equal(await bench.restore(name, { command: { nss: ['shop.orders'] } }), 'done')
+    const expected = (await expectedState('pbm-codecs', 'snapshot')).dbs.shop?.orders
+    const { shop = {}, ...others } = (await snapshotState(bench.node)).dbs
+    const { orders, ...rest } = shop
+    assert.deepEqual([orders?.count, orders?.sha256], [expected?.count, expected?.sha256])
+    assert.deepEqual(compareStates(before, { ...before, dbs: { ...others, shop: rest } }), [])
+  })
+
   it('refuses an archive with an altered document before anything is dropped', async () => {
     const file = join(bench.folder, `${name}_rs0.dump`)
     const bytes = await readFile(file)

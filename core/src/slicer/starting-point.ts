@@ -80,9 +80,13 @@ export function restoreTimes({ start_ts, last_transition_ts, hb }: RestoreDocume
   return beat === 0 ? { startedAt: start_ts, endedAt: last_transition_ts } : { startedAt: beat, endedAt: beat }
 }
 
-/** The newest restore or replay that changed data, whether it ended well or not. */
+/**
+ * The newest restore or replay that changed data, whether it ended well or not. One of a part of the data is passed over:
+ * what it did is in the oplog like anybody's work.
+ */
 export async function findNewestRestore(leader: MongoClient): Promise<RestoreTimes | undefined> {
-  const [restore] = (await listRestores(leader)).filter(hasChangedData).sort(newestRestoreFirst)
+  const whole = (await listRestores(leader)).filter(({ selection }) => selection === undefined)
+  const [restore] = whole.filter(hasChangedData).sort(newestRestoreFirst)
   return restore && restoreTimes(restore)
 }
 

@@ -168,7 +168,7 @@ export async function* readNamespace(
 ): AsyncGenerator<Buffer> {
   const { source } = namespace
   if (source === undefined) return
-  const read = { signal: options.signal, onBatch: options.onProgress }
+  const read = { signal: options.signal, onBatch: options.onProgress, filter: source.filter }
   let begun = false
   try {
     for await (const batch of readDocuments(options.node, namespace.db, source.uuid ?? source.collection, read)) {

@@ -5,6 +5,7 @@ import { BUCKETS_PREFIX } from '../../archive/format.js'
 import type { CollectionDefinition, NamespaceType } from '../../archive/metadata.js'
 import { documentsIn } from '../../bson/documents.js'
 import { findDocument, findField, findString } from '../../bson/elements.js'
+import { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import {
   CONTROL_COLLECTIONS,
@@ -14,17 +15,25 @@ import {
   USERS_COPY,
 } from '../../mongo/control-names.js'
 import { type CursorOptions, readCursor } from '../../mongo/raw-read.js'
+import { routingFilter } from './routing-documents.js'
 
 /** A namespace to be dumped. `collection` is the user's name, also of a time series. */
 export interface DumpNamespace extends CollectionDefinition {
   readonly db: string
   readonly collection: string
   /** Where the documents are; absent for a view. The UUID follows the collection through renames. */
-  readonly source?: { readonly collection: string; readonly uuid?: UUID | undefined } | undefined
+  readonly source?: DumpSource | undefined
   /** Estimates of the server, for progress and for the order of work. */
   readonly bytes: number
   readonly documents: number
   readonly bucketsUuid?: string | undefined
+}
+
+export interface DumpSource {
+  readonly collection: string
+  readonly uuid?: UUID | undefined
+  /** Of which documents; all where it is left out. */
+  readonly filter?: Document | undefined
 }
 
 export interface NamespaceSelection {
@@ -61,6 +70,7 @@ export async function listNamespaces(
     .db('admin')
     .command({ listDatabases: 1, nameOnly: true }, { readPreference: 'primaryPreferred' })
   const limit = pLimit(CONCURRENT_QUESTIONS)
+  const chosen = Selection.of(selection.nss)
   const found: Promise<DumpNamespace | undefined>[] = []
   for (const { name: db } of databases as { name: string }[]) {
     if (db === 'local') continue
@@ -70,16 +80,18 @@ export async function listNamespaces(
     const lists = { listed: byName(listed), defined: byUuid(defined) }
     for (const collection of listed) {
       if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
-      const described = limit(() => describe({ node, primary }, db, collection, lists, signal))
+      const filter = chosen === undefined ? undefined : await filterOf(node, chosen, db, collection.name)
+      const described = limit(() => describe({ node, primary }, db, { ...collection, filter }, lists, signal))
       // It may fail while the next database is listed.
       described.catch(() => undefined)
       found.push(described)
     }
   }
   const namespaces = (await Promise.all(found)).filter((namespace) => namespace !== undefined)
-  return [...namespaces, ...copiesOfUsersAndRoles(namespaces)].sort(
-    (a, b) => compareText(a.db, b.db) || compareText(a.collection, b.collection),
-  )
+  const copies = copiesOfUsersAndRoles(namespaces)
+  // What a selective backup has of them are the copies alone.
+  const originals = chosen === undefined ? namespaces : namespaces.filter((one) => !isUsersOrRoles(one))
+  return [...originals, ...copies].sort((a, b) => compareText(a.db, b.db) || compareText(a.collection, b.collection))
 }
 
 /**
@@ -111,11 +123,27 @@ export function isDumped(db: string, collection: string): boolean {
   return !collection.startsWith('system.') || collection === 'system.js'
 }
 
-export function isSelected(selection: NamespaceSelection, db: string, collection: string): boolean {
-  const { nss, usersAndRoles } = selection
-  if (nss === undefined || nss.length === 0 || nss.includes('*.*')) return true
-  if (db === CONTROL_DATABASE && (collection === USERS || collection === ROLES)) return usersAndRoles === true
-  return nss.includes(`${db}.*`) || nss.includes(`${db}.${collection}`)
+export function isSelected({ nss, usersAndRoles }: NamespaceSelection, db: string, collection: string): boolean {
+  const chosen = Selection.of(nss)
+  if (chosen === undefined) return true
+  if (isUsersOrRoles({ db, collection })) return usersAndRoles === true
+  // Which of their documents, the filter says.
+  return db === 'config' || chosen.has(`${db}.${collection}`)
+}
+
+function isUsersOrRoles({ db, collection }: { readonly db: string; readonly collection: string }): boolean {
+  return db === CONTROL_DATABASE && (collection === USERS || collection === ROLES)
+}
+
+/** A selective backup has the users of its databases, and of the routing tables what is about it. */
+async function filterOf(
+  node: MongoClient,
+  chosen: Selection,
+  db: string,
+  collection: string,
+): Promise<Document | undefined> {
+  if (isUsersOrRoles({ db, collection })) return { db: { $in: [...chosen.databases] } }
+  return db === 'config' ? await routingFilter(node, chosen, collection) : undefined
 }
 
 interface ListedCollection {
@@ -170,7 +198,7 @@ function bucketsOf(series: ListedCollection, all: Lists['listed']): ListedCollec
 async function describe(
   { node, primary }: Source,
   db: string,
-  listed: ListedCollection,
+  listed: ListedCollection & { readonly filter: Document | undefined },
   { listed: all, defined }: Lists,
   signal?: AbortSignal,
 ): Promise<DumpNamespace | undefined> {
@@ -193,8 +221,9 @@ async function describe(
     // mongodump gives a time series no UUID either: its bucket collection has it.
     ...(type === 'timeseries' ? {} : { uuid: data.uuid?.toHexString(false) }),
     ...(type === 'timeseries' && data.uuid !== undefined ? { bucketsUuid: data.uuid.toHexString(false) } : {}),
-    source: { collection: data.name, uuid: data.uuid },
-    ...size,
+    source: { collection: data.name, uuid: data.uuid, filter: listed.filter },
+    // Of some documents only, nothing is known.
+    ...(listed.filter === undefined ? size : { bytes: 0, documents: 0 }),
   }
 }
 

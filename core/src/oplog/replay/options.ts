@@ -17,6 +17,8 @@ export interface ReplayOptions {
   listNames(db: string): Promise<ReadonlyMap<string, string>>
   /** Namespaces of which nothing is replayed, beside those that never are. */
   readonly isLeftOut?: (ns: string) => boolean
+  /** Set where a part of the data is replayed. */
+  readonly choice?: OperationChoice | undefined
   readonly transactionBytes?: number
   /** Set for an oplog that may begin inside transactions which are in the dump. */
   readonly cut?: CutTransactions | undefined
@@ -32,4 +34,10 @@ export interface ReplayOptions {
 export interface RoutingReplay {
   /** The change as it is to be applied; undefined for one that is not of a routing table. */
   redirect(operation: Operation): Operation | undefined
+}
+
+/** Which operations of an oplog are replayed. */
+export interface OperationChoice {
+  /** The change or command as it is to be applied; undefined where it is left out. `ts` is that of its entry. */
+  choose(operation: Operation, ts: bigint): Operation | undefined
 }

@@ -152,15 +152,23 @@ export class Replay {
       case 'nested':
         for (const inner of operationsInside(operation, ts, depth)) await this.#operation(inner, ts, depth + 1)
         return
-      case 'change':
-        if (!this.#isLeftOut(operation.ns)) await this.#change(operation)
+      case 'change': {
+        const chosen = this.#chosen(operation, ts)
+        if (chosen !== undefined && !this.#isLeftOut(chosen.ns)) await this.#change(chosen)
         return
-      case 'command':
-        if (!this.#isLeftOut(commandTarget(operation))) {
-          this.#operations++
-          await this.#commands.run(operation)
-        }
+      }
+      case 'command': {
+        const chosen = this.#chosen(operation, ts)
+        if (chosen === undefined || this.#isLeftOut(commandTarget(chosen))) return
+        this.#operations++
+        await this.#commands.run(chosen)
+      }
     }
+  }
+
+  #chosen(operation: Operation, ts: bigint): Operation | undefined {
+    const { choice } = this.#options
+    return choice === undefined ? operation : choice.choose(operation, ts)
   }
 
   async #change(operation: Operation): Promise<void> {

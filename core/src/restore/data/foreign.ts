@@ -46,6 +46,7 @@ export class ForeignCollections {
 
   /** A command that the oplog will run. */
   see(operation: Operation): void {
+    if (operation.op !== 'c') return
     const command = commandName(operation.o)
     if (command === 'create') {
       const ns = commandTarget(operation)

@@ -22,7 +22,8 @@ export interface ReplayContext {
   readonly progress: ProgressPublisher
 }
 
-export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing' | 'cut'> {
+export interface PiecesToReplay
+  extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing' | 'cut' | 'choice'> {
   /** In order of their start. */
   readonly pieces: readonly OplogPiece[]
   /** Of all pieces on the storage: what progress is measured against. */
@@ -38,7 +39,7 @@ export interface PiecesToReplay extends Pick<ReplayOptions, 'start' | 'end' | 'd
 export async function replayPieces(context: ReplayContext, work: PiecesToReplay): Promise<void> {
   const { client, store, guard, log, progress } = context
   const { signal } = guard
-  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, cut, settle } = work
+  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, cut, choice, settle } = work
   progress.phase('oplog', { bytes: storedBytes, documents: 0 })
   const replay = new Replay({
     sink: new Applier(client, { guard }),
@@ -46,6 +47,7 @@ export async function replayPieces(context: ReplayContext, work: PiecesToReplay)
     end,
     routing,
     cut,
+    choice,
     ...(start === undefined ? {} : { start }),
     ...(dropIndexes === undefined ? {} : { dropIndexes }),
     isKept: (ns, id) => kept === 'all' || (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),

@@ -57,6 +57,8 @@ export interface Snapshot {
 export interface VerifyNamespacesOptions extends CallOptions {
   readonly width: number
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** Those left out are not opened. */
+  readonly select?: (namespace: NamespaceMetadata) => boolean
 }
 
 /**
@@ -130,9 +132,9 @@ async function openFolder(source: Source & { list: string }, options: CallOption
       )
     },
     bytesToVerify: namespaces.reduce((sum, namespace) => sum + (packedDocuments(namespace)?.size ?? namespace.size), 0),
-    verifyNamespaces: async ({ width, onBytes, ...call }) => {
+    verifyNamespaces: async ({ width, onBytes, select = () => true, ...call }) => {
       for (const [object, packed] of others) await verifyPacked({ store, object, packed }, call)
-      await eachStored({ width, select: () => true, ...call }, async (namespace, object) => {
+      await eachStored({ width, select, ...call }, async (namespace, object) => {
         const packed = packedDocuments(namespace)
         if (packed === undefined) await drain(read(namespace, object, call), onBytes)
         else await verifyPacked({ store, object, packed }, { onBytes, ...call })

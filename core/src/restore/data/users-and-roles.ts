@@ -107,26 +107,35 @@ export async function connectedUser(client: MongoClient): Promise<Kept> {
 
 /**
  * Makes the target's users and roles those of the backup, raw documents and all: written over those of the same name
- * first, then the others removed, so that at no moment nobody is left. Roles come before the users that have them.
+ * first, then the others removed, so that at no moment nobody is left. Roles come before the users that have them. With
+ * `databases`, those of others stay as they are.
  */
 export async function restoreUsersAndRoles(
   client: MongoClient,
   stored: StoredUsersAndRoles,
   kept: Kept,
   guard: DeadlineGuard,
+  databases?: ReadonlySet<string>,
 ): Promise<void> {
-  await replaceAll(client, 'system.roles', stored.roles, kept.roles, guard)
-  await replaceAll(client, 'system.users', stored.users, kept.users, guard)
+  await replaceAll(client, 'system.roles', stored.roles, { kept: kept.roles, guard, databases })
+  await replaceAll(client, 'system.users', stored.users, { kept: kept.users, guard, databases })
+}
+
+interface Replacing {
+  readonly kept: ReadonlySet<string>
+  readonly guard: DeadlineGuard
+  readonly databases: ReadonlySet<string> | undefined
 }
 
 async function replaceAll(
   client: MongoClient,
   collection: 'system.users' | 'system.roles',
-  documents: readonly Buffer[] | undefined,
-  kept: ReadonlySet<string>,
-  guard: DeadlineGuard,
+  listed: readonly Buffer[] | undefined,
+  { kept, guard, databases }: Replacing,
 ): Promise<void> {
-  if (documents === undefined) return
+  if (listed === undefined) return
+  const isMeant = (document: Buffer) => databases?.has(findString(document, 'db') ?? '') ?? true
+  const documents = listed.filter(isMeant)
   const admin = client.db('admin')
   if (documents.length > 0) await ensureCollection(client, collection)
   const applier = new Applier(client, { guard })
@@ -138,7 +147,10 @@ async function replaceAll(
     await applier.change({ op: 'i', ns: `admin.${collection}`, ui: undefined, o: document, o2: undefined }, true)
   }
   await applier.flush()
-  await admin.collection<{ _id: string }>(collection).deleteMany({ _id: { $nin: ids } })
+  await admin.collection<{ _id: string }>(collection).deleteMany({
+    _id: { $nin: ids },
+    ...(databases === undefined ? {} : { db: { $in: [...databases] } }),
+  })
 }
 
 /** A server that never had a user has neither collection nor its unique index. */

@@ -35,6 +35,8 @@ import {
   restoreUsersAndRoles,
   usersOrRoles,
 } from '../data/users-and-roles.js'
+import { type ChosenPart, chooseNamespaces } from '../selective/choose.js'
+import type { Wanted } from '../selective/plan.js'
 import type { ShardedRestore } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
 import { crossCheckList } from '../verify/cross-check.js'
@@ -71,6 +73,8 @@ export interface ReplsetRestore {
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
+  /** Set where a part of the data is restored. */
+  readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
   readonly sharding?: ShardedRestore | undefined
   /** Told before anything of the target is touched. */
@@ -87,7 +91,9 @@ const PBM_WITHOUT_INDEX_FLAGS = '2.8'
 /** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
 export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
   const { client, store, backup, part, compression, guard, log, progress, tuning } = restore
-  const snapshot = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const whole = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const chosen = restore.wanted === undefined ? undefined : await choose(restore, restore.wanted, whole)
+  const snapshot = chosen?.snapshot ?? whole
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
@@ -99,7 +105,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
   const foreign = new ForeignCollections(staying, namespaces)
-  const storedOplog = await verify(restore, snapshot, foreign)
+  const storedOplog = await verify(restore, { whole, chosen }, foreign)
   foreign.refuse()
   if (tuning.withoutUsersAndRoles !== true) {
     const gained = await gainedRoles(client, snapshot, kept, { signal: guard.signal })
@@ -111,12 +117,12 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, foreign.doomed)
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, chosen?.created ?? foreign.doomed)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')
   const catalog = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
-    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others }),
+    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen }),
   )
   const wanted = catalog.wanted()
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
@@ -135,14 +141,12 @@ interface DataToRestore {
   /** Bytes of it. */
   readonly storedOplog: number
   readonly others: OtherWriters
+  readonly chosen: ChosenPart | undefined
 }
 
 /** All but the indexes: those that the catalog has are still to be built. */
-async function restoreData(
-  restore: ReplsetRestore,
-  snapshot: Snapshot,
-  { namespaces, kept, storedOplog, others }: DataToRestore,
-): Promise<IndexCatalog> {
+async function restoreData(restore: ReplsetRestore, snapshot: Snapshot, data: DataToRestore): Promise<IndexCatalog> {
+  const { namespaces, kept, others, chosen } = data
   const { client, guard, progress, tuning } = restore
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await createCollections(client, namespaces, guard)
@@ -165,10 +169,10 @@ async function restoreData(
   await others.refuseOtherCounts(namespaces, inserted)
   await restore.sharding?.load(snapshot)
   progress.phase('users and roles')
-  await restoreUsersAndRoles(client, stored, kept, guard)
+  await restoreUsersAndRoles(client, stored, kept, guard, chosen?.databases)
   await restore.reach('dumpDone')
 
-  return await replayOplog(restore, snapshot, { namespaces, kept, storedOplog, others })
+  return await replayOplog(restore, snapshot, data)
 }
 
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
@@ -187,42 +191,62 @@ function oplogOf({ pointInTime }: ReplsetRestore, snapshot: Snapshot): OplogPiec
   return [...snapshot.oplog, ...(pointInTime?.chunks ?? [])]
 }
 
-/** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
-async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: ForeignCollections): Promise<number> {
-  const { store, backup, part, compression, guard, log, progress, tuning, pointInTime } = restore
-  const oplog = oplogOf(restore, snapshot)
+/** How the oplog is read before anything is touched. */
+function oplogRange({ backup, part, guard, pointInTime, progress }: ReplsetRestore, snapshot: Snapshot) {
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
-  const range = { signal: guard.signal, start: optime(part.first_write_ts), end: pointInTime?.end ?? ownEnd }
-  const sizes = await checkPieces(store, oplog, range)
-  const stored = sizes.reduce((sum, size) => sum + size, 0)
-  const verification = {
-    ...range,
+  return {
+    signal: guard.signal,
+    start: optime(part.first_write_ts),
+    end: pointInTime?.end ?? ownEnd,
     exactEnds: !isLegacyBackupOplog(backup.pbm_version),
     mayBeCut: !isOwn(snapshot),
     routing: true,
     asked: pointInTime !== undefined,
+    onBytes: (bytes: number) => progress.add(0, bytes),
   }
+}
+
+async function choose(restore: ReplsetRestore, wanted: Wanted, whole: Snapshot): Promise<ChosenPart> {
+  const { client, store, log, progress } = restore
+  progress.phase('verify', { bytes: 0, documents: 0 })
+  const range = oplogRange(restore, whole)
+  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, oplog: oplogOf(restore, whole) })
+}
+
+interface ToVerify {
+  readonly whole: Snapshot
+  readonly chosen: ChosenPart | undefined
+}
+
+/** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
+async function verify(
+  restore: ReplsetRestore,
+  { whole, chosen }: ToVerify,
+  foreign: ForeignCollections,
+): Promise<number> {
+  const { store, backup, part, compression, guard, log, progress, tuning } = restore
+  const oplog = oplogOf(restore, whole)
+  const range = oplogRange(restore, whole)
+  const sizes = chosen === undefined ? await checkPieces(store, oplog, range) : []
+  const stored = chosen?.storedOplog ?? sizes.reduce((sum, size) => sum + size, 0)
   if (tuning.verify === false) {
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
     // Little, and the only place that tells whether a replay leads there.
-    if (restore.sharding?.routing !== undefined) await verifyPieces(store, oplog, verification)
+    if (restore.sharding?.routing !== undefined) await verifyPieces(store, oplog, range)
     return stored
   }
-  progress.phase('verify', { bytes: snapshot.bytesToVerify, documents: 0 })
+  progress.phase('verify', { bytes: (chosen?.snapshot ?? whole).bytesToVerify, documents: 0 })
   const list = part.dump_name ?? ''
   const isListed = !isLegacyArchive(backup.pbm_version) && part.objects === undefined && part.encryption === undefined
   if (isListed) {
     const warn = (text: string) => log.warning(text)
-    await crossCheckList(store, snapshot, { list, suffix: compression.suffix, warn, signal: guard.signal })
+    await crossCheckList(store, whole, { list, suffix: compression.suffix, warn, signal: guard.signal })
   }
-  await verifySnapshot(store, snapshot, {
-    ...verification,
-    oplog,
-    width: Math.max(2, Math.min(4, availableParallelism())),
-    onBytes: (bytes) => progress.add(0, bytes),
-    onCommand: (command) => foreign.see(command),
-  })
+  const width = Math.max(2, Math.min(4, availableParallelism()))
+  // The oplog has been read through by then.
+  if (chosen !== undefined) await chosen.snapshot.verifyNamespaces({ width, ...range })
+  else await verifySnapshot(store, whole, { ...range, oplog, width, onCommand: (command) => foreign.see(command) })
   log.info('the backup is complete: sizes, checksums and oplog are right')
   return stored
 }
@@ -230,7 +254,7 @@ async function verify(restore: ReplsetRestore, snapshot: Snapshot, foreign: Fore
 async function replayOplog(
   restore: ReplsetRestore,
   snapshot: Snapshot,
-  { namespaces, kept, storedOplog, others }: DataToRestore,
+  { namespaces, kept, storedOplog, others, chosen }: DataToRestore,
 ) {
   const { client, store, backup, part, guard, log, progress, pointInTime, sharding, tuning } = restore
   const pieces = oplogOf(restore, snapshot)
@@ -244,9 +268,8 @@ async function replayOplog(
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
   const untouched = tuning.withoutUsersAndRoles === true ? 'all' : kept
-  await replayPieces(context, {
-    ...{ pieces, storedBytes: storedOplog, catalog, kept: untouched, start, end, routing, cut, settle },
-  })
+  const range = { start, end, routing, cut, choice: chosen?.choice }
+  await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept: untouched, ...range, settle })
   return catalog
 }
 

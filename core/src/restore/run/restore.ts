@@ -3,7 +3,8 @@ import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
-import { setRestoreReplsetFields } from '../../control/restores.js'
+import type { RestoreDocument } from '../../control/restore-document.js'
+import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
 import type { OperationLog } from '../../log.js'
@@ -15,6 +16,7 @@ import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } f
 import type { OpenStore } from '../../store/open-store.js'
 import type { Clock } from '../../time/clock.js'
 import { usersInUse } from '../data/kept-users.js'
+import type { Wanted } from '../selective/plan.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
 import { sealedOnly } from '../verify/sealed-only.js'
@@ -22,7 +24,7 @@ import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
-import { refuseProfileBase, refuseSelective, refuseUnsupported, replsetOfBackup } from './select.js'
+import { refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from './select.js'
 import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
@@ -86,7 +88,8 @@ export class Restore {
     const trusted = await sealedOnly(this.ciphers, { allowUnsealed: command.allowUnsealed, log })
     const backup = await trusted.backup(store, listed, { signal })
     refuseProfileBase(backup, command)
-    refuseSelective(backup)
+    const wanted = wantedOf(command, backup, info.isSharded)
+    if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
     const rsMap = command.rsMap ?? {}
     const cluster = await clusterMembers(leader)
     checkReplsets(backup, cluster, rsMap)
@@ -105,7 +108,8 @@ export class Restore {
     const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock, log, onSuspended }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
     const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
-      if (state !== 'cleanupCluster') return await reach(state)
+      // What a restore of a part does is in the oplog like anybody's work, so that is stored on.
+      if (state !== 'cleanupCluster' || wanted !== undefined) return await reach(state)
       const before = async () => {
         await suspendOthers(suspending)
         guard.throwIfStopped()
@@ -125,6 +129,7 @@ export class Restore {
         tuning: tuningOf(command, config?.restore ?? {}),
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
+        wanted,
         guard,
         log,
         progress,
@@ -138,7 +143,16 @@ export class Restore {
       await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     }
     await sharding?.refresh()
-    if (info.isClusterLeader) log.info('make a full backup now: point-in-time recovery can only go on from a new one')
+    if (info.isClusterLeader && wanted === undefined)
+      log.info('make a full backup now: point-in-time recovery can only go on from a new one')
+  }
+}
+
+/** What the record says of a selective restore: PBM's key, and ours. */
+function selectionFields({ selection, usersAndRoles, target }: Wanted): Partial<RestoreDocument> {
+  return {
+    nss: [...selection.entries],
+    selection: { usersAndRoles, ...(target === undefined ? {} : { target }) },
   }
 }
 

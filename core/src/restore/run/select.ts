@@ -1,26 +1,50 @@
-import { isSelective } from '../../catalog/retention.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { RestoreCommand } from '../../control/command-document.js'
 import { profileOf } from '../../control/profiles.js'
 import { isTimeAsked } from '../../control/restore-document.js'
+import { checkCollectionName, checkedSelection, Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
+import { isHidden } from '../selective/choose.js'
+import type { Wanted } from '../selective/plan.js'
 
 /** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
-export function refuseUnsupported(command: RestoreCommand): void {
-  const { nss, nsFrom, external } = command
-  const asked =
-    (nss !== undefined && nss.length > 0 && !nss.includes('*.*') && 'of chosen namespaces') ||
-    (nsFrom !== undefined && nsFrom !== '' && 'into another namespace') ||
-    (external && 'of external data')
-  if (asked) throw new PbmError('RESTORE_UNSUPPORTED', `A restore ${asked} is not supported by this version`)
+export function refuseUnsupported({ external }: RestoreCommand): void {
+  if (external) throw unsupported('A restore of external data is not supported by this version')
 }
 
-/** Its oplog holds every namespace, and replaying that would change what was not selected. */
-export function refuseSelective(backup: BackupDocument): void {
-  if (!isSelective(backup)) return
-  throw new PbmError('RESTORE_UNSUPPORTED', `Backup ${backup.name} is selective: this version can't restore it`, {
-    hint: 'Restore it with PBM.',
-  })
+/**
+ * What a command asks for of a backup; undefined for all that it has. Throws `NAMESPACE_INVALID`, `NAMESPACE_MISSING` and,
+ * on a sharded cluster, `RESTORE_UNSUPPORTED`.
+ */
+export function wantedOf(command: RestoreCommand, backup: BackupDocument, isSharded: boolean): Wanted | undefined {
+  const wanted = asked(command, backup)
+  if (wanted === undefined) return undefined
+  if (isSharded) {
+    throw unsupported('Chosen namespaces can be restored on replica sets only, and this is a sharded cluster', {
+      hint: 'Restore the whole backup to another cluster, and copy from there.',
+    })
+  }
+  const own = Selection.of(backup.nss)
+  const lacking = own === undefined || isHidden(backup) ? [] : own.lacks(wanted.selection)
+  if (own === undefined || lacking.length === 0) return wanted
+  const has = own.entries.slice(0, 20).join(', ')
+  throw new PbmError(
+    'NAMESPACE_MISSING',
+    `Backup ${backup.name} is selective: it has ${has}, and not ${lacking.join(', ')}`,
+  )
+}
+
+function asked({ nss, nsFrom, nsTo, usersAndRoles }: RestoreCommand, backup: BackupDocument): Wanted | undefined {
+  const [from, target] = [nsFrom ?? '', nsTo ?? '']
+  if (from !== '' || target !== '') {
+    for (const ns of [from, target]) checkCollectionName(ns)
+    const selection = checkedSelection([from])
+    return selection && { selection, usersAndRoles: false, target }
+  }
+  const selection = checkedSelection(nss ?? [], usersAndRoles)
+  if (selection !== undefined) return { selection, usersAndRoles: usersAndRoles === true }
+  const own = Selection.of(backup.nss)
+  return own && { selection: own, usersAndRoles: backup.sel_users_and_roles === true }
 }
 
 /** The chunks lie on the main storage, and a restore reads one storage. */
@@ -41,4 +65,8 @@ export function replsetOfBackup(
   rsMap: Readonly<Record<string, string>>,
 ): BackupReplset | undefined {
   return backup.replsets.find(({ name }) => (rsMap[name] ?? name) === rs)
+}
+
+function unsupported(what: string, options: { hint?: string } = {}): PbmError {
+  return new PbmError('RESTORE_UNSUPPORTED', what, options)
 }

@@ -9,6 +9,7 @@ import { barrierOf } from '../../oplog/replay/barriers.js'
 import { classify, operationsInside } from '../../oplog/replay/classify.js'
 import { Coordinators, type UnderWay } from '../../oplog/replay/coordinators.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
+import { isViews } from '../../oplog/replay/namespaces.js'
 import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import type { OplogPiece } from '../data/stored-objects.js'
@@ -30,8 +31,11 @@ export interface OplogVerification extends CallOptions {
   /** The end was asked for: it is refused if something was half done at it. */
   readonly asked?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
-  /** Told each command that a replay from start to end will run, those of transactions too. */
-  readonly onCommand?: ((command: Operation) => void) | undefined
+  /**
+   * Told each command that a replay from start to end will run, and each change of views, those of transactions too, with
+   * the `ts` of the entry. Where pieces overlap it is told twice.
+   */
+  readonly onCommand?: ((command: Operation, ts: bigint) => void) | undefined
 }
 
 /** What can be told without reading a piece: all are there and not empty, and they leave no gap. Gives their sizes. */
@@ -159,7 +163,8 @@ function verifyEntry(operation: Operation, ts: bigint, options: OplogVerificatio
   const barrier = routing === true && ts > start ? barrierOf(operation) : undefined
   if (barrier !== undefined) throw unreachable(`${barrier} at ${momentText(ts)}`, ts)
   const kind = classify(operation, ts)
-  if (kind === 'command' && ts >= start) onCommand?.(operation)
+  const isTold = kind === 'command' || (kind === 'change' && isViews(operation.ns))
+  if (isTold && ts >= start) onCommand?.(operation, ts)
   if (kind !== 'nested') return
   for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, options, depth + 1)
 }

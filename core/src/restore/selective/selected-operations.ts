@@ -1,0 +1,67 @@
+import { stringElement } from '../../bson/build.js'
+import { collectionOf, commandName, databaseOf, type Operation } from '../../oplog/entry.js'
+import { withField, withoutFields } from '../../oplog/raw-fields.js'
+import { changedId, commandTarget } from '../../oplog/replay/classify.js'
+import { isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
+import type { OperationChoice } from '../../oplog/replay/options.js'
+import { keyOf, viewKey } from './history.js'
+
+/** Where the operations of one collection, time series or view go. */
+export interface Destination {
+  readonly ns: string
+  /** The 16 bytes of the UUID that it has in the target; undefined where its name says which one is meant. */
+  readonly uuid: Buffer | undefined
+  /** What is older is of another one. */
+  readonly since: bigint | undefined
+  /** Not a temporary one, whatever it was created as. */
+  readonly lasting: boolean
+}
+
+/** The option of collections that the server drops at each start. */
+export const TEMPORARY: ReadonlySet<string> = new Set(['temp'])
+/** The collections are under their last names, and what the oplog drops was never restored. */
+const DONE_ALREADY: ReadonlySet<string> = new Set(['drop', 'dropDatabase', 'renameCollection'])
+
+/**
+ * Of an oplog of everything, the operations that the selection ends with: each under the name that its collection has at
+ * the end, and the UUID that it has in the target.
+ */
+export class SelectedOperations implements OperationChoice {
+  readonly #destinations: ReadonlyMap<string, Destination>
+  /** Whose users and roles are replayed. */
+  readonly #databases: ReadonlySet<string>
+
+  constructor(destinations: ReadonlyMap<string, Destination>, databases: ReadonlySet<string>) {
+    this.#destinations = destinations
+    this.#databases = databases
+  }
+
+  choose(operation: Operation, ts: bigint): Operation | undefined {
+    const { op, ns } = operation
+    if (op === 'c') return this.#command(operation, ts)
+    if (isUsersOrRoles(ns)) return this.#databases.has(databaseOf(changedId(operation) ?? '')) ? operation : undefined
+    if (isViews(ns)) return this.#find(viewKey(changedId(operation) ?? ''), ts) && operation
+    const found = this.#find(keyOf(operation, ns), ts)
+    return found && { ...operation, ns: found.ns, ui: found.uuid }
+  }
+
+  #command(operation: Operation, ts: bigint): Operation | undefined {
+    const command = commandName(operation.o)
+    if (DONE_ALREADY.has(command)) return undefined
+    const found = this.#find(keyOf(operation, commandTarget(operation)), ts)
+    if (found === undefined) return undefined
+    const o = command === 'create' && found.lasting ? withoutFields(operation.o, TEMPORARY) : operation.o
+    return {
+      op: 'c',
+      ns: `${databaseOf(found.ns)}.$cmd`,
+      ui: found.uuid,
+      o: withField(o, stringElement(command, collectionOf(found.ns))),
+      o2: undefined,
+    }
+  }
+
+  #find(key: string, ts: bigint): Destination | undefined {
+    const found = this.#destinations.get(key)
+    return found === undefined || ts < (found.since ?? 0n) ? undefined : found
+  }
+}
