@@ -5,6 +5,14 @@ import type { CompressionPlugin } from '../plugin/compression.js'
 import type { EncryptionPlugin } from '../plugin/encryption.js'
 import type { StoragePlugin } from '../plugin/storage.js'
 import { shapeFaults } from './check.js'
+import {
+  BrokenPackage,
+  baseOfFolder,
+  type FoundPackage,
+  findPackage,
+  folderOfBase,
+  visiblePackages,
+} from './find-package.js'
 import { importPackage } from './import-package.js'
 import { checkLocalAccess, DEFAULT_LOCAL_ACCESS, type LocalAccess } from './local-access.js'
 import {
@@ -18,14 +26,6 @@ import {
   withoutAlias,
 } from './naming.js'
 import { none } from './none.js'
-import {
-  BrokenPackage,
-  baseOfFolder,
-  type FoundPackage,
-  findPackage,
-  folderOfBase,
-  visiblePackages,
-} from './resolve.js'
 import type { SchemaNode } from './schema.js'
 
 /** Every plugin of a kind that this process has loaded; `resolveAll` gives them. */

@@ -11,8 +11,8 @@ import {
 import type { PitrReplset } from '../control/pitr-document.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { nominationGroups, type PriorityRules } from '../protocol/election.js'
 import { type Ballot, nominate } from '../protocol/nomination.js'
+import { nominationGroups, type PriorityRules } from '../protocol/priority.js'
 import type { Clock } from '../time/clock.js'
 import { until } from '../time/until.js'
 

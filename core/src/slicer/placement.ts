@@ -1,5 +1,5 @@
 import type { AgentDocument } from '../control/agents.js'
-import { type PriorityRules, priorityOf } from '../protocol/election.js'
+import { type PriorityRules, priorityOf } from '../protocol/priority.js'
 
 /**
  * The member that should slice in place of `holder`: one with a higher priority, or any where the holder is not fit any

@@ -2,7 +2,8 @@ import { Timestamp } from 'bson'
 import { isPrintable } from '../../secrets/printable.js'
 
 /**
- * Every object name of the storage, both ways (PBM: storage-format.md §1, §4, §5). All names are relative to the root of
+ * Every object name of the storage, both ways (PBM: storage-format.md §1, §4, §5), but those of keys (`encryption/key-objects`),
+ * sealed namespaces (`namespace-objects`) and parts (`wrappers/parts`). All names are relative to the root of
  * the storage and use `/`. `suffix` is what the compression method appends, with its dot: `.zst`, or '' for none.
  */
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { Timestamp } from 'mongodb'
 import type { AgentDocument } from '../control/agents.js'
-import { nominationGroups, priorityOf } from './election.js'
+import { nominationGroups, priorityOf } from './priority.js'
 
 const NOW = 1_700_000_000
 const now = new Timestamp({ t: NOW, i: 1 })
