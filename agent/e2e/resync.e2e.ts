@@ -71,6 +71,10 @@ describe('an agent that reads its storage', () => {
       await writeFile(join(folder, '2001-01-01T00:00:00Z.pbm.json'), theirs)
       await writeFile(join(folder, 'broken.pbm.json'), '{')
     }
+    // One that would have the folder of a good backup deleted as that of a failed one.
+    const good = await readFile(join(cluster.storage, `${backup}.pbm.json`), 'utf8')
+    const inside = { ...(JSON.parse(good) as object), name: `${backup}/brk`, status: 'error', checksum: undefined }
+    await writeFile(join(cluster.storage, backup, 'brk.pbm.json'), JSON.stringify(inside))
     const known = (await listBackups(cluster.leader)).map(({ name, status }) => [name, status])
     await sendCommand(cluster.leader, { cmd: 'resync' })
     const log = cluster.leader.db('admin').collection('pbmLog')

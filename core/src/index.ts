@@ -100,7 +100,6 @@ export {
   MAIN_PROFILE,
   type Profile,
   profileOf,
-  refuseProfileName,
   removeProfile,
   requireProfile,
   requireStorage,

@@ -2,7 +2,6 @@ import {
   ensureInitObject,
   forgetBackups,
   PbmError,
-  refuseProfileName,
   removeProfile,
   requireProfile,
   type StorageConfig,
@@ -11,6 +10,7 @@ import {
 import { withStore } from '../storages.js'
 import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
+import { refuseProfileName } from './profile-name.js'
 
 /** `addConfigProfile` and `removeConfigProfile`. */
 export async function runProfile(context: OperationContext): Promise<void> {

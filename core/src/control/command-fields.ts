@@ -1,5 +1,5 @@
 import { Long, Timestamp } from 'mongodb'
-import { isSafeBackupName } from '../store/layout/names.js'
+import { isPrintable } from '../secrets/printable.js'
 import type { Command } from './command-document.js'
 import { isDocument } from './wire.js'
 
@@ -15,6 +15,9 @@ interface Kind {
 
 const isText = (value: unknown) => typeof value === 'string' && value.length <= MOST_CHARACTERS
 const isFew = (values: readonly unknown[]) => values.length <= MOST_ELEMENTS
+
+const isNewName = (value: unknown) =>
+  typeof value === 'string' && isText(value) && isPrintable(value) && !/^$|^\.\.?$|[/\\]/.test(value)
 
 const TEXT: Kind = { what: 'a text', fits: isText }
 const FLAG: Kind = { what: 'true or false', fits: (value) => typeof value === 'boolean' }
@@ -33,7 +36,7 @@ const MAP: Kind = {
   fits: (value) => DOCUMENT.fits(value) && entriesFit(Object.entries(value as object)),
 }
 /** Of an operation that is being made. */
-const NEW_NAME: Kind = { what: 'a name without control characters and slashes', fits: isSafeBackupName }
+const NEW_NAME: Kind = { what: 'a name without control characters and slashes', fits: isNewName }
 
 /** Null and absent are one, as PBM writes them, but for these. */
 const must = (kind: Kind) => ({ ...kind, required: true })

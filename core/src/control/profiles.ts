@@ -4,7 +4,6 @@ import type { StorageConfig } from '../config/document.js'
 import { childSchema, toWire } from '../config/values.js'
 import { PbmError } from '../errors.js'
 import type { PluginHost } from '../plugin-host/host.js'
-import { isPrintable } from '../secrets/printable.js'
 import type { BackupDocument, BackupStore } from './backup-document.js'
 import { configCollection, requireConfig, toConfig } from './config.js'
 
@@ -77,14 +76,6 @@ export function backupStoreOf(storage: StorageConfig, profile: string | undefine
 /** As {@link backupStoreOf}, for a record that must be made even where the configuration or the profile is not there. */
 export async function knownBackupStore(leader: MongoClient, profile: string | undefined): Promise<BackupStore> {
   return backupStoreOf(await requireStorage(leader, profile).catch(() => ({ type: '' })), profile)
-}
-
-/** Throws COMMAND_INVALID for what no profile may be called. */
-export function refuseProfileName(name: string): void {
-  if (name === MAIN_PROFILE) {
-    throw new PbmError('COMMAND_INVALID', `a profile can't be called ${name}: that stands for the main storage`)
-  }
-  if (!isPrintable(name)) throw new PbmError('COMMAND_INVALID', 'the name of a profile has control characters')
 }
 
 /** Replaces the profile of that name. PBM leaves the epoch of a profile at 0; so is it here. */

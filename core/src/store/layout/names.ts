@@ -16,8 +16,6 @@ export const IDENTITY_OBJECT = '.pbmkit.storage'
 export const METADATA_SUFFIX = '.pbm.json'
 /** Root folder of the chunks of point-in-time recovery. */
 export const PITR_FOLDER = 'pbmPitr'
-/** Root folder of what physical restores leave. */
-export const RESTORES_FOLDER = '.pbm.restore'
 
 /** Suffixes of PBM's compression types (PBM: storage-format.md §5); the other way is `compressionBySuffix`. */
 const SUFFIXES: Readonly<Record<string, string>> = {
@@ -45,7 +43,10 @@ export function parseBackupMetadataName(object: string): string | undefined {
   return file.endsWith(METADATA_SUFFIX) && file !== METADATA_SUFFIX ? file.slice(0, -METADATA_SUFFIX.length) : undefined
 }
 
-/** What no backup may be called, in whatever case: some storages tell no cases apart. */
+/**
+ * What no backup may be called, in whatever case: some storages tell no cases apart. Physical restores leave what they
+ * have to say in `.pbm.restore`.
+ */
 const RESERVED_NAME = new RegExp(`^(?:${PITR_FOLDER}$|\\.pbm|pbmkit)`, 'i')
 
 /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { refuseProfileName } from './profiles.js'
+import { refuseProfileName } from './profile-name.js'
 
 describe('The name of a profile', () => {
   it('is not that of the main storage and has no control characters', () => {
