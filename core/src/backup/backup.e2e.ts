@@ -160,6 +160,11 @@ describe('a logical backup', () => {
     assert.deepEqual(await listLocks(leader), [])
   })
 
+  const namesOf = async (name: string) => {
+    const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
+    return list.namespaces.map(({ db, collection }) => `${db}.${collection}`)
+  }
+
   it('dumps what it is told to only', async () => {
     for (const name of ['this', 'that']) {
       await admin
@@ -168,11 +173,7 @@ describe('a logical backup', () => {
         .insertOne({ _id: 1 as never })
     }
     const { name } = await run({ nss: ['only.this'] })
-    const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
-    assert.deepEqual(
-      list.namespaces.map(({ db, collection }) => `${db}.${collection}`),
-      ['only.this'],
-    )
+    assert.deepEqual(await namesOf(name), ['only.this'])
   })
 
   it('dumps a time series by its own name, and users of the databases chosen', async () => {
@@ -182,10 +183,6 @@ describe('a logical backup', () => {
     for (const db of ['chosen', 'other']) {
       await admin.db(db).command({ createRole: 'reads', privileges: [], roles: [] })
       await admin.db(db).command({ createUser: 'reader', pwd: 'secret', roles: ['reads'] })
-    }
-    const namesOf = async (name: string) => {
-      const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
-      return list.namespaces.map(({ db, collection }) => `${db}.${collection}`)
     }
     const series = await run({ nss: ['chosen.series'] })
     assert.deepEqual(await namesOf(series.name), ['chosen.series'])
