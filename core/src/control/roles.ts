@@ -92,7 +92,8 @@ const RESTORE: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['applyOps', 'forceUUID', 'setParameter'] },
   {
     resource: EVERY_COLLECTION,
-    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex'],
+    // `viewUser`: who is in use keeps the roles that they have.
+    actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex', 'viewUser'],
   },
   { resource: BUCKETS, actions: [...WRITE, ...CREATE] },
   privilege('', 'system.js', ...WRITE, ...CREATE),
