@@ -52,7 +52,7 @@ const CONTROL: readonly string[] = [
 
 /** The end-to-end tests run with these and nothing else. */
 const VIEWER: readonly Privilege[] = [
-  { resource: CLUSTER, actions: ['getParameter', 'replSetGetConfig'] },
+  { resource: CLUSTER, actions: ['getParameter', 'replSetGetConfig', 'replSetGetStatus'] },
   ...CONTROL.map((collection) => privilege('admin', collection, 'find')),
   privilege('admin', 'system.version', 'find'),
   privilege('config', 'settings', 'find'),
