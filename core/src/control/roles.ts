@@ -92,6 +92,7 @@ const RESTORE: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['applyOps', 'forceUUID', 'setParameter'] },
   {
     resource: EVERY_COLLECTION,
+    // `viewUser`: who is in use keeps the roles that they have.
     actions: [...WRITE, ...CREATE, 'collMod', 'convertToCapped', 'dropDatabase', 'dropIndex', 'viewUser'],
   },
   { resource: BUCKETS, actions: [...WRITE, ...CREATE] },
