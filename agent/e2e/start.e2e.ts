@@ -135,6 +135,27 @@ describe('start and catalog of an agent', () => {
     assert.deepEqual(await objectsOn(cluster.storage), ['.pbm.init', '.pbmkit.storage', 'broken.pbm.json'])
   })
 
+  it('works on after documents that are no commands', async () => {
+    const commands = cluster.admin.db('admin').collection('pbmCmd')
+    for (const document of [
+      { cmd: 'backup', backup: { type: 'logical', name: { a: 2 }, compression: 's2' } },
+      { cmd: 'delete', delete: { backup: { x: 1 } } },
+      { cmd: 'restore', restore: { name: { a: 3 }, backupName: '2001-01-01T00:00:00Z' } },
+      { cmd: 'replay', replay: { name: { a: 1 }, start: 1, end: 'x' } },
+      { cmd: 'deletePitr', deletePitr: { olderthan: 'x' } },
+      { cmd: { toString: 1 } },
+    ]) {
+      await commands.insertOne({ ...document, ts: Math.floor(Date.now() / 1000) })
+    }
+    await until('each to be told', async () => {
+      return (
+        outputs(cluster)
+          .split('\n')
+          .filter((line) => line.includes('that is no command')).length >= 6
+      )
+    })
+  })
+
   it('says that it can not restore an unknown backup', async () => {
     const name = await cluster.restore('2001-01-01T00:00:00Z')
     const restore = await restoreEnded(cluster, name)
