@@ -41,7 +41,7 @@ describe('agents with users of their own', () => {
     const admin = cluster.admin.db('admin')
     const grants = { privileges: [], roles: ['readWrite', 'clusterMonitor'], writeConcern: { w: 'majority' } }
     await admin.command({ createRole: 'operating', ...grants })
-    await makeUser('second', 'first-word', ['pbmAnyAction', 'readWrite', 'backup', 'restore', 'clusterMonitor'])
+    await makeUser('second', 'first-word', ['pbmkitAgent'])
     await makeUser('operator', 'operator', ['operating'])
     await makeUser('late', 'late', ['root'])
     cluster.set.rememberUser('second', 'first-word')
