@@ -104,7 +104,11 @@ const RESTORE: readonly Privilege[] = [
 ]
 
 /** `internal` is what the servers' own commands need: to stop the balancer for a backup, to drop databases of shards. */
-const SHARDED_BACKUP: readonly Privilege[] = [{ resource: CLUSTER, actions: ['internal'] }]
+const SHARDED_BACKUP: readonly Privilege[] = [
+  { resource: CLUSTER, actions: ['internal'] },
+  // What a shard is changing as the backup ends.
+  privilege('config', 'system.sharding_ddl_coordinators', 'find'),
+]
 const SHARDED_RESTORE: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['flushRouterConfig'] },
   privilege('config', '', ...WRITE),
