@@ -42,7 +42,6 @@ describe('Rights', () => {
     const lacking = judgeRights(told(held), 'viewer')?.missing.map(({ resource }) => resource)
     assert.deepEqual(lacking, [
       { cluster: true },
-      { db: 'admin', collection: 'pbmCmd' },
       { db: 'admin', collection: 'system.version' },
       { db: 'config', collection: 'settings' },
       { db: 'config', collection: 'shards' },
