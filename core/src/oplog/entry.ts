@@ -1,6 +1,6 @@
 import { Timestamp } from 'bson'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
-import { BSON_STRING, BSON_TIMESTAMP, type ElementPosition, readElement } from '../bson/elements.js'
+import { BSON_BOOLEAN, BSON_STRING, BSON_TIMESTAMP, type ElementPosition, readElement } from '../bson/elements.js'
 import { PbmError } from '../errors.js'
 
 /** One change. `o` and `o2` stay raw: what is replayed is byte for byte what the oplog had. */
@@ -12,6 +12,8 @@ export interface Operation {
   readonly ui: Buffer | undefined
   readonly o: Buffer
   readonly o2: Buffer | undefined
+  /** An update that makes the document where there is none, as config servers write their chunks (`b` of the entry). */
+  readonly upsert?: true
 }
 
 /** One document of `local.oplog.rs`, as far as a replay needs it. */
@@ -59,6 +61,7 @@ export function parseEntry(raw: Buffer): OplogEntry {
   let txnNumber: bigint | undefined
   let previous = 0n
   let multiOpType = 0
+  let upsert = false
   const element: ElementPosition = { type: 0, start: 0, value: 0, end: 0 }
   for (let at = 4; readElement(raw, at, raw.length, element); at = element.end) {
     const { type, value, end } = element
@@ -78,6 +81,9 @@ export function parseEntry(raw: Buffer): OplogEntry {
         break
       case 'o2':
         if (type === 0x03) o2 = raw.subarray(value, end)
+        break
+      case 'b':
+        upsert = type === BSON_BOOLEAN && raw[value] === 1
         break
       case 'ts':
         if (type === BSON_TIMESTAMP) ts = raw.readBigUInt64LE(value)
@@ -99,7 +105,8 @@ export function parseEntry(raw: Buffer): OplogEntry {
   if (op === '' || (o === undefined && op !== 'n')) {
     throw new PbmError('OPLOG_CORRUPT', `The oplog entry at ${optimeText(ts)} has no op or o field`)
   }
-  return { op, ns, ui, o: o ?? EMPTY, o2, ts, lsid, txnNumber, previous, multiOpType }
+  const entry = { op, ns, ui, o: o ?? EMPTY, o2, ts, lsid, txnNumber, previous, multiOpType }
+  return upsert ? { ...entry, upsert } : entry
 }
 
 /** Entries of an oplog piece: concatenated BSON, chunked anyhow, already decompressed. */

@@ -1,6 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
-import { type ElementPosition, readElement } from '../../bson/elements.js'
+import { BSON_BOOLEAN, type ElementPosition, readElement } from '../../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../../bson/zero-timestamp.js'
 import { errorText, PbmError } from '../../errors.js'
 import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
@@ -171,11 +171,12 @@ function isInsertable(ns: string, o: Buffer): boolean {
 }
 
 /** The operation as applyOps takes it. */
-function applicable({ op, ns, ui, o, o2 }: Operation): Buffer {
+function applicable({ op, ns, ui, o, o2, upsert }: Operation): Buffer {
   const elements: RawElement[] = [stringElement('op', op), stringElement('ns', ns)]
   if (ui !== undefined) elements.push(binaryElement('ui', ui, 4))
   elements.push(documentElement('o', o))
   if (op === 'u' && o2 !== undefined) elements.push(documentElement('o2', o2))
+  if (op === 'u' && upsert === true) elements.push({ type: BSON_BOOLEAN, name: 'b', value: Buffer.of(1) })
   return buildDocument(elements)
 }
 
