@@ -98,7 +98,7 @@ describe('shell completion', () => {
   it('names every command and none of the flags that are refused', () => {
     for (const script of [bashCompletion(...words), zshCompletion(...words), fishCompletion(...words)]) {
       for (const { name } of words[0]) assert.ok(script.includes(name), name)
-      assert.ok(!script.includes('ns-from'))
+      assert.ok(!script.includes('allow-partly-done'))
     }
   })
 })

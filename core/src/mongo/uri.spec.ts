@@ -31,6 +31,7 @@ describe('MongoDB URI', () => {
     ['mongodb://u:p@12?3@h:1', 'URI_INVALID'],
     ['mongodb://u:p@12#3@h:1', 'URI_INVALID'],
     ['mongodb://u:p@h:1/?appName=a@b', undefined],
+    ['mongodb://u:@12/?34=5@h:1', 'URI_INVALID'],
     ['mongodb+srv://h.example.org', 'URI_SRV'],
     ['mongodb://h:1/?w=0', 'URI_CONCERN'],
     ['mongodb://h:1/?readConcernLevel=linearizable', 'URI_CONCERN'],

@@ -67,6 +67,9 @@ function parse(uri: string): ConnectionString {
   }
 }
 
+const MAY_HOLD_AT =
+  /^(?:appName|authMechanismProperties|tlsCAFile|tlsCertificateKeyFile(?:Password)?|proxy(?:Username|Password))=/i
+
 /**
  * An unescaped `/`, `?` or `#` in a password ends what the parser takes for the hosts: it would have a piece of the password
  * for a host, a port or an option, which are quoted in errors. The `@` in front of the true host then stands too far behind.
@@ -75,9 +78,9 @@ function hasUnescaped(uri: string): boolean {
   const [, authority = '', path = '', search = '', hash] =
     /^[^:]*:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s.exec(uri) ?? []
   if (hash !== undefined || path.includes('@')) return true
-  // The value of an option may hold one.
-  const atInKey = search.split('&').some((option) => /^[^=]*@/.test(option))
-  return atInKey || (search.includes('@') && (path === '' || !authority.includes('@')))
+  // The value of some options may hold one.
+  const atInOption = search.split('&').some((option) => option.includes('@') && !MAY_HOLD_AT.test(option))
+  return atInOption || (search.includes('@') && (path === '' || !authority.includes('@')))
 }
 
 function refuseUnsafeOptions(uri: ConnectionString): void {
