@@ -15,8 +15,6 @@ export interface ReplayOptions {
   readonly isKept?: (ns: string, id: string) => boolean
   /** UUID (hex) → namespace, as the target says, of one database: asked when the server chose names itself. */
   listNames(db: string): Promise<ReadonlyMap<string, string>>
-  /** Namespaces of which nothing is replayed, beside those that never are. */
-  readonly isLeftOut?: (ns: string) => boolean
   /** Set where a part of the data is replayed. */
   readonly choice?: OperationChoice | undefined
   readonly transactionBytes?: number

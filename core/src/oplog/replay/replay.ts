@@ -154,12 +154,12 @@ export class Replay {
         return
       case 'change': {
         const chosen = this.#chosen(operation, ts)
-        if (chosen !== undefined && !this.#isLeftOut(chosen.ns)) await this.#change(chosen)
+        if (chosen !== undefined && !isExcluded(chosen.ns)) await this.#change(chosen)
         return
       }
       case 'command': {
         const chosen = this.#chosen(operation, ts)
-        if (chosen === undefined || this.#isLeftOut(commandTarget(chosen))) return
+        if (chosen === undefined || isExcluded(commandTarget(chosen))) return
         this.#operations++
         await this.#commands.run(chosen)
       }
@@ -186,9 +186,5 @@ export class Replay {
     // The server wants the name of today beside the UUID.
     const change = { ...operation, ns: target?.ns ?? ns, ui: byName ? undefined : operation.ui }
     await this.#options.sink.change(change, target?.inOrder ?? true)
-  }
-
-  #isLeftOut(ns: string): boolean {
-    return isExcluded(ns) || this.#options.isLeftOut?.(ns) === true
   }
 }
