@@ -125,7 +125,7 @@ export class BackupLeader {
   private levelFault({ level }: BackupCommand): PbmError | undefined {
     const { levels, name } = this.compression
     if (level === undefined || levels === undefined || (level >= levels.min && level <= levels.max)) return undefined
-    return new PbmError('COMPRESSION_LEVEL', `level ${level} is none of ${name}`, {
+    return new PbmError('CODEC_LEVEL', `level ${level} is none of ${name}`, {
       hint: `Say a level from ${levels.min} to ${levels.max}, or none`,
     })
   }
@@ -193,7 +193,7 @@ export class BackupLeader {
       const known = all.filter((agent) => agent.rs === rs)
       const told = known.map((agent) => `${agent.n}: ${unfitnessText(agent, now, needs)}`).join('; ')
       throw new PbmError(
-        'NO_AGENT',
+        'NO_CANDIDATE',
         `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,
         { hint: 'Start pbm-agent beside its members; pbm status shows what is wrong with each' },
       )

@@ -37,12 +37,12 @@ interface PlacedSetting {
 /** Other writers may come between reading and writing; each round reads what they wrote. */
 const ROUNDS = 20
 
-/** Reads `key=value` (the key ends at the first `=`). Throws SETTING_INVALID for anything else. */
+/** Reads `key=value` (the key ends at the first `=`). Throws USAGE for anything else. */
 export function parseSetting(assignment: string): Setting {
   const at = assignment.indexOf('=')
   if (at < 1) {
     const shown = at === 0 ? 'a value without a key' : JSON.stringify(assignment)
-    throw new PbmError('SETTING_INVALID', `invalid setting: ${shown}`, {
+    throw new PbmError('USAGE', `invalid setting: ${shown}`, {
       hint: 'write it as key=value, such as pitr.enabled=true',
     })
   }
