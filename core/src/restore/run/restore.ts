@@ -1,25 +1,19 @@
-import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
-import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
-import type { OperationLog } from '../../log.js'
-import type { Member } from '../../mongo/topology.js'
 import { clusterMembers } from '../../mongo/topology.js'
-import { PluginHost } from '../../plugin-host/host.js'
-import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
-import type { Clock } from '../../time/clock.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
 import { sealedOnly } from '../verify/sealed-only.js'
+import { RestoreContext } from './context.js'
 import { findRestorable } from './find-backup.js'
 import { chunksUpTo } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
@@ -38,23 +32,18 @@ type OnSuspended = (suspended: Suspended) => void
  */
 @injectable()
 export class Restore {
-  constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(SELF) private readonly self: Member,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(WITH_STORE) private readonly withStore: WithStore,
-    @inject(PluginHost) private readonly host: PluginHost,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+  readonly #context: RestoreContext
+
+  constructor(@inject(RestoreContext) context: RestoreContext) {
+    this.#context = context
+  }
 
   /** Rejects with what the restore failed with; it is written to the document before. */
   async run(
     { _id, restore }: CommandDocument & { cmd: 'restore' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
-    const { node, leader, self, log, clock } = this
+    const { leader, log, withStore } = this.#context
     const opid = _id.toHexString()
     let suspended: Suspended | undefined
     const onSuspended: OnSuspended = (noted) => {
@@ -70,9 +59,9 @@ export class Restore {
       // Where nothing has happened, all goes on as if the restore had never been asked for.
       resume: () => resumeAfterRestore(leader, restore.name, log),
     }
-    return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) => {
+    return await runOnPrimary(this.#context, run, (steps) => {
       log.info(`restore of ${restore.backupName} begins`)
-      return this.withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+      return withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
     })
   }
 
@@ -82,10 +71,10 @@ export class Restore {
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
-    const { node, leader, self, log, host, clock } = this
+    const { node, leader, self, log, host, clock, ciphers } = this.#context
     refuseUnsupported(command)
     const listed = await findRestorable(leader, store, command.backupName, signal)
-    const trusted = await sealedOnly(this.ciphers, { allowUnsealed: command.allowUnsealed, log })
+    const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
     const backup = await trusted.backup(store, listed, { signal })
     refuseProfileBase(backup, command)
     const wanted = wantedOf(command, backup, info.isSharded)
@@ -98,7 +87,7 @@ export class Restore {
     await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
     const compression = await host.compression(backup.compression)
     const config = await readConfig(leader)
-    const stored = trusted.store(storeOf(store, this.ciphers, backup), backup)
+    const stored = trusted.store(storeOf(store, ciphers, backup), backup)
     const sharding = info.isSharded
       ? new ShardedRestore({
           ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
