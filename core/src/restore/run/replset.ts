@@ -13,6 +13,7 @@ import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import { comparePbmMajorMinor, isLegacyArchive, isLegacyBackupOplog } from '../../store/layout/pbm-version.js'
+import type { Clock } from '../../time/clock.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { TOOL_NAME } from '../../version.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
@@ -70,6 +71,7 @@ export interface ReplsetRestore {
   readonly usersInUse: readonly string[]
   /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
   readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
+  readonly clock?: Clock | undefined
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
@@ -90,7 +92,7 @@ const PBM_WITHOUT_INDEX_FLAGS = '2.8'
 
 /** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
 export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
-  const { client, store, backup, part, compression, guard, log, progress, tuning } = restore
+  const { client, store, backup, part, compression, clock, guard, log, progress, tuning } = restore
   const whole = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
   const chosen = restore.wanted === undefined ? undefined : await choose(restore, restore.wanted, whole)
   const snapshot = chosen?.snapshot ?? whole
@@ -127,7 +129,8 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   const wanted = catalog.wanted()
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  const unbuilt = await buildIndexes(client, wanted, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  const { commitQuorum } = tuning
+  const unbuilt = await buildIndexes(client, wanted, { clock, guard, log, commitQuorum, onBuilt })
   await setExpiry(client, catalog.expiring(), { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
