@@ -118,6 +118,7 @@ export {
   createWrappingKey,
   isKeyObject,
   keyObjectName,
+  keyScope,
   openKeyObject,
   readKeyObject,
 } from './encryption/key-objects.js'
