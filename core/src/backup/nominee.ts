@@ -2,12 +2,14 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
 import { ensureIdentity } from '../catalog/storage-identity.js'
+import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  setBackupFields,
   setBackupStatus,
   setReplsetFields,
 } from '../control/backups.js'
@@ -77,6 +79,8 @@ interface BackupWork extends OperationSteps<BackupStatus> {
   readonly info: NodeInfo
   /** Whether this replica set leads the backup: the leader replica set's nominee does. */
   readonly leads: boolean
+  /** From then on the backup's folder has objects of its own. */
+  readonly onBegun: () => void
 }
 
 /**
@@ -146,6 +150,10 @@ export class BackupNominee {
     const leads = leading.rs === self.rs
     const replsets = members.map(({ rs }) => rs)
     let known: BackupDocument | undefined
+    let hasBegun = false
+    const onBegun = () => {
+      hasBegun = true
+    }
     const run = new OperationRun(
       { leader, self, log, clock },
       {
@@ -156,17 +164,19 @@ export class BackupNominee {
           await acknowledgeNomination(leader, name, self.rs, self.node)
           known = await findBackup(leader, name)
         },
-        discard: () => this.discard(command, replsets),
+        discard: async () => {
+          if (hasBegun) await this.discard(command, replsets)
+        },
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
         resume: () => this.startBalancerAgain(name, info),
       },
     )
-    await run.execute((steps) => this.work({ ...steps, command, config, info, leads }))
+    await run.execute((steps) => this.work({ ...steps, command, config, info, leads, onBegun }))
   }
 
-  private async work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
+  private async work({ command, config, info, leads, onBegun, signal, guard, reach }: BackupWork): Promise<void> {
     const { leader, node, withPrimary, self, compression, log, clock } = this
     const { name } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
@@ -183,6 +193,7 @@ export class BackupNominee {
       join,
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
+    onBegun()
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
@@ -227,8 +238,11 @@ export class BackupNominee {
     log.info('backup finished')
   }
 
-  /** Agents look at the main storage only. */
+  /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
   private async initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
+    const { name } = command.backup
+    await refuseTakenName(this.store, name, { signal })
+    await setBackupFields(this.leader, name, { began_here: true })
     await ensureInitObject(this.store, { signal })
     if (isMain(command.backup.profile)) await ensureIdentity(this.store, { signal })
   }
