@@ -1,24 +1,17 @@
 import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
-import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
-import { storeOf } from '../../encryption/sealed-store.js'
-import { clusterMembers } from '../../mongo/topology.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
-import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
-import { sealedOnly } from '../verify/sealed-only.js'
 import { RestoreContext } from './context.js'
-import { findRestorable } from './find-backup.js'
-import { chunksUpTo } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
-import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
-import { refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from './select.js'
+import { restoreNothing, restoreReplset } from './replset.js'
+import { findSources } from './sources.js'
 import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
@@ -72,22 +65,9 @@ export class Restore {
     onSuspended: OnSuspended,
   ): Promise<void> {
     const { node, leader, self, log, host, clock, ciphers } = this.#context
-    refuseUnsupported(command)
-    const listed = await findRestorable(leader, store, command.backupName, signal)
-    const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
-    const backup = await trusted.backup(store, listed, { signal })
-    refuseProfileBase(backup, command)
-    const wanted = wantedOf(command, backup, info.isSharded)
+    const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
+    const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
-    const rsMap = command.rsMap ?? {}
-    const cluster = await clusterMembers(leader)
-    checkReplsets(backup, cluster, rsMap)
-    const part = replsetOfBackup(backup, self.rs, rsMap)
-    const pointInTime = await chunksUpTo({ leader, host, rs: part?.name, backup, target: command.oplogTS })
-    await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
-    const compression = await host.compression(backup.compression)
-    const config = await readConfig(leader)
-    const stored = trusted.store(storeOf(store, ciphers, backup), backup)
     const sharding = info.isSharded
       ? new ShardedRestore({
           ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
@@ -115,7 +95,7 @@ export class Restore {
         backup,
         part,
         compression,
-        tuning: tuningOf(command, config?.restore ?? {}),
+        tuning,
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
@@ -143,23 +123,5 @@ function selectionFields({ selection, usersAndRoles, target }: Wanted): Partial<
   return {
     nss: [...selection.entries],
     selection: { usersAndRoles, ...(target === undefined ? {} : { target }) },
-  }
-}
-
-function tuningOf(
-  command: RestoreCommand,
-  config: {
-    verify?: boolean
-    numParallelCollections?: number
-    numInsertionWorkers?: number
-    indexCommitQuorum?: string
-  },
-): RestoreTuning {
-  return {
-    verify: config.verify,
-    numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
-    numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
-    withoutUsersAndRoles: command.withoutUsersAndRoles,
-    commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
   }
 }

@@ -8,7 +8,7 @@ import { nearest } from '../../similar-words.js'
 import { type Incarnation, type NamespaceHistory, viewKey } from './history.js'
 import { type Destination, TEMPORARY } from './selected-operations.js'
 
-const BUCKETS = 'system.buckets.'
+export const BUCKETS = 'system.buckets.'
 /** How many names a message has. */
 const NAMED = 5
 
