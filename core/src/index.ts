@@ -25,7 +25,7 @@ export {
   isNeededForSlicing,
   isSelective,
 } from './catalog/retention.js'
-export { lookForIdentity, testWriting } from './catalog/storage-identity.js'
+export { identityObject, lookForIdentity } from './catalog/storage-identity.js'
 export {
   type Base,
   type SecondsRange,
@@ -34,6 +34,7 @@ export {
   touchedSeconds,
   wholeSeconds,
 } from './catalog/timelines.js'
+export { testWriting } from './catalog/write-test.js'
 export {
   type Config,
   DEFAULT_COMPRESSION,

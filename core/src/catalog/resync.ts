@@ -24,8 +24,9 @@ import {
 } from '../store/layout/names.js'
 import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
-import { rewriteInitObject } from './init-object.js'
+import { INIT } from './init-object.js'
 import { ensureIdentity } from './storage-identity.js'
+import { testWriting } from './write-test.js'
 
 /** Metadata documents under way at once. */
 const WIDTH = 8
@@ -61,7 +62,7 @@ export interface ResyncResult {
 export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   const { leader, store, storage, profile, log, signal } = options
   if (profile === undefined) {
-    await rewriteInitObject(store, { signal })
+    await testWriting(store, INIT, { signal })
     await ensureIdentity(store, { signal })
   }
   const skipped: { object: string; reason: string }[] = []
