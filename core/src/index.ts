@@ -41,8 +41,9 @@ export {
   type PitrConfig,
   type StorageConfig,
 } from './config/document.js'
+export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
 export { parseConfig } from './config/parse.js'
-export { maskConfig, maskStorage, sameStorage, secretsOf } from './config/redact.js'
+export { sameStorage } from './config/same-storage.js'
 export {
   type AgentDocument,
   type AgentKeys,
@@ -200,6 +201,7 @@ export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'
 export { Slicer } from './slicer/slicer.js'

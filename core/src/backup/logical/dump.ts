@@ -123,7 +123,7 @@ async function dumpOne(namespace: DumpNamespace, object: string, options: DumpOp
       options.signal.throwIfAborted()
       const code = error instanceof PbmError ? error.code : undefined
       const what = `${namespace.db}.${namespace.collection}`
-      if (code === 'COLLECTION_DROPPED' || code === 'COLLECTION_MISSING') {
+      if (code === 'COLLECTION_MISSING') {
         // It stays in the list, without documents: the oplog may write to it once more before it drops it.
         options.log.info(`${what} was dropped while it was dumped`)
         return NOTHING
