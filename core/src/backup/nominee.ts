@@ -49,6 +49,7 @@ import type { OpenStore } from '../store/open-store.js'
 import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
+import { requireAllShards, requireNoBarriers } from './cluster-changes.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
 import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
@@ -57,7 +58,6 @@ import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
-import { requireAllShards, requireNoBarriers } from './steady.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
