@@ -54,6 +54,7 @@ import type { OpenStore } from '../store/open-store.js'
 import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
+import { requireAllShards, requireNoBarriers } from './cluster-changes.js'
 import { compressionLevel } from './compression-level.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
@@ -66,7 +67,6 @@ import { storeFiles } from './physical/part.js'
 import { requirePhysical } from './physical/readiness.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
-import { requireAllShards, requireNoBarriers } from './steady.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
