@@ -28,6 +28,8 @@ import { gainedRoles } from '../verify/gained-roles.js'
 import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
+import { NOTHING } from './newcomers.js'
+import type { PointInTime } from './point-in-time.js'
 
 /** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
 const PBM_WITHOUT_INDEX_FLAGS = '2.8'
@@ -57,7 +59,7 @@ export interface Preparing {
   /** `DB.USER` of those who must not be locked out. */
   readonly usersInUse: readonly string[]
   /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
-  readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
+  readonly pointInTime?: PointInTime | undefined
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
@@ -93,7 +95,10 @@ export interface Prepared {
  */
 export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const { client, store, backup, part, compression, guard, log, tuning } = restore
-  const whole = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const isNewcomer = restore.pointInTime?.newcomers.has(part.name) === true
+  if (isNewcomer) log.info(`${part.name} came empty after the backup: all that it had is in the stored oplog`)
+  const opened = () => openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const whole = isNewcomer ? NOTHING : await opened()
   const chosen = restore.wanted === undefined ? undefined : await choose(restore, restore.wanted, whole)
   const snapshot = chosen?.snapshot ?? whole
   const namespaces = snapshot.namespaces.filter(
@@ -137,6 +142,7 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
     mayBeCut: !isOwn(snapshot),
     routing: true,
     asked: pointInTime !== undefined,
+    newcomers: pointInTime?.newcomers,
     onBytes: (bytes: number) => progress.add(0, bytes),
   }
 }

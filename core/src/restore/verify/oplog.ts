@@ -28,6 +28,8 @@ export interface OplogVerification extends CallOptions {
   readonly mayBeCut?: boolean | undefined
   /** The routing tables follow the oplog, too: a change of the cluster that no replay repeats is refused. */
   readonly routing?: boolean | undefined
+  /** Replica sets that came later and are restored from nothing but their oplog: that they were added is repeated. */
+  readonly newcomers?: { has(rs: string): boolean } | undefined
   /** The end was asked for: it is refused if something was half done at it. */
   readonly asked?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
@@ -159,9 +161,10 @@ async function verifyPiece(
 
 /** The dump has what is before the start, but for transactions that end after it. */
 function verifyEntry(operation: Operation, ts: bigint, options: OplogVerification, depth = 0): void {
-  const { start, routing, onCommand } = options
+  const { start, routing, newcomers, onCommand } = options
   const barrier = routing === true && ts > start ? barrierOf(operation) : undefined
-  if (barrier !== undefined) throw unreachable(`${barrier} at ${momentText(ts)}`, ts)
+  const isRepeated = barrier?.added !== undefined && newcomers?.has(barrier.added) === true
+  if (barrier !== undefined && !isRepeated) throw unreachable(`${barrier.what} at ${momentText(ts)}`, ts)
   const kind = classify(operation, ts)
   const isTold = kind === 'command' || (kind === 'change' && isViews(operation.ns))
   if (isTold && ts >= start) onCommand?.(operation, ts)
