@@ -7,7 +7,7 @@ export interface VerifyOptions
   extends CallOptions,
     Pick<
       OplogVerification,
-      'start' | 'end' | 'exactEnds' | 'mayBeCut' | 'routing' | 'asked' | 'newcomers' | 'onCommand'
+      'start' | 'end' | 'exactEnds' | 'mayBeCut' | 'routing' | 'asked' | 'newcomers' | 'onCommand' | 'onTouch'
     > {
   readonly width: number
   /** All pieces that will be replayed, in order of their start. */
