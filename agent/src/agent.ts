@@ -11,6 +11,7 @@ import {
   inTime,
   isCanceled,
   type Log,
+  leftoversOf,
   type Member,
   nodeInfo,
   openLog,
@@ -299,8 +300,11 @@ export class Agent {
       ...{ leader, signal, log, repairs },
       isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),
       onFailedBackup: (backup) =>
-        deleteFailed(openStore, [backup], signal, ({ name }, objects) =>
-          log.info(`deleted ${objects} objects of failed backup ${name}`),
+        deleteFailed(
+          openStore,
+          leftoversOf([backup], () => undefined),
+          signal,
+          ({ name }, objects) => log.info(`deleted ${objects} objects of failed backup ${name}`),
         ),
     })
   }
