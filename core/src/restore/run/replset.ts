@@ -25,7 +25,7 @@ import { OtherWriters } from '../data/other-writers.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { catalogOf, listTarget } from '../data/target.js'
+import { catalogOf, listTarget, reservedUuids } from '../data/target.js'
 import {
   collectDocuments,
   isChosen,
@@ -99,12 +99,13 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   )
   refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
-  await refuseReservedUuids(client, namespaces)
+  const reserved = await reservedUuids(client)
+  refuseReservedUuids(reserved, namespaces)
   await refuseOtherCase(client, namespaces)
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
-  const foreign = new ForeignCollections(staying, namespaces)
+  const foreign = new ForeignCollections(staying, namespaces, reserved)
   const storedOplog = await verify(restore, { whole, chosen }, foreign)
   foreign.refuse()
   if (tuning.withoutUsersAndRoles !== true) {
