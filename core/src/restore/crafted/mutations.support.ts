@@ -29,7 +29,8 @@ type Mutation = (crafting: Crafting) => Promise<Crafted | undefined>
 /** One to three changes of a storage. */
 export async function craft(crafting: Crafting): Promise<Crafted> {
   const done: Crafted[] = []
-  for (let left = 1 + crafting.random(crafting.random(3) + 1); left > 0; left--) {
+  const wanted = 1 + crafting.random(crafting.random(3) + 1)
+  while (done.length < wanted) {
     const one = await pick(crafting.random, MUTATIONS)(crafting)
     if (one !== undefined) done.push(one)
   }
