@@ -24,6 +24,7 @@ import {
   type StorageConfig,
   storageOfBackup,
   systemClock,
+  until,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -105,7 +106,10 @@ export class Agent {
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
+    this.#storage = new StorageWatch({
+      ...{ host, node: self.node, signal, keys, clock: systemClock },
+      warn: (text) => checkup.warning(text),
+    })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -320,16 +324,18 @@ export class Agent {
     const { leader, node, self, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     let told = ''
-    while (!signal.aborted) {
-      const isLeft = await repairTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
+    const isRepaired = async () => {
+      if (signal.aborted) return true
+      try {
+        return !(await repairTtlMonitor({ leader, node, self, log }))
+      } catch (error) {
         const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
         if (text !== told) log.warning(text)
         told = text
-        return true
-      })
-      if (!isLeft) return
-      await clock.sleep(STATUS_MS, signal).catch(() => undefined)
+        return false
+      }
     }
+    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
   }
 
   #repairTtlLater(): void {
