@@ -2,12 +2,14 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
 import { ensureIdentity } from '../catalog/storage-identity.js'
+import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  setBackupFields,
   setBackupStatus,
   setReplsetFields,
 } from '../control/backups.js'
@@ -77,6 +79,8 @@ interface BackupWork extends OperationSteps<BackupStatus> {
   readonly info: NodeInfo
   /** Whether this replica set leads the backup: the leader replica set's nominee does. */
   readonly leads: boolean
+  /** From then on the backup's folder has objects of its own. */
+  readonly onBegun: () => void
 }
 
 /**
@@ -151,6 +155,10 @@ export class BackupNominee {
     const leads = leading.rs === self.rs
     const replsets = members.map(({ rs }) => rs)
     let known: BackupDocument | undefined
+    let hasBegun = false
+    const onBegun = () => {
+      hasBegun = true
+    }
     const run = new OperationRun(
       { leader, self, log, clock },
       {
@@ -161,17 +169,19 @@ export class BackupNominee {
           await acknowledgeNomination(leader, name, self.rs, self.node)
           known = await findBackup(leader, name)
         },
-        discard: () => this.#discard(command, replsets),
+        discard: async () => {
+          if (hasBegun) await this.#discard(command, replsets)
+        },
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
         resume: () => this.#startBalancerAgain(name, info),
       },
     )
-    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads }))
+    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads, onBegun }))
   }
 
-  async #work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
+  async #work({ command, config, info, leads, onBegun, signal, guard, reach }: BackupWork): Promise<void> {
     const { leader, node, withPrimary, self, store, compression, log, clock, ciphers, host } = this.#context
     const { name } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
@@ -188,6 +198,7 @@ export class BackupNominee {
       join,
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
+    onBegun()
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
@@ -231,9 +242,12 @@ export class BackupNominee {
     log.info('backup finished')
   }
 
-  /** Agents look at the main storage only. */
+  /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
   async #initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
-    const { store } = this.#context
+    const { store, leader } = this.#context
+    const { name } = command.backup
+    await refuseTakenName(store, name, { signal })
+    await setBackupFields(leader, name, { began_here: true })
     await ensureInitObject(store, { signal })
     if (isMain(command.backup.profile)) await ensureIdentity(store, { signal })
   }

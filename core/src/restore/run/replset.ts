@@ -5,6 +5,7 @@ import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import { dropStaging } from '../../recovery/staging.js'
+import type { Clock } from '../../time/clock.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
 import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
@@ -28,6 +29,7 @@ import { isOwn, oplogOf, type Prepared, type Preparing, prepareReplset } from '.
 import type { Shortcomings } from './shortcomings.js'
 
 export interface ReplsetRestore extends Preparing {
+  readonly clock?: Clock | undefined
   /** Told before anything of the target is touched. */
   onGainedRoles(gained: readonly GainedRoles[]): Promise<void>
   /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
@@ -49,7 +51,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<Shortcomi
 }
 
 async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Promise<Shortcomings> {
-  const { client, guard, log, progress, tuning } = restore
+  const { client, clock, guard, log, progress, tuning } = restore
   const { snapshot, chosen, namespaces, kept, storedOplog } = prepared
   const election = await electionOf(client)
   await restore.reach('cleanupCluster')
@@ -69,7 +71,8 @@ async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Pro
   const { indexes, expiring } = atTheEnd(catalog, staged)
   progress.phase('indexes', { bytes: 0, documents: indexes.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  const unbuilt = await buildIndexes(client, indexes, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  const { commitQuorum } = tuning
+  const unbuilt = await buildIndexes(client, indexes, { clock, guard, log, commitQuorum, onBuilt })
   await setExpiry(client, expiring, { guard })
   await restore.sharding?.publish()
   progress.phase('majority')

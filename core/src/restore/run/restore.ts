@@ -98,6 +98,7 @@ export class Restore {
         pointInTime,
         wanted,
         staging: stagingDatabase(opid),
+        clock,
         guard,
         log,
         progress,
