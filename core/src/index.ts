@@ -120,6 +120,7 @@ export {
   storageOfBackup,
   storageToWire,
 } from './control/profiles.js'
+export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'

@@ -104,4 +104,8 @@ export interface RestoreCommand {
   withoutUsersAndRoles?: boolean
   /** Ours, in `restorePart`: what goes where, more than one collection. */
   pairs?: NamespacePair[]
+  /** Ours, in `restorePart`: puts back what is missing, and changes nothing that is there. */
+  keepExisting?: boolean
+  /** Ours, in `restorePart`: a filter in Extended JSON, for the documents that are restored. */
+  query?: string
 }

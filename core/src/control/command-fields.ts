@@ -75,6 +75,8 @@ const RESTORE: Fields = {
   allowUnsealed: FLAG,
   withoutUsersAndRoles: FLAG,
   pairs: PAIRS,
+  keepExisting: FLAG,
+  query: TEXT,
 }
 
 /** Fields that are not listed are nobody's and not looked at. */
