@@ -25,7 +25,6 @@ import {
   type StorageConfig,
   storageOfBackup,
   systemClock,
-  until,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -38,6 +37,7 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
+import { LocalRepair } from './local-repair.js'
 import type { AgentContext } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
@@ -79,8 +79,8 @@ export class Agent {
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
-  #ttlRepair: Promise<void> | undefined
-  #physicalRepair: Promise<void> | undefined
+  readonly #ttlRepair: LocalRepair
+  readonly #lockRepair: LocalRepair
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -115,6 +115,18 @@ export class Agent {
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
+    })
+    const looking = { clock: systemClock, log: checkup }
+    this.#ttlRepair = new LocalRepair({
+      ...{ ...looking, what: 'whether a replay left the TTL monitor off', everyMs: STATUS_MS },
+      isLeft: () => repairTtlMonitor({ leader, node, self, log: checkup }),
+    })
+    this.#lockRepair = new LocalRepair({
+      ...{ ...looking, what: 'whether a physical backup left this mongod locked', everyMs: REPAIR_MS },
+      // What a backup has locked just now is its own.
+      isLeft: async () =>
+        this.#tasks.running.some(({ kind }) => kind === 'backup') ||
+        (await repairPhysicalBackup({ node, log: checkup })),
     })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
@@ -160,8 +172,8 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#repairTtl(ended),
-      this.#repairPhysical(ended),
+      this.#ttlRepair.run(ended),
+      this.#lockRepair.run(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -202,9 +214,11 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair, this.#physicalRepair]), MARK_MS, late).catch(
-      (error) => log.warning(errorText(error)),
-    )
+    await inTime(
+      Promise.allSettled([...this.#loops, this.#ttlRepair.underWay, this.#lockRepair.underWay]),
+      MARK_MS,
+      late,
+    ).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
@@ -260,8 +274,9 @@ export class Agent {
           }
           throw error
         } finally {
-          if (command.cmd === 'replay') this.#repairTtlLater()
-          if (command.cmd === 'backup' && command.backup.type === 'physical') this.#repairPhysicalLater()
+          if (command.cmd === 'replay') this.#ttlRepair.begin(this.#stopping.signal)
+          if (command.cmd === 'backup' && command.backup.type === 'physical')
+            this.#lockRepair.begin(this.#stopping.signal)
         }
       },
       (text) => early.error(text),
@@ -330,58 +345,6 @@ export class Agent {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
-  }
-
-  /** What an agent before this one left off when it was killed, or a replay whose server went away at its end. */
-  async #repairTtl(signal: AbortSignal): Promise<void> {
-    const { leader, node, self, clock } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    let told = ''
-    const isRepaired = async () => {
-      if (signal.aborted) return true
-      try {
-        return !(await repairTtlMonitor({ leader, node, self, log }))
-      } catch (error) {
-        const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
-        if (text !== told) log.warning(text)
-        told = text
-        return false
-      }
-    }
-    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
-  }
-
-  /** A lock or a copy of its files that an agent before this one left when it was killed. */
-  async #repairPhysical(signal: AbortSignal): Promise<void> {
-    const { node, clock } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    let told = ''
-    while (!signal.aborted) {
-      // What a backup has locked just now is its own.
-      const isBusy = this.#tasks.running.some(({ kind }) => kind === 'backup')
-      const isLeft =
-        isBusy ||
-        (await repairPhysicalBackup({ node, log }).catch((error: unknown) => {
-          const text = `cannot see whether a physical backup left this mongod locked: ${errorText(error)}`
-          if (text !== told) log.warning(text)
-          told = text
-          return true
-        }))
-      if (!isLeft) return
-      await clock.sleep(REPAIR_MS, signal).catch(() => undefined)
-    }
-  }
-
-  #repairPhysicalLater(): void {
-    this.#physicalRepair ??= this.#repairPhysical(this.#stopping.signal).finally(() => {
-      this.#physicalRepair = undefined
-    })
-  }
-
-  #repairTtlLater(): void {
-    this.#ttlRepair ??= this.#repairTtl(this.#stopping.signal).finally(() => {
-      this.#ttlRepair = undefined
-    })
   }
 
   #openStorage(storage: StorageConfig) {
