@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '@pbmkit/conformance/testbed'
-import { listAgents, sendCommand } from '@pbmkit/core'
+import { listAgents, listChunks, sendCommand } from '@pbmkit/core'
 import { backupEnded, type Cluster, outputs, startCluster, unlocked, until } from './cluster.support.js'
+import { nobodySlices, slicingAgent, storedUntilNow } from './slicing.support.js'
 import { slowStoragePlugin } from './slow-storage.support.js'
+
+const CONFIG = 'storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n'
 
 describe('one path that is another place on each host', () => {
   let cluster: Cluster
@@ -20,13 +23,34 @@ describe('one path that is another place on each host', () => {
       await mkdir(join(cwd, 'backups'))
       await cluster.startAgent(member, { cwd })
     }
-    await cluster.configure('storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n')
+    await cluster.configure(CONFIG)
     await cluster.admin.db('work').collection('types').insertOne({ text: 'text' })
   })
   after(() => cluster.stop())
 
   const folderOf = (host: string) => join(host, 'backups')
   const known = () => hosts.filter((host) => existsSync(join(folderOf(host), '.pbmkit.storage')))
+  const share = () => `${known()[0] ?? hosts[0]}/backups`
+  const identityObject = () => join(share(), '.pbmkit.storage')
+  const untilTold = (text: RegExp) =>
+    until('every agent to tell what is wrong', async () =>
+      (await listAgents(cluster.leader)).every(({ stors }) => !stors.ok && text.test(stors.e)),
+    ).catch((error: unknown) => {
+      throw new Error(`${error}\n${outputs(cluster)}`)
+    })
+  /** Each member sees the empty folder that the share was mounted at. */
+  async function unmount(): Promise<void> {
+    for (const host of hosts) {
+      await rename(folderOf(host), `${folderOf(host)}.mounted`)
+      await mkdir(folderOf(host))
+    }
+  }
+  async function mount(): Promise<void> {
+    for (const host of hosts) {
+      await rm(folderOf(host), { recursive: true })
+      await rename(`${folderOf(host)}.mounted`, folderOf(host))
+    }
+  }
   const agentOf = async (index: number) => {
     const member = cluster.set.members[index]
     return (await listAgents(cluster.leader)).find(({ n }) => n === member?.host)
@@ -87,7 +111,7 @@ describe('one path that is another place on each host', () => {
     assert(chosen !== undefined)
     const node = cluster.set.members[at]?.host ?? ''
     const priority = `backup:\n  priority:\n    "${node}": 5\n`
-    await cluster.configure(`storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n${priority}`)
+    await cluster.configure(`${CONFIG}${priority}`)
     await writeFile(`${folderOf(chosen)}.read-only`, '')
     const backup = await backupEnded(cluster, await cluster.backup())
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
@@ -98,5 +122,53 @@ describe('one path that is another place on each host', () => {
     await cluster.agentsWell()
     const next = await backupEnded(cluster, await cluster.backup())
     assert.equal(next.replsets[0]?.node, node)
+  })
+
+  it('is not taken for a new one where the share is mounted nowhere: nothing is written there', async () => {
+    await cluster.configure(`${CONFIG}pitr:\n  enabled: true\n  oplogSpanMin: 0.05\n`)
+    await slicingAgent(cluster)
+    await storedUntilNow(cluster)
+    await unmount()
+    await until('slicing to stop', async () => /the oplog can't be stored: the storage is not/.test(outputs(cluster)))
+    const stored = (await listChunks(cluster.leader)).length
+    const { status, error = '' } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'error')
+    assert.match(error, /the storage is not the one that this cluster has used/)
+    await untilTold(/not the one that this cluster has used: it has no identity, .*--force-resync/)
+    assert.equal((await listChunks(cluster.leader)).length, stored)
+    for (const host of hosts) assert.deepEqual(await readdir(folderOf(host)), [])
+    await mount()
+    await cluster.agentsWell()
+    await storedUntilNow(cluster)
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+    await cluster.configure(CONFIG)
+    await nobodySlices(cluster)
+  })
+
+  it('is known by its backups where somebody has deleted what it calls itself', async () => {
+    const identity = await readFile(identityObject(), 'utf8')
+    await rm(identityObject())
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    assert.equal(await readFile(identityObject(), 'utf8'), identity)
+    await unlocked(cluster)
+  })
+
+  it('is another one once somebody says so', async () => {
+    const identity = await readFile(identityObject(), 'utf8')
+    for (const name of await readdir(share())) await rm(join(share(), name), { recursive: true })
+    assert.match(
+      (await backupEnded(cluster, await cluster.backup())).error ?? '',
+      /not the one that this cluster has used/,
+    )
+    await untilTold(/not the one that this cluster has used/)
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    await cluster.agentsWell()
+    await unlocked(cluster)
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    assert.notEqual(await readFile(identityObject(), 'utf8'), identity)
   })
 })

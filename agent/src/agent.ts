@@ -13,14 +13,18 @@ import {
   type Log,
   type Member,
   nodeInfo,
+  type OpenStore,
   openLog,
   PbmError,
   PluginHost,
+  profileOf,
   recordRefusal,
   removeAgent,
   repairTtlMonitor,
   requireConfig,
-  type StorageConfig,
+  requireKnownStorage,
+  seeStorage,
+  storageFingerprint,
   storageOfBackup,
   systemClock,
   type WithPrimary,
@@ -104,7 +108,13 @@ export class Agent {
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
+    this.#storage = new StorageWatch({
+      ...{ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) },
+      see: async (store, storage, call) => ({
+        ...(await seeStorage(store, { leader, host, storage }, call)),
+        at: await storageFingerprint(storage, host),
+      }),
+    })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -283,11 +293,11 @@ export class Agent {
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
-    const { leader, leaderReplset, node, clock } = this.#context
+    const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
+    const openStore = (backup: BackupDocument) => this.#openStorageOf(backup)
     const repairs = allRepairs({
-      ...{ leader, leaderReplset, clock, log, openStore },
+      ...{ leader, leaderReplset, host, clock, log, openStore },
       carryOut: (command) => this.#take(command).ended,
       logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
     })
@@ -334,9 +344,18 @@ export class Agent {
     })
   }
 
-  #openStorage(storage: StorageConfig) {
-    const { host, self } = this.#context
+  /** To delete what a failed backup has left: elsewhere nothing would be there, and it would count as deleted. */
+  async #openStorageOf(backup: BackupDocument): Promise<OpenStore> {
+    const { leader, host, self } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    return openStorage({ host, self, log }, storage)
+    const storage = await storageOfBackup(leader, backup)
+    const store = await openStorage({ host, self, log }, storage)
+    try {
+      await requireKnownStorage(store, { leader, host, storage, profile: profileOf(backup) })
+      return store
+    } catch (error) {
+      await store.close().catch(() => undefined)
+      throw error
+    }
   }
 }

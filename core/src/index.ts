@@ -14,6 +14,7 @@ export { findField } from './bson/elements.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
+export { acceptStorage, requireKnownStorage, type SeenStorage, seeStorage } from './catalog/known-storage.js'
 export { planPointInTime, planReplay } from './catalog/plan-restore.js'
 export { recordKeys } from './catalog/record-keys.js'
 export { resync } from './catalog/resync.js'
@@ -42,7 +43,7 @@ export {
   type StorageConfig,
 } from './config/document.js'
 export { parseConfig } from './config/parse.js'
-export { maskConfig, maskStorage, sameStorage, secretsOf } from './config/redact.js'
+export { maskConfig, maskStorage, sameStorage, secretsOf, storageFingerprint } from './config/redact.js'
 export {
   type AgentDocument,
   type AgentKeys,
@@ -113,6 +114,7 @@ export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
 export { checkCollectionName, checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
+export { forgetIdentity } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -164,7 +166,13 @@ export { type AgentNeeds, type Unfitness, unfitness } from './protocol/fitness.j
 export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
 export { recordRefusal } from './protocol/refusal.js'
-export { otherPlaceText, requireOneStorage, type StoragePlace, storagePlaces } from './protocol/storage-places.js'
+export {
+  otherPlaceText,
+  requireOneStorage,
+  requireUsedStorage,
+  type StoragePlace,
+  storagePlaces,
+} from './protocol/storage-places.js'
 export {
   CIPHERS,
   CLOCK,

@@ -1,7 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { ensureInitObject } from '../catalog/init-object.js'
-import { ensureIdentity } from '../catalog/storage-identity.js'
+import { beginUsing, requireKnownStorage } from '../catalog/known-storage.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
@@ -14,8 +13,9 @@ import {
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
-import { isMain } from '../control/profiles.js'
+import { isMain, requireStorage } from '../control/profiles.js'
 import { requireRights } from '../control/rights.js'
+import type { ConfiguredStorage } from '../control/storage-memory.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -173,7 +173,8 @@ export class BackupNominee {
     const sealing = await this.sealing(config)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
-    if (leads) await this.initialise(command, signal)
+    const storage = await this.configured(command)
+    if (leads) await beginUsing(this.store, storage, { signal })
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -221,16 +222,18 @@ export class BackupNominee {
     const publish = async () => {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.startBalancerAgain(name, info)
+      // A share may have gone while it was written to.
+      await requireKnownStorage(store, storage, { signal })
       await publishBackup({ leader, store, ciphers, host, guard }, name)
     }
     await reach('done', { before: publish })
     log.info('backup finished')
   }
 
-  /** Agents look at the main storage only. */
-  private async initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
-    await ensureInitObject(this.store, { signal })
-    if (isMain(command.backup.profile)) await ensureIdentity(this.store, { signal })
+  private async configured({ backup: { profile } }: BackupCommandDocument): Promise<ConfiguredStorage> {
+    const { leader, host } = this
+    const storage = await requireStorage(leader, profile)
+    return { leader, host, storage, ...(isMain(profile) ? {} : { profile }) }
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */

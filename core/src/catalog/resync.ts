@@ -14,6 +14,7 @@ import { storeOf } from '../encryption/sealed-store.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
 import {
   backupMetadataName,
@@ -25,6 +26,7 @@ import {
 import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { rewriteInitObject } from './init-object.js'
+import { acceptStorage } from './known-storage.js'
 import { ensureIdentity } from './storage-identity.js'
 
 /** Metadata documents under way at once. */
@@ -32,6 +34,7 @@ const WIDTH = 8
 
 export interface ResyncOptions extends CallOptions {
   readonly leader: MongoClient
+  readonly host: PluginHost
   readonly store: ObjectStore
   /** `storage` of the configuration: takes the place of what the metadata says, which may be another mount or endpoint. */
   readonly storage: StorageConfig
@@ -52,9 +55,10 @@ export interface ResyncResult {
 }
 
 /**
- * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync): rewrites the init
- * object (the write test), reads the metadata of every backup, checks its objects, and rebuilds the index of
- * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
+ * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync), which
+ * is the cluster's from then on, whichever was before: rewrites the init object (the write test), reads the metadata of every
+ * backup, checks its objects, and rebuilds the index of chunks. The storage is read completely before any document changes: a
+ * storage that fails half-way loses nothing.
  *
  * Documents of logical restores stay: they are nowhere else.
  */
@@ -101,6 +105,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
   if (foreign.size > 0) log.info(`left out backups of other storages below this one, in ${listed([...foreign])}`)
   if (profile === undefined) await replaceChunks(leader, withNotes(listing.chunks, await listChunks(leader)))
+  await acceptStorage(store, options, { signal })
   const result = {
     backups: backups.size,
     damaged: damaged.size,

@@ -27,9 +27,13 @@ export async function readIdentity(store: ObjectStore, options: CallOptions = {}
   }
 }
 
-/** Gives the storage an identity where it has none. To be called where it is written to anyway. */
-export async function ensureIdentity(store: ObjectStore, options: CallOptions = {}): Promise<void> {
-  if ((await readIdentity(store, options)) === undefined) await writeIdentity(store, randomUUID(), options)
+/** What the storage calls itself; given an identity where it has none. To be called where it is written to anyway. */
+export async function ensureIdentity(store: ObjectStore, options: CallOptions = {}): Promise<string> {
+  const known = await readIdentity(store, options)
+  if (known !== undefined) return known
+  const identity = randomUUID()
+  await writeIdentity(store, identity, options)
+  return identity
 }
 
 /**
@@ -77,6 +81,6 @@ export async function lookForIdentity(store: ObjectStore, options: CallOptions =
   return found
 }
 
-async function writeIdentity(store: ObjectStore, identity: string, options: CallOptions): Promise<void> {
+export async function writeIdentity(store: ObjectStore, identity: string, options: CallOptions = {}): Promise<void> {
   await store.save(IDENTITY_OBJECT, bodyOf(Buffer.from(identity)), options)
 }

@@ -53,6 +53,10 @@ export interface AgentDocument {
 export interface AgentPlace {
   /** What the storage calls itself; absent where nothing was ever written there, or it can't be read. */
   id?: string
+  /** It is not the storage that the cluster has used. */
+  other?: boolean
+  /** Which place of the configuration that is (`storageFingerprint`). */
+  at?: string
   /** The command for which the agent looked anew, and tried to write; absent where it looked of its own accord. */
   opid?: string
 }

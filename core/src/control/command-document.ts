@@ -8,7 +8,7 @@ export type Command =
   | { cmd: 'restore'; restore: RestoreCommand }
   | { cmd: 'replay'; replay: ReplayCommand }
   | { cmd: 'cancelBackup' }
-  | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
+  | { cmd: 'resync'; resync?: ResyncCommand }
   | { cmd: 'delete'; delete: { backup: string; olderthan: number; type: string; profile: string } }
   | { cmd: 'deletePitr'; deletePitr: { olderthan: number } }
   | { cmd: 'cleanup'; cleanup: { olderThan: Timestamp; profile: string } }
@@ -16,6 +16,15 @@ export type Command =
   | { cmd: 'removeConfigProfile'; profile: { name: string } }
   /** Ours: PBM's agents pass over commands they don't know. */
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
+
+export interface ResyncCommand {
+  name?: string
+  all?: boolean
+  clear?: boolean
+  includeRestores?: boolean
+  /** Ours, and never sent: an agent does it of its own accord. */
+  unasked?: boolean
+}
 
 export interface BackupCommand {
   type: 'logical' | 'physical' | 'incremental' | 'external'

@@ -2,10 +2,12 @@ import type { MongoClient } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
 import { keepSealedFromPbm } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import type { Clock } from '../time/clock.js'
 import { repairBalancer } from './balancer-pause.js'
 import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
+import { rememberStorage } from './remember-storage.js'
 import type { Repair } from './repair.js'
 import { repairSuspended } from './suspension.js'
 
@@ -13,6 +15,7 @@ export interface RepairContext {
   readonly leader: MongoClient
   /** Name of the leader replica set. */
   readonly leaderReplset: string
+  readonly host: PluginHost
   readonly clock: Clock
   readonly log: OperationLog
   readonly logOf: (opid: string) => OperationLog
@@ -24,7 +27,7 @@ export interface RepairContext {
 
 /** All that is put right after deaths, in this order. */
 export function allRepairs(context: RepairContext): Repair[] {
-  const { leader, log } = context
+  const { leader, host, log } = context
   const resyncs = new DeadResync(context)
   const leftovers = new Leftovers(context)
   return [
@@ -49,6 +52,11 @@ export function allRepairs(context: RepairContext): Repair[] {
       everyMs: 0,
       run: (met) => resyncs.look(met),
       forget: () => resyncs.forget(),
+    },
+    {
+      name: 'remembering which storage is used',
+      everyMs: 10_000,
+      run: () => rememberStorage(leader, host),
     },
     {
       name: 'deleting what failed backups have left',

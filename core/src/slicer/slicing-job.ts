@@ -1,4 +1,5 @@
 import type { MongoClient } from 'mongodb'
+import { requireKnownStorage } from '../catalog/known-storage.js'
 import type { Config } from '../config/document.js'
 import { acknowledgePitr, reportPitrReplset } from '../control/pitr.js'
 import { errorText, PbmError } from '../errors.js'
@@ -138,12 +139,23 @@ export class SlicingJob {
     const store = await openStore()
     try {
       if (point.gap !== undefined) log.warning(gapText(rs, point.gap))
+      const requirePlace = () => requireKnownStorage(store, { leader, host, storage: config.storage }, { signal })
+      await requirePlace()
       const start = await recoverChunks({ leader, store, host, rs, start: point.start, log, signal })
       const slicer = makeSlicer(store)
       this.#slicer = slicer
       const onState = (state: SlicerState) => this.#report(state)
       const beforeLast = () => this.#catchUp(signal)
-      await slicer.run({ start, settings, lock, signal, finish: this.#finish.signal, beforeLast, onState })
+      await slicer.run({
+        start,
+        settings,
+        lock,
+        signal,
+        finish: this.#finish.signal,
+        requirePlace,
+        beforeLast,
+        onState,
+      })
     } finally {
       await store.close().catch(() => undefined)
     }

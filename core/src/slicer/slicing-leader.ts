@@ -114,6 +114,8 @@ export class SlicingLeader {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     const places = storagePlaces(agents, now, config.epoch)
     if (places.length > 1) return this.#tell(config, `the oplog can't be stored: ${placesText(places)}`, log)
+    const fault = places[0]?.fault
+    if (fault !== undefined) return this.#tell(config, `the oplog can't be stored: ${fault}`, log)
     const fit = candidates(agents, now, slicingNeeds(config)).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
       return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)
