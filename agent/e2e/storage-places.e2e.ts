@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '@pbmkit/conformance/testbed'
 import { listAgents, listChunks, sendCommand } from '@pbmkit/core'
@@ -31,6 +31,8 @@ describe('one path that is another place on each host', () => {
   const folderOf = (host: string) => join(host, 'backups')
   const known = () => hosts.filter((host) => existsSync(join(folderOf(host), '.pbmkit.storage')))
   const share = () => `${known()[0] ?? hosts[0]}/backups`
+  /** The folder that all members see: one has it, and the others a link to it. */
+  const shared = () => realpath(share())
   const identityObject = () => join(share(), '.pbmkit.storage')
   const untilTold = (text: RegExp) =>
     until('every agent to tell what is wrong', async () =>
@@ -122,6 +124,33 @@ describe('one path that is another place on each host', () => {
     await cluster.agentsWell()
     const next = await backupEnded(cluster, await cluster.backup())
     assert.equal(next.replsets[0]?.node, node)
+  })
+
+  it('is not one where each member has a copy of it', async () => {
+    const mounted = await shared()
+    for (const host of hosts) {
+      if (folderOf(host) === mounted) continue
+      await rm(folderOf(host))
+      await cp(mounted, folderOf(host), { recursive: true })
+    }
+    const { status, replsets, error = '' } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'error')
+    const hasWritten = replsets[0]?.node
+    for (const { host } of cluster.set.members) assert.equal(error.includes(host), host !== hasWritten, error)
+    assert.match(error, /what this backup has written is not there for /)
+    await unlocked(cluster)
+    for (const host of hosts) {
+      assert.deepEqual(
+        (await readdir(folderOf(host))).filter((name) => name.includes('mark')),
+        [],
+      )
+      if (folderOf(host) === mounted) continue
+      await rm(folderOf(host), { recursive: true })
+      await symlink(mounted, folderOf(host))
+    }
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
   })
 
   it('is not taken for a new one where the share is mounted nowhere: nothing is written there', async () => {

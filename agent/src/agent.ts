@@ -104,7 +104,12 @@ export class Agent {
       await this.#status.publish()
       return status
     }
-    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys, answerWithStorage, withPrimary }
+    const answerWithMark: AgentContext['answerWithMark'] = async (mark) => {
+      this.#status.noteMark(mark)
+      await this.#status.publish()
+    }
+    const answers = { answerWithKeys, answerWithStorage, answerWithMark }
+    const given = { clock: systemClock, dumpParallelCollections, withPrimary, ...answers }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })

@@ -11,6 +11,7 @@ export { listNamespaces } from './backup/logical/namespaces.js'
 export { BackupNominee } from './backup/nominee.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
+export { hasMark } from './catalog/backup-mark.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
@@ -47,6 +48,7 @@ export { maskConfig, maskStorage, sameStorage, secretsOf, storageFingerprint } f
 export {
   type AgentDocument,
   type AgentKeys,
+  type AgentMark,
   type AgentPlace,
   type AgentPlugins,
   agentErrors,

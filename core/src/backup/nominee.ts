@@ -55,6 +55,7 @@ import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
+import { requireOneFolder } from './mark.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
 import { requireAllShards, requireNoBarriers } from './steady.js'
@@ -174,7 +175,11 @@ export class BackupNominee {
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
     const storage = await this.configured(command)
-    if (leads) await beginUsing(this.store, storage, { signal })
+    if (leads) {
+      await beginUsing(this.store, storage, { signal })
+      const mark = { backup: name, opid: command._id.toHexString() }
+      await requireOneFolder({ leader, store: this.store, clock, log, signal }, mark)
+    }
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }

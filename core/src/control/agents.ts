@@ -48,6 +48,15 @@ export interface AgentDocument {
   epoch?: Timestamp
   /** And what it sees as that storage. */
   place?: AgentPlace
+  /** And whether it saw what the last backup had written to its storage for that; absent in earlier versions. */
+  mark?: AgentMark
+}
+
+export interface AgentMark {
+  /** The backup's command. */
+  opid?: string
+  /** Absent where the storage could not be read. */
+  seen?: boolean
 }
 
 export interface AgentPlace {
@@ -149,7 +158,7 @@ export function agentErrors(agent: AgentDocument): string[] {
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
   const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e } = agent
-  const { plugins, keys, user, restoreRights, epoch, place } = agent
+  const { plugins, keys, user, restoreRights, epoch, place, mark } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
@@ -160,6 +169,7 @@ function inOrder(agent: AgentDocument): Document {
     ...(restoreRights === undefined ? {} : { restoreRights }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(place === undefined ? {} : { place }),
+    ...(mark === undefined ? {} : { mark }),
   }
 }
 

@@ -11,7 +11,7 @@ import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import type { WithPrimary } from '../protocol/tokens.js'
-import { recoverChunks } from '../recovery/recover-chunks.js'
+import { recoverChunks, requireLastChunk } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
 import { type Gap, timeText } from './catch-up.js'
 import { slicerSettings } from './settings.js'
@@ -141,7 +141,9 @@ export class SlicingJob {
       if (point.gap !== undefined) log.warning(gapText(rs, point.gap))
       const requirePlace = () => requireKnownStorage(store, { leader, host, storage: config.storage }, { signal })
       await requirePlace()
-      const start = await recoverChunks({ leader, store, host, rs, start: point.start, log, signal })
+      const recovering = { leader, store, host, rs, log, signal }
+      if (point.after === 'chunk') await requireLastChunk(recovering)
+      const start = await recoverChunks({ ...recovering, start: point.start })
       const slicer = makeSlicer(store)
       this.#slicer = slicer
       const onState = (state: SlicerState) => this.#report(state)
