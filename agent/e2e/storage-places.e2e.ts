@@ -133,9 +133,9 @@ describe('one path that is another place on each host', () => {
       await rm(folderOf(host))
       await cp(mounted, folderOf(host), { recursive: true })
     }
-    const { status, replsets, error = '' } = await backupEnded(cluster, await cluster.backup())
+    const { status, n, error = '' } = await backupEnded(cluster, await cluster.backup())
     assert.equal(status, 'error')
-    const hasWritten = replsets[0]?.node
+    const hasWritten = n[0]?.ack
     for (const { host } of cluster.set.members) assert.equal(error.includes(host), host !== hasWritten, error)
     assert.match(error, /what this backup has written is not there for /)
     await unlocked(cluster)
