@@ -86,25 +86,29 @@ interface BackupWork extends OperationSteps<BackupStatus> {
  */
 @injectable()
 export class BackupNominee {
+  readonly #context
+
   constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(WITH_PRIMARY) private readonly withPrimary: WithPrimary,
-    @inject(SELF) private readonly self: Member,
-    @inject(STORE) private readonly store: OpenStore,
-    @inject(COMPRESSION) private readonly compression: CompressionPlugin,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(PluginHost) private readonly host: PluginHost,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+    @inject(NODE) node: MongoClient,
+    @inject(LEADER) leader: MongoClient,
+    @inject(WITH_PRIMARY) withPrimary: WithPrimary,
+    @inject(SELF) self: Member,
+    @inject(STORE) store: OpenStore,
+    @inject(COMPRESSION) compression: CompressionPlugin,
+    @inject(OPERATION_LOG) log: OperationLog,
+    @inject(CLOCK) clock: Clock,
+    @inject(PluginHost) host: PluginHost,
+    @inject(CIPHERS, { isOptional: true }) ciphers: Ciphers | undefined,
+  ) {
+    this.#context = { node, leader, withPrimary, self, store, compression, log, clock, host, ciphers }
+  }
 
   /**
    * Waits for the nomination and does the work. Resolves with whether this agent did it; rejects when it failed, after
    * everything is marked and cleaned.
    */
   async run(command: BackupCommandDocument, { signal }: RunOptions): Promise<boolean> {
-    const { leader, self, clock, log } = this
+    const { leader, self, clock, log } = this.#context
     const backup = command.backup.name
     const opid = command._id.toHexString()
     const outcome = await awaitNomination({ leader, backup, opid, rs: self.rs, node: self.node, signal, clock })
@@ -122,11 +126,11 @@ export class BackupNominee {
     })
     if (!isHeld(lock)) {
       log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
-      if (lock.refused === 'concurrent') await this.refuse(backup, lock.by)
+      if (lock.refused === 'concurrent') await this.#refuse(backup, lock.by)
       return false
     }
     try {
-      await this.execute(command, config, lock, signal)
+      await this.#execute(command, config, lock, signal)
       return true
     } finally {
       await lock.release()
@@ -134,16 +138,17 @@ export class BackupNominee {
   }
 
   /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
-  private async refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+  async #refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+    const { leader, log } = this.#context
     const error = busyText(by)
-    this.log.error(`backup ${backup} does not begin: ${error}`)
-    await setBackupStatus(this.leader, backup, 'error', { error, by: 'leader' })
+    log.error(`backup ${backup} does not begin: ${error}`)
+    await setBackupStatus(leader, backup, 'error', { error, by: 'leader' })
   }
 
-  private async execute(command: BackupCommandDocument, config: Config, lock: HeldLock, signal: AbortSignal) {
-    const { leader, self, log, clock } = this
+  async #execute(command: BackupCommandDocument, config: Config, lock: HeldLock, signal: AbortSignal) {
+    const { node, leader, self, log, clock } = this.#context
     const { name } = command.backup
-    const [info, leading, members] = await Promise.all([nodeInfo(this.node), nodeInfo(leader), clusterMembers(leader)])
+    const [info, leading, members] = await Promise.all([nodeInfo(node), nodeInfo(leader), clusterMembers(leader)])
     const leads = leading.rs === self.rs
     const replsets = members.map(({ rs }) => rs)
     let known: BackupDocument | undefined
@@ -157,28 +162,28 @@ export class BackupNominee {
           await acknowledgeNomination(leader, name, self.rs, self.node)
           known = await findBackup(leader, name)
         },
-        discard: () => this.discard(command, replsets),
+        discard: () => this.#discard(command, replsets),
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
-        resume: () => this.startBalancerAgain(name, info),
+        resume: () => this.#startBalancerAgain(name, info),
       },
     )
-    await run.execute((steps) => this.work({ ...steps, command, config, info, leads }))
+    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads }))
   }
 
-  private async work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
-    const { leader, node, withPrimary, self, compression, log, clock } = this
+  async #work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
+    const { leader, node, withPrimary, self, store, compression, log, clock, ciphers, host } = this.#context
     const { name } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
-    const sealing = await this.sealing(config)
+    const sealing = await this.#sealing(config)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
-    const storage = await this.configured(command)
+    const storage = await this.#configured(command)
     if (leads) {
-      await beginUsing(this.store, storage, { signal })
+      await beginUsing(store, storage, { signal })
       const mark = { backup: name, opid: command._id.toHexString() }
-      await requireOneFolder({ leader, store: this.store, clock, log, signal }, mark)
+      await requireOneFolder({ leader, store, clock, log, signal }, mark)
     }
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
@@ -195,7 +200,7 @@ export class BackupNominee {
     const wait = { member: self.node, clock, signal, log }
     const part = new ReplsetBackup({
       ...{ node, leader, withPrimary, compression, log, clock, signal, config, info },
-      store: sealing?.store(name) ?? this.store,
+      store: sealing?.store(name) ?? store,
       start: toTimestamp(from),
       sealed: sealing !== undefined,
       command: command.backup,
@@ -216,17 +221,16 @@ export class BackupNominee {
         ...(halfDone.length === 0 ? {} : { half_done: halfDone }),
       }
       await setReplsetFields(leader, name, self.rs, ended)
-      const transfer = transferOf(this.store.figures?.())
+      const transfer = transferOf(store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
       await addBackupSize(leader, name, { size: bytes, uncompressed: uncompressedBytes })
     } finally {
       await part.close()
     }
 
-    const { store, ciphers, host } = this
     const publish = async () => {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
-      await this.startBalancerAgain(name, info)
+      await this.#startBalancerAgain(name, info)
       // A share may have gone while it was written to.
       await requireKnownStorage(store, storage, { signal })
       await publishBackup({ leader, store, ciphers, host, guard }, name)
@@ -235,38 +239,41 @@ export class BackupNominee {
     log.info('backup finished')
   }
 
-  private async configured({ backup: { profile } }: BackupCommandDocument): Promise<ConfiguredStorage> {
-    const { leader, host } = this
+  async #configured({ backup: { profile } }: BackupCommandDocument): Promise<ConfiguredStorage> {
+    const { leader, host } = this.#context
     const storage = await requireStorage(leader, profile)
     return { leader, host, storage, ...(isMain(profile) ? {} : { profile }) }
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */
-  private async sealing(config: Config): Promise<PartSealing | undefined> {
-    const method = await this.ciphers?.current()
-    if (method === undefined || this.ciphers === undefined) return undefined
+  async #sealing(config: Config): Promise<PartSealing | undefined> {
+    const { store, ciphers, self } = this.#context
+    const method = await ciphers?.current()
+    if (method === undefined || ciphers === undefined) return undefined
     refuseLayout(config)
-    return new PartSealing(this.store, this.ciphers, method, this.self.rs)
+    return new PartSealing(store, ciphers, method, self.rs)
   }
 
   /** Where this fails, the agent that watches over dead operations does it. */
-  private async startBalancerAgain(backup: string, info: NodeInfo): Promise<void> {
+  async #startBalancerAgain(backup: string, info: NodeInfo): Promise<void> {
+    const { leader, log } = this.#context
     if (!info.isSharded) return
     try {
-      if ((await findBackup(this.leader, backup))?.balancer_stopped !== true) return
-      await resumeBalancer(this.leader, backup, this.log)
+      if ((await findBackup(leader, backup))?.balancer_stopped !== true) return
+      await resumeBalancer(leader, backup, log)
     } catch (error) {
-      this.log.error(`the balancer could not be started again: ${errorText(error)}`)
+      log.error(`the balancer could not be started again: ${errorText(error)}`)
     }
   }
 
-  private async discard(command: BackupCommandDocument, replsets: readonly string[]): Promise<void> {
+  async #discard(command: BackupCommandDocument, replsets: readonly string[]): Promise<void> {
+    const { leader, store, compression, log } = this.#context
     const { name } = command.backup
-    const begun = { name, opid: command._id.toHexString(), replsets, suffix: this.compression.suffix }
+    const begun = { name, opid: command._id.toHexString(), replsets, suffix: compression.suffix }
     const late = () => new Error('the storage takes too long; it is tried again later')
-    const discarding = discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MS))
+    const discarding = discardBackup(leader, store, begun, AbortSignal.timeout(DISCARD_MS))
     await inTime(discarding, DISCARD_MS, late).catch((error: unknown) =>
-      this.log.error(`cannot delete the objects: ${errorText(error)}`),
+      log.error(`cannot delete the objects: ${errorText(error)}`),
     )
   }
 }

@@ -5,7 +5,7 @@ import { type ReplicaSet, startReplicaSet, temporaryFolder } from '@pbmkit/confo
 import { type MongoClient, ObjectId } from 'mongodb'
 import type { Config } from '../config/document.js'
 import { parseConfig } from '../config/parse.js'
-import { storageFingerprint } from '../config/redact.js'
+import { storageFingerprint } from '../config/same-storage.js'
 import { type AgentDocument, publishAgent } from '../control/agents.js'
 import { insertBackup } from '../control/backups.js'
 import { configCollection, readConfig, writeConfig } from '../control/config.js'

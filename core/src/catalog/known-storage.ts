@@ -1,4 +1,4 @@
-import { sameStorage } from '../config/redact.js'
+import { sameStorage } from '../config/same-storage.js'
 import { listBackups } from '../control/backups.js'
 import {
   type ConfiguredStorage,

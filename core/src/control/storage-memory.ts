@@ -1,6 +1,6 @@
 import type { Collection, MongoClient } from 'mongodb'
 import type { StorageConfig } from '../config/document.js'
-import { storageFingerprint } from '../config/redact.js'
+import { storageFingerprint } from '../config/same-storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { configCollection } from './config.js'
 

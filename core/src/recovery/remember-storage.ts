@@ -1,5 +1,5 @@
 import type { MongoClient } from 'mongodb'
-import { storageFingerprint } from '../config/redact.js'
+import { storageFingerprint } from '../config/same-storage.js'
 import { listAgents } from '../control/agents.js'
 import { readConfig } from '../control/config.js'
 import { rememberedIdentity, rememberFirst } from '../control/storage-memory.js'

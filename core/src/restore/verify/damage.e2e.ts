@@ -246,7 +246,7 @@ describe('Restore of a damaged backup', () => {
   })
 
   it('refuses a backup that nobody knows', async () => {
-    await assert.rejects(bench.restore('2001-01-01T00:00:00Z'), { code: 'BACKUP_UNKNOWN' })
+    await assert.rejects(bench.restore('2001-01-01T00:00:00Z'), { code: 'BACKUP_NOT_FOUND' })
   })
 
   it('refuses a backup that is not done', async () => {
