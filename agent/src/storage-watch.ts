@@ -1,5 +1,6 @@
 import {
   type AgentPlace,
+  type Clock,
   type Config,
   errorText,
   inTime,
@@ -10,6 +11,7 @@ import {
   type SeenStorage,
   type StorageConfig,
   type SubsystemStatus,
+  systemClock,
   testWriting,
 } from '@pbmkit/core'
 import type { KeyWatch } from './key-watch.js'
@@ -34,6 +36,7 @@ export interface StorageWatchOptions {
   readonly see: (store: ObjectStore, storage: StorageConfig, call: { signal: AbortSignal }) => Promise<AgentSight>
   /** How long a look may take (milliseconds); default: 20 s. */
   readonly probeMs?: number
+  readonly clock?: Clock
 }
 
 /** Which place of the configuration it is, and what is there. */
@@ -51,6 +54,7 @@ interface Probe {
 /** Keeps an eye on the configured storage and the plugins that the configuration needs. */
 export class StorageWatch {
   readonly #options: StorageWatchOptions
+  readonly #clock: Clock
   #store: ObjectStore | undefined
   #storageText = ''
   #probedConfig = ''
@@ -64,6 +68,7 @@ export class StorageWatch {
 
   constructor(options: StorageWatchOptions) {
     this.#options = options
+    this.#clock = options.clock ?? systemClock
   }
 
   /** What this agent saw as the storage at the last look. */
@@ -91,10 +96,10 @@ export class StorageWatch {
     }
     const { storage, backup, pitr, encryption } = config
     const text = JSON.stringify([storage, backup?.compression, pitr?.compression, encryption])
-    const fresh = Date.now() - this.#probedAt < PROBE_MS
+    const fresh = this.#clock.now() - this.#probedAt < PROBE_MS
     if (command === undefined && this.#status.ok && fresh && text === this.#probedConfig) return this.#status
     this.#probedConfig = text
-    this.#probedAt = Date.now()
+    this.#probedAt = this.#clock.now()
     try {
       await this.#options.host.check(config)
       await this.#probe(config, command)
@@ -181,10 +186,10 @@ export class StorageWatch {
     }
     if (fault !== undefined) throw fault
     // One without an identity is written to by the first backup or resync.
-    if (id === undefined || Date.now() - this.#writtenAt < WRITE_MS) return
+    if (id === undefined || this.#clock.now() - this.#writtenAt < WRITE_MS) return
     // Where testing leaves an object that may have to stay, only a command asks for it again.
     const isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
-    this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
+    this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : this.#clock.now()
   }
 }
 

@@ -126,6 +126,7 @@ export {
   createWrappingKey,
   isKeyObject,
   keyObjectName,
+  keyScope,
   openKeyObject,
   readKeyObject,
 } from './encryption/key-objects.js'
@@ -195,7 +196,7 @@ export {
   type WithStore,
 } from './protocol/tokens.js'
 export { DeadResync } from './recovery/dead-resync.js'
-export { deleteFailed } from './recovery/leftovers.js'
+export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
 export { allRepairs } from './recovery/repairs.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'

@@ -1,12 +1,14 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { beginUsing, requireKnownStorage } from '../catalog/known-storage.js'
+import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  setBackupFields,
   setBackupStatus,
   setReplsetFields,
 } from '../control/backups.js'
@@ -78,6 +80,8 @@ interface BackupWork extends OperationSteps<BackupStatus> {
   readonly info: NodeInfo
   /** Whether this replica set leads the backup: the leader replica set's nominee does. */
   readonly leads: boolean
+  /** From then on the backup's folder has objects of its own. */
+  readonly onBegun: () => void
 }
 
 /**
@@ -152,6 +156,10 @@ export class BackupNominee {
     const leads = leading.rs === self.rs
     const replsets = members.map(({ rs }) => rs)
     let known: BackupDocument | undefined
+    let hasBegun = false
+    const onBegun = () => {
+      hasBegun = true
+    }
     const run = new OperationRun(
       { leader, self, log, clock },
       {
@@ -162,17 +170,19 @@ export class BackupNominee {
           await acknowledgeNomination(leader, name, self.rs, self.node)
           known = await findBackup(leader, name)
         },
-        discard: () => this.#discard(command, replsets),
+        discard: async () => {
+          if (hasBegun) await this.#discard(command, replsets)
+        },
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
         resume: () => this.#startBalancerAgain(name, info),
       },
     )
-    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads }))
+    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads, onBegun }))
   }
 
-  async #work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
+  async #work({ command, config, info, leads, onBegun, signal, guard, reach }: BackupWork): Promise<void> {
     const { leader, node, withPrimary, self, store, compression, log, clock, ciphers, host } = this.#context
     const { name } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
@@ -180,11 +190,7 @@ export class BackupNominee {
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
     const storage = await this.#configured(command)
-    if (leads) {
-      await beginUsing(store, storage, { signal })
-      const mark = { backup: name, opid: command._id.toHexString() }
-      await requireOneFolder({ leader, store, clock, log, signal }, mark)
-    }
+    if (leads) await this.#initialise(command, storage, signal)
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -194,6 +200,7 @@ export class BackupNominee {
       join,
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
+    onBegun()
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
@@ -243,6 +250,16 @@ export class BackupNominee {
     const { leader, host } = this.#context
     const storage = await requireStorage(leader, profile)
     return { leader, host, storage, ...(isMain(profile) ? {} : { profile }) }
+  }
+
+  /** Nobody writes into the backup's folder before. */
+  async #initialise(command: BackupCommandDocument, storage: ConfiguredStorage, signal: AbortSignal): Promise<void> {
+    const { store, leader, clock, log } = this.#context
+    const { name } = command.backup
+    await beginUsing(store, storage, { signal })
+    await refuseTakenName(store, name, { signal })
+    await setBackupFields(leader, name, { began_here: true })
+    await requireOneFolder({ leader, store, clock, log, signal }, { backup: name, opid: command._id.toHexString() })
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */

@@ -99,6 +99,7 @@ export class Restore {
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
+        clock,
         guard,
         log,
         progress,
