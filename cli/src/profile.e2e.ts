@@ -130,7 +130,8 @@ describe('pbm profile', () => {
     await mkdir(join(weekly, dead))
     await writeFile(join(weekly, dead, 'part'), 'of a backup that died')
     const conditions = [{ timestamp: done.start_ts, status: 'error', error: 'the agent died' }]
-    await insertBackup(cluster.leader, { ...done, name: dead, opid: 'dead', status: 'error', conditions })
+    const failed = { name: dead, opid: 'dead', status: 'error' as const, conditions, began_here: true }
+    await insertBackup(cluster.leader, { ...done, ...failed })
     await until('it to go', async () => !(await readdir(weekly)).includes(dead))
     assert.equal((await cluster.pbm(['delete-backup', dead, '--yes'])).code, 0)
   })
