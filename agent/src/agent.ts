@@ -133,7 +133,7 @@ export class Agent {
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({
-        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock },
+        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock, everyMs: settings.checkUser * 1000 },
         isShard: leaderReplset !== self.rs,
       }),
       plugins: options.plugins ?? (() => watch.plugins()),
