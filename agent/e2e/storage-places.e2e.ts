@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '@pbmkit/conformance/testbed'
 import { listAgents, listChunks, sendCommand } from '@pbmkit/core'
 import { backupEnded, type Cluster, outputs, startCluster, unlocked, until } from './cluster.support.js'
-import { nobodySlices, slicingAgent, storedUntilNow } from './slicing.support.js'
+import { assertChain, nobodySlices, slicingAgent, storedUntilNow } from './slicing.support.js'
 import { slowStoragePlugin } from './slow-storage.support.js'
 
 const CONFIG = 'storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n'
+const PITR = `${CONFIG}pitr:\n  enabled: true\n  oplogSpanMin: 0.05\n`
 
 describe('one path that is another place on each host', () => {
   let cluster: Cluster
@@ -30,29 +31,17 @@ describe('one path that is another place on each host', () => {
 
   const folderOf = (host: string) => join(host, 'backups')
   const known = () => hosts.filter((host) => existsSync(join(folderOf(host), '.pbmkit.storage')))
-  const share = () => `${known()[0] ?? hosts[0]}/backups`
-  /** The folder that all members see: one has it, and the others a link to it. */
-  const shared = () => realpath(share())
-  const identityObject = () => join(share(), '.pbmkit.storage')
+  /** What all of them see, once it is mounted. */
+  let share: string
+  const identityObject = () => join(share, '.pbmkit.storage')
   const untilTold = (text: RegExp) =>
     until('every agent to tell what is wrong', async () =>
       (await listAgents(cluster.leader)).every(({ stors }) => !stors.ok && text.test(stors.e)),
     ).catch((error: unknown) => {
       throw new Error(`${error}\n${outputs(cluster)}`)
     })
-  /** Each member sees the empty folder that the share was mounted at. */
-  async function unmount(): Promise<void> {
-    for (const host of hosts) {
-      await rename(folderOf(host), `${folderOf(host)}.mounted`)
-      await mkdir(folderOf(host))
-    }
-  }
-  async function mount(): Promise<void> {
-    for (const host of hosts) {
-      await rm(folderOf(host), { recursive: true })
-      await rename(`${folderOf(host)}.mounted`, folderOf(host))
-    }
-  }
+  /** What is seen where a share is not mounted. */
+  const unmounted = (host: string) => `${folderOf(host)}.unmounted`
   const agentOf = async (index: number) => {
     const member = cluster.set.members[index]
     return (await listAgents(cluster.leader)).find(({ n }) => n === member?.host)
@@ -98,10 +87,11 @@ describe('one path that is another place on each host', () => {
   it('is one place again at once when it is mounted everywhere', async () => {
     const [first] = known()
     assert(first !== undefined)
+    share = join(await temporaryFolder('pbmkit-share-'), 'backups')
+    await cp(folderOf(first), share, { recursive: true })
     for (const host of hosts) {
-      if (host === first) continue
       await rm(folderOf(host), { recursive: true })
-      await symlink(folderOf(first), folderOf(host))
+      await symlink(share, folderOf(host))
     }
     const backup = await backupEnded(cluster, await cluster.backup())
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
@@ -127,37 +117,57 @@ describe('one path that is another place on each host', () => {
   })
 
   it('is not one where each member has a copy of it', async () => {
-    const mounted = await shared()
-    for (const host of hosts) {
-      if (folderOf(host) === mounted) continue
+    const copies = hosts.slice(1)
+    for (const host of copies) {
       await rm(folderOf(host))
-      await cp(mounted, folderOf(host), { recursive: true })
+      await cp(share, folderOf(host), { recursive: true })
     }
     const { status, n, error = '' } = await backupEnded(cluster, await cluster.backup())
     assert.equal(status, 'error')
-    const hasWritten = n[0]?.ack
-    for (const { host } of cluster.set.members) assert.equal(error.includes(host), host !== hasWritten, error)
+    const at = cluster.set.members.findIndex(({ host }) => host === n[0]?.ack)
+    for (const [index, { host }] of cluster.set.members.entries())
+      assert.equal(error.includes(host), index !== at, error)
     assert.match(error, /what this backup has written is not there for /)
     await unlocked(cluster)
     for (const host of hosts) {
-      assert.deepEqual(
-        (await readdir(folderOf(host))).filter((name) => name.includes('mark')),
-        [],
-      )
-      if (folderOf(host) === mounted) continue
+      const left = (await readdir(folderOf(host))).filter((name) => name.includes('mark'))
+      assert.deepEqual(left, [])
+    }
+    for (const host of copies) {
       await rm(folderOf(host), { recursive: true })
-      await symlink(mounted, folderOf(host))
+      await symlink(share, folderOf(host))
     }
     const backup = await backupEnded(cluster, await cluster.backup())
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
     await unlocked(cluster)
   })
 
+  it('stores no oplog where it is not mounted on the member that does: another one goes on', async () => {
+    await cluster.configure(PITR)
+    const { member } = await slicingAgent(cluster)
+    await storedUntilNow(cluster)
+    const host = hosts[cluster.set.members.indexOf(member)]
+    assert(host !== undefined)
+    await mkdir(unmounted(host))
+    // For a command all look at once.
+    const { status, error = '' } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'error')
+    assert.match(
+      error,
+      /which this cluster has not used|on rs0\/\S+ the storage is not the one that this cluster has used/,
+    )
+    await slicingAgent(cluster, member.host)
+    await storedUntilNow(cluster)
+    assertChain(await listChunks(cluster.leader))
+    assert.deepEqual(await readdir(unmounted(host)), [])
+    await rm(unmounted(host), { recursive: true })
+    await cluster.agentsWell()
+  })
+
   it('is not taken for a new one where the share is mounted nowhere: nothing is written there', async () => {
-    await cluster.configure(`${CONFIG}pitr:\n  enabled: true\n  oplogSpanMin: 0.05\n`)
     await slicingAgent(cluster)
     await storedUntilNow(cluster)
-    await unmount()
+    for (const host of hosts) await mkdir(unmounted(host))
     await until('slicing to stop', async () => /the oplog can't be stored: the storage is not/.test(outputs(cluster)))
     const stored = (await listChunks(cluster.leader)).length
     const { status, error = '' } = await backupEnded(cluster, await cluster.backup())
@@ -165,8 +175,8 @@ describe('one path that is another place on each host', () => {
     assert.match(error, /the storage is not the one that this cluster has used/)
     await untilTold(/not the one that this cluster has used: it has no identity, .*--force-resync/)
     assert.equal((await listChunks(cluster.leader)).length, stored)
-    for (const host of hosts) assert.deepEqual(await readdir(folderOf(host)), [])
-    await mount()
+    for (const host of hosts) assert.deepEqual(await readdir(unmounted(host)), [])
+    for (const host of hosts) await rm(unmounted(host), { recursive: true })
     await cluster.agentsWell()
     await storedUntilNow(cluster)
     const backup = await backupEnded(cluster, await cluster.backup())
@@ -187,7 +197,7 @@ describe('one path that is another place on each host', () => {
 
   it('is another one once somebody says so', async () => {
     const identity = await readFile(identityObject(), 'utf8')
-    for (const name of await readdir(share())) await rm(join(share(), name), { recursive: true })
+    for (const name of await readdir(share)) await rm(join(share, name), { recursive: true })
     assert.match(
       (await backupEnded(cluster, await cluster.backup())).error ?? '',
       /not the one that this cluster has used/,

@@ -1,4 +1,4 @@
-import { type BackupCommand, findBackupByOpid, hasMark, requireStorage, until } from '@pbmkit/core'
+import { type BackupCommand, errorText, findBackupByOpid, hasMark, requireStorage, until } from '@pbmkit/core'
 import { openStorage } from '../storages.js'
 import type { OperationContext } from './context.js'
 
@@ -10,7 +10,12 @@ const POLL_MS = 250
  * Looks for what the backup's leader has written to the storage as soon as its record says that it has, and tells whether it
  * is there. Nothing where that leader is an agent of PBM. Never rejects: who can't look says that.
  */
-export async function answerMark(context: OperationContext, { name, profile }: BackupCommand): Promise<void> {
+export async function answerMark(
+  context: OperationContext,
+  { name, profile }: BackupCommand,
+  /** What this agent is about to tell of the main storage: it is to be known when this is told. */
+  looking: Promise<unknown> | undefined,
+): Promise<void> {
   const { leader, opid, clock, signal, log } = context
   const begun = clock.now()
   const isBegun = async () => {
@@ -23,12 +28,14 @@ export async function answerMark(context: OperationContext, { name, profile }: B
     if ((await until(isBegun, { clock, signal, everyMs: POLL_MS })) !== 'marked') return
     const store = await openStorage(context, await requireStorage(leader, profile), { retryMs: 0 })
     try {
-      await context.answerWithMark({ opid, seen: await hasMark(store, { backup: name, opid }, { signal }) })
+      const seen = await hasMark(store, { backup: name, opid }, { signal })
+      await looking
+      await context.answerWithMark({ opid, seen })
     } finally {
       await store.close()
     }
   } catch (error) {
-    log.debug(`not known whether the storage is the same as that of others: ${error}`)
+    log.debug(`not known whether the storage is the same as that of others: ${errorText(error)}`)
     if (!signal.aborted) await context.answerWithMark({ opid }).catch(() => undefined)
   }
 }

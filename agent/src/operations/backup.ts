@@ -28,7 +28,7 @@ export async function runBackup(context: OperationContext): Promise<void> {
   const writes = info.delaySecs === 0
   const looking = ofMain ? context.answerWithStorage(context.config, opid, { writes }) : undefined
   looking?.catch(() => undefined)
-  const answering = answerMark(context, backup.backup)
+  const answering = answerMark(context, backup.backup, looking)
   const leading = lead()
   const working = info.delaySecs > 0 ? Promise.resolve() : work().catch(tell)
   // A fault of the one part must not hide that of the other.

@@ -45,7 +45,7 @@ export async function requireOneFolder(context: MarkContext, mark: BackupMark): 
       return silent.length === 0
     }
     await until(isAnswered, { clock, signal, everyMs: LOOK_MS, timeoutMs: ANSWER_MS })
-    if (blind.length > 0) throw copies(blind)
+    if (blind.length > 0) throw differ(blind)
     if (silent.length > 0) log.warning(`not known whether ${names(silent)} sees the same storage: no answer`)
   } finally {
     await removeMark(store, mark.backup).catch((error: unknown) =>
@@ -54,7 +54,9 @@ export async function requireOneFolder(context: MarkContext, mark: BackupMark): 
   }
 }
 
-function copies(blind: readonly AgentDocument[]): PbmError {
+function differ(blind: readonly AgentDocument[]): PbmError {
+  const [other] = blind.filter(({ place }) => place?.other === true)
+  if (other !== undefined) return new PbmError('STORAGES_DIFFER', `on ${other.rs}/${other.n} ${other.stors.e}`)
   const text = `the configured storage is not the same place for all members: what this backup has written is not there for ${names(blind)}, though the storage calls itself the same`
   return new PbmError('STORAGES_DIFFER', text, {
     hint: 'A copy of the folder is no share: mount the same share on the host of every member, or name the same bucket',

@@ -116,7 +116,8 @@ export class SlicingLeader {
     const places = withoutFaults(seen)
     if (places.length > 1) return this.#tell(config, `the oplog can't be stored: ${placesText(places)}`, log)
     const fault = seen[0]?.fault
-    if (places.length === 0 && fault !== undefined) return this.#tell(config, `the oplog can't be stored: ${fault}`, log)
+    if (places.length === 0 && fault !== undefined)
+      return this.#tell(config, `the oplog can't be stored: ${fault}`, log)
     const fit = candidates(agents, now, slicingNeeds(config)).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
       return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)
