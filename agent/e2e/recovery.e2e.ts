@@ -82,31 +82,15 @@ describe('an agent whose mongod comes and goes', () => {
     const { member } = agent
     await agent.stop('SIGKILL')
     await admin.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false })
-    const begun = {
-      status: 'running' as const,
-      start_ts: 0,
-      last_transition_ts: 0,
-      conditions: [],
-      hb: await clusterTime(leader),
-    }
-    const open = {
-      committed_txn: null,
-      txn_set: false,
-      partial_txn: null,
-      op: new Timestamp(0n),
-      last_write_ts: new Timestamp(0n),
-    }
+    // Long enough ago to be dead at once.
+    const hb = new Timestamp({ t: (await clusterTime(leader)).t - 60, i: 1 })
+    const [none, never] = [null, new Timestamp(0n)]
+    const begun = { status: 'running' as const, start_ts: 0, last_transition_ts: 0, conditions: [], hb }
+    const open = { committed_txn: none, txn_set: false, partial_txn: none, op: never, last_write_ts: never }
     const replset = { ...begun, ...open, name: 'rs0', node: member.host, ttl_monitor_off: true }
-    const replay = {
-      name: 'killed',
-      opid: 'killed',
-      backup: '',
-      type: 'logical' as const,
-      bcp_chain: null,
-      start_pitr: 0,
-      pitr: 0,
-    }
-    await insertRestore(leader, { ...begun, ...replay, replsets: [replset] })
+    const kind = { backup: '', type: 'logical' as const, bcp_chain: none, start_pitr: 0, pitr: 0 }
+    const replay = { ...begun, ...kind, name: 'killed', opid: 'killed' }
+    await insertRestore(leader, { ...replay, replsets: [replset] })
     const again = await cluster.startAgent(member)
     // As long as nobody has said that it is dead, it may be under way.
     await until('the monitor to be on', async () => {

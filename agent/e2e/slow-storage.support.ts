@@ -36,6 +36,7 @@ const places = {
   oplog: /\\/(rs0|s1)\\/oplog\\//,
   record: /\\.pbm\\.json$/,
   chunk: /^pbmPitr\\//,
+  everything: /./,
 }
 const faults = ['STORAGE_NO_SPACE', 'STORAGE_DENIED', 'STORAGE_UNAVAILABLE']
 const fail = (code, name) => {

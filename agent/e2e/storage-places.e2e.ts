@@ -114,6 +114,20 @@ describe('one path that is another place on each host', () => {
     await cluster.agentsWell()
     const next = await backupEnded(cluster, await cluster.backup())
     assert.equal(next.replsets[0]?.node, node)
+    await unlocked(cluster)
+  })
+
+  it('keeps no backup waiting on a member where it is full or hangs: another one makes it', async () => {
+    const chosen = folderOf(hosts[2] ?? '')
+    for (const fault of ['STORAGE_NO_SPACE', 'hold-everything']) {
+      await writeFile(`${chosen}.${fault}`, '')
+      const backup = await backupEnded(cluster, await cluster.backup())
+      assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+      assert.notEqual(backup.replsets[0]?.node, cluster.set.members[2]?.host)
+      await rm(`${chosen}.${fault}`)
+      await unlocked(cluster)
+    }
+    await cluster.agentsWell()
   })
 
   it('is not one where each member has a copy of it', async () => {
