@@ -19,7 +19,7 @@ import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { rememberStorage } from '../recovery/remember-storage.js'
 import { IDENTITY_OBJECT, INIT_OBJECT } from '../store/layout/names.js'
-import { rewriteInitObject } from './init-object.js'
+import { ensureInitObject } from './init-object.js'
 import { acceptStorage, beginUsing, requireKnownStorage, seeStorage } from './known-storage.js'
 import { ensureIdentity, readIdentity } from './storage-identity.js'
 
@@ -124,7 +124,7 @@ describe('the storage that a cluster uses', () => {
     assert.match(fault?.message ?? '', /nothing was ever written to it, and backup 2031-02-03T04:05:06Z is to be there/)
     assert.deepEqual(await readdir(join(folder, 'empty')), [])
     // PBM has written there.
-    await rewriteInitObject(empty)
+    await ensureInitObject(empty)
     await beginUsing(empty, of(config))
     assert.deepEqual((await readdir(join(folder, 'empty'))).sort(), [INIT_OBJECT, IDENTITY_OBJECT])
     const other = await configure('b')

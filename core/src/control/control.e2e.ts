@@ -231,7 +231,7 @@ describe('control collections', () => {
     const warning = (text: string) => void said.push(text)
     const log = { debug: () => undefined, info: () => undefined, error: () => undefined, warning }
     const host = new PluginHost({ resolveFrom: import.meta.url })
-    const result = await resync({ leader, host, store, storage: { type: 'filesystem' }, log })
+    const result = await resync({ leader, store, host, storage: { type: 'filesystem' }, log })
     const found = await listBackups(leader)
     assert.deepEqual(found.map(({ name, status }) => `${name} ${status}`).sort(), [
       ...['good done', 'later error', 'nul done'],

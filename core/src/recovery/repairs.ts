@@ -8,7 +8,7 @@ import { repairBalancer } from './balancer-pause.js'
 import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
 import { rememberStorage } from './remember-storage.js'
-import type { Repair } from './repair.js'
+import type { Repair } from './repair-runner.js'
 import { repairSuspended } from './suspension.js'
 
 export interface RepairContext {
