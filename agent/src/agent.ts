@@ -14,20 +14,16 @@ import {
   leftoversOf,
   type Member,
   nodeInfo,
-  type OpenStore,
   openLog,
   PbmError,
   PluginHost,
-  profileOf,
   recordRefusal,
   removeAgent,
   repairPhysicalBackup,
   repairTtlMonitor,
   requireConfig,
-  requireKnownStorage,
   seeStorage,
   storageFingerprint,
-  storageOfBackup,
   systemClock,
   until,
   type WithPrimary,
@@ -48,7 +44,7 @@ import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
-import { openStorage } from './storages.js'
+import { openStorageOf } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -316,7 +312,7 @@ export class Agent {
   async #watchStale(signal: AbortSignal): Promise<void> {
     const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const openStore = (backup: BackupDocument) => this.#openStorageOf(backup)
+    const openStore = (backup: BackupDocument) => openStorageOf(backup, { ...this.#context, log })
     const repairs = allRepairs({
       ...{ leader, leaderReplset, host, clock, log, openStore },
       carryOut: (command) => this.#take(command).ended,
@@ -395,20 +391,5 @@ export class Agent {
     this.#ttlRepair ??= this.#repairTtl(this.#stopping.signal).finally(() => {
       this.#ttlRepair = undefined
     })
-  }
-
-  /** To delete what a failed backup has left: elsewhere nothing would be there, and it would count as deleted. */
-  async #openStorageOf(backup: BackupDocument): Promise<OpenStore> {
-    const { leader, host, self } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    const storage = await storageOfBackup(leader, backup)
-    const store = await openStorage({ host, self, log }, storage)
-    try {
-      await requireKnownStorage(store, { leader, host, storage, profile: profileOf(backup) })
-      return store
-    } catch (error) {
-      await store.close().catch(() => undefined)
-      throw error
-    }
   }
 }
