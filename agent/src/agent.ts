@@ -22,8 +22,8 @@ import {
   repairPhysicalBackup,
   repairTtlMonitor,
   requireConfig,
-  type StorageConfig,
-  storageOfBackup,
+  seeStorage,
+  storageFingerprint,
   systemClock,
   type WithPrimary,
   watchCommands,
@@ -44,7 +44,7 @@ import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
-import { openStorage } from './storages.js'
+import { openStorageOf } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -107,7 +107,12 @@ export class Agent {
       await this.#status.publish()
       return status
     }
-    const work = { answerWithKeys, answerWithStorage, withPrimary, nodeUri: settings.mongodbUri }
+    const answerWithMark: AgentContext['answerWithMark'] = async (mark) => {
+      this.#status.noteMark(mark)
+      await this.#status.publish()
+    }
+    const answers = { answerWithKeys, answerWithStorage, answerWithMark }
+    const work = { ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -115,6 +120,10 @@ export class Agent {
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
+      see: async (store, storage, call) => ({
+        ...(await seeStorage(store, { leader, host, storage }, call)),
+        at: await storageFingerprint(storage, host),
+      }),
     })
     const looking = { clock: systemClock, log: checkup }
     this.#ttlRepair = new LocalRepair({
@@ -138,7 +147,7 @@ export class Agent {
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({
-        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock },
+        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock, everyMs: settings.checkUser * 1000 },
         isShard: leaderReplset !== self.rs,
       }),
       plugins: options.plugins ?? (() => watch.plugins()),
@@ -316,11 +325,11 @@ export class Agent {
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
-    const { leader, leaderReplset, node, clock } = this.#context
+    const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
+    const openStore = (backup: BackupDocument) => openStorageOf(backup, { ...this.#context, log })
     const repairs = allRepairs({
-      ...{ leader, leaderReplset, clock, log, openStore },
+      ...{ leader, leaderReplset, host, clock, log, openStore },
       carryOut: (command) => this.#take(command).ended,
       logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
     })
@@ -345,11 +354,5 @@ export class Agent {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
-  }
-
-  #openStorage(storage: StorageConfig) {
-    const { host, self } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    return openStorage({ host, self, log }, storage)
   }
 }
