@@ -12,18 +12,10 @@ export function refuseUnsupported({ external }: RestoreCommand): void {
   if (external) throw unsupported('A restore of external data is not supported by this version')
 }
 
-/**
- * What a command asks for of a backup; undefined for all that it has. Throws `NAMESPACE_INVALID`, `NAMESPACE_MISSING` and,
- * on a sharded cluster, `RESTORE_UNSUPPORTED`.
- */
-export function wantedOf(command: RestoreCommand, backup: BackupDocument, isSharded: boolean): Wanted | undefined {
+/** What a command asks for of a backup; undefined for all that it has. Throws `NAMESPACE_INVALID` and `NAMESPACE_MISSING`. */
+export function wantedOf(command: RestoreCommand, backup: BackupDocument): Wanted | undefined {
   const wanted = asked(command, backup)
   if (wanted === undefined) return undefined
-  if (isSharded) {
-    throw unsupported('Chosen namespaces can be restored on replica sets only, and this is a sharded cluster', {
-      hint: 'Restore the whole backup to another cluster, and copy from there.',
-    })
-  }
   const own = Selection.of(backup.nss)
   const lacking = own === undefined || isHidden(backup) ? [] : own.lacks(wanted.selection)
   if (own === undefined || lacking.length === 0) return wanted

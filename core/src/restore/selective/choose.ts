@@ -13,7 +13,7 @@ import { isChosen, usersOrRoles } from '../data/users-and-roles.js'
 import { refuseInvalidNamespaces } from '../verify/namespaces.js'
 import { checkPieces, type OplogVerification, verifyPieces } from '../verify/oplog.js'
 import { NamespaceHistory } from './history.js'
-import { planSelective, type SelectivePlan, type Wanted } from './plan.js'
+import { type Agreement, planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
 
 /** Stands in the public record of a sealed backup for each of its namespaces. */
@@ -42,6 +42,15 @@ export interface Choosing extends Omit<OplogVerification, 'onCommand'> {
   readonly oplog: readonly OplogPiece[]
   readonly wanted: Wanted
   readonly log: OperationLog
+  /** In a sharded cluster: waits until all replica sets know what each of them has. */
+  readonly agree?: ((own: OwnPart) => Promise<Agreement>) | undefined
+}
+
+/** What one replica set of several knows by itself. */
+export interface OwnPart {
+  readonly whole: Snapshot
+  readonly wanted: Wanted
+  readonly history: NamespaceHistory
 }
 
 /**
@@ -53,18 +62,22 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const { client, store, oplog, log } = choosing
   const wanted = named(choosing.wanted, whole)
   refuseInvalidNamespaces(whole.namespaces)
-  if (wanted.usersAndRoles) refuseMissingUsers(whole)
+  // Of a cluster the config servers judge that: a shard may have none of its own.
+  if (wanted.usersAndRoles && choosing.agree === undefined) refuseMissingUsers(whole)
   if (wanted.target !== undefined) await refuseTaken(client, wanted.target)
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
   await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
-  const plan = planSelective(history, wanted)
+  const agreement = await choosing.agree?.({ whole, wanted, history })
+  const plan = planSelective(history, wanted, agreement)
   await warnOfLostSources(client, plan, log)
   const databases = wanted.usersAndRoles ? wanted.selection.databases : new Set<string>()
   return {
     snapshot: chosenSnapshot(whole, plan, wanted.usersAndRoles),
     choice: new SelectedOperations(plan.destinations, databases),
-    created: plan.created,
+    // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
+    created:
+      agreement === undefined ? plan.created : new Set([...agreement.everywhere].map((ns) => wanted.target ?? ns)),
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
@@ -104,7 +117,7 @@ function chosenSnapshot(whole: Snapshot, { restored }: SelectivePlan, usersAndRo
   }
 }
 
-function refuseMissingUsers({ namespaces }: Snapshot): void {
+export function refuseMissingUsers({ namespaces }: Snapshot): void {
   if (namespaces.some((namespace) => usersOrRoles(namespace)?.kind === 'users')) return
   throw new PbmError('USERS_MISSING', 'The backup does not have users and roles', {
     hint: 'Leave --with-users-and-roles out, or choose a full backup or one made with it.',
