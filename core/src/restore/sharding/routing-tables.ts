@@ -123,8 +123,10 @@ export class RoutingTables implements RoutingReplay {
     return this.#client.db('admin')
   }
 
+  /** What the replay has just written there has not reached the majority yet, and a read of the majority would not see it. */
   #staging(table: Table) {
-    return this.#admin.collection<{ _id: string } & Document>(STAGING_PREFIX + table)
+    const options = { readConcern: { level: 'local' } } as const
+    return this.#admin.collection<{ _id: string } & Document>(STAGING_PREFIX + table, options)
   }
 
   #config(table: Table) {
