@@ -120,7 +120,8 @@ export async function shardedWork(
     const chunks = await config.collection<Document>('chunks').find({ uuid: listed.uuid }).sort({ min: 1 }).toArray()
     const ownerOf = (_id: number) =>
       String(chunks.findLast(({ min }) => typeof min._id !== 'number' || min._id <= _id)?.shard)
-    const at = async (_id: number) => (await cluster.shard(ownerOf(_id)).set.client()).db(db).collection<{ _id: number }>(name)
+    const at = async (_id: number) =>
+      (await cluster.shard(ownerOf(_id)).set.client()).db(db).collection<{ _id: number }>(name)
     const kind = random(12)
     try {
       if (kind < 6) {
