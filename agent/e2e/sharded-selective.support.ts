@@ -5,7 +5,7 @@ import {
   type ShardedCluster,
   snapshotShardedState,
 } from '@pbmkit/conformance/testbed'
-import { type Document, EJSON, type UUID } from 'bson'
+import { BSON, type Document, type UUID } from 'mongodb'
 
 /** What selective restores have to bring back or to leave alone. */
 export interface RoutedState {
@@ -30,10 +30,10 @@ export async function routedState(cluster: ShardedCluster): Promise<RoutedState>
     if (ns === 'config.system.sessions') continue
     const chunks = await read('chunks', { uuid: collection.uuid as UUID }, { min: 1 })
     const zones = await read('tags', { ns }, { min: 1 })
-    if (exact !== undefined) exact[ns] = EJSON.stringify({ collection, chunks, zones }, { relaxed: false })
+    if (exact !== undefined) exact[ns] = BSON.EJSON.stringify({ collection, chunks, zones }, { relaxed: false })
     if (shown === undefined) continue
     const { key, unique } = collection
-    shown[ns] = EJSON.stringify({
+    shown[ns] = BSON.EJSON.stringify({
       ...{ key, unique },
       chunks: chunks.map(({ min, max, shard }) => ({ min, max, shard })),
       zones: zones.map(({ min, max, tag }) => ({ min, max, tag })),
