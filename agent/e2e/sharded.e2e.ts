@@ -5,15 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
 import { balancerStatus, clusterMembers, documentsIn, isTimestampSet, listAgents, nodeInfo } from '@pbmkit/core'
 import { BSON, type Document, type UUID } from 'mongodb'
-import {
-  backupEnded,
-  filesystemConfig,
-  outputs,
-  restoreEnded,
-  sendBackup,
-  sendRestore,
-  unlocked,
-} from './cluster.support.js'
+import { backupEnded, filesystemConfig, outputs, sendBackup, unlocked } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { assertSameState } from './sharded-state.support.js'

@@ -94,4 +94,24 @@ describe('pbm on', () => {
     const credentials = { key }
     await backedUpAndRestored('azure', { account, container: 'backups', endpointUrl: endpoint, credentials }, key)
   })
+
+  it('what keeps nothing: a backup ends, and a restore of it drops nothing', async () => {
+    const configured = await cluster.pbm(['config', '--file', '-', '--wait'], { input: 'storage: {type: blackhole}' })
+    assert.equal(configured.code, 0, configured.stderr)
+    await until('the agent', async () => (await cluster.pbm(['status', '-s', 'cluster'])).stdout.includes('OK'))
+    const backup = await cluster.json(['backup', '--wait'])
+    assert.equal(backup.code, 0, backup.stderr + backup.stdout)
+    const { name } = backup.value as { name: string }
+    assert.ok((await cluster.pbm(['list'])).stdout.includes(name))
+    const { backups } = (await cluster.json(['status', '-s', 'backups'])).value as { backups: { type: string } }
+    assert.equal(backups.type, 'blackhole')
+    const admin = await cluster.set.client()
+    const before = await snapshotState(admin)
+    const restored = await cluster.pbm(['restore', name, '--wait', '--yes'])
+    assert.equal(restored.code, 1)
+    assert.match(restored.stderr, /Nothing of the data was changed/)
+    assert.deepEqual(compareStates(before, await snapshotState(admin)), [])
+    const deleted = await cluster.pbm(['delete-backup', name, '--yes'])
+    assert.equal(deleted.code, 0, deleted.stderr)
+  })
 })

@@ -7,6 +7,7 @@
 export const CORE_FLOORS: readonly string[] = [
   'errors.ts',
   'version.ts',
+  'similar-words.ts',
   'secrets',
   'time',
   'log.ts',
@@ -52,7 +53,10 @@ export const BORDERS: readonly Border[] = [
   { folder: 'plugins/compression-s2', ...PLUGIN, may: [...CONTRACT, '@pbmkit/framing-snappy'] },
   { folder: 'plugins/compression-snappy', ...PLUGIN, may: [...CONTRACT, '@pbmkit/framing-snappy'] },
   // One storage speaks the other's protocol.
-  { folder: 'plugins/storage-gcs', ...PLUGIN, may: [...CONTRACT, '@pbmkit/storage-s3'] },
+  ...['gcs', 'minio', 'oss', 'oci'].map((name) => ({
+    ...{ folder: `plugins/storage-${name}`, ...PLUGIN },
+    may: [...CONTRACT, '@pbmkit/storage-s3'],
+  })),
   // Measures the memory of a transfer with core's wrappers around the storage.
   { folder: 'plugins/storage-s3', ...PLUGIN, testsMay: [CONFORMANCE, TESTBED, CORE] },
   { folder: 'agent', may: [CORE, ...CONTRACT], testsMay: [TESTBED] },

@@ -16,6 +16,7 @@ describe('tables of options', () => {
       const [, kind = '', name = ''] = /^plugins\/(\w+)-([\w-]+)/.exec(path) ?? []
       const module: unknown = await import(pathToFileURL(join(root, folder, 'dist/index.js')).href)
       const { optionsSchema } = (module as { default: { optionsSchema: OptionSchema } }).default
+      if (Object.keys(optionsSchema.properties ?? {}).length === 0) continue
       const readme = readText(root, `${folder}/README.md`)
       const section = `${kind}.${name}`
       if (

@@ -1,6 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import { checkFiles } from '../catalog/check-files.js'
-import { maskStorage } from '../config/redact.js'
+import { maskStorage } from '../config/mask.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, isTimestampSet, setBackupFields, setWriteTimestamps } from '../control/backups.js'
 import { unixSeconds } from '../control/wire.js'
@@ -48,7 +48,8 @@ export async function publishBackup(
   await setClusterTime(leader, name, 'last')
   const document = await findBackup(leader, name)
   if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
-  const problems = await checkFiles(storeOf(store, ciphers, document), document, { signal })
+  const isKept = store.capabilities.keepsNothing !== true
+  const problems = isKept ? await checkFiles(storeOf(store, ciphers, document), document, { signal }) : []
   if (problems.length > 0) throw new PbmError('BACKUP_INCOMPLETE', `objects are missing: ${problems.join('; ')}`)
   // A restore goes by it: without, the backup would be listed and could not be used.
   if (!isTimestampSet(document.last_write_ts)) {

@@ -163,14 +163,6 @@ describe('PluginHost', () => {
     assert.match((await faultOf(host.storage('@acme/none'))).hint ?? '', /npm install @acme\/none/)
   })
 
-  it("names no package for PBM's storages that have none here, but what speaks to their servers", async () => {
-    for (const type of ['minio', 'oss', 'oci']) {
-      const { hint = '' } = await faultOf(host.storage(type))
-      assert.match(hint, /set storage\.type: s3, and storage\.s3 with its endpointUrl/)
-      assert.doesNotMatch(hint, /npm install/)
-    }
-  })
-
   it('finds a plugin that was installed after it was missed', async () => {
     await faultOf(host.storage('late'))
     await install('@pbmkit/storage-late', storageSource('late'))

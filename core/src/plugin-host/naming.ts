@@ -26,7 +26,7 @@ const SUFFIXES: readonly (readonly [suffix: string, method: string])[] = [
 export const PBM_COMPRESSIONS: readonly string[] = ['none', 'gzip', 'pgzip', 'snappy', 'lz4', 's2', 'zstd']
 
 /** The storages that PBM knows, with the keys of their options (PBM: cli-and-config.md §3). */
-export const PBM_STORAGES: readonly string[] = ['s3', 'minio', 'gcs', 'azure', 'oss', 'oci', 'filesystem']
+export const PBM_STORAGES: readonly string[] = ['s3', 'minio', 'gcs', 'azure', 'oss', 'oci', 'filesystem', 'blackhole']
 
 /** The compression method of an object by its name; `none` for a suffix that PBM does not know, as PBM decides it. */
 export function compressionBySuffix(objectName: string): string {
@@ -53,13 +53,8 @@ export function candidatePackages(kind: PluginKind, name: string): string[] {
   return isPackageName(name) ? [name] : [`@pbmkit/${kind}-${name}`, `pbmkit-${kind}-${name}`]
 }
 
-/** Storages of PBM that have no plugin of their own here. Their servers speak the protocol of S3, too. */
-const SPEAKING_S3: ReadonlySet<string> = new Set(['minio', 'oss', 'oci'])
-
 /** What mends that the plugin of this name is missing; `install` is the command that a package follows. */
 export function missingPluginHint(kind: PluginKind, name: string, install = 'npm install'): string {
-  if (kind === 'storage' && SPEAKING_S3.has(name))
-    return `a server of PBM's type ${name} speaks S3, too: set storage.type: s3, and storage.s3 with its endpointUrl, bucket and prefix`
   return `${install} ${candidatePackages(kind, name)[0]}`
 }
 

@@ -94,4 +94,6 @@ export interface StorageCapabilities {
   readonly maxObjectBytes?: number
   /** Names that end so are refused with INVALID_NAME, because the store uses them itself; absent where there are none. */
   readonly reservedSuffix?: string
+  /** What is saved is thrown away, for benchmarks: nothing can be read back, so nothing is checked after it was written. */
+  readonly keepsNothing?: boolean
 }

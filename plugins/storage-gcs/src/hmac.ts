@@ -1,10 +1,10 @@
-import { type ObjectInfo, type ObjectStore, type PluginContext, PluginError } from '@pbmkit/core/plugin'
-import s3, { type S3Options } from '@pbmkit/storage-s3'
+import type { ObjectStore, PluginContext } from '@pbmkit/core/plugin'
+import { openS3As, type Renaming, type S3Options } from '@pbmkit/storage-s3'
 import { GOOGLE } from './client.js'
 import { type GcsOptions, retryerOf } from './options.js'
 
 /** What the options of S3 are called here, for errors that name them. */
-const OPTIONS: readonly (readonly [pattern: RegExp, text: string])[] = [
+const OPTIONS: Renaming = [
   [/storage\.s3\.credentials\.access-key-id/g, 'storage.gcs.credentials.hmacAccessKey'],
   [/storage\.s3\.credentials\.secret-access-key/g, 'storage.gcs.credentials.hmacSecret'],
   // Options that are not here.
@@ -37,38 +37,5 @@ export async function openWithHmac(
     },
     conditionalWrites: false,
   }
-  const store = await s3.open(asS3, context).catch((error: unknown) => {
-    throw renamed(error)
-  })
-  return renamedStore(store)
-}
-
-function renamed(error: unknown): unknown {
-  if (!(error instanceof PluginError)) return error
-  const text = OPTIONS.reduce((rest, [pattern, own]) => rest.replace(pattern, own), error.message)
-  return new PluginError(error.code, text, { cause: error.cause, retriable: error.retriable })
-}
-
-function renamedStore(store: ObjectStore): ObjectStore {
-  const guard = <T>(work: Promise<T>): Promise<T> =>
-    work.catch((error: unknown) => {
-      throw renamed(error)
-    })
-  async function* guardEach<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-    try {
-      yield* source
-    } catch (error) {
-      throw renamed(error)
-    }
-  }
-  return {
-    capabilities: store.capabilities,
-    save: (name, body, options) => guard(store.save(name, body, options)),
-    read: async (name, options) => guardEach(await guard(store.read(name, options))),
-    stat: (name, options) => guard(store.stat(name, options)),
-    list: (options) => guardEach<ObjectInfo>(store.list(options)),
-    delete: (name, options) => guard(store.delete(name, options)),
-    copy: (source, target, options) => guard(store.copy(source, target, options)),
-    close: () => guard(store.close()),
-  }
+  return await openS3As(asS3, context, OPTIONS)
 }

@@ -4,7 +4,7 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { GainedRoles } from '../../control/restore-document.js'
 import type { OperationLog } from '../../log.js'
-import { earlier, optime } from '../../oplog/entry.js'
+import { earlier, type Operation, optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
@@ -23,6 +23,7 @@ import type { OplogPiece } from '../data/stored-objects.js'
 import { listTarget } from '../data/target.js'
 import { type Kept, refuseTooMany, usersOrRoles } from '../data/users-and-roles.js'
 import { type ChosenPart, chooseNamespaces, type OwnPart } from '../selective/choose.js'
+import { NamespaceHistory } from '../selective/history.js'
 import type { Wanted } from '../selective/plan.js'
 import type { RoutingTables } from '../sharding/routing-tables.js'
 import type { Sharding } from '../sharding/sharding.js'
@@ -76,6 +77,8 @@ export interface Preparing {
 }
 
 export interface Prepared {
+  /** All of the backup. */
+  readonly whole: Snapshot
   /** Of the backup what is restored, under the names that it is to have. */
   readonly snapshot: Snapshot
   readonly chosen: ChosenPart | undefined
@@ -87,6 +90,8 @@ export interface Prepared {
   /** Bytes of oplog on the storage. */
   readonly storedOplog: number
   readonly gained: readonly GainedRoles[]
+  /** What all that is restored ends as; in a dry run of a whole backup. */
+  readonly history: NamespaceHistory | undefined
 }
 
 /**
@@ -109,12 +114,17 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
   const foreign = new ForeignCollections(staying, namespaces)
-  const storedOplog = await verify(restore, { whole, chosen }, foreign)
+  const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
+  const storedOplog = await verify(restore, { whole, chosen }, (command, ts) => {
+    foreign.see(command)
+    history?.see(command, ts)
+  })
   foreign.refuse()
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
   const changesUsers = tuning.withoutUsersAndRoles !== true
   const gained = changesUsers ? await gainedRoles(client, snapshot, kept, { signal: guard.signal }) : []
-  return { snapshot, chosen, namespaces, kept, doomed: chosen?.created ?? foreign.doomed, storedOplog, gained }
+  const doomed = chosen?.created ?? foreign.doomed
+  return { whole, snapshot, chosen, namespaces, kept, doomed, storedOplog, gained, history }
 }
 
 /** The backup's own pieces and then the chunks: one line without a gap, which may overlap. */
@@ -167,15 +177,18 @@ interface ToVerify {
 }
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
-async function verify(restore: Preparing, { whole, chosen }: ToVerify, foreign: ForeignCollections): Promise<number> {
+async function verify(
+  restore: Preparing,
+  { whole, chosen }: ToVerify,
+  onCommand: (command: Operation, ts: bigint) => void,
+): Promise<number> {
   const { store, backup, part, compression, guard, log, progress, tuning } = restore
   const oplog = oplogOf(restore, whole)
   const range = oplogRange(restore, whole)
   const sizes = chosen === undefined ? await checkPieces(store, oplog, range) : []
   const stored = chosen?.storedOplog ?? sizes.reduce((sum, size) => sum + size, 0)
   if (restore.isDryRun === true) {
-    if (chosen === undefined)
-      await verifyPieces(store, oplog, { ...range, onCommand: (command) => foreign.see(command) })
+    if (chosen === undefined) await verifyPieces(store, oplog, { ...range, onCommand })
     return stored
   }
   if (tuning.verify === false) {
@@ -194,7 +207,7 @@ async function verify(restore: Preparing, { whole, chosen }: ToVerify, foreign: 
   const width = Math.max(2, Math.min(4, availableParallelism()))
   // The oplog has been read through by then.
   if (chosen !== undefined) await chosen.snapshot.verifyNamespaces({ width, ...range })
-  else await verifySnapshot(store, whole, { ...range, oplog, width, onCommand: (command) => foreign.see(command) })
+  else await verifySnapshot(store, whole, { ...range, oplog, width, onCommand })
   log.info('the backup is complete: sizes, checksums and oplog are right')
   return stored
 }

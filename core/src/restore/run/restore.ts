@@ -1,14 +1,8 @@
-import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
-import type { Ciphers } from '../../encryption/ciphers.js'
-import type { OperationLog } from '../../log.js'
-import type { Member } from '../../mongo/topology.js'
-import { PluginHost } from '../../plugin-host/host.js'
-import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import {
   awaitSlicersGone,
   resumeAfterRestore,
@@ -18,11 +12,11 @@ import {
   suspendOthers,
 } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
-import type { Clock } from '../../time/clock.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
 import { ShardedSelection } from '../sharding/sharded-selection.js'
 import { ShardedRestore, type Sharding, type ShardingOptions } from '../sharding/sharding.js'
+import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
 import { findSources } from './sources.js'
@@ -39,23 +33,18 @@ type OnSuspended = (suspended: Suspended) => void
  */
 @injectable()
 export class Restore {
-  constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(SELF) private readonly self: Member,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(WITH_STORE) private readonly withStore: WithStore,
-    @inject(PluginHost) private readonly host: PluginHost,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+  readonly #context: RestoreContext
+
+  constructor(@inject(RestoreContext) context: RestoreContext) {
+    this.#context = context
+  }
 
   /** Rejects with what the restore failed with; it is written to the document before. */
   async run(
     { _id, restore }: CommandDocument & { cmd: 'restore' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
-    const { node, leader, self, log, clock } = this
+    const { leader, log, withStore } = this.#context
     const opid = _id.toHexString()
     let suspended: Suspended | undefined
     const onSuspended: OnSuspended = (noted) => {
@@ -71,9 +60,9 @@ export class Restore {
       // Where nothing has happened, all goes on as if the restore had never been asked for.
       resume: () => resumeAfterRestore(leader, restore.name, log),
     }
-    return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) => {
+    return await runOnPrimary(this.#context, run, (steps) => {
       log.info(`restore of ${restore.backupName} begins`)
-      return this.withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+      return withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
     })
   }
 
@@ -83,8 +72,8 @@ export class Restore {
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
-    const { node, leader, self, log, host, clock } = this
-    const sources = await findSources(command, { leader, self, log, host, ciphers: this.ciphers, store, signal })
+    const { node, leader, self, log, host, clock, ciphers } = this.#context
+    const sources = await findSources(command, { leader, self, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
     const shardingOptions: ShardingOptions = {
@@ -119,6 +108,7 @@ export class Restore {
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
+        clock,
         guard,
         log,
         progress,

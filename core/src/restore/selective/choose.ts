@@ -27,6 +27,8 @@ export function isHidden({ nss }: { readonly nss?: readonly string[] }): boolean
 export interface ChosenPart {
   /** Of the backup, only what is chosen, under the names that it is to have. */
   readonly snapshot: Snapshot
+  /** From what the backup has to what is created. */
+  readonly restored: ReadonlyMap<NamespaceMetadata, NamespaceMetadata>
   readonly choice: OperationChoice
   /** Names that the oplog creates: what the target has there goes too. */
   readonly created: ReadonlySet<string>
@@ -74,6 +76,7 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const databases = wanted.usersAndRoles ? wanted.selection.databases : new Set<string>()
   return {
     snapshot: chosenSnapshot(whole, plan, wanted.usersAndRoles),
+    restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
     // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
     created:

@@ -1,0 +1,90 @@
+import type { OptionsSchema } from '@pbmkit/core/plugin'
+
+/** `storage.oss` (PBM: cli-and-config.md §3.2). */
+export interface OssOptions {
+  readonly region?: string
+  readonly endpointUrl?: string
+  readonly bucket: string
+  readonly prefix?: string
+  readonly credentials?: {
+    readonly accessKeyId?: string
+    readonly accessKeySecret?: string
+    readonly securityToken?: string
+    readonly roleArn?: string
+    readonly sessionName?: string
+  }
+  readonly connectTimeout?: number | string
+  /** Bytes. */
+  readonly uploadPartSize?: number
+  readonly maxUploadParts?: number
+  /** GiB; values under 1 are ignored, as in PBM. */
+  readonly maxObjSizeGB?: number
+  readonly retryer?: {
+    readonly maxAttempts?: number
+    readonly maxBackoff?: number | string
+    readonly baseDelay?: number | string
+  }
+  readonly serverSideEncryption?: {
+    readonly encryptionMethod?: string
+    readonly encryptionAlgorithm?: string
+    readonly encryptionKeyId?: string
+  }
+}
+
+const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
+const secret = (description: string) => text(description, { writeOnly: true })
+const count = (description: string) => ({ type: 'integer', minimum: 0, description })
+const duration = (description: string) => ({
+  type: ['string', 'integer'],
+  pattern: '^(?:(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+|)$',
+  minimum: 0,
+  description: `${description}; such as 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
+})
+const block = (properties: Readonly<Record<string, object>>, more: object = {}) => ({
+  type: 'object',
+  additionalProperties: false,
+  properties,
+  ...more,
+})
+
+export const optionsSchema: OptionsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['bucket'],
+  properties: {
+    region: text('region of the bucket, such as eu-central-1; default us-east-1', { identity: true }),
+    endpointUrl: text('URL or host of the server; default: that of the region', { identity: true }),
+    bucket: text('name of the bucket, which must exist', { minLength: 1, identity: true }),
+    prefix: text('folder in the bucket; default: its root', { identity: true }),
+    credentials: block({
+      accessKeyId: secret('access key; it and its secret are needed'),
+      accessKeySecret: secret('secret of the access key'),
+      securityToken: secret('token of temporary credentials'),
+      roleArn: secret('refused: no role is assumed here'),
+      sessionName: secret('kept for PBM, and without effect here'),
+    }),
+    connectTimeout: duration('kept for PBM, and without effect here, where it is 10 s'),
+    uploadPartSize: count(
+      'bytes of a part, at least 5 MiB; grows where an object would need too many; default 10 MiB (PBM 6 MiB)',
+    ),
+    maxUploadParts: count('parts of an upload at the most; default 10000'),
+    maxObjSizeGB: {
+      type: 'number',
+      minimum: 0,
+      description: 'size in GiB above which objects are split; values under 1 are ignored; default 48700',
+    },
+    retryer: block({
+      maxAttempts: count('tries of a request, the first included; default 5, also for 0'),
+      maxBackoff: duration('longest wait before another try; default 300s'),
+      baseDelay: duration('shortest wait before another try; default 30ms'),
+    }),
+    serverSideEncryption: block(
+      {
+        encryptionMethod: text('KMS, or AES256, which also stands for anything else as in PBM; SM4 is refused'),
+        encryptionAlgorithm: text('of the data under KMS: AES256; another one is refused'),
+        encryptionKeyId: secret('id of the key for KMS; default: the default key'),
+      },
+      { description: 'without this section the bucket decides' },
+    ),
+  },
+}
