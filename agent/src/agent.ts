@@ -228,7 +228,7 @@ export class Agent {
   #take(command: CommandDocument): Task {
     const opid = command._id.toHexString()
     const { kind, name, object, work } = dispatch(command)
-    const early = this.#central.operation({ event: command.cmd, object, opid })
+    const early = this.#central.operation({ event: kind, object, opid })
     return this.#tasks.start(
       { kind, name },
       async (signal) => {
@@ -238,7 +238,7 @@ export class Agent {
         const leads = await leadsCluster(this.#context, info)
         try {
           const config = await requireConfig(leader)
-          const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
+          const log = this.#central.operation({ event: kind, object, opid, epoch: config.epoch })
           await work({ ...this.#context, command, opid, config, info, leads, log, signal })
         } catch (error) {
           // As things are by now: an election may be what it failed by.

@@ -68,7 +68,13 @@ export {
   setReplsetProgress,
   UNSET_TIMESTAMP,
 } from './control/backups.js'
-export type { BackupCommand, Command, CommandDocument, RestoreCommand } from './control/command-document.js'
+export {
+  type BackupCommand,
+  type Command,
+  type CommandDocument,
+  isRestore,
+  type RestoreCommand,
+} from './control/command-document.js'
 export { noteDeadResync, noteRefused, sendCommand } from './control/commands.js'
 export {
   type ConfigChange,
@@ -110,12 +116,14 @@ export {
   storageOfBackup,
   storageToWire,
 } from './control/profiles.js'
+export { parseQuery } from './control/query.js'
+export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
-export { checkCollectionName, checkedSelection, Selection } from './control/selection.js'
+export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {

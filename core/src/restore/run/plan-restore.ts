@@ -3,8 +3,8 @@ import type { RestoreCommand } from '../../control/command-document.js'
 import type { RestorePlan } from '../../control/restore-plan.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
-import type { NodeInfo } from '../../mongo/topology.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
+import { stagingDatabase } from '../../recovery/staging.js'
 import { deadlineGuard } from '../../time/deadline-guard.js'
 import { usersInUse } from '../data/kept-users.js'
 import { describeRestore } from './describe-restore.js'
@@ -14,7 +14,6 @@ import { findSources, type SourcesContext } from './sources.js'
 export interface PlanContext extends SourcesContext {
   /** Direct connection to the primary. */
   readonly node: MongoClient
-  readonly info: NodeInfo
   readonly progress: ProgressPublisher
 }
 
@@ -36,6 +35,7 @@ export async function planRestore(command: RestoreCommand, context: PlanContext)
   if (part === undefined) throw new PbmError('RESTORE_UNSUPPORTED', `${backup.name} has nothing for ${self.rs}`)
   const restore = {
     ...{ client, store, backup, wanted, part, pointInTime, compression, tuning, log, progress, isDryRun: true },
+    staging: stagingDatabase('0'.repeat(24)),
     guard: deadlineGuard(signal),
     usersInUse: await usersInUse(leader, info, command.sender),
   }

@@ -4,7 +4,7 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { GainedRoles } from '../../control/restore-document.js'
 import type { OperationLog } from '../../log.js'
-import { earlier, type Operation, optime } from '../../oplog/entry.js'
+import { databaseOf, earlier, type Operation, optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
@@ -68,6 +68,8 @@ export interface Preparing {
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
+  /** Name of the database for what is put together before it goes where it belongs. */
+  readonly staging: string
   /** Set where a part of the data is restored. */
   readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
@@ -109,7 +111,8 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
   await refuseReservedUuids(client, namespaces)
-  await refuseOtherCase(client, namespaces)
+  const places = [...(chosen?.staged.values() ?? [])].map(({ ns }) => databaseOf(ns))
+  await refuseOtherCase(client, [...namespaces.map(({ db }) => db), ...places])
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
@@ -149,13 +152,14 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
 }
 
 async function choose(restore: Preparing, wanted: Wanted, whole: Snapshot): Promise<ChosenPart> {
-  const { client, store, log, progress, sharding } = restore
+  const { client, store, log, progress, staging, sharding } = restore
   progress.phase('verify', { bytes: 0, documents: 0 })
   const range = oplogRange(restore, whole)
   const replay = (tables: RoutingTables) => replayRouting(restore, whole, tables)
   const agreeing = sharding?.agree?.bind(sharding)
   const agree = agreeing && ((own: OwnPart) => agreeing(own, replay))
-  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, agree, oplog: oplogOf(restore, whole) })
+  const oplog = oplogOf(restore, whole)
+  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, staging, agree, oplog })
 }
 
 /** On config servers: of the oplog, what changed the routing tables. */

@@ -1,8 +1,9 @@
 import { inject, injectable } from 'tsyringe'
-import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
+import type { RestoreCommand, RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
+import { stagingDatabase } from '../../recovery/staging.js'
 import {
   awaitSlicersGone,
   resumeAfterRestore,
@@ -19,8 +20,8 @@ import { ShardedRestore, type Sharding, type ShardingOptions } from '../sharding
 import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
+import { noteShortcomings, SAID_BY_THEMSELVES } from './shortcomings.js'
 import { findSources } from './sources.js'
-import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
 
@@ -40,10 +41,7 @@ export class Restore {
   }
 
   /** Rejects with what the restore failed with; it is written to the document before. */
-  async run(
-    { _id, restore }: CommandDocument & { cmd: 'restore' },
-    { signal }: { signal: AbortSignal },
-  ): Promise<RestoreOutcome> {
+  async run({ _id, restore }: RestoreCommandDocument, { signal }: { signal: AbortSignal }): Promise<RestoreOutcome> {
     const { leader, log, withStore } = this.#context
     const opid = _id.toHexString()
     let suspended: Suspended | undefined
@@ -52,7 +50,7 @@ export class Restore {
     }
     const run: PrimaryRun = {
       ...{ type: 'restore', name: restore.name, opid, signal },
-      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: ALL_BUT_INDEXES },
+      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: SAID_BY_THEMSELVES },
       record: (now, hb) => ({
         ...emptyRestore(restore, opid, now, hb),
         ...(suspended === undefined ? {} : { suspended }),
@@ -62,18 +60,18 @@ export class Restore {
     }
     return await runOnPrimary(this.#context, run, (steps) => {
       log.info(`restore of ${restore.backupName} begins`)
-      return withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+      return withStore(steps.signal, (store) => this.#restore({ command: restore, opid }, store, steps, onSuspended))
     })
   }
 
   async #restore(
-    command: RestoreCommand,
+    { command, opid }: { readonly command: RestoreCommand; readonly opid: string },
     store: OpenStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
     const { node, leader, self, log, host, clock, ciphers } = this.#context
-    const sources = await findSources(command, { leader, self, log, host, ciphers, store, signal })
+    const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
     const shardingOptions: ShardingOptions = {
@@ -98,7 +96,7 @@ export class Restore {
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else {
-      const unbuilt = await restoreReplset({
+      const end = await restoreReplset({
         client: node,
         store: stored,
         backup,
@@ -108,6 +106,7 @@ export class Restore {
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
+        staging: stagingDatabase(opid),
         clock,
         guard,
         log,
@@ -119,7 +118,7 @@ export class Restore {
           await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
         },
       })
-      await noteUnbuilt(leader, command.name, self.rs, unbuilt)
+      await noteShortcomings(leader, command.name, self.rs, end)
     }
     await sharding?.refresh()
     if (!info.isClusterLeader) return
@@ -134,9 +133,20 @@ function shardingOf(options: ShardingOptions, wanted: Wanted | undefined): Shard
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */
-function selectionFields({ selection, usersAndRoles, target }: Wanted): Partial<RestoreDocument> {
+function selectionFields({
+  selection,
+  usersAndRoles,
+  renaming,
+  keepExisting,
+  query,
+}: Wanted): Partial<RestoreDocument> {
   return {
     nss: [...selection.entries],
-    selection: { usersAndRoles, ...(target === undefined ? {} : { target }) },
+    selection: {
+      usersAndRoles,
+      ...(renaming === undefined ? {} : { pairs: [...renaming.pairs] }),
+      ...(keepExisting === true ? { keepExisting } : {}),
+      ...(query === undefined ? {} : { query }),
+    },
   }
 }

@@ -5,7 +5,7 @@ import { readConfig } from '../../control/config.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
 import type { OperationLog } from '../../log.js'
-import { clusterMembers, type Member, type ReplsetTopology } from '../../mongo/topology.js'
+import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
@@ -21,6 +21,7 @@ import { refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from 
 export interface SourcesContext {
   readonly leader: MongoClient
   readonly self: Member
+  readonly info: NodeInfo
   readonly log: OperationLog
   readonly host: PluginHost
   readonly ciphers: Ciphers | undefined
@@ -46,8 +47,8 @@ export interface Sources {
 
 /** Finds what a command asks for, and refuses what can't be had or is not supported. No data is read. */
 export async function findSources(command: RestoreCommand, context: SourcesContext): Promise<Sources> {
-  const { leader, self, log, host, ciphers, store, signal } = context
-  refuseUnsupported(command)
+  const { leader, self, info, log, host, ciphers, store, signal } = context
+  refuseUnsupported(command, info.isSharded)
   const listed = await findRestorable(leader, store, command.backupName, signal)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })

@@ -16,7 +16,7 @@ import { binaryElement, elementsOf, findUuid, withField } from '../../oplog/raw-
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { isHidden } from '../selective/choose.js'
-import { type Agreement, userName, type Wanted } from '../selective/plan.js'
+import { type Agreement, destinationOf, userName, type Wanted } from '../selective/plan.js'
 import { isRestored, RoutingTables, withoutOperations } from './routing-tables.js'
 import type { ReplayRouting } from './sharding.js'
 
@@ -52,7 +52,8 @@ export class ChosenRouting {
   /** Database → id of its primary shard, as this cluster calls it. */
   readonly #primaries = new Map<string, string>()
   readonly #missing = new Map<string, string>()
-  #target: string | undefined
+  /** What is restored, and the name that it is to have. */
+  readonly #destinations = new Map<string, string>()
 
   constructor(context: ChosenRoutingContext) {
     this.#context = context
@@ -99,25 +100,33 @@ export class ChosenRouting {
    * What is not sharded lies on the primary shard of its database, so that must be where it was. Throws
    * `PRIMARY_SHARD_DIFFERS`, `RESHARDING_RUNNING`, `NAMESPACE_INCOMPLETE` and `NAMESPACE_EXISTS`.
    */
-  async check({ everywhere }: Agreement, { target }: Wanted): Promise<void> {
-    this.#target = target
+  async check({ everywhere }: Agreement, wanted: Wanted): Promise<void> {
     const running = (await runningReshardings(this.#context.client)).find(({ ns }) => everywhere.has(userName(ns)))
     if (running !== undefined) throw reshardingRunning(running, 'it can not be restored')
-    if (target !== undefined && (await this.#config('collections').findOne({ _id: target })) !== null) {
-      throw new PbmError('NAMESPACE_EXISTS', `${target} is there already`, {
-        hint: 'Choose a name that is free, or drop it first: nothing is written over.',
-      })
-    }
-    for (const source of new Set([...everywhere].map(databaseOf))) {
-      const db = target === undefined ? source : databaseOf(target)
+    for (const ns of everywhere) this.#destinations.set(ns, destinationOf(wanted, ns))
+    if (wanted.renaming !== undefined) await this.#refuseTaken()
+    const pairs = new Set([...this.#destinations].map(([ns, to]) => `${databaseOf(ns)} ${databaseOf(to)}`))
+    for (const pair of pairs) {
+      const [source = '', db = ''] = pair.split(' ')
       const primary = this.#primaries.get(source)
       if (primary === undefined) {
         throw new PbmError('NAMESPACE_INCOMPLETE', `The backup does not say on which shard database ${source} lies`)
       }
-      const now = await this.#config('databases').findOne({ _id: db })
-      if (now === null) this.#missing.set(db, primary)
-      else if (now.primary !== primary) throw primaryDiffers(db, String(now.primary), primary)
+      const found = await this.#config('databases').findOne({ _id: db })
+      const now = found === null ? this.#missing.get(db) : String(found.primary)
+      if (now === undefined) this.#missing.set(db, primary)
+      else if (now !== primary) throw primaryDiffers(db, now, primary)
     }
+  }
+
+  /** Also where only another shard has it: of what is sharded, the primary shard need not have more than the name. */
+  async #refuseTaken(): Promise<void> {
+    const targets = [...this.#destinations.values()]
+    const found = await this.#config('collections').findOne({ _id: { $in: targets } })
+    if (found === null) return
+    throw new PbmError('NAMESPACE_EXISTS', `${found._id} is there already`, {
+      hint: 'Choose names that are free, or drop them first: nothing is written over.',
+    })
   }
 
   async createDatabases(): Promise<void> {
@@ -145,18 +154,23 @@ export class ChosenRouting {
       const ns = findString(tag, 'ns') ?? ''
       if (!names.has(ns)) return undefined
       zones.add(findString(tag, 'tag') ?? '')
-      return zoneAnew(tag, this.#target ?? ns)
+      return zoneAnew(tag, this.#destinations.get(ns) ?? ns)
     })
     // Last: a collection that is listed has all its chunks.
     const collections = routed.map(([ns, { raw, uuid }]) =>
       withFields(withoutOperations(raw), [
-        ...elements({ _id: this.#target ?? ns, lastmodEpoch: new ObjectId(), lastmod: new Date(), timestamp: now }),
+        ...elements({
+          _id: this.#destinations.get(ns) ?? ns,
+          lastmodEpoch: new ObjectId(),
+          lastmod: new Date(),
+          timestamp: now,
+        }),
         binaryElement('uuid', uuidOf(uuid), 4),
       ]),
     )
     await this.#write('collections', Readable.from(collections))
     await this.#tables.dropStaging()
-    for (const [ns] of routed) await client.db('admin').command({ flushRouterConfig: this.#target ?? ns })
+    for (const [ns] of routed) await client.db('admin').command({ flushRouterConfig: this.#destinations.get(ns) ?? ns })
     await this.#warnOfLostZones(zones)
     log.info(`routed ${routed.length} of the ${everywhere.size} restored namespaces: those that are sharded`)
   }

@@ -6,7 +6,7 @@ import { awaitReplsets } from '../../protocol/convergence.js'
 import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { type OwnPart, refuseMissingUsers } from '../selective/choose.js'
-import { type Agreement, chosenNames, missingOf, type Wanted } from '../selective/plan.js'
+import { type Agreement, chosenNames, destinationOf, missingOf, type Wanted } from '../selective/plan.js'
 import { agreementOf } from './agreement.js'
 import { awaitParts, type PartsWait } from './await-parts.js'
 import { ChosenRouting } from './chosen-routing.js'
@@ -84,7 +84,7 @@ export class ShardedSelection implements Sharding {
     const { client, leader, info, guard, log } = this.#options
     const { everywhere } = this.#agreed()
     await this.#routing?.createDatabases()
-    if (info.shardId === undefined || this.#wanted.target !== undefined) return
+    if (info.shardId === undefined || this.#wanted.renaming !== undefined) return
     await dropShardedCollections({ client, leader, shardId: info.shardId, guard, log }, everywhere)
   }
 
@@ -111,7 +111,7 @@ export class ShardedSelection implements Sharding {
     await setRestoreReplsetFields(leader, name, self.rs, { loaded: true })
     const replsets = cluster.slice(0, 1).map(({ rs }) => rs)
     await awaitReplsets(RESTORE_KIND, { leader, name, replsets, state: 'done', signal: guard.signal, clock })
-    const namespaces = [...this.#agreed().everywhere].map((ns) => this.#wanted.target ?? ns)
+    const namespaces = [...this.#agreed().everywhere].map((ns) => destinationOf(this.#wanted, ns))
     await refreshRouting(client, leader, guard, { namespaces, databases: [...new Set(namespaces.map(databaseOf))] })
   }
 
