@@ -205,6 +205,33 @@ describe(`restores of chosen namespaces of a sharded cluster (PBMKIT_SEED=${SEED
     }
   })
 
+  it('put databases beside the live ones, and refuse one that has begun on another shard', async () => {
+    const { cluster } = bench
+    const { state, time } = moments[1] ?? assert.fail()
+    const pairs = [
+      { from: 'work.*', to: 'work_then.*' },
+      { from: 'bank.accounts', to: 'bank_then.accounts' },
+    ]
+    const before = await routedState(cluster)
+    await restore(bench, base, { pairs, oplogTS: time })
+    const after = await routedState(cluster)
+    for (const ns of ['bank.accounts', ...Object.keys(state.shown).filter((one) => one.startsWith('work.'))]) {
+      const there = ns.replace('.', '_then.')
+      assert.equal(after.shown[there], state.shown[ns], there)
+      for (const id of ['s1', 's2'])
+        assert.deepEqual(documentsOf(after.shards[id], there), documentsOf(state.shards[id], ns), `${there} on ${id}`)
+    }
+    for (const db of ['work_then', 'bank_then']) await ofDatabase(cluster, db, { _shardsvrDropDatabase: 1 })
+    const left = await routedState(cluster)
+    assert.deepEqual([left.shards, left.exact, left.databases], [before.shards, before.exact, before.databases])
+    await refused(
+      base,
+      { pairs: [{ from: 'bank.accounts', to: 'side.then' }] },
+      /The primary shard of side is s2, and was s1/,
+    )
+    await refused(base, { nss: ['bank.accounts'], keepExisting: true }, /for replica sets only as yet/)
+  })
+
   it('give the balancer back as it was, on or off', async () => {
     const { cluster, leader } = bench
     await cluster.setBalancer('full')
