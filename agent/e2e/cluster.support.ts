@@ -93,6 +93,8 @@ const BIN = fileURLToPath(new URL('../src/bin.js', import.meta.url))
 export async function startCluster(
   options: {
     members?: 1 | 2 | 3
+    /** Path of the mongods to start. */
+    mongod?: string
     agents?: number
     pluginDir?: string
     storage?: string
@@ -108,6 +110,7 @@ export async function startCluster(
 ): Promise<Cluster> {
   const set = await startReplicaSet({
     members: options.members ?? 3,
+    mongod: options.mongod,
     auth: true,
     mongodArgs: options.mongodArgs ?? [],
     cuttable: options.cuttable ?? false,
