@@ -11,6 +11,7 @@ import {
   inTime,
   isCanceled,
   type Log,
+  leftoversOf,
   type Member,
   nodeInfo,
   openLog,
@@ -23,6 +24,7 @@ import {
   type StorageConfig,
   storageOfBackup,
   systemClock,
+  until,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -104,7 +106,10 @@ export class Agent {
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
+    this.#storage = new StorageWatch({
+      ...{ host, node: self.node, signal, keys, clock: systemClock },
+      warn: (text) => checkup.warning(text),
+    })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -295,8 +300,11 @@ export class Agent {
       ...{ leader, signal, log, repairs },
       isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),
       onFailedBackup: (backup) =>
-        deleteFailed(openStore, [backup], signal, ({ name }, objects) =>
-          log.info(`deleted ${objects} objects of failed backup ${name}`),
+        deleteFailed(
+          openStore,
+          leftoversOf([backup], () => undefined),
+          signal,
+          ({ name }, objects) => log.info(`deleted ${objects} objects of failed backup ${name}`),
         ),
     })
   }
@@ -316,16 +324,18 @@ export class Agent {
     const { leader, node, self, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     let told = ''
-    while (!signal.aborted) {
-      const isLeft = await repairTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
+    const isRepaired = async () => {
+      if (signal.aborted) return true
+      try {
+        return !(await repairTtlMonitor({ leader, node, self, log }))
+      } catch (error) {
         const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
         if (text !== told) log.warning(text)
         told = text
-        return true
-      })
-      if (!isLeft) return
-      await clock.sleep(STATUS_MS, signal).catch(() => undefined)
+        return false
+      }
     }
+    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
   }
 
   #repairTtlLater(): void {

@@ -2,6 +2,7 @@ import type { CommandDocument } from '@pbmkit/core'
 import { runBackup } from './operations/backup.js'
 import type { OperationContext } from './operations/context.js'
 import { runDelete } from './operations/delete.js'
+import { runPlanRestore } from './operations/plan-restore.js'
 import { runProfile } from './operations/profile.js'
 import { runReplay } from './operations/replay.js'
 import { runRestore } from './operations/restore.js'
@@ -38,6 +39,8 @@ export function dispatch(command: CommandDocument): Dispatched {
       return named(command.cmd, command.profile.name, runProfile)
     case 'rotateKeys':
       return named(command.cmd, '', runRotateKeys)
+    case 'planRestore':
+      return named(command.cmd, command.restore.name, runPlanRestore)
     case 'cancelBackup':
       return named(command.cmd, '', async () => undefined)
   }

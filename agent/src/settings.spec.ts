@@ -38,7 +38,7 @@ describe('settings of the agent', () => {
   it('reads the URI from a file of its own', async () => {
     const path = await file('mongodb://u:p@h/\n')
     assert.equal((await loadSettings({}, { PBM_MONGODB_URI_FILE: path })).mongodbUri, 'mongodb://u:p@h/')
-    await assert.rejects(loadSettings({}, { PBM_MONGODB_URI_FILE: join(folder, 'none') }), { code: 'SETTINGS_FILE' })
+    await assert.rejects(loadSettings({}, { PBM_MONGODB_URI_FILE: join(folder, 'none') }), { code: 'FILE_UNREADABLE' })
     await assert.rejects(loadSettings({}, {}), { code: 'URI_MISSING' })
   })
 

@@ -164,7 +164,7 @@ async function readText(path: string, what: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw new PbmError('SETTINGS_FILE', `can't read ${what}: ${errorText(error)}`)
+    throw new PbmError('FILE_UNREADABLE', `can't read ${what}: ${errorText(error)}`)
   }
 }
 

@@ -6,7 +6,6 @@ export const EXIT = { done: 0, failure: 1, usage: 2, waitTime: 3, busy: 4, inter
 
 const EXIT_BY_CODE: Readonly<Record<string, number>> = {
   USAGE: EXIT.usage,
-  SETTING_INVALID: EXIT.usage,
   WAIT_TIME: EXIT.waitTime,
   OPERATION_RUNNING: EXIT.busy,
   INTERRUPTED: EXIT.interrupted,

@@ -120,7 +120,7 @@ describe('pbm waits', () => {
         async (name, opid) => log({ e: 'backup', eobj: name, opid, msg: 'balancer trouble' }),
       ],
       [
-        'BACKUP_VANISHED',
+        'OPERATION_GONE',
         /disappeared/,
         async (name, opid) => {
           await insertBackup(cluster.leader, await backupRecord(cluster, name, opid, 'running'))

@@ -7,6 +7,7 @@
 export const CORE_FLOORS: readonly string[] = [
   'errors.ts',
   'version.ts',
+  'similar-words.ts',
   'secrets',
   'time',
   'log.ts',

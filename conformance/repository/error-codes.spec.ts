@@ -5,22 +5,29 @@ import { readText, repositoryFiles, repositoryRoot } from './files.js'
 /** Thrown in several packages, and looked at: each means one thing wherever it comes from. */
 const SHARED: readonly string[] = [
   'BACKUP_CANCELED',
+  'BACKUP_INCREMENT',
   'BACKUP_NOT_DONE',
   'BACKUP_NOT_FOUND',
   'BACKUP_RUNNING',
   'ENCRYPTION_OFF',
+  'FILE_UNREADABLE',
   'KEYS_DIFFER',
-  'NO_AGENT',
+  'NEEDED_FOR_PITR',
+  'NO_AGENTS',
+  'NO_CANDIDATE',
   'NO_PRIMARY',
+  'OPERATION_GONE',
   'OPERATION_RUNNING',
   'PLUGIN_MISSING',
   'RESTORE_FAILED',
   'RESTORE_TIME',
+  'RESTORE_UNSUPPORTED',
   'RIGHTS_MISSING',
   'STORAGE_PROBE',
   'TIME_IN_FUTURE',
   'UNREACHABLE',
   'URI_MISSING',
+  'USAGE',
 ]
 const PAGE = 'docs/troubleshooting.md'
 

@@ -45,6 +45,12 @@ describe('the repository', () => {
     assert.deepEqual(found, [])
   })
 
+  it('keeps to # for what is private; a constructor can have the keyword only', () => {
+    const keyword = /^ *(?:@\w+\(.*\) )?(?:static |async )*(?:private|protected) (?!constructor\b)/m
+    const found = sources.filter((path) => path.endsWith('.ts') && keyword.test(readText(root, path)))
+    assert.deepEqual(found, [])
+  })
+
   it('runs every test it has', () => {
     const tests = files.filter((path) => /\.(spec|e2e)\.ts$/.test(path))
     // With a title: `context.skip()` inside a test, where the machine lacks what it needs, is another thing.

@@ -41,8 +41,9 @@ export {
   type PitrConfig,
   type StorageConfig,
 } from './config/document.js'
+export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
 export { parseConfig } from './config/parse.js'
-export { maskConfig, maskStorage, sameStorage, secretsOf } from './config/redact.js'
+export { sameStorage } from './config/same-storage.js'
 export {
   type AgentDocument,
   type AgentKeys,
@@ -83,8 +84,10 @@ export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
 export {
+  findPlan,
   findRotation,
   hasOperation,
+  notePlan,
   noteRotation,
   type RotationFigures,
   type RotationRecord,
@@ -108,6 +111,7 @@ export {
   storageToWire,
 } from './control/profiles.js'
 export type { RestoreDocument } from './control/restore-document.js'
+export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
@@ -118,6 +122,7 @@ export {
   createWrappingKey,
   isKeyObject,
   keyObjectName,
+  keyScope,
   openKeyObject,
   readKeyObject,
 } from './encryption/key-objects.js'
@@ -163,6 +168,7 @@ export { watchCommands } from './protocol/command-feed.js'
 export { type AgentNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
 export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
+export { ProgressPublisher } from './protocol/progress.js'
 export { recordRefusal } from './protocol/refusal.js'
 export { otherPlaceText, requireOneStorage, type StoragePlace, storagePlaces } from './protocol/storage-places.js'
 export {
@@ -180,14 +186,16 @@ export {
   type WithStore,
 } from './protocol/tokens.js'
 export { DeadResync } from './recovery/dead-resync.js'
-export { deleteFailed } from './recovery/leftovers.js'
+export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
 export { allRepairs } from './recovery/repairs.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
+export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'
 export { Slicer } from './slicer/slicer.js'

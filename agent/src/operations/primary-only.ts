@@ -18,7 +18,7 @@ export async function onPrimary(context: OperationContext, work: () => Promise<u
   const now = await nodeInfo(node)
   if (!(await leadsCluster(context, now))) return
   throw new PbmError(
-    'NO_AGENT',
+    'NO_AGENTS',
     `no agent took the ${command.cmd}: there is none beside the primary ${now.primary ?? ''}`,
     {
       hint: 'Start pbm-agent beside it; pbm status shows the agents',

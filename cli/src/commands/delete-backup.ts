@@ -109,7 +109,7 @@ async function deletable(leader: MongoClient, name: string, now: Timestamp): Pro
       hint: 'Wait for its end, or stop it with pbm cancel-backup.',
     })
   if (backup.type === 'incremental' && backup.src_backup)
-    throw new PbmError('INCREMENT', `backup ${name} is an increment: only its whole chain can be deleted`, {
+    throw new PbmError('BACKUP_INCREMENT', `backup ${name} is an increment: only its whole chain can be deleted`, {
       hint: 'Delete the base of the chain; pbm list shows it.',
     })
   if (isNeededForSlicing(backup, await readInventory(leader)))

@@ -12,6 +12,7 @@ import {
   PbmError,
   planPointInTime,
   profileOf,
+  type RestoreCommand,
   requireConfig,
   Selection,
 } from '@pbmkit/core'
@@ -26,6 +27,7 @@ import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../output/times.js'
+import { requireOwnAgents } from '../own-extensions.js'
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
@@ -35,6 +37,7 @@ import type { Run, Session } from '../session.js'
 import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
+import { showPlan } from './restore-plan.js'
 
 interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
   yes?: boolean
@@ -43,6 +46,7 @@ interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
   indexCommitQuorum?: string
   time?: string
   baseSnapshot?: string
+  dryRun?: boolean
   allowUnsealed?: boolean
   withoutUsersAndRoles?: boolean
   [later: string]: unknown
@@ -74,6 +78,7 @@ export function restoreCommand(run: Run): Command {
     .option('--with-users-and-roles', 'with --ns of whole databases: their users and roles too')
     .option('--ns-from <namespace>', 'with --ns-to: one collection, beside the live one')
     .option('--ns-to <namespace>', 'where it goes: a name that is free')
+    .option('--dry-run', 'only tell what would be restored, dropped and read; nothing is changed')
     .option('-y, --yes', 'do not ask')
     .option('--without-users-and-roles', 'leave the users and roles of the cluster as they are')
     .option('--allow-unsealed', 'with encryption configured: also what is not sealed, which anybody may have stored')
@@ -109,6 +114,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
 
+  if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
@@ -123,37 +129,36 @@ async function restore(session: Session, given: string | undefined, options: Res
   const pitrWasOn = part === undefined && config.pitr?.enabled === true
   const balancerWasOn = part === undefined && (await nodeInfo(leader)).isConfigServer && (await isBalancerOn(leader))
   const withUsers = options.withoutUsersAndRoles !== true
+  const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
+  const sent: RestoreCommand = {
+    name,
+    backupName,
+    ...(Object.keys(remap).length === 0 ? {} : { rsMap: remap }),
+    fallbackEnabled: null,
+    allowPartlyDone: null,
+    ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
+    ...(options.numInsertionWorkersPerCollection
+      ? { numInsertionWorkers: options.numInsertionWorkersPerCollection }
+      : {}),
+    ...(quorum === undefined ? {} : { indexCommitQuorum: quorum }),
+    ...(target === undefined ? {} : { oplogTS: target }),
+    ...(options.allowUnsealed === true ? { allowUnsealed: true } : {}),
+    ...(options.withoutUsersAndRoles === true ? { withoutUsersAndRoles: true } : {}),
+    ...asked?.fields,
+    external: false,
+    extConf: null,
+    extTS: new Timestamp({ t: 0, i: 0 }),
+    exit: false,
+  }
+  const what = target === undefined ? `backup ${backupName}` : `${momentText(target)} from backup ${backupName}`
+  if (options.dryRun === true) return await showPlan(session, leader, sent, what)
   if (options.yes !== true)
     await confirm(
       question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap, withUsers, part }),
       session.io,
     )
 
-  const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
-  const opid = await send(leader, {
-    cmd: 'restore',
-    restore: {
-      name,
-      backupName,
-      ...(Object.keys(remap).length === 0 ? {} : { rsMap: remap }),
-      fallbackEnabled: null,
-      allowPartlyDone: null,
-      ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
-      ...(options.numInsertionWorkersPerCollection
-        ? { numInsertionWorkers: options.numInsertionWorkersPerCollection }
-        : {}),
-      ...(quorum === undefined ? {} : { indexCommitQuorum: quorum }),
-      ...(target === undefined ? {} : { oplogTS: target }),
-      ...(options.allowUnsealed === true ? { allowUnsealed: true } : {}),
-      ...(options.withoutUsersAndRoles === true ? { withoutUsersAndRoles: true } : {}),
-      ...asked?.fields,
-      external: false,
-      extConf: null,
-      extTS: new Timestamp({ t: 0, i: 0 }),
-      exit: false,
-    },
-  })
-  const what = target === undefined ? `backup ${backupName}` : `${momentText(target)} from backup ${backupName}`
+  const opid = await send(leader, { cmd: 'restore', restore: sent })
   if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
   const begun = await waitForRestoreStart(session, leader, { name, opid })
   const gained = begun.replsets.flatMap(({ gained_roles }) => gained_roles ?? [])

@@ -109,7 +109,7 @@ function taken(backup: BackupDocument): PbmError {
 }
 
 function vanished(name: string): PbmError {
-  return new PbmError('BACKUP_VANISHED', `the record of backup ${name} disappeared while it ran`, {
+  return new PbmError('OPERATION_GONE', `the record of backup ${name} disappeared while it ran`, {
     hint: 'The control collections were dropped or the backup was deleted. Start a new one.',
   })
 }

@@ -59,7 +59,7 @@ export async function waitForRestoreEnd(
       async () => {
         const restore = await findRestore(leader, name)
         if (restore === undefined)
-          throw new PbmError('RESTORE_VANISHED', `the record of ${kind} ${name} disappeared while it ran`, {
+          throw new PbmError('OPERATION_GONE', `the record of ${kind} ${name} disappeared while it ran`, {
             hint: 'The control collections were dropped. See the logs of the agents for how it ended.',
           })
         await refuseFailed(session, leader, restore, kind)

@@ -37,6 +37,8 @@ export interface NamespaceMetadata extends CollectionDefinition {
   crc: bigint
   /** Bytes of BSON, uncompressed. 0: there is no object. */
   size: number
+  /** Ours: how many documents, of time series buckets; absent where nobody counted them. */
+  count?: number | undefined
   /** Ours: the object's bytes as its codec made them, before any sealing; absent where nobody knows them. */
   packed?: PackedBytes | undefined
   /** Ours: the object that holds the documents, where its natural name can't be used. */
@@ -112,6 +114,7 @@ export function writeMetadataJson(metadata: ArchiveMetadata): string {
       type: namespace.type,
       crc: { $numberLong: String(namespace.crc) },
       size: { $numberLong: String(namespace.size) },
+      ...(namespace.count === undefined ? {} : { documents: { $numberLong: String(namespace.count) } }),
       ...(namespace.packed === undefined
         ? {}
         : {
@@ -181,6 +184,7 @@ function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
           size: numberOf(packedSize, `the packed size of ${db}.${collection}`),
           crc: BigInt.asIntN(64, bigintOf(packedCrc, `the packed crc of ${db}.${collection}`)),
         }
+  const count = entry.get('documents')
   const object = textOf(entry.get('object'))
   const bucketsUuid = textOf(entry.get('buckets_uuid'))
   return {
@@ -189,6 +193,7 @@ function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
     ...readDefinition(textOf(entry.get('metadata')) ?? '', collection, textOf(entry.get('type')) ?? ''),
     crc: BigInt.asIntN(64, bigintOf(entry.get('crc') ?? 0, `the crc of ${db}.${collection}`)),
     size: numberOf(entry.get('size') ?? 0, `the size of ${db}.${collection}`),
+    count: count === undefined ? undefined : numberOf(count, `the documents of ${db}.${collection}`),
     packed,
     object,
     bucketsUuid,

@@ -44,13 +44,17 @@ export interface RunOptions {
  */
 @injectable()
 export class BackupLeader {
+  readonly #context
+
   constructor(
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(COMPRESSION) private readonly compression: CompressionPlugin,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+    @inject(LEADER) leader: MongoClient,
+    @inject(COMPRESSION) compression: CompressionPlugin,
+    @inject(OPERATION_LOG) log: OperationLog,
+    @inject(CLOCK) clock: Clock,
+    @inject(CIPHERS, { isOptional: true }) ciphers: Ciphers | undefined,
+  ) {
+    this.#context = { leader, compression, log, clock, ciphers }
+  }
 
   /**
    * Resolves when every replica set has its nominee. Rejects when the backup cannot begin; its record then says why,
@@ -58,36 +62,38 @@ export class BackupLeader {
    * very backup: in an election two may take themselves for the leader.
    */
   async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
+    const { leader, clock } = this.#context
     const { name, profile } = command.backup
-    const refusal = await this.refusal(command, signal)
-    const replsets = await clusterMembers(this.leader)
-    const config = await requireConfig(this.leader)
-    const [server, hb] = await Promise.all([nodeInfo(this.leader), clusterTime(this.leader)])
-    const store = await knownBackupStore(this.leader, profile)
-    const balancer = server.isSharded ? await this.balancerMode() : 'off'
+    const refusal = await this.#refusal(command, signal)
+    const replsets = await clusterMembers(leader)
+    const config = await requireConfig(leader)
+    const [server, hb] = await Promise.all([nodeInfo(leader), clusterTime(leader)])
+    const store = await knownBackupStore(leader, profile)
+    const balancer = server.isSharded ? await this.#balancerMode() : 'off'
     const document = newBackup({ command, store, server, hb, replsets, balancer })
     const record =
       refusal === undefined ? document : { ...document, status: 'error' as const, error: errorText(refusal) }
-    if (!(await this.insert(record))) return
+    if (!(await this.#insert(record))) return
     if (refusal !== undefined) throw refusal
     try {
       // Before any shard begins its oplog: it must not hold the end of a resharding.
-      if (server.isSharded) await awaitReshardingEnds(this.leader, { clock: this.clock, signal })
+      if (server.isSharded) await awaitReshardingEnds(leader, { clock, signal })
       const encryption = config.encryption?.type ?? NO_ENCRYPTION
       const needs = { storage: store.type, compression: command.backup.compression, encryption }
-      await this.elect(command, replsets, { needs, priority: config.backup?.priority, signal })
+      await this.#elect(command, replsets, { needs, priority: config.backup?.priority, signal })
     } catch (error) {
       const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
-      await setBackupStatus(this.leader, name, status, { error: errorText(error), by: 'clusterLeader' })
+      await setBackupStatus(leader, name, status, { error: errorText(error), by: 'clusterLeader' })
       throw error
     }
   }
 
   /** Why this backup must not begin; undefined when it may. */
-  private async refusal(
+  async #refusal(
     { _id, backup }: CommandDocument & { cmd: 'backup' },
     signal: AbortSignal,
   ): Promise<PbmError | undefined> {
+    const { leader, clock } = this.#context
     if (backup.type !== 'logical') {
       return new PbmError('BACKUP_TYPE', `a backup of type ${backup.type} can't be made`, {
         hint: 'Only logical backups are supported: leave the type out, or say logical',
@@ -98,18 +104,22 @@ export class BackupLeader {
     }
     try {
       checkedSelection(backup.nss ?? [], backup.usersAndRoles)
-      await requireStorage(this.leader, backup.profile)
+      await requireStorage(leader, backup.profile)
     } catch (error) {
       if (error instanceof PbmError) return error
       throw error
     }
-    const levelFault = this.levelFault(backup)
+    const levelFault = this.#levelFault(backup)
     if (levelFault !== undefined) return levelFault
-    const sealingFault = await this.sealingFault()
+    const sealingFault = await this.#sealingFault()
     if (sealingFault !== undefined) return sealingFault
-    const storageFault = await this.storageFault(_id.toHexString(), backup, signal)
+    const storageFault = await this.#storageFault(_id.toHexString(), backup, signal)
     if (storageFault !== undefined) return storageFault
-    const running = await operationInTheWay(this.leader, { opid: _id.toHexString(), signal, clock: this.clock })
+    const running = await operationInTheWay(leader, {
+      opid: _id.toHexString(),
+      signal,
+      clock,
+    })
     if (running === undefined) return undefined
     return new PbmError('OPERATION_RUNNING', busyText(running), {
       hint: 'Wait for its end (pbm status), or cancel it',
@@ -117,28 +127,25 @@ export class BackupLeader {
   }
 
   /** As it was before any backup stopped it. */
-  private async balancerMode(): Promise<'full' | 'off'> {
-    await repairBalancer(this.leader, this.log)
-    return (await balancerStatus(this.leader)).mode === 'full' ? 'full' : 'off'
+  async #balancerMode(): Promise<'full' | 'off'> {
+    const { leader, log } = this.#context
+    await repairBalancer(leader, log)
+    return (await balancerStatus(leader)).mode === 'full' ? 'full' : 'off'
   }
 
-  private levelFault({ level }: BackupCommand): PbmError | undefined {
-    const { levels, name } = this.compression
+  #levelFault({ level }: BackupCommand): PbmError | undefined {
+    const { levels, name } = this.#context.compression
     if (level === undefined || levels === undefined || (level >= levels.min && level <= levels.max)) return undefined
-    return new PbmError('COMPRESSION_LEVEL', `level ${level} is none of ${name}`, {
+    return new PbmError('CODEC_LEVEL', `level ${level} is none of ${name}`, {
       hint: `Say a level from ${levels.min} to ${levels.max}, or none`,
     })
   }
 
   /** Of profiles, agents see nothing before they are asked. */
-  private async storageFault(
-    opid: string,
-    { profile }: BackupCommand,
-    signal: AbortSignal,
-  ): Promise<PbmError | undefined> {
+  async #storageFault(opid: string, { profile }: BackupCommand, signal: AbortSignal): Promise<PbmError | undefined> {
     if (!isMain(profile)) return undefined
     try {
-      const { leader, clock } = this
+      const { leader, clock } = this.#context
       const { epoch } = await requireConfig(leader)
       await requireOneStorage({ leader, opid, epoch, clock, signal })
       return undefined
@@ -149,9 +156,10 @@ export class BackupLeader {
   }
 
   /** Nominees look again, at their own keys; most faults of the configuration are the same everywhere. */
-  private async sealingFault(): Promise<PbmError | undefined> {
+  async #sealingFault(): Promise<PbmError | undefined> {
+    const { leader, ciphers } = this.#context
     try {
-      if ((await this.ciphers?.current()) !== undefined) refuseLayout(await requireConfig(this.leader))
+      if ((await ciphers?.current()) !== undefined) refuseLayout(await requireConfig(leader))
       return undefined
     } catch (error) {
       if (error instanceof PbmError) return error
@@ -160,13 +168,14 @@ export class BackupLeader {
   }
 
   /** False when another agent was faster with the same command. */
-  private async insert(document: BackupDocument): Promise<boolean> {
+  async #insert(document: BackupDocument): Promise<boolean> {
+    const { leader } = this.#context
     try {
-      await insertBackup(this.leader, document)
+      await insertBackup(leader, document)
       return true
     } catch (error) {
       if (!isDuplicateKey(error)) throw error
-      if ((await findBackup(this.leader, document.name))?.opid === document.opid) return false
+      if ((await findBackup(leader, document.name))?.opid === document.opid) return false
       throw new PbmError('BACKUP_EXISTS', `there is a backup named ${document.name} already`, {
         hint: 'Backups are named by the second they begin at: start it again',
         cause: error,
@@ -175,25 +184,26 @@ export class BackupLeader {
   }
 
   /** What nodes logged as an error of the operation instead of taking it: a storage that they can't reach, say. */
-  private async declined(opid: string, rs: string): Promise<Map<string, string>> {
-    const errors = await queryLog(this.leader, { opid, rs, severity: 1, tail: 50 })
+  async #declined(opid: string, rs: string): Promise<Map<string, string>> {
+    const errors = await queryLog(this.#context.leader, { opid, rs, severity: 1, tail: 50 })
     return new Map(errors.map(({ node, msg }) => [node, msg]))
   }
 
-  private async elect(
+  async #elect(
     { _id, backup: { name: backup } }: CommandDocument & { cmd: 'backup' },
     replsets: ReplsetTopology[],
     { needs, priority, signal }: { needs: AgentNeeds; priority: PriorityRules['priority']; signal: AbortSignal },
   ) {
+    const { leader, log, clock } = this.#context
     const opid = _id.toHexString()
-    const [all, now] = await Promise.all([listAgents(this.leader), clusterTime(this.leader)])
+    const [all, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     const fit = candidates(all, now, needs)
     for (const { rs } of replsets) {
       if (fit.some((agent) => agent.rs === rs)) continue
       const known = all.filter((agent) => agent.rs === rs)
       const told = known.map((agent) => `${agent.n}: ${unfitnessText(agent, now, needs)}`).join('; ')
       throw new PbmError(
-        'NO_AGENT',
+        'NO_CANDIDATE',
         `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,
         { hint: 'Start pbm-agent beside its members; pbm status shows what is wrong with each' },
       )
@@ -201,11 +211,10 @@ export class BackupLeader {
     await Promise.all(
       replsets.map(async ({ rs }) => {
         const groups = nominationGroups(fit, rs, { priority })
-        const { leader, log, clock } = this
-        const declined = async () => new Set((await this.declined(opid, rs)).keys())
+        const declined = async () => new Set((await this.#declined(opid, rs)).keys())
         const winner = await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log, clock })
         if (winner !== undefined) return log.debug(`${winner} takes the backup of ${rs}`)
-        const reasons = [...(await this.declined(opid, rs))].map(([node, reason]) => `; ${node}: ${reason}`)
+        const reasons = [...(await this.#declined(opid, rs))].map(([node, reason]) => `; ${node}: ${reason}`)
         throw new PbmError('NOMINATION_FAILED', `no agent of replica set ${rs} took the backup${reasons.join('')}`, {
           hint: 'Look into the logs of its agents (pbm logs)',
         })

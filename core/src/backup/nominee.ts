@@ -2,12 +2,14 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
 import { ensureIdentity } from '../catalog/storage-identity.js'
+import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  setBackupFields,
   setBackupStatus,
   setReplsetFields,
 } from '../control/backups.js'
@@ -77,6 +79,8 @@ interface BackupWork extends OperationSteps<BackupStatus> {
   readonly info: NodeInfo
   /** Whether this replica set leads the backup: the leader replica set's nominee does. */
   readonly leads: boolean
+  /** From then on the backup's folder has objects of its own. */
+  readonly onBegun: () => void
 }
 
 /**
@@ -85,25 +89,29 @@ interface BackupWork extends OperationSteps<BackupStatus> {
  */
 @injectable()
 export class BackupNominee {
+  readonly #context
+
   constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(WITH_PRIMARY) private readonly withPrimary: WithPrimary,
-    @inject(SELF) private readonly self: Member,
-    @inject(STORE) private readonly store: OpenStore,
-    @inject(COMPRESSION) private readonly compression: CompressionPlugin,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(PluginHost) private readonly host: PluginHost,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+    @inject(NODE) node: MongoClient,
+    @inject(LEADER) leader: MongoClient,
+    @inject(WITH_PRIMARY) withPrimary: WithPrimary,
+    @inject(SELF) self: Member,
+    @inject(STORE) store: OpenStore,
+    @inject(COMPRESSION) compression: CompressionPlugin,
+    @inject(OPERATION_LOG) log: OperationLog,
+    @inject(CLOCK) clock: Clock,
+    @inject(PluginHost) host: PluginHost,
+    @inject(CIPHERS, { isOptional: true }) ciphers: Ciphers | undefined,
+  ) {
+    this.#context = { node, leader, withPrimary, self, store, compression, log, clock, host, ciphers }
+  }
 
   /**
    * Waits for the nomination and does the work. Resolves with whether this agent did it; rejects when it failed, after
    * everything is marked and cleaned.
    */
   async run(command: BackupCommandDocument, { signal }: RunOptions): Promise<boolean> {
-    const { leader, self, clock, log } = this
+    const { leader, self, clock, log } = this.#context
     const backup = command.backup.name
     const opid = command._id.toHexString()
     const outcome = await awaitNomination({ leader, backup, opid, rs: self.rs, node: self.node, signal, clock })
@@ -121,11 +129,11 @@ export class BackupNominee {
     })
     if (!isHeld(lock)) {
       log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
-      if (lock.refused === 'concurrent') await this.refuse(backup, lock.by)
+      if (lock.refused === 'concurrent') await this.#refuse(backup, lock.by)
       return false
     }
     try {
-      await this.execute(command, config, lock, signal)
+      await this.#execute(command, config, lock, signal)
       return true
     } finally {
       await lock.release()
@@ -133,19 +141,24 @@ export class BackupNominee {
   }
 
   /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
-  private async refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+  async #refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+    const { leader, log } = this.#context
     const error = busyText(by)
-    this.log.error(`backup ${backup} does not begin: ${error}`)
-    await setBackupStatus(this.leader, backup, 'error', { error, by: 'leader' })
+    log.error(`backup ${backup} does not begin: ${error}`)
+    await setBackupStatus(leader, backup, 'error', { error, by: 'leader' })
   }
 
-  private async execute(command: BackupCommandDocument, config: Config, lock: HeldLock, signal: AbortSignal) {
-    const { leader, self, log, clock } = this
+  async #execute(command: BackupCommandDocument, config: Config, lock: HeldLock, signal: AbortSignal) {
+    const { node, leader, self, log, clock } = this.#context
     const { name } = command.backup
-    const [info, leading, members] = await Promise.all([nodeInfo(this.node), nodeInfo(leader), clusterMembers(leader)])
+    const [info, leading, members] = await Promise.all([nodeInfo(node), nodeInfo(leader), clusterMembers(leader)])
     const leads = leading.rs === self.rs
     const replsets = members.map(({ rs }) => rs)
     let known: BackupDocument | undefined
+    let hasBegun = false
+    const onBegun = () => {
+      hasBegun = true
+    }
     const run = new OperationRun(
       { leader, self, log, clock },
       {
@@ -156,24 +169,26 @@ export class BackupNominee {
           await acknowledgeNomination(leader, name, self.rs, self.node)
           known = await findBackup(leader, name)
         },
-        discard: () => this.discard(command, replsets),
+        discard: async () => {
+          if (hasBegun) await this.#discard(command, replsets)
+        },
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
-        resume: () => this.startBalancerAgain(name, info),
+        resume: () => this.#startBalancerAgain(name, info),
       },
     )
-    await run.execute((steps) => this.work({ ...steps, command, config, info, leads }))
+    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads, onBegun }))
   }
 
-  private async work({ command, config, info, leads, signal, guard, reach }: BackupWork): Promise<void> {
-    const { leader, node, withPrimary, self, compression, log, clock } = this
+  async #work({ command, config, info, leads, onBegun, signal, guard, reach }: BackupWork): Promise<void> {
+    const { leader, node, withPrimary, self, store, compression, log, clock, ciphers, host } = this.#context
     const { name } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
-    const sealing = await this.sealing(config)
+    const sealing = await this.#sealing(config)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
-    if (leads) await this.initialise(command, signal)
+    if (leads) await this.#initialise(command, signal)
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -183,13 +198,14 @@ export class BackupNominee {
       join,
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
+    onBegun()
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
     const wait = { member: self.node, clock, signal, log }
     const part = new ReplsetBackup({
       ...{ node, leader, withPrimary, compression, log, clock, signal, config, info },
-      store: sealing?.store(name) ?? this.store,
+      store: sealing?.store(name) ?? store,
       start: toTimestamp(from),
       sealed: sealing !== undefined,
       command: command.backup,
@@ -210,55 +226,61 @@ export class BackupNominee {
         ...(halfDone.length === 0 ? {} : { half_done: halfDone }),
       }
       await setReplsetFields(leader, name, self.rs, ended)
-      const transfer = transferOf(this.store.figures?.())
+      const transfer = transferOf(store.figures?.())
       if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
       await addBackupSize(leader, name, { size: bytes, uncompressed: uncompressedBytes })
     } finally {
       await part.close()
     }
 
-    const { store, ciphers, host } = this
     const publish = async () => {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
-      await this.startBalancerAgain(name, info)
+      await this.#startBalancerAgain(name, info)
       await publishBackup({ leader, store, ciphers, host, guard }, name)
     }
     await reach('done', { before: publish })
     log.info('backup finished')
   }
 
-  /** Agents look at the main storage only. */
-  private async initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
-    await ensureInitObject(this.store, { signal })
-    if (isMain(command.backup.profile)) await ensureIdentity(this.store, { signal })
+  /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
+  async #initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
+    const { store, leader } = this.#context
+    const { name } = command.backup
+    await refuseTakenName(store, name, { signal })
+    await setBackupFields(leader, name, { began_here: true })
+    await ensureInitObject(store, { signal })
+    if (isMain(command.backup.profile)) await ensureIdentity(store, { signal })
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */
-  private async sealing(config: Config): Promise<PartSealing | undefined> {
-    const method = await this.ciphers?.current()
-    if (method === undefined || this.ciphers === undefined) return undefined
+  async #sealing(config: Config): Promise<PartSealing | undefined> {
+    const { store, ciphers, self } = this.#context
+    const method = await ciphers?.current()
+    if (method === undefined || ciphers === undefined) return undefined
     refuseLayout(config)
-    return new PartSealing(this.store, this.ciphers, method, this.self.rs)
+    return new PartSealing(store, ciphers, method, self.rs)
   }
 
   /** Where this fails, the agent that watches over dead operations does it. */
-  private async startBalancerAgain(backup: string, info: NodeInfo): Promise<void> {
+  async #startBalancerAgain(backup: string, info: NodeInfo): Promise<void> {
+    const { leader, log } = this.#context
     if (!info.isSharded) return
     try {
-      if ((await findBackup(this.leader, backup))?.balancer_stopped !== true) return
-      await resumeBalancer(this.leader, backup, this.log)
+      if ((await findBackup(leader, backup))?.balancer_stopped !== true) return
+      await resumeBalancer(leader, backup, log)
     } catch (error) {
-      this.log.error(`the balancer could not be started again: ${errorText(error)}`)
+      log.error(`the balancer could not be started again: ${errorText(error)}`)
     }
   }
 
-  private async discard(command: BackupCommandDocument, replsets: readonly string[]): Promise<void> {
+  async #discard(command: BackupCommandDocument, replsets: readonly string[]): Promise<void> {
+    const { leader, store, compression, log } = this.#context
     const { name } = command.backup
-    const begun = { name, opid: command._id.toHexString(), replsets, suffix: this.compression.suffix }
+    const begun = { name, opid: command._id.toHexString(), replsets, suffix: compression.suffix }
     const late = () => new Error('the storage takes too long; it is tried again later')
-    const discarding = discardBackup(this.leader, this.store, begun, AbortSignal.timeout(DISCARD_MS))
+    const discarding = discardBackup(leader, store, begun, AbortSignal.timeout(DISCARD_MS))
     await inTime(discarding, DISCARD_MS, late).catch((error: unknown) =>
-      this.log.error(`cannot delete the objects: ${errorText(error)}`),
+      log.error(`cannot delete the objects: ${errorText(error)}`),
     )
   }
 }

@@ -1,6 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import { checkFiles } from '../catalog/check-files.js'
-import { maskStorage } from '../config/redact.js'
+import { maskStorage } from '../config/mask.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, isTimestampSet, setBackupFields, setWriteTimestamps } from '../control/backups.js'
 import { unixSeconds } from '../control/wire.js'

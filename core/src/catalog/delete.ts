@@ -25,7 +25,7 @@ export interface DeleteContext extends CallOptions {
 
 /**
  * Deletes one backup; for the base of an incremental chain, the whole chain, newest first.
- * Rejects with BACKUP_NOT_FOUND, BACKUP_RUNNING, BACKUP_NEEDED (point-in-time recovery rests on it), BACKUP_INCREMENT
+ * Rejects with BACKUP_NOT_FOUND, BACKUP_RUNNING, NEEDED_FOR_PITR (point-in-time recovery rests on it), BACKUP_INCREMENT
  * (not the base of its chain), and the codes of the storage; then what is left still stands in the list, marked.
  */
 export async function deleteBackup(context: DeleteContext, name: string): Promise<void> {
@@ -42,7 +42,7 @@ export async function deleteBackup(context: DeleteContext, name: string): Promis
     })
   }
   if (chain.some((one) => isNeededForSlicing(one, inventory))) {
-    throw new PbmError('BACKUP_NEEDED', `backup ${name} is the last base of point-in-time recovery, which is on`, {
+    throw new PbmError('NEEDED_FOR_PITR', `backup ${name} is the last base of point-in-time recovery, which is on`, {
       hint: 'Make another backup first, or switch it off: pbm config --set pitr.enabled=false',
     })
   }

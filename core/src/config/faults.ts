@@ -3,6 +3,7 @@ import { PBM_COMPRESSIONS } from '../plugin-host/naming.js'
 import { type SchemaNode, typesOf } from '../plugin-host/schema.js'
 import { configValidator } from './schema.js'
 import { isSecretAt } from './secrets.js'
+import { unknownKey } from './unknown-keys.js'
 
 /** One thing that is wrong in a configuration. `text` never holds the value of a secret. */
 export interface ConfigFault {
@@ -26,22 +27,6 @@ export function schemaFaults(document: unknown, schema: SchemaNode, at: readonly
     faults.set(`${fault.path.join('\0')}\0${fault.text}`, fault)
   }
   return [...faults.values()]
-}
-
-/** `key` as people write it in the configuration: `storage.filesystem.path`. */
-export function pathText(path: readonly string[]): string {
-  return path.join('.')
-}
-
-export function unknownKey(path: readonly string[], known: readonly string[], root: SchemaNode): ConfigFault {
-  const key = path.at(-1) ?? ''
-  const near = nearest(key, known)
-  const elsewhere = pathsOf(root, key).filter((place) => place.join('.') !== path.join('.'))
-  let advice = known.length > 0 && known.length <= 12 ? `; known here: ${known.join(', ')}` : ''
-  if (near !== undefined) advice = `; did you mean ${near}?`
-  else if (elsewhere.length > 0 && elsewhere.length <= 3)
-    advice = `; it belongs at ${elsewhere.map(pathText).join(' or ')}`
-  return { path, text: `unknown key${advice}`, unknownKey: true }
 }
 
 function toFault(error: ErrorObject, root: SchemaNode, document: unknown, at: readonly string[]): ConfigFault {
@@ -115,35 +100,4 @@ function choice(values: readonly string[]): string {
 function shorten(value: string | undefined): string {
   const shown = value ?? 'nothing'
   return shown.length > 60 ? `${shown.slice(0, 57)}…` : shown
-}
-
-/** Every place at which a schema has `key`. */
-function pathsOf(schema: SchemaNode, key: string, at: readonly string[] = []): string[][] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, child]) => [
-    ...(name === key ? [[...at, name]] : []),
-    ...pathsOf(child, key, [...at, name]),
-  ])
-}
-
-/** The known word that differs least from `word`, when that is little: by letter case, or by up to a third of it. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const plain = (value: string) => value.toLowerCase().replaceAll(/[-_]/g, '')
-  const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(plain(word), plain(candidate)) }))
-    .sort((a, b) => a.distance - b.distance)
-  const best = ranked[0]
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

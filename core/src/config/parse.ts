@@ -16,7 +16,7 @@ import type { PluginHost } from '../plugin-host/host.js'
 import { type SchemaNode, typesOf } from '../plugin-host/schema.js'
 import { configFaults, invalidConfig, resolveSchema } from './check.js'
 import type { Config, StorageConfig } from './document.js'
-import { maskedFaults, withStoredSecrets } from './redacted-values.js'
+import { maskedFaults, withStoredSecrets } from './masked-values.js'
 import { withTrimmedNames } from './trim.js'
 import { childSchema, isRecord, typedValue } from './values.js'
 

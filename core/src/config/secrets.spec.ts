@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { SchemaNode } from '../plugin-host/schema.js'
 import { schemaFaults } from './faults.js'
-import { secretsOf } from './redact.js'
+import { secretsOf } from './mask.js'
 import { mapSecrets } from './secrets.js'
 
 const masked = (value: unknown, schema: object) =>

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { Double, Int32, Long } from 'bson'
 import fc from 'fast-check'
 import { Document } from 'yaml'
 import { applySettings, parseSetting } from '../control/config-keys.js'
-import { host } from './config.support.js'
+import { cloud, host } from './config.support.js'
 import { parseConfig } from './parse.js'
+import { configSchema } from './schema.js'
+import { toWire } from './values.js'
 
 const base = parseConfig('storage: {type: cloud, cloud: {bucket: b}}', host)
 const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((value) => value.isWellFormed())
@@ -53,5 +56,22 @@ describe('values of the configuration', () => {
       ),
       { numRuns: 200 },
     )
+  })
+
+  it('writes the types that PBM writes', () => {
+    const config = {
+      storage: { type: 'cloud', cloud: { partSize: 10, maxObjSizeGB: 1 } },
+      backup: { oplogSpanMin: 10, compressionLevel: 3, priority: { 'h:1': 1 }, timeouts: { startingStatus: 60 } },
+      newer: 5,
+    }
+    const wire = toWire(config, configSchema(cloud)) as typeof config
+    assert.deepEqual(wire.backup, {
+      oplogSpanMin: new Double(10),
+      compressionLevel: new Int32(3),
+      priority: { 'h:1': new Double(1) },
+      timeouts: { startingStatus: Long.fromNumber(60) },
+    })
+    assert.deepEqual(wire.storage.cloud, { partSize: new Int32(10), maxObjSizeGB: new Double(1) })
+    assert.equal(wire.newer, 5)
   })
 })

@@ -16,6 +16,8 @@ export type Command =
   | { cmd: 'removeConfigProfile'; profile: { name: string } }
   /** Ours: PBM's agents pass over commands they don't know. */
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
+  /** Ours: tells what the restore would do. */
+  | { cmd: 'planRestore'; restore: RestoreCommand }
 
 export interface BackupCommand {
   type: 'logical' | 'physical' | 'incremental' | 'external'

@@ -49,6 +49,29 @@ interface Payload {
   readonly fields: Fields
 }
 
+const RESTORE: Fields = {
+  name: must(NEW_NAME),
+  backupName: must(TEXT),
+  nss: TEXTS,
+  nsFrom: TEXT,
+  nsTo: TEXT,
+  usersAndRoles: FLAG,
+  rsMap: MAP,
+  fallbackEnabled: FLAG,
+  allowPartlyDone: FLAG,
+  numParallelColls: NUMBER,
+  numParallelFiles: NUMBER,
+  numInsertionWorkers: NUMBER,
+  indexCommitQuorum: TEXT,
+  oplogTS: TIME,
+  external: FLAG,
+  extTS: TIME,
+  exit: FLAG,
+  sender: TEXT,
+  allowUnsealed: FLAG,
+  withoutUsersAndRoles: FLAG,
+}
+
 /** Fields that are not listed are nobody's and not looked at. */
 const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
   backup: payload('backup', {
@@ -65,28 +88,8 @@ const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
     profile: TEXT,
     usersAndRoles: FLAG,
   }),
-  restore: payload('restore', {
-    name: must(NEW_NAME),
-    backupName: must(TEXT),
-    nss: TEXTS,
-    nsFrom: TEXT,
-    nsTo: TEXT,
-    usersAndRoles: FLAG,
-    rsMap: MAP,
-    fallbackEnabled: FLAG,
-    allowPartlyDone: FLAG,
-    numParallelColls: NUMBER,
-    numParallelFiles: NUMBER,
-    numInsertionWorkers: NUMBER,
-    indexCommitQuorum: TEXT,
-    oplogTS: TIME,
-    external: FLAG,
-    extTS: TIME,
-    exit: FLAG,
-    sender: TEXT,
-    allowUnsealed: FLAG,
-    withoutUsersAndRoles: FLAG,
-  }),
+  restore: payload('restore', RESTORE),
+  planRestore: payload('restore', RESTORE),
   replay: payload('replay', {
     name: must(NEW_NAME),
     start: must(TIME),

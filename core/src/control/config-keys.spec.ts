@@ -96,7 +96,7 @@ describe('settings', () => {
 
   for (const assignment of ['', '=', '=x', 'pitr.enabled']) {
     it(`refuses ${JSON.stringify(assignment)}, which is no setting`, () => {
-      assert.throws(() => parseSetting(assignment), { code: 'SETTING_INVALID' })
+      assert.throws(() => parseSetting(assignment), { code: 'USAGE' })
     })
   }
 })

@@ -2,10 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Document, MongoClient } from 'mongodb'
 import { configFaults, invalidConfig, resolveSchema } from '../config/check.js'
 import type { Config } from '../config/document.js'
-import { type ConfigFault, unknownKey } from '../config/faults.js'
-import { maskConfig } from '../config/redact.js'
-import { maskedFault } from '../config/redacted-values.js'
+import type { ConfigFault } from '../config/faults.js'
+import { maskConfig } from '../config/mask.js'
+import { maskedFault } from '../config/masked-values.js'
 import { withTrimmedNames } from '../config/trim.js'
+import { unknownKey } from '../config/unknown-keys.js'
 import { childSchema, isRecord, toWire, typedValue } from '../config/values.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
@@ -37,12 +38,12 @@ interface PlacedSetting {
 /** Other writers may come between reading and writing; each round reads what they wrote. */
 const ROUNDS = 20
 
-/** Reads `key=value` (the key ends at the first `=`). Throws SETTING_INVALID for anything else. */
+/** Reads `key=value` (the key ends at the first `=`). Throws USAGE for anything else. */
 export function parseSetting(assignment: string): Setting {
   const at = assignment.indexOf('=')
   if (at < 1) {
     const shown = at === 0 ? 'a value without a key' : JSON.stringify(assignment)
-    throw new PbmError('SETTING_INVALID', `invalid setting: ${shown}`, {
+    throw new PbmError('USAGE', `invalid setting: ${shown}`, {
       hint: 'write it as key=value, such as pitr.enabled=true',
     })
   }

@@ -1,6 +1,7 @@
 import { type MongoClient, ObjectId } from 'mongodb'
 import { CONTROL_DATABASE, OPERATIONS } from '../mongo/control-names.js'
 import { headerDocument, type LockHeader } from './locks.js'
+import type { PlanNote } from './restore-plan.js'
 import { isDuplicateKey } from './wire.js'
 
 /**
@@ -62,6 +63,20 @@ export async function findRotation(
 ): Promise<RotationRecord | undefined> {
   const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).findOne({ opid, replset })
   return found?.rotation as RotationRecord | undefined
+}
+
+export async function notePlan(
+  leader: MongoClient,
+  { opid, replset }: Pick<LockHeader, 'opid' | 'replset'>,
+  planned: PlanNote,
+): Promise<void> {
+  await leader.db(CONTROL_DATABASE).collection(OPERATIONS).updateOne({ opid, replset }, { $set: { planned } })
+}
+
+/** Undefined until the agent has noted something. */
+export async function findPlan(leader: MongoClient, opid: string, replset: string): Promise<PlanNote | undefined> {
+  const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).findOne({ opid, replset })
+  return found?.planned as PlanNote | undefined
 }
 
 /** Whether the operation has begun on the replica set. */

@@ -39,7 +39,7 @@ const SESSION_REFRESH_MS = 5 * 60 * 1000
  * Memory: two batches. Breaking off or aborting kills the cursor on the server and ends the session. A slow consumer
  * costs nothing: the cursor has no idle timeout, and its session is kept alive.
  *
- * Throws `COLLECTION_MISSING` (unknown UUID; an unknown name is empty), `COLLECTION_DROPPED` and `COLLECTION_RENAMED`
+ * Throws `COLLECTION_MISSING` (unknown UUID, or dropped while it was read; an unknown name is empty), `COLLECTION_RENAMED`
  * (while it was read), `CAPPED_OVERRUN` (a capped collection was overwritten faster than read), `CURSOR_LOST` (killed
  * by somebody, or the server restarted), or the driver's error.
  */
@@ -199,7 +199,7 @@ function explain(error: unknown, namespace: string): unknown {
         ? new PbmError('COLLECTION_RENAMED', `The collection ${namespace} was renamed while it was read`, {
             cause: error,
           })
-        : new PbmError('COLLECTION_DROPPED', `The collection ${namespace} was dropped while it was read`, {
+        : new PbmError('COLLECTION_MISSING', `The collection ${namespace} was dropped while it was read`, {
             cause: error,
           })
     default:

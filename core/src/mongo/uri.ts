@@ -1,6 +1,6 @@
 import { ConnectionString } from 'mongodb-connection-string-url'
 import { PbmError } from '../errors.js'
-import { maskUrls } from '../secrets/text.js'
+import { MASK, maskUrls } from '../secrets/text.js'
 
 const URI_HINT =
   'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded: @ is %40, / is %2F, : is %3A, ? is %3F, # is %23, % is %25'
@@ -40,8 +40,8 @@ export function takeOption(uri: ConnectionString, name: string): string | undefi
 
 /** Masks every MongoDB URI inside a text, the credentials in other URLs, and the secrets of `uri` wherever they stand in it. */
 export function maskText(text: string, uri?: string): string {
-  let masked = maskUrls(text.replace(URI_IN_TEXT, '$1***@')).replace(SECRET_OPTIONS, '$1***')
-  for (const secret of uri === undefined ? [] : secretsOf(uri)) masked = masked.replaceAll(secret, '***')
+  let masked = maskUrls(text.replace(URI_IN_TEXT, `$1${MASK}@`)).replace(SECRET_OPTIONS, `$1${MASK}`)
+  for (const secret of uri === undefined ? [] : secretsOf(uri)) masked = masked.replaceAll(secret, MASK)
   return masked
 }
 

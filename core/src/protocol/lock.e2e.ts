@@ -197,7 +197,7 @@ describe('lock', () => {
     clock.jump(24_999)
     lock.assertHeld()
     clock.jump(1)
-    assert.throws(() => lock.assertHeld(), { code: 'LOCK_SILENT' })
+    assert.throws(() => lock.assertHeld(), { code: 'HEARTBEAT_LOST' })
     assert.equal(lock.signal.aborted, true)
     assert.equal((await listLocks(leader)).length, 1)
   })
@@ -228,7 +228,7 @@ describe('lock', () => {
     await clock.advance(24_000)
     assert.equal(lock.signal.aborted, false)
     await clock.advance(1_000)
-    assert.equal((await lost(lock.signal)).code, 'LOCK_SILENT')
+    assert.equal((await lost(lock.signal)).code, 'HEARTBEAT_LOST')
     await lock.release()
   })
 

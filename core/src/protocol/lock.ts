@@ -28,7 +28,7 @@ export interface AcquireOptions {
 
 export interface HeldLock {
   readonly header: LockHeader
-  /** Aborted with a PbmError (LOCK_LOST, LOCK_SILENT) as soon as the lock is lost: whatever it protects must stop. */
+  /** Aborted with a PbmError (LOCK_LOST, HEARTBEAT_LOST) as soon as the lock is lost: whatever it protects must stop. */
   readonly signal: AbortSignal
   /** Throws when the lock is lost. To be called right before a step that must not be done without it. */
   assertHeld(): void
@@ -112,7 +112,7 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
     reason: (why, cause) =>
       why === 'gone'
         ? new PbmError('LOCK_LOST', `${what} was lost: ${found}`, { hint: REMOVED_HINT })
-        : new PbmError('LOCK_SILENT', `${what} was given up: no heartbeat could be written in time`, { cause }),
+        : new PbmError('HEARTBEAT_LOST', `${what} was given up: no heartbeat could be written in time`, { cause }),
     onFailure: (error) => log?.warning(`cannot write the heartbeat of ${what}: ${errorText(error)}`),
   })
   let released: Promise<void> | undefined

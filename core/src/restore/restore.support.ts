@@ -12,14 +12,18 @@ import {
 } from '@pbmkit/conformance/testbed'
 import { Long, type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import type { CommandDocument, RestoreCommand } from '../control/command-document.js'
+import type { RestorePlan } from '../control/restore-plan.js'
 import { ensureControlCollections } from '../control/setup.js'
 import type { OperationLog } from '../log.js'
 import { connectLeader, connectNode } from '../mongo/connect.js'
+import { nodeInfo } from '../mongo/topology.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
+import { ProgressPublisher } from '../protocol/progress.js'
 import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../protocol/tokens.js'
 import { openStore } from '../store/open.js'
 import { systemClock } from '../time/clock.js'
+import { planRestore } from './run/plan-restore.js'
 import { Restore, type RestoreOutcome } from './run/restore.js'
 
 /** Shared by the e2e of restores: a replica set of one with authentication, and a copy of a fixture as the storage. */
@@ -37,6 +41,8 @@ export interface Bench {
     backupName: string,
     options?: { signal?: AbortSignal; command?: Partial<RestoreCommand>; leader?: MongoClient; withStore?: WithStore },
   ): Promise<RestoreOutcome>
+  /** What a restore would do. */
+  plan(backupName: string, command?: Partial<RestoreCommand>): Promise<RestorePlan>
   stop(): Promise<void>
 }
 
@@ -77,6 +83,25 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
       container.registerInstance<WithStore>(WITH_STORE, options.withStore ?? ((_signal, work) => work(store)))
       container.registerInstance(PluginHost, host)
       return container.resolve(Restore).run(restoreCommand(backupName, command), { signal })
+    },
+    plan: async (backupName, command = {}) => {
+      const { restore } = restoreCommand(backupName, command)
+      const progress = new ProgressPublisher(systemClock, async () => undefined)
+      const info = await nodeInfo(node)
+      const self = { rs: 'rs0', node: set.members[0]?.host ?? '' }
+      const { signal } = abort
+      return await planRestore(restore, {
+        leader,
+        node,
+        self,
+        info,
+        log,
+        host,
+        ciphers: undefined,
+        store,
+        signal,
+        progress,
+      })
     },
     stop: async () => {
       abort.abort()

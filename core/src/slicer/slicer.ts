@@ -12,6 +12,7 @@ import type { HeldLock } from '../protocol/lock.js'
 import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
 import { deleteStrays } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 import { timeText } from './catch-up.js'
 import { type ChunkMethod, type StoredChunk, storeChunk } from './chunk.js'
 
@@ -63,14 +64,18 @@ export class Slicer {
   #settings: SlicerSettings | undefined
   #wake = new AbortController()
 
+  readonly #context
+
   constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(SELF) private readonly self: Member,
-    @inject(STORE) private readonly store: ObjectStore,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-  ) {}
+    @inject(NODE) node: MongoClient,
+    @inject(LEADER) leader: MongoClient,
+    @inject(SELF) self: Member,
+    @inject(STORE) store: ObjectStore,
+    @inject(OPERATION_LOG) log: OperationLog,
+    @inject(CLOCK) clock: Clock,
+  ) {
+    this.#context = { node, leader, self, store, log, clock }
+  }
 
   /** Takes effect with the next chunk; a shorter span, at once. */
   change(settings: SlicerSettings): void {
@@ -79,7 +84,7 @@ export class Slicer {
   }
 
   async run({ start, settings, lock, signal, finish, beforeLast, onState }: SlicerRun): Promise<void> {
-    const { log, clock } = this
+    const { log, clock } = this.#context
     const stopped = AbortSignal.any([signal, lock.signal])
     this.#settings = settings
     let position = start
@@ -124,9 +129,9 @@ export class Slicer {
 
   /** Waits for the time of the next chunk, which a change of the span moves, or of the next attempt. */
   async #tick(due: number, failures: number, stopped: AbortSignal, finish: AbortSignal): Promise<void> {
-    const { clock } = this
+    const { clock } = this.#context
     const spanAtFirst = this.#spanMs()
-    const retry = clock.now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(16, failures - 1))
+    const retry = clock.now() + retryMs(failures)
     for (;;) {
       stopped.throwIfAborted()
       if (finish.aborted && failures === 0) return
@@ -141,7 +146,7 @@ export class Slicer {
 
   /** What is left of a span since the last chunk: a new slicer goes on in the rhythm of the one before. */
   async #firstWait(position: Timestamp): Promise<number> {
-    const last = await majorityLastWrite(this.node).catch(() => position)
+    const last = await majorityLastWrite(this.#context.node).catch(() => position)
     return Math.max(0, this.#spanMs() - Math.max(0, last.t - position.t) * 1000)
   }
 
@@ -154,7 +159,7 @@ export class Slicer {
     lock: HeldLock,
     signal: AbortSignal,
   ): Promise<(StoredChunk & { more: boolean }) | undefined> {
-    const { node, store, self, log } = this
+    const { node, store, self, log } = this.#context
     const settings = this.#settings
     if (settings === undefined) throw new Error('unreachable')
     const last = await majorityLastWrite(node)
@@ -178,8 +183,8 @@ export class Slicer {
 
   /** Between two heartbeats somebody may have removed the lock, and a successor may slice already. PBM looks, too. */
   async #requireLock(): Promise<void> {
-    const { rs, node } = this.self
-    const [held] = await listSlicerLocks(this.leader, { type: 'pitr', replset: rs })
+    const { rs, node } = this.#context.self
+    const [held] = await listSlicerLocks(this.#context.leader, { type: 'pitr', replset: rs })
     if (held?.node === node) return
     throw new PbmError(
       'LOCK_LOST',
@@ -189,7 +194,7 @@ export class Slicer {
 
   /** What the slicer before left. The chunk is stored and listed, so a failure is none of slicing. */
   async #clear(start: Timestamp, signal: AbortSignal): Promise<void> {
-    const { leader, store, log, self } = this
+    const { leader, store, log, self } = this.#context
     await deleteStrays({ leader, store, log, signal }, { rs: self.rs, start }).catch((error: unknown) => {
       signal.throwIfAborted()
       log.warning(`chunks that a slicer may have left can't be looked for: ${errorText(error)}`)
@@ -198,19 +203,26 @@ export class Slicer {
 
   /** The object is there; only its document is missing. A slicer that lost its lock leaves that to its successor. */
   async #list({ document }: StoredChunk, lock: HeldLock, stopped: AbortSignal): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
+    const { leader, log, clock } = this.#context
+    const isListed = async (attempt: number) => {
       stopped.throwIfAborted()
       lock.assertHeld()
       try {
         await this.#requireLock()
-        await insertChunk(this.leader, document)
-        return
+        await insertChunk(leader, document)
+        return true
       } catch (error) {
         stopped.throwIfAborted()
         if (error instanceof PbmError && FINAL.has(error.code)) throw error
-        if (attempt === 0) this.log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
-        await this.clock.sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), stopped)
+        if (attempt === 1) log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
+        return false
       }
     }
+    await until(isListed, { clock, signal: stopped, everyMs: retryMs })
   }
+}
+
+/** The pause after so many failures in a row. */
+function retryMs(failures: number): number {
+  return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(16, failures - 1))
 }

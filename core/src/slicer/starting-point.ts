@@ -1,7 +1,7 @@
 import type { Document, MongoClient, Timestamp } from 'mongodb'
 import { isBaseSnapshot } from '../catalog/retention.js'
 import type { Config } from '../config/document.js'
-import { sameStorage } from '../config/redact.js'
+import { sameStorage } from '../config/same-storage.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { listBackups } from '../control/backups.js'
 import { findLastChunk } from '../control/pitr-chunks.js'

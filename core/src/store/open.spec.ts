@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { hasCode, type ObjectStore, PluginError, type StoragePlugin } from '../plugin/index.js'
 import { PluginHost } from '../plugin-host/host.js'
+import { redacted } from '../secrets/errors.js'
 import { openStore } from './open.js'
-import { redacted } from './wrappers/redact.js'
 
 const SECRET = 'p4ss/word+1'
 

@@ -133,6 +133,6 @@ async function* withoutDropped(namespace: DumpNamespace, read: Parameters<typeof
     yield* readNamespace(namespace, read)
   } catch (error) {
     const code = (error as { code?: unknown }).code
-    if (code !== 'COLLECTION_DROPPED' && code !== 'COLLECTION_MISSING') throw error
+    if (code !== 'COLLECTION_MISSING') throw error
   }
 }

@@ -71,6 +71,7 @@ export async function dumpNamespaces(namespaces: readonly DumpNamespace[], optio
         ...definitionOf(namespace),
         crc: saved.crc,
         size: saved.size,
+        ...(namespace.source !== undefined && { count: saved.count }),
         ...(saved.packed !== undefined && { packed: saved.packed }),
         ...(fallback && { object: object.object }),
       }
@@ -99,7 +100,7 @@ async function planObjects(namespaces: readonly DumpNamespace[], options: DumpOp
 }
 
 /** What the list of namespaces says of a namespace, without what is only of the dump. */
-export function definitionOf(namespace: DumpNamespace): Omit<NamespaceMetadata, 'crc' | 'size' | 'packed'> {
+export function definitionOf(namespace: DumpNamespace): Omit<NamespaceMetadata, 'crc' | 'size' | 'count' | 'packed'> {
   const { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid } = namespace
   return { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid }
 }
@@ -108,10 +109,11 @@ interface Saved {
   readonly crc: bigint
   /** Bytes of BSON. */
   readonly size: number
+  readonly count: number
   readonly storedBytes: number
   readonly packed?: PackedBytes
 }
-const NOTHING: Saved = { crc: 0n, size: 0, storedBytes: 0 }
+const NOTHING: Saved = { crc: 0n, size: 0, count: 0, storedBytes: 0 }
 
 async function dumpOne(namespace: DumpNamespace, object: string, options: DumpOptions): Promise<Saved> {
   for (let attempt = 1; ; attempt++) {
@@ -121,7 +123,7 @@ async function dumpOne(namespace: DumpNamespace, object: string, options: DumpOp
       options.signal.throwIfAborted()
       const code = error instanceof PbmError ? error.code : undefined
       const what = `${namespace.db}.${namespace.collection}`
-      if (code === 'COLLECTION_DROPPED' || code === 'COLLECTION_MISSING') {
+      if (code === 'COLLECTION_MISSING') {
         // It stays in the list, without documents: the oplog may write to it once more before it drops it.
         options.log.info(`${what} was dropped while it was dumped`)
         return NOTHING
@@ -135,7 +137,12 @@ async function dumpOne(namespace: DumpNamespace, object: string, options: DumpOp
 
 async function saveOne(namespace: DumpNamespace, object: string, options: DumpOptions): Promise<Saved> {
   const { store, compression, level, signal } = options
-  const documents = readNamespace(namespace, options)
+  let read = 0
+  const onProgress = (more: number, bytes: number) => {
+    read += more
+    options.onProgress(more, bytes)
+  }
+  const documents = readNamespace(namespace, { ...options, onProgress })
   try {
     const first = await documents.next()
     // An empty object would count as a missing one: there is none, and the list says size 0.
@@ -155,7 +162,8 @@ async function saveOne(namespace: DumpNamespace, object: string, options: DumpOp
       sizeHint: namespace.bytes,
     })
     const { size, crc } = plain
-    return { crc, size, storedBytes, ...(packed !== undefined && { packed: { size: packed.size, crc: packed.crc } }) }
+    const saved = { crc, size, count: read, storedBytes }
+    return { ...saved, ...(packed !== undefined && { packed: { size: packed.size, crc: packed.crc } }) }
   } finally {
     await documents.return(undefined)
   }

@@ -38,23 +38,8 @@ export async function dropReplaced(
   guard: DeadlineGuard,
   doomedByOplog: ReadonlySet<string> = new Set(),
 ): Promise<{ dropped: number; kept: number }> {
-  const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
-  const found = await listTarget(client)
-  const listed = new Set(found.map(({ db, name }) => `${db}.${name}`))
-  const isDoomed = ({ db, name }: TargetCollection) => {
-    const ns = `${db}.${name}`
-    if (isExcluded(ns) || isUsersOrRoles(ns)) return false
-    if (doomedByOplog.has(ns)) return true
-    if (!name.startsWith(BUCKETS)) return names.has(ns)
-    // Buckets go with their time series; only those that lost it go by themselves.
-    const series = `${db}.${name.slice(BUCKETS.length)}`
-    return names.has(series) && !listed.has(series)
-  }
-  const doomed = found.filter(isDoomed)
-  new ForeignCollections(
-    found.filter((target) => !isDoomed(target)),
-    namespaces,
-  ).refuse()
+  const { doomed, staying } = replacedOf(await listTarget(client), namespaces, doomedByOplog)
+  new ForeignCollections(staying, namespaces).refuse()
   const drop = async ({ db, name }: TargetCollection) => {
     guard.throwIfStopped()
     await client
@@ -66,10 +51,32 @@ export async function dropReplaced(
       })
   }
   await inParallel(doomed, drop)
-  const kept = found.filter(
-    (target) => target.db !== 'admin' && !target.name.startsWith('system.') && !doomed.includes(target),
-  )
-  return { dropped: doomed.length, kept: kept.length }
+  return { dropped: doomed.length, kept: staying.filter(isData).length }
+}
+
+/** Of what the target has, what goes and what stays. Pure. */
+export function replacedOf(
+  target: readonly TargetCollection[],
+  namespaces: readonly NamespaceMetadata[],
+  doomedByOplog: ReadonlySet<string>,
+): { readonly doomed: TargetCollection[]; readonly staying: TargetCollection[] } {
+  const names = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
+  const listed = new Set(target.map(({ db, name }) => `${db}.${name}`))
+  const isDoomed = ({ db, name }: TargetCollection) => {
+    const ns = `${db}.${name}`
+    if (isExcluded(ns) || isUsersOrRoles(ns)) return false
+    if (doomedByOplog.has(ns)) return true
+    if (!name.startsWith(BUCKETS)) return names.has(ns)
+    // Buckets go with their time series; only those that lost it go by themselves.
+    const series = `${db}.${name.slice(BUCKETS.length)}`
+    return names.has(series) && !listed.has(series)
+  }
+  return { doomed: target.filter(isDoomed), staying: target.filter((one) => !isDoomed(one)) }
+}
+
+/** Not what the server keeps for itself. */
+export function isData({ db, name }: Pick<TargetCollection, 'db' | 'name'>): boolean {
+  return db !== 'admin' && !name.startsWith('system.')
 }
 
 /**

@@ -9,7 +9,7 @@ import { readRecord } from '../../store/layout/read-record.js'
 
 /**
  * The backup as the control collections know it, else as the storage does (PBM: control-plane.md §5.3, step 3). Throws
- * `BACKUP_UNKNOWN`, `BACKUP_NOT_DONE` and `BACKUP_NOT_LOGICAL`.
+ * `BACKUP_NOT_FOUND`, `BACKUP_NOT_DONE` and `BACKUP_NOT_LOGICAL`.
  */
 export async function findRestorable(
   leader: MongoClient,
@@ -32,7 +32,7 @@ async function readStored(store: ObjectStore, name: string, signal: AbortSignal)
     return await readRecord(store, backupMetadataName(name), { signal })
   } catch (error) {
     if (!hasCode(error, 'STORAGE_NOT_FOUND') && !hasCode(error, 'STORAGE_INVALID_NAME')) throw error
-    throw new PbmError('BACKUP_UNKNOWN', `There is no backup ${name}`, {
+    throw new PbmError('BACKUP_NOT_FOUND', `There is no backup ${name}`, {
       hint: 'pbm list shows the backups; pbm config --force-resync finds those on a storage not used before.',
       cause: error,
     })

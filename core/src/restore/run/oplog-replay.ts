@@ -1,21 +1,14 @@
-import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { planReplay } from '../../catalog/plan-restore.js'
 import type { CommandDocument, ReplayCommand } from '../../control/command-document.js'
 import { readConfig } from '../../control/config.js'
 import { emptyReplay } from '../../control/new-restore.js'
 import { listChunks } from '../../control/pitr-chunks.js'
-import type { Ciphers } from '../../encryption/ciphers.js'
-import type { OperationLog } from '../../log.js'
-import type { Member } from '../../mongo/topology.js'
 import { clusterMembers } from '../../mongo/topology.js'
 import { optime, optimeText } from '../../oplog/entry.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
-import { PluginHost } from '../../plugin-host/host.js'
-import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { withoutTtlMonitor } from '../../recovery/ttl-pause.js'
-import type { Clock } from '../../time/clock.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { keptUsers, usersInUse } from '../data/kept-users.js'
 import { dropLiveIndexes, liveCatalog, settleIndexes } from '../data/live-indexes.js'
@@ -23,6 +16,7 @@ import { replayPieces } from '../data/replay-pieces.js'
 import { settleTransactions, type TransactionSettlement } from '../sharding/distributed-transactions.js'
 import { checkPieces, verifyPieces } from '../verify/oplog.js'
 import { sealedOnly } from '../verify/sealed-only.js'
+import { RestoreContext } from './context.js'
 import { pieceOf } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
@@ -34,23 +28,18 @@ import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
  */
 @injectable()
 export class OplogReplay {
-  constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(SELF) private readonly self: Member,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(WITH_STORE) private readonly withStore: WithStore,
-    @inject(PluginHost) private readonly host: PluginHost,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+  readonly #context: RestoreContext
+
+  constructor(@inject(RestoreContext) context: RestoreContext) {
+    this.#context = context
+  }
 
   /** Rejects with what the replay failed with; it is written to the document before. */
   async run(
     { _id, replay }: CommandDocument & { cmd: 'replay' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
-    const { node, leader, self, log, clock } = this
+    const { withStore } = this.#context
     const opid = _id.toHexString()
     const run: PrimaryRun = {
       ...{ type: 'replay', name: replay.name, opid, signal },
@@ -61,8 +50,8 @@ export class OplogReplay {
       },
       record: (now, hb) => emptyReplay(replay, opid, now, hb),
     }
-    return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) =>
-      this.withStore(steps.signal, (store) => this.#replay(replay, store, steps)),
+    return await runOnPrimary(this.#context, run, (steps) =>
+      withStore(steps.signal, (store) => this.#replay(replay, store, steps)),
     )
   }
 
@@ -71,13 +60,13 @@ export class OplogReplay {
     store: ObjectStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
   ): Promise<void> {
-    const { node, leader, self, log, host } = this
+    const { node, leader, self, log, host, clock, ciphers } = this.#context
     const [start, end] = [optime(command.start), optime(command.end)]
     log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
     const all = await listChunks(leader)
     const isOwn = (rs: string) => (command.rsMap?.[rs] ?? rs) === self.rs
     const wanted = planReplay({ chunks: all.filter(({ rs }) => isOwn(rs)), rs: self.rs, start, end })
-    const trusted = await sealedOnly(this.ciphers, { allowUnsealed: command.allowUnsealed, log })
+    const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
     await trusted.chunks(wanted.map(({ fname }) => fname))
     const pieces = await Promise.all(wanted.map((chunk) => pieceOf(chunk, host)))
     const config = await readConfig(leader)
@@ -106,7 +95,7 @@ export class OplogReplay {
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
-    const unbuilt = await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
+    const unbuilt = await settleIndexes(node, catalog, { clock, guard, log, commitQuorum, onBuilt })
     await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     progress.phase('majority')
     await awaitMajoritySince(node, election, { guard, log })
@@ -114,7 +103,7 @@ export class OplogReplay {
 
   /** Every replica set takes part, the config servers too. */
   async #settlement(name: string, signal: AbortSignal): Promise<TransactionSettlement> {
-    const { leader, self, clock, log } = this
+    const { leader, self, clock, log } = this.#context
     const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
     return { leader, name, replset: self.rs, replsets, clock, signal, log }
   }

@@ -1,30 +1,17 @@
-import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
-import { readConfig } from '../../control/config.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
-import type { Ciphers } from '../../encryption/ciphers.js'
-import { storeOf } from '../../encryption/sealed-store.js'
-import type { OperationLog } from '../../log.js'
-import type { Member } from '../../mongo/topology.js'
-import { clusterMembers } from '../../mongo/topology.js'
-import { PluginHost } from '../../plugin-host/host.js'
-import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
-import type { Clock } from '../../time/clock.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
-import { checkReplsets } from '../sharding/shard-ids.js'
 import { ShardedRestore } from '../sharding/sharding.js'
-import { sealedOnly } from '../verify/sealed-only.js'
-import { findRestorable } from './find-backup.js'
-import { chunksUpTo } from './point-in-time.js'
+import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
-import { type RestoreTuning, restoreNothing, restoreReplset } from './replset.js'
-import { refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from './select.js'
+import { restoreNothing, restoreReplset } from './replset.js'
+import { findSources } from './sources.js'
 import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
@@ -38,23 +25,18 @@ type OnSuspended = (suspended: Suspended) => void
  */
 @injectable()
 export class Restore {
-  constructor(
-    @inject(NODE) private readonly node: MongoClient,
-    @inject(LEADER) private readonly leader: MongoClient,
-    @inject(SELF) private readonly self: Member,
-    @inject(OPERATION_LOG) private readonly log: OperationLog,
-    @inject(CLOCK) private readonly clock: Clock,
-    @inject(WITH_STORE) private readonly withStore: WithStore,
-    @inject(PluginHost) private readonly host: PluginHost,
-    @inject(CIPHERS, { isOptional: true }) private readonly ciphers: Ciphers | undefined,
-  ) {}
+  readonly #context: RestoreContext
+
+  constructor(@inject(RestoreContext) context: RestoreContext) {
+    this.#context = context
+  }
 
   /** Rejects with what the restore failed with; it is written to the document before. */
   async run(
     { _id, restore }: CommandDocument & { cmd: 'restore' },
     { signal }: { signal: AbortSignal },
   ): Promise<RestoreOutcome> {
-    const { node, leader, self, log, clock } = this
+    const { leader, log, withStore } = this.#context
     const opid = _id.toHexString()
     let suspended: Suspended | undefined
     const onSuspended: OnSuspended = (noted) => {
@@ -70,9 +52,9 @@ export class Restore {
       // Where nothing has happened, all goes on as if the restore had never been asked for.
       resume: () => resumeAfterRestore(leader, restore.name, log),
     }
-    return await runOnPrimary({ node, leader, self, log, clock }, run, (steps) => {
+    return await runOnPrimary(this.#context, run, (steps) => {
       log.info(`restore of ${restore.backupName} begins`)
-      return this.withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+      return withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
     })
   }
 
@@ -82,23 +64,10 @@ export class Restore {
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
-    const { node, leader, self, log, host, clock } = this
-    refuseUnsupported(command)
-    const listed = await findRestorable(leader, store, command.backupName, signal)
-    const trusted = await sealedOnly(this.ciphers, { allowUnsealed: command.allowUnsealed, log })
-    const backup = await trusted.backup(store, listed, { signal })
-    refuseProfileBase(backup, command)
-    const wanted = wantedOf(command, backup, info.isSharded)
+    const { node, leader, self, log, host, clock, ciphers } = this.#context
+    const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
+    const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
-    const rsMap = command.rsMap ?? {}
-    const cluster = await clusterMembers(leader)
-    checkReplsets(backup, cluster, rsMap)
-    const part = replsetOfBackup(backup, self.rs, rsMap)
-    const pointInTime = await chunksUpTo({ leader, host, rs: part?.name, backup, target: command.oplogTS })
-    await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
-    const compression = await host.compression(backup.compression)
-    const config = await readConfig(leader)
-    const stored = trusted.store(storeOf(store, this.ciphers, backup), backup)
     const sharding = info.isSharded
       ? new ShardedRestore({
           ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
@@ -126,10 +95,11 @@ export class Restore {
         backup,
         part,
         compression,
-        tuning: tuningOf(command, config?.restore ?? {}),
+        tuning,
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
+        clock,
         guard,
         log,
         progress,
@@ -153,23 +123,5 @@ function selectionFields({ selection, usersAndRoles, target }: Wanted): Partial<
   return {
     nss: [...selection.entries],
     selection: { usersAndRoles, ...(target === undefined ? {} : { target }) },
-  }
-}
-
-function tuningOf(
-  command: RestoreCommand,
-  config: {
-    verify?: boolean
-    numParallelCollections?: number
-    numInsertionWorkers?: number
-    indexCommitQuorum?: string
-  },
-): RestoreTuning {
-  return {
-    verify: config.verify,
-    numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
-    numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
-    withoutUsersAndRoles: command.withoutUsersAndRoles,
-    commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
   }
 }

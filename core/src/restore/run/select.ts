@@ -52,7 +52,7 @@ export function refuseProfileBase(backup: BackupDocument, { oplogTS }: RestoreCo
   const profile = profileOf(backup)
   if (profile === undefined || !isTimeAsked(oplogTS)) return
   throw new PbmError(
-    'RESTORE_UNSUPPORTED',
+    'RESTORE_TIME',
     `Backup ${backup.name} can't be the base of a point in time: it lies on the storage of profile ${profile}`,
     { hint: 'Choose a base on the main storage, where the oplog is.' },
   )

@@ -27,6 +27,8 @@ export function isHidden({ nss }: { readonly nss?: readonly string[] }): boolean
 export interface ChosenPart {
   /** Of the backup, only what is chosen, under the names that it is to have. */
   readonly snapshot: Snapshot
+  /** From what the backup has to what is created. */
+  readonly restored: ReadonlyMap<NamespaceMetadata, NamespaceMetadata>
   readonly choice: OperationChoice
   /** Names that the oplog creates: what the target has there goes too. */
   readonly created: ReadonlySet<string>
@@ -63,6 +65,7 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const databases = wanted.usersAndRoles ? wanted.selection.databases : new Set<string>()
   return {
     snapshot: chosenSnapshot(whole, plan, wanted.usersAndRoles),
+    restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
     created: plan.created,
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),

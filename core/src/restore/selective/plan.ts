@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { nearest } from '../../config/faults.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import { withoutFields } from '../../oplog/raw-fields.js'
+import { nearest } from '../../similar-words.js'
 import { type Incarnation, type NamespaceHistory, viewKey } from './history.js'
 import { type Destination, TEMPORARY } from './selected-operations.js'
 
-const BUCKETS = 'system.buckets.'
+export const BUCKETS = 'system.buckets.'
 /** How many names a message has. */
 const NAMED = 5
 

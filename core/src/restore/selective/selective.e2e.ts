@@ -75,6 +75,36 @@ describe('Restore of chosen namespaces', () => {
     assert.deepEqual([record?.nss, record?.selection], [['shop.*'], { usersAndRoles: false }])
   })
 
+  it('tells what it would do, and does not', async () => {
+    const before = await snapshotState(bench.node)
+    const whole = await bench.plan(base, { oplogTS: timeOf(end) })
+    const { dbs } = await expectedState('pbm-pitr', end)
+    const names = Object.entries(dbs).flatMap(([db, all]) =>
+      Object.keys(all)
+        .filter((name) => !name.startsWith('system.'))
+        .map((name) => `${db}.${name}`),
+    )
+    assert.deepEqual(
+      whole.namespaces.map(({ ns }) => ns),
+      names.sort(),
+    )
+    assert.ok(whole.oplog.some(({ kind }) => kind === 'chunk'))
+    const one = await bench.plan(base, { nss: ['shop.orders'] })
+    const { count } = (await expectedState('pbm-pitr', 'snapshot')).dbs.shop?.orders ?? {}
+    assert.deepEqual({ $numberInt: String(one.totals.restored.documents) }, count)
+    assert.deepEqual(
+      one.dropped.map(({ ns }) => ns),
+      ['shop.orders'],
+    )
+    assert.deepEqual(
+      one.objects.map(({ name }) => name.endsWith('shop.orders.s2')),
+      [true],
+    )
+    assert.equal(one.usersAndRoles, 'none')
+    await assert.rejects(bench.plan(base, { nss: ['shop.order'] }), { code: 'NAMESPACE_MISSING' })
+    assert.deepEqual(compareStates(before, await snapshotState(bench.node)), [])
+  })
+
   it('refuses what is nowhere, with what is there, before anything is dropped', async () => {
     await refused(
       { nss: ['shop.order', 'shop.orders'] },

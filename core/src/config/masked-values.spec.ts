@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { Timestamp } from 'bson'
 import { applySettings } from '../control/config-keys.js'
 import { host, refusal } from './config.support.js'
+import { maskStorage } from './mask.js'
+import { withStoredSecrets } from './masked-values.js'
 import { parseConfig } from './parse.js'
-import { maskStorage } from './redact.js'
-import { withStoredSecrets } from './redacted-values.js'
 
 describe('a configuration that was shown and comes back', () => {
   const credentials = { 'access-key-id': 'AK', 'secret-access-key': 's3cr3t' }

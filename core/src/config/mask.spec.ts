@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { Double, Int32, Long, Timestamp } from 'bson'
+import { Timestamp } from 'bson'
 import type { SchemaNode } from '../plugin-host/schema.js'
 import { cloud, host } from './config.support.js'
-import { maskConfig, maskStorage, sameStorage, secretsOf } from './redact.js'
-import { configSchema } from './schema.js'
-import { toWire } from './values.js'
+import { maskConfig, maskStorage, secretsOf } from './mask.js'
 
-describe('showing and comparing a configuration', () => {
+describe('a configuration that is shown', () => {
   const epoch = new Timestamp(1n)
 
   it('masks by the schema', async () => {
@@ -69,37 +67,5 @@ describe('showing and comparing a configuration', () => {
     })
     const { cloud } = await maskStorage({ type: 'cloud', cloud: { bucket: 'b', newer: 'x' } }, host)
     assert.deepEqual(cloud, { bucket: 'b', newer: '***' })
-  })
-
-  const base = { bucket: 'b', prefix: 'p', credentials: { 'access-key-id': '1' } }
-  const PAIRS: [string, object, boolean][] = [
-    ['other credentials', { ...base, credentials: { 'access-key-id': '2' } }, true],
-    ['outer slashes', { ...base, bucket: '/b/', prefix: 'p/' }, true],
-    ['an empty map', { ...base, endpointUrlMap: {} }, true],
-    ['another bucket', { ...base, bucket: 'c' }, false],
-    ['no prefix', { bucket: 'b' }, false],
-    ['an endpoint for a node', { ...base, endpointUrlMap: { 'h:1': 'x' } }, false],
-  ]
-  for (const [what, options, same] of PAIRS) {
-    it(`takes a storage with ${what} for ${same ? 'the same' : 'another'}`, async () => {
-      assert.equal(await sameStorage({ type: 'cloud', cloud: base }, { type: 'cloud', cloud: options }, host), same)
-    })
-  }
-
-  it('writes the types that PBM writes', () => {
-    const config = {
-      storage: { type: 'cloud', cloud: { partSize: 10, maxObjSizeGB: 1 } },
-      backup: { oplogSpanMin: 10, compressionLevel: 3, priority: { 'h:1': 1 }, timeouts: { startingStatus: 60 } },
-      newer: 5,
-    }
-    const wire = toWire(config, configSchema(cloud)) as typeof config
-    assert.deepEqual(wire.backup, {
-      oplogSpanMin: new Double(10),
-      compressionLevel: new Int32(3),
-      priority: { 'h:1': new Double(1) },
-      timeouts: { startingStatus: Long.fromNumber(60) },
-    })
-    assert.deepEqual(wire.storage.cloud, { partSize: new Int32(10), maxObjSizeGB: new Double(1) })
-    assert.equal(wire.newer, 5)
   })
 })

@@ -1,0 +1,85 @@
+import type { MongoClient } from 'mongodb'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { RestoreCommand } from '../../control/command-document.js'
+import { readConfig } from '../../control/config.js'
+import type { Ciphers } from '../../encryption/ciphers.js'
+import { storeOf } from '../../encryption/sealed-store.js'
+import type { OperationLog } from '../../log.js'
+import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { PluginHost } from '../../plugin-host/host.js'
+import type { OpenStore } from '../../store/open-store.js'
+import type { OplogPiece } from '../data/stored-objects.js'
+import type { Wanted } from '../selective/plan.js'
+import { checkReplsets } from '../sharding/shard-ids.js'
+import { sealedOnly } from '../verify/sealed-only.js'
+import { findRestorable } from './find-backup.js'
+import { chunksUpTo } from './point-in-time.js'
+import type { RestoreTuning } from './prepare.js'
+import { refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from './select.js'
+
+export interface SourcesContext {
+  readonly leader: MongoClient
+  readonly self: Member
+  readonly info: NodeInfo
+  readonly log: OperationLog
+  readonly host: PluginHost
+  readonly ciphers: Ciphers | undefined
+  readonly store: OpenStore
+  readonly signal: AbortSignal
+}
+
+/** What a restore is made from. */
+export interface Sources {
+  readonly backup: BackupDocument
+  /** Undefined for all that it has. */
+  readonly wanted: Wanted | undefined
+  readonly rsMap: Readonly<Record<string, string>>
+  readonly cluster: readonly ReplsetTopology[]
+  /** Of this replica set; undefined where the backup has none. */
+  readonly part: BackupReplset | undefined
+  readonly pointInTime: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
+  readonly compression: CompressionPlugin
+  readonly tuning: RestoreTuning
+  /** Opens what is sealed, and refuses what should be. */
+  readonly stored: OpenStore
+}
+
+/** Finds what a command asks for, and refuses what can't be had or is not supported. No data is read. */
+export async function findSources(command: RestoreCommand, context: SourcesContext): Promise<Sources> {
+  const { leader, self, info, log, host, ciphers, store, signal } = context
+  refuseUnsupported(command)
+  const listed = await findRestorable(leader, store, command.backupName, signal)
+  const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
+  const backup = await trusted.backup(store, listed, { signal })
+  refuseProfileBase(backup, command)
+  const wanted = wantedOf(command, backup, info.isSharded)
+  const rsMap = command.rsMap ?? {}
+  const cluster = await clusterMembers(leader)
+  checkReplsets(backup, cluster, rsMap)
+  const part = replsetOfBackup(backup, self.rs, rsMap)
+  const pointInTime = await chunksUpTo({ leader, host, rs: part?.name, backup, target: command.oplogTS })
+  await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
+  const compression = await host.compression(backup.compression)
+  const tuning = tuningOf(command, (await readConfig(leader))?.restore ?? {})
+  const stored = trusted.store(storeOf(store, ciphers, backup), backup)
+  return { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored }
+}
+
+function tuningOf(
+  command: RestoreCommand,
+  config: {
+    verify?: boolean
+    numParallelCollections?: number
+    numInsertionWorkers?: number
+    indexCommitQuorum?: string
+  },
+): RestoreTuning {
+  return {
+    verify: config.verify,
+    numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
+    numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
+    withoutUsersAndRoles: command.withoutUsersAndRoles,
+    commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
+  }
+}
