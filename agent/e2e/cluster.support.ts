@@ -12,6 +12,7 @@ import {
   type MongodProcess,
   type ReplicaSet,
   type ReplicaSetOptions,
+  serverVersion,
   spawnSupervised,
   startNetwork,
   startReplicaSet,
@@ -120,7 +121,7 @@ export async function startCluster(
   await admin
     .db('admin')
     .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
-  const user = await set.createUser(databaseRole('agent'))
+  const user = await set.createUser(databaseRole('agent', { version: await serverVersion(admin) }))
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
   await mkdir(storage, { recursive: true })

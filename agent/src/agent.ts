@@ -117,6 +117,7 @@ export class Agent {
       node,
       self,
       isSharded: info.isSharded,
+      version: info.version,
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({

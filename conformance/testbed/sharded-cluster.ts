@@ -171,7 +171,9 @@ function clusterOf(
       replsets.splice(replsets.indexOf(set), 1)
     },
     createDatabase: async (db, primaryShardId) => {
-      await onConfig({ _configsvrCreateDatabase: db, primaryShardId })
+      const version = await serverVersion(await config.client())
+      const isOf50 = isAtLeast(version, '5.0') && !isAtLeast(version, '6.0')
+      await onConfig({ _configsvrCreateDatabase: db, primaryShardId, ...(isOf50 ? { enableSharding: true } : {}) })
     },
     shardCollection: async (namespace, { key = { _id: 'hashed' }, chunks } = {}) => {
       const [db, collection] = splitNamespace(namespace)

@@ -184,7 +184,7 @@ export class BackupNominee {
   async #work({ command, config, info, leads, onBegun, signal, guard, reach }: BackupWork): Promise<void> {
     const { leader, node, withPrimary, self, store, compression, log, clock, ciphers, host } = this.#context
     const { name } = command.backup
-    await requireRights(node, 'backup-agent', { sharded: info.isSharded })
+    await requireRights(node, 'backup-agent', { sharded: info.isSharded, version: info.version })
     const sealing = await this.#sealing(config)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)

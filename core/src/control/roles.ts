@@ -41,7 +41,12 @@ export type RoleKind = (typeof ROLE_KINDS)[number]
 export interface RoleOptions {
   /** The replica set is part of a sharded cluster. Default false. */
   readonly sharded?: boolean
+  /** Of the server, such as `4.4.2`: the role has nothing that this server does not know. Default: a newer one. */
+  readonly version?: string
 }
+
+/** What servers before 5.0 refuse in a role: they do not ask for the action, and have no time series. */
+export const SINCE_5_0 = { action: 'applyOps', resource: 'system_buckets' } as const
 
 const CLUSTER: Resource = { cluster: true }
 const EVERY_COLLECTION: Resource = { db: '', collection: '' }
@@ -115,7 +120,18 @@ const SHARDED_RESTORE: readonly Privilege[] = [
 ]
 
 /** The least that each user needs. */
-export function databaseRole(kind: RoleKind, { sharded = false }: RoleOptions = {}): DatabaseRole {
+export function databaseRole(kind: RoleKind, { sharded = false, version = '' }: RoleOptions = {}): DatabaseRole {
+  const whole = wholeRole(kind, sharded)
+  if (!/^[1-4]\./.test(version)) return whole
+  const known = whole.privileges.filter(({ resource }) => !(SINCE_5_0.resource in resource))
+  const privileges = known.map(({ resource, actions }) => ({
+    resource,
+    actions: actions.filter((action) => action !== SINCE_5_0.action),
+  }))
+  return { ...whole, privileges }
+}
+
+function wholeRole(kind: RoleKind, sharded: boolean): DatabaseRole {
   switch (kind) {
     case 'viewer':
       return role('pbmkitViewer', VIEWER)

@@ -82,7 +82,7 @@ export async function runOnPrimary(
     if (!now.isPrimary) return await refuse(`the primary of ${self.rs} has changed; begin it again`)
     await execute(context, run, { info: now, lock }, async (steps) => {
       // Half a restore is worse than none.
-      await requireRights(node, 'agent', { sharded: now.isSharded })
+      await requireRights(node, 'agent', { sharded: now.isSharded, version: now.version })
       await work(steps)
     })
     return 'done'
