@@ -14,6 +14,7 @@ import {
   leftoversOf,
   type Member,
   nodeInfo,
+  noteRefused,
   openLog,
   PbmError,
   PluginHost,
@@ -244,7 +245,9 @@ export class Agent {
         } catch (error) {
           // As things are by now: an election may be what it failed by.
           const now = await nodeInfo(node)
-          if (now.isPrimary || (await leadsCluster(this.#context, now))) {
+          const isBusy = error instanceof PbmError && error.code === 'OPERATION_RUNNING'
+          if (isBusy) await noteRefused(leader, command._id)
+          else if (now.isPrimary || (await leadsCluster(this.#context, now))) {
             await recordRefusal(leader, command, errorText(error), isCanceled(signal.reason) ? 'canceled' : 'error')
           }
           throw error

@@ -9,6 +9,7 @@ import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  removeUnbegunBackup,
   setBackupFields,
   setBackupStatus,
   setReplsetFields,
@@ -129,7 +130,7 @@ export class BackupNominee {
     })
     if (!isHeld(lock)) {
       log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
-      if (lock.refused === 'concurrent') await this.#refuse(backup, lock.by)
+      if (lock.refused === 'concurrent') await this.#refuse(command, lock.by)
       return false
     }
     try {
@@ -141,10 +142,12 @@ export class BackupNominee {
   }
 
   /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
-  async #refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+  async #refuse(command: BackupCommandDocument, by: LockDocument | undefined): Promise<void> {
     const { leader, log } = this.#context
+    const backup = command.backup.name
     const error = busyText(by)
     log.error(`backup ${backup} does not begin: ${error}`)
+    if (await removeUnbegunBackup(leader, backup, command._id.toHexString())) return
     await setBackupStatus(leader, backup, 'error', { error, by: 'leader' })
   }
 
