@@ -26,6 +26,7 @@ import {
   storageOfBackup,
   systemClock,
   until,
+  untriedServerText,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -171,6 +172,8 @@ export class Agent {
     if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
     if (restoreRights !== undefined) checkup.warning(`this agent can't restore: ${restoreRights}`)
     checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
+    const untried = untriedServerText(info.version)
+    if (untried !== undefined) checkup.warning(untried)
   }
 
   /**
