@@ -30,7 +30,10 @@ export async function runResync(context: OperationContext): Promise<void> {
       const { clock, config } = held
       await requireOneStorage({ leader, opid, epoch: config.epoch, clock, signal })
       await withStore(held, (store) =>
-        resync({ leader, store, storage: held.config.storage, log, signal, ciphers: ciphersOf(held) }),
+        resync({
+          ...{ leader, store, storage: held.config.storage, log, signal, ciphers: ciphersOf(held) },
+          includeRestores: asked?.includeRestores === true,
+        }),
       )
     }
     await resetEpoch(leader)
