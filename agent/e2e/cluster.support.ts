@@ -105,6 +105,8 @@ export async function startCluster(
     cuttable?: boolean
     /** See `startReplicaSet`. */
     memberConfig?: ReplicaSetOptions['memberConfig']
+    /** The agents' user has what physical backups and restores need. */
+    physical?: boolean
     /** Gives every agent a network of its own, which can be cut. */
     networks?: boolean
   } = {},
@@ -121,7 +123,8 @@ export async function startCluster(
   await admin
     .db('admin')
     .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
-  const user = await set.createUser(databaseRole('agent', { version: await serverVersion(admin) }))
+  const role = { physical: options.physical === true, version: await serverVersion(admin) }
+  const user = await set.createUser(databaseRole('agent', role))
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
   await mkdir(storage, { recursive: true })

@@ -31,7 +31,8 @@ export async function runResync(context: OperationContext): Promise<void> {
       await requireOneStorage({ leader, opid, epoch: config.epoch, clock, signal })
       await withStore(held, (store) =>
         resync({
-          ...{ leader, store, storage: held.config.storage, log, signal, ciphers: ciphersOf(held) },
+          ...{ leader, store, host: held.host, storage: held.config.storage, log, signal },
+          ciphers: ciphersOf(held),
           includeRestores: asked?.includeRestores === true,
         }),
       )
@@ -51,7 +52,11 @@ async function sync(context: OperationContext, { name, storage }: Profile, clear
   log.info(`reading the backups of profile ${name}`)
   await withStore(
     context,
-    (store) => resync({ leader, store, storage, profile: name, log, signal, ciphers: ciphersOf(context) }),
+    (store) =>
+      resync({
+        ...{ leader, store, host: context.host, storage, profile: name, log, signal },
+        ciphers: ciphersOf(context),
+      }),
     storage,
   )
 }

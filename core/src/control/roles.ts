@@ -41,6 +41,8 @@ export type RoleKind = (typeof ROLE_KINDS)[number]
 export interface RoleOptions {
   /** The replica set is part of a sharded cluster. Default false. */
   readonly sharded?: boolean
+  /** Agents make physical backups, and restore them. Default false. */
+  readonly physical?: boolean
   /** Of the server, such as `4.4.2`: the role has nothing that this server does not know. Default: a newer one. */
   readonly version?: string
 }
@@ -108,6 +110,12 @@ const RESTORE: readonly Privilege[] = [
   privilege('admin', 'system.users', ...WRITE),
 ]
 
+/** `inprog` shows who else holds a lock, and what a lock would wait for. */
+const PHYSICAL_BACKUP: readonly Privilege[] = [
+  { resource: CLUSTER, actions: ['fsync', 'getCmdLineOpts', 'inprog', 'unlock'] },
+]
+const PHYSICAL_RESTORE: readonly Privilege[] = [{ resource: CLUSTER, actions: ['shutdown'] }]
+
 /** `internal` is what the servers' own commands need: to stop the balancer for a backup, to drop databases of shards. */
 const SHARDED_BACKUP: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['internal'] },
@@ -120,9 +128,9 @@ const SHARDED_RESTORE: readonly Privilege[] = [
 ]
 
 /** The least that each user needs. */
-export function databaseRole(kind: RoleKind, { sharded = false, version = '' }: RoleOptions = {}): DatabaseRole {
-  const whole = wholeRole(kind, sharded)
-  if (!/^[1-4]\./.test(version)) return whole
+export function databaseRole(kind: RoleKind, options: RoleOptions = {}): DatabaseRole {
+  const whole = wholeRole(kind, options)
+  if (!/^[1-4]\./.test(options.version ?? '')) return whole
   const known = whole.privileges.filter(({ resource }) => !(SINCE_5_0.resource in resource))
   const privileges = known.map(({ resource, actions }) => ({
     resource,
@@ -131,16 +139,22 @@ export function databaseRole(kind: RoleKind, { sharded = false, version = '' }: 
   return { ...whole, privileges }
 }
 
-function wholeRole(kind: RoleKind, sharded: boolean): DatabaseRole {
+function wholeRole(kind: RoleKind, { sharded = false, physical = false }: RoleOptions): DatabaseRole {
+  const backups = physical ? PHYSICAL_BACKUP : []
+  const restores = physical ? PHYSICAL_RESTORE : []
   switch (kind) {
     case 'viewer':
       return role('pbmkitViewer', VIEWER)
     case 'operator':
       return role('pbmkitOperator', VIEWER, OPERATOR)
     case 'backup-agent':
-      return role('pbmkitBackupAgent', BACKUP_AGENT, sharded ? SHARDED_BACKUP : [])
+      return role('pbmkitBackupAgent', BACKUP_AGENT, sharded ? SHARDED_BACKUP : [], backups)
     case 'agent':
-      return role('pbmkitAgent', BACKUP_AGENT, RESTORE, ...(sharded ? [SHARDED_BACKUP, SHARDED_RESTORE] : []))
+      return role(
+        'pbmkitAgent',
+        ...[BACKUP_AGENT, RESTORE, backups, restores],
+        ...(sharded ? [SHARDED_BACKUP, SHARDED_RESTORE] : []),
+      )
   }
 }
 
