@@ -14,6 +14,7 @@ import {
   leftoversOf,
   type Member,
   nodeInfo,
+  noteRefused,
   openLog,
   PbmError,
   PluginHost,
@@ -25,6 +26,7 @@ import {
   seeStorage,
   storageFingerprint,
   systemClock,
+  untriedServerText,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -144,6 +146,7 @@ export class Agent {
       node,
       self,
       isSharded: info.isSharded,
+      version: info.version,
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({
@@ -202,6 +205,8 @@ export class Agent {
     if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
     if (restoreRights !== undefined) checkup.warning(`this agent can't restore: ${restoreRights}`)
     checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
+    const untried = untriedServerText(info.version)
+    if (untried !== undefined) checkup.warning(untried)
   }
 
   /**
@@ -278,7 +283,9 @@ export class Agent {
         } catch (error) {
           // As things are by now: an election may be what it failed by.
           const now = await nodeInfo(node)
-          if (now.isPrimary || (await leadsCluster(this.#context, now))) {
+          const isBusy = error instanceof PbmError && error.code === 'OPERATION_RUNNING'
+          if (isBusy) await noteRefused(leader, command._id)
+          else if (now.isPrimary || (await leadsCluster(this.#context, now))) {
             await recordRefusal(leader, command, errorText(error), isCanceled(signal.reason) ? 'canceled' : 'error')
           }
           throw error

@@ -17,6 +17,7 @@ import {
   secondsOf,
   signedClusterTime,
   userOf,
+  VERSION,
 } from '@pbmkit/core'
 import type { Document, MongoClient, Timestamp } from 'mongodb'
 import type { CredentialWatch } from './credential-watch.js'
@@ -37,6 +38,8 @@ export interface StatusOptions {
   readonly self: Member
   /** Part of a sharded cluster. */
   readonly isSharded: boolean
+  /** Of the mongod, at the agent's start. */
+  readonly version: string
   readonly storage: StorageWatch
   readonly keys: KeyWatch
   readonly credentials: CredentialWatch
@@ -82,6 +85,7 @@ export class StatusPublisher {
       rs: self.rs,
       ...node.part,
       v: PBM_COMPATIBLE_VERSION,
+      pbmkit: VERSION,
       pbms: statusOf(refused.leader),
       nodes: refused.node === '' ? node.status : statusOf(refused.node),
       stors,
@@ -153,13 +157,13 @@ export class StatusPublisher {
 
   /** As they were at the start or when the user last changed. With each report only while one for backups is lacking. */
   async #rightsNow(): Promise<Rights> {
-    const { node, isSharded, credentials } = this.#options
+    const { node, isSharded, version, credentials } = this.#options
     const { changes } = credentials
     if (this.#rights?.changes === changes && this.#rights.fault === '') return this.#rights
     const connection = await node.db('admin').command({ connectionStatus: 1, showPrivileges: true })
     const authInfo = connection.authInfo as Document
     const textOf = (kind: 'agent' | 'backup-agent') => {
-      const lacking = judgeRights(authInfo, kind, { sharded: isSharded })
+      const lacking = judgeRights(authInfo, kind, { sharded: isSharded, version })
       return lacking && errorText(rightsMissing(lacking))
     }
     const fault = textOf('backup-agent') ?? ''

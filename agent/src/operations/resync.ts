@@ -36,7 +36,8 @@ export async function runResync(context: OperationContext): Promise<void> {
       await withStore(held, async (store) => {
         // Nobody has asked for another storage than the one that was used.
         if (asked?.unasked === true) await requireKnownStorage(store, { leader, host, storage }, { signal })
-        await resync({ leader, host, store, storage, log, signal, ciphers: ciphersOf(held) })
+        const includeRestores = asked?.includeRestores === true
+        await resync({ leader, host, store, storage, log, signal, ciphers: ciphersOf(held), includeRestores })
       })
     }
     await resetEpoch(leader)

@@ -8,6 +8,7 @@ import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  removeUnbegunBackup,
   setBackupFields,
   setBackupStatus,
   setReplsetFields,
@@ -146,7 +147,7 @@ export class BackupNominee {
     })
     if (!isHeld(lock)) {
       log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
-      if (lock.refused === 'concurrent') await this.#refuse(backup, lock.by)
+      if (lock.refused === 'concurrent') await this.#refuse(command, lock.by)
       return false
     }
     try {
@@ -158,10 +159,12 @@ export class BackupNominee {
   }
 
   /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
-  async #refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+  async #refuse(command: BackupCommandDocument, by: LockDocument | undefined): Promise<void> {
     const { leader, log } = this.#context
+    const backup = command.backup.name
     const error = busyText(by)
     log.error(`backup ${backup} does not begin: ${error}`)
+    if (await removeUnbegunBackup(leader, backup, command._id.toHexString())) return
     await setBackupStatus(leader, backup, 'error', { error, by: 'leader' })
   }
 
@@ -202,7 +205,7 @@ export class BackupNominee {
     const { command, config, info, leads, onBegun, signal, guard, reach } = work
     const { leader, node, self, log, clock, store, compression, ciphers, host } = this.#context
     const { name, type } = command.backup
-    await requireRights(node, 'backup-agent', { sharded: info.isSharded })
+    await requireRights(node, 'backup-agent', { sharded: info.isSharded, version: info.version })
     const server = type === 'physical' ? await requirePhysical(node) : undefined
     const sealing = await this.#sealing(config, type)
     const { from, start } = await findOplogStart(node)

@@ -20,8 +20,10 @@ export interface AgentDocument {
   delay: number
   /** Seconds behind the primary. */
   repl_lag: number
-  /** Version of the agent, without a "v". */
+  /** Version of PBM that the agent is or speaks as, without a "v". */
   v: string
+  /** Ours; PBM ignores it: the version of the agent itself. */
+  pbmkit?: string
   /** Version of the server. */
   mv: string
   /** Version of Percona Server; absent elsewhere. */

@@ -85,6 +85,8 @@ export interface RestoreReplset {
   unbuilt_indexes?: string[]
   /** Ours; PBM ignores it. */
   node?: string
+  /** Of a physical restore: its members. */
+  nodes?: { name: string; status: RestoreStatus; last_transition_ts: number; conditions: Condition[] }[]
   /** Ours; PBM ignores it. */
   progress?: Progress
   /** Ours; PBM ignores it: where a part of a sharded cluster is restored, until it is. */

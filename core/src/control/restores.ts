@@ -27,6 +27,13 @@ export async function insertRestore(leader: MongoClient, restore: RestoreDocumen
   return inserted.upsertedCount === 1
 }
 
+/** Takes what a storage tells of a physical restore; one of another type that is called so stays. */
+export async function putPhysicalRestore(leader: MongoClient, restore: RestoreDocument): Promise<void> {
+  const known = await restores(leader).findOne({ name: restore.name }, { projection: { type: 1 } })
+  if (known === null) await restores(leader).insertOne(toWire(restore))
+  else if (known.type !== 'logical') await restores(leader).replaceOne({ _id: known._id }, toWire(restore))
+}
+
 export async function findRestore(leader: MongoClient, name: string): Promise<RestoreDocument | undefined> {
   return readRestore(await findSettled(restores(leader), { name }))
 }

@@ -1,5 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { Member, NodeInfo, ReplsetTopology } from '../../mongo/topology.js'
 import type { Replay } from '../../oplog/replay/replay.js'
@@ -64,7 +65,9 @@ export class ShardedRestore implements Sharding {
   readonly #tables: RoutingTables | undefined
   #replaced: ReadonlySet<string> = new Set()
 
+  /** Throws SERVER_TOO_OLD. */
   constructor(options: ShardingOptions) {
+    requireOwnCommands(options.info)
     this.#options = options
     const { client, info, log } = options
     this.#tables = info.isConfigServer ? new RoutingTables(client, log) : undefined
@@ -140,4 +143,12 @@ export class ShardedRestore implements Sharding {
     const { store, backup, compression, guard } = this.#options
     return await openSnapshot(store, backup, part, compression, { signal: guard.signal })
   }
+}
+
+/** Before anything is dropped: servers before 5.0 lack the commands for it, and have other routing tables. */
+function requireOwnCommands({ version = '' }: Pick<NodeInfo, 'version'>): void {
+  if (!/^[1-4]\./.test(version)) return
+  throw new PbmError('SERVER_TOO_OLD', `a sharded cluster of MongoDB ${version} can't be restored by these agents`, {
+    hint: 'Restore it to a cluster of MongoDB 5.0 or later',
+  })
 }
