@@ -9,6 +9,7 @@ export { BackupLeader } from './backup/leader.js'
 export { dumpNamespaces } from './backup/logical/dump.js'
 export { listNamespaces } from './backup/logical/namespaces.js'
 export { BackupNominee } from './backup/nominee.js'
+export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { incompatibility } from './catalog/compatible.js'
@@ -25,7 +26,7 @@ export {
   isNeededForSlicing,
   isSelective,
 } from './catalog/retention.js'
-export { lookForIdentity, testWriting } from './catalog/storage-identity.js'
+export { identityObject, lookForIdentity } from './catalog/storage-identity.js'
 export {
   type Base,
   type SecondsRange,
@@ -34,6 +35,7 @@ export {
   touchedSeconds,
   wholeSeconds,
 } from './catalog/timelines.js'
+export { testWriting } from './catalog/write-test.js'
 export {
   type Config,
   DEFAULT_COMPRESSION,
@@ -173,7 +175,7 @@ export { bodyOf } from './plugin-kit/streams.js'
 export { busyText, saysBusy } from './protocol/busy.js'
 export { backupCanceled, isCanceled } from './protocol/canceled.js'
 export { watchCommands } from './protocol/command-feed.js'
-export { type AgentNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
+export { type AgentNeeds, physicalNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
 export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
 export { ProgressPublisher } from './protocol/progress.js'
@@ -185,6 +187,7 @@ export {
   COMPRESSION,
   LEADER,
   NODE,
+  NODE_URI,
   OPERATION_LOG,
   SELF,
   STORE,
@@ -194,6 +197,7 @@ export {
   type WithStore,
 } from './protocol/tokens.js'
 export { DeadResync } from './recovery/dead-resync.js'
+export { repairPhysicalBackup } from './recovery/forgotten-lock.js'
 export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
 export { allRepairs } from './recovery/repairs.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'

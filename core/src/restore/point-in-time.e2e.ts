@@ -59,7 +59,7 @@ describe('Restore of a backup and the chunks after it', () => {
       part,
       compression: await host.compression(backup.compression),
       tuning: {},
-      pointInTime: end === undefined ? undefined : { chunks, end },
+      pointInTime: end === undefined ? undefined : { chunks, end, newcomers: new Map() },
       guard: deadlineGuard(new AbortController().signal),
       log,
       progress: new ProgressPublisher(systemClock, async () => undefined),

@@ -2,8 +2,15 @@ import type { MongoClient } from 'mongodb'
 import { readConfig, readEpoch, resetEpoch } from '../../control/config.js'
 import { emptyReplset } from '../../control/new-restore.js'
 import type { RestoreDocument, RestoreStatus } from '../../control/restore-document.js'
-import { addRestoreReplset, hasChangedData, insertRestore, setRestoreStatus } from '../../control/restores.js'
+import {
+  addRestoreReplset,
+  findRestore,
+  hasChangedData,
+  insertRestore,
+  setRestoreStatus,
+} from '../../control/restores.js'
 import { requireRights } from '../../control/rights.js'
+import { isTerminal, RESTORE_STATES } from '../../control/state-machine.js'
 import { unixSeconds } from '../../control/wire.js'
 import { PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
@@ -58,6 +65,12 @@ export async function runOnPrimary(
   // A shard that was removed is still connected, and knows of the command.
   if (!(await clusterMembers(leader)).some(({ rs }) => rs === self.rs)) {
     log.info(`the ${type} is not for ${self.rs}, which is no part of the cluster`)
+    return 'not-primary'
+  }
+  // Agents that have just started take up what is some seconds old, those of a shard that was just added, too.
+  const known = await findRestore(leader, name)
+  if (known !== undefined && isTerminal(RESTORE_STATES, known.status)) {
+    log.info(`the ${type} is over: it is ${known.status}`)
     return 'not-primary'
   }
   const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))

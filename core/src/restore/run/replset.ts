@@ -7,6 +7,7 @@ import type { Replay } from '../../oplog/replay/replay.js'
 import { dropStaging } from '../../recovery/staging.js'
 import type { Clock } from '../../time/clock.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
+import { createEarlyIndexes, type EarlyIndexes, withoutEarly } from '../data/early-indexes.js'
 import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { buildIndexes } from '../data/indexes.js'
@@ -14,6 +15,7 @@ import { OtherWriters } from '../data/other-writers.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { catalogOf } from '../data/target.js'
+import type { TouchedCollections } from '../data/touched.js'
 import {
   collectDocuments,
   isChosen,
@@ -52,7 +54,7 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<Shortcomi
 
 async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Promise<Shortcomings> {
   const { client, clock, guard, log, progress, tuning } = restore
-  const { snapshot, chosen, namespaces, kept, storedOplog } = prepared
+  const { snapshot, chosen, namespaces, kept, storedOplog, touched } = prepared
   const election = await electionOf(client)
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
@@ -63,17 +65,18 @@ async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Pro
   }
 
   await restore.reach('running')
-  const catalog = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
-    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen }),
+  const { catalog, early } = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
+    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen, touched }),
   )
   const staged = chosen?.staged ?? new Map<string, Staged>()
   const merged = await mergeStaged(client, { staged, query: chosen?.query, guard, progress })
-  const { indexes, expiring } = atTheEnd(catalog, staged)
+  const end = atTheEnd(catalog, staged)
+  const indexes = withoutEarly(end.indexes, early)
   progress.phase('indexes', { bytes: 0, documents: indexes.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   const { commitQuorum } = tuning
   const unbuilt = await buildIndexes(client, indexes, { clock, guard, log, commitQuorum, onBuilt })
-  await setExpiry(client, expiring, { guard })
+  await setExpiry(client, end.expiring, { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajoritySince(client, election, { guard, log })
@@ -87,15 +90,22 @@ interface DataToRestore {
   readonly storedOplog: number
   readonly others: OtherWriters
   readonly chosen: ChosenPart | undefined
+  readonly touched: TouchedCollections | undefined
 }
 
-/** All but the indexes: those that the catalog has are still to be built. */
-async function restoreData(restore: ReplsetRestore, snapshot: Snapshot, data: DataToRestore): Promise<IndexCatalog> {
-  const { namespaces, kept, others, chosen } = data
+/** All but most indexes: those that the catalog has, but for the early ones, are still to be built. */
+async function restoreData(
+  restore: ReplsetRestore,
+  snapshot: Snapshot,
+  data: DataToRestore,
+): Promise<{ catalog: IndexCatalog; early: EarlyIndexes }> {
+  const { namespaces, kept, others, chosen, touched } = data
   const { client, guard, progress, tuning } = restore
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await createCollections(client, namespaces, guard)
   await others.refuse()
+  const catalog = await catalogOf(client, namespaces)
+  const early = await createEarlyIndexes(client, catalog.wanted(), { namespaces, touched, guard })
   const usersOf = tuning.withoutUsersAndRoles === true ? [] : snapshot.namespaces
   const stored = listedUsersAndRoles(usersOf)
   const selected = new Set(namespaces)
@@ -117,7 +127,8 @@ async function restoreData(restore: ReplsetRestore, snapshot: Snapshot, data: Da
   await restoreUsersAndRoles(client, stored, kept, guard, chosen?.databases)
   await restore.reach('dumpDone')
 
-  return await replayOplog(restore, snapshot, data)
+  await replayOplog(restore, snapshot, catalog, data)
+  return { catalog, early }
 }
 
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
@@ -134,7 +145,8 @@ export async function restoreNothing({ sharding, reach, log }: Pick<ReplsetResto
 async function replayOplog(
   restore: ReplsetRestore,
   snapshot: Snapshot,
-  { namespaces, kept, storedOplog, others, chosen }: DataToRestore,
+  catalog: IndexCatalog,
+  { kept, storedOplog, others, chosen }: DataToRestore,
 ) {
   const { client, store, backup, part, guard, log, progress, pointInTime, sharding, tuning } = restore
   const pieces = oplogOf(restore, snapshot)
@@ -142,7 +154,6 @@ async function replayOplog(
   // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
   const start = optime(part.first_write_ts)
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
-  const catalog = await catalogOf(client, namespaces)
   others.follow(catalog)
   const context = { client, store, guard, log, progress }
   const routing = sharding?.routing
@@ -150,5 +161,4 @@ async function replayOplog(
   const untouched = tuning.withoutUsersAndRoles === true ? 'all' : kept
   const range = { start, end, routing, cut, choice: chosen?.choice }
   await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept: untouched, ...range, settle })
-  return catalog
 }

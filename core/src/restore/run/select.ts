@@ -84,6 +84,11 @@ export function replsetOfBackup(
   return backup.replsets.find(({ name }) => (rsMap[name] ?? name) === rs)
 }
 
+/** What replica set `rs` is called in the backup and in the chunks after it. */
+export function nameInBackup(rs: string, rsMap: Readonly<Record<string, string>>): string {
+  return Object.keys(rsMap).find((name) => rsMap[name] === rs) ?? rs
+}
+
 function unsupported(what: string, options: { hint?: string } = {}): PbmError {
   return new PbmError('RESTORE_UNSUPPORTED', what, options)
 }
