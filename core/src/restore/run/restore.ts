@@ -1,5 +1,5 @@
 import { inject, injectable } from 'tsyringe'
-import type { RestoreCommand, RestoreCommandDocument } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand, type RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
@@ -50,7 +50,7 @@ export class Restore {
     }
     const run: PrimaryRun = {
       ...{ type: 'restore', name: restore.name, opid, signal },
-      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: SAID_BY_THEMSELVES },
+      words: { code: 'RESTORE_FAILED', repeat: repeatWords(restore), instead: SAID_BY_THEMSELVES },
       record: (now, hb) => ({
         ...emptyRestore(restore, opid, now, hb),
         ...(suspended === undefined ? {} : { suspended }),
@@ -130,6 +130,12 @@ export class Restore {
 
 function shardingOf(options: ShardingOptions, wanted: Wanted | undefined): Sharding {
   return wanted === undefined ? new ShardedRestore(options) : new ShardedSelection(options, wanted)
+}
+
+/** What is beside the live one is in the way of the next. */
+function repeatWords(command: RestoreCommand): string {
+  const targets = namespacePairs(command).map(({ to }) => to)
+  return targets.length === 0 ? 'repeat the restore' : `drop ${targets.join(', ')}, then repeat the restore`
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */
