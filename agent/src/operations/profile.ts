@@ -33,7 +33,7 @@ export async function runProfile(context: OperationContext): Promise<void> {
         },
         storage,
       )
-      await saveProfile(leader, { name, storage }, host)
+      await saveProfile(leader, { name, storage, lifecycle: command.profile.lifecycle }, host)
       log.info('profile saved')
       return
     }

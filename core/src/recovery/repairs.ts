@@ -9,6 +9,7 @@ import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
 import { rememberStorage } from './remember-storage.js'
 import type { Repair } from './repair-runner.js'
+import { repairStaging } from './staging.js'
 import { repairSuspended } from './suspension.js'
 
 export interface RepairContext {
@@ -57,6 +58,11 @@ export function allRepairs(context: RepairContext): Repair[] {
       name: 'remembering which storage is used',
       everyMs: 10_000,
       run: () => rememberStorage(leader, host),
+    },
+    {
+      name: 'dropping what restores have put together',
+      everyMs: 10_000,
+      run: () => repairStaging(leader, log),
     },
     {
       name: 'deleting what failed backups have left',
