@@ -105,7 +105,8 @@ async function restoreData(
   await createCollections(client, namespaces, guard)
   await others.refuse()
   const catalog = await catalogOf(client, namespaces)
-  const early = await createEarlyIndexes(client, catalog.wanted(), { namespaces, touched, guard })
+  const inPlace = catalog.wanted().filter(({ ns }) => chosen?.staged.has(ns) !== true)
+  const early = await createEarlyIndexes(client, inPlace, { namespaces, touched, guard })
   const usersOf = tuning.withoutUsersAndRoles === true ? [] : snapshot.namespaces
   const stored = listedUsersAndRoles(usersOf)
   const selected = new Set(namespaces)
