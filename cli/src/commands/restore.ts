@@ -118,7 +118,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
-  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own)
+  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own, asked.isOnSharded)
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
