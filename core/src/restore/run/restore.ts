@@ -2,7 +2,7 @@ import { inject, injectable } from 'tsyringe'
 import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
-import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
+import { setRestoreFields, setRestoreReplsetFields, wasInterrupted } from '../../control/restores.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
@@ -97,6 +97,7 @@ export class Restore {
         compression,
         tuning,
         usersInUse: await usersInUse(leader, info, command.sender),
+        afterInterrupted: await wasInterrupted(leader, command.name),
         pointInTime,
         wanted,
         guard,
