@@ -46,7 +46,8 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed)
+  const isDroppedWhole = (db: string) => restore.sharding?.drops(db) === true
+  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed, isDroppedWhole)
   log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
 
   await restore.reach('running')

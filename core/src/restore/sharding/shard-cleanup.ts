@@ -72,10 +72,13 @@ async function dropDatabase(
   }
 }
 
-/** Lets a shard forget what it knew of the routing tables, and read those of its restored collections. */
+/**
+ * Lets a shard forget what it knew of the routing tables, and read those of its restored collections. What it has stored of them
+ * goes first: it asks only for what is newer than that, and of a collection that was changed or renamed after the restored time
+ * it would find nothing.
+ */
 export async function refreshRouting(client: MongoClient, leader: MongoClient, guard: DeadlineGuard): Promise<void> {
   const admin = client.db('admin')
-  await admin.command({ flushRouterConfig: 1 })
   const config = leader.db('config')
   const [databases, collections] = await Promise.all([
     config
@@ -88,8 +91,17 @@ export async function refreshRouting(client: MongoClient, leader: MongoClient, g
       .toArray(),
   ])
   const limit = pLimit(WIDTH)
+  const forget = (ns: string) => limit(() => (guard.signal.aborted ? undefined : forgetStored(client, ns)))
+  await Promise.all(collections.map(({ _id }) => forget(_id)))
+  await admin.command({ flushRouterConfig: 1 })
   const run = (command: Document) => limit(() => (guard.signal.aborted ? undefined : admin.command(command)))
   await Promise.all(databases.map(({ _id }) => run({ _flushDatabaseCacheUpdates: _id })))
   await Promise.all(collections.map(({ _id }) => run({ _flushRoutingTableCacheUpdates: _id })))
   guard.throwIfStopped()
+}
+
+async function forgetStored(client: MongoClient, ns: string): Promise<void> {
+  const config = client.db('config')
+  const gone = await config.collection<{ _id: string }>('cache.collections', MAJORITY).deleteOne({ _id: ns })
+  if (gone.deletedCount > 0) await config.collection(`cache.chunks.${ns}`, MAJORITY).deleteMany({})
 }
