@@ -11,6 +11,7 @@ import {
   inTime,
   isCanceled,
   type Log,
+  leftoversOf,
   type Member,
   nodeInfo,
   openLog,
@@ -18,11 +19,13 @@ import {
   PluginHost,
   recordRefusal,
   removeAgent,
+  repairPhysicalBackup,
   repairTtlMonitor,
   requireConfig,
   type StorageConfig,
   storageOfBackup,
   systemClock,
+  until,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -46,6 +49,9 @@ import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MS = 20_000
+
+/** How often it is looked for what a physical backup has left. */
+const REPAIR_MS = 500
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MS = 250
@@ -74,6 +80,7 @@ export class Agent {
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
   #ttlRepair: Promise<void> | undefined
+  #physicalRepair: Promise<void> | undefined
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -100,11 +107,15 @@ export class Agent {
       await this.#status.publish()
       return status
     }
-    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys, answerWithStorage, withPrimary }
+    const work = { answerWithKeys, answerWithStorage, withPrimary, nodeUri: settings.mongodbUri }
+    const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
+    this.#storage = new StorageWatch({
+      ...{ host, node: self.node, signal, keys, clock: systemClock },
+      warn: (text) => checkup.warning(text),
+    })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -125,7 +136,12 @@ export class Agent {
 
   /** Creates what is missing in the control database. */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { leader, leaderReplset } = options.connections
+    const { leader, leaderReplset, node } = options.connections
+    // On a mongod that is locked, nothing can be written.
+    const log = { warning: (text: string) => options.logger.warn(text) }
+    await repairPhysicalBackup({ node, log }).catch((error: unknown) =>
+      log.warning(`cannot see whether a physical backup left this mongod locked: ${errorText(error)}`),
+    )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
   }
@@ -145,6 +161,7 @@ export class Agent {
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
       this.#repairTtl(ended),
+      this.#repairPhysical(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -185,8 +202,8 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair]), MARK_MS, late).catch((error) =>
-      log.warning(errorText(error)),
+    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair, this.#physicalRepair]), MARK_MS, late).catch(
+      (error) => log.warning(errorText(error)),
     )
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
@@ -223,7 +240,7 @@ export class Agent {
   #take(command: CommandDocument): Task {
     const opid = command._id.toHexString()
     const { kind, name, object, work } = dispatch(command)
-    const early = this.#central.operation({ event: command.cmd, object, opid })
+    const early = this.#central.operation({ event: kind, object, opid })
     return this.#tasks.start(
       { kind, name },
       async (signal) => {
@@ -233,7 +250,7 @@ export class Agent {
         const leads = await leadsCluster(this.#context, info)
         try {
           const config = await requireConfig(leader)
-          const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
+          const log = this.#central.operation({ event: kind, object, opid, epoch: config.epoch })
           await work({ ...this.#context, command, opid, config, info, leads, log, signal })
         } catch (error) {
           // As things are by now: an election may be what it failed by.
@@ -244,6 +261,7 @@ export class Agent {
           throw error
         } finally {
           if (command.cmd === 'replay') this.#repairTtlLater()
+          if (command.cmd === 'backup' && command.backup.type === 'physical') this.#repairPhysicalLater()
         }
       },
       (text) => early.error(text),
@@ -295,8 +313,11 @@ export class Agent {
       ...{ leader, signal, log, repairs },
       isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),
       onFailedBackup: (backup) =>
-        deleteFailed(openStore, [backup], signal, ({ name }, objects) =>
-          log.info(`deleted ${objects} objects of failed backup ${name}`),
+        deleteFailed(
+          openStore,
+          leftoversOf([backup], () => undefined),
+          signal,
+          ({ name }, objects) => log.info(`deleted ${objects} objects of failed backup ${name}`),
         ),
     })
   }
@@ -316,16 +337,45 @@ export class Agent {
     const { leader, node, self, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     let told = ''
-    while (!signal.aborted) {
-      const isLeft = await repairTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
+    const isRepaired = async () => {
+      if (signal.aborted) return true
+      try {
+        return !(await repairTtlMonitor({ leader, node, self, log }))
+      } catch (error) {
         const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
         if (text !== told) log.warning(text)
         told = text
-        return true
-      })
-      if (!isLeft) return
-      await clock.sleep(STATUS_MS, signal).catch(() => undefined)
+        return false
+      }
     }
+    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
+  }
+
+  /** A lock or a copy of its files that an agent before this one left when it was killed. */
+  async #repairPhysical(signal: AbortSignal): Promise<void> {
+    const { node, clock } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    let told = ''
+    while (!signal.aborted) {
+      // What a backup has locked just now is its own.
+      const isBusy = this.#tasks.running.some(({ kind }) => kind === 'backup')
+      const isLeft =
+        isBusy ||
+        (await repairPhysicalBackup({ node, log }).catch((error: unknown) => {
+          const text = `cannot see whether a physical backup left this mongod locked: ${errorText(error)}`
+          if (text !== told) log.warning(text)
+          told = text
+          return true
+        }))
+      if (!isLeft) return
+      await clock.sleep(REPAIR_MS, signal).catch(() => undefined)
+    }
+  }
+
+  #repairPhysicalLater(): void {
+    this.#physicalRepair ??= this.#repairPhysical(this.#stopping.signal).finally(() => {
+      this.#physicalRepair = undefined
+    })
   }
 
   #repairTtlLater(): void {

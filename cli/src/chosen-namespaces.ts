@@ -1,4 +1,11 @@
-import { checkCollectionName, checkedSelection, PbmError, type RestoreCommand, type Selection } from '@pbmkit/core'
+import {
+  checkedSelection,
+  type NamespacePair,
+  PbmError,
+  Renaming,
+  type RestoreCommand,
+  type Selection,
+} from '@pbmkit/core'
 import { usageError } from './errors.js'
 
 export interface NamespaceOptions {
@@ -21,9 +28,11 @@ export interface PartOptions extends NamespaceOptions {
 /** A part of a backup that is to be restored. */
 export interface Part {
   /** For the command. */
-  readonly fields: Pick<RestoreCommand, 'nss' | 'nsFrom' | 'nsTo' | 'usersAndRoles'>
+  readonly fields: Pick<RestoreCommand, 'nss' | 'nsFrom' | 'nsTo' | 'pairs' | 'usersAndRoles'>
   /** What happens to what. */
   readonly text: string
+  /** The option that agents of PBM do not know; undefined for what they know. */
+  readonly own?: string
 }
 
 /** What of a backup is to be restored, and where to; undefined for all that it has. */
@@ -41,9 +50,27 @@ export function restoredPart(options: PartOptions): Part | undefined {
   if (nsFrom === undefined || nsTo === undefined) throw usageError('--ns-from and --ns-to go only together')
   if (ns !== undefined) throw usageError('--ns and --ns-from exclude each other')
   if (withUsersAndRoles === true) throw usageError('--with-users-and-roles goes only with --ns')
-  asUsage('--ns-from', () => checkCollectionName(nsFrom))
-  asUsage('--ns-to', () => checkCollectionName(nsTo))
-  return { fields: { nsFrom, nsTo }, text: `${nsFrom} will be put beside the live one as ${nsTo}` }
+  const pairs = namespacePairs(nsFrom, nsTo)
+  const [first] = pairs
+  const text = `beside the live ones will be put ${pairs.map(({ from, to }) => `${from} as ${to}`).join(', ')}`
+  if (pairs.length > 1 || first === undefined || first.from.endsWith('.*'))
+    return { fields: { pairs }, text, own: '--ns-from with more than one collection' }
+  return { fields: { nsFrom: first.from, nsTo: first.to }, text }
+}
+
+function namespacePairs(nsFrom: string, nsTo: string): NamespacePair[] {
+  const [froms, tos] = [nsFrom, nsTo].map((list) => list.split(',').map((entry) => entry.trim())) as [
+    string[],
+    string[],
+  ]
+  if (froms.length !== tos.length)
+    throw usageError(
+      `--ns-from has ${froms.length} names, and --ns-to has ${tos.length}`,
+      'The first goes to the first.',
+    )
+  const pairs = froms.map((from, index) => ({ from, to: tos[index] ?? '' }))
+  asUsage('--ns-from, --ns-to', () => Renaming.of(pairs))
+  return pairs
 }
 
 /** Runs a check of core's: what it refuses was written wrongly in the option. */

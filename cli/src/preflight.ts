@@ -10,10 +10,11 @@ import {
   missingPluginHint,
   operationInTheWay,
   PbmError,
+  physicalNeeds,
   type ReplsetTopology,
-  systemClock,
   type Unfitness,
   unfitness,
+  until,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { withAgentsWord } from './members.js'
@@ -81,21 +82,29 @@ async function operationAfterResync({ clock, signal, output }: Session, leader: 
  * What a backup needs before its command is worth sending: on every replica set an agent beside a member fit for it, and one
  * beside the leader's primary, which starts the work. Fails with NO_AGENTS or NO_CANDIDATE, naming every agent and its reason.
  */
-export async function requireBackupAgents(leader: MongoClient, config: Config, compression: string): Promise<void> {
+export async function requireBackupAgents(
+  leader: MongoClient,
+  config: Config,
+  { compression, isPhysical }: { readonly compression: string; readonly isPhysical: boolean },
+): Promise<void> {
   const encryption = config.encryption?.type ?? 'none'
   const needs = { storage: config.storage.type, compression, encryption }
-  for (;;) {
+  const mayBegin = async () => {
     const view = await agentsView(leader)
-    const faults = view.replsets.flatMap((replset) => backupFaults(replset, view, needs))
+    const faults = view.replsets.flatMap((replset) => {
+      const physical = isPhysical ? physicalNeeds(replset, config.backup?.physical) : undefined
+      return backupFaults(replset, view, { ...needs, physical })
+    })
     if (faults.length === 0) {
       requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
-      return
+      return true
     }
     // Right after pbm config the last report of an agent is about the storage before.
     const outdated = view.agents.some((agent) => !isStale(agent.hb, view.now) && !hasTried(agent, config))
     if (!outdated || !faults.every(({ storageOnly }) => storageOnly)) throw faults[0]?.error
-    await systemClock.sleep(LOOK_AGAIN_MS)
+    return false
   }
+  await until(mayBegin, { everyMs: LOOK_AGAIN_MS })
 }
 
 /** What a restore needs: a live agent beside every replica set's primary, which may. */
@@ -180,6 +189,8 @@ function unfitnessText(agent: AgentDocument, now: Timestamp, reason: Unfitness):
       return `storage: ${agent.stors.e}`
     case 'sealing':
       return "an agent of PBM's, which can't encrypt"
+    case 'physical':
+      return reason.reason
     case 'plugin':
       return `its installation has no ${reason.kind} plugin '${reason.name}' (${missingPluginHint(reason.kind, reason.name)})`
   }

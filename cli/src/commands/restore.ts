@@ -76,8 +76,8 @@ export function restoreCommand(run: Run): Command {
     .option('--base-snapshot <name>', 'with --time: the backup to start from instead of the newest that leads there')
     .option('--ns <namespaces>', 'only these: db.collection or db.*, several with commas; all else is left alone')
     .option('--with-users-and-roles', 'with --ns of whole databases: their users and roles too')
-    .option('--ns-from <namespace>', 'with --ns-to: one collection, beside the live one')
-    .option('--ns-to <namespace>', 'where it goes: a name that is free')
+    .option('--ns-from <namespaces>', 'with --ns-to: collections or db.*, beside the live ones; several with commas')
+    .option('--ns-to <namespaces>', 'where they go, in the same order: names that are free')
     .option('--dry-run', 'only tell what would be restored, dropped and read; nothing is changed')
     .option('-y, --yes', 'do not ask')
     .option('--without-users-and-roles', 'leave the users and roles of the cluster as they are')
@@ -115,6 +115,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
+  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own)
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
@@ -158,7 +159,8 @@ async function restore(session: Session, given: string | undefined, options: Res
       session.io,
     )
 
-  const opid = await send(leader, { cmd: 'restore', restore: sent })
+  const cmd = asked?.own === undefined ? 'restore' : 'restorePart'
+  const opid = await send(leader, { cmd, restore: sent })
   if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
   const begun = await waitForRestoreStart(session, leader, { name, opid })
   const gained = begun.replsets.flatMap(({ gained_roles }) => gained_roles ?? [])

@@ -26,8 +26,9 @@ import {
 import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { withBeginnings } from './first-chunks.js'
-import { rewriteInitObject } from './init-object.js'
+import { INIT } from './init-object.js'
 import { ensureIdentity } from './storage-identity.js'
+import { testWriting } from './write-test.js'
 
 /** Metadata documents under way at once. */
 const WIDTH = 8
@@ -64,7 +65,7 @@ export interface ResyncResult {
 export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   const { leader, store, storage, profile, log, signal } = options
   if (profile === undefined) {
-    await rewriteInitObject(store, { signal })
+    await testWriting(store, INIT, { signal })
     await ensureIdentity(store, { signal })
   }
   const skipped: { object: string; reason: string }[] = []

@@ -56,8 +56,19 @@ export interface BackupConfig {
   timeouts?: { startingStatus?: number; balancerStop?: number }
   /** Ours: `archive` writes one mongodump archive per replica set. */
   layout?: 'pbm' | 'archive'
+  /** Ours: how physical backups may lock a member. */
+  physical?: PhysicalConfig
   /** Ours: bytes per second of all an agent's operations together; 0 is no limit. Restores and the slicer are under it. */
   throttle?: { upload?: number; download?: number }
+}
+
+export interface PhysicalConfig {
+  /** Also on the primary, whose writes wait meanwhile. A member that is alone is always asked. False when absent. */
+  allowPrimary?: boolean
+  /** How long the files may be locked; 10 when absent. */
+  maxLockSeconds?: number
+  /** Locks for as long as copying takes where the file system can't clone. False when absent. */
+  allowLongLock?: boolean
 }
 
 export interface RestoreConfig {

@@ -10,6 +10,7 @@ const text = { type: 'string' } as const
 const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
 const minutes = { type: 'number', minimum: 0 } as const
 const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
+const lockSeconds = { type: 'integer', minimum: 1, maximum: 86_400 } as const
 const bytesPerSecond = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
 const compression = { type: 'string', compressionMethod: true } as const
 const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
@@ -37,6 +38,7 @@ const backup = section({
   numParallelCollections: count,
   numParallelFiles: count,
   layout: { type: 'string', enum: ['pbm', 'archive'] },
+  physical: section({ allowPrimary: boolean, maxLockSeconds: lockSeconds, allowLongLock: boolean }),
   throttle: section({ upload: bytesPerSecond, download: bytesPerSecond }),
 })
 

@@ -1,4 +1,5 @@
 import type { ObjectId, Timestamp } from 'bson'
+import type { NamespacePair } from './renaming.js'
 
 /** One command in `pbmCmd`; its `_id` is the operation id (PBM: control-plane.md §2). `ts` is the sender's Unix seconds. */
 export type CommandDocument = { _id: ObjectId; ts: number } & Command
@@ -6,6 +7,8 @@ export type CommandDocument = { _id: ObjectId; ts: number } & Command
 export type Command =
   | { cmd: 'backup'; backup: BackupCommand }
   | { cmd: 'restore'; restore: RestoreCommand }
+  /** Ours: a restore that an agent must not carry out without the keys that are ours. PBM's pass over such commands. */
+  | { cmd: 'restorePart'; restore: RestoreCommand }
   | { cmd: 'replay'; replay: ReplayCommand }
   | { cmd: 'cancelBackup' }
   | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
@@ -18,6 +21,19 @@ export type Command =
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
   /** Ours: tells what the restore would do. */
   | { cmd: 'planRestore'; restore: RestoreCommand }
+
+/** Also one with keys that PBM does not know. */
+export function isRestore(command: CommandDocument): command is RestoreCommandDocument {
+  return command.cmd === 'restore' || command.cmd === 'restorePart'
+}
+
+export type RestoreCommandDocument = CommandDocument & { cmd: 'restore' | 'restorePart' }
+
+/** What goes where: one pair by PBM's keys, several by ours. */
+export function namespacePairs({ nsFrom, nsTo, pairs }: RestoreCommand): NamespacePair[] {
+  const [from, to] = [nsFrom ?? '', nsTo ?? '']
+  return [...(from === '' && to === '' ? [] : [{ from, to }]), ...(pairs ?? [])]
+}
 
 export interface BackupCommand {
   type: 'logical' | 'physical' | 'incremental' | 'external'
@@ -70,4 +86,6 @@ export interface RestoreCommand {
   allowUnsealed?: boolean
   /** Ours; PBM ignores it: users and roles stay as they are. */
   withoutUsersAndRoles?: boolean
+  /** Ours, in `restorePart`: what goes where, more than one collection. */
+  pairs?: NamespacePair[]
 }

@@ -1,5 +1,6 @@
 import type { Document, Timestamp } from 'bson'
 import type { Condition, Progress } from './backup-document.js'
+import type { NamespacePair } from './renaming.js'
 
 /** One restore or replay in `pbmRestores` (PBM: control-plane.md §1.4). Times are Unix seconds. */
 export interface RestoreDocument {
@@ -22,10 +23,16 @@ export interface RestoreDocument {
   conditions: Condition[]
   l?: string
   stat?: Document
-  /** Ours; PBM ignores it: set where a part of the data was restored, with its users or to another name. */
-  selection?: { usersAndRoles: boolean; target?: string }
+  /** Ours; PBM ignores it: how a part of the data is restored. */
+  selection?: RestoreSelection
   /** Ours; PBM ignores it: what it has switched off and would switch on again if it ended with nothing changed. */
   suspended?: ('pitr' | 'balancer')[]
+}
+
+export interface RestoreSelection {
+  usersAndRoles: boolean
+  /** What goes to another place, and where. */
+  pairs?: NamespacePair[]
 }
 
 export type RestoreStatus =

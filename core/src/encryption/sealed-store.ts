@@ -65,7 +65,8 @@ export function sealedStore(store: OpenStore, ciphers: Ciphers, methodOf: Method
       if (method === undefined) return await store.save(name, body, options)
       const { cipher } = await ciphers.method(method)
       const under = cipher.wrapsKeys === true ? await keys.forSealing(name, method, options) : undefined
-      return await store.save(name, cipher.seal(body, { under }), options)
+      const boundTo = cipher.bindsNames === true ? name : undefined
+      return await store.save(name, cipher.seal(body, { under, boundTo }), options)
     },
     read: async (name, options = {}) => {
       const method = methodOf(name)
@@ -94,7 +95,8 @@ async function* openEach(
   options: CallOptions,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* cipher.open(stored, { wrappingKey: (id) => keys.forOpening(name, id, method, options) })
+    const wrappingKey = (id: string) => keys.forOpening(name, id, method, options)
+    yield* cipher.open(stored, { wrappingKey, boundTo: cipher.bindsNames === true ? name : undefined })
   } catch (error) {
     if (isKeyFault(error)) throw error instanceof PbmError ? error : keyError(error, name, method)
     if (!hasCode(error, 'ENCRYPTION_TAMPERED') && !hasCode(error, 'CODEC_TRUNCATED')) throw error

@@ -6,7 +6,7 @@ import type { Clock } from '../time/clock.js'
 import { repairBalancer } from './balancer-pause.js'
 import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
-import type { Repair } from './repair.js'
+import type { Repair } from './repair-runner.js'
 import { repairSuspended } from './suspension.js'
 
 export interface RepairContext {

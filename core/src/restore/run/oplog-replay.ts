@@ -60,7 +60,7 @@ export class OplogReplay {
     store: ObjectStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
   ): Promise<void> {
-    const { node, leader, self, log, host, ciphers } = this.#context
+    const { node, leader, self, log, host, clock, ciphers } = this.#context
     const [start, end] = [optime(command.start), optime(command.end)]
     log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
     const all = await listChunks(leader)
@@ -95,7 +95,7 @@ export class OplogReplay {
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
-    const unbuilt = await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
+    const unbuilt = await settleIndexes(node, catalog, { clock, guard, log, commitQuorum, onBuilt })
     await noteUnbuilt(leader, command.name, self.rs, unbuilt)
     progress.phase('majority')
     await awaitMajoritySince(node, election, { guard, log })

@@ -4,6 +4,7 @@ import { optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { Replay } from '../../oplog/replay/replay.js'
+import type { Clock } from '../../time/clock.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
 import { createEarlyIndexes, type EarlyIndexes, withoutEarly } from '../data/early-indexes.js'
 import { setExpiry } from '../data/expiry.js'
@@ -26,6 +27,7 @@ import type { ChosenPart } from '../selective/choose.js'
 import { isOwn, oplogOf, type Preparing, prepareReplset } from './prepare.js'
 
 export interface ReplsetRestore extends Preparing {
+  readonly clock?: Clock | undefined
   /** Told before anything of the target is touched. */
   onGainedRoles(gained: readonly GainedRoles[]): Promise<void>
   /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
@@ -37,7 +39,7 @@ const DEFAULT_PARALLEL_COLLECTIONS = 4
 
 /** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
 export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
-  const { client, guard, log, progress, tuning } = restore
+  const { client, clock, guard, log, progress, tuning } = restore
   const prepared = await prepareReplset(restore)
   const { snapshot, chosen, namespaces, kept, storedOplog, gained, touched } = prepared
   if (gained.length > 0) await restore.onGainedRoles(gained)
@@ -57,7 +59,8 @@ export async function restoreReplset(restore: ReplsetRestore): Promise<string[]>
   const wanted = withoutEarly(catalog.wanted(), early)
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  const unbuilt = await buildIndexes(client, wanted, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
+  const { commitQuorum } = tuning
+  const unbuilt = await buildIndexes(client, wanted, { clock, guard, log, commitQuorum, onBuilt })
   await setExpiry(client, catalog.expiring(), { guard })
   await restore.sharding?.publish()
   progress.phase('majority')

@@ -1,5 +1,5 @@
 import { inject, injectable } from 'tsyringe'
-import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
+import type { RestoreCommand, RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields, wasInterrupted } from '../../control/restores.js'
@@ -32,10 +32,7 @@ export class Restore {
   }
 
   /** Rejects with what the restore failed with; it is written to the document before. */
-  async run(
-    { _id, restore }: CommandDocument & { cmd: 'restore' },
-    { signal }: { signal: AbortSignal },
-  ): Promise<RestoreOutcome> {
+  async run({ _id, restore }: RestoreCommandDocument, { signal }: { signal: AbortSignal }): Promise<RestoreOutcome> {
     const { leader, log, withStore } = this.#context
     const opid = _id.toHexString()
     let suspended: Suspended | undefined
@@ -100,6 +97,7 @@ export class Restore {
         afterInterrupted: await wasInterrupted(leader, command.name),
         pointInTime,
         wanted,
+        clock,
         guard,
         log,
         progress,
@@ -119,9 +117,9 @@ export class Restore {
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */
-function selectionFields({ selection, usersAndRoles, target }: Wanted): Partial<RestoreDocument> {
+function selectionFields({ selection, usersAndRoles, renaming }: Wanted): Partial<RestoreDocument> {
   return {
     nss: [...selection.entries],
-    selection: { usersAndRoles, ...(target === undefined ? {} : { target }) },
+    selection: { usersAndRoles, ...(renaming === undefined ? {} : { pairs: [...renaming.pairs] }) },
   }
 }

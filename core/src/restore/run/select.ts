@@ -1,8 +1,9 @@
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import type { RestoreCommand } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { profileOf } from '../../control/profiles.js'
+import { Renaming } from '../../control/renaming.js'
 import { isTimeAsked } from '../../control/restore-document.js'
-import { checkCollectionName, checkedSelection, Selection } from '../../control/selection.js'
+import { checkedSelection, Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { isHidden } from '../selective/choose.js'
 import type { Wanted } from '../selective/plan.js'
@@ -34,12 +35,12 @@ export function wantedOf(command: RestoreCommand, backup: BackupDocument, isShar
   )
 }
 
-function asked({ nss, nsFrom, nsTo, usersAndRoles }: RestoreCommand, backup: BackupDocument): Wanted | undefined {
-  const [from, target] = [nsFrom ?? '', nsTo ?? '']
-  if (from !== '' || target !== '') {
-    for (const ns of [from, target]) checkCollectionName(ns)
-    const selection = checkedSelection([from])
-    return selection && { selection, usersAndRoles: false, target }
+function asked(command: RestoreCommand, backup: BackupDocument): Wanted | undefined {
+  const { nss, usersAndRoles } = command
+  const pairs = namespacePairs(command)
+  if (pairs.length > 0) {
+    const renaming = Renaming.of(pairs)
+    return { selection: renaming.selection, usersAndRoles: false, renaming }
   }
   const selection = checkedSelection(nss ?? [], usersAndRoles)
   if (selection !== undefined) return { selection, usersAndRoles: usersAndRoles === true }

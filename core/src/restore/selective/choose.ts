@@ -16,6 +16,8 @@ import { NamespaceHistory } from './history.js'
 import { planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
 
+/** How many names a message has. */
+const NAMED = 5
 /** Stands in the public record of a sealed backup for each of its namespaces. */
 const HIDDEN = '(sealed).*'
 
@@ -56,11 +58,14 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const wanted = named(choosing.wanted, whole)
   refuseInvalidNamespaces(whole.namespaces)
   if (wanted.usersAndRoles) refuseMissingUsers(whole)
-  if (wanted.target !== undefined) await refuseTaken(client, wanted.target)
+  const { renaming } = wanted
+  const single = renaming?.pairs.map(({ to }) => to).filter((to) => !to.endsWith('.*')) ?? []
+  await refuseTaken(client, single)
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
   await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
   const plan = planSelective(history, wanted)
+  if (renaming !== undefined) await refuseTaken(client, namesOf(plan))
   await warnOfLostSources(client, plan, log)
   const databases = wanted.usersAndRoles ? wanted.selection.databases : new Set<string>()
   return {
@@ -114,12 +119,20 @@ function refuseMissingUsers({ namespaces }: Snapshot): void {
   })
 }
 
-async function refuseTaken(client: MongoClient, target: string): Promise<void> {
-  const dot = target.indexOf('.')
-  const [db, name] = [target.slice(0, dot), target.slice(dot + 1)]
-  if ((await client.db(db).listCollections({ name }, { nameOnly: true }).toArray()).length === 0) return
-  throw new PbmError('NAMESPACE_EXISTS', `${target} is there already`, {
-    hint: 'Choose a name that is free, or drop it first: nothing is written over.',
+/** Every name that is to be made. */
+function namesOf({ restored, created }: SelectivePlan): string[] {
+  return [...[...restored.values()].map(({ db, collection }) => `${db}.${collection}`), ...created]
+}
+
+async function refuseTaken(client: MongoClient, targets: readonly string[]): Promise<void> {
+  if (targets.length === 0) return
+  const there = new Set((await listTarget(client)).map(({ db, name }) => `${db}.${name}`))
+  const taken = targets.filter((ns) => there.has(ns))
+  if (taken.length === 0) return
+  const more = taken.length > NAMED ? ` and ${taken.length - NAMED} more` : ''
+  const what = taken.length === 1 ? 'is there already' : 'are there already'
+  throw new PbmError('NAMESPACE_EXISTS', `${taken.slice(0, NAMED).join(', ')}${more} ${what}`, {
+    hint: 'Choose names that are free, or drop them first: nothing is written over.',
   })
 }
 

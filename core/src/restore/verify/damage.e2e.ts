@@ -93,6 +93,16 @@ describe('Restore of a damaged backup', () => {
       do: async (folder) => rm(join(folder, name, 'rs0', 'metadata.json')),
     },
     ...lists(() => name),
+    ...['backup_name', 'oplog_name'].map((key) => ({
+      what: `its record has the ${key} of another backup`,
+      expected: { code: 'BACKUP_DAMAGED', names: /^2001\S+ is no object of backup/ },
+      do: async (folder: string) => {
+        const file = join(folder, `${name}.pbm.json`)
+        const record = JSON.parse(await readFile(file, 'utf8')) as { replsets: Record<string, string>[] }
+        for (const replset of record.replsets) replset[key] = replset[key]?.replace(name, '2001-01-01T00:00:00Z') ?? ''
+        await writeFile(file, JSON.stringify(record))
+      },
+    })),
     {
       what: 'the oplog renames the configuration to a collection of its own',
       expected: { code: 'OPLOG_UNSUPPORTED', names: /pbmConfig/ },
@@ -148,6 +158,7 @@ describe('Restore of a damaged backup', () => {
       assert.deepEqual(compareStates(before, await snapshotState(bench.node)), [])
       await rm(join(bench.folder, name), { recursive: true })
       await cp(join(clean, name), join(bench.folder, name), { recursive: true })
+      await cp(join(clean, `${name}.pbm.json`), join(bench.folder, `${name}.pbm.json`))
       await rm(clean, { recursive: true })
     })
   }
@@ -294,6 +305,10 @@ function lists(name: () => string): Damage[] {
     listed('a key of an index is altered', /indexes of "shop\.orders"/, (all) => {
       const found = all.find(orders)
       if (found !== undefined) found.metadata = found.metadata.replace('"$numberInt":"1"', '"$numberInt":"-1"')
+    }),
+    listed('an object is that of another backup', /^2001\S+ is no object of backup/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.object = '2001-01-01T00:00:00Z/rs0/shop.orders'
     }),
     listed('the type of a collection is altered', /type of "shop\.orders"/, (all) => {
       const found = all.find(orders)

@@ -12,6 +12,7 @@ import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
 import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
+import { parsePitrChunkName } from '../../store/layout/names.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { damaged, objectError, readPiece } from '../data/stored-objects.js'
 
@@ -22,7 +23,7 @@ export interface OplogVerification extends CallOptions {
   /** What must be covered, inclusive. */
   readonly start: bigint
   readonly end: bigint
-  /** Whether a piece holds the very entry its end names. Old writers may have left out no-ops. */
+  /** Whether a piece has the very entry that its end names. Old writers may have left out no-ops. */
   readonly exactEnds: boolean
   /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
   readonly mayBeCut?: boolean | undefined
@@ -137,6 +138,7 @@ async function verifyPiece(
   { transactions, coordinators }: Watchers,
 ): Promise<ReadPiece> {
   const { exactEnds, start, end } = options
+  const isBounded = exactEnds || parsePitrChunkName(piece.object) !== undefined
   let first: RawEntry | undefined
   let last: RawEntry | undefined
   let reached = 0n
@@ -145,7 +147,7 @@ async function verifyPiece(
     const { ts } = entry
     options.onBytes?.(raw.length)
     if (ts < reached) throw damaged(`${piece.object} is not in order at ${optimeText(ts)}`)
-    if (exactEnds && (ts < piece.start || ts > piece.end)) {
+    if (isBounded && (ts < piece.start || ts > piece.end)) {
       throw damaged(`${piece.object} has an entry of ${optimeText(ts)}, which is not what its name says`)
     }
     reached = ts
