@@ -51,6 +51,12 @@ export function hasChangedData({
   return passed.some((state) => state === 'partlyDone' || hasReached(RESTORE_STATES, state, 'cleanupCluster'))
 }
 
+/** Whether the last restore that changed data, but for the one named, did not end well: what it made lies about. */
+export async function wasInterrupted(leader: MongoClient, name: string): Promise<boolean> {
+  const [last] = (await listRestores(leader)).filter((restore) => restore.name !== name && hasChangedData(restore))
+  return last !== undefined && last.status !== 'done'
+}
+
 /** Newest first. */
 export async function listRestores(
   leader: MongoClient,

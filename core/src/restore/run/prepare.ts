@@ -77,6 +77,8 @@ export interface Preparing {
   readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
   readonly sharding?: Sharding | undefined
+  /** A restore before this one changed data and did not end. Default false. */
+  readonly afterInterrupted?: boolean | undefined
   /** Nothing is restored: the oplog is read through, for what it does, and no data. Default false. */
   readonly isDryRun?: boolean
 }
@@ -129,12 +131,13 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = touchable(target).filter(({ db }) => restore.sharding?.drops(db) !== true)
-  const foreign = new ForeignCollections(staying, namespaces, reserved)
+  const { afterInterrupted } = restore
+  const foreign = new ForeignCollections(staying, namespaces, reserved, { afterInterrupted })
   const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
   const touched = new TouchedCollections()
   const storedOplog = await verify(
     restore,
-    { whole, chosen },
+    { whole, chosen, hasOthers: !foreign.isEmpty },
     {
       onCommand: (command, ts) => {
         foreign.see(command)
@@ -204,12 +207,14 @@ async function replayRouting(restore: Preparing, whole: Snapshot, routing: Routi
 interface ToVerify {
   readonly whole: Snapshot
   readonly chosen: ChosenPart | undefined
+  /** The target has collections that the backup does not have: a restore before this one may have made them from the oplog. */
+  readonly hasOthers: boolean
 }
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
 async function verify(
   restore: Preparing,
-  { whole, chosen }: ToVerify,
+  { whole, chosen, hasOthers }: ToVerify,
   watchers: Pick<OplogVerification, 'onCommand' | 'onTouch'>,
 ): Promise<number> {
   const { store, backup, part, compression, guard, log, progress, tuning } = restore
@@ -223,8 +228,9 @@ async function verify(
   }
   if (tuning.verify === false) {
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
-    // Little, and the only place that tells whether a replay leads there.
-    if (restore.sharding?.routing !== undefined) await verifyPieces(store, oplog, range)
+    // The only place that tells whether a replay leads there, and whose those collections are.
+    const isNeeded = restore.sharding?.routing !== undefined || (hasOthers && chosen === undefined)
+    if (isNeeded) await verifyPieces(store, oplog, { ...range, ...watchers })
     return stored
   }
   progress.phase('verify', { bytes: (chosen?.snapshot ?? whole).bytesToVerify, documents: 0 })
