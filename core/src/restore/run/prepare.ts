@@ -99,7 +99,7 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
-  refuseInvalidNamespaces(snapshot.namespaces)
+  await refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
   const reserved = await reservedUuids(client)
   refuseReservedUuids(reserved, namespaces)

@@ -54,7 +54,7 @@ export interface Choosing extends Omit<OplogVerification, 'onCommand'> {
 export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Promise<ChosenPart> {
   const { client, store, oplog, log } = choosing
   const wanted = named(choosing.wanted, whole)
-  refuseInvalidNamespaces(whole.namespaces)
+  await refuseInvalidNamespaces(whole.namespaces)
   if (wanted.usersAndRoles) refuseMissingUsers(whole)
   if (wanted.target !== undefined) await refuseTaken(client, wanted.target)
   const history = new NamespaceHistory(whole.namespaces)
