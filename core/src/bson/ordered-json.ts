@@ -3,6 +3,9 @@ import { PbmError } from '../errors.js'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | Map<string, JsonValue>
 
+/** The text has more values than who reads it wants. */
+export class TooManyValues extends Error {}
+
 /** How deep a server nests, with room: deeper text is refused before it overflows anybody's stack. */
 const MAX_DEPTH = 250
 /** No number is longer. */
@@ -21,7 +24,7 @@ export function parseJson(text: string): JsonValue {
   return parser.value
 }
 
-/** The same for a large text: everybody else gets a turn meanwhile. Throws `JSON_TOO_MANY` beyond `most` values. */
+/** The same for a large text: everybody else gets a turn meanwhile. Rejects with {@link TooManyValues} beyond `most`. */
 export async function parseJsonGently(text: string, most = Number.POSITIVE_INFINITY): Promise<JsonValue> {
   const parser = new Parser(text, most)
   await inTurns(() => parser.step())
@@ -104,7 +107,7 @@ class Parser {
   }
 
   #begin(): void {
-    if (this.#left-- <= 0) throw new PbmError('JSON_TOO_MANY', 'The JSON has too many values')
+    if (this.#left-- <= 0) throw new TooManyValues('the JSON has too many values')
     const next = this.#text[this.#at]
     if (next === '{') this.#enter('}', new Map())
     else if (next === '[') this.#enter(']', [])

@@ -55,6 +55,7 @@ const restore = section({
   allowPartlyDone: boolean,
   timeouts: section({ balancerStop: seconds }),
   verify: boolean,
+  openTransactionsGB: count,
 })
 
 /** A plugin whose options are known: its name is the key of their block. */

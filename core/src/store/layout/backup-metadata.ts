@@ -1,6 +1,6 @@
 import { Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
-import { type JsonValue, parseJsonGently } from '../../bson/ordered-json.js'
+import { type JsonValue, parseJsonGently, TooManyValues } from '../../bson/ordered-json.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import { PbmError } from '../../errors.js'
 import { maskSecrets } from '../../secrets/documents.js'
@@ -168,7 +168,7 @@ export function fromStorageJson(text: string): BackupDocument {
 export async function fromStorageJsonGently(text: string): Promise<BackupDocument> {
   if (text.length < SHORT) return fromStorageJson(text)
   const parsed = await parseJsonGently(text, MOST_VALUES).catch((error: unknown) => {
-    if (error instanceof PbmError && error.code === 'JSON_TOO_MANY') throw tooMany()
+    if (error instanceof TooManyValues) throw tooMany()
     throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
   })
   return documentOf(plain(parsed), text)
@@ -258,7 +258,10 @@ class Budget {
 }
 
 function tooMany(): PbmError {
-  return new PbmError('BACKUP_METADATA_INVALID', `it has more than ${MOST_VALUES} values, as no record of a backup does`)
+  return new PbmError(
+    'BACKUP_METADATA_INVALID',
+    `it has more than ${MOST_VALUES} values, as no record of a backup does`,
+  )
 }
 
 function decodeFields(
