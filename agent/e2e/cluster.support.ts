@@ -102,6 +102,8 @@ export async function startCluster(
     cuttable?: boolean
     /** See `startReplicaSet`. */
     memberConfig?: ReplicaSetOptions['memberConfig']
+    /** The agents' user has what physical backups and restores need. */
+    physical?: boolean
     /** Gives every agent a network of its own, which can be cut. */
     networks?: boolean
   } = {},
@@ -117,7 +119,7 @@ export async function startCluster(
   await admin
     .db('admin')
     .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
-  const user = await set.createUser(databaseRole('agent'))
+  const user = await set.createUser(databaseRole('agent', { physical: options.physical === true }))
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
   await mkdir(storage, { recursive: true })

@@ -19,6 +19,7 @@ import {
   PluginHost,
   recordRefusal,
   removeAgent,
+  repairPhysicalBackup,
   repairTtlMonitor,
   requireConfig,
   type StorageConfig,
@@ -49,6 +50,9 @@ import { type Task, Tasks } from './tasks.js'
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MS = 20_000
 
+/** How often it is looked for what a physical backup has left. */
+const REPAIR_MS = 500
+
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MS = 250
 
@@ -76,6 +80,7 @@ export class Agent {
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
   #ttlRepair: Promise<void> | undefined
+  #physicalRepair: Promise<void> | undefined
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -102,7 +107,8 @@ export class Agent {
       await this.#status.publish()
       return status
     }
-    const given = { clock: systemClock, dumpParallelCollections, answerWithKeys, answerWithStorage, withPrimary }
+    const work = { answerWithKeys, answerWithStorage, withPrimary, nodeUri: settings.mongodbUri }
+    const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
@@ -130,7 +136,12 @@ export class Agent {
 
   /** Creates what is missing in the control database. */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { leader, leaderReplset } = options.connections
+    const { leader, leaderReplset, node } = options.connections
+    // On a mongod that is locked, nothing can be written.
+    const log = { warning: (text: string) => options.logger.warn(text) }
+    await repairPhysicalBackup({ node, log }).catch((error: unknown) =>
+      log.warning(`cannot see whether a physical backup left this mongod locked: ${errorText(error)}`),
+    )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
   }
@@ -150,6 +161,7 @@ export class Agent {
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
       this.#repairTtl(ended),
+      this.#repairPhysical(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -190,8 +202,8 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair]), MARK_MS, late).catch((error) =>
-      log.warning(errorText(error)),
+    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair, this.#physicalRepair]), MARK_MS, late).catch(
+      (error) => log.warning(errorText(error)),
     )
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
@@ -228,7 +240,7 @@ export class Agent {
   #take(command: CommandDocument): Task {
     const opid = command._id.toHexString()
     const { kind, name, object, work } = dispatch(command)
-    const early = this.#central.operation({ event: command.cmd, object, opid })
+    const early = this.#central.operation({ event: kind, object, opid })
     return this.#tasks.start(
       { kind, name },
       async (signal) => {
@@ -238,7 +250,7 @@ export class Agent {
         const leads = await leadsCluster(this.#context, info)
         try {
           const config = await requireConfig(leader)
-          const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
+          const log = this.#central.operation({ event: kind, object, opid, epoch: config.epoch })
           await work({ ...this.#context, command, opid, config, info, leads, log, signal })
         } catch (error) {
           // As things are by now: an election may be what it failed by.
@@ -249,6 +261,7 @@ export class Agent {
           throw error
         } finally {
           if (command.cmd === 'replay') this.#repairTtlLater()
+          if (command.cmd === 'backup' && command.backup.type === 'physical') this.#repairPhysicalLater()
         }
       },
       (text) => early.error(text),
@@ -336,6 +349,33 @@ export class Agent {
       }
     }
     await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
+  }
+
+  /** A lock or a copy of its files that an agent before this one left when it was killed. */
+  async #repairPhysical(signal: AbortSignal): Promise<void> {
+    const { node, clock } = this.#context
+    const log = this.#central.operation({ event: 'agentCheckup' })
+    let told = ''
+    while (!signal.aborted) {
+      // What a backup has locked just now is its own.
+      const isBusy = this.#tasks.running.some(({ kind }) => kind === 'backup')
+      const isLeft =
+        isBusy ||
+        (await repairPhysicalBackup({ node, log }).catch((error: unknown) => {
+          const text = `cannot see whether a physical backup left this mongod locked: ${errorText(error)}`
+          if (text !== told) log.warning(text)
+          told = text
+          return true
+        }))
+      if (!isLeft) return
+      await clock.sleep(REPAIR_MS, signal).catch(() => undefined)
+    }
+  }
+
+  #repairPhysicalLater(): void {
+    this.#physicalRepair ??= this.#repairPhysical(this.#stopping.signal).finally(() => {
+      this.#physicalRepair = undefined
+    })
   }
 
   #repairTtlLater(): void {

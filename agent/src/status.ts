@@ -10,6 +10,7 @@ import {
   PBM_COMPATIBLE_VERSION,
   publishAgent,
   readConfigAndTime,
+  requirePhysical,
   rightsMissing,
   type SubsystemStatus,
   secondsOf,
@@ -24,6 +25,9 @@ import type { StorageWatch } from './storage-watch.js'
 export const STATUS_MS = 5_000
 const FRESH_MS = 1_000
 const REMEMBERED = 5
+/** How long it holds that files can be copied, and that they can't. */
+const PHYSICAL_MS = 300_000
+const PHYSICAL_RETRY_MS = 30_000
 const DUPLICATE_WARNING_MS = 60_000
 
 export interface StatusOptions {
@@ -47,6 +51,7 @@ export class StatusPublisher {
   #warnedAt = 0
   #lastNode: NodePart | undefined
   #rights: Rights | undefined
+  #physical: { changes: number; at: number; status: SubsystemStatus } | undefined
 
   constructor(options: StatusOptions) {
     this.#options = options
@@ -113,7 +118,8 @@ export class StatusPublisher {
     const { node, self } = this.#options
     try {
       const { user, fault, restoreRights } = await this.#rightsNow()
-      const part = { ...(await describeNode(node, self)), ...(user !== undefined && { user }) }
+      const physical = await this.#physicalNow()
+      const part = { ...(await describeNode(node, self)), ...(user !== undefined && { user }), physical }
       this.#lastNode = part
       const ofRestores = restoreRights !== undefined && { restoreRights }
       return { part, status: statusOf(fault), ...ofRestores }
@@ -122,6 +128,19 @@ export class StatusPublisher {
       const known = this.#lastNode ?? UNKNOWN_NODE
       return { part: { ...known, s: 8, str: '(not reachable/healthy)' }, status: { ok: false, e: errorText(error) } }
     }
+  }
+
+  /** Whether its files can be copied: seldom looked at, for what can be wrong with that seldom changes. */
+  async #physicalNow(): Promise<SubsystemStatus> {
+    const { node, credentials } = this.#options
+    const { changes } = credentials
+    const known = this.#physical
+    const lasts = known?.status.ok === true ? PHYSICAL_MS : PHYSICAL_RETRY_MS
+    if (known !== undefined && known.changes === changes && performance.now() - known.at < lasts) return known.status
+    const fault =
+      this.#lastNode?.arb === true ? 'it is an arbiter' : await requirePhysical(node).then(() => '', errorText)
+    this.#physical = { changes, at: performance.now(), status: statusOf(fault) }
+    return this.#physical.status
   }
 
   /** As they were at the start or when the user last changed. With each report only while one for backups is lacking. */
@@ -151,7 +170,10 @@ export class StatusPublisher {
   }
 }
 
-type NodePart = Pick<AgentDocument, 's' | 'str' | 'hdn' | 'psv' | 'arb' | 'delay' | 'repl_lag' | 'mv' | 'pv' | 'user'>
+type NodePart = Pick<
+  AgentDocument,
+  's' | 'str' | 'hdn' | 'psv' | 'arb' | 'delay' | 'repl_lag' | 'mv' | 'pv' | 'user' | 'physical'
+>
 
 interface Rights {
   /** Those of the credentials when it was asked. */

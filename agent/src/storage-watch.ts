@@ -3,6 +3,7 @@ import {
   type Clock,
   type Config,
   errorText,
+  identityObject,
   inTime,
   lookForIdentity,
   type ObjectStore,
@@ -175,7 +176,7 @@ export class StorageWatch {
     // One without an identity is written to by the first backup or resync.
     if (id === undefined || this.#clock.now() - this.#writtenAt < WRITE_MS) return
     // Where testing leaves an object that may have to stay, only a command asks for it again.
-    const isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
+    const isWriteOnce = (await testWriting(this.#store, identityObject(id), call)) === 'write once'
     this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : this.#clock.now()
   }
 }

@@ -10,6 +10,7 @@ import {
   missingPluginHint,
   operationInTheWay,
   PbmError,
+  physicalNeeds,
   type ReplsetTopology,
   type Unfitness,
   unfitness,
@@ -81,12 +82,19 @@ async function operationAfterResync({ clock, signal, output }: Session, leader: 
  * What a backup needs before its command is worth sending: on every replica set an agent beside a member fit for it, and one
  * beside the leader's primary, which starts the work. Fails with NO_AGENTS or NO_CANDIDATE, naming every agent and its reason.
  */
-export async function requireBackupAgents(leader: MongoClient, config: Config, compression: string): Promise<void> {
+export async function requireBackupAgents(
+  leader: MongoClient,
+  config: Config,
+  { compression, isPhysical }: { readonly compression: string; readonly isPhysical: boolean },
+): Promise<void> {
   const encryption = config.encryption?.type ?? 'none'
   const needs = { storage: config.storage.type, compression, encryption }
   const mayBegin = async () => {
     const view = await agentsView(leader)
-    const faults = view.replsets.flatMap((replset) => backupFaults(replset, view, needs))
+    const faults = view.replsets.flatMap((replset) => {
+      const physical = isPhysical ? physicalNeeds(replset, config.backup?.physical) : undefined
+      return backupFaults(replset, view, { ...needs, physical })
+    })
     if (faults.length === 0) {
       requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
       return true
@@ -181,6 +189,8 @@ function unfitnessText(agent: AgentDocument, now: Timestamp, reason: Unfitness):
       return `storage: ${agent.stors.e}`
     case 'sealing':
       return "an agent of PBM's, which can't encrypt"
+    case 'physical':
+      return reason.reason
     case 'plugin':
       return `its installation has no ${reason.kind} plugin '${reason.name}' (${missingPluginHint(reason.kind, reason.name)})`
   }

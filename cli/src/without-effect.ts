@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '@pbmkit/core'
 
-/** Keys of PBM that are kept for it and change nothing here: they concern physical backups, or how PBM restores. */
+/** Keys of PBM that are kept for it and change nothing here: they concern how PBM restores. */
 const UNUSED = {
-  backup: ['numParallelFiles'],
   restore: [
     'batchSize',
     'numDownloadWorkers',

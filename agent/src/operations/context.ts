@@ -10,6 +10,7 @@ import {
   LEADER,
   type Member,
   NODE,
+  NODE_URI,
   type NodeInfo,
   type ObjectStore,
   OPERATION_LOG,
@@ -32,6 +33,8 @@ import { ciphersOf, withStore } from '../storages.js'
 export interface AgentContext {
   readonly leader: MongoClient
   readonly node: MongoClient
+  /** Its connection string, with the credentials. */
+  readonly nodeUri: string
   /** Name of the leader replica set. */
   readonly leaderReplset: string
   readonly withPrimary: WithPrimary
@@ -77,6 +80,7 @@ export async function withContainer<T>(
 ): Promise<T> {
   const container = context.host.container.createChildContainer()
   container.registerInstance(NODE, context.node)
+  container.registerInstance(NODE_URI, context.nodeUri)
   container.registerInstance(LEADER, context.leader)
   container.registerInstance(WITH_PRIMARY, context.withPrimary)
   container.registerInstance(SELF, context.self)

@@ -1,10 +1,10 @@
-import { findBackup, Restore, type StorageConfig, storageOfBackup } from '@pbmkit/core'
+import { findBackup, isRestore, Restore, type StorageConfig, storageOfBackup } from '@pbmkit/core'
 import { type OperationContext, withContainer } from './context.js'
 import { onPrimary } from './primary-only.js'
 
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
-  if (command.cmd !== 'restore') return
+  if (!isRestore(command)) return
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),

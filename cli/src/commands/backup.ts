@@ -1,4 +1,13 @@
-import { type Config, findBackup, isMain, PbmError, requireConfig, requireStorage, until } from '@pbmkit/core'
+import {
+  type Config,
+  DEFAULT_COMPRESSION,
+  findBackup,
+  isMain,
+  PbmError,
+  requireConfig,
+  requireStorage,
+  until,
+} from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { chosenNamespaces } from '../chosen-namespaces.js'
@@ -22,18 +31,22 @@ interface BackupOptions extends WaitOptions {
   profile?: string
   base?: boolean
   withUsersAndRoles?: boolean
-  numParallelFiles?: string
+  numParallelFiles?: number
   listFiles?: boolean
 }
 
-/** PBM's flags that need incremental, physical or external backups. */
-const LATER = ['--base', '--num-parallel-files <n>', '-l, --list-files'] as const
+/** PBM's flags that need incremental or external backups. */
+const LATER = ['--base', '-l, --list-files'] as const
 
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
 export function backupCommand(run: Run, compressions: readonly string[]): Command {
   const command = new Command('backup')
     .description('start a backup of all databases, or of those chosen')
-    .option('-t, --type <type>', 'logical; the other types of PBM are not supported yet', 'logical')
+    .option(
+      '-t, --type <type>',
+      'logical, or physical: the files of a member; PBM has more, not supported yet',
+      'logical',
+    )
     .option(
       '--compression <method>',
       `${compressions.length === 0 ? 'a method' : compressions.join(', ')}; default: backup.compression, then s2`,
@@ -50,6 +63,11 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
       '--num-parallel-collections <n>',
       'collections dumped at a time; 0 takes it from the configuration',
       wholeNumber('--num-parallel-collections'),
+    )
+    .option(
+      '--num-parallel-files <n>',
+      'with --type physical: files stored at a time; 0 takes it from the configuration',
+      wholeNumber('--num-parallel-files'),
     )
   for (const flags of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
   return addWaitOptions(command, 'the backup has ended; exit code 0 only when it is done').action(
@@ -74,7 +92,7 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const storage = await requireStorage(leader, profile)
   await refuseIfBusy(session, leader, { deadline })
   const compression = await usableCompression(session, config, options)
-  await requireBackupAgents(leader, { ...config, storage }, compression)
+  await requireBackupAgents(leader, { ...config, storage }, { compression, isPhysical: options.type === 'physical' })
 
   const name = await freeName(session, leader)
   // A configured level is meant for the configured method.
@@ -83,13 +101,14 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const opid = await send(leader, {
     cmd: 'backup',
     backup: {
-      type: 'logical',
+      type: isType(options.type) ? options.type : 'logical',
       base: false,
       name,
       compression,
       ...(level === undefined ? {} : { level }),
       ...(profile === undefined ? {} : { profile }),
       ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
+      ...(options.numParallelFiles ? { numParallelFiles: options.numParallelFiles } : {}),
       ...(selection === undefined ? {} : { nss: [...selection.entries] }),
       ...(options.withUsersAndRoles === true ? { usersAndRoles: true } : {}),
     },
@@ -116,17 +135,27 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
 }
 
 function refuseUnsupported(options: BackupOptions): void {
-  if (['physical', 'incremental', 'external'].includes(options.type))
-    throw notSupportedYet(`--type ${options.type}`, 'Logical backups are: leave --type out.')
-  if (options.type !== 'logical') throw usageError(`--type: '${options.type}' is no type of backup`)
+  if (['incremental', 'external'].includes(options.type))
+    throw notSupportedYet(`--type ${options.type}`, 'Logical and physical backups are.')
+  if (!isType(options.type)) throw usageError(`--type: '${options.type}' is no type of backup`)
   if (options.base === true) throw notSupportedYet('--base (incremental backup)')
-  if (options.numParallelFiles !== undefined) throw notSupportedYet('--num-parallel-files (physical backup)')
   if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')
+  const isPhysical = options.type === 'physical'
+  if (isPhysical && (options.ns !== undefined || options.withUsersAndRoles === true))
+    throw usageError('--type physical is one of all data', 'Leave --ns and --with-users-and-roles out.')
+  if (isPhysical && options.numParallelCollections !== undefined)
+    throw usageError('--num-parallel-collections goes only with logical backups', 'Say --num-parallel-files.')
+  if (!isPhysical && options.numParallelFiles !== undefined)
+    throw usageError('--num-parallel-files goes only with --type physical', 'Say --num-parallel-collections.')
+}
+
+function isType(type: string): type is 'logical' | 'physical' {
+  return type === 'logical' || type === 'physical'
 }
 
 /** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */
 async function usableCompression(session: Session, config: Config, options: BackupOptions): Promise<string> {
-  const method = options.compression ?? config.backup?.compression ?? 's2'
+  const method = options.compression ?? config.backup?.compression ?? DEFAULT_COMPRESSION
   const plugin = await session.plugins.compression(method)
   const level = options.compressionLevel
   const { levels } = plugin

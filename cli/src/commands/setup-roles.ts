@@ -15,6 +15,7 @@ import type { Run, Session } from '../session.js'
 interface SetupOptions {
   role?: RoleKind[]
   sharded?: boolean
+  physical?: boolean
   create?: boolean
   grant?: string
 }
@@ -33,6 +34,7 @@ export function setupRolesCommand(run: Run): Command {
       ),
     )
     .option('--sharded', 'for the replica sets of a sharded cluster; --create sees that itself')
+    .option('--physical', 'with what physical backups and their restores need')
     .option(
       '--create',
       'create them, or change them if they are there, on the replica set of the URI, as its administrator',
@@ -55,10 +57,12 @@ async function setup(session: Session, options: SetupOptions): Promise<void> {
       'pbm setup-roles --create --role agent --grant USER',
     )
   if (options.create === true) {
-    await create(session, kinds, options.grant)
+    await create(session, kinds, options)
     return
   }
-  const roles = kinds.map((kind) => databaseRole(kind, { sharded: options.sharded === true }))
+  const roles = kinds.map((kind) =>
+    databaseRole(kind, { sharded: options.sharded === true, physical: options.physical === true }),
+  )
   session.output.result(roles.map(createRole), () => script(roles))
 }
 
@@ -87,11 +91,15 @@ function script(roles: readonly DatabaseRole[]): string {
   ].join('\n')
 }
 
-async function create(session: Session, kinds: readonly RoleKind[], user: string | undefined): Promise<void> {
+async function create(
+  session: Session,
+  kinds: readonly RoleKind[],
+  { grant: user, physical = false }: SetupOptions,
+): Promise<void> {
   const client = await connectPrimary(await session.uri(), { appName: 'pbm' })
   try {
     const { isSharded, rs: replset } = await nodeInfo(client)
-    const roles = kinds.map((kind) => databaseRole(kind, { sharded: isSharded }))
+    const roles = kinds.map((kind) => databaseRole(kind, { sharded: isSharded, physical }))
     const created: string[] = []
     const changed: string[] = []
     for (const role of roles) ((await ensureRole(client, role)) ? created : changed).push(role.name)

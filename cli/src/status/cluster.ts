@@ -44,6 +44,8 @@ export interface NodeEntry {
   errors?: string[]
   /** Ours: why its agent can back up, and not restore. */
   restoreRights?: string
+  /** Ours: '' where its files can be copied, else why not. */
+  physical?: string
 }
 
 type Priority = PitrConfig['priority']
@@ -84,14 +86,17 @@ function condition(
   role: MemberRole,
   now: Timestamp,
   places: readonly StoragePlace[],
-): Pick<NodeEntry, 'ok' | 'errors' | 'restoreRights'> {
+): Pick<NodeEntry, 'ok' | 'errors' | 'restoreRights' | 'physical'> {
   if (role === 'arbiter') return { ok: true }
   if (agent === undefined) return { ok: false, errors: ['no agent'] }
   if (isStale(agent.hb, now)) return { ok: false, errors: [lastHeard(agent, now)] }
   const elsewhere = otherPlaceText(`${agent.rs}/${agent.n}`, places)
   const errors = [...agentErrors(agent), ...(elsewhere === undefined ? [] : [`storage: ${elsewhere}`])]
-  const { restoreRights } = agent
-  const noted = restoreRights === undefined ? {} : { restoreRights }
+  const { restoreRights, physical } = agent
+  const noted = {
+    ...(restoreRights === undefined ? {} : { restoreRights }),
+    ...(physical === undefined ? {} : { physical: physical.ok ? '' : physical.e }),
+  }
   return errors.length === 0 ? { ok: true, ...noted } : { ok: false, errors }
 }
 

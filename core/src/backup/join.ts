@@ -19,13 +19,16 @@ export interface JoinOptions {
   /** The first write that the part's oplog holds. */
   readonly start: Timestamp
   readonly encryption: BackupEncryption | undefined
+  /** Of a physical backup: how the mongod was started. */
+  readonly mongodOpts?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** Adds this replica set's part to the record of a backup (PBM: control-plane.md §5.1, step 6). Throws OPERATION_GONE. */
 export async function joinBackup(leader: MongoClient, options: JoinOptions): Promise<void> {
-  const { backup: name, self, info, config, suffix, start, encryption } = options
+  const { backup: name, self, info, config, suffix, start, encryption, mongodOpts } = options
   const { rs, node } = self
-  const archive = config.backup?.layout === 'archive'
+  const isPhysical = mongodOpts !== undefined
+  const archive = !isPhysical && config.backup?.layout === 'archive'
   const now = unixSeconds()
   // Said by who writes the objects: the record may be another's, PBM's agent say, which knows one layout only.
   if (archive) {
@@ -35,8 +38,10 @@ export async function joinBackup(leader: MongoClient, options: JoinOptions): Pro
     name: rs,
     node,
     status: 'running',
-    dump_name: archive ? archiveDumpName(name, rs, suffix) : namespaceListName(name, rs),
-    oplog_name: archive ? archiveOplogName(name, rs, suffix) : oplogFolder(name, rs),
+    ...(!isPhysical && {
+      dump_name: archive ? archiveDumpName(name, rs, suffix) : namespaceListName(name, rs),
+      oplog_name: archive ? archiveOplogName(name, rs, suffix) : oplogFolder(name, rs),
+    }),
     start_ts: now,
     last_transition_ts: now,
     size: 0,
@@ -45,6 +50,7 @@ export async function joinBackup(leader: MongoClient, options: JoinOptions): Pro
     last_write_ts: UNSET_TIMESTAMP,
     ...(info.isConfigServer ? { iscs: true } : {}),
     conditions: [],
+    ...(isPhysical && { mongod_opts: mongodOpts }),
     ...(encryption === undefined ? {} : { encryption }),
     pbm_version: PBM_COMPATIBLE_VERSION,
     mongo_version: info.psmdbVersion ?? info.version,

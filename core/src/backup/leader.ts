@@ -1,5 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
+import type { BackupConfig } from '../config/document.js'
 import { type AgentDocument, listAgents } from '../control/agents.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { findBackup, insertBackup, setBackupStatus } from '../control/backups.js'
@@ -20,17 +21,17 @@ import type { CompressionPlugin } from '../plugin/compression.js'
 import { missingPluginHint } from '../plugin-host/naming.js'
 import { busyText } from '../protocol/busy.js'
 import { isCanceled } from '../protocol/canceled.js'
-import { type AgentNeeds, candidates, unfitness } from '../protocol/fitness.js'
+import { type AgentNeeds, candidates, physicalNeeds, unfitness } from '../protocol/fitness.js'
 import { operationInTheWay } from '../protocol/lock-wait.js'
 import { backupBallot, nominate } from '../protocol/nomination.js'
-import { nominationGroups, type PriorityRules } from '../protocol/priority.js'
+import { nominationGroups } from '../protocol/priority.js'
 import { requireOneStorage } from '../protocol/storage-places.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
 import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
+import { awaitReshardingEnds } from './cluster-changes.js'
 import { refuseLayout } from './sealing.js'
-import { awaitReshardingEnds } from './steady.js'
 
 export interface RunOptions {
   /** Aborted to cancel ({@link backupCanceled}) or to stop the agent (any other reason). */
@@ -80,7 +81,7 @@ export class BackupLeader {
       if (server.isSharded) await awaitReshardingEnds(leader, { clock, signal })
       const encryption = config.encryption?.type ?? NO_ENCRYPTION
       const needs = { storage: store.type, compression: command.backup.compression, encryption }
-      await this.#elect(command, replsets, { needs, priority: config.backup?.priority, signal })
+      await this.#elect(command, replsets, { needs, backup: config.backup, signal })
     } catch (error) {
       const status = isCanceled(signal.reason ?? error) ? 'canceled' : 'error'
       await setBackupStatus(leader, name, status, { error: errorText(error), by: 'clusterLeader' })
@@ -94,11 +95,8 @@ export class BackupLeader {
     signal: AbortSignal,
   ): Promise<PbmError | undefined> {
     const { leader, clock } = this.#context
-    if (backup.type !== 'logical') {
-      return new PbmError('BACKUP_TYPE', `a backup of type ${backup.type} can't be made`, {
-        hint: 'Only logical backups are supported: leave the type out, or say logical',
-      })
-    }
+    const typeFault = await this.#typeFault(backup)
+    if (typeFault !== undefined) return typeFault
     if (!isSafeBackupName(backup.name)) {
       return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
     }
@@ -111,7 +109,7 @@ export class BackupLeader {
     }
     const levelFault = this.#levelFault(backup)
     if (levelFault !== undefined) return levelFault
-    const sealingFault = await this.#sealingFault()
+    const sealingFault = await this.#sealingFault(backup)
     if (sealingFault !== undefined) return sealingFault
     const storageFault = await this.#storageFault(_id.toHexString(), backup, signal)
     if (storageFault !== undefined) return storageFault
@@ -123,6 +121,24 @@ export class BackupLeader {
     if (running === undefined) return undefined
     return new PbmError('OPERATION_RUNNING', busyText(running), {
       hint: 'Wait for its end (pbm status), or cancel it',
+    })
+  }
+
+  async #typeFault({ type, nss, usersAndRoles }: BackupCommand): Promise<PbmError | undefined> {
+    if (type === 'logical') return undefined
+    if (type !== 'physical') {
+      return new PbmError('BACKUP_TYPE', `a backup of type ${type} can't be made`, {
+        hint: 'Logical and physical backups are supported: leave the type out, or say one of these',
+      })
+    }
+    if ((nss ?? []).length > 0 || usersAndRoles === true) {
+      return new PbmError('BACKUP_TYPE', 'a physical backup is one of all data: files hold no single collections', {
+        hint: 'Make a logical backup of the collections, or leave out which',
+      })
+    }
+    if (!(await nodeInfo(this.#context.leader)).isSharded) return undefined
+    return new PbmError('BACKUP_TYPE', 'physical backups of sharded clusters are not supported yet', {
+      hint: 'Make a logical backup: leave the type out',
     })
   }
 
@@ -156,10 +172,11 @@ export class BackupLeader {
   }
 
   /** Nominees look again, at their own keys; most faults of the configuration are the same everywhere. */
-  async #sealingFault(): Promise<PbmError | undefined> {
+  async #sealingFault({ type }: BackupCommand): Promise<PbmError | undefined> {
     const { leader, ciphers } = this.#context
     try {
-      if ((await ciphers?.current()) !== undefined) refuseLayout(await requireConfig(leader))
+      const isSealed = (await ciphers?.current()) !== undefined
+      if (isSealed && type === 'logical') refuseLayout(await requireConfig(leader))
       return undefined
     } catch (error) {
       if (error instanceof PbmError) return error
@@ -190,18 +207,26 @@ export class BackupLeader {
   }
 
   async #elect(
-    { _id, backup: { name: backup } }: CommandDocument & { cmd: 'backup' },
+    { _id, backup: { name: backup, type } }: CommandDocument & { cmd: 'backup' },
     replsets: ReplsetTopology[],
-    { needs, priority, signal }: { needs: AgentNeeds; priority: PriorityRules['priority']; signal: AbortSignal },
+    given: { needs: AgentNeeds; backup: BackupConfig | undefined; signal: AbortSignal },
   ) {
     const { leader, log, clock } = this.#context
     const opid = _id.toHexString()
+    const { signal } = given
+    const priority = given.backup?.priority
     const [all, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const fit = candidates(all, now, needs)
-    for (const { rs } of replsets) {
+    const needsOf = (replset: ReplsetTopology): AgentNeeds =>
+      type === 'physical' ? { ...given.needs, physical: physicalNeeds(replset, given.backup?.physical) } : given.needs
+    const fit = replsets.flatMap((replset) => {
+      const known = all.filter((agent) => agent.rs === replset.rs)
+      return candidates(known, now, needsOf(replset))
+    })
+    for (const replset of replsets) {
+      const { rs } = replset
       if (fit.some((agent) => agent.rs === rs)) continue
       const known = all.filter((agent) => agent.rs === rs)
-      const told = known.map((agent) => `${agent.n}: ${unfitnessText(agent, now, needs)}`).join('; ')
+      const told = known.map((agent) => `${agent.n}: ${unfitnessText(agent, now, needsOf(replset))}`).join('; ')
       throw new PbmError(
         'NO_CANDIDATE',
         `replica set ${rs} has no agent that could make the backup: ${told === '' ? 'none has ever reported' : told}`,
@@ -246,6 +271,8 @@ function unfitnessText(agent: AgentDocument, now: Timestamp, needs: AgentNeeds):
       return "its agent is one of PBM's and cannot encrypt"
     case 'plugin':
       return `its agent has no ${reason.kind} plugin '${reason.name}' (${missingPluginHint(reason.kind, reason.name)})`
+    case 'physical':
+      return reason.reason
     case undefined:
       return 'it could make the backup'
   }

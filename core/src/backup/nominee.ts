@@ -1,10 +1,10 @@
-import type { MongoClient } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
 import { ensureIdentity } from '../catalog/storage-identity.js'
 import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
-import type { BackupDocument, BackupStatus } from '../control/backup-document.js'
+import type { BackupDocument, BackupReplset, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
@@ -21,6 +21,8 @@ import { requireRights } from '../control/rights.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { writtenByNow } from '../mongo/causal.js'
+import type { ServerOptions } from '../mongo/server-options.js'
 import type { Member } from '../mongo/topology.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
 import { toTimestamp } from '../oplog/entry.js'
@@ -40,6 +42,7 @@ import {
   COMPRESSION,
   LEADER,
   NODE,
+  NODE_URI,
   OPERATION_LOG,
   SELF,
   STORE,
@@ -51,15 +54,19 @@ import type { OpenStore } from '../store/open-store.js'
 import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
+import { requireAllShards, requireNoBarriers } from './cluster-changes.js'
+import { compressionLevel } from './compression-level.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
 import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
+import { longestLock } from './physical/longest-lock.js'
+import { storeFiles } from './physical/part.js'
+import { requirePhysical } from './physical/readiness.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
-import { requireAllShards, requireNoBarriers } from './steady.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -71,6 +78,14 @@ const STARTING_SECONDS = 33
  * a storage that hangs does so for ever. The watch over failed backups deletes what is left.
  */
 const DISCARD_MS = 120_000
+
+const DEFAULT_PARALLEL_FILES = 2
+
+/** What a part ended with, for its record, and how many objects it has. */
+interface StoredPart {
+  readonly ended: Partial<BackupReplset> & Pick<BackupReplset, 'size' | 'size_uncompressed'>
+  readonly objects: number
+}
 
 /** What every step of the work needs. */
 interface BackupWork extends OperationSteps<BackupStatus> {
@@ -102,8 +117,9 @@ export class BackupNominee {
     @inject(CLOCK) clock: Clock,
     @inject(PluginHost) host: PluginHost,
     @inject(CIPHERS, { isOptional: true }) ciphers: Ciphers | undefined,
+    @inject(NODE_URI, { isOptional: true }) uri: string | undefined,
   ) {
-    this.#context = { node, leader, withPrimary, self, store, compression, log, clock, host, ciphers }
+    this.#context = { node, leader, withPrimary, self, store, compression, log, clock, host, ciphers, uri }
   }
 
   /**
@@ -181,19 +197,25 @@ export class BackupNominee {
     await run.execute((steps) => this.#work({ ...steps, command, config, info, leads, onBegun }))
   }
 
-  async #work({ command, config, info, leads, onBegun, signal, guard, reach }: BackupWork): Promise<void> {
-    const { leader, node, withPrimary, self, store, compression, log, clock, ciphers, host } = this.#context
-    const { name } = command.backup
+  async #work(work: BackupWork): Promise<void> {
+    const { command, config, info, leads, onBegun, signal, guard, reach } = work
+    const { leader, node, self, log, clock, store, compression, ciphers, host } = this.#context
+    const { name, type } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
-    const sealing = await this.#sealing(config)
+    const server = type === 'physical' ? await requirePhysical(node) : undefined
+    const sealing = await this.#sealing(config, type)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
     if (leads) await this.#initialise(command, signal)
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
-    const described = { config, info, self, suffix: compression.suffix, backup: name, encryption: sealing?.record }
-    const join = () => joinBackup(leader, { ...described, start: toTimestamp(start) })
+    const described = { config, info, self, suffix: compression.suffix, backup: name }
+    const join = () =>
+      joinBackup(leader, {
+        ...{ ...described, encryption: sealing?.record, mongodOpts: server?.mongodOpts },
+        start: toTimestamp(start),
+      })
     await reach('running', {
       join,
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
@@ -202,11 +224,34 @@ export class BackupNominee {
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
+    const { ended, objects } = await (server === undefined
+      ? this.#storeData(work, sealing, toTimestamp(from))
+      : this.#storeFiles(work, sealing, server))
+    await setReplsetFields(leader, name, self.rs, { ...ended, ...sealing?.ended(objects) })
+    const transfer = transferOf(store.figures?.())
+    if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
+    await addBackupSize(leader, name, { size: ended.size, uncompressed: ended.size_uncompressed })
+
+    const publish = async () => {
+      if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
+      await this.#startBalancerAgain(name, info)
+      if (server !== undefined) await setClusterTime(leader, name, 'first')
+      await publishBackup({ leader, store, ciphers, host, guard }, name)
+    }
+    await reach('done', { before: publish })
+    log.info('backup finished')
+  }
+
+  async #storeData(
+    { command, config, info, signal, reach }: BackupWork,
+    sealing: PartSealing | undefined,
+    start: Timestamp,
+  ): Promise<StoredPart> {
+    const { leader, node, withPrimary, self, store, compression, log, clock } = this.#context
     const wait = { member: self.node, clock, signal, log }
     const part = new ReplsetBackup({
-      ...{ node, leader, withPrimary, compression, log, clock, signal, config, info },
-      store: sealing?.store(name) ?? store,
-      start: toTimestamp(from),
+      ...{ node, leader, withPrimary, compression, log, clock, signal, config, info, start },
+      store: sealing?.store(command.backup.name) ?? store,
       sealed: sealing !== undefined,
       command: command.backup,
       replset: self.rs,
@@ -222,24 +267,40 @@ export class BackupNominee {
       const halfDone = info.shardId === undefined ? [] : await halfDoneSince(node, dumped, signal)
       const ended = {
         ...{ last_write_ts: end, size: bytes, size_uncompressed: uncompressedBytes },
-        ...{ oplog_objects: oplog, objects: stored, ...sealing?.ended(objects) },
+        ...{ oplog_objects: oplog, objects: stored },
         ...(halfDone.length === 0 ? {} : { half_done: halfDone }),
       }
-      await setReplsetFields(leader, name, self.rs, ended)
-      const transfer = transferOf(store.figures?.())
-      if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
-      await addBackupSize(leader, name, { size: bytes, uncompressed: uncompressedBytes })
+      return { ended, objects }
     } finally {
       await part.close()
     }
+  }
 
-    const publish = async () => {
-      if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
-      await this.#startBalancerAgain(name, info)
-      await publishBackup({ leader, store, ciphers, host, guard }, name)
+  /** What was acknowledged before the command is in the files, however far this member was behind. */
+  async #storeFiles(
+    { command, config, info, signal, progress }: BackupWork,
+    sealing: PartSealing | undefined,
+    server: ServerOptions,
+  ): Promise<StoredPart> {
+    const { node, withPrimary, self, store, compression, log, clock, uri = '' } = this.#context
+    const { numParallelFiles, name } = command.backup
+    const begun = await withPrimary((primary) => writtenByNow(primary))
+    await lastWriteAfter(node, begun, { member: self.node, clock, signal, log })
+    const { lastWrite, objects, bytes, uncompressedBytes, stored } = await storeFiles({
+      ...{ node, uri, server, compression, log, clock, signal, progress },
+      store: sealing?.store(name) ?? store,
+      sealed: sealing !== undefined,
+      command: command.backup,
+      replset: self.rs,
+      level: compressionLevel(command.backup, config),
+      maxLockMs: longestLock(config, info),
+      parallel: numParallelFiles || config.backup?.numParallelFiles || DEFAULT_PARALLEL_FILES,
+    })
+    const ended = {
+      ...{ first_write_ts: lastWrite, last_write_ts: lastWrite },
+      ...{ size: bytes, size_uncompressed: uncompressedBytes, objects: stored },
     }
-    await reach('done', { before: publish })
-    log.info('backup finished')
+    return { ended, objects }
   }
 
   /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
@@ -253,11 +314,11 @@ export class BackupNominee {
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */
-  async #sealing(config: Config): Promise<PartSealing | undefined> {
+  async #sealing(config: Config, type: BackupDocument['type']): Promise<PartSealing | undefined> {
     const { store, ciphers, self } = this.#context
     const method = await ciphers?.current()
     if (method === undefined || ciphers === undefined) return undefined
-    refuseLayout(config)
+    if (type === 'logical') refuseLayout(config)
     return new PartSealing(store, ciphers, method, self.rs)
   }
 

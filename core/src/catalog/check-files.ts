@@ -1,12 +1,11 @@
-import { deserialize } from 'bson'
 import { Tally } from '../archive/tally.js'
-import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { type JsonValue, parseJsonGently } from '../bson/ordered-json.js'
 import type { BackupDocument, BackupReplset } from '../control/backup-document.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { decodeFileList, fileObject, readEntry } from '../store/layout/file-list.js'
 import { backupFolder, filelistName, namespaceFile, replsetFolder, suffixOfCompression } from '../store/layout/names.js'
 import { FALLBACK_FOLDER } from '../store/layout/namespace-objects.js'
 import { hasFilelistFile, isLegacyArchive, isLegacyBackupOplog } from '../store/layout/pbm-version.js'
@@ -85,19 +84,24 @@ async function checkPhysical(sizes: Sizes, backup: BackupDocument, replset: Back
   let files = 0
   try {
     const listed = hasFilelistFile(backup.pbm_version)
-      ? sizes.documents<PhysicalFile>(filelistName(backup.name, replset.name))
-      : ((replset.files ?? []) as unknown as PhysicalFile[])
-    for await (const { filename, offset, length } of listed) {
+      ? decodeFileList(await sizes.read(filelistName(backup.name, replset.name)))
+      : (replset.files ?? []).map(readEntry)
+    for await (const file of listed) {
       files++
       // Unchanged since the backup this one builds on: no object.
-      if (length < 0 || problems.length >= MOST_PROBLEMS) continue
-      const folder = replsetFolder(backup.name, replset.name)
-      const whole = `${folder}${filename.replace(/^\/+/, '')}${suffixOfCompression(backup.compression) ?? ''}`
-      const problem = await sizes.problemOf(length === 0 ? whole : `${whole}.${offset}-${length}`)
+      if (file.length < 0 || problems.length >= MOST_PROBLEMS) continue
+      const object = (suffix: string) => fileObject(backup.name, replset.name, file, suffix)
+      const { compression } = backup
+      const isPart = file.length > 0
+      const problem = await sizes.problemOf(
+        isPart ? object(suffixOfCompression(compression) ?? '') : sizes.withSuffix(object(''), compression),
+      )
       if (problem !== undefined) problems.push(problem)
     }
   } catch (error) {
     sizes.options.signal?.throwIfAborted()
+    if (replset.encryption !== undefined && isUnopened(error) && !isKeyObjectGone(error))
+      return sizes.problemsOfSealed(backup, replset)
     return [`the list of files can't be read: ${errorText(error)}`]
   }
   return files === 0 ? ['the list of files is empty'] : problems
@@ -110,12 +114,6 @@ function checksumOf(text: string): string {
   const tally = new Tally()
   tally.add(Buffer.from(text))
   return tally.crcText()
-}
-
-interface PhysicalFile {
-  filename: string
-  offset: number
-  length: number
 }
 
 interface ListedNamespace {
@@ -211,9 +209,7 @@ class Sizes {
     return readText(this.#store, name, this.options)
   }
 
-  async *documents<T>(name: string): AsyncGenerator<T> {
-    for await (const whole of wholeDocuments(await this.#store.read(name, this.options))) {
-      for (const document of documentsIn(whole)) yield deserialize(document) as T
-    }
+  read(name: string) {
+    return this.#store.read(name, this.options)
   }
 }

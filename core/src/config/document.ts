@@ -10,6 +10,7 @@ export interface Config {
   backup?: BackupConfig
   restore?: RestoreConfig
   encryption?: EncryptionConfig
+  lifecycle?: LifecycleConfig
   /** Cluster time of the last change; agents compare it to notice one. */
   epoch: Timestamp
 }
@@ -56,8 +57,41 @@ export interface BackupConfig {
   timeouts?: { startingStatus?: number; balancerStop?: number }
   /** Ours: `archive` writes one mongodump archive per replica set. */
   layout?: 'pbm' | 'archive'
+  /** Ours: how physical backups may lock a member. */
+  physical?: PhysicalConfig
   /** Ours: bytes per second of all an agent's operations together; 0 is no limit. Restores and the slicer are under it. */
   throttle?: { upload?: number; download?: number }
+}
+
+export interface PhysicalConfig {
+  /** Also on the primary, whose writes wait meanwhile. A member that is alone is always asked. False when absent. */
+  allowPrimary?: boolean
+  /** How long the files may be locked; 10 when absent. */
+  maxLockSeconds?: number
+  /** Locks for as long as copying takes where the file system can't clone. False when absent. */
+  allowLongLock?: boolean
+}
+
+/** What `pbm cleanup --lifecycle` keeps; of the main storage, and in a profile of the profile's (PBM: parity.md §6). */
+export interface LifecycleConfig {
+  /** False when absent: all stays. */
+  enabled?: boolean
+  /** `rolling` when absent: windows of 24 hours, 7 and 30 days back from now, in place of days, weeks and months in UTC. */
+  strategy?: 'rolling' | 'calendar'
+  /** Where fewer whole backups would stay, nothing is deleted. 1 when absent. */
+  minKeep?: number
+  /** Failed and cancelled ones go too, once they are older than the days that are kept. */
+  purgeFailed?: boolean
+  /** Days of which every backup stays. */
+  dailyRetention?: number
+  /** Weeks of which one backup of each type stays. */
+  weeklyRetention?: number
+  /** Which one, by `calendar`: 0 (Sunday, when absent) to 6. */
+  weeklyDay?: number
+  /** Months of which one backup of each type stays. */
+  monthlyRetention?: number
+  /** Which one, by `calendar`: 1 (when absent) to 31, or the month's last day. */
+  monthlyDay?: number
 }
 
 export interface RestoreConfig {

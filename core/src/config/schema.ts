@@ -10,6 +10,7 @@ const text = { type: 'string' } as const
 const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
 const minutes = { type: 'number', minimum: 0 } as const
 const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
+const lockSeconds = { type: 'integer', minimum: 1, maximum: 86_400 } as const
 const bytesPerSecond = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
 const compression = { type: 'string', compressionMethod: true } as const
 const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
@@ -37,6 +38,7 @@ const backup = section({
   numParallelCollections: count,
   numParallelFiles: count,
   layout: { type: 'string', enum: ['pbm', 'archive'] },
+  physical: section({ allowPrimary: boolean, maxLockSeconds: lockSeconds, allowLongLock: boolean }),
   throttle: section({ upload: bytesPerSecond, download: bytesPerSecond }),
 })
 
@@ -56,6 +58,19 @@ const restore = section({
   timeouts: section({ balancerStop: seconds }),
   verify: boolean,
   openTransactionsGB: count,
+})
+
+/** Of the main configuration, and of a profile. */
+export const LIFECYCLE_SCHEMA = section({
+  enabled: boolean,
+  strategy: { type: 'string', enum: ['rolling', 'calendar'] },
+  minKeep: count,
+  purgeFailed: boolean,
+  dailyRetention: count,
+  weeklyRetention: count,
+  weeklyDay: { type: 'integer', minimum: 0, maximum: 6 },
+  monthlyRetention: count,
+  monthlyDay: { type: 'integer', minimum: 1, maximum: 31 },
 })
 
 /** A plugin whose options are known: its name is the key of their block. */
@@ -116,7 +131,7 @@ function schemaWith(
   const methods = encryption.map(({ name, optionsSchema }) => [name, optionsSchema] as const)
   const sealing = { ...section({ type: text, ...Object.fromEntries(methods) }), required: ['type'] }
   return {
-    ...section({ name: text, storage: block, pitr, backup, restore, encryption: sealing }),
+    ...section({ name: text, storage: block, pitr, backup, restore, encryption: sealing, lifecycle: LIFECYCLE_SCHEMA }),
     required: ['storage'],
   }
 }

@@ -44,6 +44,8 @@ export interface AgentDocument {
   user?: string
   /** What the database user lacks for restores; absent where nothing. */
   restoreRights?: string
+  /** Whether physical backups can be made of its node. Its absence tells an agent that can make none. */
+  physical?: SubsystemStatus
   /** And the epoch of the configuration that `stors` is about; absent where there is none. */
   epoch?: Timestamp
   /** And what it sees as that storage. */
@@ -145,7 +147,7 @@ export function agentErrors(agent: AgentDocument): string[] {
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
   const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e } = agent
-  const { plugins, keys, user, restoreRights, epoch, place } = agent
+  const { plugins, keys, user, restoreRights, physical, epoch, place } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
@@ -154,6 +156,7 @@ function inOrder(agent: AgentDocument): Document {
     ...(keys === undefined ? {} : { keys }),
     ...(user === undefined ? {} : { user }),
     ...(restoreRights === undefined ? {} : { restoreRights }),
+    ...(physical === undefined ? {} : { physical }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(place === undefined ? {} : { place }),
   }

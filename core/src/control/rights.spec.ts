@@ -11,6 +11,8 @@ describe('Rights', () => {
       for (const sharded of [false, true]) {
         const { privileges } = databaseRole(kind, { sharded })
         assert.equal(judgeRights(told(privileges), kind, { sharded }), undefined, kind)
+        const physical = databaseRole(kind, { sharded, physical: true }).privileges
+        assert.equal(judgeRights(told(physical), kind, { sharded, physical: true }), undefined, kind)
       }
     }
   })

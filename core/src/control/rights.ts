@@ -8,6 +8,8 @@ export interface MissingRights {
   readonly user: string
   readonly role: string
   readonly missing: readonly Privilege[]
+  /** They were looked for with those of physical backups. */
+  readonly isPhysical?: boolean
 }
 
 /** What the user of this connection lacks of a role; undefined when nothing, and where the server knows no users. */
@@ -35,7 +37,10 @@ export function judgeRights(authInfo: Document, kind: RoleKind, options: RoleOpt
     return lacking.length === 0 ? [] : [{ resource, actions: lacking }]
   })
   if (missing.length === 0) return undefined
-  return { user: users.map(({ user, db }) => `${user}@${db}`).join(', '), role: name, missing }
+  return {
+    ...{ user: users.map(({ user, db }) => `${user}@${db}`).join(', '), role: name, missing },
+    ...(options.physical === true && { isPhysical: true }),
+  }
 }
 
 /** Rejects with RIGHTS_MISSING, which lists what lacks. */
@@ -44,10 +49,11 @@ export async function requireRights(client: MongoClient, kind: RoleKind, options
   if (rights !== undefined) throw rightsMissing(rights)
 }
 
-export function rightsMissing({ user, role, missing }: MissingRights): PbmError {
+export function rightsMissing({ user, role, missing, isPhysical }: MissingRights): PbmError {
+  const flag = isPhysical === true ? ' --physical' : ''
   const list = missing.map(({ resource, actions }) => `${actions.join(', ')} on ${resourceText(resource)}`).join('; ')
   return new PbmError('RIGHTS_MISSING', `the database user ${user} lacks rights: ${list}`, {
-    hint: `Give it the role ${role} on every replica set: pbm setup-roles prints it, pbm setup-roles --create makes it`,
+    hint: `Give it the role ${role} on every replica set: pbm setup-roles${flag} prints it, with --create it makes it`,
   })
 }
 

@@ -41,6 +41,8 @@ export type RoleKind = (typeof ROLE_KINDS)[number]
 export interface RoleOptions {
   /** The replica set is part of a sharded cluster. Default false. */
   readonly sharded?: boolean
+  /** Agents make physical backups, and restore them. Default false. */
+  readonly physical?: boolean
 }
 
 const CLUSTER: Resource = { cluster: true }
@@ -103,6 +105,12 @@ const RESTORE: readonly Privilege[] = [
   privilege('admin', 'system.users', ...WRITE),
 ]
 
+/** `inprog` shows who else holds a lock, and what a lock would wait for. */
+const PHYSICAL_BACKUP: readonly Privilege[] = [
+  { resource: CLUSTER, actions: ['fsync', 'getCmdLineOpts', 'inprog', 'unlock'] },
+]
+const PHYSICAL_RESTORE: readonly Privilege[] = [{ resource: CLUSTER, actions: ['shutdown'] }]
+
 /** `internal` is what the servers' own commands need: to stop the balancer for a backup, to drop databases of shards. */
 const SHARDED_BACKUP: readonly Privilege[] = [
   { resource: CLUSTER, actions: ['internal'] },
@@ -115,16 +123,22 @@ const SHARDED_RESTORE: readonly Privilege[] = [
 ]
 
 /** The least that each user needs. */
-export function databaseRole(kind: RoleKind, { sharded = false }: RoleOptions = {}): DatabaseRole {
+export function databaseRole(kind: RoleKind, { sharded = false, physical = false }: RoleOptions = {}): DatabaseRole {
+  const backups = physical ? PHYSICAL_BACKUP : []
+  const restores = physical ? PHYSICAL_RESTORE : []
   switch (kind) {
     case 'viewer':
       return role('pbmkitViewer', VIEWER)
     case 'operator':
       return role('pbmkitOperator', VIEWER, OPERATOR)
     case 'backup-agent':
-      return role('pbmkitBackupAgent', BACKUP_AGENT, sharded ? SHARDED_BACKUP : [])
+      return role('pbmkitBackupAgent', BACKUP_AGENT, sharded ? SHARDED_BACKUP : [], backups)
     case 'agent':
-      return role('pbmkitAgent', BACKUP_AGENT, RESTORE, ...(sharded ? [SHARDED_BACKUP, SHARDED_RESTORE] : []))
+      return role(
+        'pbmkitAgent',
+        ...[BACKUP_AGENT, RESTORE, backups, restores],
+        ...(sharded ? [SHARDED_BACKUP, SHARDED_RESTORE] : []),
+      )
   }
 }
 

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { InspectedPlugin, PluginHostOptions } from './host.js'
+import { neededEnvironment } from './needed-environment.js'
 
 /** A plugin that hangs while it is loaded must not keep a process alive. */
 const LIMIT_MS = 60_000
@@ -17,7 +18,7 @@ export async function inspectApart(
   signal?: AbortSignal,
 ): Promise<readonly InspectedPlugin[] | undefined> {
   if (signal?.aborted === true) return undefined
-  const child = fork(PROGRAM, [], { stdio: 'ignore', execArgv: [], env: needed(process.env) })
+  const child = fork(PROGRAM, [], { stdio: 'ignore', execArgv: [], env: neededEnvironment(process.env) })
   stepBack(child)
   const stop = (): void => void child.kill('SIGKILL')
   const timer = setTimeout(stop, LIMIT_MS)
@@ -44,20 +45,4 @@ function stepBack({ pid }: ChildProcess): void {
   } catch {
     // It has ended already, or the system does not let it be changed.
   }
-}
-
-/** What Node.js and the system's libraries need, in upper case, as Windows has some of them in any. */
-const NEEDED: ReadonlySet<string> = new Set([
-  ...['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LANGUAGE', 'TZ', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH'],
-  ...['SYSTEMROOT', 'WINDIR', 'USERPROFILE', 'APPDATA', 'LOCALAPPDATA', 'PATHEXT', 'COMSPEC'],
-])
-
-/**
- * Named one by one, since the environment of an agent holds secrets under any name: the connection string, and those of
- * storages, which their vendors' libraries read there.
- */
-function needed(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const isNeeded = (name: string) =>
-    NEEDED.has(name.toUpperCase()) || name.startsWith('NODE_') || name.startsWith('LC_')
-  return Object.fromEntries(Object.entries(env).filter(([name]) => isNeeded(name)))
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'mongodb'
 import type { AgentDocument } from '../control/agents.js'
-import { type AgentNeeds, candidates, unfitness } from './fitness.js'
+import { type AgentNeeds, candidates, physicalNeeds, unfitness } from './fitness.js'
 
 const NOW = 1_700_000_000
 const now = new Timestamp({ t: NOW, i: 1 })
@@ -61,5 +61,32 @@ describe('candidates', () => {
     for (const storage of ['@acme/storage', 'pbmkit-storage-tape']) {
       assert.equal(unfitness(agent({ plugins }), now, { storage }), undefined)
     }
+  })
+
+  it('for physical backups are secondaries whose files can be copied, and a primary where it may be locked', () => {
+    const why = (fields: Partial<AgentDocument>, allowPrimary = false) => {
+      const found = unfitness(agent(fields), now, { physical: { allowPrimary } })
+      return found?.code === 'physical' ? found.reason : found?.code
+    }
+    assert.equal(why({ physical: fine }), undefined)
+    assert.match(why({}) ?? '', /makes no physical backups/)
+    assert.equal(
+      why({ physical: { ok: false, e: 'its storage engine is inMemory' } }),
+      'its storage engine is inMemory',
+    )
+    assert.match(why({ physical: fine, s: 1 }) ?? '', /it is the primary/)
+    assert.equal(why({ physical: fine, s: 1 }, true), undefined)
+    assert.equal(why({ physical: fine, delay: 60 }), 'delayed')
+  })
+
+  it('include a primary that is alone', () => {
+    const members = [
+      { host: 'a:1', role: 'primary' },
+      { host: 'b:1', role: 'arbiter' },
+    ] as const
+    assert.equal(physicalNeeds({ members: [...members] })?.allowPrimary, true)
+    const more = [...members, { host: 'c:1', role: 'secondary' } as const]
+    assert.equal(physicalNeeds({ members: more })?.allowPrimary, false)
+    assert.equal(physicalNeeds({ members: more }, { allowPrimary: true })?.allowPrimary, true)
   })
 })

@@ -1,14 +1,19 @@
 import type { Timestamp } from 'mongodb'
+import type { PhysicalConfig } from '../config/document.js'
 import { AGENT_GONE_SECONDS, type AgentDocument, PRIMARY_STATE, SECONDARY_STATE } from '../control/agents.js'
 import { NO_ENCRYPTION } from '../encryption/ciphers.js'
 import { secondsOf } from '../mongo/cluster-time.js'
+import type { ReplsetTopology } from '../mongo/topology.js'
 import { isPackageName, type PluginKind, withoutAlias } from '../plugin-host/naming.js'
 
 /** Replication lag in seconds from which a node is not asked (PBM: control-plane.md §4, Candidates). */
 export const MAX_LAG_SECONDS = 21
 
 /** The plugins that an operation needs, as the configuration names them. */
-export type AgentNeeds = Readonly<Partial<Record<PluginKind, string>>>
+export interface AgentNeeds extends Readonly<Partial<Record<PluginKind, string>>> {
+  /** Set where the files of a member are to be copied. */
+  readonly physical?: { readonly allowPrimary: boolean } | undefined
+}
 
 /**
  * Why an agent's node is not asked. `silent`: no heartbeat for too long. `leader`, `node`, `storage`: it can't reach the leader
@@ -19,6 +24,8 @@ export type Unfitness =
       readonly code: 'silent' | 'arbiter' | 'state' | 'delayed' | 'lagging' | 'leader' | 'node' | 'storage' | 'sealing'
     }
   | { readonly code: 'plugin'; readonly kind: PluginKind; readonly name: string }
+  /** Its files can't be copied, and why. */
+  | { readonly code: 'physical'; readonly reason: string }
 
 /** Undefined for an agent whose node may be asked (PBM: control-plane.md §4, Candidates). */
 export function unfitness(agent: AgentDocument, now: Timestamp, needs: AgentNeeds = {}): Unfitness | undefined {
@@ -32,7 +39,24 @@ export function unfitness(agent: AgentDocument, now: Timestamp, needs: AgentNeed
   // Where a plugin is missing, that is why it can't reach the storage.
   const missing = missingPlugin(agent, needs)
   if (missing !== undefined) return missing
-  return agent.stors.ok ? undefined : { code: 'storage' }
+  if (!agent.stors.ok) return { code: 'storage' }
+  return needs.physical === undefined ? undefined : physicalUnfitness(agent, needs.physical)
+}
+
+function physicalUnfitness({ s, physical }: AgentDocument, { allowPrimary }: { readonly allowPrimary: boolean }) {
+  const unfit = (reason: string): Unfitness => ({ code: 'physical', reason })
+  if (physical === undefined) return unfit('its agent makes no physical backups')
+  if (!physical.ok) return unfit(physical.e)
+  if (s !== PRIMARY_STATE || allowPrimary) return undefined
+  return unfit('it is the primary, which would be locked (backup.physical.allowPrimary allows it)')
+}
+
+/** What a physical backup needs; the primary is asked where the configuration allows it, or nobody else has the data. */
+export function physicalNeeds(
+  { members }: Pick<ReplsetTopology, 'members'>,
+  { allowPrimary }: PhysicalConfig = {},
+): AgentNeeds['physical'] {
+  return { allowPrimary: allowPrimary === true || members.filter(({ role }) => role !== 'arbiter').length === 1 }
 }
 
 /** The agents whose nodes may be asked. */

@@ -12,6 +12,7 @@ import type { Clock } from '../time/clock.js'
  * `@inject(TOKEN)`, always explicitly (no decorator metadata is emitted).
  */
 export const NODE: InjectionToken<MongoClient> = Symbol('direct connection to the mongod beside this agent')
+export const NODE_URI: InjectionToken<string> = Symbol('connection string of that mongod, with the credentials')
 export const LEADER: InjectionToken<MongoClient> = Symbol('connection to the primary of the leader replica set')
 export const WITH_PRIMARY: InjectionToken<WithPrimary> = Symbol('what connects to the primary of its own replica set')
 export const SELF: InjectionToken<Member> = Symbol('which member of which replica set this agent serves')

@@ -125,9 +125,12 @@ export function leftoversOf(
       onOdd(backup)
       return false
     }
-    return backup.began_here === true && backup.type === 'logical' && neverWasDone(backup)
+    return backup.began_here === true && OURS.has(backup.type) && neverWasDone(backup)
   })
 }
+
+/** Of which agents of ours begin some. */
+const OURS: ReadonlySet<string> = new Set(['logical', 'physical'])
 
 /** Whether all that deleting needs is of its type: anybody who can write to the collection may have made the record. */
 function isSound({ name, opid, store, pbm_version, replsets }: BackupDocument): boolean {

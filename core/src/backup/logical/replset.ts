@@ -3,7 +3,7 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { ARCHIVE_VERSION } from '../../archive/format.js'
 import { type ArchiveMetadata, writeMetadataJson, writeMetaPbm } from '../../archive/metadata.js'
 import { Tally } from '../../archive/tally.js'
-import { type Config, DEFAULT_COMPRESSION } from '../../config/document.js'
+import type { Config } from '../../config/document.js'
 import type { BackupOplogObject, StoredObject } from '../../control/backup-document.js'
 import { setReplsetProgress } from '../../control/backups.js'
 import type { BackupCommand } from '../../control/command-document.js'
@@ -21,6 +21,7 @@ import type { WithPrimary } from '../../protocol/tokens.js'
 import { metaPbmName, namespaceListName } from '../../store/layout/names.js'
 import type { Clock } from '../../time/clock.js'
 import { PBM_COMPATIBLE_VERSION, TOOL_VERSION } from '../../version.js'
+import { compressionLevel } from '../compression-level.js'
 import { dumpArchive } from './archive-layout.js'
 import { dumpNamespaces } from './dump.js'
 import { type DumpNamespace, listNamespaces } from './namespaces.js'
@@ -184,12 +185,8 @@ export class ReplsetBackup {
     return this.#options.info.psmdbVersion ?? this.#options.info.version
   }
 
-  /** The command's, or the configured one where that is of the same method. */
   #level(): number | undefined {
-    const { command, config } = this.#options
-    if (command.level !== undefined) return command.level
-    const configured = config.backup?.compression ?? DEFAULT_COMPRESSION
-    return configured === command.compression ? config.backup?.compressionLevel : undefined
+    return compressionLevel(this.#options.command, this.#options.config)
   }
 
   /** Half the processors, as PBM; two are enough to keep the server busy while another object is being finished. */

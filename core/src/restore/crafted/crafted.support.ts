@@ -143,7 +143,14 @@ export class CraftedBench {
     const began = Date.now()
     let [outcome, chosen] = ['', base.backup]
     try {
-      await resync({ leader: this.#leader, store, storage: storageOf(folder), log: this.#log, ciphers: base.ciphers })
+      await resync({
+        leader: this.#leader,
+        store,
+        host: this.#host,
+        storage: storageOf(folder),
+        log: this.#log,
+        ciphers: base.ciphers,
+      })
       chosen = await this.#chosen(base, random)
       outcome = await this.#restore(base, chosen, store)
     } catch (error) {

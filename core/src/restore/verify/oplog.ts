@@ -32,6 +32,8 @@ export interface OplogVerification extends CallOptions {
   readonly routing?: boolean | undefined
   /** Of transactions that are open at once; see `refuseOpen`. */
   readonly openTransactionBytes?: number | undefined
+  /** Replica sets that came later and are restored from nothing but their oplog: that they were added is repeated. */
+  readonly newcomers?: { has(rs: string): boolean } | undefined
   /** The end was asked for: it is refused if something was half done at it. */
   readonly asked?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
@@ -40,6 +42,8 @@ export interface OplogVerification extends CallOptions {
    * the `ts` of the entry. Where pieces overlap it is told twice.
    */
   readonly onCommand?: ((command: Operation, ts: bigint) => void) | undefined
+  /** Told each change and command up to the end, those of transactions too; some that a replay passes over as well. */
+  readonly onTouch?: ((operation: Operation) => void) | undefined
 }
 
 /** What can be told without reading a piece: all are there and not empty, and they leave no gap. Gives their sizes. */
@@ -164,12 +168,14 @@ async function verifyPiece(
 
 /** The dump has what is before the start, but for transactions that end after it. */
 function verifyEntry(operation: Operation, ts: bigint, options: OplogVerification, depth = 0): void {
-  const { start, routing, onCommand } = options
+  const { start, routing, newcomers, onCommand, onTouch } = options
   const barrier = routing === true && ts > start ? barrierOf(operation) : undefined
-  if (barrier !== undefined) throw unreachable(`${barrier} at ${momentText(ts)}`, ts)
+  const isRepeated = barrier?.added !== undefined && newcomers?.has(barrier.added) === true
+  if (barrier !== undefined && !isRepeated) throw unreachable(`${barrier.what} at ${momentText(ts)}`, ts)
   const kind = classify(operation, ts)
   const isTold = kind === 'command' || (kind === 'change' && isViews(operation.ns))
   if (isTold && ts >= start) onCommand?.(operation, ts)
+  if (kind === 'change' || kind === 'command') onTouch?.(operation)
   if (kind !== 'nested') return
   for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, options, depth + 1)
 }

@@ -1,0 +1,76 @@
+import type { BigIntStats } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A file of the dbPath. */
+export interface DataFile {
+  /** Relative, with `/`. */
+  readonly path: string
+  readonly size: number
+  /** Permission bits. */
+  readonly mode: number
+  /** What tells whether it has changed since. */
+  readonly stamp: FileStamp
+  /** Of the file system that it lies on. */
+  readonly device: bigint
+}
+
+export interface FileStamp {
+  readonly inode: bigint
+  readonly modifiedNs: bigint
+  readonly size: bigint
+}
+
+/** The server has `<db>/collection/` and `<db>/index/` at the most. */
+const DEEPEST = 3
+
+const SKIPPED: ReadonlySet<string> = new Set(['diagnostic.data', '_tmp', 'journal'])
+
+/**
+ * What belongs to a backup. Everything else in a dbPath is the server's for the moment (locks, metrics, spilled sorts), or not
+ * the server's at all: logs, keys, and what people lay there. WiredTiger makes its own metadata anew from `WiredTiger.backup`;
+ * those beside it change under the lock. The lock begins with a checkpoint, so the journal is not needed (measured:
+ * docs/reference/physical-community.md).
+ */
+export function isDataFile(path: string): boolean {
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  if (name === 'WiredTiger.wt') return false
+  return /^(?:WiredTiger|WiredTiger\.backup|storage\.bson|[^/]+\.wt)$/.test(name)
+}
+
+/** All data files below `dbPath`, through links to other places; sorted. What vanishes meanwhile is left out. */
+export async function listDataFiles(dbPath: string): Promise<DataFile[]> {
+  const found: DataFile[] = []
+  const walk = async (folder: string, depth: number): Promise<void> => {
+    const names = await readdir(join(dbPath, folder)).catch(ifThere<string[]>([]))
+    for (const name of names) {
+      const path = folder === '' ? name : `${folder}/${name}`
+      if (name.startsWith('.') || SKIPPED.has(name)) continue
+      const stats = await stat(join(dbPath, path), { bigint: true }).catch(ifThere<BigIntStats | undefined>(undefined))
+      if (stats?.isDirectory() === true && depth < DEEPEST) await walk(path, depth + 1)
+      else if (stats?.isFile() === true && isDataFile(path)) found.push(fileOf(path, stats))
+    }
+  }
+  await walk('', 0)
+  return found.sort((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+export function isSameStamp(one: FileStamp, other: FileStamp): boolean {
+  return one.inode === other.inode && one.modifiedNs === other.modifiedNs && one.size === other.size
+}
+
+export function totalSize(files: readonly DataFile[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0)
+}
+
+function fileOf(path: string, stats: BigIntStats): DataFile {
+  const { ino: inode, mtimeNs: modifiedNs, size, mode, dev: device } = stats
+  return { path, size: Number(size), mode: Number(mode) & 0o777, stamp: { inode, modifiedNs, size }, device }
+}
+
+function ifThere<T>(otherwise: T) {
+  return (error: unknown): T => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return otherwise
+    throw error
+  }
+}

@@ -1,0 +1,173 @@
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import type { Document, MongoClient, Timestamp } from 'mongodb'
+import pLimit from 'p-limit'
+import { Tally } from '../../archive/tally.js'
+import type { StoredObject } from '../../control/backup-document.js'
+import type { BackupCommand } from '../../control/command-document.js'
+import { PbmError } from '../../errors.js'
+import type { OperationLog } from '../../log.js'
+import type { ServerOptions } from '../../mongo/server-options.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { bodyOf } from '../../plugin-kit/streams.js'
+import type { ProgressPublisher } from '../../protocol/progress.js'
+import { encodeFileList, fileObject, type ListedFile } from '../../store/layout/file-list.js'
+import { filelistName } from '../../store/layout/names.js'
+import { FALLBACK_FOLDER } from '../../store/layout/namespace-objects.js'
+import type { Clock } from '../../time/clock.js'
+import { until } from '../../time/until.js'
+import { FileClone } from './clone.js'
+import { type DataFile, totalSize } from './data-files.js'
+import { whileLocked } from './watchdog.js'
+
+export interface PhysicalPartOptions {
+  readonly node: MongoClient
+  /** Of the mongod beside this agent, with the credentials. */
+  readonly uri: string
+  readonly server: ServerOptions
+  readonly store: ObjectStore
+  readonly compression: CompressionPlugin
+  readonly level: number | undefined
+  readonly log: OperationLog
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly progress: ProgressPublisher
+  readonly command: BackupCommand
+  readonly replset: string
+  /** Milliseconds; undefined for no limit. */
+  readonly maxLockMs: number | undefined
+  /** Files at once. */
+  readonly parallel: number
+  /** The store seals: names of objects must tell nothing. */
+  readonly sealed: boolean
+}
+
+export interface PhysicalPartResult {
+  /** The last write that is in the files. */
+  readonly lastWrite: Timestamp
+  /** How many files have an object. */
+  readonly objects: number
+  readonly bytes: number
+  readonly uncompressedBytes: number
+  /** The list. */
+  readonly stored: StoredObject[]
+}
+
+/** How long what was copied may take to be the majority's. */
+const MAJORITY_MS = 60_000
+const MAJORITY_POLL_MS = 100
+const READ_BYTES = 1024 * 1024
+
+/** Copies the files of a member under a lock, and stores the copy (PBM: physical.md §2.3; here without its cursor). */
+export async function storeFiles(options: PhysicalPartOptions): Promise<PhysicalPartResult> {
+  const { server, signal, log, progress } = options
+  const clone = new FileClone(server.dbPath, signal)
+  try {
+    progress.phase('copy')
+    await clone.prepare()
+    log.info(clone.isInstant ? 'the file system shares blocks' : 'the file system shares no blocks: files are copied')
+    const { files, lastWrite } = await copyLocked(options, clone)
+    await requireMajority(options, lastWrite)
+    return { ...(await upload(options, clone.folder, files)), lastWrite }
+  } finally {
+    await clone.remove().catch((error: unknown) => log.warning(`${clone.folder} can't be removed: ${String(error)}`))
+  }
+}
+
+async function copyLocked(options: PhysicalPartOptions, clone: FileClone) {
+  const { node, uri, server, maxLockMs, log, signal } = options
+  let copied: { files: DataFile[]; lastWrite: Timestamp } | undefined
+  const lockedMs = await whileLocked({ node, uri, dbPath: server.dbPath, maxLockMs, log, signal }, async (held) => {
+    const lastWrite = await newestEntry(node)
+    // An empty object would count as a missing one; the server has no empty file that it needs.
+    copied = { files: (await clone.take(held)).filter(({ size }) => size > 0), lastWrite }
+  })
+  if (copied === undefined) throw new Error('unreachable')
+  log.info(
+    `copied ${copied.files.length} files of ${totalSize(copied.files)} bytes; locked for ${Math.round(lockedMs)} ms`,
+  )
+  return copied
+}
+
+/** Backwards: this also works where reading forwards would wait. */
+async function newestEntry(node: MongoClient): Promise<Timestamp> {
+  const newest = await oplog(node, 'local').findOne({}, { sort: { $natural: -1 }, projection: { _id: 0, ts: 1 } })
+  if (newest === null) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
+  return newest.ts as Timestamp
+}
+
+/** A member may have what is rolled back later. What it is to be restored from must not. */
+async function requireMajority({ node, clock, signal }: PhysicalPartOptions, ts: Timestamp): Promise<void> {
+  const isThere = async () =>
+    (await oplog(node, 'majority').findOne({ ts }, { projection: { _id: 0, ts: 1 } })) !== null
+  const patience = { everyMs: MAJORITY_POLL_MS, timeoutMs: MAJORITY_MS }
+  if (await until(isThere, { clock, signal, ...patience })) return
+  throw new PbmError('COPY_NOT_OF_MAJORITY', 'the copied files have a write that the majority does not have', {
+    hint: 'It was rolled back, or a majority is away: see rs.status(), and make the backup again',
+  })
+}
+
+function oplog(node: MongoClient, level: 'local' | 'majority') {
+  return node
+    .db('local')
+    .collection<Document>('oplog.rs', { readConcern: { level }, readPreference: 'primaryPreferred' })
+}
+
+async function upload(options: PhysicalPartOptions, folder: string, files: readonly DataFile[]) {
+  const { store, command, replset, progress, parallel } = options
+  progress.phase('files', { bytes: totalSize(files), documents: files.length })
+  const failed = new AbortController()
+  const signal = AbortSignal.any([options.signal, failed.signal])
+  const limit = pLimit(Math.max(1, parallel))
+  const listed: ListedFile[] = new Array(files.length)
+  const largestFirst = files.map((file, index) => ({ file, index })).sort((a, b) => b.file.size - a.file.size)
+  const results = await Promise.allSettled(
+    largestFirst.map(({ file, index }) =>
+      limit(async () => {
+        signal.throwIfAborted()
+        listed[index] = await uploadFile({ ...options, signal }, join(folder, file.path), entryOf(file, index, options))
+      }).catch((error: unknown) => {
+        failed.abort(error)
+        throw error
+      }),
+    ),
+  )
+  // Nobody may write when the caller deletes what was written.
+  for (const result of results) if (result.status === 'rejected') throw signal.reason ?? result.reason
+  const list = encodeFileList(listed)
+  const name = filelistName(command.name, replset)
+  await store.save(name, bodyOf(list), { signal })
+  const tally = new Tally()
+  tally.add(list)
+  return {
+    objects: listed.filter(({ fileSize }) => fileSize > 0).length,
+    bytes: listed.reduce((sum, { storedSize }) => sum + storedSize, list.length),
+    uncompressedBytes: listed.reduce((sum, { fileSize }) => sum + fileSize, list.length),
+    stored: [{ name, size: tally.size, crc: tally.crcText() }],
+  }
+}
+
+function entryOf({ path, size, mode }: DataFile, index: number, { sealed }: PhysicalPartOptions): ListedFile {
+  const hidden = sealed ? { object: `${FALLBACK_FOLDER}/${index}` } : {}
+  return { filename: path, offset: 0, length: 0, fileSize: size, mode, storedSize: 0, ...hidden }
+}
+
+async function uploadFile(options: PhysicalPartOptions, path: string, file: ListedFile): Promise<ListedFile> {
+  const { store, compression, level, command, replset, signal, progress } = options
+  const [plain, packed] = [new Tally(), new Tally()]
+  const counted = async function* () {
+    for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES, signal })) {
+      const bytes = chunk as Buffer
+      plain.add(bytes)
+      progress.add(0, bytes.length)
+      yield bytes
+    }
+  }
+  const object = fileObject(command.name, replset, file, compression.suffix)
+  const body = compression.compress(counted(), level === undefined ? {} : { level })
+  const { size } = await store.save(object, packed.through(body), { signal, sizeHint: file.fileSize })
+  progress.add(1, 0)
+  // As it was read: a server may have made a file longer between the look at it and the lock.
+  return { ...file, fileSize: plain.size, storedSize: size, crc: plain.crcText(), storedCrc: packed.crcText() }
+}

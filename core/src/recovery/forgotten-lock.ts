@@ -1,0 +1,105 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { MongoClient } from 'mongodb'
+import { errorText } from '../errors.js'
+import type { OperationLog } from '../log.js'
+import { type CursorFile, findCursorFile, isSameCursorFile, processOf, unlockWrites } from '../mongo/fsync-lock.js'
+import { serverOptions } from '../mongo/server-options.js'
+
+/** What physical backups keep while they copy, in the dbPath: a file system clones only within itself. */
+export const WORK_FOLDER = '.pbmkit'
+const RECORD = 'lock.json'
+/** Seconds during which a lock that was asked for by who died may still be granted. */
+const LATE_GRANT_SECONDS = 3600
+
+/** A lock of ours, written down before it is asked for. */
+export interface LockRecord {
+  /** Of the mongod that is locked: see {@link processOf}. */
+  readonly process: string
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  /** What the lock has made; absent until it is granted. */
+  readonly cursor?: CursorFile
+}
+
+export async function writeLockRecord(dbPath: string, record: LockRecord): Promise<void> {
+  const folder = join(dbPath, WORK_FOLDER)
+  await mkdir(folder, { recursive: true })
+  const temporary = join(folder, `${RECORD}.new`)
+  await writeFile(temporary, JSON.stringify(record), { flush: true })
+  await rename(temporary, join(folder, RECORD))
+}
+
+export async function removeLockRecord(dbPath: string): Promise<void> {
+  await rm(join(dbPath, WORK_FOLDER, RECORD), { force: true })
+}
+
+async function readLockRecord(dbPath: string): Promise<LockRecord | undefined> {
+  const text = await readFile(join(dbPath, WORK_FOLDER, RECORD), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return undefined
+  const { process, since, cursor } = JSON.parse(text) as Partial<LockRecord>
+  if (typeof process !== 'string' || typeof since !== 'number') return undefined
+  const isCursor = typeof cursor?.inode === 'string' && typeof cursor.modified === 'string'
+  return { process, since, ...(isCursor && { cursor }) }
+}
+
+/** What is to be done about a lock that is written down. */
+export type LockVerdict = 'unlock' | 'forget' | 'wait'
+
+/** Pure. `found`: the file of the lock that is held now, whoever holds it. `now`: milliseconds since the epoch. */
+export function judgeLock(
+  record: LockRecord,
+  { process, found, now }: { process: string; found: CursorFile | undefined; now: number },
+): LockVerdict {
+  if (record.process !== process) return 'forget'
+  if (record.cursor !== undefined) return isSameCursorFile(record.cursor, found) ? 'unlock' : 'forget'
+  // It was asked for, and who asked died without the answer.
+  if (found !== undefined)
+    return Number(BigInt(found.modified) / 1_000_000n) >= record.since - 1_000 ? 'unlock' : 'forget'
+  return now - record.since < LATE_GRANT_SECONDS * 1_000 ? 'wait' : 'forget'
+}
+
+/**
+ * Ends a lock that is written down as ours, and nobody else's. True while one may still be granted that was asked for
+ * before: to be called again. Rejects where the server or the folder can't be reached.
+ */
+export async function endForgottenLock(
+  { node, log }: { readonly node: MongoClient; readonly log: Pick<OperationLog, 'warning'> },
+  dbPath: string,
+): Promise<boolean> {
+  const record = await readLockRecord(dbPath)
+  if (record === undefined) return false
+  const [process, found] = [await processOf(node), await findCursorFile(dbPath)]
+  const verdict = judgeLock(record, { process, found, now: Date.now() })
+  if (verdict === 'wait') return true
+  if (verdict === 'unlock') {
+    const left = await unlockWrites(node)
+    log.warning(
+      `a lock that a physical backup had left on this mongod is ended${left > 0 ? '; another one is held' : ''}`,
+    )
+  }
+  await removeLockRecord(dbPath)
+  return false
+}
+
+/**
+ * At the start of an agent: ends what its predecessor has left, the lock and the copy. True where it has to be called
+ * again. An agent whose user may not ask for the options of its server has never made physical backups.
+ */
+export async function repairPhysicalBackup(context: {
+  readonly node: MongoClient
+  readonly log: Pick<OperationLog, 'warning'>
+}): Promise<boolean> {
+  const options = await serverOptions(context.node).catch(() => undefined)
+  if (options === undefined) return false
+  const { dbPath } = options
+  const isWaiting = await endForgottenLock(context, dbPath)
+  if (isWaiting) return true
+  await rm(join(dbPath, WORK_FOLDER), { recursive: true, force: true }).catch((error: unknown) =>
+    context.log.warning(`what a physical backup had left can't be removed: ${errorText(error)}`),
+  )
+  return false
+}
