@@ -32,7 +32,7 @@ describe('errors of the command line', () => {
   it('says in words what a user may not do, and nothing that the server quotes', () => {
     const quoted = 'not authorized on admin to execute command { insert: "pbmCmd", documents: [ { secret: 1 } ] }'
     const { Error: message, code, hint } = errorReport(Object.assign(new Error(quoted), { code: 13 }))
-    assert.deepEqual([message, code], ['the user may not insert on admin.pbmCmd', 'UNAUTHORIZED'])
+    assert.deepEqual([message, code], ['the user may not insert on admin.pbmCmd', 'NOT_PERMITTED'])
     assert.match(hint ?? '', /pbmkitOperator.*setup-roles --create --role operator/)
     const look = errorReport(Object.assign(new Error(quoted.replace('insert', 'find')), { code: 13 }))
     assert.match(look.hint ?? '', /pbmkitViewer/)

@@ -1,6 +1,6 @@
 import { errorText, maskText, PbmError, unacknowledged } from '@pbmkit/core'
 import { CommanderError } from 'commander'
-import { unauthorized } from './unauthorized.js'
+import { notPermitted } from './not-permitted.js'
 
 /** What the process exits with. Documented in the README: scripts build on these numbers. */
 export const EXIT = { done: 0, failure: 1, usage: 2, waitTime: 3, busy: 4, interrupted: 130 } as const
@@ -58,7 +58,7 @@ export function errorReport(thrown: unknown): ErrorReport {
 
 /** What servers say of some errors is not for people. */
 function inWords(error: unknown): unknown {
-  return unacknowledged(error) ?? unauthorized(error) ?? error
+  return unacknowledged(error) ?? notPermitted(error) ?? error
 }
 
 function messageOf(error: unknown): string {

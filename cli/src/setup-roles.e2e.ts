@@ -136,7 +136,7 @@ describe('pbm setup-roles, and users who have no more', () => {
     assert.equal((await cluster.json(viewer, asAdmin())).code, 0)
     const { value } = await cluster.json(['config', '--set', 'pitr.enabled=false'], asLooker)
     const { code, Error: message, hint } = value as { code: string; Error: string; hint: string }
-    assert.deepEqual([code, message], ['UNAUTHORIZED', 'the user may not update on admin.pbmConfig'])
+    assert.deepEqual([code, message], ['NOT_PERMITTED', 'the user may not update on admin.pbmConfig'])
     assert.match(hint, /pbmkitOperator.*pbm setup-roles --create --role operator --grant USER/)
   })
 })

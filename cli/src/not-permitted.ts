@@ -8,13 +8,13 @@ const REFUSED = /not authorized on (\S+) to execute command \{ (\w+): (?:"((?:pb
 const ORDERS: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'findAndModify', 'create', 'createIndexes'])
 
 /** What to say of a command that the user may not run: which one, and the role that lets them; undefined for other errors. */
-export function unauthorized(error: unknown): PbmError | undefined {
+export function notPermitted(error: unknown): PbmError | undefined {
   if (!(error instanceof Error) || (error as { code?: unknown }).code !== UNAUTHORIZED) return undefined
   const [, db, command, collection] = REFUSED.exec(error.message) ?? []
   const where = db === undefined ? '' : ` on ${collection === undefined ? db : `${db}.${collection}`}`
   const kind = command !== undefined && ORDERS.has(command) ? 'operator' : 'viewer'
   const needed = kind === 'operator' ? 'pbmkitOperator' : 'pbmkitViewer, or pbmkitOperator'
-  return new PbmError('UNAUTHORIZED', `the user may not ${command ?? 'do that'}${where}`, {
+  return new PbmError('NOT_PERMITTED', `the user may not ${command ?? 'do that'}${where}`, {
     hint: `It needs the role ${needed}; an administrator gives it: pbm setup-roles --create --role ${kind} --grant USER`,
   })
 }
