@@ -50,6 +50,8 @@ export interface RestoreTuning {
   /** Insert commands under way a collection; at most 4 are of use. */
   readonly numInsertionWorkers?: number | undefined
   readonly commitQuorum?: string | undefined
+  /** In bytes, see `refuseOpen`. */
+  readonly openTransactionBytes?: number | undefined
   /** Leaves the users and roles of the target as they are. */
   readonly withoutUsersAndRoles?: boolean | undefined
 }
@@ -118,7 +120,7 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
-  refuseInvalidNamespaces(snapshot.namespaces)
+  await refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
   const target = await listAll(client)
   const reserved = reservedUuids(target)
@@ -164,7 +166,7 @@ export function oplogOf({ pointInTime }: Preparing, snapshot: Snapshot): OplogPi
 }
 
 /** How the oplog is read before anything is touched. */
-function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, snapshot: Snapshot) {
+function oplogRange({ backup, part, guard, pointInTime, progress, tuning }: Preparing, snapshot: Snapshot) {
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
   return {
@@ -175,6 +177,7 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
     mayBeCut: !isOwn(snapshot),
     routing: true,
     asked: pointInTime !== undefined,
+    openTransactionBytes: tuning.openTransactionBytes,
     newcomers: pointInTime?.newcomers,
     onBytes: (bytes: number) => progress.add(0, bytes),
   }

@@ -161,6 +161,7 @@ async function replayOplog(
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
   const untouched = tuning.withoutUsersAndRoles === true ? 'all' : kept
-  const range = { start, end, routing, cut, choice: chosen?.choice }
+  const transactions = { open: tuning.openTransactionBytes }
+  const range = { start, end, routing, cut, choice: chosen?.choice, transactions }
   await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept: untouched, ...range, settle })
 }
