@@ -2,6 +2,7 @@ import {
   checkedSelection,
   type NamespacePair,
   PbmError,
+  parseQuery,
   Renaming,
   type RestoreCommand,
   type Selection,
@@ -23,12 +24,17 @@ export function chosenNamespaces({ ns, withUsersAndRoles }: NamespaceOptions): S
 export interface PartOptions extends NamespaceOptions {
   nsFrom?: string
   nsTo?: string
+  keepExisting?: boolean
+  query?: string
 }
 
 /** A part of a backup that is to be restored. */
 export interface Part {
   /** For the command. */
-  readonly fields: Pick<RestoreCommand, 'nss' | 'nsFrom' | 'nsTo' | 'pairs' | 'usersAndRoles'>
+  readonly fields: Pick<
+    RestoreCommand,
+    'nss' | 'nsFrom' | 'nsTo' | 'pairs' | 'usersAndRoles' | 'keepExisting' | 'query'
+  >
   /** What happens to what. */
   readonly text: string
   /** The option that agents of PBM do not know; undefined for what they know. */
@@ -37,7 +43,27 @@ export interface Part {
 
 /** What of a backup is to be restored, and where to; undefined for all that it has. */
 export function restoredPart(options: PartOptions): Part | undefined {
-  const { ns, nsFrom, nsTo, withUsersAndRoles } = options
+  const { ns, nsFrom, nsTo, withUsersAndRoles, keepExisting, query } = options
+  if (query !== undefined) asUsage('--query', () => parseQuery(query))
+  if (keepExisting === true) {
+    if (nsFrom !== undefined || nsTo !== undefined)
+      throw usageError(
+        '--keep-existing and --ns-to exclude each other: what goes beside the live one goes to a free name',
+      )
+    if (withUsersAndRoles === true)
+      throw usageError('--keep-existing is for documents: --with-users-and-roles does not go with it')
+    const selection = chosenNamespaces(options)
+    if (selection === undefined) throw usageError('--keep-existing needs --ns: say what is to be put back')
+    const matching = query === undefined ? '' : `, of the documents that match ${query}`
+    const fields = { nss: [...selection.entries], keepExisting: true, ...(query === undefined ? {} : { query }) }
+    const text = `what ${selection.entries.join(', ')} lack${matching}, will be put back; what is there stays as it is`
+    return { fields, text, own: '--keep-existing' }
+  }
+  if (query !== undefined && nsFrom === undefined)
+    throw usageError(
+      '--query would leave out all other documents of the live collection',
+      'Say --keep-existing as well, or put what matches beside it with --ns-from and --ns-to.',
+    )
   if (nsFrom === undefined && nsTo === undefined) {
     const selection = chosenNamespaces(options)
     if (selection === undefined) return undefined
@@ -52,7 +78,9 @@ export function restoredPart(options: PartOptions): Part | undefined {
   if (withUsersAndRoles === true) throw usageError('--with-users-and-roles goes only with --ns')
   const pairs = namespacePairs(nsFrom, nsTo)
   const [first] = pairs
-  const text = `beside the live ones will be put ${pairs.map(({ from, to }) => `${from} as ${to}`).join(', ')}`
+  const matching = query === undefined ? '' : `, but only documents that match ${query}`
+  const text = `beside the live ones will be put ${pairs.map(({ from, to }) => `${from} as ${to}`).join(', ')}${matching}`
+  if (query !== undefined) return { fields: { pairs, query }, text, own: '--query' }
   if (pairs.length > 1 || first === undefined || first.from.endsWith('.*'))
     return { fields: { pairs }, text, own: '--ns-from with more than one collection' }
   return { fields: { nsFrom: first.from, nsTo: first.to }, text }
@@ -78,7 +106,7 @@ export function asUsage<T>(option: string, check: () => T): T {
   try {
     return check()
   } catch (error) {
-    if (error instanceof PbmError && error.code === 'NAMESPACE_INVALID') {
+    if (error instanceof PbmError && (error.code === 'NAMESPACE_INVALID' || error.code === 'QUERY_INVALID')) {
       throw usageError(`${option}: ${error.message}`, error.hint)
     }
     throw error

@@ -13,8 +13,9 @@ export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { incompatibility } from './catalog/compatible.js'
-export { deleteBackup, deleteBackupsBefore, deleteOld } from './catalog/delete.js'
+export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
+export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
 export { readPhysicalRestore } from './catalog/physical-restores.js'
 export { planPointInTime, planReplay } from './catalog/plan-restore.js'
 export { recordKeys } from './catalog/record-keys.js'
@@ -108,6 +109,7 @@ export { insertChunk, listChunks } from './control/pitr-chunks.js'
 export {
   findProfile,
   isMain,
+  lifecycleOf,
   listProfiles,
   MAIN_PROFILE,
   type Profile,
@@ -119,6 +121,7 @@ export {
   storageOfBackup,
   storageToWire,
 } from './control/profiles.js'
+export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'

@@ -33,6 +33,22 @@ export interface RestoreSelection {
   usersAndRoles: boolean
   /** What goes to another place, and where. */
   pairs?: NamespacePair[]
+  /** What is missing is put back, and what is there stays as it is. */
+  keepExisting?: boolean
+  /** Extended JSON: only the documents that match. */
+  query?: string
+}
+
+/** What became of the documents that were put where others may be. */
+export interface MergedNamespace {
+  ns: string
+  inserted: number
+  /** Their `_id` was there. */
+  existing: number
+  /** Left out, for they break a unique index. */
+  conflicts: number
+  /** The first of these: `id` is Extended JSON. */
+  left_out: { id: string; index: string }[]
 }
 
 export type RestoreStatus =
@@ -73,6 +89,8 @@ export interface RestoreReplset {
   nodes?: { name: string; status: RestoreStatus; last_transition_ts: number; conditions: Condition[] }[]
   /** Ours; PBM ignores it. */
   progress?: Progress
+  /** Ours; PBM ignores it. */
+  merged?: MergedNamespace[]
   /** Ours; PBM ignores it: who becomes an administrator by this restore. Absent where nobody does. */
   gained_roles?: GainedRoles[]
 }

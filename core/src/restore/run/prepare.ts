@@ -4,7 +4,7 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { GainedRoles } from '../../control/restore-document.js'
 import type { OperationLog } from '../../log.js'
-import { earlier, optime } from '../../oplog/entry.js'
+import { databaseOf, earlier, optime } from '../../oplog/entry.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -16,7 +16,7 @@ import { ForeignCollections } from '../data/foreign.js'
 import { keptUsers } from '../data/kept-users.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { listTarget } from '../data/target.js'
+import { listTarget, reservedUuids } from '../data/target.js'
 import { TouchedCollections } from '../data/touched.js'
 import { type Kept, refuseTooMany, usersOrRoles } from '../data/users-and-roles.js'
 import { type ChosenPart, chooseNamespaces } from '../selective/choose.js'
@@ -64,6 +64,8 @@ export interface Preparing {
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
+  /** Name of the database for what is put together before it goes where it belongs. */
+  readonly staging: string
   /** Set where a part of the data is restored. */
   readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
@@ -109,12 +111,14 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   )
   refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
-  await refuseReservedUuids(client, namespaces)
-  await refuseOtherCase(client, namespaces)
+  const reserved = await reservedUuids(client)
+  refuseReservedUuids(reserved, namespaces)
+  const places = [...(chosen?.staged.values() ?? [])].map(({ ns }) => databaseOf(ns))
+  await refuseOtherCase(client, [...namespaces.map(({ db }) => db), ...places])
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
-  const foreign = new ForeignCollections(staying, namespaces)
+  const foreign = new ForeignCollections(staying, namespaces, reserved)
   const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
   const touched = new TouchedCollections()
   const storedOplog = await verify(
@@ -163,10 +167,18 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
 }
 
 async function choose(restore: Preparing, wanted: Wanted, whole: Snapshot): Promise<ChosenPart> {
-  const { client, store, log, progress } = restore
+  const { client, store, log, progress, staging } = restore
   progress.phase('verify', { bytes: 0, documents: 0 })
   const range = oplogRange(restore, whole)
-  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, oplog: oplogOf(restore, whole) })
+  return await chooseNamespaces(whole, {
+    ...range,
+    client,
+    store,
+    wanted,
+    log,
+    staging,
+    oplog: oplogOf(restore, whole),
+  })
 }
 
 interface ToVerify {

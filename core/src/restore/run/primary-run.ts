@@ -23,7 +23,7 @@ import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import type { DataWords } from '../../protocol/operation-failure.js'
 import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import { OperationRun, type OperationSteps, type RunContext } from '../../protocol/operation-run.js'
-import { refuseUnbuilt } from './unbuilt-indexes.js'
+import { refuseShortcomings } from './shortcomings.js'
 
 /** How long the leader's primary may take to write the record. */
 const RECORD_MS = 30_000
@@ -138,7 +138,7 @@ async function execute(
   })
   await operation.execute(async (steps) => {
     await work({ ...steps, info })
-    await steps.reach('done', { before: () => refuseUnbuilt(leader, name) })
+    await steps.reach('done', { before: () => refuseShortcomings(leader, name) })
     if (leads && (await readConfig(leader)) !== undefined) await resetEpoch(leader)
     log.info(`the ${type} is done`)
   })

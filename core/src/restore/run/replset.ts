@@ -4,6 +4,7 @@ import { optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { Replay } from '../../oplog/replay/replay.js'
+import { dropStaging } from '../../recovery/staging.js'
 import type { Clock } from '../../time/clock.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
 import { createEarlyIndexes, type EarlyIndexes, withoutEarly } from '../data/early-indexes.js'
@@ -24,7 +25,10 @@ import {
   usersOrRoles,
 } from '../data/users-and-roles.js'
 import type { ChosenPart } from '../selective/choose.js'
-import { isOwn, oplogOf, type Preparing, prepareReplset } from './prepare.js'
+import { atTheEnd, mergeStaged } from '../selective/merge.js'
+import type { Staged } from '../selective/staged.js'
+import { isOwn, oplogOf, type Prepared, type Preparing, prepareReplset } from './prepare.js'
+import type { Shortcomings } from './shortcomings.js'
 
 export interface ReplsetRestore extends Preparing {
   readonly clock?: Clock | undefined
@@ -37,34 +41,46 @@ export interface ReplsetRestore extends Preparing {
 const DEFAULT_INSERTION_WORKERS = 3
 const DEFAULT_PARALLEL_COLLECTIONS = 4
 
-/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
-export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
-  const { client, clock, guard, log, progress, tuning } = restore
+/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). */
+export async function restoreReplset(restore: ReplsetRestore): Promise<Shortcomings> {
   const prepared = await prepareReplset(restore)
-  const { snapshot, chosen, namespaces, kept, storedOplog, gained, touched } = prepared
-  if (gained.length > 0) await restore.onGainedRoles(gained)
+  if (prepared.gained.length > 0) await restore.onGainedRoles(prepared.gained)
+  try {
+    return await restorePrepared(restore, prepared)
+  } finally {
+    if ((prepared.chosen?.staged.size ?? 0) > 0) await dropStaging(restore.client, restore.staging, restore.log)
+  }
+}
 
+async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Promise<Shortcomings> {
+  const { client, clock, guard, log, progress, tuning } = restore
+  const { snapshot, chosen, namespaces, kept, storedOplog, touched } = prepared
   const election = await electionOf(client)
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed)
-  log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
+  if (chosen?.replaces !== false) {
+    const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed)
+    log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
+  }
 
   await restore.reach('running')
   const { catalog, early } = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
     restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen, touched }),
   )
-  const wanted = withoutEarly(catalog.wanted(), early)
+  const staged = chosen?.staged ?? new Map<string, Staged>()
+  const merged = await mergeStaged(client, { staged, query: chosen?.query, guard, progress })
+  const { indexes, expiring } = atTheEnd(catalog, staged)
+  const wanted = withoutEarly(indexes, early)
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
   const { commitQuorum } = tuning
   const unbuilt = await buildIndexes(client, wanted, { clock, guard, log, commitQuorum, onBuilt })
-  await setExpiry(client, catalog.expiring(), { guard })
+  await setExpiry(client, expiring, { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajoritySince(client, election, { guard, log })
-  return unbuilt
+  return { unbuilt, merged }
 }
 
 interface DataToRestore {
@@ -89,7 +105,8 @@ async function restoreData(
   await createCollections(client, namespaces, guard)
   await others.refuse()
   const catalog = await catalogOf(client, namespaces)
-  const early = await createEarlyIndexes(client, catalog.wanted(), { namespaces, touched, guard })
+  const inPlace = catalog.wanted().filter(({ ns }) => chosen?.staged.has(ns) !== true)
+  const early = await createEarlyIndexes(client, inPlace, { namespaces, touched, guard })
   const usersOf = tuning.withoutUsersAndRoles === true ? [] : snapshot.namespaces
   const stored = listedUsersAndRoles(usersOf)
   const selected = new Set(namespaces)

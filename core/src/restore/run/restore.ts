@@ -3,6 +3,7 @@ import type { RestoreCommand, RestoreCommandDocument } from '../../control/comma
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
+import { stagingDatabase } from '../../recovery/staging.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
@@ -11,8 +12,8 @@ import { ShardedRestore } from '../sharding/sharding.js'
 import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
+import { noteShortcomings, SAID_BY_THEMSELVES } from './shortcomings.js'
 import { findSources } from './sources.js'
-import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
 
@@ -41,7 +42,7 @@ export class Restore {
     }
     const run: PrimaryRun = {
       ...{ type: 'restore', name: restore.name, opid, signal },
-      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: ALL_BUT_INDEXES },
+      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: SAID_BY_THEMSELVES },
       record: (now, hb) => ({
         ...emptyRestore(restore, opid, now, hb),
         ...(suspended === undefined ? {} : { suspended }),
@@ -51,12 +52,12 @@ export class Restore {
     }
     return await runOnPrimary(this.#context, run, (steps) => {
       log.info(`restore of ${restore.backupName} begins`)
-      return withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+      return withStore(steps.signal, (store) => this.#restore({ command: restore, opid }, store, steps, onSuspended))
     })
   }
 
   async #restore(
-    command: RestoreCommand,
+    { command, opid }: { readonly command: RestoreCommand; readonly opid: string },
     store: OpenStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
@@ -86,7 +87,7 @@ export class Restore {
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else {
-      const unbuilt = await restoreReplset({
+      const end = await restoreReplset({
         client: node,
         store: stored,
         backup,
@@ -96,6 +97,7 @@ export class Restore {
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
+        staging: stagingDatabase(opid),
         clock,
         guard,
         log,
@@ -107,7 +109,7 @@ export class Restore {
           await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
         },
       })
-      await noteUnbuilt(leader, command.name, self.rs, unbuilt)
+      await noteShortcomings(leader, command.name, self.rs, end)
     }
     await sharding?.refresh()
     if (info.isClusterLeader && wanted === undefined)
@@ -116,9 +118,20 @@ export class Restore {
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */
-function selectionFields({ selection, usersAndRoles, renaming }: Wanted): Partial<RestoreDocument> {
+function selectionFields({
+  selection,
+  usersAndRoles,
+  renaming,
+  keepExisting,
+  query,
+}: Wanted): Partial<RestoreDocument> {
   return {
     nss: [...selection.entries],
-    selection: { usersAndRoles, ...(renaming === undefined ? {} : { pairs: [...renaming.pairs] }) },
+    selection: {
+      usersAndRoles,
+      ...(renaming === undefined ? {} : { pairs: [...renaming.pairs] }),
+      ...(keepExisting === true ? { keepExisting } : {}),
+      ...(query === undefined ? {} : { query }),
+    },
   }
 }

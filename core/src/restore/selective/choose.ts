@@ -1,9 +1,12 @@
-import type { MongoClient } from 'mongodb'
+import { type MongoClient, MongoServerError } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
+import { parseQuery, queryInvalid } from '../../control/query.js'
 import { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
+import { CONTROL_DATABASE } from '../../mongo/control-names.js'
+import { RawValue } from '../../mongo/raw-command.js'
 import type { OperationChoice } from '../../oplog/replay/options.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { Snapshot } from '../data/snapshot.js'
@@ -15,6 +18,7 @@ import { checkPieces, type OplogVerification, verifyPieces } from '../verify/opl
 import { NamespaceHistory } from './history.js'
 import { planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
+import { refuseUnfit, type Staged, stagedPlaces } from './staged.js'
 
 /** How many names a message has. */
 const NAMED = 5
@@ -29,6 +33,12 @@ export function isHidden({ nss }: { readonly nss?: readonly string[] }): boolean
 export interface ChosenPart {
   /** Of the backup, only what is chosen, under the names that it is to have. */
   readonly snapshot: Snapshot
+  /** What is put together elsewhere first, by its name there. */
+  readonly staged: ReadonlyMap<string, Staged>
+  /** Which documents of that go on. */
+  readonly query: Buffer | undefined
+  /** What the target has under names that are restored is dropped. */
+  readonly replaces: boolean
   /** From what the backup has to what is created. */
   readonly restored: ReadonlyMap<NamespaceMetadata, NamespaceMetadata>
   readonly choice: OperationChoice
@@ -46,6 +56,8 @@ export interface Choosing extends Omit<OplogVerification, 'onCommand'> {
   readonly oplog: readonly OplogPiece[]
   readonly wanted: Wanted
   readonly log: OperationLog
+  /** Name of the database for what is staged. */
+  readonly staging: string
 }
 
 /**
@@ -58,24 +70,47 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const wanted = named(choosing.wanted, whole)
   refuseInvalidNamespaces(whole.namespaces)
   if (wanted.usersAndRoles) refuseMissingUsers(whole)
-  const { renaming } = wanted
+  const { renaming, keepExisting = false } = wanted
+  const query = wanted.query === undefined ? undefined : await checkedQuery(client, wanted.query)
   const single = renaming?.pairs.map(({ to }) => to).filter((to) => !to.endsWith('.*')) ?? []
   await refuseTaken(client, single)
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
   await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
-  const plan = planSelective(history, wanted)
-  if (renaming !== undefined) await refuseTaken(client, namesOf(plan))
+  const target = await listTarget(client)
+  const isNarrowed = query !== undefined
+  const places = stagedPlaces({ database: choosing.staging, target, renaming, keepExisting, isNarrowed })
+  const plan = planSelective(history, wanted, places)
+  const { staged } = places
+  refuseUnfit(staged, target)
+  if (renaming !== undefined) await refuseTaken(client, [...namesOf(plan), ...[...staged.values()].map(({ ns }) => ns)])
+  for (const ns of places.left) log.info(`${ns} is there, and stays as it is`)
   await warnOfLostSources(client, plan, log)
   const databases = wanted.usersAndRoles ? wanted.selection.databases : new Set<string>()
   return {
     snapshot: chosenSnapshot(whole, plan, wanted.usersAndRoles),
+    staged,
+    query,
+    replaces: renaming === undefined && !keepExisting,
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
     created: plan.created,
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
+}
+
+/** Asks the server, with nothing to look through yet. Throws `QUERY_INVALID`. */
+async function checkedQuery(client: MongoClient, text: string): Promise<Buffer> {
+  const filter = parseQuery(text)
+  const find = { find: 'pbmkit.none', filter: RawValue.document(filter), limit: 1, singleBatch: true }
+  await client
+    .db(CONTROL_DATABASE)
+    .command(find)
+    .catch((error: unknown) => {
+      throw error instanceof MongoServerError ? queryInvalid(error.message, error) : error
+    })
+  return filter
 }
 
 /** A sealed backup of which only the storage is left tells its namespaces in its sealed list. */

@@ -22,6 +22,10 @@ export interface Wanted {
   readonly usersAndRoles: boolean
   /** Where it goes, if not to its own place. */
   readonly renaming?: Renaming | undefined
+  /** What is missing is put back, and what is there stays as it is. */
+  readonly keepExisting?: boolean
+  /** Extended JSON: only the documents that match. */
+  readonly query?: string | undefined
 }
 
 export interface SelectivePlan {
@@ -33,10 +37,12 @@ export interface SelectivePlan {
   readonly created: ReadonlySet<string>
 }
 
+export type NamespaceKind = NamespaceMetadata['type']
+
 /** Where a restore puts what it has chosen. */
 export interface Places {
   /** Undefined: it is left out. `ns` is what users know, also of buckets. */
-  of(ns: string, kind: 'collection' | 'view' | 'timeseries'): string | undefined
+  of(ns: string, kind: NamespaceKind): string | undefined
   /** The name that a view's source has in the end. */
   sourceOf(ns: string): string
 }
