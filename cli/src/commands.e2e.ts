@@ -50,7 +50,7 @@ describe('pbm and an agent', () => {
     const { cluster: replsets, pitr, running, backups } = value as Record<string, never>
     assert.deepEqual(Object.keys(value as object), ['cluster', 'pitr', 'running', 'backups'])
     // Of what only physical backups need.
-    const lacking = (replsets as { nodes: { physical?: string }[] }[])[0]?.nodes[0]?.physical ?? ''
+    const lacking = (replsets as unknown as { nodes: { physical?: string }[] }[])[0]?.nodes[0]?.physical ?? ''
     assert.match(lacking, /lacks rights: fsync/)
     assert.deepEqual(replsets, [
       {
