@@ -23,10 +23,9 @@ import {
   repairPhysicalBackup,
   repairTtlMonitor,
   requireConfig,
-  type StorageConfig,
-  storageOfBackup,
+  seeStorage,
+  storageFingerprint,
   systemClock,
-  until,
   untriedServerText,
   type WithPrimary,
   watchCommands,
@@ -40,13 +39,14 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
+import { LocalRepair } from './local-repair.js'
 import type { AgentContext } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
-import { openStorage } from './storages.js'
+import { openStorageOf } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -81,8 +81,8 @@ export class Agent {
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
-  #ttlRepair: Promise<void> | undefined
-  #physicalRepair: Promise<void> | undefined
+  readonly #ttlRepair: LocalRepair
+  readonly #lockRepair: LocalRepair
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -109,7 +109,12 @@ export class Agent {
       await this.#status.publish()
       return status
     }
-    const work = { answerWithKeys, answerWithStorage, withPrimary, nodeUri: settings.mongodbUri }
+    const answerWithMark: AgentContext['answerWithMark'] = async (mark) => {
+      this.#status.noteMark(mark)
+      await this.#status.publish()
+    }
+    const answers = { answerWithKeys, answerWithStorage, answerWithMark }
+    const work = { ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -117,6 +122,22 @@ export class Agent {
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
+      see: async (store, storage, call) => ({
+        ...(await seeStorage(store, { leader, host, storage }, call)),
+        at: await storageFingerprint(storage, host),
+      }),
+    })
+    const looking = { clock: systemClock, log: checkup }
+    this.#ttlRepair = new LocalRepair({
+      ...{ ...looking, what: 'whether a replay left the TTL monitor off', everyMs: STATUS_MS },
+      isLeft: () => repairTtlMonitor({ leader, node, self, log: checkup }),
+    })
+    this.#lockRepair = new LocalRepair({
+      ...{ ...looking, what: 'whether a physical backup left this mongod locked', everyMs: REPAIR_MS },
+      // What a backup has locked just now is its own.
+      isLeft: async () =>
+        this.#tasks.running.some(({ kind }) => kind === 'backup') ||
+        (await repairPhysicalBackup({ node, log: checkup })),
     })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
@@ -129,7 +150,7 @@ export class Agent {
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({
-        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock },
+        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock, everyMs: settings.checkUser * 1000 },
         isShard: leaderReplset !== self.rs,
       }),
       plugins: options.plugins ?? (() => watch.plugins()),
@@ -163,8 +184,8 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#repairTtl(ended),
-      this.#repairPhysical(ended),
+      this.#ttlRepair.run(ended),
+      this.#lockRepair.run(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -207,9 +228,11 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair, this.#physicalRepair]), MARK_MS, late).catch(
-      (error) => log.warning(errorText(error)),
-    )
+    await inTime(
+      Promise.allSettled([...this.#loops, this.#ttlRepair.underWay, this.#lockRepair.underWay]),
+      MARK_MS,
+      late,
+    ).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
@@ -267,8 +290,9 @@ export class Agent {
           }
           throw error
         } finally {
-          if (command.cmd === 'replay') this.#repairTtlLater()
-          if (command.cmd === 'backup' && command.backup.type === 'physical') this.#repairPhysicalLater()
+          if (command.cmd === 'replay') this.#ttlRepair.begin(this.#stopping.signal)
+          if (command.cmd === 'backup' && command.backup.type === 'physical')
+            this.#lockRepair.begin(this.#stopping.signal)
         }
       },
       (text) => early.error(text),
@@ -308,11 +332,11 @@ export class Agent {
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
-    const { leader, leaderReplset, node, clock } = this.#context
+    const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
+    const openStore = (backup: BackupDocument) => openStorageOf(backup, { ...this.#context, log })
     const repairs = allRepairs({
-      ...{ leader, leaderReplset, clock, log, openStore },
+      ...{ leader, leaderReplset, host, clock, log, openStore },
       carryOut: (command) => this.#take(command).ended,
       logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
     })
@@ -337,63 +361,5 @@ export class Agent {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
-  }
-
-  /** What an agent before this one left off when it was killed, or a replay whose server went away at its end. */
-  async #repairTtl(signal: AbortSignal): Promise<void> {
-    const { leader, node, self, clock } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    let told = ''
-    const isRepaired = async () => {
-      if (signal.aborted) return true
-      try {
-        return !(await repairTtlMonitor({ leader, node, self, log }))
-      } catch (error) {
-        const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
-        if (text !== told) log.warning(text)
-        told = text
-        return false
-      }
-    }
-    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
-  }
-
-  /** A lock or a copy of its files that an agent before this one left when it was killed. */
-  async #repairPhysical(signal: AbortSignal): Promise<void> {
-    const { node, clock } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    let told = ''
-    while (!signal.aborted) {
-      // What a backup has locked just now is its own.
-      const isBusy = this.#tasks.running.some(({ kind }) => kind === 'backup')
-      const isLeft =
-        isBusy ||
-        (await repairPhysicalBackup({ node, log }).catch((error: unknown) => {
-          const text = `cannot see whether a physical backup left this mongod locked: ${errorText(error)}`
-          if (text !== told) log.warning(text)
-          told = text
-          return true
-        }))
-      if (!isLeft) return
-      await clock.sleep(REPAIR_MS, signal).catch(() => undefined)
-    }
-  }
-
-  #repairPhysicalLater(): void {
-    this.#physicalRepair ??= this.#repairPhysical(this.#stopping.signal).finally(() => {
-      this.#physicalRepair = undefined
-    })
-  }
-
-  #repairTtlLater(): void {
-    this.#ttlRepair ??= this.#repairTtl(this.#stopping.signal).finally(() => {
-      this.#ttlRepair = undefined
-    })
-  }
-
-  #openStorage(storage: StorageConfig) {
-    const { host, self } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    return openStorage({ host, self, log }, storage)
   }
 }

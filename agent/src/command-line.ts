@@ -44,6 +44,10 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       'how long a mongod may take to answer at the start [PBM_WAIT_FOR_MONGOD; wait-for-mongod] (default: 60)',
     )
     .option(
+      '--check-user <seconds>',
+      "how often to look whether the agent's user has changed [PBM_CHECK_USER; check-user] (default: 60)",
+    )
+    .option(
       '--stop-grace <seconds>',
       'how long running work may go on after SIGTERM [PBM_STOP_GRACE; stop-grace] (default: 10)',
     )

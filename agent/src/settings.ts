@@ -21,6 +21,8 @@ export interface Settings {
   readonly waitForMongod: number
   /** Seconds that running work is given to end after SIGTERM before it is stopped and marked. */
   readonly stopGrace: number
+  /** Seconds between two looks at whether the user that the agent connects as has changed. */
+  readonly checkUser: number
   /** The file the settings came from, watched for changes of the log's level and form. */
   readonly file: string | undefined
 }
@@ -43,6 +45,7 @@ export interface Flags {
   readonly allowKeyCommand?: readonly string[]
   readonly waitForMongod?: string
   readonly stopGrace?: string
+  readonly checkUser?: string
 }
 
 interface Source {
@@ -75,6 +78,7 @@ const PLACES = {
   files: place('allowFiles', '--allow-files', 'PBM_ALLOW_FILES', 'allow-files'),
   commands: place('allowKeyCommand', '--allow-key-command', 'PBM_ALLOW_KEY_COMMAND', 'allow-key-command'),
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
+  checkUser: place('checkUser', '--check-user', 'PBM_CHECK_USER', 'check-user'),
   grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
 } as const
 
@@ -102,6 +106,7 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     },
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
+    checkUser: wholeNumber(find(PLACES.checkUser), 1) ?? 60,
     file: flags.config,
   }
 }

@@ -1,5 +1,6 @@
 import {
   type AgentDocument,
+  type AgentMark,
   type AgentPlugins,
   type Config,
   clusterTime,
@@ -54,10 +55,16 @@ export class StatusPublisher {
   #warnedAt = 0
   #lastNode: NodePart | undefined
   #rights: Rights | undefined
+  #mark: AgentMark = {}
   #physical: { changes: number; at: number; status: SubsystemStatus } | undefined
 
   constructor(options: StatusOptions) {
     this.#options = options
+  }
+
+  /** For this report and all later ones. */
+  noteMark(mark: AgentMark): void {
+    this.#mark = mark
   }
 
   /** Rejects only when the leader replica set can't be written: then there is nowhere to tell it. */
@@ -88,6 +95,7 @@ export class StatusPublisher {
       ...(keys.keys === undefined ? {} : { keys: keys.keys }),
       ...(node.restoreRights === undefined ? {} : { restoreRights: node.restoreRights }),
       ...(config === undefined ? {} : { epoch: config.epoch, place: storage.place }),
+      mark: this.#mark,
     }
     const isFirst = this.#written.length === 0
     this.#written = [...this.#written, hb].slice(-REMEMBERED)

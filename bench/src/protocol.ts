@@ -167,6 +167,7 @@ const SETTINGS: Settings = {
   localAccess: { folders: [], commands: [] },
   waitForMongod: 0,
   stopGrace: 0,
+  checkUser: 60,
   file: undefined,
 }
 

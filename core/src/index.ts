@@ -12,9 +12,11 @@ export { BackupNominee } from './backup/nominee.js'
 export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
+export { hasMark } from './catalog/backup-mark.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
+export { acceptStorage, requireKnownStorage, type SeenStorage, seeStorage } from './catalog/known-storage.js'
 export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
 export { readPhysicalRestore } from './catalog/physical-restores.js'
 export { planPointInTime, planReplay } from './catalog/plan-restore.js'
@@ -47,10 +49,11 @@ export {
 } from './config/document.js'
 export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
 export { parseConfig } from './config/parse.js'
-export { sameStorage } from './config/same-storage.js'
+export { sameStorage, storageFingerprint } from './config/same-storage.js'
 export {
   type AgentDocument,
   type AgentKeys,
+  type AgentMark,
   type AgentPlace,
   type AgentPlugins,
   agentErrors,
@@ -130,6 +133,7 @@ export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind, SINCE_5_0 } from './control/roles.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
+export { forgetIdentity } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -184,7 +188,13 @@ export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
 export { ProgressPublisher } from './protocol/progress.js'
 export { recordRefusal } from './protocol/refusal.js'
-export { otherPlaceText, requireOneStorage, type StoragePlace, storagePlaces } from './protocol/storage-places.js'
+export {
+  otherPlaceText,
+  requireOneStorage,
+  requireUsedStorage,
+  type StoragePlace,
+  storagePlaces,
+} from './protocol/storage-places.js'
 export {
   CIPHERS,
   CLOCK,

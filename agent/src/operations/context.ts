@@ -1,4 +1,5 @@
 import {
+  type AgentMark,
   CIPHERS,
   CLOCK,
   type Clock,
@@ -50,6 +51,8 @@ export interface AgentContext {
    * the command that asks.
    */
   readonly answerWithStorage: (config: Config, opid: string, how: { writes: boolean }) => Promise<SubsystemStatus>
+  /** Publishes whether this agent saw what a backup had written to its storage. */
+  readonly answerWithMark: (mark: AgentMark) => Promise<void>
 }
 
 /** What one operation is given on top. */

@@ -25,7 +25,7 @@ import { type AgentNeeds, candidates, physicalNeeds, unfitness } from '../protoc
 import { operationInTheWay } from '../protocol/lock-wait.js'
 import { backupBallot, nominate } from '../protocol/nomination.js'
 import { nominationGroups } from '../protocol/priority.js'
-import { requireOneStorage } from '../protocol/storage-places.js'
+import { requireUsedStorage } from '../protocol/storage-places.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
 import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
@@ -165,7 +165,7 @@ export class BackupLeader {
     try {
       const { leader, clock } = this.#context
       const { epoch } = await requireConfig(leader)
-      await requireOneStorage({ leader, opid, epoch, clock, signal })
+      await requireUsedStorage({ leader, opid, epoch, clock, signal })
       return undefined
     } catch (error) {
       if (error instanceof PbmError) return error

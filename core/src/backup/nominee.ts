@@ -1,7 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { ensureInitObject } from '../catalog/init-object.js'
-import { ensureIdentity } from '../catalog/storage-identity.js'
+import { beginUsing, requireKnownStorage } from '../catalog/known-storage.js'
 import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupReplset, BackupStatus } from '../control/backup-document.js'
@@ -17,8 +16,9 @@ import {
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
-import { isMain } from '../control/profiles.js'
+import { isMain, requireStorage } from '../control/profiles.js'
 import { requireRights } from '../control/rights.js'
+import type { ConfiguredStorage } from '../control/storage-memory.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -63,6 +63,7 @@ import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
+import { requireOneFolder } from './mark.js'
 import { longestLock } from './physical/longest-lock.js'
 import { storeFiles } from './physical/part.js'
 import { requirePhysical } from './physical/readiness.js'
@@ -209,7 +210,8 @@ export class BackupNominee {
     const sealing = await this.#sealing(config, type)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
-    if (leads) await this.#initialise(command, signal)
+    const storage = await this.#configured(command)
+    if (leads) await this.#initialise(command, storage, signal)
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -239,6 +241,8 @@ export class BackupNominee {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.#startBalancerAgain(name, info)
       if (server !== undefined) await setClusterTime(leader, name, 'first')
+      // A share may have gone while it was written to.
+      await requireKnownStorage(store, storage, { signal })
       await publishBackup({ leader, store, ciphers, host, guard }, name)
     }
     await reach('done', { before: publish })
@@ -306,14 +310,20 @@ export class BackupNominee {
     return { ended, objects }
   }
 
-  /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
-  async #initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
-    const { store, leader } = this.#context
+  async #configured({ backup: { profile } }: BackupCommandDocument): Promise<ConfiguredStorage> {
+    const { leader, host } = this.#context
+    const storage = await requireStorage(leader, profile)
+    return { leader, host, storage, ...(isMain(profile) ? {} : { profile }) }
+  }
+
+  /** Nobody writes into the backup's folder before. */
+  async #initialise(command: BackupCommandDocument, storage: ConfiguredStorage, signal: AbortSignal): Promise<void> {
+    const { store, leader, clock, log } = this.#context
     const { name } = command.backup
+    await beginUsing(store, storage, { signal })
     await refuseTakenName(store, name, { signal })
     await setBackupFields(leader, name, { began_here: true })
-    await ensureInitObject(store, { signal })
-    if (isMain(command.backup.profile)) await ensureIdentity(store, { signal })
+    await requireOneFolder({ leader, store, clock, log, signal }, { backup: name, opid: command._id.toHexString() })
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */

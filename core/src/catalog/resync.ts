@@ -28,6 +28,7 @@ import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { withBeginnings } from './first-chunks.js'
 import { INIT } from './init-object.js'
+import { acceptStorage } from './known-storage.js'
 import { listPhysicalRestores, readPhysicalRestore } from './physical-restores.js'
 import { ensureIdentity } from './storage-identity.js'
 import { testWriting } from './write-test.js'
@@ -60,9 +61,10 @@ export interface ResyncResult {
 }
 
 /**
- * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync): rewrites the init
- * object (the write test), reads the metadata of every backup, checks its objects, and rebuilds the index of
- * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
+ * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync), which
+ * is the cluster's from then on, whichever was before: rewrites the init object (the write test), reads the metadata of every
+ * backup, checks its objects, and rebuilds the index of chunks. The storage is read completely before any document changes: a
+ * storage that fails half-way loses nothing.
  *
  * Documents of logical restores stay: they are nowhere else. Those of physical ones are read from there, as by PBM.
  */
@@ -113,6 +115,7 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
     await replaceChunks(leader, await withBeginnings(noted, options))
     await takeRestores(options)
   }
+  await acceptStorage(store, options, { signal })
   const result = {
     backups: backups.size,
     damaged: damaged.size,

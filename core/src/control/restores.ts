@@ -133,6 +133,11 @@ export async function setRestoreReplsetFields(
   return updated.matchedCount === 1
 }
 
+/** Removes the lists of what is chosen, which may be long. */
+export async function clearChosen(leader: MongoClient, name: string): Promise<void> {
+  await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].chosen': '' } })
+}
+
 /** Sets fields of the restore as a whole. False when it is gone. */
 export async function setRestoreFields(
   leader: MongoClient,
