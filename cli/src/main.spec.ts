@@ -75,7 +75,13 @@ describe('pbm without a server', () => {
     try {
       const folder = join(pluginDir, 'node_modules', 'pbmkit-storage-noisy')
       await mkdir(folder, { recursive: true })
-      const manifest = { name: 'pbmkit-storage-noisy', version: '1.0.0', type: 'module', exports: './main.js' }
+      const manifest = {
+        name: 'pbmkit-storage-noisy',
+        version: '1.0.0',
+        type: 'module',
+        exports: './main.js',
+        keywords: ['pbmkit-plugin'],
+      }
       await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
       await writeFile(join(folder, 'main.js'), "console.log('hello'); export default {}")
       const ended = await pbmProcess(['plugin', 'list', '--plugin-dir', pluginDir, '-o', 'json'])

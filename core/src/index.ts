@@ -13,8 +13,9 @@ export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { incompatibility } from './catalog/compatible.js'
-export { deleteBackup, deleteBackupsBefore, deleteOld } from './catalog/delete.js'
+export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
+export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
 export { planPointInTime, planReplay } from './catalog/plan-restore.js'
 export { recordKeys } from './catalog/record-keys.js'
 export { resync } from './catalog/resync.js'
@@ -107,6 +108,7 @@ export { insertChunk, listChunks } from './control/pitr-chunks.js'
 export {
   findProfile,
   isMain,
+  lifecycleOf,
   listProfiles,
   MAIN_PROFILE,
   type Profile,

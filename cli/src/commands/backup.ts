@@ -1,4 +1,13 @@
-import { type Config, findBackup, isMain, PbmError, requireConfig, requireStorage, until } from '@pbmkit/core'
+import {
+  type Config,
+  DEFAULT_COMPRESSION,
+  findBackup,
+  isMain,
+  PbmError,
+  requireConfig,
+  requireStorage,
+  until,
+} from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { chosenNamespaces } from '../chosen-namespaces.js'
@@ -146,7 +155,7 @@ function isType(type: string): type is 'logical' | 'physical' {
 
 /** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */
 async function usableCompression(session: Session, config: Config, options: BackupOptions): Promise<string> {
-  const method = options.compression ?? config.backup?.compression ?? 's2'
+  const method = options.compression ?? config.backup?.compression ?? DEFAULT_COMPRESSION
   const plugin = await session.plugins.compression(method)
   const level = options.compressionLevel
   const { levels } = plugin

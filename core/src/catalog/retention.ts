@@ -28,6 +28,11 @@ export function isFinished(backup: BackupDocument): boolean {
   return FINISHED.has(backup.status)
 }
 
+/** `profile`: '' for the main storage. */
+export function isOfProfile({ store }: Pick<BackupDocument, 'store'>, profile: string): boolean {
+  return (store.profile === true ? (store.name ?? '') : '') === profile
+}
+
 export function isSelective(backup: BackupDocument): boolean {
   return backup.nss !== undefined && backup.nss.length > 0 && !backup.nss.includes('*.*')
 }
@@ -77,9 +82,7 @@ function isCovered(
  */
 export function expired(inventory: Inventory, limit: Timestamp, profile = ''): Expired {
   const older = inventory.backups
-    .filter(
-      (backup) => isFinished(backup) && (backup.store.profile === true ? (backup.store.name ?? '') : '') === profile,
-    )
+    .filter((backup) => isFinished(backup) && isOfProfile(backup, profile))
     .filter((backup) => endOf(backup).t <= limit.t)
     .toSorted((a, b) => endOf(a).compare(endOf(b)))
   const chunks = profile === '' ? inventory.chunks.filter(({ start_ts }) => start_ts.lessThan(limit)) : []

@@ -1,4 +1,5 @@
 import type { ObjectId, Timestamp } from 'bson'
+import type { LifecycleConfig } from '../config/document.js'
 import type { NamespacePair } from './renaming.js'
 
 /** One command in `pbmCmd`; its `_id` is the operation id (PBM: control-plane.md §2). `ts` is the sender's Unix seconds. */
@@ -14,8 +15,8 @@ export type Command =
   | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
   | { cmd: 'delete'; delete: { backup: string; olderthan: number; type: string; profile: string } }
   | { cmd: 'deletePitr'; deletePitr: { olderthan: number } }
-  | { cmd: 'cleanup'; cleanup: { olderThan: Timestamp; profile: string } }
-  | { cmd: 'addConfigProfile'; profile: { name: string; profile: boolean; storage: Record<string, unknown> } }
+  | { cmd: 'cleanup'; cleanup: CleanupCommand }
+  | { cmd: 'addConfigProfile'; profile: ProfileCommand }
   | { cmd: 'removeConfigProfile'; profile: { name: string } }
   /** Ours: PBM's agents pass over commands they don't know. */
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
@@ -33,6 +34,21 @@ export type RestoreCommandDocument = CommandDocument & { cmd: 'restore' | 'resto
 export function namespacePairs({ nsFrom, nsTo, pairs }: RestoreCommand): NamespacePair[] {
   const [from, to] = [nsFrom ?? '', nsTo ?? '']
   return [...(from === '' && to === '' ? [] : [{ from, to }]), ...(pairs ?? [])]
+}
+
+export interface CleanupCommand {
+  /** `Timestamp(0,0)` with `lifecycleAt`: an older agent then finds nothing that old. */
+  olderThan: Timestamp
+  profile: string
+  /** What `lifecycle` of the configuration does not keep at this time (PBM: parity.md §6). */
+  lifecycleAt?: Timestamp
+}
+
+export interface ProfileCommand {
+  name: string
+  profile: boolean
+  storage: Record<string, unknown>
+  lifecycle?: LifecycleConfig
 }
 
 export interface BackupCommand {

@@ -113,8 +113,13 @@ const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
   },
   delete: payload('delete', { backup: TEXT, olderthan: NUMBER, type: TEXT, profile: TEXT }),
   deletePitr: payload('deletePitr', { olderthan: NUMBER }),
-  cleanup: payload('cleanup', { olderThan: must(TIME), profile: TEXT }),
-  addConfigProfile: payload('profile', { name: must(TEXT), profile: FLAG, storage: must(DOCUMENT) }),
+  cleanup: payload('cleanup', { olderThan: must(TIME), profile: TEXT, lifecycleAt: TIME }),
+  addConfigProfile: payload('profile', {
+    name: must(TEXT),
+    profile: FLAG,
+    storage: must(DOCUMENT),
+    lifecycle: DOCUMENT,
+  }),
   removeConfigProfile: payload('profile', { name: must(TEXT) }),
   rotateKeys: payload('rotateKeys', { dryRun: FLAG }),
 }

@@ -4,7 +4,7 @@ import type { WrappingKey } from '../plugin/encryption.js'
 import { hasCode, PluginError } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore, ReadOptions } from '../plugin/storage.js'
 import { parsePitrChunkName, replsetFolder } from '../store/layout/names.js'
-import type { OpenStore } from '../store/open-store.js'
+import { bound, type OpenStore } from '../store/open-store.js'
 import { untilAborted } from '../time/until-aborted.js'
 import { type Ciphers, isKeyFault, keyError, type OpenMethod } from './ciphers.js'
 import { createWrappingKey, isKeyObject, keyObjectName, keyScope } from './key-objects.js'
@@ -59,7 +59,7 @@ export function storeOf(
 export function sealedStore(store: OpenStore, ciphers: Ciphers, methodOf: MethodOf): OpenStore {
   const keys = new WrappingKeys(store, ciphers)
   return {
-    capabilities: store.capabilities,
+    ...bound(store),
     save: async (name, body, options) => {
       const method = methodOf(name)
       if (method === undefined) return await store.save(name, body, options)
@@ -77,13 +77,6 @@ export function sealedStore(store: OpenStore, ciphers: Ciphers, methodOf: Method
       })
       return openEach(await store.read(name, options), name, opened, keys, options)
     },
-    stat: (name, options) => store.stat(name, options),
-    list: (options) => store.list(options),
-    delete: (name, options) => store.delete(name, options),
-    copy: (source, target, options) => store.copy(source, target, options),
-    close: () => store.close(),
-    figures: store.figures,
-    strayParts: store.strayParts,
   }
 }
 

@@ -16,7 +16,7 @@ import { ForeignCollections } from '../data/foreign.js'
 import { keptUsers } from '../data/kept-users.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { listTarget } from '../data/target.js'
+import { listTarget, reservedUuids } from '../data/target.js'
 import { TouchedCollections } from '../data/touched.js'
 import { type Kept, refuseTooMany, usersOrRoles } from '../data/users-and-roles.js'
 import { type ChosenPart, chooseNamespaces } from '../selective/choose.js'
@@ -111,13 +111,14 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   )
   refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
-  await refuseReservedUuids(client, namespaces)
+  const reserved = await reservedUuids(client)
+  refuseReservedUuids(reserved, namespaces)
   const places = [...(chosen?.staged.values() ?? [])].map(({ ns }) => databaseOf(ns))
   await refuseOtherCase(client, [...namespaces.map(({ db }) => db), ...places])
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
-  const foreign = new ForeignCollections(staying, namespaces)
+  const foreign = new ForeignCollections(staying, namespaces, reserved)
   const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
   const touched = new TouchedCollections()
   const storedOplog = await verify(

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { compareStates, fixturesFolder, snapshotState } from '@pbmkit/conformance/testbed'
 import { type Document, UUID } from 'bson'
 import { findRestore } from '../../control/restores.js'
+import { errorText, type PbmError } from '../../errors.js'
 import { type Bench, copyFixture, fixtureFolder, restoreCommand, startBench } from '../restore.support.js'
 import { changeList, forgeList, forgeOplog } from './forge.support.js'
 
@@ -177,8 +178,8 @@ describe('Restore of a damaged backup', () => {
     }
   }
 
-  async function uuidOf(collection: string): Promise<UUID> {
-    const [found] = await bench.node.db('admin').listCollections({ name: collection }).toArray()
+  async function uuidOf(collection: string, db = 'admin'): Promise<UUID> {
+    const [found] = await bench.node.db(db).listCollections({ name: collection }).toArray()
     return (found as unknown as { info: { uuid: UUID } }).info.uuid
   }
 
@@ -243,14 +244,17 @@ describe('Restore of a damaged backup', () => {
       const forged = [
         [change('i', 'shop.items', version, { _id: 'config' }), 'REPLAY_INCOMPLETE'],
         [change('u', 'shop.items', users, { $set: { x: 1 } }), 'REPLAY_INCOMPLETE'],
-        // Refused before anything is dropped.
-        [command({ create: 'evil' }, config), 'UUID_TAKEN'],
+        // Refused before anything is dropped, and not with the advice to move what has the UUID.
+        ...[config, version, users, await uuidOf('transactions', 'config'), await uuidOf('startup_log', 'local')].map(
+          (uuid) => [command({ create: 'evil' }, uuid), 'BACKUP_DAMAGED'] as const,
+        ),
+        [{ ...command({ create: 'evil' }, await uuidOf('transactions', 'config')), ns: 'config.$cmd' }, undefined],
       ] as const
       for (const [operation, code] of forged) {
-        await assert.rejects(
-          restoredFrom((folder) => forgeOplog(folder, [operation])),
-          { code },
-        )
+        const restored = restoredFrom((folder) => forgeOplog(folder, [operation]))
+        if (code === undefined) assert.equal(await restored, 'done')
+        else
+          await assert.rejects(restored, (error: PbmError) => error.code === code && !/rename/.test(errorText(error)))
         assert.deepEqual(await guarded(), before)
       }
     })
