@@ -1,14 +1,38 @@
-import { findBackup, Restore, type StorageConfig, storageOfBackup } from '@pbmkit/core'
+import {
+  type CommandDocument,
+  findBackup,
+  type OpenStore,
+  PhysicalRestore,
+  Restore,
+  type StorageConfig,
+  storageOfBackup,
+} from '@pbmkit/core'
+import { withStore } from '../storages.js'
 import { type OperationContext, withContainer } from './context.js'
 import { onPrimary } from './primary-only.js'
 
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (command.cmd !== 'restore') return
+  if ((await findBackup(context.leader, command.restore.backupName))?.type === 'physical') return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),
   )
+}
+
+/** On all members, each with its own mongod. */
+async function runPhysical(context: OperationContext, command: CommandDocument & { cmd: 'restore' }): Promise<void> {
+  const { config, signal } = context
+  const prepare = (main: OpenStore, backup: OpenStore) =>
+    withContainer(context, { storage: async () => config.storage }, (container) =>
+      container.resolve(PhysicalRestore).prepare(command, { main, backup }, signal),
+    )
+  const planned = await withStore(context, async (main) => {
+    const storage = await storageOf(context, command.restore.backupName)
+    return await withStore(context, (backup) => prepare(main, backup), storage)
+  })
+  if (planned !== undefined) context.handOver({ planned, config })
 }
 
 /** A backup that is not in the list is looked for on the main storage. */

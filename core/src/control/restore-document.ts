@@ -62,6 +62,10 @@ export interface RestoreReplset {
   unbuilt_indexes?: string[]
   /** Ours; PBM ignores it. */
   node?: string
+  /** Of a physical restore: its members. */
+  nodes?: { name: string; status: RestoreStatus; last_transition_ts: number; conditions: Condition[] }[]
+  /** Ours; PBM ignores it: the id that the restored replica set gets, 24 hex digits. */
+  identity?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
   /** Ours; PBM ignores it: who becomes an administrator by this restore. Absent where nobody does. */
