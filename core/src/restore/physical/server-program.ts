@@ -114,13 +114,3 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
-
-export async function isServing(client: MongoClient): Promise<boolean> {
-  return await client
-    .db('admin')
-    .command({ hello: 1 })
-    .then(
-      () => true,
-      () => false,
-    )
-}

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Document, MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../../errors.js'
 import {
@@ -23,7 +23,7 @@ import { neededEnvironment } from '../../plugin-host/needed-environment.js'
 import { systemClock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
 import { restoreFolders } from './folders.js'
-import { isServing, stopServer } from './server-program.js'
+import { stopServer } from './server-program.js'
 
 export interface StandaloneOptions {
   readonly dbPath: string
@@ -68,16 +68,13 @@ export async function giveIdentity(options: StandaloneOptions, identity: NewIden
   await chmod(sockets, 0o700)
   const socket = join(sockets, 's.sock')
   const { child, log } = start(options, socket)
-  const client = new MongoClient(`mongodb://${encodeURIComponent(socket)}/?directConnection=true`, {
-    serverSelectionTimeoutMS: 2_000,
-  })
-  client.on('error', () => undefined)
+  let client: MongoClient | undefined
   try {
-    await awaitServing(client, child, log)
+    client = await connectWhenServing(socket, child, log)
     await rewrite(client, identity)
     await stopServer(client, options.dbPath, child.pid)
   } finally {
-    await client.close().catch(() => undefined)
+    await client?.close().catch(() => undefined)
     if (child.exitCode === null && child.signalCode === null) {
       const exited = once(child, 'exit')
       child.kill('SIGKILL')
@@ -92,7 +89,8 @@ function start({ dbPath, path, port, cacheSizeGB, mongodOpts }: StandaloneOption
   const storage = mongodOpts.storage as Document
   const engine = storage.wiredTiger.engineConfig as Document
   const args = [
-    ...['--dbpath', dbPath, '--bind_ip', socket, '--port', String(port), '--logpath', log],
+    ...['--dbpath', dbPath, '--bind_ip', socket, '--unixSocketPrefix', dirname(socket)],
+    ...['--port', String(port), '--logpath', log],
     ...['--setParameter', 'disableLogicalSessionCacheRefresh=true', '--setParameter', 'ttlMonitorEnabled=false'],
     ...['--setParameter', 'diagnosticDataCollectionEnabled=false'],
     ...(storage.directoryPerDB === true ? ['--directoryperdb'] : []),
@@ -105,7 +103,7 @@ function start({ dbPath, path, port, cacheSizeGB, mongodOpts }: StandaloneOption
   return { child, log }
 }
 
-async function awaitServing(client: MongoClient, child: ChildProcess, log: string): Promise<void> {
+async function connectWhenServing(socket: string, child: ChildProcess, log: string): Promise<MongoClient> {
   const look = async () => {
     if (child.exitCode !== null || child.signalCode !== null) {
       const text = await readFile(log, 'utf8').catch(() => '')
@@ -115,10 +113,21 @@ async function awaitServing(client: MongoClient, child: ChildProcess, log: strin
         hint: `Is it of the version that the backup was made of? Its log is ${log}`,
       })
     }
-    return await isServing(client)
+    return await connect(socket).catch(() => undefined)
   }
-  if (await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })) return
+  const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })
+  if (client !== undefined) return client
   throw new PbmError('FILES_UNUSABLE', `a mongod on the restored files does not serve within ${SERVE_MS / 1000} s`)
+}
+
+async function connect(socket: string): Promise<MongoClient> {
+  const uri = `mongodb://${encodeURIComponent(socket)}/?directConnection=true`
+  const client = new MongoClient(uri, { serverSelectionTimeoutMS: 2_000 })
+  client.on('error', () => undefined)
+  return await client.connect().catch(async (error: unknown) => {
+    await client.close()
+    throw error
+  })
 }
 
 async function rewrite(client: MongoClient, { replset, kept, lastWrite }: NewIdentity): Promise<void> {
