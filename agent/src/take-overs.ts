@@ -1,15 +1,14 @@
 import {
   carryOut,
+  type EndedTakeOver,
   errorText,
   JournalFile,
   type OperationLog,
-  type PlannedTakeOver,
   PluginHost,
   recordTakeOver,
   recoverTakeOver,
   systemClock,
   type TakeOverContext,
-  type TakeOverOutcome,
   until,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
@@ -31,7 +30,7 @@ const TELL_PAUSE_MS = 500
 /** What physical restores do while the mongod beside this agent is down, or is another one. */
 export class TakeOvers {
   readonly #options: TakeOversOptions
-  #ended: { planned: PlannedTakeOver; outcome: TakeOverOutcome } | undefined
+  #ended: EndedTakeOver | undefined
 
   constructor(options: TakeOversOptions) {
     this.#options = options
@@ -39,7 +38,7 @@ export class TakeOvers {
 
   /** Before anything else: an agent that was killed in the middle has left a mongod that does not run. */
   async recover(): Promise<void> {
-    await recoverTakeOver(this.#context())
+    this.#ended = await recoverTakeOver(this.#context())
   }
 
   async carryOut({ planned, config }: HandedOver): Promise<void> {
@@ -53,18 +52,18 @@ export class TakeOvers {
       carryOut(planned, { ...this.#context(), store, signal: unstopped }),
     )
     signal.throwIfAborted()
-    this.#ended = { planned, outcome }
+    if (planned.isCoordinator) this.#ended = { record: planned.journal.record, ...outcome }
   }
 
   /** To be called with the first connection after it. */
   async tellEnd(leader: MongoClient): Promise<void> {
     const ended = this.#ended
     this.#ended = undefined
-    if (ended?.planned.isCoordinator !== true) return
+    if (ended === undefined) return
     const log = this.#log()
     const told = async () => {
       try {
-        await recordTakeOver(leader, ended.planned, ended.outcome)
+        await recordTakeOver(leader, ended)
         return true
       } catch (error) {
         log.warning(`how the restore has ended can't be written down: ${errorText(error)}`)
@@ -96,6 +95,10 @@ export class TakeOvers {
 
 /** What tells the servers of a machine apart; without the credentials. */
 function hostsOf(uri: string): string {
-  const hosts = uri.trim().replace(/^[a-z]+:\/\//i, '').split(/[/?]/)[0] ?? ''
+  const hosts =
+    uri
+      .trim()
+      .replace(/^[a-z]+:\/\//i, '')
+      .split(/[/?]/)[0] ?? ''
   return hosts.slice(hosts.lastIndexOf('@') + 1)
 }

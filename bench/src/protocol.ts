@@ -168,8 +168,8 @@ const SETTINGS: Settings = {
   waitForMongod: 0,
   stopGrace: 0,
   mongodStart: undefined,
-        stateFolder: '',
-        file: undefined,
+  stateFolder: '',
+  file: undefined,
 }
 
 async function commandsPerSecond(leader: MongoClient): Promise<number> {

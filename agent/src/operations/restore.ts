@@ -14,7 +14,8 @@ import { onPrimary } from './primary-only.js'
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (command.cmd !== 'restore') return
-  if ((await findBackup(context.leader, command.restore.backupName))?.type === 'physical') return await runPhysical(context, command)
+  if ((await findBackup(context.leader, command.restore.backupName))?.type === 'physical')
+    return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),

@@ -24,14 +24,16 @@ export async function carryOut(
   context: TakeOverContext & { readonly store: ObjectStore; readonly signal: AbortSignal },
 ): Promise<TakeOverOutcome> {
   const { store, signal, log, clock } = context
-  const { journal, kept, self, isCoordinator, record } = planned
+  const { journal, kept, self, isCoordinator } = planned
+  const { record } = journal
   const sync = new SyncFiles({ store, restore: record.name, rs: self.rs, node: self.node, signal, clock })
   const stopBeat = sync.beat(isCoordinator)
   const takeOver = new TakeOver(context, journal, kept)
   try {
     const fault = await forward(planned, takeOver, sync, log)
     const final = await finalState(planned, sync, fault)
-    if (isCoordinator && final !== undefined) await tellRecord(planned, sync, final).catch((error) => log.warning(errorText(error)))
+    if (isCoordinator && final !== undefined)
+      await tellRecord(planned, sync, final).catch((error) => log.warning(errorText(error)))
     if (fault === undefined && final?.status !== 'error') await takeOver.finish()
     else if (fault !== undefined && final?.status === 'partlyDone') await takeOver.begin()
     else await takeOver.goBack()
@@ -77,7 +79,10 @@ async function finalState(
   if (!isCoordinator) {
     const state = await sync.awaitCluster(['done', 'partlyDone'], FINAL_MS).catch(() => undefined)
     if (state === undefined) return undefined
-    return { status: state as TakeOverOutcome['status'], ...(state === 'error' && { error: await sync.clusterError() }) }
+    return {
+      status: state as TakeOverOutcome['status'],
+      ...(state === 'error' && { error: await sync.clusterError() }),
+    }
   }
   const outcomes = await sync.outcomes(nodes, FINAL_MS).catch(() => new Map<string, 'done' | 'error' | undefined>())
   const outcome = judge(nodes, outcomes, fault)
@@ -100,10 +105,17 @@ export function judge(
 }
 
 /** `<restore>.json`, as PBM keeps it (PBM: physical.md §6). */
-async function tellRecord({ record }: PlannedTakeOver, sync: SyncFiles, { status, error }: TakeOverOutcome): Promise<void> {
+async function tellRecord(
+  { journal }: PlannedTakeOver,
+  sync: SyncFiles,
+  { status, error }: TakeOverOutcome,
+): Promise<void> {
   const now = Math.floor(Date.now() / 1000)
-  const { name, opid, backup, bcp_chain, replsets, start_ts, l } = record
-  const conditions = [{ timestamp: start_ts, status: 'starting' }, { timestamp: now, status, ...(error !== undefined && { error }) }]
+  const { name, opid, backup, bcp_chain, replsets, start_ts, l } = journal.record
+  const conditions = [
+    { timestamp: start_ts, status: 'starting' },
+    { timestamp: now, status, ...(error !== undefined && { error }) },
+  ]
   const unset = { T: 0, I: 0 }
   await sync.saveRecord(
     goJson({
@@ -111,7 +123,13 @@ async function tellRecord({ record }: PlannedTakeOver, sync: SyncFiles, { status
       replsets: replsets.map(({ name: rs, nodes = [] }) => ({
         ...{ name: rs, start_ts, status, committed_txn: null, txn_set: false, partial_txn: null, op: unset },
         ...{ last_transition_ts: now, last_write_ts: unset },
-        nodes: nodes.map((node) => ({ name: node.name, status, last_transition_ts: now, conditions, hb: { T: now, I: 0 } })),
+        nodes: nodes.map((node) => ({
+          name: node.name,
+          status,
+          last_transition_ts: now,
+          conditions,
+          hb: { T: now, I: 0 },
+        })),
         ...{ conditions, hb: { T: now, I: 0 } },
       })),
       ...{ hb: { T: now, I: 0 }, start_ts, last_transition_ts: now, conditions, type: 'physical', l },

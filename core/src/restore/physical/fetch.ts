@@ -37,7 +37,8 @@ export async function readFileList({ store, backup, part, signal }: FetchOptions
       if (tally.size > LONGEST_LIST) throw damaged(`${object} is too large for a list of files`)
       chunks.push(chunk)
     }
-    if (known !== undefined && known.crc !== tally.crcText()) throw damaged(`${object} is altered: its checksum is wrong`)
+    if (known !== undefined && known.crc !== tally.crcText())
+      throw damaged(`${object} is altered: its checksum is wrong`)
     const files: ListedFile[] = []
     for await (const file of decodeFileList(bodyOf(Buffer.concat(chunks)))) files.push(file)
     if (files.length === 0) throw damaged(`${object} names no files`)
@@ -92,7 +93,10 @@ async function fetchFile(
   try {
     let at = file.offset
     const most = file.length > 0 ? file.length : file.fileSize
-    for await (const bytes of readObject(store, object, compression, { signal, onStored: (chunk) => packed.add(chunk) })) {
+    for await (const bytes of readObject(store, object, compression, {
+      signal,
+      onStored: (chunk) => packed.add(chunk),
+    })) {
       plain.add(bytes)
       if (plain.size > most) throw damaged(`${object} has more than ${most} bytes`)
       for (let done = 0; done < bytes.length; ) {
@@ -104,7 +108,8 @@ async function fetchFile(
     }
     const isWhole = file.length > 0 || plain.size === file.fileSize
     if (!isWhole) throw damaged(`${object} has ${plain.size} bytes instead of ${file.fileSize}`)
-    if (file.crc !== undefined && file.crc !== plain.crcText()) throw damaged(`${object} is altered: its checksum is wrong`)
+    if (file.crc !== undefined && file.crc !== plain.crcText())
+      throw damaged(`${object} is altered: its checksum is wrong`)
     if (file.storedCrc !== undefined && file.storedCrc !== packed.crcText()) {
       throw damaged(`${object} is altered: the checksum of what is stored is wrong`)
     }

@@ -39,7 +39,9 @@ async function holdsData(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch((): string[] => [])
   if (names.some((name) => name.endsWith('.wt'))) return true
   const below = await Promise.all(
-    ['collection', 'index'].filter((name) => names.includes(name)).map((name) => readdir(join(folder, name)).catch((): string[] => [])),
+    ['collection', 'index']
+      .filter((name) => names.includes(name))
+      .map((name) => readdir(join(folder, name)).catch((): string[] => [])),
   )
   return below.flat().some((name) => name.endsWith('.wt'))
 }

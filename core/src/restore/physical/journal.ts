@@ -2,6 +2,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
+import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
 import type { ServerProgram } from './server-program.js'
 import type { StandaloneOptions } from './standalone.js'
@@ -17,8 +18,8 @@ export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' 
 /** What it takes to go on after this process was killed. No secret is in it. */
 export interface TakeOverJournal {
   readonly phase: TakeOverPhase
-  readonly restore: string
-  readonly backup: string
+  /** Of the restore, as it began. */
+  readonly record: RestoreDocument
   readonly program: ServerProgram
   readonly server: StandaloneOptions
   /** The document of the replica set's configuration. */

@@ -4,7 +4,7 @@ import { requirePhysical } from '../../backup/physical/readiness.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import { findBackup } from '../../control/backups.js'
 import type { RestoreCommand } from '../../control/command-document.js'
-import { isTimeAsked } from '../../control/restore-document.js'
+import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -76,20 +76,27 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
   const files = await readFileList(fetching)
   const { fresh } = await prepareFolders(server.dbPath)
-  await requireSpace(fresh, files.reduce((sum, { fileSize }) => sum + fileSize, 0))
+  await requireSpace(
+    fresh,
+    files.reduce((sum, { fileSize }) => sum + fileSize, 0),
+  )
   return { backup, fetching, files, server, program, folder: fresh }
 }
 
 /** What the member does when its server has ended. All members have the same `identity`. */
 export async function journalOf(
-  { backup, fetching, server, program }: Prepared,
-  { node, restore, identity, keepOldFiles }: { node: MongoClient; restore: string; identity: string; keepOldFiles: boolean },
+  { fetching, server, program }: Prepared,
+  {
+    node,
+    record,
+    identity,
+    keepOldFiles,
+  }: { node: MongoClient; record: RestoreDocument; identity: string; keepOldFiles: boolean },
 ): Promise<TakeOverJournal> {
   const { config } = await node.db('admin').command({ replSetGetConfig: 1 })
   return {
     phase: 'down',
-    restore,
-    backup: backup.name,
+    record,
     program,
     server: {
       ...{ dbPath: server.dbPath, path: program.path, port: server.port },
@@ -135,7 +142,8 @@ function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: No
     if (stored[key] === own[key]) continue
     throw unfit(`backup ${backup.name} was made with ${key} ${stored[key]}, and this server runs with ${own[key]}`)
   }
-  if (part.mongod_opts?.security !== undefined) throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
+  if (part.mongod_opts?.security !== undefined)
+    throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
 }
 
 function storageOf(options: Readonly<Record<string, unknown>> | undefined) {

@@ -6,12 +6,19 @@ import type { CommandDocument } from '../../control/command-document.js'
 import { readConfig, readEpoch } from '../../control/config.js'
 import { emptyReplset, emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
-import { findRestoreByOpid, insertRestore, setRestoreReplsetFields, setRestoreStatus } from '../../control/restores.js'
+import {
+  beatRestore,
+  findRestoreByOpid,
+  insertRestore,
+  setRestoreReplsetFields,
+  setRestoreStatus,
+} from '../../control/restores.js'
 import { unixSeconds } from '../../control/wire.js'
 import { errorText, PbmError } from '../../errors.js'
 import { clusterTime, secondsOf } from '../../mongo/cluster-time.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../../mongo/topology.js'
 import { busyText } from '../../protocol/busy.js'
+import { type Heartbeat, startHeartbeat } from '../../protocol/heartbeat.js'
 import { isHeld } from '../../protocol/lock.js'
 import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import { ProgressPublisher } from '../../protocol/progress.js'
@@ -34,7 +41,6 @@ export interface PlannedTakeOver {
   readonly nodes: readonly string[]
   /** Speaks for all; its agent took the lock. */
   readonly isCoordinator: boolean
-  readonly record: RestoreDocument
 }
 
 /** How long the record may take to be there, and the agents to look whether they can take part. */
@@ -100,7 +106,8 @@ export class PhysicalRestore {
 
   async #announce({ _id, restore }: Command, info: NodeInfo): Promise<RestoreDocument> {
     const { leader, self } = this.#context
-    if (info.isSharded) throw new PbmError('RESTORE_UNSUPPORTED', 'physical restores of sharded clusters are not supported yet')
+    if (info.isSharded)
+      throw new PbmError('RESTORE_UNSUPPORTED', 'physical restores of sharded clusters are not supported yet')
     const [now, hb, [replset]] = [unixSeconds(), await clusterTime(leader), await clusterMembers(leader)]
     const nodes = (replset?.members ?? []).filter(({ role }) => role !== 'arbiter').map(({ host }) => host)
     const record: RestoreDocument = {
@@ -117,21 +124,35 @@ export class PhysicalRestore {
         },
       ],
     }
-    if (!(await insertRestore(leader, record))) throw new PbmError('RESTORE_EXISTS', `There is a restore ${record.name} already`)
+    if (!(await insertRestore(leader, record)))
+      throw new PbmError('RESTORE_EXISTS', `There is a restore ${record.name} already`)
     return record
   }
 
   async #takePart(
     command: Command,
     record: RestoreDocument,
-    given: { info: NodeInfo; stores: { backup: OpenStore; main: OpenStore }; signal: AbortSignal; isCoordinator: boolean },
+    given: {
+      info: NodeInfo
+      stores: { backup: OpenStore; main: OpenStore }
+      signal: AbortSignal
+      isCoordinator: boolean
+    },
   ): Promise<PlannedTakeOver> {
     const { node, leader, self, log, clock, host, ciphers } = this.#context
     const { info, stores, signal, isCoordinator } = given
     const { restore } = command
     const nodes = nodesOf(record)
-    const sync = new SyncFiles({ store: stores.main, restore: record.name, rs: self.rs, node: self.node, signal, clock })
+    const sync = new SyncFiles({
+      store: stores.main,
+      restore: record.name,
+      rs: self.rs,
+      node: self.node,
+      signal,
+      clock,
+    })
     const stopBeat = sync.beat(isCoordinator)
+    const heartbeat = isCoordinator ? this.#startHeartbeat(record) : undefined
     let prepared: Prepared | undefined
     try {
       log.info(`physical restore of ${restore.backupName} begins`)
@@ -154,9 +175,9 @@ export class PhysicalRestore {
       await sync.tell('copyDone')
       await reach('copyDone')
       const identity = record.replsets[0]?.identity ?? ''
-      const journal = await journalOf(prepared, { node, restore: record.name, identity, keepOldFiles: false })
+      const journal = await journalOf(prepared, { node, record, identity, keepOldFiles: false })
       const kept = await keptDocuments(leader)
-      return { journal, kept, self, nodes, isCoordinator, record }
+      return { journal, kept, self, nodes, isCoordinator }
     } catch (error) {
       const text = errorText(error)
       await sync.tell('error', text).catch((fault: unknown) => log.warning(errorText(fault)))
@@ -167,14 +188,30 @@ export class PhysicalRestore {
       if (prepared !== undefined) await removeFresh(prepared).catch(() => undefined)
       throw error
     } finally {
+      await heartbeat?.stop()
       await stopBeat()
     }
   }
 
-  async #follow(sync: SyncFiles, state: 'starting' | 'running' | 'copyDone', timeoutMs: number | undefined): Promise<void> {
+  #startHeartbeat({ name }: RestoreDocument): Heartbeat {
+    const { leader, clock, log } = this.#context
+    return startHeartbeat({
+      clock,
+      beat: () => beatRestore(leader, name),
+      reason: () => new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`),
+      onFailure: (error) => log.warning(`the heartbeat of the restore can't be written: ${errorText(error)}`),
+    })
+  }
+
+  async #follow(
+    sync: SyncFiles,
+    state: 'starting' | 'running' | 'copyDone',
+    timeoutMs: number | undefined,
+  ): Promise<void> {
     const met = await sync.awaitCluster([state], timeoutMs)
     if (met === state) return
-    if (met === undefined) throw new PbmError('RESTORE_NODE', `the member that leads the restore has not come to ${state} in time`)
+    if (met === undefined)
+      throw new PbmError('RESTORE_NODE', `the member that leads the restore has not come to ${state} in time`)
     throw new PbmError('RESTORE_NODE', `the restore has failed: ${await sync.clusterError()}`)
   }
 
@@ -228,13 +265,15 @@ function nodesOf({ replsets }: RestoreDocument): string[] {
   return replsets[0]?.nodes?.map(({ name }) => name) ?? []
 }
 
+export interface EndedTakeOver {
+  /** As it began. */
+  readonly record: RestoreDocument
+  readonly status: 'done' | 'partlyDone' | 'error'
+  readonly error?: string
+}
+
 /** The agent's, when the database serves again: writes down how the restore has ended. */
-export async function recordTakeOver(
-  leader: MongoClient,
-  { record }: PlannedTakeOver,
-  outcome: { readonly status: 'done' | 'partlyDone' | 'error'; readonly error?: string },
-): Promise<void> {
-  const { status, error } = outcome
+export async function recordTakeOver(leader: MongoClient, { record, status, error }: EndedTakeOver): Promise<void> {
   if (status === 'error') {
     await setRestoreStatus(leader, record.name, 'error', { error: error ?? '' })
     return

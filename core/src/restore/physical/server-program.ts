@@ -43,7 +43,7 @@ export async function programOf({ dbPath, argv }: ServerOptions): Promise<Server
 export async function stopServer(client: MongoClient, dbPath: string, pid: number | undefined): Promise<void> {
   await client
     .db('admin')
-    .command({ shutdown: 1, force: true, timeoutSecs: 10 })
+    .command({ shutdown: 1, force: true, timeoutSecs: 0 })
     // The connection ends with the server.
     .catch((error: unknown) => {
       if (error instanceof MongoServerError) throw error
@@ -100,7 +100,12 @@ export async function startServer(program: ServerProgram, command: string | unde
 }
 
 /** Waits until `holds`. Throws SERVER_START with `what`. */
-export async function awaitServer(what: string, holds: () => Promise<boolean>, timeoutMs: number, signal?: AbortSignal) {
+export async function awaitServer(
+  what: string,
+  holds: () => Promise<boolean>,
+  timeoutMs: number,
+  signal?: AbortSignal,
+) {
   const look = () => holds().catch(() => false)
   if (await until(look, { clock: systemClock, signal, everyMs: POLL_MS * 2, timeoutMs })) return
   throw new PbmError('SERVER_START', `${what} within ${timeoutMs / 1000} s`, { hint: 'See the log of the mongod' })

@@ -109,9 +109,13 @@ async function connectWhenServing(socket: string, child: ChildProcess, log: stri
       const text = await readFile(log, 'utf8').catch(() => '')
       const fatal = text.split('\n').findLast((line) => /"s":"[FE]"/.test(line))
       const end = child.signalCode ?? `exit code ${child.exitCode}`
-      throw new PbmError('FILES_UNUSABLE', `a mongod can't open the restored files: ${end}${fatal === undefined ? '' : `: ${fatal.slice(0, 500)}`}`, {
-        hint: `Is it of the version that the backup was made of? Its log is ${log}`,
-      })
+      throw new PbmError(
+        'FILES_UNUSABLE',
+        `a mongod can't open the restored files: ${end}${fatal === undefined ? '' : `: ${fatal.slice(0, 500)}`}`,
+        {
+          hint: `Is it of the version that the backup was made of? Its log is ${log}`,
+        },
+      )
     }
     return await connect(socket).catch(() => undefined)
   }

@@ -138,7 +138,8 @@ export class SyncFiles {
   async #list(): Promise<Set<string>> {
     const { store, signal } = this.#context
     const names = new Set<string>()
-    for await (const { name } of store.list({ prefix: this.#replset, signal })) names.add(name.slice(this.#replset.length))
+    for await (const { name } of store.list({ prefix: this.#replset, signal }))
+      names.add(name.slice(this.#replset.length))
     return names
   }
 

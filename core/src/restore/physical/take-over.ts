@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import type { Timestamp } from 'mongodb'
+import type { RestoreDocument } from '../../control/restore-document.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { connectNode, greetNode } from '../../mongo/connect.js'
@@ -112,14 +113,17 @@ export class TakeOver {
   async begin(): Promise<void> {
     if (this.phase !== 'empty') {
       await this.#stop()
-      if (this.phase === 'down' || this.phase === 'aside') await moveServerFiles(this.#folders.dbPath, this.#folders.old)
+      if (this.phase === 'down' || this.phase === 'aside')
+        await moveServerFiles(this.#folders.dbPath, this.#folders.old)
       else await removeServerFiles(this.#folders.dbPath)
       await this.#reach('empty')
     }
     await rm(this.#folders.fresh, { recursive: true, force: true })
     await this.#start()
     await this.#context.file.remove()
-    this.#context.log.warning(`this member begins anew and gets the data from the others; its old files are in ${this.#folders.old}`)
+    this.#context.log.warning(
+      `this member begins anew and gets the data from the others; its old files are in ${this.#folders.old}`,
+    )
   }
 
   /** The new files have proven themselves. */
@@ -182,23 +186,39 @@ export class TakeOver {
   }
 }
 
+export interface Recovered {
+  readonly record: RestoreDocument
+  readonly status: 'done' | 'partlyDone' | 'error'
+  readonly error?: string
+}
+
 /** What is done for a member whose agent was killed in the middle: nobody of the others can be asked. */
-export async function recoverTakeOver(context: TakeOverContext): Promise<void> {
+export async function recoverTakeOver(context: TakeOverContext): Promise<Recovered | undefined> {
   const journal = await context.file.read()
-  if (journal === undefined) return
+  if (journal === undefined) return undefined
   const { log } = context
-  log.warning(`restore ${journal.restore} was broken off here in phase ${journal.phase}`)
+  const { record } = journal
+  log.warning(`restore ${record.name} was broken off here in phase ${journal.phase}`)
   const takeOver = new TakeOver(context, journal)
-  if (journal.phase === 'empty') return await takeOver.begin()
-  if (!PLACED.has(journal.phase)) return await takeOver.goBack()
+  const broken = 'its agent was killed in the middle'
+  if (journal.phase === 'empty') {
+    await takeOver.begin()
+    return { record, status: 'partlyDone', error: broken }
+  }
+  const back = async (error: string): Promise<Recovered> => {
+    await takeOver.goBack()
+    return { record, status: 'error', error }
+  }
+  if (!PLACED.has(journal.phase)) return await back(broken)
   // The others have gone on or back meanwhile. Where no majority has the new identity, they have gone back.
   try {
     await takeOver.goForward()
     await takeOver.awaitMajority()
     await takeOver.finish()
+    return { record, status: 'done' }
   } catch (error) {
     log.error(`the new files can't be used: ${errorText(error)}`)
-    await takeOver.goBack()
+    return await back(errorText(error))
   }
 }
 
