@@ -167,7 +167,7 @@ for (const members of [1, 3] as const) {
     })
 
     it('goes on where its agent was killed', async () => {
-      await agentsBack(4)
+      await agentsBack(3)
       await writeFile(join(folder, 'hold'), '')
       const sent = await send(backup.name)
       await until('the mongod to be started', async () => existsSync(join(folder, 'held')), 60)

@@ -14,7 +14,7 @@ const PASSING: ReadonlySet<string> = new Set(['UNREACHABLE', 'NO_PRIMARY', 'CONN
 
 /**
  * Waits until a physical restore has ended: the database goes away meanwhile, and another one comes, which connections to the
- * one before would take for an old primary. Fails with RESTORE_FAILED, RESTORE_PARTLY_DONE, RESTORE_VANISHED, UNREACHABLE,
+ * one before would take for an old primary. Fails with RESTORE_FAILED, RESTORE_PARTLY_DONE, OPERATION_GONE, UNREACHABLE,
  * WAIT_TIME and INTERRUPTED.
  */
 export async function waitForPhysicalRestoreEnd(
@@ -86,7 +86,7 @@ function away(name: string): PbmError {
 }
 
 function vanished(name: string): PbmError {
-  return new PbmError('RESTORE_VANISHED', `the database has no record of restore ${name}`, {
+  return new PbmError('OPERATION_GONE', `the database has no record of restore ${name}`, {
     hint: 'See the logs of the agents for how it ended.',
   })
 }
