@@ -84,6 +84,26 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
     }
   })
 
+  it('put what a database was beside it, and leave it as it is', async () => {
+    const moment = moments[random(moments.length)]
+    assert.ok(moment)
+    const { state, time } = moment
+    const before = await snapshotState(cluster.admin)
+    const [db = ''] = Object.keys(state.dbs)
+    const pairs = [{ from: `${db}.*`, to: 'beside.*' }]
+    assert.equal(await restore(base, { pairs, oplogTS: time }), undefined)
+    const { beside, ...dbs } = (await snapshotState(cluster.admin)).dbs
+    assert.deepEqual(compareStates(before, { ...before, dbs }), [])
+    const only = (collections: DatabaseState['dbs'][string] = {}) => ({
+      dbs: { beside: collections },
+      users: [],
+      roles: [],
+    })
+    const found = compareStates(only(state.dbs[db]), only(beside)).filter(isUnexpected(['beside.*']))
+    assert.deepEqual(found, [], `${db} at ${time.t},${time.i}`)
+    await cluster.admin.db('beside').dropDatabase()
+  })
+
   for (const layout of ['objects', 'archive'] as const) {
     it(`give back what a selective backup has, and no more: layout ${layout}`, async () => {
       const more = layout === 'archive' ? 'backup: {layout: archive}\n' : ''

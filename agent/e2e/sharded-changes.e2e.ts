@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
-import { clusterTime, databaseRole, listChunks, listSlicerLocks, optime } from '@pbmkit/core'
+import { clusterTime, databaseRole, listChunks, listSlicerLocks, optime, sendCommand } from '@pbmkit/core'
 import { type Db, type Document, type MongoClient, Timestamp } from 'mongodb'
 import {
   backupEnded,
@@ -26,7 +26,7 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
   before(async () => {
     const test = ['enableTestCommands=1', 'reshardingMinimumOperationDurationMillis=0']
     bench = await startShardedBench({
-      shards: [{ name: 's1' }, { name: 's2' }, { name: 's3', later: true }],
+      shards: [{ name: 's1' }, { name: 's2' }, { name: 's3', later: true }, { name: 's4', later: true }],
       mongodArgs: test.flatMap((one) => ['--setParameter', one]),
     })
     await bench.configure(filesystemConfig(bench.storage, 'pitr:\n  enabled: true\n  oplogSpanMin: 0.03\n'))
@@ -112,37 +112,59 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
     }
   })
 
-  it('can be restored to no time after a shard was added or removed, until there is a backup of it', async () => {
-    const { cluster, leader } = bench
+  it('is followed past a shard that was added empty', async () => {
+    const { cluster } = bench
     const { name } = await backUp(bench)
     await slicedEverywhere(bench)
-    const before = await nextSecond()
-    const { set } = await cluster.addShard('s3')
-    await set.createUser(databaseRole('agent', { sharded: true }))
-    for (const member of set.members) await bench.startAgent(set, member)
-    await bench.agentsWell()
+    await addShard('s3')
+    await slicedBy('cfg', 's1', 's2', 's3')
     await cluster.moveRange('bank.accounts', 's3', { max: { _id: 20 }, waitForDelete: true })
+    const s3 = await cluster.shard('s3').set.client()
+    await s3
+      .db('bank')
+      .collection<{ _id: number }>('accounts')
+      .updateOne({ _id: 7 }, { $set: { note: 'on s3' } })
+    const expected = await snapshotShardedState(cluster)
     const late = await nextSecond()
-    await chunksUpTo(late)
-    const ranges = await storedUpTo(bench, before)
-    assert.ok((ranges.at(-1)?.end ?? 0n) < optime(late))
-    const after = await snapshotShardedState(cluster)
-    assert.match(await restoreFails(name, late), /shard s3 was added at .*only a backup made after it/)
-    assert.match(await unnoted(() => restoreFails(name, late)), /shard s3 was added at/)
-    assertSameState(after, await snapshotShardedState(cluster))
-    await slicedBy('cfg', 's1', 's2')
-
-    await backUp(bench)
-    await storedUpTo(bench, await nextSecond())
-    assert.ok((await listChunks(leader)).some(({ rs }) => rs === 's3'))
-    const drained = await nextSecond()
     await cluster.moveRange('bank.accounts', 's1', { max: { _id: 20 }, waitForDelete: true })
+    await storedUpTo(bench, late)
+    // As on a new cluster: what slicers noted is gone.
+    await bench.leader.db('admin').collection('pbmPITRChunks').deleteMany({})
+    await sendCommand(bench.leader, { cmd: 'resync' })
+    await storedUpTo(bench, late)
+    await unlocked(bench)
+    await restore(bench, name, { oplogTS: late })
+    assertSameState(expected, await snapshotShardedState(cluster))
+    assert.equal(await sumOfAccounts(cluster), TOTAL)
+    await cluster.moveRange('bank.accounts', 's1', { max: { _id: 20 }, waitForDelete: true })
+  })
+
+  it('can be restored to no time after a shard was removed, or added full, until there is a backup of it', async () => {
+    const { cluster } = bench
+    await backUp(bench)
+    await slicedBy('cfg', 's1', 's2', 's3')
+    const before = await nextSecond()
+    await storedUpTo(bench, before)
     await cluster.removeShard('s3')
     const removed = await nextSecond()
     await chunksUpTo(removed)
-    assert.ok(((await storedUpTo(bench, drained)).at(-1)?.end ?? 0n) < optime(removed))
+    assert.ok(((await storedUpTo(bench, before)).at(-1)?.end ?? 0n) < optime(removed))
     await slicedBy('cfg', 's1', 's2')
-    await restore(bench, name, { oplogTS: before })
+
+    const { name } = await backUp(bench)
+    await slicedBy('cfg', 's1', 's2')
+    const { set } = await addShard('s4')
+    // Not in its oplog, as what a server had before it became a replica set.
+    await (await set.client()).db('own').command({ godinsert: 'older', obj: { _id: 1 } })
+    const added = await nextSecond()
+    await chunksUpTo(added)
+    await until('a word on s4', async () => /its oplog does not have how own\.older was made/.test(outputs(bench)))
+    await slicedBy('cfg', 's1', 's2')
+    const after = await snapshotShardedState(cluster)
+    assert.match(await restoreFails(name, added), /shard s4 was added at .*only a backup made after it/)
+    assert.match(await unnoted(() => restoreFails(name, added)), /shard s4 was added at/)
+    assertSameState(after, await snapshotShardedState(cluster))
+    await restore(bench, name)
     assert.equal(await sumOfAccounts(cluster), TOTAL)
   })
 
@@ -159,6 +181,14 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
     assert.deepEqual([status, error ?? ''], ['done', ''], outputs(bench))
     await unlocked(bench)
   })
+
+  /** With agents beside its members. */
+  async function addShard(id: string) {
+    const shard = await bench.cluster.addShard(id)
+    await shard.set.createUser(databaseRole('agent', { sharded: true }))
+    for (const member of shard.set.members) await bench.startAgent(shard.set, member)
+    return shard
+  }
 
   /** In database `bank`. */
   async function onShards(work: (db: Db, id: string) => Promise<unknown>): Promise<void> {

@@ -13,7 +13,13 @@ export async function slowStoragePlugin(): Promise<string> {
   )
   await writeFile(
     join(target, 'package.json'),
-    JSON.stringify({ name: 'pbmkit-storage-slow', version: '1.0.0', type: 'module', exports: './index.js' }),
+    JSON.stringify({
+      name: 'pbmkit-storage-slow',
+      version: '1.0.0',
+      type: 'module',
+      exports: './index.js',
+      keywords: ['pbmkit-plugin'],
+    }),
   )
   const filesystem = import.meta.resolve('@pbmkit/storage-filesystem')
   await writeFile(join(target, 'index.js'), slowPluginSource(filesystem))

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { rename } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { compareStates, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
-import { listAgents } from '@pbmkit/core'
+import { leftoversOf, listAgents, listBackups } from '@pbmkit/core'
 import {
   backupEnded,
   filesystemConfig,
@@ -30,6 +31,41 @@ describe('storages that fail', () => {
     if (unmountable === '') mounting('umount', '--lazy', disk)
   })
   afterEach(() => cluster.heal())
+
+  it('has what is called as the backup already, of whomever it is', async () => {
+    const names = ['2001-01-01T00:00:00Z', '2001-01-01T00:00:01Z', '2001-01-01T00:00:02Z', 'team']
+    const theirs = [
+      `${names[0]}/rs9/shop.orders`,
+      `${names[1]}.pbm.json`,
+      `${names[2]}_rs0.dump`,
+      'team/2001-01-01T00:00:03Z/rs0/metadata.json',
+    ]
+    for (const object of theirs) {
+      await mkdir(dirname(join(cluster.storage, object)), { recursive: true })
+      await writeFile(join(cluster.storage, object), 'theirs')
+    }
+    for (const name of names) {
+      const failed = await backupEnded(cluster, await cluster.backup({ name }))
+      assert.equal(failed.status, 'error', outputs(cluster))
+      assert.match(failed.error ?? '', /the storage has \S+ already/)
+      await unlocked(cluster)
+    }
+    const refused = await backupEnded(cluster, await cluster.backup({ name: 'team.2', nss: ['nonsense'] }))
+    // Whoever looks for what failed backups left must find nothing of theirs.
+    const failed = await listBackups(cluster.leader, { status: 'error' })
+    assert.ok(failed.some(({ name }) => name === refused.name) && failed.length > names.length)
+    assert.deepEqual(
+      leftoversOf(failed, () => undefined),
+      [],
+    )
+    const objects = await objectsOn(cluster.storage)
+    assert.deepEqual(
+      theirs.filter((object) => !objects.includes(object)),
+      [],
+    )
+    for (const object of theirs)
+      await rm(join(cluster.storage, object.split('/')[0] ?? ''), { recursive: true, force: true })
+  })
 
   for (const fault of FAULTS) {
     it(`answers ${fault} in mid-backup, then is well again`, async () => {

@@ -11,6 +11,7 @@ import {
   inTime,
   isCanceled,
   type Log,
+  leftoversOf,
   type Member,
   nodeInfo,
   openLog,
@@ -24,6 +25,7 @@ import {
   type StorageConfig,
   storageOfBackup,
   systemClock,
+  until,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -116,7 +118,10 @@ export class Agent {
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    this.#storage = new StorageWatch({ host, node: self.node, signal, keys, warn: (text) => checkup.warning(text) })
+    this.#storage = new StorageWatch({
+      ...{ host, node: self.node, signal, keys, clock: systemClock },
+      warn: (text) => checkup.warning(text),
+    })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -245,7 +250,7 @@ export class Agent {
   #take(command: CommandDocument): Task {
     const opid = command._id.toHexString()
     const { kind, name, object, work } = dispatch(command)
-    const early = this.#central.operation({ event: command.cmd, object, opid })
+    const early = this.#central.operation({ event: kind, object, opid })
     return this.#tasks.start(
       { kind, name },
       async (signal) => {
@@ -255,7 +260,7 @@ export class Agent {
         const leads = await leadsCluster(this.#context, info)
         try {
           const config = await requireConfig(leader)
-          const log = this.#central.operation({ event: command.cmd, object, opid, epoch: config.epoch })
+          const log = this.#central.operation({ event: kind, object, opid, epoch: config.epoch })
           await work({ ...this.#context, command, opid, config, info, leads, log, signal })
         } catch (error) {
           // As things are by now: an election may be what it failed by.
@@ -318,8 +323,11 @@ export class Agent {
       ...{ leader, signal, log, repairs },
       isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),
       onFailedBackup: (backup) =>
-        deleteFailed(openStore, [backup], signal, ({ name }, objects) =>
-          log.info(`deleted ${objects} objects of failed backup ${name}`),
+        deleteFailed(
+          openStore,
+          leftoversOf([backup], () => undefined),
+          signal,
+          ({ name }, objects) => log.info(`deleted ${objects} objects of failed backup ${name}`),
         ),
     })
   }
@@ -339,16 +347,18 @@ export class Agent {
     const { leader, node, self, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     let told = ''
-    while (!signal.aborted) {
-      const isLeft = await repairTtlMonitor({ leader, node, self, log }).catch((error: unknown) => {
+    const isRepaired = async () => {
+      if (signal.aborted) return true
+      try {
+        return !(await repairTtlMonitor({ leader, node, self, log }))
+      } catch (error) {
         const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
         if (text !== told) log.warning(text)
         told = text
-        return true
-      })
-      if (!isLeft) return
-      await clock.sleep(STATUS_MS, signal).catch(() => undefined)
+        return false
+      }
     }
+    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
   }
 
   /** A lock or a copy of its files that an agent before this one left when it was killed. */

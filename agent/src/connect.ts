@@ -7,6 +7,7 @@ import {
   type NodeInfo,
   nodeInfo,
   PbmError,
+  until,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Logger } from 'pino'
@@ -41,7 +42,7 @@ export async function connect(options: ConnectOptions): Promise<Connections> {
   const { uri, waitSeconds, clock, logger, signal } = options
   const deadline = clock.now() + waitSeconds * 1000
   let told = ''
-  for (;;) {
+  const connected = async () => {
     signal.throwIfAborted()
     try {
       return await connectOnce(uri, (text) => logger.warn(text))
@@ -50,9 +51,10 @@ export async function connect(options: ConnectOptions): Promise<Connections> {
       const text = errorText(error)
       if (text !== told) logger.warn(`waiting up to ${waitSeconds} s: ${text}`)
       told = text
-      await clock.sleep(RETRY_MS, signal)
+      return undefined
     }
   }
+  return await until(connected, { clock, signal, everyMs: RETRY_MS })
 }
 
 async function connectOnce(uri: string, onWaiting: (text: string) => void): Promise<Connections> {

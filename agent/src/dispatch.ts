@@ -24,7 +24,8 @@ export function dispatch(command: CommandDocument): Dispatched {
     case 'backup':
       return named(command.cmd, command.backup.name, runBackup)
     case 'restore':
-      return named(command.cmd, command.restore.name, runRestore)
+    case 'restorePart':
+      return named('restore', command.restore.name, runRestore)
     case 'resync':
       return named(command.cmd, '', runResync)
     case 'delete':

@@ -15,7 +15,10 @@ describe('PluginWatch', () => {
   async function install(name: string): Promise<void> {
     const place = join(folder, 'node_modules', name)
     await mkdir(place, { recursive: true })
-    await writeFile(join(place, 'package.json'), JSON.stringify({ name, version: '3.2.1', exports: './main.js' }))
+    await writeFile(
+      join(place, 'package.json'),
+      JSON.stringify({ name, version: '3.2.1', exports: './main.js', keywords: ['pbmkit-plugin'] }),
+    )
     await writeFile(join(place, 'main.js'), 'export default {}')
   }
 

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import {
   Ciphers,
   chunkMethod,
+  createWrappingKey,
   hasCode,
   isKeyObject,
+  keyObjectName,
+  keyScope,
   type ObjectStore,
   openStore,
   type PbmError,
@@ -185,6 +188,34 @@ describe('sealed stores and the rotation of keys', () => {
       'ENCRYPTION_KEY_MISSING',
       /the key object .* is missing/,
     )
+  })
+
+  it('refuses an object under another name, where its key was brought along too', async () => {
+    await fill()
+    const other = chunk.replaceAll('rs0', 'rs1')
+    const list = `${BACKUP}/rs0/metadata.json`
+    for (const [from, to] of [
+      [`${BACKUP}/rs1/metadata.json`, list],
+      [`${BACKUP}/rs0/oplog/1`, list],
+      [chunk, other],
+      [chunk, chunk.replace('.s2', '')],
+      [list, chunk],
+    ] as const) {
+      for (const key of await keyObjects()) await store.copy(key, keyObjectName(keyScope(to), basename(key)))
+      await store.copy(from, to)
+      await refused(text(sealed(), to), 'ENCRYPTION_TAMPERED', new RegExp(`^${to}`))
+      await fill()
+    }
+    await allOpen()
+  })
+
+  it('opens what was sealed before objects were bound to their names', async () => {
+    const { cipher } = await newCiphers().method('aes-gcm')
+    for (const name of names) {
+      const under = await createWrappingKey(store, keyScope(name), cipher)
+      await store.save(name, cipher.seal(body(name), { under }))
+    }
+    await allOpen()
   })
 
   it('opens everything wherever a rotation is killed', async () => {

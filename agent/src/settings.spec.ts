@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DEFAULT_LOCAL_ACCESS } from '@pbmkit/core'
@@ -33,6 +33,14 @@ describe('settings of the agent', () => {
     const defaults = await loadSettings({ mongodbUri: 'x' }, {})
     assert.deepEqual([defaults.logLevel, defaults.logJson, defaults.logPath], ['D', false, '/dev/stderr'])
     assert.equal(defaults.dumpParallelCollections, undefined)
+  })
+
+  it('are in the README as they are', async () => {
+    const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8')
+    const [, yaml = ''] = /^```yaml\n(.*?)^```$/ms.exec(readme) ?? []
+    const config = await file(yaml.replace('mongodb-uri-file: /run/secrets/pbm-uri', 'mongodb-uri: x'))
+    const { mongodbUri, logPath, logLevel } = await loadSettings({ config }, {})
+    assert.deepEqual([mongodbUri, logPath, logLevel], ['x', '/var/log/pbm-agent.log', 'I'])
   })
 
   it('reads the URI from a file of its own', async () => {

@@ -33,7 +33,13 @@ describe('StorageWatch', () => {
     folder = await mkdtemp(join(tmpdir(), 'pbmkit-storage-watch-'))
     const plugin = join(folder, 'node_modules', 'pbmkit-storage-hanging')
     await mkdir(plugin, { recursive: true })
-    const manifest = { name: 'pbmkit-storage-hanging', version: '1.0.0', type: 'module', exports: './main.js' }
+    const manifest = {
+      name: 'pbmkit-storage-hanging',
+      version: '1.0.0',
+      type: 'module',
+      exports: './main.js',
+      keywords: ['pbmkit-plugin'],
+    }
     await writeFile(join(plugin, 'package.json'), JSON.stringify(manifest))
     await writeFile(join(plugin, 'main.js'), HANGING)
     stopping = new AbortController()

@@ -1,7 +1,9 @@
 import {
   type AgentPlace,
+  type Clock,
   type Config,
   errorText,
+  identityObject,
   inTime,
   lookForIdentity,
   type ObjectStore,
@@ -9,6 +11,7 @@ import {
   PbmError,
   type PluginHost,
   type SubsystemStatus,
+  systemClock,
   testWriting,
 } from '@pbmkit/core'
 import type { KeyWatch } from './key-watch.js'
@@ -31,6 +34,7 @@ export interface StorageWatchOptions {
   readonly warn: (message: string) => void
   /** How long a look may take (milliseconds); default: 20 s. */
   readonly probeMs?: number
+  readonly clock?: Clock
 }
 
 interface Probe {
@@ -45,6 +49,7 @@ interface Probe {
 /** Keeps an eye on the configured storage and the plugins that the configuration needs. */
 export class StorageWatch {
   readonly #options: StorageWatchOptions
+  readonly #clock: Clock
   #store: ObjectStore | undefined
   #storageText = ''
   #probedConfig = ''
@@ -58,6 +63,7 @@ export class StorageWatch {
 
   constructor(options: StorageWatchOptions) {
     this.#options = options
+    this.#clock = options.clock ?? systemClock
   }
 
   /** What this agent saw as the storage at the last look. */
@@ -85,10 +91,10 @@ export class StorageWatch {
     }
     const { storage, backup, pitr, encryption } = config
     const text = JSON.stringify([storage, backup?.compression, pitr?.compression, encryption])
-    const fresh = Date.now() - this.#probedAt < PROBE_MS
+    const fresh = this.#clock.now() - this.#probedAt < PROBE_MS
     if (command === undefined && this.#status.ok && fresh && text === this.#probedConfig) return this.#status
     this.#probedConfig = text
-    this.#probedAt = Date.now()
+    this.#probedAt = this.#clock.now()
     try {
       await this.#options.host.check(config)
       await this.#probe(config, command)
@@ -168,9 +174,9 @@ export class StorageWatch {
     const id = await lookForIdentity(this.#store, call)
     if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
     // One without an identity is written to by the first backup or resync.
-    if (id === undefined || Date.now() - this.#writtenAt < WRITE_MS) return
+    if (id === undefined || this.#clock.now() - this.#writtenAt < WRITE_MS) return
     // Where testing leaves an object that may have to stay, only a command asks for it again.
-    const isWriteOnce = (await testWriting(this.#store, id, call)) === 'write once'
-    this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : Date.now()
+    const isWriteOnce = (await testWriting(this.#store, identityObject(id), call)) === 'write once'
+    this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : this.#clock.now()
   }
 }

@@ -43,7 +43,13 @@ describe('withStore', () => {
     folder = await mkdtemp(join(tmpdir(), 'pbmkit-context-'))
     const home = join(folder, 'node_modules/pbmkit-storage-told')
     await mkdir(home, { recursive: true })
-    const description = { name: 'pbmkit-storage-told', version: '1.0.0', type: 'module', exports: './index.js' }
+    const description = {
+      name: 'pbmkit-storage-told',
+      version: '1.0.0',
+      type: 'module',
+      exports: './index.js',
+      keywords: ['pbmkit-plugin'],
+    }
     await writeFile(join(home, 'package.json'), JSON.stringify(description))
     await writeFile(join(home, 'index.js'), PLUGIN)
   })

@@ -75,7 +75,13 @@ describe('pbm without a server', () => {
     try {
       const folder = join(pluginDir, 'node_modules', 'pbmkit-storage-noisy')
       await mkdir(folder, { recursive: true })
-      const manifest = { name: 'pbmkit-storage-noisy', version: '1.0.0', type: 'module', exports: './main.js' }
+      const manifest = {
+        name: 'pbmkit-storage-noisy',
+        version: '1.0.0',
+        type: 'module',
+        exports: './main.js',
+        keywords: ['pbmkit-plugin'],
+      }
       await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
       await writeFile(join(folder, 'main.js'), "console.log('hello'); export default {}")
       const ended = await pbmProcess(['plugin', 'list', '--plugin-dir', pluginDir, '-o', 'json'])
@@ -115,7 +121,7 @@ describe('pbm without a server', () => {
       [['restore', '--base-snapshot', 'x'], /--base-snapshot goes only with --time/],
       [['restore', 'x', '--ns', 'a.system.js'], /--ns: .*system collections can't be chosen/],
       [['restore', 'x', '--ns-from', 'a.b'], /--ns-from and --ns-to go only together/],
-      [['restore', 'x', '--ns-from', 'a.b', '--ns-to', 'a.*'], /--ns-to: a\.\* is a whole database/],
+      [['restore', 'x', '--ns-from', 'a.b', '--ns-to', 'a.*'], /--ns-to: a\.b can't become a\.\*/],
       [['oplog-replay'], /--start and --end/],
       [['oplog-replay', '--start', '2031-02-03', '--end', '2031-02-03'], /does not lie after/],
       [['delete-pitr'], /--older-than, or --all/],

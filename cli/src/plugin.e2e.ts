@@ -62,7 +62,13 @@ describe('pbm plugin list', () => {
     await mkdir(folder, { recursive: true })
     await writeFile(
       join(folder, 'package.json'),
-      JSON.stringify({ name: 'pbmkit-storage-old', version: '0.0.9', type: 'module', exports: './main.js' }),
+      JSON.stringify({
+        name: 'pbmkit-storage-old',
+        version: '0.0.9',
+        type: 'module',
+        exports: './main.js',
+        keywords: ['pbmkit-plugin'],
+      }),
     )
     await writeFile(
       join(folder, 'main.js'),

@@ -12,9 +12,9 @@ import {
   PbmError,
   physicalNeeds,
   type ReplsetTopology,
-  systemClock,
   type Unfitness,
   unfitness,
+  until,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import { withAgentsWord } from './members.js'
@@ -89,7 +89,7 @@ export async function requireBackupAgents(
 ): Promise<void> {
   const encryption = config.encryption?.type ?? 'none'
   const needs = { storage: config.storage.type, compression, encryption }
-  for (;;) {
+  const mayBegin = async () => {
     const view = await agentsView(leader)
     const faults = view.replsets.flatMap((replset) => {
       const physical = isPhysical ? physicalNeeds(replset, config.backup?.physical) : undefined
@@ -97,13 +97,14 @@ export async function requireBackupAgents(
     })
     if (faults.length === 0) {
       requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
-      return
+      return true
     }
     // Right after pbm config the last report of an agent is about the storage before.
     const outdated = view.agents.some((agent) => !isStale(agent.hb, view.now) && !hasTried(agent, config))
     if (!outdated || !faults.every(({ storageOnly }) => storageOnly)) throw faults[0]?.error
-    await systemClock.sleep(LOOK_AGAIN_MS)
+    return false
   }
+  await until(mayBegin, { everyMs: LOOK_AGAIN_MS })
 }
 
 /** What a restore needs: a live agent beside every replica set's primary, which may. */

@@ -162,6 +162,28 @@ describe('pbm profile', () => {
     assert.deepEqual(await readdir(weekly), ['.pbm.init'])
   })
 
+  it('keeps what lifecycle keeps, and deletes the rest', async () => {
+    const [older] = await snapshots()
+    const newer = (await cluster.json(['backup', '--wait'])).value as { name: string }
+    const cleanup = async (...more: string[]) =>
+      (await cluster.json(['cleanup', '--lifecycle', ...more])).value as Record<string, unknown>
+    assert.equal((await cleanup('-y', '--wait')).msg, 'nothing to delete')
+    const rules = ['--set', 'lifecycle.enabled=true', '--set', 'lifecycle.weeklyRetention=1']
+    assert.equal((await cluster.pbm(['config', ...rules])).code, 0)
+    const dry = await cleanup('--dry-run')
+    assert.deepEqual([dry.backupsPurged, dry.backupsKept], [[older?.[0]], [newer.name]])
+    assert.deepEqual(dry.keepReasons, { [newer.name]: ['weekly'] })
+    assert.equal((await snapshots()).length, 2)
+    assert.equal((await cleanup('--profile', 'weekly', '-y', '--wait')).msg, 'nothing to delete')
+    assert.equal((await cluster.pbm(['config', '--set', 'lifecycle.minKeep=2'])).code, 0)
+    const refused = await cluster.pbm(['cleanup', '--lifecycle', '-y', '--wait'])
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /LIFECYCLE_MIN_KEEP/)
+    assert.equal((await cluster.pbm(['config', '--set', 'lifecycle.minKeep=1'])).code, 0)
+    assert.equal((await cleanup('-y', '--wait')).deleted, true)
+    assert.deepEqual(await snapshots(), [[newer.name, undefined]])
+  })
+
   it('shows no secret', async () => {
     const host = new PluginHost({ resolveFrom: import.meta.url })
     const credentials = { 'access-key-id': 'AKIDEXAMPLE', 'secret-access-key': 'wJalrXUtnFEMI' }

@@ -1,10 +1,12 @@
 import {
   type BackupDocument,
+  findBackup,
   type Inventory,
   isBaseSnapshot,
   isSelective,
   listBackups,
   listChunks,
+  PbmError,
   type PitrChunkDocument,
   readConfig,
 } from '@pbmkit/core'
@@ -47,4 +49,18 @@ export function chunkRanges(chunks: readonly PitrChunkDocument[]) {
         .length,
     })),
   )
+}
+
+/** An agent may decide otherwise than the CLI (what became needed meanwhile): that is no success. */
+export async function checkGone(
+  leader: MongoClient,
+  going: { readonly backups: readonly BackupDocument[]; readonly chunks: readonly PitrChunkDocument[] },
+  cmd: string,
+): Promise<void> {
+  const left: string[] = []
+  for (const { name } of going.backups) if ((await findBackup(leader, name)) !== undefined) left.push(name)
+  const stored = new Set((await listChunks(leader)).map(({ fname }) => fname))
+  for (const { fname } of going.chunks) if (stored.has(fname)) left.push(fname)
+  if (left.length > 0)
+    throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: `See pbm logs -e ${cmd}.` })
 }

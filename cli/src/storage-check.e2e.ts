@@ -127,7 +127,13 @@ describe('pbm storage check', () => {
   async function plugin(name: string, method: string): Promise<void> {
     const folder = join(pluginDir, 'node_modules', `pbmkit-storage-${name}`)
     await mkdir(folder, { recursive: true })
-    const manifest = { name: `pbmkit-storage-${name}`, version: '1.0.0', type: 'module', exports: './main.js' }
+    const manifest = {
+      name: `pbmkit-storage-${name}`,
+      version: '1.0.0',
+      type: 'module',
+      exports: './main.js',
+      keywords: ['pbmkit-plugin'],
+    }
     await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
     const real = pathToFileURL(join(import.meta.dirname, '../../plugins/storage-filesystem/dist/index.js')).href
     await writeFile(

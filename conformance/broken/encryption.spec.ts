@@ -18,6 +18,7 @@ function suite(plugin: EncryptionPlugin<ReferenceOptions>, runner: TestRunner): 
     missingOptions: () => ({ keys: [] }),
     secrets: [FIRST, SECOND],
     wrapsKeys: true,
+    bindsNames: true,
   })
 }
 

@@ -242,6 +242,13 @@ export const BROKEN_ENCRYPTIONS: Readonly<Record<string, BrokenEncryption>> = {
         }),
     }),
   ),
+  'does not look at names': withParts('refuses an object under any other name', { context: (header) => header }),
+  'opens bound objects without their names': withCipher('refuses a bound object where no name is given', (cipher) => ({
+    seal: (source, { under } = {}) => cipher.seal(source, { under }),
+  })),
+  'wants a name for what is bound to none': withCipher('opens under any name what is bound to none', (cipher) => ({
+    seal: (source, options) => cipher.seal(source, { ...options, boundTo: options?.boundTo ?? 'nothing' }),
+  })),
   'names the configured key in place of the wrapping key': broken(
     'tells the id of the wrapping key from the beginning of an object',
     { keysOf: (head) => (reference.keysOf?.(head) ?? []).map(() => 'configured') },

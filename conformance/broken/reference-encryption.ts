@@ -12,7 +12,7 @@ export interface Parts {
   readonly dataKey: () => Buffer
   readonly prefix: () => Buffer
   readonly nonce: (prefix: Buffer, index: number, last: boolean) => Buffer
-  readonly context: (header: Buffer) => Buffer
+  readonly context: (header: Buffer, boundTo: string | undefined) => Buffer
   readonly openBlocks: typeof openBlocks
   /** What opening a block gives that does not authenticate. */
   readonly unauthentic: (plain: Buffer) => Buffer | undefined
@@ -23,7 +23,9 @@ export interface Parts {
 
 const MAGIC = Buffer.from('refE1')
 const ID_BYTES = 32
-const HEADER_BYTES = MAGIC.length + ID_BYTES + 12 + 48 + 7
+/** With a last one that says whether the object is bound to its name. */
+const NAMED_BYTES = MAGIC.length + ID_BYTES + 1
+const HEADER_BYTES = NAMED_BYTES + 12 + 48 + 7
 const BLOCK_BYTES = 4096
 const TAG_BYTES = 16
 
@@ -36,7 +38,7 @@ const RIGHT: Parts = {
     nonce.writeUInt32BE(index, 7)
     return nonce
   },
-  context: (header) => header,
+  context: (header, boundTo) => (boundTo === undefined ? header : Buffer.concat([header, Buffer.from(boundTo)])),
   openBlocks,
   unauthentic: () => undefined,
   unwrapped: (key) => key,
@@ -63,9 +65,10 @@ export function referenceEncryption(parts: Partial<Parts> = {}): EncryptionPlugi
       const cipher: Cipher = {
         keyIds: [first.id],
         wrapsKeys: true,
-        seal: (source, options = {}) => seal(source, options.under ?? first, all),
-        async *open(source, { wrappingKey } = {}) {
-          yield* open(source, async (id) => byId.get(id) ?? (await wrappingKey?.(id)), all)
+        bindsNames: true,
+        seal: (source, options = {}) => seal(source, options.under ?? first, all, options.boundTo),
+        async *open(source, { wrappingKey, boundTo } = {}) {
+          yield* open(source, async (id) => byId.get(id) ?? (await wrappingKey?.(id)), all, boundTo)
         },
       }
       return cipher
@@ -77,15 +80,21 @@ export function referenceEncryption(parts: Partial<Parts> = {}): EncryptionPlugi
   }
 }
 
-async function* seal(source: AsyncIterable<Uint8Array>, key: WrappingKey, parts: Parts): AsyncGenerator<Buffer> {
+async function* seal(
+  source: AsyncIterable<Uint8Array>,
+  key: WrappingKey,
+  parts: Parts,
+  boundTo: string | undefined,
+): AsyncGenerator<Buffer> {
   const dataKey = parts.dataKey()
   const wrapNonce = randomBytes(12)
-  const named = Buffer.concat([MAGIC, Buffer.from(key.id.padEnd(ID_BYTES))])
+  const kind = Buffer.from([boundTo === undefined ? 0 : 1])
+  const named = Buffer.concat([MAGIC, Buffer.from(key.id.padEnd(ID_BYTES)), kind])
   const wrapped = encrypt(key.secret, wrapNonce, named, dataKey)
   const prefix = parts.prefix()
   const header = Buffer.concat([named, wrapNonce, wrapped, prefix])
   yield header
-  const context = parts.context(header)
+  const context = parts.context(header, boundTo)
   yield* sealBlocks(source, BLOCK_BYTES, (block, index, last) => [
     encrypt(dataKey, parts.nonce(prefix, index, last), context, block),
   ])
@@ -95,21 +104,23 @@ async function* open(
   source: AsyncIterable<Uint8Array>,
   keyOf: (id: string) => Promise<Uint8Array | undefined>,
   parts: Parts,
+  boundTo: string | undefined,
 ): AsyncGenerator<Buffer> {
   const reader = new ByteReader(source, 'object')
   try {
     checkMagic(await reader.take(MAGIC.length), parts)
-    const rest = await reader.take(HEADER_BYTES - MAGIC.length)
-    const header = Buffer.concat([MAGIC, rest])
-    const id = rest.toString('latin1', 0, ID_BYTES)
+    const header = Buffer.concat([MAGIC, await reader.take(HEADER_BYTES - MAGIC.length)])
+    const named = header.subarray(0, NAMED_BYTES)
+    const isBound = named.at(-1) === 1
+    if (isBound && boundTo === undefined) throw tampered('bound to a name')
+    const id = named.toString('latin1', MAGIC.length, NAMED_BYTES - 1)
     const secret = await keyOf(id.trimEnd())
     if (secret === undefined) throw new PluginError('ENCRYPTION_KEY_MISSING', `sealed with key ${id}`)
-    const wrapped = rest.subarray(ID_BYTES + 12, ID_BYTES + 60)
-    const named = header.subarray(0, MAGIC.length + ID_BYTES)
-    const plain = decrypt(secret, rest.subarray(ID_BYTES, ID_BYTES + 12), named, wrapped, parts.unwrapped)
+    const wrapped = header.subarray(NAMED_BYTES + 12, NAMED_BYTES + 60)
+    const plain = decrypt(secret, header.subarray(NAMED_BYTES, NAMED_BYTES + 12), named, wrapped, parts.unwrapped)
     if (plain === undefined) throw tampered('the header is altered')
-    const prefix = rest.subarray(ID_BYTES + 60)
-    const context = parts.context(header)
+    const prefix = header.subarray(NAMED_BYTES + 60)
+    const context = parts.context(header, isBound ? boundTo : undefined)
     yield* parts.openBlocks(restOf(reader), {
       size: BLOCK_BYTES,
       overhead: TAG_BYTES,

@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict'
 import { PluginHost, parseConfig } from '@pbmkit/core'
+import { blocksOf } from './blocks.js'
 import { readText, repositoryFiles, repositoryRoot } from './files.js'
 
-/** Blocks of YAML in Markdown that are a configuration: they say where backups are kept. */
+/** Other YAML: the settings of an agent, which settings.spec.ts there reads. */
+const SETTINGS: readonly string[] = ['agent/README.md']
+/** Where only a part is shown. */
+const STORAGE = '\nstorage: {type: filesystem, filesystem: {path: /backups}}\n'
+
 function configurationsIn(text: string): { line: number; yaml: string }[] {
-  const lines = text.split('\n')
-  const found: { line: number; yaml: string }[] = []
-  for (const [index, fence] of lines.entries()) {
-    const margin = /^( {0,3})```yaml$/.exec(fence)?.[1]
-    if (margin === undefined) continue
-    const block = lines.slice(index + 1, lines.indexOf(`${margin}\`\`\``, index + 1))
-    const yaml = block.map((line) => line.slice(margin.length)).join('\n')
-    if (/^storage:/m.test(yaml) && /^ +type:/m.test(yaml)) found.push({ line: index + 1, yaml })
-  }
-  return found
+  return blocksOf(text)
+    .filter(({ language }) => language === 'yaml')
+    .map(({ line, code }) => ({ line, yaml: /^storage:/m.test(code) ? code : code + STORAGE }))
 }
 
 describe('configurations in the documentation', () => {
@@ -22,7 +20,8 @@ describe('configurations in the documentation', () => {
 
   // Templates and plugins of strangers name a storage that is not installed here.
   const elsewhere = /^(create-pbmkit-plugin|examples)\//
-  for (const file of repositoryFiles(root).filter((path) => path.endsWith('.md') && !elsewhere.test(path))) {
+  const files = repositoryFiles(root).filter((path) => path.endsWith('.md') && !elsewhere.test(path))
+  for (const file of files.filter((path) => !SETTINGS.includes(path))) {
     for (const { line, yaml } of configurationsIn(readText(root, file))) {
       it(`${file}:${line}`, () => parseConfig(yaml, host))
     }

@@ -45,13 +45,28 @@ describe('documents', () => {
     )
   })
 
+  it('name what is in the code as it is called there', () => {
+    const sources = repositoryFiles(root).filter((path) => /\/src\/.*\.ts$/.test(path) && !/\.(spec|e2e)\./.test(path))
+    const words = new Set(sources.flatMap((path) => readText(root, path).match(/\w+/g) ?? []))
+    for (const document of ['docs/architecture.md', 'docs/where-to-change.md', 'core/README.md']) {
+      const named = [...readText(root, document).matchAll(/`([A-Za-z]+[a-z][A-Z]\w*)(?:\.(\w+))?(?:\(.*?\))?`/g)]
+      assert.ok(document === 'docs/where-to-change.md' || named.length > 5, document)
+      const unknown = named.flatMap(([, ...parts]) => parts).filter((name) => name !== undefined && !words.has(name))
+      assert.deepEqual(unknown, [], document)
+    }
+  })
+
   it('show every floor of core, in the picture and beside it', () => {
     const isFolder = (path: string) => statSync(join(root, 'core/src', path)).isDirectory()
     const folders = readdirSync(join(root, 'core/src')).filter(isFolder).sort()
     const shown = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, floor]) => floor)
     const inPicture = shown(readText(root, 'docs/floors.svg'), /class="floor"[^>]*>([\w-]+)</g)
     assert.deepEqual(inPicture.toSorted(), folders)
-    assert.deepEqual(inPicture, shown(readText(root, 'docs/architecture.md'), /^\| `([\w-]+)` \| [^`]/gm))
+    const architecture = readText(root, 'docs/architecture.md')
+    assert.deepEqual(inPicture, shown(architecture, /^\| `([\w-]+)` \| [^`]/gm))
+    // Made by scripts/floors-picture.mjs.
+    const words = shown(architecture, /^\| `[\w-]+` \| ([^|]+?) \|$/gm).map((text) => text?.replaceAll('`', ''))
+    assert.deepEqual(shown(readText(root, 'docs/floors.svg'), /<text x=[^>]*>([^<]+)</g), words)
   })
 
   it('begin with a README that is read in a few minutes', () => {

@@ -84,7 +84,7 @@ async function runExample(example: Example): Promise<void> {
     await writeFile(join(folder, 'dump.bson'), 'what an example packs or seals'.repeat(100))
     const code = fitToStage(example.code, { uri, backups: join(folder, 'backups'), keys, ...storage })
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    const script = join(folder, example.language === 'sh' ? 'example.sh' : 'example.mjs')
+    const script = join(folder, { sh: 'example.sh', js: 'example.mjs', ts: 'example.mts' }[example.language])
     await writeFile(script, example.language === 'sh' ? `set -eu\n${PRELUDE}${code}` : code)
     const program = example.language === 'sh' ? '/bin/sh' : process.execPath
     const child = spawnSupervised(program, [script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -7,7 +7,7 @@ export interface Example {
   readonly file: string
   /** Blocks of one file with the same name are one program, run top to bottom. */
   readonly name: string
-  readonly language: 'sh' | 'js'
+  readonly language: 'sh' | 'js' | 'ts'
   readonly needs: readonly ExampleNeed[]
   readonly code: string
   /** Of the first block, from 1. */
@@ -17,7 +17,7 @@ export interface Example {
 const MARK = /^<!-- test: (?<name>[^,]+?)(?:, needs: (?<needs>[a-z0-9 ]+))? -->$/
 const FENCE = /^```(?<language>\w*)$/
 const NEEDS: readonly string[] = ['replset', 'agent', 'azure', 'gcs', 's3', 'sftp'] satisfies ExampleNeed[]
-const LANGUAGES: Readonly<Record<string, Example['language']>> = { sh: 'sh', js: 'js', mjs: 'js' }
+const LANGUAGES: Readonly<Record<string, Example['language']>> = { sh: 'sh', js: 'js', ts: 'ts' }
 
 /**
  * The examples of a Markdown document that say they are tested: fenced blocks right below
@@ -41,7 +41,7 @@ export function extractExamples(file: string, text: string): Example[] {
     const start = lines.findIndex((next, at) => at > index && next !== '')
     const language = LANGUAGES[FENCE.exec(lines[start]?.slice(margin.length) ?? '')?.groups?.language ?? '']
     const end = lines.indexOf(`${margin}\`\`\``, start + 1)
-    if (language === undefined || end < 0) throw new Error(`${place}: a block of sh or js has to follow`)
+    if (language === undefined || end < 0) throw new Error(`${place}: a block of sh, js or ts has to follow`)
     const block = lines.slice(start + 1, end).map((text) => text.slice(margin.length))
     const code = `${block.join('\n')}\n`
     const before = examples.get(name)

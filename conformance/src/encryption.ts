@@ -1,4 +1,5 @@
 import type { EncryptionPlugin } from '@pbmkit/core/plugin'
+import { bindingCases } from './encryption/binding.js'
 import { damageCases } from './encryption/damage.js'
 import { type EncryptionBench, memoized } from './encryption/fixture.js'
 import { keyCases } from './encryption/keys.js'
@@ -25,11 +26,13 @@ export interface EncryptionSuiteOptions<Options extends object> extends TestRunn
   readonly secrets?: readonly string[] | undefined
   /** Whether the cases with wrapping keys have to run: true for a plugin whose keys `pbm key rotate` changes. */
   readonly wrapsKeys?: boolean | undefined
+  /** Whether the cases with names have to run: true for a plugin whose objects open under their own names only. */
+  readonly bindsNames?: boolean | undefined
 }
 
 /** The whole contract of an encryption plugin as test cases, under any runner. */
 export function encryptionConformance<Options extends object>(suite: EncryptionSuiteOptions<Options>): void {
-  const { describe, plugin, secrets = [], wrapsKeys = false } = suite
+  const { describe, plugin, secrets = [], wrapsKeys = false, bindsNames = false } = suite
   const bench: EncryptionBench = {
     it: limited(suite.it, suite),
     plugin,
@@ -40,13 +43,14 @@ export function encryptionConformance<Options extends object>(suite: EncryptionS
     rotatedOptions: suite.rotatedOptions === undefined ? undefined : memoized(suite.rotatedOptions),
   }
   describe(`encryption plugin ${plugin.name}`, () => {
-    describe('what it says of itself', () => pluginCases(bench, wrapsKeys))
+    describe('what it says of itself', () => pluginCases(bench, { wrapsKeys, bindsNames }))
     describe('round trips', () => roundTripCases(bench))
     describe('chunks', () => streamingCases(bench))
     describe('what can be seen from outside', () => secrecyCases(bench))
     describe('damaged objects', () => damageCases(bench))
     describe('keys', () => keyCases(bench))
     if (wrapsKeys) describe('wrapping keys', () => wrappingCases(bench))
+    if (bindsNames) describe('names', () => bindingCases(bench))
     describe('sources and readers that stop', () => lifecycleCases(bench))
   })
 }

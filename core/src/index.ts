@@ -13,8 +13,9 @@ export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { incompatibility } from './catalog/compatible.js'
-export { deleteBackup, deleteBackupsBefore, deleteOld } from './catalog/delete.js'
+export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
+export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
 export { planPointInTime, planReplay } from './catalog/plan-restore.js'
 export { recordKeys } from './catalog/record-keys.js'
 export { resync } from './catalog/resync.js'
@@ -26,7 +27,7 @@ export {
   isNeededForSlicing,
   isSelective,
 } from './catalog/retention.js'
-export { lookForIdentity, testWriting } from './catalog/storage-identity.js'
+export { identityObject, lookForIdentity } from './catalog/storage-identity.js'
 export {
   type Base,
   type SecondsRange,
@@ -35,6 +36,7 @@ export {
   touchedSeconds,
   wholeSeconds,
 } from './catalog/timelines.js'
+export { testWriting } from './catalog/write-test.js'
 export {
   type Config,
   DEFAULT_COMPRESSION,
@@ -69,7 +71,13 @@ export {
   setReplsetProgress,
   UNSET_TIMESTAMP,
 } from './control/backups.js'
-export type { BackupCommand, Command, CommandDocument, RestoreCommand } from './control/command-document.js'
+export {
+  type BackupCommand,
+  type Command,
+  type CommandDocument,
+  isRestore,
+  type RestoreCommand,
+} from './control/command-document.js'
 export { noteDeadResync, noteRefused, sendCommand } from './control/commands.js'
 export {
   type ConfigChange,
@@ -100,6 +108,7 @@ export { insertChunk, listChunks } from './control/pitr-chunks.js'
 export {
   findProfile,
   isMain,
+  lifecycleOf,
   listProfiles,
   MAIN_PROFILE,
   type Profile,
@@ -111,18 +120,21 @@ export {
   storageOfBackup,
   storageToWire,
 } from './control/profiles.js'
+export { parseQuery } from './control/query.js'
+export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
-export { checkCollectionName, checkedSelection, Selection } from './control/selection.js'
+export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
   isKeyObject,
   keyObjectName,
+  keyScope,
   openKeyObject,
   readKeyObject,
 } from './encryption/key-objects.js'
@@ -188,7 +200,7 @@ export {
 } from './protocol/tokens.js'
 export { DeadResync } from './recovery/dead-resync.js'
 export { repairPhysicalBackup } from './recovery/forgotten-lock.js'
-export { deleteFailed } from './recovery/leftovers.js'
+export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
 export { allRepairs } from './recovery/repairs.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'

@@ -90,6 +90,7 @@ function manifest({ kind, name, packageName }: Plugin): object {
     exports: { '.': { types: './dist/index.d.ts', default: './dist/index.js' } },
     files: ['dist', '!dist/**/*.test.*'],
     keywords: ['pbmkit-plugin'],
+    pbmkit: { kind, apiVersion: 1 },
     scripts: { build: 'tsc', test: 'tsc && node --test "dist/**/*.test.js"', prepack: 'tsc' },
     peerDependencies: { '@pbmkit/core': PBMKIT_VERSION },
     devDependencies: {

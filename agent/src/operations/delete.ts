@@ -1,6 +1,7 @@
 import {
   deleteBackup,
   deleteBackupsBefore,
+  deleteByLifecycle,
   deleteOld,
   findBackup,
   isMain,
@@ -58,6 +59,12 @@ export async function runDelete(context: OperationContext): Promise<void> {
         await withStore(
           held,
           async (store) => {
+            const { lifecycleAt } = command.cleanup
+            if (lifecycleAt !== undefined) {
+              const names = await deleteByLifecycle({ ...target, store, profile }, lifecycleAt.t)
+              log.info(`deleted ${names.length} backups by lifecycle`)
+              return
+            }
             const deleted = await deleteOld({ ...target, store, profile }, command.cleanup.olderThan.t, {
               backups: true,
             })

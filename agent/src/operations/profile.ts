@@ -24,7 +24,7 @@ export async function runProfile(context: OperationContext): Promise<void> {
       const storage = command.profile.storage as StorageConfig
       // A storage that can't be reached or written is no use: better known now than by the first backup.
       await withStore(held, (store) => ensureInitObject(store, { signal }), storage)
-      await saveProfile(leader, { name, storage }, host)
+      await saveProfile(leader, { name, storage, lifecycle: command.profile.lifecycle }, host)
       log.info('profile saved')
       return
     }

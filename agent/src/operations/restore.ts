@@ -1,6 +1,7 @@
 import {
   type CommandDocument,
   findBackup,
+  isRestore,
   type OpenStore,
   PhysicalRestore,
   Restore,
@@ -13,8 +14,8 @@ import { onPrimary } from './primary-only.js'
 
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
-  if (command.cmd !== 'restore') return
-  if ((await findBackup(context.leader, command.restore.backupName))?.type === 'physical')
+  if (!isRestore(command)) return
+  if (command.cmd === 'restore' && (await findBackup(context.leader, command.restore.backupName))?.type === 'physical')
     return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>

@@ -30,7 +30,10 @@ export async function runResync(context: OperationContext): Promise<void> {
       const { clock, config } = held
       await requireOneStorage({ leader, opid, epoch: config.epoch, clock, signal })
       await withStore(held, (store) =>
-        resync({ leader, store, storage: held.config.storage, log, signal, ciphers: ciphersOf(held) }),
+        resync({
+          ...{ leader, store, host: held.host, storage: held.config.storage, log, signal },
+          ciphers: ciphersOf(held),
+        }),
       )
     }
     await resetEpoch(leader)
@@ -48,7 +51,11 @@ async function sync(context: OperationContext, { name, storage }: Profile, clear
   log.info(`reading the backups of profile ${name}`)
   await withStore(
     context,
-    (store) => resync({ leader, store, storage, profile: name, log, signal, ciphers: ciphersOf(context) }),
+    (store) =>
+      resync({
+        ...{ leader, store, host: context.host, storage, profile: name, log, signal },
+        ciphers: ciphersOf(context),
+      }),
     storage,
   )
 }

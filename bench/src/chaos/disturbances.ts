@@ -31,15 +31,19 @@ const DISTURBANCES: Readonly<Record<string, Disturbance>> = {
     await Promise.all(agents.map((agent) => agent.stop('SIGKILL')))
     for (const agent of agents) agent.start()
   },
-  'the primary steps down': async ({ set, shape }) => (hasSuccessor(shape) ? set.stepDown(10) : undefined),
-  'a member lags': async ({ set }, random) => {
-    const member = pick(random, await set.secondaries())
+  'the primary steps down': async ({ sets, shape }, random) =>
+    hasSuccessor(shape) ? pick(random, sets).stepDown(10) : undefined,
+  'a member lags': async ({ sets }, random) => {
+    const secondaries = await pick(random, sets).secondaries()
+    if (secondaries.length === 0) return
+    const member = pick(random, secondaries)
     await pauseReplication(member, true)
     await sleep(random(15_000))
     // One that was killed meanwhile has forgotten it.
     await pauseReplication(member, false)
   },
-  'a member is killed': async ({ set }, random) => {
+  'a member is killed': async ({ sets }, random) => {
+    const set = pick(random, sets)
     const member = pick(random, set.members)
     await member.kill('SIGKILL')
     await sleep(random(5_000))
@@ -51,6 +55,8 @@ const DISTURBANCES: Readonly<Record<string, Disturbance>> = {
     await sleep(random(10_000))
     await disk.free()
   },
+  // Of replica sets it is nothing.
+  'a shard is added': async ({ addShard }) => addShard?.(),
   'it is canceled': ({ leader }) => sendCommand(leader, { cmd: 'cancelBackup' }),
 }
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { type ChaosCluster, startChaosCluster } from './cluster.js'
 import { runRound } from './round.js'
-import { randomShape } from './shape.js'
+import { type ClusterKind, randomShape } from './shape.js'
 
 /** Then another cluster is made. */
 const ROUNDS = 4
 
-const { minutes, seed } = new Command('chaos')
+const { minutes, seed, clusters } = new Command('chaos')
   .description('Backs up and restores clusters of random shapes in random trouble, and tells what is not right.')
   .option('--minutes <number>', 'how long, at least; the last round is finished', Number, 5)
   .option(
@@ -17,8 +17,9 @@ const { minutes, seed } = new Command('chaos')
     Number,
     Date.now() % 1_000_000,
   )
+  .addOption(new Option('--clusters <kind>', 'which ones').choices(['any', 'replica-set', 'sharded']).default('any'))
   .parse()
-  .opts<{ minutes: number; seed: number }>()
+  .opts<{ minutes: number; seed: number; clusters: ClusterKind }>()
 
 const findings: string[] = []
 const say = (text: string) => void process.stdout.write(`${new Date().toISOString()} ${text}\n`)
@@ -35,11 +36,13 @@ say(`${findings.length} findings with seed ${seed}`)
 process.exit(findings.length > 0 ? 1 : 0)
 
 async function runCluster(random: Random): Promise<void> {
-  const shape = randomShape(random)
+  const shape = randomShape(random, clusters)
   // Every cluster and round has numbers of its own: how often the one before drew depends on time.
   const seeds = Array.from({ length: ROUNDS }, () => random(2 ** 31))
-  const { kinds, uriOptions, compression, slices, megabytes } = shape
-  say(`members ${kinds.join(', ')}; URI '${uriOptions}'; ${compression}; slices ${slices}; ${megabytes} MB`)
+  const { isSharded, kinds, uriOptions, compression, slices, megabytes } = shape
+  say(
+    `${isSharded ? 'two shards, each with ' : ''}members ${kinds.join(', ')}; URI '${uriOptions}'; ${compression}; slices ${slices}; ${megabytes} MB`,
+  )
   let cluster: ChaosCluster | undefined
   try {
     cluster = await startChaosCluster(shape)

@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises'
-import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
+import type { Random } from '@pbmkit/conformance/testbed'
 import { findBackup, findRestore, listBackups, listLocks, sendCommand } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { agentsWell, type ChaosCluster, until } from './cluster.js'
 import { disturb } from './disturbances.js'
-import { DATABASES, Ledger, RandomWriter } from './writers.js'
+import type { Work } from './work.js'
 
 /** Nobody waits longer without a word. */
 const SILENT_SECONDS = 60
@@ -17,30 +17,28 @@ export async function runRound(
   tell: (finding: string) => void,
   note: (text: string) => void,
 ): Promise<void> {
-  const { admin, leader, shape } = cluster
-  for (const db of DATABASES) await admin.db(db).dropDatabase()
+  const { leader, shape } = cluster
   const before = await controlCollections(cluster)
-  const [ledger, writer] = [new Ledger(admin), new RandomWriter(admin, seededRandom(random(2 ** 31)))]
-  let required = 0
+  const work = await cluster.begin(random)
   let name = ''
   let outcome: Ended | undefined
   try {
-    await until('some entries', async () => ledger.acknowledged.length > 20, 60)
-    required = ledger.acknowledged.length
+    await until('some entries', async () => work.isUnderWay(), 60)
+    work.mark()
     name = await freeName(cluster)
     const { compression } = shape
     await sendCommand(leader, { cmd: 'backup', backup: { type: 'logical', base: false, name, compression } })
     const troubles = Array.from({ length: 1 + random(2) }, () => disturb(cluster, random, note))
     const what = troubles.map((trouble) => trouble.what).join(' and ')
     note(`backup ${name}: ${what}`)
-    outcome = await ended(cluster, `backup ${name} (${what})`, tell, () => findBackup(leader, name))
+    outcome = await ended(cluster, `backup ${name} (${what})`, { tell, note }, () => findBackup(leader, name))
     await Promise.all(troubles.map(({ over }) => over))
   } finally {
-    await Promise.all([ledger.stop(), writer.stop()])
+    await work.stop()
   }
   note(`  ${outcome?.status} ${outcome?.error ?? ''}`)
   await healed(cluster)
-  if (outcome?.status === 'done') await restored(cluster, name, { ledger, required, tell, note })
+  if (outcome?.status === 'done') await restored(cluster, name, { work, tell, note })
   else if (outcome !== undefined && (outcome.error ?? '') === '' && outcome.status !== 'canceled') {
     tell(`backup ${name} failed without a reason`)
   }
@@ -56,7 +54,7 @@ interface Ended {
 async function ended(
   cluster: ChaosCluster,
   what: string,
-  tell: (finding: string) => void,
+  { tell, note }: { readonly tell: (finding: string) => void; readonly note: (text: string) => void },
   find: () => Promise<Ended | undefined>,
 ): Promise<Ended | undefined> {
   let found: Ended | undefined
@@ -73,7 +71,9 @@ async function ended(
     }
     if (Date.now() - since > SILENT_SECONDS * 1000 && !isTold) {
       isTold = true
-      if (found === undefined) tell(`${what}: nobody took it up in ${SILENT_SECONDS} s`)
+      // Who waits for it is told: see below.
+      if (found === undefined && /agent|killed/.test(what)) note(`  nobody took it up`)
+      else if (found === undefined) tell(`${what}: nobody took it up in ${SILENT_SECONDS} s`)
       else tell(`${what}: no word for ${SILENT_SECONDS} s in state ${found.status}`)
     }
     // Agents that start more than ten seconds after a command pass over it, and `pbm backup` says so to who waits.
@@ -91,7 +91,7 @@ async function ended(
 
 async function healed(cluster: ChaosCluster): Promise<void> {
   for (const agent of cluster.agents) if (!agent.running) agent.start()
-  await cluster.set.ready()
+  await Promise.all(cluster.sets.map((set) => set.ready()))
   await agentsWell(cluster)
 }
 
@@ -99,32 +99,26 @@ async function restored(
   cluster: ChaosCluster,
   backupName: string,
   bench: {
-    readonly ledger: Ledger
-    readonly required: number
+    readonly work: Work
     readonly tell: (finding: string) => void
     readonly note: (text: string) => void
   },
 ): Promise<void> {
-  const { admin, leader } = cluster
-  const { ledger, required, tell, note } = bench
+  const { leader } = cluster
+  const { work, tell, note } = bench
   await until('locks to be released', async () => (await listLocks(leader)).length === 0, 60)
-  for (const db of DATABASES) await admin.db(db).dropDatabase()
+  await work.wipe()
   const name = `${new Date().toISOString().replace('Z', '')}000000Z`
   const extTS = new Timestamp({ t: 0, i: 0 })
   const flags = { fallbackEnabled: null, allowPartlyDone: null, external: false, extConf: null, extTS, exit: false }
   await sendCommand(leader, { cmd: 'restore', restore: { name, backupName, ...flags } })
-  const outcome = await ended(cluster, `restore of ${backupName}`, tell, () => findRestore(leader, name))
+  const outcome = await ended(cluster, `restore of ${backupName}`, bench, () => findRestore(leader, name))
   note(`  restore: ${outcome?.status} ${outcome?.error ?? ''}`)
   if (outcome?.status !== 'done') {
     tell(`the restore of ${backupName} ended as ${outcome?.status}: ${outcome?.error ?? ''}`)
     return
   }
-  const found = new Set<number>()
-  for await (const { _id } of admin.db('ledger').collection<{ _id: number }>('entries').find()) found.add(_id)
-  const missing = ledger.acknowledged.slice(0, required).filter((entry) => !found.has(entry))
-  if (missing.length > 0) tell(`${backupName} misses ${missing.length} of ${required} entries acknowledged before it`)
-  const invented = [...found].filter((entry) => entry >= ledger.next)
-  if (invented.length > 0) tell(`${backupName} has ${invented.length} entries that nobody wrote`)
+  for (const fault of await work.faults()) tell(`${backupName}: ${fault}`)
 }
 
 /** Locks, collections of `admin` that were not there before, and objects of no backup. */
@@ -132,10 +126,11 @@ async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): 
   const { leader, disk } = cluster
   let left: string[] = []
   const look = async () => {
-    const [locks, backups, collections] = await Promise.all([
+    const [locks, backups, collections, aside] = await Promise.all([
       listLocks(leader),
       listBackups(leader, { status: ['done'] }),
       controlCollections(cluster),
+      movedAside(cluster),
     ])
     const known = new Set(backups.map(({ name }) => name))
     const objects = (await readdir(disk.storage)).filter(
@@ -145,12 +140,30 @@ async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): 
     left = [
       ...locks.map(({ type, replset }) => `the ${type} lock of ${replset}`),
       ...[...collections].filter((name) => !before.has(name)).map((name) => `the collection ${name}`),
+      ...aside.map((name) => `the collection ${name}`),
       ...objects.map((object) => `the object ${object}`),
     ]
     return left.length === 0
   }
   await until('nothing to be left', look, 90).catch(() => undefined)
   if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`)
+}
+
+/** What the server made room for, and nobody dropped. */
+async function movedAside({ sets }: ChaosCluster): Promise<string[]> {
+  const found: string[] = []
+  for (const set of sets) {
+    const client = await set.client()
+    const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
+    for (const { name: db } of databases) {
+      const collections = await client
+        .db(db)
+        .listCollections({ name: /^tmp.{5}\.(create|rename)$/ })
+        .toArray()
+      found.push(...collections.map(({ name }) => `${db}.${name} of ${set.name}`))
+    }
+  }
+  return found
 }
 
 /** All of `admin` that PBM may make later: those that agents make once are no remains. */

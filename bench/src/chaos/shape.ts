@@ -13,7 +13,8 @@ const MEMBERS: Readonly<Record<string, Document>> = {
 }
 const URI_OPTIONS = [
   '',
-  'w=1',
+  // Alone it does not go with majority reads, and is refused.
+  'w=1&readConcernLevel=local',
   'w=2',
   'w=majority',
   'maxPoolSize=1',
@@ -21,10 +22,17 @@ const URI_OPTIONS = [
   'retryWrites=false',
   'readConcernLevel=local',
 ]
+/** What is to be tried. */
+export type ClusterKind = 'any' | 'replica-set' | 'sharded'
+
+/** Of each replica set of a sharded cluster. Three members are nine servers. */
+const SHARD_KINDS = [['plain'], ['plain'], ['plain', 'plain', 'plain']]
 const COMPRESSIONS = ['none', 's2', 'gzip', 'zstd'] as const
 
 /** A cluster as the seed has it. */
 export interface Shape {
+  /** Two shards and the config servers, all members alike; a third shard may come later. */
+  readonly isSharded: boolean
   readonly kinds: readonly string[]
   readonly memberConfig: Readonly<Record<number, Document>>
   /** Of the agents' URI. */
@@ -35,10 +43,12 @@ export interface Shape {
   readonly megabytes: number
 }
 
-export function randomShape(random: Random): Shape {
+export function randomShape(random: Random, kind: ClusterKind): Shape {
   const names = Object.keys(MEMBERS)
-  const kinds = ['plain', ...[1, 2].map(() => pick(random, names))]
+  const isSharded = kind === 'any' ? random(3) === 0 : kind === 'sharded'
+  const kinds = isSharded ? pick(random, SHARD_KINDS) : ['plain', ...[1, 2].map(() => pick(random, names))]
   return {
+    isSharded,
     kinds,
     memberConfig: Object.fromEntries(kinds.map((kind, index) => [index, MEMBERS[kind] ?? {}])),
     uriOptions: pick(random, URI_OPTIONS),

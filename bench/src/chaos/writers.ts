@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Random, randomWork } from '@pbmkit/conformance/testbed'
-import type { MongoClient } from 'mongodb'
+import type { Collection, Db, MongoClient } from 'mongodb'
 import { pick } from './shape.js'
 
-/** What the writers write to. */
-export const DATABASES = ['ledger', 'chaos'] as const
-
 type Entry = { _id: number }
+
+/** Written at once: where a delayed member is needed for a majority, each write waits for it. */
+const AT_ONCE = 4
 
 /** Numbers, each written once: what a backup must and may have of them can be told for any moment. */
 export class Ledger {
@@ -14,13 +14,13 @@ export class Ledger {
   readonly acknowledged: number[] = []
   /** The next number; those below were at least tried. */
   next = 0
-  readonly #client: MongoClient
+  readonly #entries: Collection<Entry>
   readonly #stopping = new AbortController()
-  readonly #writing: Promise<void>
+  readonly #writing: Promise<unknown>
 
-  constructor(client: MongoClient) {
-    this.#client = client
-    this.#writing = this.#write()
+  constructor(client: MongoClient, db: string) {
+    this.#entries = client.db(db).collection<Entry>('entries')
+    this.#writing = Promise.all(Array.from({ length: AT_ONCE }, () => this.#write()))
   }
 
   async stop(): Promise<void> {
@@ -29,10 +29,9 @@ export class Ledger {
   }
 
   async #write(): Promise<void> {
-    const entries = this.#client.db('ledger').collection<Entry>('entries')
     while (!this.#stopping.signal.aborted) {
       const _id = this.next++
-      await entries.insertOne({ _id }, { writeConcern: { w: 'majority', wtimeoutMS: 10_000 } }).then(
+      await this.#entries.insertOne({ _id }, { writeConcern: { w: 'majority', wtimeoutMS: 10_000 } }).then(
         () => this.acknowledged.push(_id),
         () => sleep(50),
       )
@@ -46,11 +45,11 @@ export class RandomWriter {
   readonly #stopping = new AbortController()
   readonly #writing: Promise<void>
 
-  constructor(client: MongoClient, random: Random) {
+  constructor(client: MongoClient, db: string, random: Random) {
     this.#writing = (async () => {
       while (!this.#stopping.signal.aborted) {
-        await randomWork(client, ['chaos'], random, 10)
-        await moreWork(client, random).catch(() => undefined)
+        await randomWork(client, [db], random, 10)
+        await moreWork(client.db(db), random).catch(() => undefined)
         await sleep(20)
       }
     })()
@@ -63,8 +62,7 @@ export class RandomWriter {
 }
 
 /** Users, roles, and indexes with quorums of their own. */
-async function moreWork(client: MongoClient, random: Random): Promise<unknown> {
-  const db = client.db('chaos')
+async function moreWork(db: Db, random: Random): Promise<unknown> {
   switch (random(4)) {
     case 0:
       return db.command({ createRole: `role${random(3)}`, privileges: [], roles: ['read'] })

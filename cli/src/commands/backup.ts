@@ -1,4 +1,13 @@
-import { type Config, findBackup, isMain, PbmError, requireConfig, requireStorage } from '@pbmkit/core'
+import {
+  type Config,
+  DEFAULT_COMPRESSION,
+  findBackup,
+  isMain,
+  PbmError,
+  requireConfig,
+  requireStorage,
+  until,
+} from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { chosenNamespaces } from '../chosen-namespaces.js'
@@ -146,7 +155,7 @@ function isType(type: string): type is 'logical' | 'physical' {
 
 /** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */
 async function usableCompression(session: Session, config: Config, options: BackupOptions): Promise<string> {
-  const method = options.compression ?? config.backup?.compression ?? 's2'
+  const method = options.compression ?? config.backup?.compression ?? DEFAULT_COMPRESSION
   const plugin = await session.plugins.compression(method)
   const level = options.compressionLevel
   const { levels } = plugin
@@ -157,10 +166,11 @@ async function usableCompression(session: Session, config: Config, options: Back
 
 /** A backup is named by its second; a name that is taken is waited out, since agents drop a second command of one second. */
 async function freeName(session: Session, leader: MongoClient): Promise<string> {
-  for (;;) {
-    if (session.signal.aborted) throw new PbmError('INTERRUPTED', 'interrupted; no backup was started')
-    const name = rfc3339(Math.floor(session.clock.now() / 1000))
-    if ((await findBackup(leader, name)) === undefined) return name
-    await session.clock.sleep(100)
+  const { clock, signal } = session
+  const free = async () => {
+    if (signal.aborted) throw new PbmError('INTERRUPTED', 'interrupted; no backup was started')
+    const name = rfc3339(Math.floor(clock.now() / 1000))
+    return (await findBackup(leader, name)) === undefined ? name : undefined
   }
+  return await until(free, { clock, everyMs: 100 })
 }

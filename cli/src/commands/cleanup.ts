@@ -1,29 +1,20 @@
-import {
-  type BackupDocument,
-  clusterTime,
-  expired,
-  findBackup,
-  isMain,
-  listChunks,
-  PbmError,
-  type PitrChunkDocument,
-  requireConfig,
-  requireStorage,
-} from '@pbmkit/core'
+import { clusterTime, expired, isMain, requireConfig, requireStorage } from '@pbmkit/core'
 import { Command, Option } from 'commander'
-import type { MongoClient, Timestamp } from 'mongodb'
+import type { Timestamp } from 'mongodb'
 import { usageError } from '../errors.js'
 import { confirm } from '../io.js'
 import { parseOlderThan } from '../output/times.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { backupJson, backupLine, chunkLines, chunkRanges, readInventory } from '../retention.js'
+import { backupJson, backupLine, checkGone, chunkLines, chunkRanges, readInventory } from '../retention.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { waitForOperation } from '../wait/operation.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { cleanUpByLifecycle } from './cleanup-lifecycle.js'
 
 interface CleanupOptions extends WaitOptions {
   olderThan?: string
+  lifecycle?: boolean
   all?: boolean
   profile?: string
   dryRun?: boolean
@@ -38,9 +29,12 @@ export function cleanupCommand(run: Run): Command {
   const command = new Command('cleanup')
     .description('delete old backups and oplog chunks, but nothing that a later point in time needs')
     .option('--older-than <time>', OLDER_THAN)
+    .option('--lifecycle', 'backups that lifecycle of the configuration does not keep, and no chunks')
     .option('--profile <name>', 'of the storage of this profile; default: of the main storage')
   return addDeleteOptions(command).action((options: CleanupOptions, self: Command) =>
-    run(self, (session) => cleanUp(session, options, 'cleanup')),
+    run(self, (session) =>
+      options.lifecycle === true ? cleanUpByLifecycle(session, options) : cleanUp(session, options, 'cleanup'),
+    ),
   )
 }
 
@@ -63,7 +57,7 @@ function addDeleteOptions(command: Command): Command {
 
 async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup' | 'deletePitr'): Promise<void> {
   if (options.olderThan === undefined && options.all !== true)
-    throw usageError('how old?', `Give --older-than${cmd === 'cleanup' ? '' : ', or --all'}.`)
+    throw usageError('how old?', `Give --older-than, or ${cmd === 'cleanup' ? '--lifecycle' : '--all'}.`)
   if (options.olderThan !== undefined && options.all === true)
     throw usageError('--older-than and --all exclude each other')
   const deadline = waitDeadline(options, session.clock)
@@ -112,18 +106,4 @@ function commandOf(cmd: 'cleanup' | 'deletePitr', limit: Timestamp, profile: str
   return cmd === 'cleanup'
     ? { cmd, cleanup: { olderThan: limit, profile } }
     : { cmd, deletePitr: { olderthan: limit.t } }
-}
-
-/** An agent may decide otherwise than the CLI (what became needed meanwhile): that is no success. */
-async function checkGone(
-  leader: MongoClient,
-  going: { readonly backups: readonly BackupDocument[]; readonly chunks: readonly PitrChunkDocument[] },
-  cmd: string,
-): Promise<void> {
-  const left: string[] = []
-  for (const { name } of going.backups) if ((await findBackup(leader, name)) !== undefined) left.push(name)
-  const stored = new Set((await listChunks(leader)).map(({ fname }) => fname))
-  for (const { fname } of going.chunks) if (stored.has(fname)) left.push(fname)
-  if (left.length > 0)
-    throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: `See pbm logs -e ${cmd}.` })
 }

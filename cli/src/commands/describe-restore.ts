@@ -44,6 +44,7 @@ function describe(restore: RestoreDocument) {
     status: restore.status,
     error: restore.status === 'error' ? (restore.error ?? '') : undefined,
     namespaces: restore.nss,
+    selection: restore.selection,
     start_ts: Number(restore.start_ts),
     start: rfc3339(Number(restore.start_ts)),
     finish: restore.status === 'done' ? rfc3339(Number(restore.last_transition_ts)) : undefined,
@@ -58,6 +59,7 @@ function describe(restore: RestoreDocument) {
       ...transition(replset),
       error: replset.error || undefined,
       unbuilt_indexes: replset.unbuilt_indexes,
+      merged: replset.merged,
       gained_roles: replset.gained_roles,
       // What an ended one did last says nothing.
       progress: ENDED.has(restore.status) ? undefined : replset.progress,

@@ -13,14 +13,15 @@ import {
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
-import { NO_CONFIG } from '../advice.js'
 import { incompatibilities } from '../incompatibilities.js'
+import { NO_CONFIG } from '../no-configuration.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { indent, table } from '../output/table.js'
 import { rfc3339, tableTime } from '../output/times.js'
 import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { restoredPartText } from '../restored-part.js'
 import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Run, Session } from '../session.js'
 import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
@@ -186,6 +187,10 @@ interface RestoreEntry {
   'point-in-time'?: number
   name: string
   namespaces?: string[]
+  /** Ours: how a part was restored. */
+  selection?: RestoreDocument['selection']
+  /** Ours: the same in words. */
+  part?: string
   error?: string
 }
 
@@ -200,16 +205,18 @@ async function printRestores(session: Session, leader: MongoClient, options: Lis
       entry.type,
       entry.snapshot ?? '',
       entry['point-in-time'] === undefined ? '' : tableTime(entry['point-in-time']),
+      entry.part ?? 'all',
       rfc3339(entry.start),
       entry.error === undefined ? entry.status : `${entry.status}: ${entry.error}`,
     ])
-    return `Restores:\n${indent(table(['NAME', 'KIND', 'BACKUP', 'POINT IN TIME', 'STARTED', 'OUTCOME'], rows, colours))}`
+    return `Restores:\n${indent(table(['NAME', 'KIND', 'BACKUP', 'POINT IN TIME', 'WHAT', 'STARTED', 'OUTCOME'], rows, colours))}`
   })
 }
 
 function toRestoreEntry(restore: RestoreDocument): RestoreEntry {
   const toTime = Number(restore.pitr ?? 0)
   const fromTime = Number(restore.start_pitr ?? 0)
+  const part = restoredPartText(restore)
   return {
     start: Number(restore.start_ts),
     status: restore.status,
@@ -219,6 +226,8 @@ function toRestoreEntry(restore: RestoreDocument): RestoreEntry {
     ...(toTime === 0 ? {} : { 'point-in-time': toTime }),
     name: restore.name,
     ...(restore.nss === undefined || restore.nss.length === 0 ? {} : { namespaces: restore.nss }),
+    ...(restore.selection === undefined ? {} : { selection: restore.selection }),
+    ...(part === undefined ? {} : { part }),
     ...(restore.error === undefined || restore.error === '' ? {} : { error: restore.error }),
   }
 }

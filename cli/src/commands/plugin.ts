@@ -1,6 +1,7 @@
 import {
   API_VERSION,
   type Config,
+  DEFAULT_COMPRESSION,
   type InspectedPlugin,
   isSealing,
   isStale,
@@ -94,7 +95,7 @@ function needsOf(config: Config | undefined, profiles: readonly Profile[]): Need
   if (config === undefined) return []
   const storages = new Set([config, ...profiles].map(({ storage }) => storage.type))
   const methods = new Set(
-    [config.backup?.compression ?? 's2', config.pitr?.compression ?? 'none'].map((name) =>
+    [config.backup?.compression ?? DEFAULT_COMPRESSION, config.pitr?.compression ?? 'none'].map((name) =>
       withoutAlias('compression', name),
     ),
   )

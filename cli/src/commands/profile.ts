@@ -47,7 +47,7 @@ export function profileCommand(run: Run): Command {
     .command('add')
     .description('save a profile, or replace one')
     .argument('<name>', 'its name; main is that of the main storage')
-    .argument('<file>', 'a configuration in YAML, of which the storage is taken; - is standard input')
+    .argument('<file>', 'a configuration in YAML, of which storage and lifecycle are taken; - is standard input')
     .option('--sync', 'then read the list of the backups that lie there')
   addWaitOptions(adding, 'it is saved (as without), and with --sync until the list has been read').action(
     (name: string, file: string, options: AddOptions, self: Command) =>
@@ -95,10 +95,12 @@ async function add(session: Session, name: string, file: string, options: AddOpt
   const leader = await session.leader()
   const text = await readTextOf(file, session.io)
   const replaced = await findProfile(leader, name)
-  const { storage, epoch: _, ...more } = await parseConfig(text, session.plugins, replaced?.storage)
+  const { storage, lifecycle, epoch: _, ...more } = await parseConfig(text, session.plugins, replaced?.storage)
   const ignored = Object.keys(more)
   if (ignored.length > 0)
-    session.output.warn(`of a profile only the storage counts; not taken: ${ignored.join(', ')} (the main ones hold)`)
+    session.output.warn(
+      `of a profile only storage and lifecycle count; not taken: ${ignored.join(', ')} (the main ones hold)`,
+    )
   await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
@@ -106,7 +108,10 @@ async function add(session: Session, name: string, file: string, options: AddOpt
   if ((await findProfile(leader, name)) !== undefined) await forget(session, leader, name)
   const opid = await send(leader, {
     cmd: 'addConfigProfile',
-    profile: { name, profile: true, storage: await storageToWire(storage, session.plugins) },
+    profile: {
+      ...{ name, profile: true, storage: await storageToWire(storage, session.plugins) },
+      ...(lifecycle === undefined ? {} : { lifecycle }),
+    },
   })
   await waitForOperation(session, leader, { opid, title: 'saving of the profile', event: 'addConfigProfile' })
   if (options.sync === true) await read(session, leader, { name }, options, deadline)
@@ -170,8 +175,9 @@ async function read(
 }
 
 /** PBM's keys, in its order. */
-async function masked(session: Session, { name, storage }: Profile) {
-  return { name, profile: true, storage: await maskStorage(storage, session.plugins) }
+async function masked(session: Session, { name, storage, lifecycle }: Profile) {
+  const shown = { name, profile: true, storage: await maskStorage(storage, session.plugins) }
+  return lifecycle === undefined ? shown : { ...shown, lifecycle }
 }
 
 function checkName(name: string): void {

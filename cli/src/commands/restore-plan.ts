@@ -47,10 +47,11 @@ function text({ output }: Session, plan: RestorePlan, what: string): string {
     ...[ns, about, documents.toLocaleString('en-US'), prettySize(bytes)],
   ]
   const head = ['NAMESPACE', '', 'DOCUMENTS', 'SIZE']
-  const restored = namespaces.map(({ ns, type, from, createdByOplog, documents, bytes }) => {
+  const restored = namespaces.map(({ ns, type, from, createdByOplog, intoExisting, documents, bytes }) => {
     const origin = createdByOplog === true ? 'created by the oplog' : from === undefined ? undefined : `from ${from}`
     const kind = type === 'collection' ? undefined : type
-    return row(ns, [kind, origin].filter((part) => part !== undefined).join(', ') || '-', documents, bytes)
+    const into = intoExisting === true ? 'what is missing' : undefined
+    return row(ns, [kind, origin, into].filter((part) => part !== undefined).join(', ') || '-', documents, bytes)
   })
   const gone = dropped.map(({ ns, type, documents, bytes }) => row(ns, type, documents, bytes))
   const list = (rows: string[][], none: string) => {

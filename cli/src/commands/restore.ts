@@ -31,6 +31,7 @@ import { requireOwnAgents } from '../own-extensions.js'
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { mergedText, restoredPartText } from '../restored-part.js'
 import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
@@ -80,8 +81,10 @@ export function restoreCommand(run: Run): Command {
     .option('--base-snapshot <name>', 'with --time: the backup to start from instead of the newest that leads there')
     .option('--ns <namespaces>', 'only these: db.collection or db.*, several with commas; all else is left alone')
     .option('--with-users-and-roles', 'with --ns of whole databases: their users and roles too')
-    .option('--ns-from <namespace>', 'with --ns-to: one collection, beside the live one')
-    .option('--ns-to <namespace>', 'where it goes: a name that is free')
+    .option('--ns-from <namespaces>', 'with --ns-to: collections or db.*, beside the live ones; several with commas')
+    .option('--ns-to <namespaces>', 'where they go, in the same order: names that are free')
+    .option('--keep-existing', 'with --ns: only put back what is missing; every document that is there stays as it is')
+    .option('--query <filter>', 'with --keep-existing or --ns-from: only documents that match, in Extended JSON')
     .option('--dry-run', 'only tell what would be restored, dropped and read; nothing is changed')
     .option('-y, --yes', 'do not ask')
     .option('--without-users-and-roles', 'leave the users and roles of the cluster as they are')
@@ -124,6 +127,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
+  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own)
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
@@ -170,7 +174,8 @@ async function restore(session: Session, given: string | undefined, options: Res
       session.io,
     )
 
-  const opid = await send(leader, { cmd: 'restore', restore: sent })
+  const cmd = asked?.own === undefined ? 'restore' : 'restorePart'
+  const opid = await send(leader, { cmd, restore: sent })
   if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
   const begun = await waitForRestoreStart(session, leader, {
     name,
@@ -205,11 +210,14 @@ async function restore(session: Session, given: string | undefined, options: Res
   const done = isPhysical
     ? await waitForPhysicalRestoreEnd(session, name, deadline)
     : await waitForRestoreEnd(session, leader, { name }, deadline)
-  session.output.result({ ...told, status: done.status }, () => {
+  const merged = done.replsets.flatMap((replset) => replset.merged ?? [])
+  session.output.result({ ...told, status: done.status, ...(merged.length === 0 ? {} : { merged }) }, () => {
     const { good } = session.output.colours
     const seconds = Number(done.last_transition_ts) - Number(done.start_ts)
     if (part !== undefined)
-      return `${good('Done:')} ${part.text.replace(' will be ', ' was ')}, by ${what} (${seconds} s).`
+      return [`${good('Done:')} ${restoredPartText(done)}, by ${what} (${seconds} s).`, mergedText(done)]
+        .filter((line) => line !== undefined)
+        .join('\n')
     const next = 'A fresh backup is needed before point-in-time recovery can go on.'
     return `${good('Done:')} ${what} is restored (${seconds} s). ${next}`
   })

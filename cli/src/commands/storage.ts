@@ -83,7 +83,6 @@ async function check(session: Session, options: CheckOptions): Promise<void> {
   try {
     const results = await runCases(chosen, {
       signal: session.signal,
-      timeoutMs: CASE_MS,
       graceMs: GRACE_MS,
       onEnd: (result) => {
         progress.ended(result)

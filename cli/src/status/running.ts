@@ -12,6 +12,7 @@ import { prettySize } from '../output/bytes.js'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
 import { rfc3339 } from '../output/times.js'
+import { restoredPartText } from '../restored-part.js'
 import { countedIn, type OverallProgress, overallProgress } from '../wait/progress.js'
 
 /** The `running` section, with PBM's names, and our `progress` and `stale`. Empty when nothing runs. */
@@ -24,6 +25,8 @@ export interface RunningSection {
   /** `rs/host:port` of the holders of its locks. */
   nodes?: string[]
   progress?: OverallProgress
+  /** What of a backup is restored, in words; absent for all of it. */
+  part?: string
   /** Its agents are dead. */
   stale?: true
 }
@@ -46,7 +49,8 @@ export async function runningSection(leader: MongoClient): Promise<RunningSectio
   }
   if (lock.type === 'restore') {
     const restore = await findRestoreByOpid(leader, opid)
-    return { ...running, ...details(restore, restore?.backup, 'restore') }
+    const part = restore && restoredPartText(restore)
+    return { ...running, ...details(restore, restore?.backup, 'restore'), ...(part === undefined ? {} : { part }) }
   }
   return running
 }
@@ -83,7 +87,8 @@ export function runningText(running: RunningSection, colours: Colours): string {
   ]
   if (running.startTS !== undefined) lines.push(`Started: ${rfc3339(running.startTS)}  Operation: ${running.opID}`)
   else lines.push(`Operation: ${running.opID}`)
-  const { progress } = running
+  const { progress, part } = running
+  if (part !== undefined) lines.push(`Restores: ${part}`)
   if (progress !== undefined) lines.push(`Progress: ${progressWords(progress)}`)
   if (running.stale === true) lines.push(colours.bad('Its agents are dead; a live agent will mark it failed.'))
   return lines.join('\n')

@@ -1,4 +1,4 @@
-import { type Clock, PbmError } from '@pbmkit/core'
+import { type Clock, PbmError, until } from '@pbmkit/core'
 
 /** How often a waiting command looks; well under what a person notices, and one small indexed read each. */
 const INTERVAL_MS = 200
@@ -20,16 +20,15 @@ export interface PollOptions {
  * is waited out; any other error ends the wait.
  */
 export async function poll<Result>(probe: () => Promise<Result | undefined>, options: PollOptions): Promise<Result> {
-  const { clock, signal } = options
+  const { clock, signal, deadline } = options
   let outageSince: number | undefined
-  for (;;) {
-    if (signal.aborted) throw options.onInterrupt()
+  const look = async () => {
+    signal.throwIfAborted()
     try {
       const result = await probe()
       if (result !== undefined) return result
       outageSince = undefined
     } catch (error) {
-      if (signal.aborted) throw options.onInterrupt()
       if (!isOutage(error)) throw error
       outageSince ??= clock.now()
       if (clock.now() - outageSince > OUTAGE_MS)
@@ -38,9 +37,14 @@ export async function poll<Result>(probe: () => Promise<Result | undefined>, opt
           cause: error,
         })
     }
-    if (options.deadline !== undefined && clock.now() >= options.deadline)
+    if (deadline !== undefined && clock.now() >= deadline)
       throw options.onDeadline?.() ?? new PbmError('WAIT_TIME', 'the wait time is over')
-    await clock.sleep(INTERVAL_MS, signal).catch(() => undefined)
+    return undefined
+  }
+  try {
+    return await until(look, { clock, signal, everyMs: INTERVAL_MS })
+  } catch (error) {
+    throw signal.aborted ? options.onInterrupt() : error
   }
 }
 

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { shapeFaults } from '@pbmkit/core'
 import { cipherOf, type EncryptionBench } from './fixture.js'
 
-export function pluginCases(bench: EncryptionBench, wrapsKeys: boolean): void {
+interface Abilities {
+  readonly wrapsKeys: boolean
+  readonly bindsNames: boolean
+}
+
+export function pluginCases(bench: EncryptionBench, { wrapsKeys, bindsNames }: Abilities): void {
   const { it, plugin } = bench
 
   it('is of the kind encryption and of API version 1', async () => {
@@ -38,5 +43,9 @@ export function pluginCases(bench: EncryptionBench, wrapsKeys: boolean): void {
 
   it('says whether it takes wrapping keys', async () => {
     assert.equal((await cipherOf(bench)).wrapsKeys ?? false, wrapsKeys)
+  })
+
+  it('says whether it binds objects to their names', async () => {
+    assert.equal((await cipherOf(bench)).bindsNames ?? false, bindsNames)
   })
 }

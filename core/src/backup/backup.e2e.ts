@@ -36,11 +36,12 @@ import {
   type WithPrimary,
 } from '../protocol/tokens.js'
 import { fromStorageJson } from '../store/layout/backup-metadata.js'
+import { bound } from '../store/open-store.js'
 import { systemClock } from '../time/clock.js'
 import { BackupLeader } from './leader.js'
 import { digest, replay, startLoad } from './load.support.js'
 import { BackupNominee } from './nominee.js'
-import { bound, ignoringCase, slow } from './stores.support.js'
+import { ignoringCase, slow } from './stores.support.js'
 
 const ignore = () => undefined
 const log = { debug: ignore, info: ignore, warning: ignore, error: ignore }
@@ -123,10 +124,8 @@ describe('a logical backup', () => {
     assert.equal(failure, undefined)
     const document = await findBackup(leader, name)
     assert.equal(document?.status, 'done')
-    assert.deepEqual(
-      document?.conditions.map(({ status }) => status),
-      ['starting', 'running', 'dumpDone', 'done'],
-    )
+    const states = document.conditions.map(({ status }) => status)
+    assert.deepEqual(states, ['starting', 'running', 'dumpDone', 'done'])
     const stored = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
     assert.equal(stored.status, 'done')
     const sizesOf = ({ size, size_uncompressed }: { size: number; size_uncompressed: number }) =>

@@ -28,6 +28,7 @@ export async function discardBackup(
   if (record?.status === 'done') return
   // A record that somebody dropped tells nothing of the layout: what either could have left goes.
   const replsets = begun.replsets.map((rs) => ({
+    name: rs,
     dump_name: archiveDumpName(name, rs, suffix),
     oplog_name: archiveOplogName(name, rs, suffix),
   }))

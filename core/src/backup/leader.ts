@@ -30,8 +30,8 @@ import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/
 import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
+import { awaitReshardingEnds } from './cluster-changes.js'
 import { refuseLayout } from './sealing.js'
-import { awaitReshardingEnds } from './steady.js'
 
 export interface RunOptions {
   /** Aborted to cancel ({@link backupCanceled}) or to stop the agent (any other reason). */

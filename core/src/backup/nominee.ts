@@ -2,12 +2,14 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import { ensureInitObject } from '../catalog/init-object.js'
 import { ensureIdentity } from '../catalog/storage-identity.js'
+import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupReplset, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  setBackupFields,
   setBackupStatus,
   setReplsetFields,
 } from '../control/backups.js'
@@ -52,6 +54,7 @@ import type { OpenStore } from '../store/open-store.js'
 import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
 import { inTime } from '../time/deadline.js'
+import { requireAllShards, requireNoBarriers } from './cluster-changes.js'
 import { compressionLevel } from './compression-level.js'
 import { endAfterAllDumps, passTimeToLeader } from './cut.js'
 import { discardBackup, recordLostBackup } from './failure.js'
@@ -64,7 +67,6 @@ import { storeFiles } from './physical/part.js'
 import { requirePhysical } from './physical/readiness.js'
 import { publishBackup, setClusterTime } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
-import { requireAllShards, requireNoBarriers } from './steady.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -92,6 +94,8 @@ interface BackupWork extends OperationSteps<BackupStatus> {
   readonly info: NodeInfo
   /** Whether this replica set leads the backup: the leader replica set's nominee does. */
   readonly leads: boolean
+  /** From then on the backup's folder has objects of its own. */
+  readonly onBegun: () => void
 }
 
 /**
@@ -167,6 +171,10 @@ export class BackupNominee {
     const leads = leading.rs === self.rs
     const replsets = members.map(({ rs }) => rs)
     let known: BackupDocument | undefined
+    let hasBegun = false
+    const onBegun = () => {
+      hasBegun = true
+    }
     const run = new OperationRun(
       { leader, self, log, clock },
       {
@@ -177,18 +185,20 @@ export class BackupNominee {
           await acknowledgeNomination(leader, name, self.rs, self.node)
           known = await findBackup(leader, name)
         },
-        discard: () => this.#discard(command, replsets),
+        discard: async () => {
+          if (hasBegun) await this.#discard(command, replsets)
+        },
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
         resume: () => this.#startBalancerAgain(name, info),
       },
     )
-    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads }))
+    await run.execute((steps) => this.#work({ ...steps, command, config, info, leads, onBegun }))
   }
 
   async #work(work: BackupWork): Promise<void> {
-    const { command, config, info, leads, signal, guard, reach } = work
+    const { command, config, info, leads, onBegun, signal, guard, reach } = work
     const { leader, node, self, log, clock, store, compression, ciphers, host } = this.#context
     const { name, type } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded })
@@ -210,6 +220,7 @@ export class BackupNominee {
       join,
       timeoutMs: (config.backup?.timeouts?.startingStatus || STARTING_SECONDS) * 1000,
     })
+    onBegun()
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
@@ -292,9 +303,12 @@ export class BackupNominee {
     return { ended, objects }
   }
 
-  /** Agents look at the main storage only. */
+  /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
   async #initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
-    const { store } = this.#context
+    const { store, leader } = this.#context
+    const { name } = command.backup
+    await refuseTakenName(store, name, { signal })
+    await setBackupFields(leader, name, { began_here: true })
     await ensureInitObject(store, { signal })
     if (isMain(command.backup.profile)) await ensureIdentity(store, { signal })
   }

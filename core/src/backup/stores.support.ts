@@ -1,19 +1,6 @@
 import type { ObjectStore } from '../plugin/storage.js'
+import { bound } from '../store/open-store.js'
 import { systemClock } from '../time/clock.js'
-
-/** The store, as a plain object to change parts of. */
-export function bound(store: ObjectStore): ObjectStore {
-  return {
-    capabilities: store.capabilities,
-    save: (name, body, options) => store.save(name, body, options),
-    read: (name, options) => store.read(name, options),
-    stat: (name, options) => store.stat(name, options),
-    list: (options) => store.list(options),
-    delete: (name, options) => store.delete(name, options),
-    copy: (source, target, options) => store.copy(source, target, options),
-    close: () => store.close(),
-  }
-}
 
 /** A store whose saves take their time, so that faults hit a backup in the middle; an abort ends them at once. */
 export function slow(store: ObjectStore, millis = 60): ObjectStore {

@@ -3,14 +3,23 @@ import type { BackupDocument, BackupReplset } from '../control/backup-document.j
 import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { backupFolder, backupMetadataName, isSafeBackupName, METADATA_SUFFIX } from '../store/layout/names.js'
+import {
+  archiveDumpName,
+  archiveOplogName,
+  backupFolder,
+  backupMetadataName,
+  IDENTITY_OBJECT,
+  INIT_OBJECT,
+  isSafeBackupName,
+  METADATA_SUFFIX,
+} from '../store/layout/names.js'
 import { isLegacyArchive } from '../store/layout/pbm-version.js'
 import { readRecord } from '../store/layout/read-record.js'
 import type { OpenStore } from '../store/open-store.js'
 
 /** What it takes to find a backup's objects. */
 export interface StoredBackup extends Pick<BackupDocument, 'name' | 'pbm_version'> {
-  readonly replsets: readonly Pick<BackupReplset, 'dump_name' | 'oplog_name'>[]
+  readonly replsets: readonly Pick<BackupReplset, 'name' | 'dump_name' | 'oplog_name'>[]
 }
 
 /** Deletions under way at once. */
@@ -20,8 +29,8 @@ const WIDTH = 8
  * Deletes every object of a backup: the metadata first, so that from then on no resync lists it; then its folder, and the
  * root-level files of the layout before PBM 2.0. What is gone already is no error, so it can be repeated after a failure.
  *
- * @returns how many objects it deleted. Rejects with the codes of a storage, and `BACKUP_NAME` for a name that could
- *   reach other objects.
+ * @returns how many objects it deleted. Rejects with the codes of a storage; before anything is deleted, with `BACKUP_NAME`
+ *   for a name that could reach other objects, and `FOLDER_FOREIGN` where its folder is a storage of its own.
  */
 export async function deleteBackupObjects(
   store: OpenStore,
@@ -33,6 +42,11 @@ export async function deleteBackupObjects(
       'BACKUP_NAME',
       `${JSON.stringify(backup.name)} can't be the name of a backup: nothing was deleted`,
     )
+  }
+  const names = legacyObjects(backup)
+  for await (const { name } of store.list({ prefix: backupFolder(backup.name), ...options })) {
+    refuseForeign(backup.name, name)
+    names.push(name)
   }
   let deleted = 0
   const remove = async (name: string): Promise<void> => {
@@ -48,8 +62,6 @@ export async function deleteBackupObjects(
     await Promise.all((await metadataUnderOtherNames(store, backup.name, options)).map(remove))
   }
 
-  const names = legacyObjects(backup)
-  for await (const { name } of store.list({ prefix: backupFolder(backup.name), ...options })) names.push(name)
   const strays = store.strayParts?.({ prefix: backupFolder(backup.name), ...options }) ?? []
   for await (const name of strays) names.push(name)
   const limit = pLimit(WIDTH)
@@ -57,12 +69,33 @@ export async function deleteBackupObjects(
   return deleted
 }
 
-/** Dump and oplog at the root of the storage; only names that look like these, whatever the metadata says. */
-function legacyObjects({ pbm_version, replsets }: Omit<StoredBackup, 'name'>): string[] {
-  if (!isLegacyArchive(pbm_version)) return []
-  return replsets
-    .flatMap(({ dump_name, oplog_name }) => [dump_name ?? '', oplog_name ?? ''])
-    .filter((name) => /^[^/]+\.(dump|oplog)(\.[a-z0-9]+)?$/.test(name))
+/** A cluster whose prefix leads into the folder has its storage there, whatever record led here. */
+function refuseForeign(backup: string, object: string): void {
+  const inFolder = object.slice(backupFolder(backup).length)
+  const file = inFolder.slice(inFolder.lastIndexOf('/') + 1)
+  if (file !== INIT_OBJECT && file !== IDENTITY_OBJECT && !(file === inFolder && file.endsWith(METADATA_SUFFIX))) return
+  throw new PbmError('FOLDER_FOREIGN', `${object} says that ${backupFolder(backup)} is a storage of its own`, {
+    hint: `Nothing was deleted. Where no backup is called ${backup}, delete ${backupMetadataName(backup)} by hand, then: pbm config --force-resync`,
+  })
+}
+
+/**
+ * Dump and oplog at the root of the storage: only those that are called as this backup and a replica set of it, whatever the
+ * metadata says. Colons may have been replaced by hand (PBM: storage-format.md §6). A name with an underscore could be that
+ * of another backup and the beginning of its replica set's.
+ */
+function legacyObjects({ name: backup, pbm_version, replsets }: StoredBackup): string[] {
+  if (!isLegacyArchive(pbm_version) || backup.includes('_')) return []
+  return replsets.flatMap(({ name: rs, dump_name = '', oplog_name = '' }) =>
+    [backup, backup.replaceAll(':', '.')].flatMap((name) => [
+      ...(isSuffixed(dump_name, archiveDumpName(name, rs, '')) ? [dump_name] : []),
+      ...(isSuffixed(oplog_name, archiveOplogName(name, rs, '')) ? [oplog_name] : []),
+    ]),
+  )
+}
+
+function isSuffixed(object: string, natural: string): boolean {
+  return object.startsWith(natural) && /^(\.[a-z0-9]+)?$/.test(object.slice(natural.length))
 }
 
 /** Metadata at the root whose file was renamed: early backups whose colons were replaced by hand (PBM: storage-format.md §6). */

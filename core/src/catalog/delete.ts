@@ -5,6 +5,7 @@ import { readConfig } from '../control/config.js'
 import { markDeletion } from '../control/deletion-mark.js'
 import { listSlicerLocks } from '../control/locks.js'
 import { deleteChunk, listChunks } from '../control/pitr-chunks.js'
+import { lifecycleOf } from '../control/profiles.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
@@ -12,6 +13,7 @@ import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
+import { lifecyclePlan, minKeepFault } from './lifecycle.js'
 import { expired, type Inventory, isFinished, isNeededForSlicing, isSelective } from './retention.js'
 
 export interface DeleteContext extends CallOptions {
@@ -92,6 +94,23 @@ export async function deleteOld(
   const backups = what.backups ? old.backups.toReversed() : []
   for (const backup of backups) await remove(context, backup)
   return { backups: backups.length, chunks: old.chunks.length }
+}
+
+/**
+ * Deletes what `lifecycle` of the configuration, or of the context's profile, does not keep at `at` (Unix seconds), and no
+ * chunk. Rejects with LIFECYCLE_MIN_KEEP before anything is deleted, TIME_IN_FUTURE, CONFIG_INVALID and the codes of the storage.
+ *
+ * @returns the names deleted, newest first
+ */
+export async function deleteByLifecycle(context: DeleteContext, at: number): Promise<string[]> {
+  const { leader, profile } = context
+  const rules = await lifecycleOf(leader, profile)
+  await pastTime(leader, at)
+  const plan = lifecyclePlan(await readInventory(leader), rules, at, profile)
+  const fault = minKeepFault(plan, rules)
+  if (fault !== undefined) throw fault
+  for (const backup of plan.purged) await remove(context, backup)
+  return plan.purged.map(({ name }) => name)
 }
 
 async function remove({ leader, store, log, signal }: DeleteContext, backup: BackupDocument): Promise<void> {

@@ -1,20 +1,15 @@
 import { errorText, PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { bodyOf } from '../plugin-kit/streams.js'
 import { INIT_OBJECT } from '../store/layout/names.js'
 import { PBM_COMPATIBLE_VERSION } from '../version.js'
+import { type SmallObject, saveText } from './write-test.js'
 
-/** Writes `.pbm.init` and reads it back: the test that the storage can be written and read. Rejects with the codes of a storage. */
-export async function rewriteInitObject(store: ObjectStore, options: CallOptions = {}): Promise<void> {
-  await store.save(INIT_OBJECT, bodyOf(Buffer.from(PBM_COMPATIBLE_VERSION)), options)
-  if (store.capabilities.keepsNothing === true) return
-  for await (const _chunk of await store.read(INIT_OBJECT, options));
-}
+export const INIT: SmallObject = { name: INIT_OBJECT, text: PBM_COMPATIBLE_VERSION }
 
 /** Writes `.pbm.init` where it is missing. */
 export async function ensureInitObject(store: ObjectStore, options: CallOptions = {}): Promise<void> {
-  if ((await probeStorage(store, options)) === 'new') await rewriteInitObject(store, options)
+  if ((await probeStorage(store, options)) === 'new') await saveText(store, INIT, options)
 }
 
 /**

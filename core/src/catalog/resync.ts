@@ -14,6 +14,7 @@ import { storeOf } from '../encryption/sealed-store.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
 import {
   backupMetadataName,
@@ -24,8 +25,10 @@ import {
 } from '../store/layout/names.js'
 import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
-import { rewriteInitObject } from './init-object.js'
+import { withBeginnings } from './first-chunks.js'
+import { INIT } from './init-object.js'
 import { ensureIdentity } from './storage-identity.js'
+import { testWriting } from './write-test.js'
 
 /** Metadata documents under way at once. */
 const WIDTH = 8
@@ -33,6 +36,7 @@ const WIDTH = 8
 export interface ResyncOptions extends CallOptions {
   readonly leader: MongoClient
   readonly store: ObjectStore
+  readonly host: PluginHost
   /** `storage` of the configuration: takes the place of what the metadata says, which may be another mount or endpoint. */
   readonly storage: StorageConfig
   /** Whose storage it is; left out for the main one, which alone has chunks and an init object that is written anew. */
@@ -61,7 +65,7 @@ export interface ResyncResult {
 export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   const { leader, store, storage, profile, log, signal } = options
   if (profile === undefined) {
-    await rewriteInitObject(store, { signal })
+    await testWriting(store, INIT, { signal })
     await ensureIdentity(store, { signal })
   }
   const skipped: { object: string; reason: string }[] = []
@@ -100,7 +104,10 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   }
   for (const { object, reason } of skipped) log.warning(`skipped ${object}: ${reason}`)
   if (foreign.size > 0) log.info(`left out backups of other storages below this one, in ${listed([...foreign])}`)
-  if (profile === undefined) await replaceChunks(leader, withNotes(listing.chunks, await listChunks(leader)))
+  if (profile === undefined) {
+    const noted = withNotes(listing.chunks, await listChunks(leader))
+    await replaceChunks(leader, await withBeginnings(noted, options))
+  }
   const result = {
     backups: backups.size,
     damaged: damaged.size,
@@ -141,8 +148,13 @@ async function listCatalog(store: ObjectStore, skipped: { object: string; reason
 function withNotes(chunks: readonly PitrChunkDocument[], known: readonly PitrChunkDocument[]): PitrChunkDocument[] {
   const notes = new Map(known.map((chunk) => [`${chunk.fname} ${chunk.size}`, chunk]))
   return chunks.map((chunk) => {
-    const { crc, barriers } = notes.get(`${chunk.fname} ${chunk.size}`) ?? {}
-    return { ...chunk, ...(crc === undefined ? {} : { crc }), ...(barriers === undefined ? {} : { barriers }) }
+    const { crc, barriers, fromNothing } = notes.get(`${chunk.fname} ${chunk.size}`) ?? {}
+    return {
+      ...chunk,
+      ...(crc === undefined ? {} : { crc }),
+      ...(barriers === undefined ? {} : { barriers }),
+      ...(fromNothing === undefined ? {} : { fromNothing }),
+    }
   })
 }
 

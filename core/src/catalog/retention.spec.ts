@@ -65,6 +65,18 @@ describe('what may be deleted', () => {
     assert.equal(isNeededForSlicing(b, inventory([a, b], [chunk(50, 200), chunk(200, 300)], true)), false)
   })
 
+  it('keeps all chunks of a shard that came empty after the base, until a base has it', () => {
+    const barriers = [{ ts: at(150, 1), what: 'shard s3 was added', added: 's3' }]
+    const s3 = [{ ...chunk(50, 90, 's3'), fromNothing: true } as const, chunk(90, 300, 's3')]
+    const chunks = [{ ...chunk(50, 99), barriers: [] }, { ...chunk(99, 300), barriers }, ...s3]
+    const kept = expired(inventory([a], chunks), at(250))
+    assert.deepEqual([names(kept), files(kept)], [[], ['rs/50-99']])
+    const whole = backup('b', 200, { replsets: ['rs', 's3'].map((name) => ({ name })) as BackupDocument['replsets'] })
+    const found = expired(inventory([a, whole], chunks), at(250))
+    assert.deepEqual([names(found), files(found)], [['a'], ['rs/50-99', 's3/50-90']])
+    assert.equal(isNeededForSlicing(whole, inventory([a, whole], chunks, true)), false)
+  })
+
   it('keeps the newest base while slicing goes on', () => {
     assert.deepEqual(names(expired(inventory([a, b], [], true), at(300))), ['a'])
     assert.deepEqual(names(expired(inventory([a, b, backup('c', 400)], [], true), at(300))), ['a', 'b'])

@@ -3,7 +3,7 @@ import type { BackupDocument } from '../control/backup-document.js'
 import { isTimestampSet } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { optime } from '../oplog/entry.js'
-import { chainsByReplset, restorableFrom, type TimeRange } from './timelines.js'
+import { type Chain, chainsByReplset, contains, restorableFrom } from './timelines.js'
 
 /**
  * Which backups and chunks may go without making the rest unrestorable (PBM: control-plane.md §5.5). Pure: works on what
@@ -26,6 +26,11 @@ const FINISHED = new Set(['done', 'canceled', 'error'])
 
 export function isFinished(backup: BackupDocument): boolean {
   return FINISHED.has(backup.status)
+}
+
+/** `profile`: '' for the main storage. */
+export function isOfProfile({ store }: Pick<BackupDocument, 'store'>, profile: string): boolean {
+  return (store.profile === true ? (store.name ?? '') : '') === profile
 }
 
 export function isSelective(backup: BackupDocument): boolean {
@@ -52,12 +57,12 @@ export function isNeededForSlicing(backup: BackupDocument, inventory: Inventory)
     undefined,
   )
   const chains = chainsByReplset(inventory.chunks)
-  return previous === undefined || !isCovered(chains, backup.replsets, previous.last_write_ts, backup.last_write_ts)
+  return previous === undefined || !isCovered(chains, previous.replsets, previous.last_write_ts, backup.last_write_ts)
 }
 
 /** Whether the chunks lead without a gap from `from` to `to` on every one of `replsets`. */
 function isCovered(
-  chains: ReadonlyMap<string, readonly TimeRange[]>,
+  chains: ReadonlyMap<string, readonly Chain[]>,
   replsets: readonly { readonly name: string }[],
   from: Timestamp,
   to: Timestamp,
@@ -77,24 +82,35 @@ function isCovered(
  */
 export function expired(inventory: Inventory, limit: Timestamp, profile = ''): Expired {
   const older = inventory.backups
-    .filter(
-      (backup) => isFinished(backup) && (backup.store.profile === true ? (backup.store.name ?? '') : '') === profile,
-    )
+    .filter((backup) => isFinished(backup) && isOfProfile(backup, profile))
     .filter((backup) => endOf(backup).t <= limit.t)
     .toSorted((a, b) => endOf(a).compare(endOf(b)))
   const chunks = profile === '' ? inventory.chunks.filter(({ start_ts }) => start_ts.lessThan(limit)) : []
-  const endingBy = (end: Timestamp) => chunks.filter(({ end_ts }) => end_ts.lessThanOrEqual(end))
+  const chains = chainsByReplset(inventory.chunks)
+  const endingBy = (end: Timestamp, base?: BackupDocument) =>
+    chunks.filter((chunk) => chunk.end_ts.lessThanOrEqual(end) && !isFromNothing(chunk, base, chains))
 
   // Not simply the last of all: one of the same second, that is no base, may have ended after it.
   const last = older.findLast(isBaseSnapshot)
   if (last?.last_write_ts.t === limit.t) {
     const others = older.filter((backup) => backup !== last)
-    return { backups: withoutLiveChain(others, inventory), chunks: endingBy(last.last_write_ts) }
+    return { backups: withoutLiveChain(others, inventory), chunks: endingBy(last.last_write_ts, last) }
   }
   if (profile !== '') return { backups: withoutLiveChain(older, inventory), chunks }
   const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
   const kept = older.filter(({ name }) => name !== base?.name)
-  return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit) }
+  return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit, base) }
+}
+
+/** Whether a restore from `base` needs the chunk though it ends before: of a shard that the base does not have. */
+function isFromNothing(
+  { rs, start_ts }: PitrChunkDocument,
+  base: BackupDocument | undefined,
+  chains: ReadonlyMap<string, readonly Chain[]>,
+): boolean {
+  if (base === undefined || base.replsets.some(({ name }) => name === rs)) return false
+  const chain = chains.get(rs)?.find((one) => contains(one, optime(start_ts)))
+  return chain?.fromNothing !== undefined && chain.end > optime(base.last_write_ts)
 }
 
 /** One that failed early has no last write: PBM takes it for older than everything, and deletes it as soon as it ended. */

@@ -6,8 +6,9 @@ import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { bodyOf } from '../plugin-kit/streams.js'
 import { IDENTITY_OBJECT } from '../store/layout/names.js'
-import { rewriteInitObject } from './init-object.js'
-import { ensureIdentity, lookForIdentity, readIdentity, testWriting } from './storage-identity.js'
+import { ensureInitObject } from './init-object.js'
+import { ensureIdentity, identityObject, lookForIdentity, readIdentity } from './storage-identity.js'
+import { testWriting } from './write-test.js'
 
 describe('what a storage calls itself', () => {
   let folder: string
@@ -41,7 +42,7 @@ describe('what a storage calls itself', () => {
     const identity = await readIdentity(store)
     assert.match(identity ?? '', /^[0-9a-f-]{36}$/)
     await ensureIdentity(store)
-    await rewriteInitObject(store)
+    await ensureInitObject(store)
     assert.equal(await lookForIdentity(store), identity)
   })
 
@@ -62,8 +63,9 @@ describe('what a storage calls itself', () => {
   it('tests by itself that the storage can be written, and leaves nothing behind', async () => {
     await ensureIdentity(store)
     const identity = (await readIdentity(store)) ?? ''
-    assert.equal(await testWriting(store, identity), 'replaced')
-    assert.equal(await testWriting(refusing([IDENTITY_OBJECT]), identity), 'write once')
+    const object = identityObject(identity)
+    assert.equal(await testWriting(store, object), 'replaced')
+    assert.equal(await testWriting(refusing([IDENTITY_OBJECT]), object), 'write once')
     const failing = (times: number, error: Error): ObjectStore => {
       let left = times
       const save: ObjectStore['save'] = async (name, body, options) => {
@@ -72,10 +74,10 @@ describe('what a storage calls itself', () => {
       }
       return { ...refusing([]), save }
     }
-    assert.equal(await testWriting(failing(1, denied), identity), 'replaced')
+    assert.equal(await testWriting(failing(1, denied), object), 'replaced')
     const away = Object.assign(new Error('away'), { code: 'STORAGE_UNAVAILABLE', retriable: true })
-    await assert.rejects(testWriting(failing(2, away), identity), { code: 'STORAGE_READ_ONLY', message: /away/ })
-    await assert.rejects(testWriting(refusing(), identity), { code: 'STORAGE_READ_ONLY', message: /denied/ })
+    await assert.rejects(testWriting(failing(2, away), object), { code: 'STORAGE_READ_ONLY', message: /away/ })
+    await assert.rejects(testWriting(refusing(), object), { code: 'STORAGE_READ_ONLY', message: /denied/ })
     assert.deepEqual(await readdir(folder), [IDENTITY_OBJECT])
     assert.equal(await readIdentity(store), identity)
   })

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { errorText, PbmError } from '../errors.js'
+import { PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
-import { bodyOf } from '../plugin-kit/streams.js'
 import { IDENTITY_OBJECT } from '../store/layout/names.js'
 import { readText } from '../store/layout/read-text.js'
 import { probeStorage, unreadable } from './init-object.js'
+import { type SmallObject, saveText } from './write-test.js'
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const MAX_BYTES = 64
@@ -32,41 +32,6 @@ export async function ensureIdentity(store: ObjectStore, options: CallOptions = 
   if ((await readIdentity(store, options)) === undefined) await writeIdentity(store, randomUUID(), options)
 }
 
-/**
- * Tests that the storage can be written, by writing what it calls itself once more: one small object, which stays the only
- * one. Where it can't be replaced twice over, and not because the storage is away for a moment, by one that is new: `write
- * once`, for it may have to stay. A storage may be mounted read-only on one host. Rejects with `STORAGE_READ_ONLY`.
- */
-export async function testWriting(
-  store: ObjectStore,
-  identity: string,
-  options: CallOptions = {},
-): Promise<'replaced' | 'write once'> {
-  const replace = () => writeIdentity(store, identity, options)
-  try {
-    await replace().catch(replace)
-    return 'replaced'
-  } catch (error) {
-    const isForGood = (error as { retriable?: unknown } | null)?.retriable !== true
-    if (isForGood && (await isWriteOnce(store, options))) return 'write once'
-    throw new PbmError('STORAGE_READ_ONLY', `the storage can't be written: ${errorText(error)}`, {
-      hint: 'Is it mounted read-only, full, or does this host have other credentials?',
-      cause: error,
-    })
-  }
-}
-
-async function isWriteOnce(store: ObjectStore, options: CallOptions): Promise<boolean> {
-  const name = `${IDENTITY_OBJECT}-test-${randomUUID()}`
-  try {
-    await store.save(name, bodyOf(Buffer.from(name)), options)
-  } catch {
-    return false
-  }
-  await store.delete(name, options).catch(() => undefined)
-  return true
-}
-
 /** As an agent looks every few seconds: without writing. Rejects with `STORAGE_PROBE` when it can't be looked at. */
 export async function lookForIdentity(store: ObjectStore, options: CallOptions = {}): Promise<string | undefined> {
   const found = await readIdentity(store, options).catch((error: unknown) => {
@@ -78,5 +43,9 @@ export async function lookForIdentity(store: ObjectStore, options: CallOptions =
 }
 
 async function writeIdentity(store: ObjectStore, identity: string, options: CallOptions): Promise<void> {
-  await store.save(IDENTITY_OBJECT, bodyOf(Buffer.from(identity)), options)
+  await saveText(store, identityObject(identity), options)
+}
+
+export function identityObject(identity: string): SmallObject {
+  return { name: IDENTITY_OBJECT, text: identity }
 }

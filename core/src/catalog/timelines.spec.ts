@@ -7,6 +7,7 @@ import {
   type ChunkBounds,
   closestSeconds,
   contains,
+  newcomers,
   type TimeRange,
   timelines,
   touchedSeconds,
@@ -164,6 +165,30 @@ describe('timelines', () => {
     )
     // Restored to, the barrier is behind.
     assert.equal(timelines(chunks, [base('at', 6)]).ranges[0]?.end, optimeAt(9))
+  })
+
+  it('go on past a shard that was added empty and stored since, up to where that is stored', () => {
+    const barriers = [{ ts: stamp(6), what: 'shard s3 was added', added: 's3' }]
+    const cfg = { rs: 'cfg', start_ts: stamp(0), end_ts: stamp(15), barriers }
+    const base = { name: 'one', last_write_ts: stamp(3), replsets: [{ name: 'cfg' }] }
+    const s3 = (start: number, end: number) => ({ rs: 's3', start_ts: stamp(start), end_ts: stamp(end) })
+    const rangeWith = (...chunks: ChunkBounds[]) => {
+      const lines = timelines([cfg, ...chunks], [base])
+      return { end: lines.ranges[0]?.end, chains: lines.perReplset, barriers: lines.barriers.length }
+    }
+    for (const start of [1, 5]) {
+      const fromNothing = { ...s3(start, 8), fromNothing: true } as const
+      const { end, chains, barriers: left } = rangeWith(fromNothing, s3(8, 12))
+      assert.deepEqual([end, left], [optimeAt(12), 0])
+      assert.deepEqual([...newcomers(base, chains, optimeAt(12))], [['s3', optimeAt(start)]])
+      assert.deepEqual([...newcomers(base, chains, optimeAt(5))], [], 'it was not there yet')
+      assert.equal(rangeWith(fromNothing, s3(9, 12)).end, optimeAt(8), 'there is a gap')
+    }
+    assert.equal(rangeWith({ ...s3(4, 5), fromNothing: true }).end, optimeAt(6) - 1n, 'it is not stored so far')
+    assert.equal(rangeWith(s3(5, 12)).end, optimeAt(5) - 1n, 'it may have been full')
+    const before = { ...base, replsets: [{ name: 'cfg' }, { name: 's3' }] }
+    const { perReplset } = timelines([cfg, { ...s3(1, 12), fromNothing: true }], [before])
+    assert.equal(newcomers(before, perReplset, optimeAt(12)).size, 0)
   })
 
   it('tell the chains of each replica set and the gaps between them', () => {

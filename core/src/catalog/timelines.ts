@@ -9,6 +9,8 @@ export interface ChunkBounds {
   readonly end_ts: Timestamp
   /** What no replay leads across. */
   readonly barriers?: readonly Barrier[]
+  /** It begins with all that the replica set ever did. */
+  readonly fromNothing?: true
 }
 
 /** A snapshot that point-in-time recovery can start from (see `isBaseSnapshot`). */
@@ -25,6 +27,15 @@ export interface TimeRange {
   readonly end: bigint
 }
 
+/** An unbroken line of chunks. */
+export interface Chain extends TimeRange {
+  /**
+   * The replica set was empty when it begins: no base is needed. With the time when it became part of the cluster, as far
+   * as that is known, else 0.
+   */
+  readonly fromNothing?: { readonly neededFrom: bigint }
+}
+
 /** Where the chunks lie, and what they can be used for. All lists are oldest first and without overlap. */
 export interface Timelines {
   /** Times to restore to: after the end of a base, with an unbroken chain from there on each of its replica sets. */
@@ -32,10 +43,10 @@ export interface Timelines {
   /** Covered by the chunks of every replica set that has any, but without a base to start from. */
   readonly unbacked: readonly TimeRange[]
   /** The unbroken chains of each replica set; a barrier ends one, and begins the next. */
-  readonly perReplset: ReadonlyMap<string, readonly TimeRange[]>
+  readonly perReplset: ReadonlyMap<string, readonly Chain[]>
   /** Between the chains of each replica set: the last entry before the gap and the first after it. */
   readonly gaps: ReadonlyMap<string, readonly TimeRange[]>
-  /** In their order. */
+  /** What cuts a chain, in its order. */
   readonly barriers: readonly Barrier[]
 }
 
@@ -49,7 +60,10 @@ export function timelines(chunks: Iterable<ChunkBounds>, bases: readonly Base[])
     undefined,
   )
   const unbacked = difference(common ?? [], ranges)
-  const barriers = all.flatMap((chunk) => chunk.barriers ?? []).sort((a, b) => a.ts.compare(b.ts))
+  const barriers = all
+    .flatMap((chunk) => chunk.barriers ?? [])
+    .filter((barrier) => !isCrossed(barrier, perReplset))
+    .sort((a, b) => a.ts.compare(b.ts))
   const cuts = new Set(barriers.map(({ ts }) => optime(ts)))
   const gaps = new Map([...perReplset].map(([rs, chains]) => [rs, gapsBetween(chains, cuts)]))
   return { ranges, unbacked, perReplset, gaps, barriers }
@@ -57,37 +71,61 @@ export function timelines(chunks: Iterable<ChunkBounds>, bases: readonly Base[])
 
 /**
  * The chunks of each replica set joined where one begins no later than the one before ends; oldest first. A chain is cut
- * before the entry of a barrier.
+ * before the entry of a barrier, unless that is a shard which came empty and has been stored since.
  */
-export function chainsByReplset(chunks: Iterable<ChunkBounds>): Map<string, TimeRange[]> {
+export function chainsByReplset(chunks: Iterable<ChunkBounds>): Map<string, Chain[]> {
   const all = [...chunks]
+  const added = firstAdditions(all)
   const sorted = all
-    .map(({ rs, start_ts, end_ts }) => ({ rs, start: optime(start_ts), end: optime(end_ts) }))
+    .map(({ rs, start_ts, end_ts, fromNothing }) => {
+      const whole = fromNothing === true ? { fromNothing: { neededFrom: added.get(rs) ?? 0n } } : {}
+      return { rs, start: optime(start_ts), end: optime(end_ts), ...whole }
+    })
     .filter(({ start, end }) => start <= end)
     .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))
-  const chains = new Map<string, { start: bigint; end: bigint }[]>()
-  for (const { rs, start, end } of sorted) {
+  const chains = new Map<string, (Chain & { end: bigint })[]>()
+  for (const { rs, ...chain } of sorted) {
     const own = chains.get(rs) ?? []
     chains.set(rs, own)
     const last = own.at(-1)
     // Neighbours share the entry at their border; the next optime alone says nothing of what lies between.
-    if (last === undefined || start > last.end) own.push({ start, end })
-    else if (end > last.end) last.end = end
+    if (last === undefined || chain.start > last.end) own.push(chain)
+    else if (chain.end > last.end) last.end = chain.end
   }
   for (const { rs, barriers = [] } of all) {
-    for (const { ts } of barriers)
+    for (const barrier of barriers) {
+      if (isCrossed(barrier, chains)) continue
       chains.set(
         rs,
-        (chains.get(rs) ?? []).flatMap((chain) => cut(chain, optime(ts))),
+        (chains.get(rs) ?? []).flatMap((chain) => cut(chain, optime(barrier.ts))),
       )
+    }
   }
   return chains
 }
 
-function cut({ start, end }: TimeRange, before: bigint): TimeRange[] {
-  if (before <= start || before > end) return [{ start, end }]
+/** When each replica set first became part of the cluster, as far as that is noted. */
+function firstAdditions(chunks: readonly ChunkBounds[]): Map<string, bigint> {
+  const first = new Map<string, bigint>()
+  for (const { added, ts } of chunks.flatMap(({ barriers = [] }) => barriers)) {
+    if (added === undefined) continue
+    const known = first.get(added)
+    if (known === undefined || optime(ts) < known) first.set(added, optime(ts))
+  }
+  return first
+}
+
+/** Whether all that an added shard has is stored, from before it was added on. */
+function isCrossed({ ts, added }: Barrier, chains: ReadonlyMap<string, readonly Chain[]>): boolean {
+  const own = added === undefined ? undefined : chains.get(added)
+  return own?.some((chain) => chain.fromNothing !== undefined && contains(chain, optime(ts))) === true
+}
+
+function cut(chain: Chain, before: bigint): Chain[] {
+  const { start, end } = chain
+  if (before <= start || before > end) return [chain]
   return [
-    { start, end: before - 1n },
+    { ...chain, end: before - 1n },
     { start: before, end },
   ]
 }
@@ -95,7 +133,7 @@ function cut({ start, end }: TimeRange, before: bigint): TimeRange[] {
 /** The times that can be restored to from this base; undefined where a chain is missing or ends with the base. */
 export function restorableFrom(
   base: Pick<Base, 'last_write_ts' | 'replsets'>,
-  chains: ReadonlyMap<string, readonly TimeRange[]>,
+  chains: ReadonlyMap<string, readonly Chain[]>,
 ): TimeRange | undefined {
   const from = optime(base.last_write_ts)
   if (base.replsets.length === 0) return undefined
@@ -105,19 +143,49 @@ export function restorableFrom(
     if (chain === undefined) return undefined
     if (end === undefined || chain.end < end) end = chain.end
   }
-  // One that the base does not have came later: what it had before its first chunk is stored nowhere.
   const isOfBase = (rs: string) => base.replsets.some(({ name }) => name === rs)
   for (const [rs, own] of chains) {
-    const first = isOfBase(rs) ? undefined : own.find((chain) => chain.start > from)
-    if (first !== undefined && end !== undefined && first.start <= end) end = first.start - 1n
+    const limit = isOfBase(rs) ? undefined : limitOfNewcomer(own, from)
+    if (limit !== undefined && end !== undefined && limit < end) end = limit
   }
   return end === undefined || end <= from ? undefined : { start: from + 1n, end }
+}
+
+/**
+ * How far a replica set that the base does not have lets a restore go; undefined where it sets no limit. It came later: what
+ * it had before its first chunk is stored nowhere, unless it was empty.
+ */
+function limitOfNewcomer(own: readonly Chain[], from: bigint): bigint | undefined {
+  for (const { start, end, fromNothing } of own) {
+    if (end <= from) continue
+    if (fromNothing !== undefined) return end < fromNothing.neededFrom ? fromNothing.neededFrom - 1n : end
+    if (start > from) return start - 1n
+  }
+  return undefined
+}
+
+/**
+ * The replica sets that came after the base and are restored to `target` from nothing but their oplog, and where that begins.
+ * To be asked for times that can be restored to.
+ */
+export function newcomers(
+  base: Pick<Base, 'replsets'>,
+  chains: ReadonlyMap<string, readonly Chain[]>,
+  target: bigint,
+): Map<string, bigint> {
+  const found = new Map<string, bigint>()
+  for (const [rs, own] of chains) {
+    if (base.replsets.some(({ name }) => name === rs)) continue
+    const chain = own.find((one) => one.fromNothing !== undefined && contains(one, target))
+    if (chain?.fromNothing !== undefined && chain.fromNothing.neededFrom <= target) found.set(rs, chain.start)
+  }
+  return found
 }
 
 /** The newest of the bases from which `target` can be reached. */
 export function baseReaching<B extends Base>(
   bases: readonly B[],
-  chains: ReadonlyMap<string, readonly TimeRange[]>,
+  chains: ReadonlyMap<string, readonly Chain[]>,
   target: bigint,
 ): B | undefined {
   let newest: B | undefined

@@ -10,6 +10,7 @@ export interface Config {
   backup?: BackupConfig
   restore?: RestoreConfig
   encryption?: EncryptionConfig
+  lifecycle?: LifecycleConfig
   /** Cluster time of the last change; agents compare it to notice one. */
   epoch: Timestamp
 }
@@ -69,6 +70,28 @@ export interface PhysicalConfig {
   maxLockSeconds?: number
   /** Locks for as long as copying takes where the file system can't clone. False when absent. */
   allowLongLock?: boolean
+}
+
+/** What `pbm cleanup --lifecycle` keeps; of the main storage, and in a profile of the profile's (PBM: parity.md §6). */
+export interface LifecycleConfig {
+  /** False when absent: all stays. */
+  enabled?: boolean
+  /** `rolling` when absent: windows of 24 hours, 7 and 30 days back from now, in place of days, weeks and months in UTC. */
+  strategy?: 'rolling' | 'calendar'
+  /** Where fewer whole backups would stay, nothing is deleted. 1 when absent. */
+  minKeep?: number
+  /** Failed and cancelled ones go too, once they are older than the days that are kept. */
+  purgeFailed?: boolean
+  /** Days of which every backup stays. */
+  dailyRetention?: number
+  /** Weeks of which one backup of each type stays. */
+  weeklyRetention?: number
+  /** Which one, by `calendar`: 0 (Sunday, when absent) to 6. */
+  weeklyDay?: number
+  /** Months of which one backup of each type stays. */
+  monthlyRetention?: number
+  /** Which one, by `calendar`: 1 (when absent) to 31, or the month's last day. */
+  monthlyDay?: number
 }
 
 export interface RestoreConfig {

@@ -59,6 +59,19 @@ const restore = section({
   verify: boolean,
 })
 
+/** Of the main configuration, and of a profile. */
+export const LIFECYCLE_SCHEMA = section({
+  enabled: boolean,
+  strategy: { type: 'string', enum: ['rolling', 'calendar'] },
+  minKeep: count,
+  purgeFailed: boolean,
+  dailyRetention: count,
+  weeklyRetention: count,
+  weeklyDay: { type: 'integer', minimum: 0, maximum: 6 },
+  monthlyRetention: count,
+  monthlyDay: { type: 'integer', minimum: 1, maximum: 31 },
+})
+
 /** A plugin whose options are known: its name is the key of their block. */
 export interface KnownPlugin {
   readonly name: string
@@ -117,7 +130,7 @@ function schemaWith(
   const methods = encryption.map(({ name, optionsSchema }) => [name, optionsSchema] as const)
   const sealing = { ...section({ type: text, ...Object.fromEntries(methods) }), required: ['type'] }
   return {
-    ...section({ name: text, storage: block, pitr, backup, restore, encryption: sealing }),
+    ...section({ name: text, storage: block, pitr, backup, restore, encryption: sealing, lifecycle: LIFECYCLE_SCHEMA }),
     required: ['storage'],
   }
 }

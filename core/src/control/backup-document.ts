@@ -38,8 +38,8 @@ export interface BackupDocument {
   /** Ours; PBM ignores it: the backup has stopped the balancer, and nobody has started it again yet. */
   balancer_stopped?: boolean
   /**
-   * Ours; PBM ignores it, and no record on a storage has it: this cluster's own agents made the record when the backup
-   * began. Only then is its failure believed when leftovers are deleted.
+   * Ours; PBM ignores it, and no record on a storage has it: an agent of this cluster began the backup, and found nothing
+   * of its name on the storage. Only then is what a failed one left deleted.
    */
   began_here?: boolean
   /** Ours; PBM ignores it: `archive` where each replica set is one mongodump archive. */

@@ -24,7 +24,6 @@ export async function insertBackup(leader: MongoClient, backup: BackupDocument):
   await backups(leader).insertOne(
     toWire({
       ...backup,
-      began_here: true,
       last_transition_ts: backup.start_ts,
       conditions: [...backup.conditions, first],
     }),

@@ -1,4 +1,6 @@
 import type { ObjectId, Timestamp } from 'bson'
+import type { LifecycleConfig } from '../config/document.js'
+import type { NamespacePair } from './renaming.js'
 
 /** One command in `pbmCmd`; its `_id` is the operation id (PBM: control-plane.md §2). `ts` is the sender's Unix seconds. */
 export type CommandDocument = { _id: ObjectId; ts: number } & Command
@@ -6,18 +8,48 @@ export type CommandDocument = { _id: ObjectId; ts: number } & Command
 export type Command =
   | { cmd: 'backup'; backup: BackupCommand }
   | { cmd: 'restore'; restore: RestoreCommand }
+  /** Ours: a restore that an agent must not carry out without the keys that are ours. PBM's pass over such commands. */
+  | { cmd: 'restorePart'; restore: RestoreCommand }
   | { cmd: 'replay'; replay: ReplayCommand }
   | { cmd: 'cancelBackup' }
   | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
   | { cmd: 'delete'; delete: { backup: string; olderthan: number; type: string; profile: string } }
   | { cmd: 'deletePitr'; deletePitr: { olderthan: number } }
-  | { cmd: 'cleanup'; cleanup: { olderThan: Timestamp; profile: string } }
-  | { cmd: 'addConfigProfile'; profile: { name: string; profile: boolean; storage: Record<string, unknown> } }
+  | { cmd: 'cleanup'; cleanup: CleanupCommand }
+  | { cmd: 'addConfigProfile'; profile: ProfileCommand }
   | { cmd: 'removeConfigProfile'; profile: { name: string } }
   /** Ours: PBM's agents pass over commands they don't know. */
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
   /** Ours: tells what the restore would do. */
   | { cmd: 'planRestore'; restore: RestoreCommand }
+
+/** Also one with keys that PBM does not know. */
+export function isRestore(command: CommandDocument): command is RestoreCommandDocument {
+  return command.cmd === 'restore' || command.cmd === 'restorePart'
+}
+
+export type RestoreCommandDocument = CommandDocument & { cmd: 'restore' | 'restorePart' }
+
+/** What goes where: one pair by PBM's keys, several by ours. */
+export function namespacePairs({ nsFrom, nsTo, pairs }: RestoreCommand): NamespacePair[] {
+  const [from, to] = [nsFrom ?? '', nsTo ?? '']
+  return [...(from === '' && to === '' ? [] : [{ from, to }]), ...(pairs ?? [])]
+}
+
+export interface CleanupCommand {
+  /** `Timestamp(0,0)` with `lifecycleAt`: an older agent then finds nothing that old. */
+  olderThan: Timestamp
+  profile: string
+  /** What `lifecycle` of the configuration does not keep at this time (PBM: parity.md §6). */
+  lifecycleAt?: Timestamp
+}
+
+export interface ProfileCommand {
+  name: string
+  profile: boolean
+  storage: Record<string, unknown>
+  lifecycle?: LifecycleConfig
+}
 
 export interface BackupCommand {
   type: 'logical' | 'physical' | 'incremental' | 'external'
@@ -70,4 +102,10 @@ export interface RestoreCommand {
   allowUnsealed?: boolean
   /** Ours; PBM ignores it: users and roles stay as they are. */
   withoutUsersAndRoles?: boolean
+  /** Ours, in `restorePart`: what goes where, more than one collection. */
+  pairs?: NamespacePair[]
+  /** Ours, in `restorePart`: puts back what is missing, and changes nothing that is there. */
+  keepExisting?: boolean
+  /** Ours, in `restorePart`: a filter in Extended JSON, for the documents that are restored. */
+  query?: string
 }

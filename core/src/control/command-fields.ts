@@ -30,6 +30,10 @@ const TEXTS: Kind = {
   what: 'a list of texts',
   fits: (value) => Array.isArray(value) && isFew(value) && value.every(isText),
 }
+const PAIRS: Kind = {
+  what: 'a list of pairs, from and to',
+  fits: (value) => Array.isArray(value) && isFew(value) && value.every(isPair),
+}
 const DOCUMENT: Kind = { what: 'a document', fits: (value) => isDocument(value) && !Array.isArray(value) }
 const MAP: Kind = {
   what: 'a map of texts',
@@ -70,6 +74,9 @@ const RESTORE: Fields = {
   sender: TEXT,
   allowUnsealed: FLAG,
   withoutUsersAndRoles: FLAG,
+  pairs: PAIRS,
+  keepExisting: FLAG,
+  query: TEXT,
 }
 
 /** Fields that are not listed are nobody's and not looked at. */
@@ -89,6 +96,7 @@ const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
     usersAndRoles: FLAG,
   }),
   restore: payload('restore', RESTORE),
+  restorePart: payload('restore', RESTORE),
   planRestore: payload('restore', RESTORE),
   replay: payload('replay', {
     name: must(NEW_NAME),
@@ -105,8 +113,13 @@ const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
   },
   delete: payload('delete', { backup: TEXT, olderthan: NUMBER, type: TEXT, profile: TEXT }),
   deletePitr: payload('deletePitr', { olderthan: NUMBER }),
-  cleanup: payload('cleanup', { olderThan: must(TIME), profile: TEXT }),
-  addConfigProfile: payload('profile', { name: must(TEXT), profile: FLAG, storage: must(DOCUMENT) }),
+  cleanup: payload('cleanup', { olderThan: must(TIME), profile: TEXT, lifecycleAt: TIME }),
+  addConfigProfile: payload('profile', {
+    name: must(TEXT),
+    profile: FLAG,
+    storage: must(DOCUMENT),
+    lifecycle: DOCUMENT,
+  }),
   removeConfigProfile: payload('profile', { name: must(TEXT) }),
   rotateKeys: payload('rotateKeys', { dryRun: FLAG }),
 }
@@ -131,6 +144,10 @@ export function commandFault(found: Readonly<Record<string, unknown>>): string |
 
 function payload(key: string, fields: Fields): Payload {
   return { key, required: true, fields }
+}
+
+function isPair(value: unknown): boolean {
+  return DOCUMENT.fits(value) && ['from', 'to'].every((key) => isText((value as Record<string, unknown>)[key]))
 }
 
 function entriesFit(entries: readonly [string, unknown][]): boolean {

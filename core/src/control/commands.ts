@@ -21,10 +21,10 @@ export async function sendCommand(leader: MongoClient, command: Command): Promis
 
 /** With who sends it, where that is to outlive what the command does to users. */
 async function signed(leader: MongoClient, command: Command): Promise<Command> {
-  if (command.cmd !== 'restore' && command.cmd !== 'replay') return command
+  if (!('restore' in command) && !('replay' in command)) return command
   const sender = await connectedAs(leader)
   if (sender === undefined) return command
-  if (command.cmd === 'replay') return { ...command, replay: { ...command.replay, sender } }
+  if ('replay' in command) return { ...command, replay: { ...command.replay, sender } }
   return { ...command, restore: { ...command.restore, sender } }
 }
 

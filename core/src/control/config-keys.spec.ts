@@ -67,7 +67,7 @@ describe('settings', () => {
     ],
     'a name of a map without a name': [['backup.priority.=1'], 'unknown key'],
     'a wrong value': [['pitr.enabled=3'], 'pitr.enabled: must be true or false, not "3"'],
-    'a type without its options': [['storage.type=nonsense'], 'npm install @pbmkit/storage-nonsense'],
+    'a type without its options': [['storage.type=nonsense'], 'npm install pbmkit-storage-nonsense'],
     'unsetting what is required': [['storage.cloud.bucket='], 'storage.cloud.bucket: is missing'],
     'a level for the wrong method': [
       ['backup.compression=snappy', 'backup.compressionLevel=2'],

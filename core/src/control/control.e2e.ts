@@ -5,6 +5,7 @@ import { discardBackup } from '../backup/failure.js'
 import { resync } from '../catalog/resync.js'
 import { connectLeader } from '../mongo/connect.js'
 import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from '../mongo/control-names.js'
+import { PluginHost } from '../plugin-host/host.js'
 import { toStorageJson } from '../store/layout/backup-metadata.js'
 import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
 import { type AgentDocument, listAgents, publishAgent, removeAgent, removeGoneAgents } from './agents.js'
@@ -229,7 +230,8 @@ describe('control collections', () => {
     const said: string[] = []
     const warning = (text: string) => void said.push(text)
     const log = { debug: () => undefined, info: () => undefined, error: () => undefined, warning }
-    const result = await resync({ leader, store, storage: { type: 'filesystem' }, log })
+    const host = new PluginHost({ resolveFrom: import.meta.url })
+    const result = await resync({ leader, store, host, storage: { type: 'filesystem' }, log })
     const found = await listBackups(leader)
     assert.deepEqual(found.map(({ name, status }) => `${name} ${status}`).sort(), [
       ...['good done', 'later error', 'nul done'],

@@ -5,6 +5,8 @@ export interface Barrier {
   readonly ts: Timestamp
   /** Words for a message: `shard s3 was added`. */
   readonly what: string
+  /** The replica set of a shard that was added: a replay leads across where all that it has is stored oplog. */
+  readonly added?: string
 }
 
 /** One oplog chunk on the storage, in `pbmPITRChunks` (PBM: control-plane.md §1.4). Both bounds are inclusive. */
@@ -26,4 +28,6 @@ export interface PitrChunkDocument {
   encryption?: string
   /** Ours: what no replay leads across, in a chunk of config servers. Unknown where `crc` is. */
   barriers?: readonly Barrier[]
+  /** Ours: it begins with the first entry that its replica set ever wrote, which was empty then. */
+  fromNothing?: true
 }

@@ -1,6 +1,8 @@
 import { type Document, type MongoClient, Timestamp } from 'mongodb'
-import { resolveSchema } from '../config/check.js'
-import type { StorageConfig } from '../config/document.js'
+import { invalidConfig, resolveSchema } from '../config/check.js'
+import type { LifecycleConfig, StorageConfig } from '../config/document.js'
+import { schemaFaults } from '../config/faults.js'
+import { LIFECYCLE_SCHEMA } from '../config/schema.js'
 import { childSchema, toWire } from '../config/values.js'
 import { PbmError } from '../errors.js'
 import type { PluginHost } from '../plugin-host/host.js'
@@ -14,6 +16,8 @@ import { configCollection, requireConfig, toConfig } from './config.js'
 export interface Profile {
   readonly name: string
   readonly storage: StorageConfig
+  /** What `pbm cleanup --lifecycle --profile` keeps. Unlike the rest, not taken from the main configuration. */
+  readonly lifecycle?: LifecycleConfig | undefined
 }
 
 /** Stands for the main storage wherever a profile is named. */
@@ -45,6 +49,17 @@ export async function requireProfile(leader: MongoClient, name: string): Promise
 export async function requireStorage(leader: MongoClient, profile: string | undefined): Promise<StorageConfig> {
   if (isMain(profile)) return (await requireConfig(leader)).storage
   return (await requireProfile(leader, profile)).storage
+}
+
+/**
+ * The rules of a profile, or of the main storage; none where they were never set. Throws as {@link requireStorage}, and
+ * CONFIG_INVALID: others may have written them.
+ */
+export async function lifecycleOf(leader: MongoClient, profile: string | undefined): Promise<LifecycleConfig> {
+  const { lifecycle = {} } = isMain(profile) ? await requireConfig(leader) : await requireProfile(leader, profile)
+  const faults = schemaFaults(lifecycle, LIFECYCLE_SCHEMA, ['lifecycle']).filter(({ unknownKey }) => !unknownKey)
+  if (faults.length > 0) throw invalidConfig(faults)
+  return lifecycle
 }
 
 export function isMain(profile: string | undefined): profile is undefined | '' | 'main' {
@@ -79,11 +94,16 @@ export async function knownBackupStore(leader: MongoClient, profile: string | un
 }
 
 /** Replaces the profile of that name. PBM leaves the epoch of a profile at 0; so is it here. */
-export async function saveProfile(leader: MongoClient, { name, storage }: Profile, host: PluginHost): Promise<void> {
+export async function saveProfile(
+  leader: MongoClient,
+  { name, storage, lifecycle }: Profile,
+  host: PluginHost,
+): Promise<void> {
   const document: Document = {
     name,
     profile: true,
     storage: await storageToWire(storage, host),
+    ...(lifecycle === undefined ? {} : { lifecycle }),
     epoch: new Timestamp({ t: 0, i: 0 }),
   }
   await configCollection(leader).replaceOne({ profile: true, name }, document, { upsert: true })
@@ -101,6 +121,6 @@ export async function storageToWire(storage: StorageConfig, host: PluginHost): P
 }
 
 function toProfile(found: Document): Profile {
-  const { name, storage } = toConfig(found) as unknown as Profile
-  return { name, storage }
+  const { name, storage, lifecycle } = toConfig(found) as unknown as Profile
+  return { name, storage, ...(lifecycle === undefined ? {} : { lifecycle }) }
 }

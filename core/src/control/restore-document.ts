@@ -1,5 +1,6 @@
 import type { Document, Timestamp } from 'bson'
 import type { Condition, Progress } from './backup-document.js'
+import type { NamespacePair } from './renaming.js'
 
 /** One restore or replay in `pbmRestores` (PBM: control-plane.md §1.4). Times are Unix seconds. */
 export interface RestoreDocument {
@@ -22,10 +23,32 @@ export interface RestoreDocument {
   conditions: Condition[]
   l?: string
   stat?: Document
-  /** Ours; PBM ignores it: set where a part of the data was restored, with its users or to another name. */
-  selection?: { usersAndRoles: boolean; target?: string }
+  /** Ours; PBM ignores it: how a part of the data is restored. */
+  selection?: RestoreSelection
   /** Ours; PBM ignores it: what it has switched off and would switch on again if it ended with nothing changed. */
   suspended?: ('pitr' | 'balancer')[]
+}
+
+export interface RestoreSelection {
+  usersAndRoles: boolean
+  /** What goes to another place, and where. */
+  pairs?: NamespacePair[]
+  /** What is missing is put back, and what is there stays as it is. */
+  keepExisting?: boolean
+  /** Extended JSON: only the documents that match. */
+  query?: string
+}
+
+/** What became of the documents that were put where others may be. */
+export interface MergedNamespace {
+  ns: string
+  inserted: number
+  /** Their `_id` was there. */
+  existing: number
+  /** Left out, for they break a unique index. */
+  conflicts: number
+  /** The first of these: `id` is Extended JSON. */
+  left_out: { id: string; index: string }[]
 }
 
 export type RestoreStatus =
@@ -68,6 +91,8 @@ export interface RestoreReplset {
   identity?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
+  /** Ours; PBM ignores it. */
+  merged?: MergedNamespace[]
   /** Ours; PBM ignores it: who becomes an administrator by this restore. Absent where nobody does. */
   gained_roles?: GainedRoles[]
 }

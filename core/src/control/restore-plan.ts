@@ -25,6 +25,8 @@ export interface PlannedNamespace {
   readonly from?: string
   /** That of the oplog, so that the documents are known only when it is replayed. */
   readonly createdByOplog?: true
+  /** What is missing is put into the one that is there. */
+  readonly intoExisting?: true
   /** In the backup; of time series, buckets. */
   readonly documents: number
   /** Of BSON. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { checkCollectionName, checkedSelection, Selection } from './selection.js'
+import { checkedSelection, Selection } from './selection.js'
 
 describe('Selection', () => {
   it('has collections by name, databases as a whole, and buckets with their time series', () => {
@@ -45,11 +45,5 @@ describe('Selection', () => {
     assert.throws(() => checkedSelection(['a.b'], true), { code: 'NAMESPACE_INVALID', message: /whole databases/ })
     assert.throws(() => checkedSelection([], true), { code: 'NAMESPACE_INVALID', message: /chosen databases/ })
     assert.ok(checkedSelection(['a.*'], true))
-  })
-
-  it('takes one collection to be put beside another', () => {
-    checkCollectionName('a.b.c')
-    assert.throws(() => checkCollectionName('a.*'), { code: 'NAMESPACE_INVALID' })
-    assert.throws(() => checkCollectionName('admin.x'), { code: 'NAMESPACE_INVALID' })
   })
 })

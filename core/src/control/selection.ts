@@ -76,14 +76,8 @@ export function checkedSelection(entries: readonly string[], usersAndRoles = fal
   return selection
 }
 
-/** One collection by its name, for `--ns-from` and `--ns-to`. Throws `NAMESPACE_INVALID`. */
-export function checkCollectionName(ns: string): void {
-  checkEntry(ns)
-  if (ns.endsWith('.*'))
-    throw invalid(`${ns} is a whole database`, 'Only one collection can be put beside the live one.')
-}
-
-function checkEntry(entry: string): void {
+/** Throws `NAMESPACE_INVALID`. */
+export function checkEntry(entry: string): void {
   if (entry === EVERYTHING) return
   const dot = entry.indexOf('.')
   const [db, collection] = [entry.slice(0, Math.max(0, dot)), entry.slice(dot + 1)]

@@ -4,7 +4,7 @@ import type { WrappingKey } from '../plugin/encryption.js'
 import { hasCode, PluginError } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore, ReadOptions } from '../plugin/storage.js'
 import { parsePitrChunkName, replsetFolder } from '../store/layout/names.js'
-import type { OpenStore } from '../store/open-store.js'
+import { bound, type OpenStore } from '../store/open-store.js'
 import { untilAborted } from '../time/until-aborted.js'
 import { type Ciphers, isKeyFault, keyError, type OpenMethod } from './ciphers.js'
 import { createWrappingKey, isKeyObject, keyObjectName, keyScope } from './key-objects.js'
@@ -59,13 +59,14 @@ export function storeOf(
 export function sealedStore(store: OpenStore, ciphers: Ciphers, methodOf: MethodOf): OpenStore {
   const keys = new WrappingKeys(store, ciphers)
   return {
-    capabilities: store.capabilities,
+    ...bound(store),
     save: async (name, body, options) => {
       const method = methodOf(name)
       if (method === undefined) return await store.save(name, body, options)
       const { cipher } = await ciphers.method(method)
       const under = cipher.wrapsKeys === true ? await keys.forSealing(name, method, options) : undefined
-      return await store.save(name, cipher.seal(body, { under }), options)
+      const boundTo = cipher.bindsNames === true ? name : undefined
+      return await store.save(name, cipher.seal(body, { under, boundTo }), options)
     },
     read: async (name, options = {}) => {
       const method = methodOf(name)
@@ -76,13 +77,6 @@ export function sealedStore(store: OpenStore, ciphers: Ciphers, methodOf: Method
       })
       return openEach(await store.read(name, options), name, opened, keys, options)
     },
-    stat: (name, options) => store.stat(name, options),
-    list: (options) => store.list(options),
-    delete: (name, options) => store.delete(name, options),
-    copy: (source, target, options) => store.copy(source, target, options),
-    close: () => store.close(),
-    figures: store.figures,
-    strayParts: store.strayParts,
   }
 }
 
@@ -94,7 +88,8 @@ async function* openEach(
   options: CallOptions,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* cipher.open(stored, { wrappingKey: (id) => keys.forOpening(name, id, method, options) })
+    const wrappingKey = (id: string) => keys.forOpening(name, id, method, options)
+    yield* cipher.open(stored, { wrappingKey, boundTo: cipher.bindsNames === true ? name : undefined })
   } catch (error) {
     if (isKeyFault(error)) throw error instanceof PbmError ? error : keyError(error, name, method)
     if (!hasCode(error, 'ENCRYPTION_TAMPERED') && !hasCode(error, 'CODEC_TRUNCATED')) throw error

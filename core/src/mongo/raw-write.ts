@@ -24,10 +24,24 @@ export interface RawWriteOptions {
    * indexes, and not `ordered`.
    */
   readonly passDuplicates?: boolean | undefined
+  /**
+   * As `passDuplicates`, but for collections with unique indexes and documents of their own: nothing that is there is changed.
+   * Documents that break another index than that on `_id` are told to `onConflict`.
+   */
+  readonly keepExisting?: boolean | undefined
+  readonly onConflict?: ((conflict: UniqueConflict) => void) | undefined
   /** Told what has been written so far. */
   readonly onProgress?: ((documents: number, bytes: number) => void) | undefined
   /** Default `{w: 1}`: follow the last command with one wait for the majority. */
   readonly writeConcern?: Document | undefined
+}
+
+/** A document that was not inserted, for its value in a unique index is taken. */
+export interface UniqueConflict {
+  /** Extended JSON. */
+  readonly id: string
+  /** Name of the index. */
+  readonly index: string
 }
 
 const DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
@@ -220,16 +234,19 @@ class RawWriter {
    */
   async #upsertLiteral(document: Buffer): Promise<void> {
     const id = findField(document, '_id')
+    // Matches nothing, so that one that is there makes the insert fail, and stays as it is.
+    const never = this.#options.keepExisting === true ? [arrayElement('$nor', [buildDocument([])])] : []
     const update = buildDocument([
       documentElement(
         'q',
         id === undefined
-          ? buildDocument([])
+          ? buildDocument(never)
           : buildDocument([
               documentElement(
                 '_id',
                 buildDocument([{ name: '$eq', type: id.type, value: document.subarray(id.value, id.end) }]),
               ),
+              ...never,
             ]),
       ),
       arrayElement('u', [
@@ -251,12 +268,19 @@ class RawWriter {
       },
       { readPreference: 'primary', ...(signal === undefined ? {} : { signal }) },
     )
-    const errors = (reply.writeErrors ?? []) as { index: number; code: number; errmsg: string }[]
-    const passes = this.#options.passDuplicates === true
+    const errors = (reply.writeErrors ?? []) as WriteError[]
+    const keeps = this.#options.keepExisting === true
+    const passes = keeps || this.#options.passDuplicates === true
     const first = errors.find(({ code }) => !passes || code !== DUPLICATE_KEY)
     if (first !== undefined) throw this.#refused(documents, first)
+    const conflicts = keeps ? errors.filter((error) => !isOfId(error)) : []
+    for (const { index, errmsg } of conflicts) {
+      const [, name = '?'] = /index: (\S+) dup key/.exec(errmsg) ?? []
+      this.#options.onConflict?.({ id: idText(documents, index), index: name })
+    }
     // An upsert that made nothing has met one.
-    this.duplicates += command.update === undefined ? errors.length : Number(reply.upserted === undefined)
+    const met = command.update === undefined || keeps ? errors.length : Number(reply.upserted === undefined)
+    this.duplicates += met - conflicts.length
     const concern = reply.writeConcernError as { code: number; errmsg: string } | undefined
     if (concern !== undefined) {
       throw new PbmError(
@@ -266,7 +290,7 @@ class RawWriter {
     }
   }
 
-  #refused(documents: Buffer, error: { index: number; code: number; errmsg: string }): PbmError {
+  #refused(documents: Buffer, error: WriteError): PbmError {
     return new PbmError(
       'WRITE_FAILED',
       `The server refused the document with _id ${idText(documents, error.index)} of ${this.#database}.${this.#collection}: ${withoutDocuments(error.errmsg)} (code ${error.code})`,
@@ -282,6 +306,19 @@ class RawWriter {
     this.#options.guard?.signal.throwIfAborted()
     throw this.#failure
   }
+}
+
+interface WriteError {
+  readonly index: number
+  readonly code: number
+  readonly errmsg: string
+  readonly keyPattern?: Document
+}
+
+/** The server looks at the index on `_id` first. */
+function isOfId({ keyPattern }: WriteError): boolean {
+  const names = Object.keys(keyPattern ?? {})
+  return names.length === 1 && names[0] === '_id'
 }
 
 function idText(documents: Buffer, index: number): string {

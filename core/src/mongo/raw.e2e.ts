@@ -6,7 +6,7 @@ import { documentsIn } from '../bson/documents.js'
 import { PbmError } from '../errors.js'
 import { deadlineGuard } from '../time/deadline-guard.js'
 import { readDocuments } from './raw-read.js'
-import { awaitMajority, insertDocuments } from './raw-write.js'
+import { awaitMajority, insertDocuments, type UniqueConflict } from './raw-write.js'
 
 const zero = new Timestamp({ t: 0, i: 0 })
 
@@ -81,6 +81,27 @@ describe('raw reads and writes', () => {
     } finally {
       await compressed.close()
     }
+  })
+
+  it('leave what is there as it is, and tell what breaks a unique index', async () => {
+    const kept = client.db('raw').collection<{ _id: number; text?: string }>('kept')
+    await kept.createIndex({ u: 1 }, { unique: true, partialFilterExpression: { u: { $exists: true } } })
+    const own = [{ _id: 7, text: 'own' }, { _id: 8 }, { _id: 1000, u: 'taken' }]
+    await kept.insertMany(own)
+    const taken = [7, 207].map((_id) => ({ _id, u: 'taken', ...(_id === 207 ? { t: zero } : {}) }))
+    const more = [...taken, { _id: 208, u: 'taken' }].map((document) => Buffer.from(BSON.serialize(document)))
+    const conflicts: UniqueConflict[] = []
+    const options = { keepExisting: true, onConflict: (conflict: UniqueConflict) => conflicts.push(conflict) }
+    const written = await insertDocuments(client, 'raw', 'kept', chunked([...documents(200), ...more], 999), options)
+    assert.deepEqual([written.documents, written.duplicates], [203, 3])
+    // Commands under way side by side end in any order.
+    conflicts.sort((a, b) => Number(a.id) - Number(b.id))
+    assert.deepEqual(conflicts, [
+      { id: '207', index: 'u_1' },
+      { id: '208', index: 'u_1' },
+    ])
+    assert.deepEqual(await kept.find({ _id: { $in: [7, 8, 1000] } }).toArray(), own)
+    assert.equal(await kept.countDocuments(), 201)
   })
 
   it('keep the order of a capped collection', async () => {

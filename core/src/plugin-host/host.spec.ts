@@ -29,7 +29,14 @@ describe('PluginHost', () => {
   ): Promise<void> {
     const folder = join(root, base, 'node_modules', packageName)
     await mkdir(folder, { recursive: true })
-    const described = { name: packageName, version: '1.2.3', type: 'module', exports: './main.js', ...manifest }
+    const described = {
+      name: packageName,
+      version: '1.2.3',
+      type: 'module',
+      exports: './main.js',
+      keywords: ['pbmkit-plugin'],
+      ...manifest,
+    }
     await writeFile(join(folder, 'package.json'), JSON.stringify(described))
     if (source !== undefined) await writeFile(join(folder, 'main.js'), source)
   }
@@ -94,6 +101,78 @@ describe('PluginHost', () => {
         `npm install --prefix ${join(root, 'plugins')} @pbmkit/storage-s3`,
       ),
     )
+  })
+
+  const LOADED = `globalThis.pbmkitWasHere = true\n${storageSource('here')}`
+  const UNFIT: Record<string, [manifest: object, code: string]> = {
+    'no keyword': [{ keywords: undefined }, 'PLUGIN_NO_KEYWORD'],
+    'other keywords': [{ keywords: ['pbmkit'] }, 'PLUGIN_NO_KEYWORD'],
+    'keywords that are no list': [{ keywords: 'pbmkit-plugin' }, 'PLUGIN_NO_KEYWORD'],
+    'another kind': [{ pbmkit: { kind: 'compression' } }, 'PLUGIN_WRONG_KIND'],
+    'another API': [{ pbmkit: { apiVersion: 2 } }, 'PLUGIN_WRONG_API'],
+    'a newer Node.js': [{ engines: { node: '>=999.1' } }, 'PLUGIN_WRONG_NODE'],
+  }
+  for (const [what, [manifest, code]] of Object.entries(UNFIT)) {
+    it(`loads nothing of a package whose package.json has ${what}`, async () => {
+      await install('@pbmkit/storage-here', LOADED, manifest)
+      assert.equal((await faultOf(host.storage('here'))).code, code)
+      assert.equal((await host.inspect()).find(({ name }) => name === 'here')?.fault?.code, code)
+      assert.equal((globalThis as { pbmkitWasHere?: boolean }).pbmkitWasHere, undefined)
+    })
+  }
+
+  it('loads one whose package.json says what it is', async () => {
+    const manifest = { pbmkit: { kind: 'storage', apiVersion: 1 }, engines: { node: '>=22.15' } }
+    await install('@pbmkit/storage-here', storageSource('here'), manifest)
+    assert.equal((await host.storage('here')).name, 'here')
+    await install('@pbmkit/storage-odd', storageSource('odd'), { pbmkit: 7, engines: [], version: {} })
+    assert.equal((await host.storage('odd')).name, 'odd')
+  })
+
+  it('tells of one whose package.json can not be read', async () => {
+    await install('@pbmkit/storage-here', storageSource('here'))
+    await writeFile(join(root, 'app/node_modules/@pbmkit/storage-here/package.json'), '[')
+    assert.equal((await faultOf(host.storage('here'))).code, 'PLUGIN_LOAD')
+  })
+
+  describe('with packages in folders above the installation', () => {
+    const hostAt = (path: string, pluginDir?: string) =>
+      new PluginHost({ resolveFrom: pathToFileURL(join(root, path, 'main.js')).href, pluginDir })
+    const put = async (path: string, text: string) => {
+      await mkdir(dirname(join(root, path)), { recursive: true })
+      await writeFile(join(root, path), text)
+    }
+
+    it('does not find them', async () => {
+      await install('@pbmkit/storage-above', storageSource('above'), {}, '.')
+      await put('app/node_modules/@pbmkit/agent/package.json', '{}')
+      await put('nowhere/dist/main.js', '')
+      for (const path of ['app/dist', 'app/node_modules/@pbmkit/agent/dist', 'nowhere/dist']) {
+        assert.equal((await faultOf(hostAt(path).storage('above'))).code, 'PLUGIN_MISSING')
+        assert.deepEqual(
+          (await hostAt(path).loadable()).map(({ name }) => name),
+          ['none'],
+        )
+      }
+      assert.equal((await faultOf(hostAt('app/dist', join(root, 'plugins')).storage('above'))).code, 'PLUGIN_MISSING')
+    })
+
+    it('finds those beside itself, however deep it lies in them', async () => {
+      await install('@pbmkit/storage-beside', storageSource('beside'))
+      await put('app/node_modules/x/node_modules/@pbmkit/agent/package.json', '{}')
+      for (const path of ['app/node_modules/@pbmkit/agent/dist', 'app/node_modules/x/node_modules/@pbmkit/agent/dist'])
+        assert.equal((await hostAt(path).storage('beside')).name, 'beside')
+    })
+
+    it('finds those of the workspaces it is one of', async () => {
+      await install('@pbmkit/storage-own', storageSource('own'), {}, '.')
+      await put('package.json', JSON.stringify({ workspaces: ['packages/*', 'app'] }))
+      await put('packages/agent/package.json', '{}')
+      await put('others/agent/package.json', '{}')
+      for (const path of ['app/dist', 'packages/agent/dist/src'])
+        assert.equal((await hostAt(path).storage('own')).name, 'own')
+      assert.equal((await faultOf(hostAt('others/agent/dist').storage('own'))).code, 'PLUGIN_MISSING')
+    })
   })
 
   it('has none built in and takes pgzip for gzip', async () => {

@@ -15,6 +15,7 @@ import {
 } from './find-package.js'
 import { importPackage } from './import-package.js'
 import { checkLocalAccess, DEFAULT_LOCAL_ACCESS, type LocalAccess } from './local-access.js'
+import { manifestFault } from './manifest.js'
 import {
   candidatePackages,
   isLegalPluginName,
@@ -248,6 +249,12 @@ export class PluginHost {
 
   async #import<Kind extends PluginKind>(kind: Kind, name: string, found: FoundPackage): Promise<PluginOfKind[Kind]> {
     const label = `${kind} plugin ${JSON.stringify(name)}: ${found.packageName}${found.version === '' ? '' : `@${found.version}`}`
+    const unfit = manifestFault(found.manifest, kind)
+    if (unfit !== undefined) {
+      throw new PbmError(unfit.code, `${label} ${unfit.text}`, {
+        hint: mending(unfit.code, kind, `${this.#install} ${found.packageName}`),
+      })
+    }
     const module = await importPackage<{ default?: unknown }>(found.entry, {
       label,
       hint: `install it anew, with what it needs: ${this.#install} ${found.packageName}`,
@@ -268,6 +275,8 @@ export class PluginHost {
 
 function mending(code: string, kind: PluginKind, install: string): string {
   if (code === 'PLUGIN_WRONG_KIND') return `name a ${kind} plugin in the configuration; this package is none`
+  if (code === 'PLUGIN_NO_KEYWORD') return 'nothing of it was run; if it is a plugin, its author has to add the keyword'
+  if (code === 'PLUGIN_WRONG_NODE') return 'update Node.js, or install an older version of the package'
   if (code === 'PLUGIN_WRONG_API') return `${install}@latest, or the version made for this pbmkit`
   return `${install}@latest; if that is the one you have, tell its author`
 }

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict'
-import { candidatePackages, compressionBySuffix, isLegalPluginName, pluginOfPackage } from './naming.js'
+import { readdirSync } from 'node:fs'
+import {
+  candidatePackages,
+  compressionBySuffix,
+  isLegalPluginName,
+  missingPluginHint,
+  OWN_PLUGINS,
+  pluginOfPackage,
+} from './naming.js'
 
 describe('plugin names', () => {
   const SUFFIXES = {
@@ -30,6 +38,22 @@ describe('plugin names', () => {
     assert.deepEqual(pluginOfPackage('@acme/pbmkit-storage-x'), { kind: 'storage', name: '@acme/pbmkit-storage-x' })
     assert.equal(pluginOfPackage('@pbmkit/core'), undefined)
     assert.equal(pluginOfPackage('mongodb'), undefined)
+  })
+
+  it('knows all plugins of this project', () => {
+    const folders = readdirSync(new URL('../../../plugins/', import.meta.url)).filter((name) => !/^framing-/.test(name))
+    const known = Object.entries(OWN_PLUGINS).flatMap(([kind, names]) => names.map((name) => `${kind}-${name}`))
+    assert.deepEqual(known.sort(), folders.sort())
+  })
+
+  it('tells to install what there is, and asks about a name that is none of this project', () => {
+    assert.equal(missingPluginHint('storage', 's3'), 'npm install @pbmkit/storage-s3')
+    assert.equal(missingPluginHint('storage', '@acme/x'), 'npm install @acme/x')
+    const hint = missingPluginHint('encryption', 'rot13')
+    assert.equal(
+      hint,
+      'is the name right? There are aes-gcm, age; of another maker: npm install pbmkit-encryption-rot13',
+    )
   })
 
   it('takes only what npm takes', () => {

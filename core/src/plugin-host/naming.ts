@@ -53,9 +53,19 @@ export function candidatePackages(kind: PluginKind, name: string): string[] {
   return isPackageName(name) ? [name] : [`@pbmkit/${kind}-${name}`, `pbmkit-${kind}-${name}`]
 }
 
+/** The plugins of this project; a test holds them against its folders. */
+export const OWN_PLUGINS: Readonly<Record<PluginKind, readonly string[]>> = {
+  storage: ['filesystem', 's3', 'minio', 'gcs', 'azure', 'oss', 'oci', 'sftp', 'blackhole'],
+  compression: ['gzip', 'lz4', 's2', 'snappy', 'zstd'],
+  encryption: ['aes-gcm', 'age'],
+}
+
 /** What mends that the plugin of this name is missing; `install` is the command that a package follows. */
 export function missingPluginHint(kind: PluginKind, name: string, install = 'npm install'): string {
-  return `${install} ${candidatePackages(kind, name)[0]}`
+  if (isPackageName(name)) return `${install} ${name}`
+  const own = OWN_PLUGINS[kind]
+  if (own.includes(name)) return `${install} @pbmkit/${kind}-${name}`
+  return `is the name right? There are ${own.join(', ')}; of another maker: ${install} pbmkit-${kind}-${name}`
 }
 
 /** The kind and short name of a package that follows the naming rule, `undefined` for any other package. */

@@ -37,6 +37,8 @@ export interface Cipher {
    * keys, for which everybody can seal.
    */
   readonly authenticates?: boolean | undefined
+  /** Takes {@link SealOptions.boundTo} and {@link OpenOptions.boundTo}: an object opens in its own place only. */
+  readonly bindsNames?: boolean | undefined
   /**
    * Each object has a data key of its own. Chunks of any size come in and go out, memory is bounded by a constant, and
    * breaking off the iteration frees everything. An error of the source comes out unchanged.
@@ -66,9 +68,19 @@ export interface WrappingKey {
 export interface SealOptions {
   /** Wrap the object's data key by this key, not by the configured one. Refused where `wrapsKeys` is not true. */
   readonly under?: WrappingKey | undefined
+  /**
+   * The name of the object on the storage, authenticated with all its bytes and stored nowhere in it: whoever moves it to
+   * another name has no object that opens. Used where `bindsNames` is true.
+   */
+  readonly boundTo?: string | undefined
 }
 
 export interface OpenOptions {
   /** Gives the secret of the wrapping key that an object names; undefined where there is none. Its errors come out unchanged. */
   readonly wrappingKey?: ((id: string) => Promise<Uint8Array | undefined>) | undefined
+  /**
+   * The name that the object is read by. `ENCRYPTION_TAMPERED` for one that was sealed for another name, or for one when
+   * none is given here; what was sealed for no name opens under any.
+   */
+  readonly boundTo?: string | undefined
 }

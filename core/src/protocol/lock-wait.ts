@@ -43,11 +43,12 @@ export async function operationInTheWay(
 export async function acquireLockAfterResync(options: AcquireOptions & Patience): Promise<HeldLock | LockRefused> {
   const { clock = systemClock, signal, patienceMs = RESYNC_PATIENCE_MS } = options
   const end = clock.now() + patienceMs
-  for (;;) {
+  const settled = async () => {
     const lock = await acquireLock({ ...options, clock })
-    if (isHeld(lock) || lock.refused !== 'concurrent' || !isResync(lock.by) || clock.now() >= end) return lock
-    await clock.sleep(POLL_MS, signal)
+    const isBehindResync = !isHeld(lock) && lock.refused === 'concurrent' && isResync(lock.by)
+    return !isBehindResync || clock.now() >= end ? lock : undefined
   }
+  return await until(settled, { clock, signal, everyMs: POLL_MS })
 }
 
 export function isResync(lock: LockHeader | undefined): boolean {

@@ -136,7 +136,6 @@ export async function awaitNomination(options: AwaitNominationOptions): Promise<
   const { leader, backup, opid, rs, node, signal, clock = systemClock } = options
   const { appearMs = NOMINATION_MS, totalMs = 60_000 } = options
   const begun = clock.now()
-  let pause = POLL_MS / SLOWER
   const settled = async (): Promise<NominationOutcome | undefined> => {
     signal.throwIfAborted()
     const found = await findNomination(leader, backup, rs)
@@ -146,9 +145,6 @@ export async function awaitNomination(options: AwaitNominationOptions): Promise<
     if (found?.nomination?.n.includes(node) === true) return 'nominated'
     return clock.now() - begun >= (found === undefined ? appearMs : totalMs) ? 'timeout' : undefined
   }
-  const everyMs = () => {
-    pause = Math.min(LAST_POLL_MS, pause * SLOWER)
-    return pause
-  }
-  return (await until(settled, { clock, signal, everyMs })) ?? 'timeout'
+  const everyMs = (look: number) => Math.min(LAST_POLL_MS, POLL_MS * SLOWER ** (look - 1))
+  return await until(settled, { clock, signal, everyMs })
 }

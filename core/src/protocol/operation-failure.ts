@@ -3,8 +3,8 @@ import { isCanceled } from './canceled.js'
 
 /** What an operation that changes data says of it when it fails. */
 export interface DataWords {
-  /** Where a failure has these words, it says itself what the data is like. */
-  readonly instead?: string
+  /** Where a failure has one of these, it says itself what the data is like. */
+  readonly instead?: readonly string[]
   /** The code where the cause has none. */
   readonly code: string
   /** What is to be done where data may be incomplete: `repeat the restore`. */
@@ -44,7 +44,7 @@ function explained(cause: unknown, { code, repeat, instead }: DataWords, changes
   const lost = isNotPrimary(cause) ? 'this node is no longer the primary: ' : ''
   const text = errorText(cause)
   // Another replica set's words say so already.
-  const hint = text.includes(after) || (instead !== undefined && text.includes(instead)) ? {} : { hint: after }
+  const hint = text.includes(after) || instead?.some((words) => text.includes(words)) === true ? {} : { hint: after }
   return new PbmError(cause instanceof PbmError ? cause.code : code, `${lost}${text}`, { ...hint, cause })
 }
 

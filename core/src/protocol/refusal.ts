@@ -1,6 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import { findBackup, insertBackup } from '../control/backups.js'
-import type { CommandDocument } from '../control/command-document.js'
+import { type CommandDocument, isRestore } from '../control/command-document.js'
 import { noteRefused } from '../control/commands.js'
 import { newBackup } from '../control/new-backup.js'
 import { emptyReplay, emptyRestore } from '../control/new-restore.js'
@@ -26,7 +26,7 @@ export async function recordRefusal(
 ): Promise<boolean> {
   await noteRefused(leader, command._id)
   if (command.cmd === 'backup') return recordBackup(leader, command, error, status)
-  if (command.cmd === 'restore' || command.cmd === 'replay') return recordRestore(leader, command, error)
+  if (isRestore(command) || command.cmd === 'replay') return recordRestore(leader, command, error)
   return false
 }
 
@@ -54,16 +54,14 @@ async function recordBackup(
 
 async function recordRestore(
   leader: MongoClient,
-  command: CommandDocument & { cmd: 'restore' | 'replay' },
+  command: CommandDocument & { cmd: 'restore' | 'restorePart' | 'replay' },
   error: string,
 ): Promise<boolean> {
-  const { name } = command.cmd === 'restore' ? command.restore : command.replay
+  const { name } = command.cmd === 'replay' ? command.replay : command.restore
   if ((await findRestore(leader, name)) !== undefined) return false
   const [opid, now, hb] = [command._id.toHexString(), unixSeconds(), await clusterTime(leader)]
   const record =
-    command.cmd === 'restore'
-      ? emptyRestore(command.restore, opid, now, hb)
-      : emptyReplay(command.replay, opid, now, hb)
+    command.cmd === 'replay' ? emptyReplay(command.replay, opid, now, hb) : emptyRestore(command.restore, opid, now, hb)
   if (!(await insertRestore(leader, record))) return false
   await setRestoreStatus(leader, name, 'error', { error })
   return true

@@ -7,6 +7,7 @@ import { insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import type { OperationLog } from '../log.js'
 import { barriersIn } from '../oplog/reading/find-barriers.js'
+import { beginWithInitiation } from '../oplog/reading/initiation.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
@@ -88,13 +89,15 @@ async function readWhole(
   object: ObjectInfo,
   { start, end }: PitrChunkName,
   { store, host, signal }: RecoverOptions,
-): Promise<Pick<PitrChunkDocument, 'crc' | 'barriers'> | undefined> {
+): Promise<Pick<PitrChunkDocument, 'crc' | 'barriers' | 'fromNothing'> | undefined> {
   try {
     const compression = await host.compression(compressionBySuffix(object.name))
     const crc = createCrc64()
     let last: Timestamp | undefined
+    let fromNothing: boolean | undefined
     const barriers: Barrier[] = []
     for await (const documents of wholeDocuments(compression.decompress(await store.read(object.name, { signal })))) {
+      fromNothing ??= beginWithInitiation(documents)
       crc.update(documents)
       for (const entry of documentsIn(documents)) {
         const ts = findField(entry, 'ts')
@@ -105,7 +108,11 @@ async function readWhole(
       }
     }
     if (last?.equals(end) !== true) return undefined
-    return { crc: crcText(crc), ...(barriers.length === 0 ? {} : { barriers }) }
+    return {
+      crc: crcText(crc),
+      ...(barriers.length === 0 ? {} : { barriers }),
+      ...(fromNothing === true ? { fromNothing } : {}),
+    }
   } catch (error) {
     signal.throwIfAborted()
     // It came after its key was deleted, since nobody was slicing any more: nobody can ever open it.

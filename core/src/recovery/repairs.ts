@@ -6,7 +6,8 @@ import type { Clock } from '../time/clock.js'
 import { repairBalancer } from './balancer-pause.js'
 import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
-import type { Repair } from './repair.js'
+import type { Repair } from './repair-runner.js'
+import { repairStaging } from './staging.js'
 import { repairSuspended } from './suspension.js'
 
 export interface RepairContext {
@@ -49,6 +50,11 @@ export function allRepairs(context: RepairContext): Repair[] {
       everyMs: 0,
       run: (met) => resyncs.look(met),
       forget: () => resyncs.forget(),
+    },
+    {
+      name: 'dropping what restores have put together',
+      everyMs: 10_000,
+      run: () => repairStaging(leader, log),
     },
     {
       name: 'deleting what failed backups have left',

@@ -9,7 +9,7 @@ import type { OperationLog } from '../log.js'
 import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
 import { failOperation } from '../protocol/fail-operation.js'
 import { type Clock, systemClock } from '../time/clock.js'
-import { type OperationsSnapshot, type Repair, Repairs } from './repair.js'
+import { type OperationsSnapshot, type Repair, Repairs } from './repair-runner.js'
 
 export type StaleAction =
   | { kind: 'backup'; name: string; hb: Timestamp; reason: string }

@@ -6,6 +6,7 @@ import { Timestamp } from 'mongodb'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { optime } from '../oplog/entry.js'
 import { ProgressPublisher } from '../protocol/progress.js'
+import { stagingDatabase } from '../recovery/staging.js'
 import { fromStorageJson } from '../store/layout/backup-metadata.js'
 import { backupMetadataName, PITR_FOLDER, parsePitrChunkName } from '../store/layout/names.js'
 import { readText } from '../store/layout/read-text.js'
@@ -50,6 +51,7 @@ describe('Restore of a backup and the chunks after it', () => {
     }
     chunks.sort((a, b) => Number(a.start - b.start))
     await restoreReplset({
+      staging: stagingDatabase('0'.repeat(24)),
       usersInUse: [],
       client: node,
       store,
@@ -57,7 +59,7 @@ describe('Restore of a backup and the chunks after it', () => {
       part,
       compression: await host.compression(backup.compression),
       tuning: {},
-      pointInTime: end === undefined ? undefined : { chunks, end },
+      pointInTime: end === undefined ? undefined : { chunks, end, newcomers: new Map() },
       guard: deadlineGuard(new AbortController().signal),
       log,
       progress: new ProgressPublisher(systemClock, async () => undefined),

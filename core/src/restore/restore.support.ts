@@ -1,5 +1,6 @@
 import { databaseRole } from '../control/roles.js'
 import 'reflect-metadata'
+import { readFileSync } from 'node:fs'
 import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -160,4 +161,13 @@ export async function copyFixture(fixture: Fixture): Promise<string> {
   const folder = await temporaryFolder('pbmkit-restore-')
   await cp(join(fixtureFolder(fixture), 'storage'), folder, { recursive: true })
   return folder
+}
+
+/** The backup of the fixture `pbm-pitr`, and the last time that it is known of. */
+export function pitrManifest(): { base: string; end: Timestamp } {
+  const { snapshots, marks } = JSON.parse(readFileSync(join(fixtureFolder('pbm-pitr'), 'manifest.json'), 'utf8')) as {
+    snapshots: { name: string }[]
+    marks: { unix: number }[]
+  }
+  return { base: snapshots[0]?.name ?? '', end: new Timestamp({ t: marks.at(-1)?.unix ?? 0, i: 0 }) }
 }

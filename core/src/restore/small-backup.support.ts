@@ -2,14 +2,17 @@ import { BSON, type Document, UUID } from 'bson'
 import type { Db, MongoClient } from 'mongodb'
 import type { NamespaceMetadata, NamespaceType } from '../archive/metadata.js'
 import { readDocuments } from '../mongo/raw-read.js'
-import { optime, readEntries } from '../oplog/entry.js'
+import { type Operation, optime, readEntries } from '../oplog/entry.js'
 import { Applier } from '../oplog/replay/apply.js'
+import { classify, operationsInside } from '../oplog/replay/classify.js'
 import { Replay } from '../oplog/replay/replay.js'
 import { deadlineGuard } from '../time/deadline-guard.js'
 import { createCollections, dropReplaced, insertAll } from './data/collections.js'
+import { createEarlyIndexes, withoutEarly } from './data/early-indexes.js'
 import { setExpiry } from './data/expiry.js'
 import { buildIndexes } from './data/indexes.js'
 import { catalogOf, namesByUuid } from './data/target.js'
+import { TouchedCollections } from './data/touched.js'
 import { RecordedLog } from './restore.support.js'
 
 type Step = () => Promise<void>
@@ -73,17 +76,25 @@ export class SmallBackup {
         for (const namespace of dumped) if (namespace.size > 0) await consume(namespace, once([namespace.documents]))
       },
     }
+    const catalog = await catalogOf(client, dumped)
+    const touched = new TouchedCollections()
+    for await (const entry of readEntries(once(this.#entries))) touch(entry, entry.ts, touched)
+    const early = await createEarlyIndexes(client, catalog.wanted(), { namespaces: dumped, touched, guard })
     const nothing = { onProgress: () => undefined, divert: async () => false, select: () => true }
     await insertAll(client, snapshot, { guard, width: 2, workers: 2, ...nothing })
     await between()
-    const catalog = await catalogOf(client, dumped)
     const listNames = (db: string) => namesByUuid(client, db)
     const replay = new Replay({ sink: new Applier(client, { guard }), catalog, end: this.#end, listNames })
     await replay.run(readEntries(once(this.#entries)))
     await replay.finish()
     await atEnd()
     const log = new RecordedLog()
-    await buildIndexes(client, catalog.wanted(), { guard, log, commitQuorum: undefined, onBuilt: () => undefined })
+    await buildIndexes(client, withoutEarly(catalog.wanted(), early), {
+      guard,
+      log,
+      commitQuorum: undefined,
+      onBuilt: () => undefined,
+    })
     await setExpiry(client, catalog.expiring(), { guard })
   }
 
@@ -126,6 +137,13 @@ export class SmallBackup {
     }
     return Buffer.concat(found)
   }
+}
+
+function touch(operation: Operation, ts: bigint, touched: TouchedCollections, depth = 0): void {
+  const kind = classify(operation, ts)
+  if (kind === 'change' || kind === 'command') touched.see(operation)
+  if (kind !== 'nested') return
+  for (const inner of operationsInside(operation, ts, depth)) touch(inner, ts, touched, depth + 1)
 }
 
 async function indexesOf(db: Db, name: string): Promise<Buffer[]> {

@@ -11,6 +11,8 @@ const facts: CatchUpFacts = {
   oplogOnly: false,
   chunks: [],
   base: base(90, 100),
+  clusterBase: base(90, 100),
+  lack: undefined,
   restore: undefined,
   oldest: at(1),
   now: at(1000),
@@ -37,8 +39,25 @@ describe('where slicing begins', () => {
   })
 
   it('waits for a snapshot: without one', () => {
-    const found = catchUp({ ...facts, base: undefined })
+    const found = catchUp({ ...facts, base: undefined, clusterBase: undefined })
     assert.ok('waits' in found && found.waits === 'snapshot')
+  })
+
+  describe('of a shard that no snapshot has', () => {
+    const added = { ...facts, base: undefined }
+
+    it('at the first entry, where the oplog has all that it ever did', () => {
+      assert.deepEqual(catchUp(added), { start: at(1), after: 'nothing' })
+      assert.deepEqual(catchUp({ ...added, chunks: [chunk(1, 200)] }), { start: at(200), after: 'chunk' })
+    })
+
+    it('waits for a snapshot: where the oplog does not have it, or none was made since a restore', () => {
+      const lacking = catchUp({ ...added, lack: 'its oplog is short' })
+      assert.ok('waits' in lacking && lacking.waits === 'snapshot')
+      assert.match(lacking.reason, /no full backup has this shard yet, and its oplog is short/)
+      const found = catchUp({ ...added, restore: { startedAt: 300, endedAt: 310 } })
+      assert.ok('waits' in found && found.waits === 'snapshot')
+    })
   })
 
   it('waits for a snapshot: where none was made since a restore', () => {
@@ -85,6 +104,8 @@ describe('where slicing begins', () => {
         fc.tuple(time, fc.nat(50)).map(([from, took]) => base(from, from + took)),
         { nil: undefined },
       ),
+      clusterBase: fc.constant(undefined),
+      lack: fc.constant(undefined),
       restore: fc.option(
         fc.tuple(time, fc.nat(50)).map(([from, took]) => ({ startedAt: from, endedAt: from + took })),
         { nil: undefined },

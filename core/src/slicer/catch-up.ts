@@ -8,6 +8,13 @@ export interface CatchUpFacts {
   readonly chunks: readonly Pick<PitrChunkDocument, 'start_ts' | 'end_ts'>[]
   /** The newest full snapshot on the main storage that has this replica set. */
   readonly base: BaseSnapshot | undefined
+  /** The newest one of the cluster; without this replica set where that came later. */
+  readonly clusterBase: BaseSnapshot | undefined
+  /**
+   * Where none has this replica set: why the oplog does not have all that it ever did, beginning empty. Undefined where it
+   * has, and nothing but it is needed.
+   */
+  readonly lack: string | undefined
   /** The newest restore that changed data. */
   readonly restore: RestoreTimes | undefined
   /** The oldest entry of the node's oplog. */
@@ -35,7 +42,7 @@ export interface RestoreTimes {
  * waits for.
  */
 export type CatchUp =
-  | { readonly start: Timestamp; readonly after: 'chunk' | 'snapshot' | 'now'; readonly gap?: Gap }
+  | { readonly start: Timestamp; readonly after: 'chunk' | 'snapshot' | 'nothing' | 'now'; readonly gap?: Gap }
   | { readonly waits: 'snapshot' | 'oplog'; readonly reason: string; readonly gap?: Gap }
 
 /** Between the end of the last chunk and the beginning of the next. Without `to` it goes on. */
@@ -48,21 +55,26 @@ export interface Gap {
  * Where slicing begins (PBM: control-plane.md §5.4, Catch-up). Simpler than PBM, because a slicer of ours goes on while a
  * backup runs: the chain of chunks is continued wherever the oplog still reaches back to its end, and the oplog of a
  * backup need not be copied. Where it does not, the chain ends, and another begins at the newest snapshot, or now with
- * `oplogOnly`.
+ * `oplogOnly`. That of a shard which came after the last snapshot begins with its oplog where that has all it ever did: the
+ * shard was empty then.
  */
 export function catchUp(facts: CatchUpFacts): CatchUp {
-  const { oplogOnly, base, restore, oldest, now } = facts
+  const { oplogOnly, base, clusterBase, restore, oldest, now } = facts
   const end = lastEnd(facts.chunks)
   // What was stored before a restore is of a history that the data is no longer part of.
   const chainEnd = end !== undefined && endsAfterRestore(end, facts) ? end : undefined
   const gapTo = (to: Timestamp) => (end === undefined || to.lessThanOrEqual(end) ? {} : { gap: { from: end, to } })
   const open = end === undefined ? {} : { gap: { from: end } }
 
-  const missing = oplogOnly ? undefined : missingSnapshot(base, restore)
+  const missing = oplogOnly ? undefined : missingSnapshot(base ?? clusterBase, restore)
   if (missing !== undefined) return { waits: 'snapshot', reason: missing, ...open }
   if (chainEnd !== undefined && oldest.lessThanOrEqual(chainEnd)) return { start: chainEnd, after: 'chunk' }
   if (oplogOnly) return { start: now, after: 'now', ...gapTo(now) }
-  if (base === undefined) throw new Error('unreachable')
+  if (base === undefined) {
+    if (facts.lack === undefined) return { start: oldest, after: 'nothing', ...gapTo(oldest) }
+    const reason = `no full backup has this shard yet, and ${facts.lack}: make one with pbm backup`
+    return { waits: 'snapshot', reason, ...open }
+  }
   const beyondChain = chainEnd === undefined || base.lastWrite.greaterThan(chainEnd)
   if (beyondChain && oldest.lessThanOrEqual(base.lastWrite)) {
     return { start: base.lastWrite, after: 'snapshot', ...gapTo(base.lastWrite) }
@@ -87,7 +99,8 @@ export function missingSnapshot(base: BaseSnapshot | undefined, restore: Restore
  * The last chunk before a restore may end a little after the restore began, while slicing was being stopped; PBM then
  * goes on across the restore.
  */
-function endsAfterRestore(end: Timestamp, { base, restore }: CatchUpFacts): boolean {
+function endsAfterRestore(end: Timestamp, { base: own, clusterBase, restore }: CatchUpFacts): boolean {
+  const base = own ?? clusterBase
   if (restore === undefined) return true
   const isSince = base !== undefined && base.startedAt >= restore.startedAt
   return (isSince && end.greaterThanOrEqual(base.lastWrite)) || end.t > restore.endedAt

@@ -3,6 +3,7 @@ import { crcText, createCrc64 } from '../archive/crc64.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { hello } from '../mongo/topology.js'
 import { findBarriers } from '../oplog/reading/find-barriers.js'
+import { beginWithInitiation } from '../oplog/reading/initiation.js'
 import { readOplog } from '../oplog/reading/slice.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { ObjectStore } from '../plugin/storage.js'
@@ -64,9 +65,11 @@ export async function storeChunk({
   const barriers = isConfigServer ? await findBarriers(node, { start, end }, signal) : []
   const fname = pitrChunkName(rs, start, end, plugin.suffix, encryption)
   const crc = createCrc64()
+  let fromNothing: boolean | undefined
   const raw = readOplog(node, { start, end }, { signal, onProgress: count })
   const checked = async function* () {
     for await (const documents of raw) {
+      fromNothing ??= beginWithInitiation(documents)
       crc.update(documents)
       yield documents
     }
@@ -75,7 +78,11 @@ export async function storeChunk({
   const { size } = await store.save(fname, plugin.compress(checked(), level === undefined ? {} : { level }), { signal })
   const sealed = encryption === undefined ? {} : { encryption }
   const told = { rs, fname, compression: name, start_ts: start, end_ts: end }
-  const found = barriers.length === 0 ? {} : { barriers }
+  const found = {
+    ...(barriers.length === 0 ? {} : { barriers }),
+    // Slicing never begins there unless the replica set was empty: see `lackOfHistory`.
+    ...(fromNothing === true ? { fromNothing } : {}),
+  }
   const document = { ...told, size, crc: crcText(crc), ...sealed, ...found }
   return { document, entries, bytes }
 }

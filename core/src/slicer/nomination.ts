@@ -92,7 +92,7 @@ async function gatherAnswers(
     log.debug(`no answer to the election of a slicer from ${silent.map(({ n }) => n).join(', ')}`)
     return document.replsets
   }
-  return (await until(gathered, { clock, signal, everyMs: POLL_MS })) ?? []
+  return await until(gathered, { clock, signal, everyMs: POLL_MS })
 }
 
 function slicingBallot(leader: MongoClient, rs: string): Ballot {

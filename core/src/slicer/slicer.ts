@@ -12,6 +12,7 @@ import type { HeldLock } from '../protocol/lock.js'
 import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, STORE } from '../protocol/tokens.js'
 import { deleteStrays } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 import { timeText } from './catch-up.js'
 import { type ChunkMethod, type StoredChunk, storeChunk } from './chunk.js'
 
@@ -130,7 +131,7 @@ export class Slicer {
   async #tick(due: number, failures: number, stopped: AbortSignal, finish: AbortSignal): Promise<void> {
     const { clock } = this.#context
     const spanAtFirst = this.#spanMs()
-    const retry = clock.now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(16, failures - 1))
+    const retry = clock.now() + retryMs(failures)
     for (;;) {
       stopped.throwIfAborted()
       if (finish.aborted && failures === 0) return
@@ -203,19 +204,25 @@ export class Slicer {
   /** The object is there; only its document is missing. A slicer that lost its lock leaves that to its successor. */
   async #list({ document }: StoredChunk, lock: HeldLock, stopped: AbortSignal): Promise<void> {
     const { leader, log, clock } = this.#context
-    for (let attempt = 0; ; attempt++) {
+    const isListed = async (attempt: number) => {
       stopped.throwIfAborted()
       lock.assertHeld()
       try {
         await this.#requireLock()
         await insertChunk(leader, document)
-        return
+        return true
       } catch (error) {
         stopped.throwIfAborted()
         if (error instanceof PbmError && FINAL.has(error.code)) throw error
-        if (attempt === 0) log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
-        await clock.sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), stopped)
+        if (attempt === 1) log.warning(`chunk ${document.fname} can't be listed yet: ${errorText(error)}`)
+        return false
       }
     }
+    await until(isListed, { clock, signal: stopped, everyMs: retryMs })
   }
+}
+
+/** The pause after so many failures in a row. */
+function retryMs(failures: number): number {
+  return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(16, failures - 1))
 }

@@ -31,6 +31,8 @@ export interface SlicingLeaderOptions {
 const RETRY_MS = 10_000
 /** Agents tell of their nodes each 5 s; after an election of a primary they need two rounds to agree. */
 const STEADY_MS = 10_000
+/** Before members of a shard that no backup has are asked again: an election stops all others. */
+const REFUSED_MS = 10 * 60_000
 /** A storage that has just been given an identity is seen by all agents once each has looked: each 15 s, told within 5 s. */
 const DIFFERENT_MS = 25_000
 
@@ -46,6 +48,8 @@ export class SlicingLeader {
   #electedAt = Number.NEGATIVE_INFINITY
   #askedAt = Number.NEGATIVE_INFINITY
   #added: readonly string[] = []
+  /** Members that can't store the oplog of their shard, which no backup has, and until when they are not asked again. */
+  readonly #refused = new Map<string, number>()
   #told = ''
   #priorities = ''
   #differentSince: number | undefined
@@ -87,8 +91,8 @@ export class SlicingLeader {
   }
 
   /**
-   * Shards that were added since the last full backup: a slicer would have nothing to begin at, and an election for it would
-   * stop all the others each time.
+   * Shards that were added since the last full backup, where no member can begin with what its shard ever did: an election for
+   * them would stop all the others each time.
    */
   async #withoutBase(config: Config, replsets: readonly string[]): Promise<readonly string[]> {
     const { leader, host, clock } = this.#options
@@ -96,11 +100,18 @@ export class SlicingLeader {
     if (clock.now() < this.#askedAt + RETRY_MS) return this.#added.filter((rs) => replsets.includes(rs))
     this.#askedAt = clock.now()
     const bases = await Promise.all(replsets.map((rs) => findNewestBase(leader, config, host, rs)))
-    this.#added = replsets.filter((_, at) => bases[at] === undefined)
+    const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
+    const fit = candidates(agents, now, slicingNeeds(config)).filter(({ n }) => !this.#isRefused(n))
+    this.#added = replsets.filter((rs, at) => bases[at] === undefined && !fit.some((agent) => agent.rs === rs))
     const names = this.#added.join(', ')
-    const text = `the oplog of ${names} can't be stored: no full backup has it yet; make one with pbm backup`
+    const why = 'no full backup has it yet, and no agent there can begin with all that it ever did'
+    const text = `the oplog of ${names} can't be stored: ${why}; make one with pbm backup`
     if (names !== '') this.#tell(config, text, this.#options.log({ event: 'pitr', epoch: config.epoch }))
     return this.#added
+  }
+
+  #isRefused(node: string): boolean {
+    return (this.#refused.get(node) ?? 0) > this.#options.clock.now()
   }
 
   async #elect(config: Config, replsets: readonly string[], signal: AbortSignal): Promise<void> {
@@ -128,6 +139,7 @@ export class SlicingLeader {
       return
     }
     this.#retryAt = clock.now() + RETRY_MS
+    for (const { n, rs } of fit) if (idle.includes(rs)) this.#refused.set(n, clock.now() + REFUSED_MS)
     for (const rs of idle) {
       const reasons = new Set(refusals.filter(({ name }) => name === rs).map(({ error }) => error))
       const why = reasons.size === 0 ? 'no agent took it' : [...reasons].join('; ')

@@ -9,9 +9,11 @@ import type { RestoreDocument } from '../control/restore-document.js'
 import { hasChangedData, listRestores } from '../control/restores.js'
 import { PbmError } from '../errors.js'
 import { secondsOf } from '../mongo/cluster-time.js'
+import { clusterMembers } from '../mongo/topology.js'
 import { majorityLastWrite } from '../oplog/reading/window.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { type BaseSnapshot, type CatchUp, catchUp, type RestoreTimes } from './catch-up.js'
+import { lackOfHistory } from './whole-history.js'
 
 export interface StartingPointOptions {
   readonly leader: MongoClient
@@ -23,9 +25,11 @@ export interface StartingPointOptions {
 
 /** Where a slicer on this node would begin, or what it waits for: {@link catchUp} over what is so now. */
 export async function startingPoint({ leader, node, rs, config, host }: StartingPointOptions): Promise<CatchUp> {
-  const [last, base, restore, oldest, now] = await Promise.all([
+  const [leading] = await clusterMembers(leader)
+  const [last, base, clusterBase, restore, oldest, now] = await Promise.all([
     findLastChunk(leader, rs),
     findNewestBase(leader, config, host, rs),
+    findNewestBase(leader, config, host, leading?.rs),
     findNewestRestore(leader),
     oldestEntry(node),
     majorityLastWrite(node),
@@ -34,6 +38,8 @@ export async function startingPoint({ leader, node, rs, config, host }: Starting
     oplogOnly: config.pitr?.oplogOnly === true,
     chunks: last === undefined ? [] : [last],
     base,
+    clusterBase,
+    lack: base === undefined && clusterBase !== undefined ? await lackOfHistory(node) : undefined,
     restore,
     oldest,
     now,

@@ -28,3 +28,19 @@ export interface OpenStore extends ObjectStore {
    */
   readonly strayParts?: ((options?: ListOptions) => AsyncIterable<string>) | undefined
 }
+
+/** The store as a plain object, to spread and change parts of: spread itself, a class would lose its methods. */
+export function bound(store: OpenStore): OpenStore {
+  return {
+    capabilities: store.capabilities,
+    save: (name, body, options) => store.save(name, body, options),
+    read: (name, options) => store.read(name, options),
+    stat: (name, options) => store.stat(name, options),
+    list: (options) => store.list(options),
+    delete: (name, options) => store.delete(name, options),
+    copy: (source, target, options) => store.copy(source, target, options),
+    close: () => store.close(),
+    figures: store.figures,
+    strayParts: store.strayParts,
+  }
+}

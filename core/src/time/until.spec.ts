@@ -31,8 +31,7 @@ describe('until', () => {
 
   it('asks for the length of each pause', async () => {
     const clock = new ManualClock()
-    let pause = 10
-    const found = until(async (look) => look === 4, { clock, everyMs: () => (pause *= 2) })
+    const found = until(async (look) => look === 4, { clock, everyMs: (look) => 10 * 2 ** look })
     await clock.advance(20 + 40 + 80)
     assert.equal(await found, true)
   })

@@ -26,7 +26,8 @@ export function openCipher(keyring: Keyring): Cipher {
     keyIds: [keyring[0].id],
     wrapsKeys: true,
     authenticates: true,
-    seal: (source, options = {}) => seal(source, options.under ?? keyring[0]),
+    bindsNames: true,
+    seal: (source, options = {}) => seal(source, options.under ?? keyring[0], options.boundTo),
     open: (source, options = {}) => open(source, byId, options),
   }
 }
@@ -35,18 +36,20 @@ export function openCipher(keyring: Keyring): Cipher {
 async function* seal(
   source: AsyncIterable<Uint8Array>,
   key: NonNullable<SealOptions['under']>,
+  boundTo: string | undefined,
 ): AsyncGenerator<Buffer> {
   checkKey(key)
   const dataKey = randomBytes(KEY_BYTES)
-  const context = wrapContext(BLOCK_BYTES, key.id)
+  const context = wrapContext(BLOCK_BYTES, key.id, boundTo !== undefined)
   const wrapNonce = randomBytes(WRAP_NONCE_BYTES)
   const wrapped = Buffer.concat(encrypt(key.secret, wrapNonce, context, dataKey))
   const blockKey = createSecretKey(dataKey)
   const prefix = randomBytes(NONCE_PREFIX_BYTES)
   const header = Buffer.concat([context, wrapNonce, wrapped, prefix])
   yield header
+  const bound = boundTo === undefined ? header : boundContext(header, boundTo)
   yield* sealBlocks(source, BLOCK_BYTES, (block, index, last) =>
-    encrypt(blockKey, blockNonce(prefix, index, last), header, block),
+    encrypt(blockKey, blockNonce(prefix, index, last), bound, block),
   )
 }
 
@@ -59,12 +62,13 @@ async function* open(
   try {
     const header = await takeHeader(reader)
     const blockKey = createSecretKey(await unwrap(header, keys, options))
-    const { noncePrefix, bytes, blockSize } = header
+    const { noncePrefix, bytes, blockSize, isBound } = header
+    const bound = isBound ? boundContext(bytes, options.boundTo) : bytes
     yield* openBlocks(restOf(reader), {
       size: blockSize,
       overhead: TAG_BYTES,
       format: FORMAT,
-      open: (block, index, last) => decrypt(blockKey, blockNonce(noncePrefix, index, last), bytes, block),
+      open: (block, index, last) => decrypt(blockKey, blockNonce(noncePrefix, index, last), bound, block),
     })
   } finally {
     await reader.close()
@@ -103,6 +107,12 @@ function checkKey({ id, secret }: NonNullable<SealOptions['under']>): void {
   if (secret.length !== KEY_BYTES || !/^[0-9a-f]{1,64}$/.test(id)) {
     throw new PluginError('ENCRYPTION_KEY_WRONG', `wrapping key ${id} has not 32 bytes, or its id is none`)
   }
+}
+
+/** The associated data of the blocks of an object that opens under its own name only. */
+function boundContext(header: Buffer, boundTo: string | undefined): Buffer {
+  if (boundTo === undefined) throw tampered(`the ${FORMAT} opens under its own name only, and none is given`)
+  return Buffer.concat([header, Buffer.from(boundTo)])
 }
 
 /** Ciphertext and tag. */

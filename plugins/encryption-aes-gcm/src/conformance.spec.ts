@@ -19,4 +19,5 @@ encryptionConformance({
   missingOptions: () => ({ keyEnv: 'PBMKIT_TEST_KEY_THAT_IS_NOT_SET' }),
   secrets: [FIRST, SECOND],
   wrapsKeys: true,
+  bindsNames: true,
 })

@@ -5,7 +5,7 @@ import { tampered, truncated } from '@pbmkit/core/plugin/kit'
  *
  *     bytes   what
  *     8       magic, "pbmkAGCM"
- *     1       version of the format, 1
+ *     1       version of the format: 1, or 2 for an object that is bound to its name
  *     1       binary logarithm of the block size in bytes, 12 to 24
  *     1       length of the key's id, 1 to 64
  *     n       the key's id, ASCII: the configured key's (16 digits), or a wrapping key's (32 digits)
@@ -13,10 +13,12 @@ import { tampered, truncated } from '@pbmkit/core/plugin/kit'
  *     32 + 16 data key, wrapped: AES-256-GCM under that key, with all bytes before the nonce as associated data
  *     7       prefix of the nonces of the blocks
  *
- * All of it is associated data of every block.
+ * All of it is associated data of every block; in version 2 the object's name, UTF-8, follows it there.
  */
 export interface Header {
   readonly blockSize: number
+  /** Whether the object's name is needed to open it. */
+  readonly isBound: boolean
   readonly keyId: string
   readonly wrapNonce: Buffer
   readonly wrappedKey: Buffer
@@ -31,7 +33,8 @@ export const WRAPPED_KEY_BYTES = 48
 export const NONCE_PREFIX_BYTES = 7
 
 const MAGIC = Buffer.from('pbmkAGCM', 'latin1')
-const VERSION = 1
+const UNBOUND = 1
+const BOUND = 2
 const FIXED_BYTES = MAGIC.length + 3
 const LONGEST_ID = 64
 const TAIL_BYTES = WRAP_NONCE_BYTES + WRAPPED_KEY_BYTES + NONCE_PREFIX_BYTES
@@ -41,10 +44,10 @@ export const HEAD_BYTES = FIXED_BYTES + LONGEST_ID + TAIL_BYTES
 export const FORMAT = 'object sealed by aes-gcm'
 
 /** The bytes before the nonce of the wrapped key. */
-export function wrapContext(blockSize: number, keyId: string): Buffer {
+export function wrapContext(blockSize: number, keyId: string, isBound: boolean): Buffer {
   return Buffer.concat([
     MAGIC,
-    Buffer.from([VERSION, Math.log2(blockSize), keyId.length]),
+    Buffer.from([isBound ? BOUND : UNBOUND, Math.log2(blockSize), keyId.length]),
     Buffer.from(keyId, 'latin1'),
   ])
 }
@@ -56,7 +59,9 @@ export function headerLength(start: Buffer): number {
   }
   if (start.length < FIXED_BYTES) throw truncated(`the ${FORMAT} is cut off in its header`)
   const [version = 0, log = 0, idLength = 0] = start.subarray(MAGIC.length)
-  if (version !== VERSION) throw tampered(`the ${FORMAT} is of version ${version} of the format; this reads ${VERSION}`)
+  if (version !== UNBOUND && version !== BOUND) {
+    throw tampered(`the ${FORMAT} is of version ${version} of the format; this reads ${UNBOUND} and ${BOUND}`)
+  }
   if (log < 12 || log > 24) throw tampered(`the header of the ${FORMAT} is altered: its block size is out of range`)
   if (idLength < 1 || idLength > LONGEST_ID) {
     throw tampered(`the header of the ${FORMAT} is altered: the length of its key id is out of range`)
@@ -74,6 +79,7 @@ export function readHeader(bytes: Buffer): Header {
   const nonceEnd = idEnd + WRAP_NONCE_BYTES
   const keyEnd = nonceEnd + WRAPPED_KEY_BYTES
   return {
+    isBound: bytes[MAGIC.length] === BOUND,
     blockSize: 2 ** bytes.readUInt8(MAGIC.length + 1),
     keyId,
     wrapContext: bytes.subarray(0, idEnd),

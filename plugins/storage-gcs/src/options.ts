@@ -1,5 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
-import { durationMs, maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
+import { durationMs, maxObjectBytesOf, option } from '@pbmkit/core/plugin/kit'
 
 /** `storage.gcs` (PBM: cli-and-config.md §3.2). */
 export interface GcsOptions {
@@ -32,20 +32,10 @@ export interface RetryerOptions {
   readonly chunkRetryDeadline?: number | string
 }
 
-const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
-const secret = (description: string) => text(description, { writeOnly: true })
-const duration = (description: string) => ({
-  type: ['string', 'integer'],
-  pattern: '^(?:(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+|)$',
-  minimum: 0,
-  description: `${description}; such as 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
-})
-const block = (properties: Readonly<Record<string, object>>, description: string) => ({
-  type: 'object',
-  additionalProperties: false,
-  properties,
-  description,
-})
+const { text, secret } = option
+const duration = (description: string) => option.duration(description, { mayBeEmpty: true })
+const block = (properties: Readonly<Record<string, object>>, description: string) =>
+  option.block(properties, { description })
 
 export const optionsSchema: OptionsSchema = {
   type: 'object',

@@ -1,4 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { option } from '@pbmkit/core/plugin/kit'
 
 /** `storage.minio` (PBM: cli-and-config.md §3.2). */
 export interface MinioOptions {
@@ -28,14 +29,7 @@ export interface MinioOptions {
   readonly caFile?: string
 }
 
-const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
-const secret = (description: string) => text(description, { writeOnly: true })
-const flag = (description: string) => ({ type: 'boolean', description })
-const block = (properties: Readonly<Record<string, object>>) => ({
-  type: 'object',
-  additionalProperties: false,
-  properties,
-})
+const { text, secret, flag, block } = option
 
 export const optionsSchema: OptionsSchema = {
   type: 'object',

@@ -1,4 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { option } from '@pbmkit/core/plugin/kit'
 
 /** `storage.oci`, with PBM's keys and the few that its S3 interface needs. */
 export interface OciOptions {
@@ -30,15 +31,7 @@ export interface OciOptions {
   readonly endpointUrl?: string
 }
 
-const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
-const secret = (description: string) => text(description, { writeOnly: true })
-const count = (description: string, more: object = {}) => ({ type: 'integer', minimum: 0, description, ...more })
-const block = (properties: Readonly<Record<string, object>>, more: object = {}) => ({
-  type: 'object',
-  additionalProperties: false,
-  properties,
-  ...more,
-})
+const { text, secret, count, block } = option
 
 export const optionsSchema: OptionsSchema = {
   type: 'object',

@@ -1,4 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
+import { option } from '@pbmkit/core/plugin/kit'
 
 /** `storage.oss` (PBM: cli-and-config.md §3.2). */
 export interface OssOptions {
@@ -31,21 +32,8 @@ export interface OssOptions {
   }
 }
 
-const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
-const secret = (description: string) => text(description, { writeOnly: true })
-const count = (description: string) => ({ type: 'integer', minimum: 0, description })
-const duration = (description: string) => ({
-  type: ['string', 'integer'],
-  pattern: '^(?:(?:\\d+(?:\\.\\d+)?(?:ns|us|µs|ms|s|m|h))+|)$',
-  minimum: 0,
-  description: `${description}; such as 30ms, 1.5s, 5m; a bare number counts nanoseconds`,
-})
-const block = (properties: Readonly<Record<string, object>>, more: object = {}) => ({
-  type: 'object',
-  additionalProperties: false,
-  properties,
-  ...more,
-})
+const { text, secret, count, block } = option
+const duration = (description: string) => option.duration(description, { mayBeEmpty: true })
 
 export const optionsSchema: OptionsSchema = {
   type: 'object',

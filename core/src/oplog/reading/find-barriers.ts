@@ -32,12 +32,12 @@ export async function findBarriers(
 /** Of one raw entry. */
 export function barriersIn(document: Buffer): Barrier[] {
   const entry = parseEntry(document)
-  return wordsIn(entry).map((what) => ({ ts: toTimestamp(entry.ts), what }))
+  return barriersOf(entry).map((barrier) => ({ ts: toTimestamp(entry.ts), ...barrier }))
 }
 
-function wordsIn(operation: Operation, depth = 0): string[] {
+function barriersOf(operation: Operation, depth = 0): Omit<Barrier, 'ts'>[] {
   const own = barrierOf(operation)
   if (own !== undefined) return [own]
   if (operation.op !== 'c' || depth === DEPTH) return []
-  return innerOperations(operation.o).flatMap((inner) => wordsIn(inner, depth + 1))
+  return innerOperations(operation.o).flatMap((inner) => barriersOf(inner, depth + 1))
 }

@@ -1,4 +1,6 @@
 import { findDocument, findString } from '../../bson/elements.js'
+import type { Barrier } from '../../control/pitr-chunk-document.js'
+import { splitConnectionString } from '../../mongo/topology.js'
 import type { Operation } from '../entry.js'
 import { findUuid } from '../raw-fields.js'
 
@@ -15,18 +17,20 @@ export function isReshardingCopy(ns: string): boolean {
 
 /**
  * What of the cluster this operation of the config servers has changed for good, so that no replay from a time before
- * leads to one after it: the shards themselves, or the collection that a name means. Words for a message, or undefined.
+ * leads to one after it: the shards themselves, or the collection that a name means.
  *
- * Of a shard that was added nothing is stored before its first backup. What a resharding has made is copied by the shards
- * themselves, into collections that only a resharding may write to.
+ * Of a shard that was added nothing is stored before its first backup, unless its oplog is stored from its very first entry
+ * on. What a resharding has made is copied by the shards themselves, into collections that only a resharding may write to.
  */
-export function barrierOf({ op, ns, o, o2 }: Operation): string | undefined {
-  if (ns === 'config.shards' && (op === 'i' || op === 'd')) {
-    return `shard ${findString(o, '_id') ?? '?'} was ${op === 'i' ? 'added' : 'removed'}`
+export function barrierOf({ op, ns, o, o2 }: Operation): Omit<Barrier, 'ts'> | undefined {
+  if (ns === 'config.shards' && op === 'd') return { what: `shard ${findString(o, '_id') ?? '?'} was removed` }
+  if (ns === 'config.shards' && op === 'i') {
+    const added = splitConnectionString(findString(o, 'host') ?? '').rs
+    return { what: `shard ${findString(o, '_id') ?? '?'} was added`, ...(added === '' ? {} : { added }) }
   }
   if (ns !== 'config.collections' || op !== 'u') return undefined
   const diff = findDocument(o, 'diff')
   const changed = (diff && findDocument(diff, 'u')) ?? findDocument(o, '$set')
   if (changed === undefined || findUuid(changed, 'uuid') === undefined) return undefined
-  return `collection ${findString(o2 ?? o, '_id') ?? '?'} was resharded`
+  return { what: `collection ${findString(o2 ?? o, '_id') ?? '?'} was resharded` }
 }

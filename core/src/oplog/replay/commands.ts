@@ -245,13 +245,12 @@ export class ReplayCommands {
   }
 
   #addIndexes(collection: CatalogCollection, o: Buffer, command: string): void {
+    // The server makes its own. Any other could delete users, or keep new ones out.
+    if (isUsersOrRoles(collection.ns)) return
     const array = findDocument(o, 'indexes')
     // createIndexes has its one spec beside the name of the command.
     const specs = array === undefined ? [withoutFields(o, new Set([command]))] : documentsOfArray(array)
-    for (const spec of specs) {
-      if (isUsersOrRoles(collection.ns) && !isIndexOfUsers(spec)) continue
-      this.#options.catalog.addIndex(collection, spec)
-    }
+    for (const spec of specs) this.#options.catalog.addIndex(collection, spec)
   }
 
   async #collMod(operation: Operation, known: CatalogCollection | undefined): Promise<void> {
@@ -275,11 +274,4 @@ export class ReplayCommands {
       o2: undefined,
     })
   }
-}
-
-/** The one that the server makes for itself; any other could delete users, or keep new ones out. */
-function isIndexOfUsers(spec: Buffer): boolean {
-  const key = elementsOf(findDocument(spec, 'key') ?? buildDocument([])).map(({ name }) => name)
-  const own = ['user,db', 'role,db'].includes(key.join())
-  return own && elementsOf(spec).every(({ name }) => ['v', 'key', 'name', 'unique', 'ns'].includes(name))
 }

@@ -1,7 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import type { OperationLog } from '../../log.js'
 import { readLevelOf } from '../../mongo/read-level.js'
-import { systemClock } from '../../time/clock.js'
+import { type Clock, systemClock } from '../../time/clock.js'
 
 const LOOK_MS = 5_000
 /** For a server that does not answer. */
@@ -26,6 +26,7 @@ export interface RunningBuild {
 }
 
 interface CommitQuorumOptions {
+  readonly clock?: Clock | undefined
   readonly log: OperationLog
   /** `votingMembers`, `majority` or a number as a text, where somebody has asked for it. */
   readonly asked: string | undefined
@@ -66,12 +67,13 @@ export class CommitQuorum {
 
   /** Looks now, and again and again while `work` goes on. */
   async watch<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const { clock = systemClock } = this.#options
     await this.#look(signal)
     const ended = new AbortController()
     const either = AbortSignal.any([signal, ended.signal])
     const looking = async () => {
       while (!either.aborted) {
-        await systemClock.sleep(LOOK_MS, either)
+        await clock.sleep(LOOK_MS, either)
         await this.#look(either)
       }
     }

@@ -2,8 +2,9 @@ import { findString } from '../../bson/elements.js'
 import { commandName, type Operation } from '../../oplog/entry.js'
 import { findUuid } from '../../oplog/raw-fields.js'
 import { commandTarget } from '../../oplog/replay/classify.js'
-import { isKnownByName } from '../../oplog/replay/namespaces.js'
+import { isExcluded, isKnownByName } from '../../oplog/replay/namespaces.js'
 import { uuidTaken } from '../../oplog/replay/uuid-taken.js'
+import { damaged } from './stored-objects.js'
 import type { TargetCollection } from './target.js'
 
 export interface NamedByUuid {
@@ -22,10 +23,21 @@ export class ForeignCollections {
   readonly #names = new Set<string>()
   /** UUID → the collection of the backup or of the oplog that needs it. */
   readonly #needed = new Map<string, string>()
+  readonly #reserved: ReadonlyMap<string, string>
   /** Names that the oplog gives as well. */
   readonly #replaced = new Set<string>()
 
-  constructor(target: readonly TargetCollection[], namespaces: readonly NamedByUuid[]) {
+  /** `reserved`: UUID → name of what a restore never replaces, see `reservedUuids`. */
+  constructor(
+    target: readonly TargetCollection[],
+    namespaces: readonly NamedByUuid[],
+    reserved: ReadonlyMap<string, string> = new Map(),
+  ) {
+    this.#reserved = reserved
+    for (const [uuid, ns] of reserved) {
+      this.#byUuid.set(uuid, ns)
+      this.#names.add(ns)
+    }
     const restored = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
     for (const { db, name, uuid } of target) {
       const ns = `${db}.${name}`
@@ -52,7 +64,7 @@ export class ForeignCollections {
       const ns = commandTarget(operation)
       // The replay creates it without its UUID. `system.views` has what stays, and can't go while there are time series.
       if (isKnownByName(ns)) return
-      if (operation.ui !== undefined) this.#need(operation.ui.toString('hex'), ns)
+      if (operation.ui !== undefined && !isExcluded(ns)) this.#need(operation.ui.toString('hex'), ns)
       this.#give(ns)
     } else if (command === 'renameCollection') {
       const to = findString(operation.o, 'to') ?? ''
@@ -62,12 +74,18 @@ export class ForeignCollections {
     }
   }
 
-  /** Throws UUID_TAKEN: the server has room for one collection of a UUID, and this one is not the backup's to drop. */
+  /**
+   * The server has room for one collection of a UUID. Throws UUID_TAKEN where the other one is not the backup's to drop, and
+   * BACKUP_DAMAGED where no backup could have it.
+   */
   refuse(): void {
     const taken = [...this.#needed].flatMap(([uuid, ns]) => {
       const held = this.#byUuid.get(uuid)
-      return held === undefined || this.#replaced.has(held) ? [] : [{ held, ns }]
+      return held === undefined || this.#replaced.has(held) ? [] : [{ held, ns, uuid }]
     })
+    const forged = taken.find(({ uuid }) => this.#reserved.has(uuid))
+    if (forged !== undefined)
+      throw damaged(`The oplog has ${forged.ns} under the UUID that ${forged.held} has here, which no restore touches`)
     if (taken.length > 0) throw uuidTaken(taken)
   }
 

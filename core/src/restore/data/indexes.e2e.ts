@@ -4,7 +4,9 @@ import type { Document, MongoClient } from 'mongodb'
 import { raw } from '../../oplog/replay/oplog-entries.support.js'
 import { deadlineGuard } from '../../time/deadline-guard.js'
 import { RecordedLog } from '../restore.support.js'
+import { createEarlyIndexes, withoutEarly } from './early-indexes.js'
 import { buildIndexes } from './indexes.js'
+import { TouchedCollections } from './touched.js'
 
 describe('Indexes of a backup', () => {
   let set: ReplicaSet
@@ -54,6 +56,50 @@ describe('Indexes of a backup', () => {
     const words = [/"twice","unique":true.*E11000/, /"geoHaystack".*"hay"/, /"unheard of"/]
     assert.equal(unbuilt.length, words.length)
     for (const word of words) assert.ok(unbuilt.some((text) => text.startsWith('old.things {') && word.test(text)))
+  })
+
+  it('of small collections that the oplog leaves alone are there before the documents, if they refuse none', async () => {
+    const db = client.db('early')
+    const specs = [
+      { key: { a: 1 }, name: 'a_1' },
+      { key: { a: 1, b: -1 }, name: 'both', partialFilterExpression: { b: { $gt: 1 } } },
+      { key: { a: 1, c: 1 }, name: 'twice', unique: true },
+      { key: { c: 1 }, name: 'prepared', prepareUnique: true },
+      { key: { t: 1 }, name: 'ttl', expireAfterSeconds: 1 },
+      { key: { '$**': 1 }, name: 'wild' },
+      { key: { d: 'text' }, name: 'text' },
+      { key: { e: true }, name: 'old' },
+    ].map((spec) => raw({ v: 2, ...spec }))
+    const names = ['alone', 'changed', 'large', 'refused']
+    for (const name of names) await db.createCollection(name)
+    const unknown = { key: { f: 1 }, name: 'unknown', unheardOf: 1 }
+    const namespaces = names.map((collection) => ({
+      ...{ db: 'early', collection, collectionName: collection, type: 'collection' as const, indexes: [], crc: 0n },
+      size: collection === 'large' ? 10 * 1024 * 1024 : 100,
+    }))
+    const touched = new TouchedCollections()
+    touched.see({ op: 'u', ns: 'early.changed', ui: undefined, o: raw({}), o2: undefined })
+    const wanted = namespaces.map(({ collection }) => ({
+      ns: `early.${collection}`,
+      specs: collection === 'refused' ? [raw(unknown), ...specs] : specs,
+    }))
+    const guard = deadlineGuard(new AbortController().signal)
+    const early = await createEarlyIndexes(client, wanted, { namespaces, touched, guard })
+    assert.deepEqual(
+      [...early].map(([ns, made]) => [ns, ...made]),
+      [['early.alone', 'a_1', 'both']],
+    )
+    for (const name of names) {
+      const found = (await db.collection(name).indexes()).map((index) => index.name).sort()
+      assert.deepEqual(found, name === 'alone' ? ['_id_', 'a_1', 'both'] : ['_id_'], name)
+    }
+    const left = withoutEarly(wanted, early).map((one) => [one.ns, one.specs.length])
+    assert.deepEqual(left, [
+      ['early.alone', 6],
+      ['early.changed', 8],
+      ['early.large', 8],
+      ['early.refused', 9],
+    ])
   })
 
   it('of old servers become what servers take now, where that is the same', async () => {

@@ -6,6 +6,7 @@ import type { OperationLog } from '../../log.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { WantedIndexes } from '../../oplog/replay/index-catalog.js'
+import type { Clock } from '../../time/clock.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { CommitQuorum } from './commit-quorum.js'
 import { definitionText, mendDefinition } from './index-definition.js'
@@ -25,6 +26,7 @@ const NOT_OF_THE_INDEX: ReadonlySet<unknown> = new Set([
 ])
 
 export interface BuildOptions {
+  readonly clock?: Clock | undefined
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   /** `votingMembers`, `majority` or a number as a text; by default the voting members that are there. */
@@ -42,11 +44,11 @@ export async function buildIndexes(
   wanted: readonly WantedIndexes[],
   options: BuildOptions,
 ): Promise<string[]> {
-  const { log, guard } = options
+  const { clock, log, guard } = options
   if (wanted.length === 0) return []
   const limit = pLimit(WIDTH)
   const unbuilt: string[] = []
-  const quorum = new CommitQuorum(client, { log, asked: options.commitQuorum })
+  const quorum = new CommitQuorum(client, { clock, log, asked: options.commitQuorum })
   const builder = new IndexBuilder(client, quorum, options, (text) => {
     log.error(`an index can't be built: ${text}`)
     unbuilt.push(text)

@@ -8,7 +8,7 @@ import { optime } from '../../oplog/entry.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { none } from '../../plugin-host/none.js'
-import { namespaceFile, parseOplogChunkName } from '../../store/layout/names.js'
+import { isNamedAfter, namespaceFile, parseOplogChunkName } from '../../store/layout/names.js'
 import { isLegacyArchive, isLegacyBackupOplog } from '../../store/layout/pbm-version.js'
 import { readText } from '../../store/layout/read-text.js'
 import {
@@ -74,11 +74,18 @@ export async function openSnapshot(
 ): Promise<Snapshot> {
   const dump = replset.dump_name ?? ''
   if (dump === '') throw missing(`The metadata of backup ${backup.name} names no dump of ${replset.name}`)
+  refuseElsewhere(backup.name, [dump, replset.oplog_name ?? ''])
   const oplog = await oplogPieces(store, backup, replset, compression, options)
   const known = new Map(replset.objects?.map((object) => [object.name, packedOf(object)]))
   return isLegacyArchive(backup.pbm_version)
     ? openArchive({ store, object: dump, compression, oplog, known }, options)
-    : openFolder({ store, list: dump, compression, oplog, known }, options)
+    : openFolder({ store, backup: backup.name, list: dump, compression, oplog, known }, options)
+}
+
+/** Records and lists say where objects are: those of another backup would be restored as this one's. */
+function refuseElsewhere(backup: string, objects: readonly string[]): void {
+  const elsewhere = objects.find((object) => object !== '' && !isNamedAfter(backup, object))
+  if (elsewhere !== undefined) throw damaged(`${elsewhere} is no object of backup ${backup}`)
 }
 
 /** What opening one layout or the other needs. */
@@ -90,8 +97,8 @@ interface Source {
   readonly known: ReadonlyMap<string, PackedBytes>
 }
 
-async function openFolder(source: Source & { list: string }, options: CallOptions): Promise<Snapshot> {
-  const { store, list, compression, oplog, known } = source
+async function openFolder(source: Source & { backup: string; list: string }, options: CallOptions): Promise<Snapshot> {
+  const { store, backup, list, compression, oplog, known } = source
   const text = await readText(store, list, options).catch((error: unknown) => {
     throw objectError(error, list)
   })
@@ -99,6 +106,7 @@ async function openFolder(source: Source & { list: string }, options: CallOption
   if (kept !== undefined) refuseAltered(list, Buffer.from(text), kept)
   const { namespaces, toolVersion } = await metadataOf(text, list)
   const objectOf = (namespace: NamespaceMetadata) => objectOfNamespace(namespace, list, compression.suffix)
+  refuseElsewhere(backup, namespaces.map(objectOf))
   const eachStored = async (
     { width, select, signal }: { width: number; select: (namespace: NamespaceMetadata) => boolean } & CallOptions,
     work: (namespace: NamespaceMetadata, object: string) => Promise<void>,

@@ -55,6 +55,7 @@ export async function catalogOf(
   restored: readonly NamespaceMetadata[] | undefined,
 ): Promise<IndexCatalog> {
   const catalog = new IndexCatalog()
+  for (const uuid of (await reservedUuids(client)).keys()) catalog.reserved.add(uuid)
   const own = new Set(restored?.map(({ db, collection }) => `${db}.${collection}`))
   const isForeign = (ns: string) =>
     restored !== undefined && !own.has(ns) && !own.has(ns.replace('.system.buckets.', '.')) && !isShared(ns)

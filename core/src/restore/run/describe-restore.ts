@@ -31,7 +31,8 @@ export async function describeRestore(restore: Preparing, prepared: Prepared): P
   const { snapshot, namespaces, chosen, doomed, gained } = prepared
   const counts = await countsOf(snapshot, new Set(namespaces), guard)
   const restored = outcome(prepared, counts).sort((a, b) => (a.ns < b.ns ? -1 : 1))
-  const target = replacedOf(await listTarget(client), namespaces, doomed)
+  const there = await listTarget(client)
+  const target = chosen?.replaces === false ? { doomed: [], staying: there } : replacedOf(there, namespaces, doomed)
   const going = target.doomed.filter(({ name }) => !name.startsWith('system.'))
   const limit = pLimit(WIDTH)
   const dropped = await Promise.all(going.map((one) => limit(() => droppedOf(client, one))))
@@ -62,8 +63,12 @@ function outcome(prepared: Prepared, counts: ReadonlyMap<NamespaceMetadata, numb
     ...{ ns, type: 'collection', createdByOplog: true, documents: 0, bytes: 0 },
   })
   if (chosen !== undefined) {
-    const all = [...chosen.restored].map(([stored, created]) => planned(nameOf(created), created, nameOf(stored)))
-    return [...all, ...userNames(chosen.created).map(byOplog)]
+    const final = (ns: string) => chosen.staged.get(ns)?.ns ?? ns
+    const all = [...chosen.restored].map(([stored, created]) => ({
+      ...planned(final(nameOf(created)), created, nameOf(stored)),
+      ...(chosen.staged.get(nameOf(created))?.exists === true ? { intoExisting: true as const } : {}),
+    }))
+    return [...all, ...userNames(chosen.created).map((ns) => byOplog(final(ns)))]
   }
   const alive = [...(history?.alive.values() ?? [])]
   const kept = new Map(alive.map(({ stored, ns }) => [stored, ns.replace(`.${BUCKETS}`, '.')]))

@@ -19,7 +19,7 @@ import { sealedOnly } from '../verify/sealed-only.js'
 import { RestoreContext } from './context.js'
 import { pieceOf } from './point-in-time.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
-import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
+import { noteShortcomings, SAID_BY_THEMSELVES } from './shortcomings.js'
 
 /**
  * Applies stored chunks to the data as it is, on the primary of a replica set (PBM: control-plane.md §5.5). Nothing is
@@ -46,7 +46,7 @@ export class OplogReplay {
       words: {
         code: 'REPLAY_FAILED',
         repeat: 'replay from the same start again, or restore',
-        instead: ALL_BUT_INDEXES,
+        instead: SAID_BY_THEMSELVES,
       },
       record: (now, hb) => emptyReplay(replay, opid, now, hb),
     }
@@ -60,7 +60,7 @@ export class OplogReplay {
     store: ObjectStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
   ): Promise<void> {
-    const { node, leader, self, log, host, ciphers } = this.#context
+    const { node, leader, self, log, host, clock, ciphers } = this.#context
     const [start, end] = [optime(command.start), optime(command.end)]
     log.info(`replay of the oplog from ${optimeText(start)} to ${optimeText(end)} begins`)
     const all = await listChunks(leader)
@@ -95,8 +95,8 @@ export class OplogReplay {
     progress.phase('indexes')
     const commitQuorum = config?.restore?.indexCommitQuorum
     const onBuilt = (indexes: number) => progress.add(indexes, 0)
-    const unbuilt = await settleIndexes(node, catalog, { guard, log, commitQuorum, onBuilt })
-    await noteUnbuilt(leader, command.name, self.rs, unbuilt)
+    const unbuilt = await settleIndexes(node, catalog, { clock, guard, log, commitQuorum, onBuilt })
+    await noteShortcomings(leader, command.name, self.rs, { unbuilt })
     progress.phase('majority')
     await awaitMajoritySince(node, election, { guard, log })
   }

@@ -4,6 +4,7 @@ import type { RestorePlan } from '../../control/restore-plan.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
+import { stagingDatabase } from '../../recovery/staging.js'
 import { deadlineGuard } from '../../time/deadline-guard.js'
 import { usersInUse } from '../data/kept-users.js'
 import { describeRestore } from './describe-restore.js'
@@ -34,6 +35,7 @@ export async function planRestore(command: RestoreCommand, context: PlanContext)
   if (part === undefined) throw new PbmError('RESTORE_UNSUPPORTED', `${backup.name} has nothing for ${self.rs}`)
   const restore = {
     ...{ client, store, backup, wanted, part, pointInTime, compression, tuning, log, progress, isDryRun: true },
+    staging: stagingDatabase('0'.repeat(24)),
     guard: deadlineGuard(signal),
     usersInUse: await usersInUse(leader, info, command.sender),
   }

@@ -1,6 +1,7 @@
 import type { Timestamp } from 'bson'
 import type { MongoClient } from 'mongodb'
 import { planPointInTime } from '../../catalog/plan-restore.js'
+import { chainsByReplset, newcomers } from '../../catalog/timelines.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import type { PitrChunkDocument } from '../../control/pitr-chunk-document.js'
 import { listChunks } from '../../control/pitr-chunks.js'
@@ -13,26 +14,36 @@ import type { OplogPiece } from '../data/stored-objects.js'
 export interface PointInTimeQuery {
   readonly leader: MongoClient
   readonly host: PluginHost
-  /** As the chunks have it; undefined for a replica set that the backup does not have. */
-  readonly rs: string | undefined
+  /** As the chunks have it. */
+  readonly rs: string
   readonly backup: BackupDocument
   /** Inclusive; unset for the end of the backup. */
   readonly target: Timestamp | undefined
 }
 
+export interface PointInTime {
+  /** In order of their start. */
+  readonly chunks: OplogPiece[]
+  /** Inclusive. */
+  readonly end: bigint
+  /** Replica sets that the backup does not have, and where their chunks begin: they were empty then. */
+  readonly newcomers: ReadonlyMap<string, bigint>
+}
+
 /**
- * The chunks that lead from the end of the backup to `target`, in order of their start; undefined where no time is
- * asked for. Whoever sent the command has checked the time; that is done again here, since chunks come and go. Throws
- * `RESTORE_TIME`.
+ * The chunks that lead from the end of the backup, or from nothing, to `target`; undefined where no time is asked for.
+ * Whoever sent the command has checked the time; that is done again here, since chunks come and go. Throws `RESTORE_TIME`.
  */
-export async function chunksUpTo(query: PointInTimeQuery): Promise<{ chunks: OplogPiece[]; end: bigint } | undefined> {
+export async function chunksUpTo(query: PointInTimeQuery): Promise<PointInTime | undefined> {
   const { leader, host, rs, backup, target } = query
   if (!isTimeAsked(target)) return undefined
   const all = await listChunks(leader)
-  const [begin, end] = [optime(backup.last_write_ts), optime(target)]
+  const end = optime(target)
   planPointInTime({ chunks: all, bases: [backup], base: backup, target: end })
+  const added = newcomers(backup, chainsByReplset(all), end)
+  const begin = added.get(rs) ?? optime(backup.last_write_ts)
   const own = all.filter((chunk) => chunk.rs === rs && optime(chunk.end_ts) >= begin && optime(chunk.start_ts) <= end)
-  return { chunks: await Promise.all(own.map((chunk) => pieceOf(chunk, host))), end }
+  return { chunks: await Promise.all(own.map((chunk) => pieceOf(chunk, host))), end, newcomers: added }
 }
 
 /** A chunk of the index as a piece of oplog to be read. */

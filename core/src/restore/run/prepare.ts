@@ -4,7 +4,7 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { GainedRoles } from '../../control/restore-document.js'
 import type { OperationLog } from '../../log.js'
-import { earlier, type Operation, optime } from '../../oplog/entry.js'
+import { databaseOf, earlier, optime } from '../../oplog/entry.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -16,7 +16,8 @@ import { ForeignCollections } from '../data/foreign.js'
 import { keptUsers } from '../data/kept-users.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { listTarget } from '../data/target.js'
+import { listTarget, reservedUuids } from '../data/target.js'
+import { TouchedCollections } from '../data/touched.js'
 import { type Kept, refuseTooMany, usersOrRoles } from '../data/users-and-roles.js'
 import { type ChosenPart, chooseNamespaces } from '../selective/choose.js'
 import { NamespaceHistory } from '../selective/history.js'
@@ -26,8 +27,10 @@ import { refuseOtherCase } from '../verify/case-conflicts.js'
 import { crossCheckList } from '../verify/cross-check.js'
 import { gainedRoles } from '../verify/gained-roles.js'
 import { refuseInvalidNamespaces, refuseReservedUuids } from '../verify/namespaces.js'
-import { checkPieces, verifyPieces } from '../verify/oplog.js'
+import { checkPieces, type OplogVerification, verifyPieces } from '../verify/oplog.js'
 import { verifySnapshot } from '../verify/verify.js'
+import { NOTHING } from './newcomers.js'
+import type { PointInTime } from './point-in-time.js'
 
 /** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
 const PBM_WITHOUT_INDEX_FLAGS = '2.8'
@@ -57,10 +60,12 @@ export interface Preparing {
   /** `DB.USER` of those who must not be locked out. */
   readonly usersInUse: readonly string[]
   /** Goes on from the end of the backup, through these chunks (in order of their start), up to `end`, inclusive. */
-  readonly pointInTime?: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
+  readonly pointInTime?: PointInTime | undefined
   readonly guard: DeadlineGuard
   readonly log: OperationLog
   readonly progress: ProgressPublisher
+  /** Name of the database for what is put together before it goes where it belongs. */
+  readonly staging: string
   /** Set where a part of the data is restored. */
   readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
@@ -85,6 +90,8 @@ export interface Prepared {
   readonly gained: readonly GainedRoles[]
   /** What all that is restored ends as; in a dry run of a whole backup. */
   readonly history: NamespaceHistory | undefined
+  /** What the oplog changes; undefined where not all of it was read. */
+  readonly touched: TouchedCollections | undefined
 }
 
 /**
@@ -93,7 +100,10 @@ export interface Prepared {
  */
 export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const { client, store, backup, part, compression, guard, log, tuning } = restore
-  const whole = await openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const isNewcomer = restore.pointInTime?.newcomers.has(part.name) === true
+  if (isNewcomer) log.info(`${part.name} came empty after the backup: all that it had is in the stored oplog`)
+  const opened = () => openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const whole = isNewcomer ? NOTHING : await opened()
   const chosen = restore.wanted === undefined ? undefined : await choose(restore, restore.wanted, whole)
   const snapshot = chosen?.snapshot ?? whole
   const namespaces = snapshot.namespaces.filter(
@@ -101,23 +111,37 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   )
   refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
-  await refuseReservedUuids(client, namespaces)
-  await refuseOtherCase(client, namespaces)
+  const reserved = await reservedUuids(client)
+  refuseReservedUuids(reserved, namespaces)
+  const places = [...(chosen?.staged.values() ?? [])].map(({ ns }) => databaseOf(ns))
+  await refuseOtherCase(client, [...namespaces.map(({ db }) => db), ...places])
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
-  const foreign = new ForeignCollections(staying, namespaces)
+  const foreign = new ForeignCollections(staying, namespaces, reserved)
   const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
-  const storedOplog = await verify(restore, { whole, chosen }, (command, ts) => {
-    foreign.see(command)
-    history?.see(command, ts)
-  })
+  const touched = new TouchedCollections()
+  const storedOplog = await verify(
+    restore,
+    { whole, chosen },
+    {
+      onCommand: (command, ts) => {
+        foreign.see(command)
+        history?.see(command, ts)
+      },
+      onTouch: (operation) => touched.see(operation),
+    },
+  )
   foreign.refuse()
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
   const changesUsers = tuning.withoutUsersAndRoles !== true
   const gained = changesUsers ? await gainedRoles(client, snapshot, kept, { signal: guard.signal }) : []
   const doomed = chosen?.created ?? foreign.doomed
-  return { whole, snapshot, chosen, namespaces, kept, doomed, storedOplog, gained, history }
+  const isSeen = tuning.verify !== false && chosen === undefined
+  return {
+    ...{ whole, snapshot, chosen, namespaces, kept, doomed, storedOplog, gained, history },
+    touched: isSeen ? touched : undefined,
+  }
 }
 
 /** The backup's own pieces and then the chunks: one line without a gap, which may overlap. */
@@ -137,15 +161,24 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
     mayBeCut: !isOwn(snapshot),
     routing: true,
     asked: pointInTime !== undefined,
+    newcomers: pointInTime?.newcomers,
     onBytes: (bytes: number) => progress.add(0, bytes),
   }
 }
 
 async function choose(restore: Preparing, wanted: Wanted, whole: Snapshot): Promise<ChosenPart> {
-  const { client, store, log, progress } = restore
+  const { client, store, log, progress, staging } = restore
   progress.phase('verify', { bytes: 0, documents: 0 })
   const range = oplogRange(restore, whole)
-  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, oplog: oplogOf(restore, whole) })
+  return await chooseNamespaces(whole, {
+    ...range,
+    client,
+    store,
+    wanted,
+    log,
+    staging,
+    oplog: oplogOf(restore, whole),
+  })
 }
 
 interface ToVerify {
@@ -157,7 +190,7 @@ interface ToVerify {
 async function verify(
   restore: Preparing,
   { whole, chosen }: ToVerify,
-  onCommand: (command: Operation, ts: bigint) => void,
+  watchers: Pick<OplogVerification, 'onCommand' | 'onTouch'>,
 ): Promise<number> {
   const { store, backup, part, compression, guard, log, progress, tuning } = restore
   const oplog = oplogOf(restore, whole)
@@ -165,7 +198,7 @@ async function verify(
   const sizes = chosen === undefined ? await checkPieces(store, oplog, range) : []
   const stored = chosen?.storedOplog ?? sizes.reduce((sum, size) => sum + size, 0)
   if (restore.isDryRun === true) {
-    if (chosen === undefined) await verifyPieces(store, oplog, { ...range, onCommand })
+    if (chosen === undefined) await verifyPieces(store, oplog, { ...range, ...watchers })
     return stored
   }
   if (tuning.verify === false) {
@@ -184,7 +217,7 @@ async function verify(
   const width = Math.max(2, Math.min(4, availableParallelism()))
   // The oplog has been read through by then.
   if (chosen !== undefined) await chosen.snapshot.verifyNamespaces({ width, ...range })
-  else await verifySnapshot(store, whole, { ...range, oplog, width, onCommand })
+  else await verifySnapshot(store, whole, { ...range, oplog, width, ...watchers })
   log.info('the backup is complete: sizes, checksums and oplog are right')
   return stored
 }

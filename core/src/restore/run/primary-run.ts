@@ -2,8 +2,15 @@ import type { MongoClient } from 'mongodb'
 import { readConfig, readEpoch, resetEpoch } from '../../control/config.js'
 import { emptyReplset } from '../../control/new-restore.js'
 import type { RestoreDocument, RestoreStatus } from '../../control/restore-document.js'
-import { addRestoreReplset, hasChangedData, insertRestore, setRestoreStatus } from '../../control/restores.js'
+import {
+  addRestoreReplset,
+  findRestore,
+  hasChangedData,
+  insertRestore,
+  setRestoreStatus,
+} from '../../control/restores.js'
 import { requireRights } from '../../control/rights.js'
+import { isTerminal, RESTORE_STATES } from '../../control/state-machine.js'
 import { unixSeconds } from '../../control/wire.js'
 import { PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
@@ -15,7 +22,7 @@ import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import type { DataWords } from '../../protocol/operation-failure.js'
 import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import { OperationRun, type OperationSteps, type RunContext } from '../../protocol/operation-run.js'
-import { refuseUnbuilt } from './unbuilt-indexes.js'
+import { refuseShortcomings } from './shortcomings.js'
 
 /** How long the leader's primary may take to write the record. */
 const RECORD_MS = 30_000
@@ -58,6 +65,12 @@ export async function runOnPrimary(
   // A shard that was removed is still connected, and knows of the command.
   if (!(await clusterMembers(leader)).some(({ rs }) => rs === self.rs)) {
     log.info(`the ${type} is not for ${self.rs}, which is no part of the cluster`)
+    return 'not-primary'
+  }
+  // Agents that have just started take up what is some seconds old, those of a shard that was just added, too.
+  const known = await findRestore(leader, name)
+  if (known !== undefined && isTerminal(RESTORE_STATES, known.status)) {
+    log.info(`the ${type} is over: it is ${known.status}`)
     return 'not-primary'
   }
   const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))
@@ -117,7 +130,7 @@ async function execute(
   })
   await operation.execute(async (steps) => {
     await work({ ...steps, info })
-    await steps.reach('done', { before: () => refuseUnbuilt(leader, name) })
+    await steps.reach('done', { before: () => refuseShortcomings(leader, name) })
     if (leads && (await readConfig(leader)) !== undefined) await resetEpoch(leader)
     log.info(`the ${type} is done`)
   })

@@ -4,7 +4,10 @@ import { optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { Replay } from '../../oplog/replay/replay.js'
+import { dropStaging } from '../../recovery/staging.js'
+import type { Clock } from '../../time/clock.js'
 import { createCollections, dropReplaced, insertAll } from '../data/collections.js'
+import { createEarlyIndexes, type EarlyIndexes, withoutEarly } from '../data/early-indexes.js'
 import { setExpiry } from '../data/expiry.js'
 import { awaitMajoritySince, electionOf } from '../data/failover.js'
 import { buildIndexes } from '../data/indexes.js'
@@ -12,6 +15,7 @@ import { OtherWriters } from '../data/other-writers.js'
 import { replayPieces } from '../data/replay-pieces.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { catalogOf } from '../data/target.js'
+import type { TouchedCollections } from '../data/touched.js'
 import {
   collectDocuments,
   isChosen,
@@ -21,9 +25,13 @@ import {
   usersOrRoles,
 } from '../data/users-and-roles.js'
 import type { ChosenPart } from '../selective/choose.js'
-import { isOwn, oplogOf, type Preparing, prepareReplset } from './prepare.js'
+import { atTheEnd, mergeStaged } from '../selective/merge.js'
+import type { Staged } from '../selective/staged.js'
+import { isOwn, oplogOf, type Prepared, type Preparing, prepareReplset } from './prepare.js'
+import type { Shortcomings } from './shortcomings.js'
 
 export interface ReplsetRestore extends Preparing {
+  readonly clock?: Clock | undefined
   /** Told before anything of the target is touched. */
   onGainedRoles(gained: readonly GainedRoles[]): Promise<void>
   /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
@@ -33,33 +41,46 @@ export interface ReplsetRestore extends Preparing {
 const DEFAULT_INSERTION_WORKERS = 3
 const DEFAULT_PARALLEL_COLLECTIONS = 4
 
-/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). Gives indexes that can't be built. */
-export async function restoreReplset(restore: ReplsetRestore): Promise<string[]> {
-  const { client, guard, log, progress, tuning } = restore
+/** Restores one replica set from its part of a logical backup (PBM: control-plane.md §5.3). */
+export async function restoreReplset(restore: ReplsetRestore): Promise<Shortcomings> {
   const prepared = await prepareReplset(restore)
-  const { snapshot, chosen, namespaces, kept, storedOplog, gained } = prepared
-  if (gained.length > 0) await restore.onGainedRoles(gained)
+  if (prepared.gained.length > 0) await restore.onGainedRoles(prepared.gained)
+  try {
+    return await restorePrepared(restore, prepared)
+  } finally {
+    if ((prepared.chosen?.staged.size ?? 0) > 0) await dropStaging(restore.client, restore.staging, restore.log)
+  }
+}
 
+async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Promise<Shortcomings> {
+  const { client, clock, guard, log, progress, tuning } = restore
+  const { snapshot, chosen, namespaces, kept, storedOplog, touched } = prepared
   const election = await electionOf(client)
   await restore.reach('cleanupCluster')
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
-  const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed)
-  log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
+  if (chosen?.replaces !== false) {
+    const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed)
+    log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
+  }
 
   await restore.reach('running')
-  const catalog = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
-    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen }),
+  const { catalog, early } = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
+    restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen, touched }),
   )
-  const wanted = catalog.wanted()
+  const staged = chosen?.staged ?? new Map<string, Staged>()
+  const merged = await mergeStaged(client, { staged, query: chosen?.query, guard, progress })
+  const { indexes, expiring } = atTheEnd(catalog, staged)
+  const wanted = withoutEarly(indexes, early)
   progress.phase('indexes', { bytes: 0, documents: wanted.reduce((sum, { specs }) => sum + specs.length, 0) })
   const onBuilt = (indexes: number) => progress.add(indexes, 0)
-  const unbuilt = await buildIndexes(client, wanted, { guard, log, commitQuorum: tuning.commitQuorum, onBuilt })
-  await setExpiry(client, catalog.expiring(), { guard })
+  const { commitQuorum } = tuning
+  const unbuilt = await buildIndexes(client, wanted, { clock, guard, log, commitQuorum, onBuilt })
+  await setExpiry(client, expiring, { guard })
   await restore.sharding?.publish()
   progress.phase('majority')
   await awaitMajoritySince(client, election, { guard, log })
-  return unbuilt
+  return { unbuilt, merged }
 }
 
 interface DataToRestore {
@@ -69,15 +90,23 @@ interface DataToRestore {
   readonly storedOplog: number
   readonly others: OtherWriters
   readonly chosen: ChosenPart | undefined
+  readonly touched: TouchedCollections | undefined
 }
 
-/** All but the indexes: those that the catalog has are still to be built. */
-async function restoreData(restore: ReplsetRestore, snapshot: Snapshot, data: DataToRestore): Promise<IndexCatalog> {
-  const { namespaces, kept, others, chosen } = data
+/** All but most indexes: those that the catalog has, but for the early ones, are still to be built. */
+async function restoreData(
+  restore: ReplsetRestore,
+  snapshot: Snapshot,
+  data: DataToRestore,
+): Promise<{ catalog: IndexCatalog; early: EarlyIndexes }> {
+  const { namespaces, kept, others, chosen, touched } = data
   const { client, guard, progress, tuning } = restore
   progress.phase('collections', { bytes: namespaces.reduce((sum, { size }) => sum + size, 0), documents: 0 })
   await createCollections(client, namespaces, guard)
   await others.refuse()
+  const catalog = await catalogOf(client, namespaces)
+  const inPlace = catalog.wanted().filter(({ ns }) => chosen?.staged.has(ns) !== true)
+  const early = await createEarlyIndexes(client, inPlace, { namespaces, touched, guard })
   const usersOf = tuning.withoutUsersAndRoles === true ? [] : snapshot.namespaces
   const stored = listedUsersAndRoles(usersOf)
   const selected = new Set(namespaces)
@@ -99,7 +128,8 @@ async function restoreData(restore: ReplsetRestore, snapshot: Snapshot, data: Da
   await restoreUsersAndRoles(client, stored, kept, guard, chosen?.databases)
   await restore.reach('dumpDone')
 
-  return await replayOplog(restore, snapshot, data)
+  await replayOplog(restore, snapshot, catalog, data)
+  return { catalog, early }
 }
 
 /** A shard that the backup does not have: it goes along, and its collections of restored databases are gone. */
@@ -116,7 +146,8 @@ export async function restoreNothing({ sharding, reach, log }: Pick<ReplsetResto
 async function replayOplog(
   restore: ReplsetRestore,
   snapshot: Snapshot,
-  { namespaces, kept, storedOplog, others, chosen }: DataToRestore,
+  catalog: IndexCatalog,
+  { kept, storedOplog, others, chosen }: DataToRestore,
 ) {
   const { client, store, backup, part, guard, log, progress, pointInTime, sharding, tuning } = restore
   const pieces = oplogOf(restore, snapshot)
@@ -124,7 +155,6 @@ async function replayOplog(
   // The dump has what is before the start; the oplog may begin earlier, with transactions that end after it.
   const start = optime(part.first_write_ts)
   const end = pointInTime?.end ?? optime(backup.last_write_ts)
-  const catalog = await catalogOf(client, namespaces)
   others.follow(catalog)
   const context = { client, store, guard, log, progress }
   const routing = sharding?.routing
@@ -132,5 +162,4 @@ async function replayOplog(
   const untouched = tuning.withoutUsersAndRoles === true ? 'all' : kept
   const range = { start, end, routing, cut, choice: chosen?.choice }
   await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept: untouched, ...range, settle })
-  return catalog
 }

@@ -1,8 +1,9 @@
 import { inject, injectable } from 'tsyringe'
-import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
+import type { RestoreCommand, RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
+import { stagingDatabase } from '../../recovery/staging.js'
 import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
@@ -11,8 +12,8 @@ import { ShardedRestore } from '../sharding/sharding.js'
 import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
+import { noteShortcomings, SAID_BY_THEMSELVES } from './shortcomings.js'
 import { findSources } from './sources.js'
-import { ALL_BUT_INDEXES, noteUnbuilt } from './unbuilt-indexes.js'
 
 export type { RestoreOutcome } from './primary-run.js'
 
@@ -32,10 +33,7 @@ export class Restore {
   }
 
   /** Rejects with what the restore failed with; it is written to the document before. */
-  async run(
-    { _id, restore }: CommandDocument & { cmd: 'restore' },
-    { signal }: { signal: AbortSignal },
-  ): Promise<RestoreOutcome> {
+  async run({ _id, restore }: RestoreCommandDocument, { signal }: { signal: AbortSignal }): Promise<RestoreOutcome> {
     const { leader, log, withStore } = this.#context
     const opid = _id.toHexString()
     let suspended: Suspended | undefined
@@ -44,7 +42,7 @@ export class Restore {
     }
     const run: PrimaryRun = {
       ...{ type: 'restore', name: restore.name, opid, signal },
-      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: ALL_BUT_INDEXES },
+      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: SAID_BY_THEMSELVES },
       record: (now, hb) => ({
         ...emptyRestore(restore, opid, now, hb),
         ...(suspended === undefined ? {} : { suspended }),
@@ -54,12 +52,12 @@ export class Restore {
     }
     return await runOnPrimary(this.#context, run, (steps) => {
       log.info(`restore of ${restore.backupName} begins`)
-      return withStore(steps.signal, (store) => this.#restore(restore, store, steps, onSuspended))
+      return withStore(steps.signal, (store) => this.#restore({ command: restore, opid }, store, steps, onSuspended))
     })
   }
 
   async #restore(
-    command: RestoreCommand,
+    { command, opid }: { readonly command: RestoreCommand; readonly opid: string },
     store: OpenStore,
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
@@ -89,7 +87,7 @@ export class Restore {
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else {
-      const unbuilt = await restoreReplset({
+      const end = await restoreReplset({
         client: node,
         store: stored,
         backup,
@@ -99,6 +97,8 @@ export class Restore {
         usersInUse: await usersInUse(leader, info, command.sender),
         pointInTime,
         wanted,
+        staging: stagingDatabase(opid),
+        clock,
         guard,
         log,
         progress,
@@ -109,7 +109,7 @@ export class Restore {
           await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
         },
       })
-      await noteUnbuilt(leader, command.name, self.rs, unbuilt)
+      await noteShortcomings(leader, command.name, self.rs, end)
     }
     await sharding?.refresh()
     if (info.isClusterLeader && wanted === undefined)
@@ -118,9 +118,20 @@ export class Restore {
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */
-function selectionFields({ selection, usersAndRoles, target }: Wanted): Partial<RestoreDocument> {
+function selectionFields({
+  selection,
+  usersAndRoles,
+  renaming,
+  keepExisting,
+  query,
+}: Wanted): Partial<RestoreDocument> {
   return {
     nss: [...selection.entries],
-    selection: { usersAndRoles, ...(target === undefined ? {} : { target }) },
+    selection: {
+      usersAndRoles,
+      ...(renaming === undefined ? {} : { pairs: [...renaming.pairs] }),
+      ...(keepExisting === true ? { keepExisting } : {}),
+      ...(query === undefined ? {} : { query }),
+    },
   }
 }

@@ -1,15 +1,28 @@
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import type { RestoreCommand } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { profileOf } from '../../control/profiles.js'
+import { Renaming } from '../../control/renaming.js'
 import { isTimeAsked } from '../../control/restore-document.js'
-import { checkCollectionName, checkedSelection, Selection } from '../../control/selection.js'
+import { checkedSelection, Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { isHidden } from '../selective/choose.js'
 import type { Wanted } from '../selective/plan.js'
 
 /** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
-export function refuseUnsupported({ external }: RestoreCommand): void {
+export function refuseUnsupported(command: RestoreCommand, isSharded: boolean): void {
+  const { external, pairs, keepExisting, query, usersAndRoles } = command
   if (external) throw unsupported('A restore of external data is not supported by this version')
+  const isMoved = namespacePairs(command).length > 0
+  const own = pairs !== undefined ? 'several pairs' : keepExisting === true ? '--keep-existing' : query && '--query'
+  if (isSharded && own) throw unsupported(`${own}: for replica sets only as yet, and this is a sharded cluster`)
+  if (keepExisting === true && isMoved)
+    throw unsupported('What goes beside the live one goes to a free place: --keep-existing does not go with --ns-from')
+  if (keepExisting === true && usersAndRoles === true)
+    throw unsupported('--keep-existing is for documents: users and roles stay as they are')
+  if (query !== undefined && keepExisting !== true && !isMoved)
+    throw unsupported('--query would leave out all other documents of the live collection', {
+      hint: 'Say --keep-existing as well, or put what matches beside it with --ns-from and --ns-to.',
+    })
 }
 
 /**
@@ -34,17 +47,21 @@ export function wantedOf(command: RestoreCommand, backup: BackupDocument, isShar
   )
 }
 
-function asked({ nss, nsFrom, nsTo, usersAndRoles }: RestoreCommand, backup: BackupDocument): Wanted | undefined {
-  const [from, target] = [nsFrom ?? '', nsTo ?? '']
-  if (from !== '' || target !== '') {
-    for (const ns of [from, target]) checkCollectionName(ns)
-    const selection = checkedSelection([from])
-    return selection && { selection, usersAndRoles: false, target }
+function asked(command: RestoreCommand, backup: BackupDocument): Wanted | undefined {
+  const { nss, usersAndRoles, keepExisting = false, query } = command
+  const pairs = namespacePairs(command)
+  if (pairs.length > 0) {
+    const renaming = Renaming.of(pairs)
+    return { selection: renaming.selection, usersAndRoles: false, renaming, query }
   }
   const selection = checkedSelection(nss ?? [], usersAndRoles)
-  if (selection !== undefined) return { selection, usersAndRoles: usersAndRoles === true }
+  const how = { keepExisting, query }
+  if (selection !== undefined) return { selection, usersAndRoles: usersAndRoles === true, ...how }
   const own = Selection.of(backup.nss)
-  return own && { selection: own, usersAndRoles: backup.sel_users_and_roles === true }
+  if (own !== undefined)
+    return { selection: own, usersAndRoles: !keepExisting && backup.sel_users_and_roles === true, ...how }
+  if (keepExisting) throw unsupported('--keep-existing is for chosen namespaces', { hint: 'Say which, with --ns.' })
+  return undefined
 }
 
 /** The chunks lie on the main storage, and a restore reads one storage. */
@@ -65,6 +82,11 @@ export function replsetOfBackup(
   rsMap: Readonly<Record<string, string>>,
 ): BackupReplset | undefined {
   return backup.replsets.find(({ name }) => (rsMap[name] ?? name) === rs)
+}
+
+/** What replica set `rs` is called in the backup and in the chunks after it. */
+export function nameInBackup(rs: string, rsMap: Readonly<Record<string, string>>): string {
+  return Object.keys(rsMap).find((name) => rsMap[name] === rs) ?? rs
 }
 
 function unsupported(what: string, options: { hint?: string } = {}): PbmError {

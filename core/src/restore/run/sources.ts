@@ -9,14 +9,14 @@ import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
-import type { OplogPiece } from '../data/stored-objects.js'
 import type { Wanted } from '../selective/plan.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { findRestorable } from './find-backup.js'
-import { chunksUpTo } from './point-in-time.js'
+import { withNewcomers } from './newcomers.js'
+import { chunksUpTo, type PointInTime } from './point-in-time.js'
 import type { RestoreTuning } from './prepare.js'
-import { refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from './select.js'
+import { nameInBackup, refuseProfileBase, refuseUnsupported, replsetOfBackup, wantedOf } from './select.js'
 
 export interface SourcesContext {
   readonly leader: MongoClient
@@ -36,9 +36,9 @@ export interface Sources {
   readonly wanted: Wanted | undefined
   readonly rsMap: Readonly<Record<string, string>>
   readonly cluster: readonly ReplsetTopology[]
-  /** Of this replica set; undefined where the backup has none. */
+  /** Of this replica set; undefined where the backup has none, and it did not come empty after it. */
   readonly part: BackupReplset | undefined
-  readonly pointInTime: { readonly chunks: readonly OplogPiece[]; readonly end: bigint } | undefined
+  readonly pointInTime: PointInTime | undefined
   readonly compression: CompressionPlugin
   readonly tuning: RestoreTuning
   /** Opens what is sealed, and refuses what should be. */
@@ -48,7 +48,7 @@ export interface Sources {
 /** Finds what a command asks for, and refuses what can't be had or is not supported. No data is read. */
 export async function findSources(command: RestoreCommand, context: SourcesContext): Promise<Sources> {
   const { leader, self, info, log, host, ciphers, store, signal } = context
-  refuseUnsupported(command)
+  refuseUnsupported(command, info.isSharded)
   const listed = await findRestorable(leader, store, command.backupName, signal)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
@@ -56,9 +56,11 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const wanted = wantedOf(command, backup, info.isSharded)
   const rsMap = command.rsMap ?? {}
   const cluster = await clusterMembers(leader)
-  checkReplsets(backup, cluster, rsMap)
-  const part = replsetOfBackup(backup, self.rs, rsMap)
-  const pointInTime = await chunksUpTo({ leader, host, rs: part?.name, backup, target: command.oplogTS })
+  const chunksOf = { leader, host, rs: nameInBackup(self.rs, rsMap), backup, target: command.oplogTS }
+  const pointInTime = await chunksUpTo(chunksOf)
+  const whole = withNewcomers(backup, pointInTime?.newcomers ?? new Map())
+  checkReplsets(whole, cluster, rsMap)
+  const part = replsetOfBackup(whole, self.rs, rsMap)
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const compression = await host.compression(backup.compression)
   const tuning = tuningOf(command, (await readConfig(leader))?.restore ?? {})

@@ -1,9 +1,12 @@
-import type { MongoClient } from 'mongodb'
+import { type MongoClient, MongoServerError } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
+import { parseQuery, queryInvalid } from '../../control/query.js'
 import { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
+import { CONTROL_DATABASE } from '../../mongo/control-names.js'
+import { RawValue } from '../../mongo/raw-command.js'
 import type { OperationChoice } from '../../oplog/replay/options.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { Snapshot } from '../data/snapshot.js'
@@ -15,7 +18,10 @@ import { checkPieces, type OplogVerification, verifyPieces } from '../verify/opl
 import { NamespaceHistory } from './history.js'
 import { planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
+import { refuseUnfit, type Staged, stagedPlaces } from './staged.js'
 
+/** How many names a message has. */
+const NAMED = 5
 /** Stands in the public record of a sealed backup for each of its namespaces. */
 const HIDDEN = '(sealed).*'
 
@@ -27,6 +33,12 @@ export function isHidden({ nss }: { readonly nss?: readonly string[] }): boolean
 export interface ChosenPart {
   /** Of the backup, only what is chosen, under the names that it is to have. */
   readonly snapshot: Snapshot
+  /** What is put together elsewhere first, by its name there. */
+  readonly staged: ReadonlyMap<string, Staged>
+  /** Which documents of that go on. */
+  readonly query: Buffer | undefined
+  /** What the target has under names that are restored is dropped. */
+  readonly replaces: boolean
   /** From what the backup has to what is created. */
   readonly restored: ReadonlyMap<NamespaceMetadata, NamespaceMetadata>
   readonly choice: OperationChoice
@@ -44,6 +56,8 @@ export interface Choosing extends Omit<OplogVerification, 'onCommand'> {
   readonly oplog: readonly OplogPiece[]
   readonly wanted: Wanted
   readonly log: OperationLog
+  /** Name of the database for what is staged. */
+  readonly staging: string
 }
 
 /**
@@ -56,21 +70,47 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const wanted = named(choosing.wanted, whole)
   refuseInvalidNamespaces(whole.namespaces)
   if (wanted.usersAndRoles) refuseMissingUsers(whole)
-  if (wanted.target !== undefined) await refuseTaken(client, wanted.target)
+  const { renaming, keepExisting = false } = wanted
+  const query = wanted.query === undefined ? undefined : await checkedQuery(client, wanted.query)
+  const single = renaming?.pairs.map(({ to }) => to).filter((to) => !to.endsWith('.*')) ?? []
+  await refuseTaken(client, single)
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
   await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
-  const plan = planSelective(history, wanted)
+  const target = await listTarget(client)
+  const isNarrowed = query !== undefined
+  const places = stagedPlaces({ database: choosing.staging, target, renaming, keepExisting, isNarrowed })
+  const plan = planSelective(history, wanted, places)
+  const { staged } = places
+  refuseUnfit(staged, target)
+  if (renaming !== undefined) await refuseTaken(client, [...namesOf(plan), ...[...staged.values()].map(({ ns }) => ns)])
+  for (const ns of places.left) log.info(`${ns} is there, and stays as it is`)
   await warnOfLostSources(client, plan, log)
   const databases = wanted.usersAndRoles ? wanted.selection.databases : new Set<string>()
   return {
     snapshot: chosenSnapshot(whole, plan, wanted.usersAndRoles),
+    staged,
+    query,
+    replaces: renaming === undefined && !keepExisting,
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
     created: plan.created,
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
+}
+
+/** Asks the server, with nothing to look through yet. Throws `QUERY_INVALID`. */
+async function checkedQuery(client: MongoClient, text: string): Promise<Buffer> {
+  const filter = parseQuery(text)
+  const find = { find: 'pbmkit.none', filter: RawValue.document(filter), limit: 1, singleBatch: true }
+  await client
+    .db(CONTROL_DATABASE)
+    .command(find)
+    .catch((error: unknown) => {
+      throw error instanceof MongoServerError ? queryInvalid(error.message, error) : error
+    })
+  return filter
 }
 
 /** A sealed backup of which only the storage is left tells its namespaces in its sealed list. */
@@ -114,12 +154,20 @@ function refuseMissingUsers({ namespaces }: Snapshot): void {
   })
 }
 
-async function refuseTaken(client: MongoClient, target: string): Promise<void> {
-  const dot = target.indexOf('.')
-  const [db, name] = [target.slice(0, dot), target.slice(dot + 1)]
-  if ((await client.db(db).listCollections({ name }, { nameOnly: true }).toArray()).length === 0) return
-  throw new PbmError('NAMESPACE_EXISTS', `${target} is there already`, {
-    hint: 'Choose a name that is free, or drop it first: nothing is written over.',
+/** Every name that is to be made. */
+function namesOf({ restored, created }: SelectivePlan): string[] {
+  return [...[...restored.values()].map(({ db, collection }) => `${db}.${collection}`), ...created]
+}
+
+async function refuseTaken(client: MongoClient, targets: readonly string[]): Promise<void> {
+  if (targets.length === 0) return
+  const there = new Set((await listTarget(client)).map(({ db, name }) => `${db}.${name}`))
+  const taken = targets.filter((ns) => there.has(ns))
+  if (taken.length === 0) return
+  const more = taken.length > NAMED ? ` and ${taken.length - NAMED} more` : ''
+  const what = taken.length === 1 ? 'is there already' : 'are there already'
+  throw new PbmError('NAMESPACE_EXISTS', `${taken.slice(0, NAMED).join(', ')}${more} ${what}`, {
+    hint: 'Choose names that are free, or drop them first: nothing is written over.',
   })
 }
 

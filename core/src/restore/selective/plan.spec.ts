@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { BSON, type Document, UUID } from 'bson'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { Renaming } from '../../control/renaming.js'
 import { Selection } from '../../control/selection.js'
 import type { Operation } from '../../oplog/entry.js'
 import { NamespaceHistory } from './history.js'
@@ -31,14 +32,16 @@ const rename = (from: string, to: string, uuid: string, dropTarget?: string) =>
   )
 
 describe('the plan of a selective restore', () => {
-  function planned(namespaces: NamespaceMetadata[], operations: Operation[], nss: string[], target?: string) {
+  function planned(namespaces: NamespaceMetadata[], operations: Operation[], nss: string[], ...to: string[]) {
     const history = new NamespaceHistory(namespaces)
     operations.forEach((operation, index) => {
       history.see(operation, BigInt(index + 1))
     })
     const selection = Selection.of(nss)
     assert.ok(selection)
-    const plan = planSelective(history, { selection, usersAndRoles: false, target })
+    const renaming =
+      to.length === 0 ? undefined : Renaming.of(nss.map((from, index) => ({ from, to: to[index] ?? '' })))
+    const plan = planSelective(history, { selection, usersAndRoles: false, renaming })
     const choice = new SelectedOperations(plan.destinations, new Set())
     const restored = [...plan.restored].map(([from, to]) => `${from.collection}>${to.db}.${to.collection}`)
     return { choice, restored, created: [...plan.created] }
@@ -107,12 +110,39 @@ describe('the plan of a selective restore', () => {
     assert.equal(history.alive.get(A)?.ns, 'shop.b')
   })
 
-  it('puts a time series and its buckets elsewhere, and refuses a view', () => {
-    const both = [stored('shop.ts', { type: 'timeseries' }), stored('shop.v', { type: 'view' })]
-    const { restored, choice } = planned(both, [], ['shop.ts'], 'old.ts2')
-    assert.deepEqual(restored, ['ts>old.ts2'])
+  const view = (viewOn: string) => Buffer.from(BSON.serialize({ viewOn, pipeline: [] }))
+  const decoded = (document: Buffer | undefined) => BSON.deserialize(document ?? Buffer.alloc(0))
+
+  it('puts collections, time series with their buckets and views elsewhere, and views upon what moved with them', () => {
+    const all = [
+      stored('shop.a', { uuid: A }),
+      stored('shop.ts', { type: 'timeseries' }),
+      stored('shop.v', { type: 'view', options: view('a') }),
+    ]
+    const whole = planned(all, [], ['shop.*'], 'old.*')
+    assert.deepEqual(whole.restored, ['ts>old.ts', 'v>old.v', 'a>old.a'].sort())
+    const { restored, choice } = planned(all, [], ['shop.ts', 'shop.v', 'shop.a'], 'old.ts2', 'old.v2', 'old.a2')
+    assert.deepEqual(restored.sort(), ['a>old.a2', 'ts>old.ts2', 'v>old.v2'])
     assert.equal(choice.choose(change('shop.system.buckets.ts', { _id: 1 }), 1n)?.ns, 'old.system.buckets.ts2')
-    assert.equal(choice.choose(change('shop.system.views', { _id: 'shop.ts' }), 1n), undefined)
-    assert.throws(() => planned(both, [], ['shop.v'], 'old.v'), { code: 'RESTORE_UNSUPPORTED' })
+    const series = choice.choose(change('shop.system.views', { _id: 'shop.ts', viewOn: 'system.buckets.ts' }), 1n)
+    assert.equal(series?.ns, 'old.system.views')
+    assert.deepEqual(decoded(series?.o), { _id: 'old.ts2', viewOn: 'system.buckets.ts2' })
+    const shown = choice.choose(change('shop.system.views', { _id: 'shop.v', viewOn: 'a' }), 1n)
+    assert.deepEqual(decoded(shown?.o), { _id: 'old.v2', viewOn: 'a2' })
+    const updated = {
+      ...change('shop.system.views', { $v: 2, diff: { u: { viewOn: 'a' } } }),
+      ...{ op: 'u', o2: Buffer.from(BSON.serialize({ _id: 'shop.v' })) },
+    }
+    const moved = choice.choose(updated, 1n)
+    assert.deepEqual(decoded(moved?.o), { $v: 2, diff: { u: { viewOn: 'a2' } } })
+    assert.deepEqual(decoded(moved?.o2), { _id: 'old.v2' })
+  })
+
+  it('refuses two that would have one place', () => {
+    const both = [stored('one.a', { uuid: A }), stored('two.a', { uuid: B })]
+    assert.throws(() => planned(both, [], ['one.*', 'two.a'], 'x.*', 'x.a'), {
+      code: 'NAMESPACE_EXISTS',
+      message: /one\.a and two\.a would both become x\.a|two\.a and one\.a would both become x\.a/,
+    })
   })
 })

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { stringElement } from '../../bson/build.js'
+import { findString } from '../../bson/elements.js'
+import type { Renaming } from '../../control/renaming.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
-import { withoutFields } from '../../oplog/raw-fields.js'
+import { withField, withoutFields } from '../../oplog/raw-fields.js'
 import { nearest } from '../../similar-words.js'
 import { type Incarnation, type NamespaceHistory, viewKey } from './history.js'
 import { type Destination, TEMPORARY } from './selected-operations.js'
@@ -17,8 +20,12 @@ export interface Wanted {
   readonly selection: Selection
   /** With the users and roles of its databases. */
   readonly usersAndRoles: boolean
-  /** Where the one collection goes that is selected, if not to its own place. */
-  readonly target?: string | undefined
+  /** Where it goes, if not to its own place. */
+  readonly renaming?: Renaming | undefined
+  /** What is missing is put back, and what is there stays as it is. */
+  readonly keepExisting?: boolean
+  /** Extended JSON: only the documents that match. */
+  readonly query?: string | undefined
 }
 
 export interface SelectivePlan {
@@ -30,42 +37,95 @@ export interface SelectivePlan {
   readonly created: ReadonlySet<string>
 }
 
+export type NamespaceKind = NamespaceMetadata['type']
+
+/** Where a restore puts what it has chosen. */
+export interface Places {
+  /** Undefined: it is left out. `ns` is what users know, also of buckets. */
+  of(ns: string, kind: NamespaceKind): string | undefined
+  /** The name that a view's source has in the end. */
+  sourceOf(ns: string): string
+}
+
 /**
  * Pure but for new UUIDs: the server would take a collection with a UUID of the backup for the one that has it by now,
- * which may have been renamed and must stay. Throws `NAMESPACE_MISSING` and `NAMESPACE_INCOMPLETE`, and for what can't be
- * put beside the live one `RESTORE_UNSUPPORTED`.
+ * which may have been renamed and must stay. Throws `NAMESPACE_MISSING` and `NAMESPACE_INCOMPLETE`, and `NAMESPACE_EXISTS`
+ * where two would have one place.
  */
-export function planSelective(history: NamespaceHistory, { selection, target }: Wanted): SelectivePlan {
+export function planSelective(
+  history: NamespaceHistory,
+  { selection, renaming }: Wanted,
+  places: Places = placesOf(renaming),
+): SelectivePlan {
   const restored = new Map<NamespaceMetadata, NamespaceMetadata>()
   const destinations = new Map<string, Destination>()
   const created = new Set<string>()
   const found = [...history.alive].filter(([, { ns }]) => selection.has(ns))
   refuseMissing(history, selection, new Set(found.map(([, { ns }]) => ns)))
   refuseIncomplete(found)
-  for (const [key, incarnation] of found) {
-    const { ns, since, stored, lasting } = incarnation
-    if (key === viewKey(ns)) {
-      if (target !== undefined) {
-        refuseViewElsewhere(incarnation)
-        continue
-      }
-      destinations.set(key, { ns, uuid: undefined, since, lasting })
-      if (stored?.type === 'view') restored.set(stored, stored)
+  const taken = new Map<string, string>()
+  const series = new Set(found.flatMap(([, { ns }]) => (isBuckets(ns) ? [userName(ns)] : [])))
+  for (const [key, { ns, since, stored, lasting }] of found) {
+    const named = userName(ns)
+    const isDefinition = key === viewKey(ns)
+    const kind = series.has(named) ? 'timeseries' : isDefinition ? 'view' : 'collection'
+    const name = places.of(named, kind)
+    if (name === undefined) continue
+    refuseSamePlace(taken, name, named)
+    const own = { db: databaseOf(name), collection: collectionOf(name), collectionName: collectionOf(name) }
+    if (isDefinition) {
+      const source = (viewOn: string) => sourceOf(places, ns, name, viewOn)
+      destinations.set(key, { ns: name, uuid: undefined, since, lasting, source })
+      if (stored?.type === 'view') restored.set(stored, { ...stored, ...own, options: viewOptions(stored, source) })
     } else {
-      const isBuckets = collectionOf(ns).startsWith(BUCKETS)
-      const name = target ?? (isBuckets ? ns.replace(BUCKETS, '') : ns)
-      const uuid = isBuckets ? undefined : randomUuid()
-      const own = { db: databaseOf(name), collection: collectionOf(name), collectionName: collectionOf(name) }
-      const place = isBuckets ? `${own.db}.${BUCKETS}${own.collection}` : name
+      const uuid = isBuckets(ns) ? undefined : randomUuid()
+      const place = isBuckets(ns) ? `${own.db}.${BUCKETS}${own.collection}` : name
       destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {
         const options = lasting && stored.options ? withoutFields(stored.options, TEMPORARY) : stored.options
         restored.set(stored, { ...stored, ...own, options, uuid: uuid?.toString('hex'), bucketsUuid: undefined })
       }
     }
-    if (stored === undefined) created.add(target ?? ns)
+    if (stored === undefined) created.add(destinations.get(key)?.ns ?? name)
   }
   return { restored, destinations, created }
+}
+
+/** Their own, or what they are renamed to. */
+export function placesOf(renaming: Renaming | undefined): Places {
+  if (renaming === undefined) return { of: (ns) => ns, sourceOf: (ns) => ns }
+  return { of: (ns) => renaming.to(ns), sourceOf: (ns) => renaming.to(ns) ?? ns }
+}
+
+/** What the view `ns`, which becomes `name`, shows there: a view and its source have one database. */
+function sourceOf(places: Places, ns: string, name: string, viewOn: string): string {
+  if (viewOn.startsWith(BUCKETS)) return `${BUCKETS}${collectionOf(name)}`
+  const source = places.sourceOf(`${databaseOf(ns)}.${viewOn}`)
+  return databaseOf(source) === databaseOf(name) ? collectionOf(source) : viewOn
+}
+
+function viewOptions({ options }: NamespaceMetadata, source: (viewOn: string) => string): Buffer | undefined {
+  const viewOn = options === undefined ? undefined : findString(options, 'viewOn')
+  if (options === undefined || viewOn === undefined) return options
+  return withField(options, stringElement('viewOn', source(viewOn)))
+}
+
+function refuseSamePlace(taken: Map<string, string>, name: string, from: string): void {
+  const other = taken.get(name)
+  taken.set(name, from)
+  if (other === undefined || other === from) return
+  throw new PbmError('NAMESPACE_EXISTS', `${other} and ${from} would both become ${name}`, {
+    hint: 'Give each of them a name of its own, or restore them one after the other.',
+  })
+}
+
+function isBuckets(ns: string): boolean {
+  return collectionOf(ns).startsWith(BUCKETS)
+}
+
+/** A time series has one name for users, and its buckets another. */
+function userName(ns: string): string {
+  return isBuckets(ns) ? `${databaseOf(ns)}.${collectionOf(ns).slice(BUCKETS.length)}` : ns
 }
 
 /** Names that the backup can't have, or lost before the end: nothing would be there in their place. */
@@ -103,14 +163,6 @@ function refuseIncomplete(found: readonly (readonly [string, Incarnation])[]): v
     `The backup does not have all documents of ${names.join(', ')}: what was renamed to that is not in it`,
     { hint: 'Restore from a full backup, or to a time before the rename.' },
   )
-}
-
-function refuseViewElsewhere({ ns, since, stored }: Incarnation): void {
-  const what = stored?.type === 'timeseries' ? undefined : since === undefined ? 'a view' : 'created by the oplog'
-  if (what === undefined) return
-  throw new PbmError('RESTORE_UNSUPPORTED', `${ns} can't be put beside the live one: it is ${what}`, {
-    hint: 'Create a view by hand, or choose a time before a time series was created anew.',
-  })
 }
 
 /** Of version 4, as the server makes them. */

@@ -1,4 +1,5 @@
-import { stringElement } from '../../bson/build.js'
+import { documentElement, stringElement } from '../../bson/build.js'
+import { findDocument, findString } from '../../bson/elements.js'
 import { collectionOf, commandName, databaseOf, type Operation } from '../../oplog/entry.js'
 import { withField, withoutFields } from '../../oplog/raw-fields.js'
 import { changedId, commandTarget } from '../../oplog/replay/classify.js'
@@ -15,6 +16,8 @@ export interface Destination {
   readonly since: bigint | undefined
   /** Not a temporary one, whatever it was created as. */
   readonly lasting: boolean
+  /** Of a view: what the source is called in the target that it is defined with. */
+  readonly source?: (viewOn: string) => string
 }
 
 /** The option of collections that the server drops at each start. */
@@ -40,7 +43,10 @@ export class SelectedOperations implements OperationChoice {
     const { op, ns } = operation
     if (op === 'c') return this.#command(operation, ts)
     if (isUsersOrRoles(ns)) return this.#databases.has(databaseOf(changedId(operation) ?? '')) ? operation : undefined
-    if (isViews(ns)) return this.#find(viewKey(changedId(operation) ?? ''), ts) && operation
+    if (isViews(ns)) {
+      const view = this.#find(viewKey(changedId(operation) ?? ''), ts)
+      return view && definitionOf(operation, view)
+    }
     const found = this.#find(keyOf(operation, ns), ts)
     return found && { ...operation, ns: found.ns, ui: found.uuid }
   }
@@ -64,4 +70,30 @@ export class SelectedOperations implements OperationChoice {
     const found = this.#destinations.get(key)
     return found === undefined || ts < (found.since ?? 0n) ? undefined : found
   }
+}
+
+/** The change of a view's definition as that of the view it becomes. */
+function definitionOf(operation: Operation, { ns, source = (viewOn) => viewOn }: Destination): Operation {
+  const { o, o2 } = operation
+  return {
+    ...operation,
+    ns: `${databaseOf(ns)}.${collectionOf(operation.ns)}`,
+    o: withSource(withId(o, ns), source),
+    o2: o2 && withId(o2, ns),
+  }
+}
+
+function withId(document: Buffer, ns: string): Buffer {
+  return findString(document, '_id') === undefined ? document : withField(document, stringElement('_id', ns))
+}
+
+/** In a whole definition, and in the difference to the one before: `{diff: {u: {viewOn}}}`. */
+function withSource(document: Buffer, source: (viewOn: string) => string): Buffer {
+  const viewOn = findString(document, 'viewOn')
+  if (viewOn !== undefined) return withField(document, stringElement('viewOn', source(viewOn)))
+  for (const name of ['diff', 'u']) {
+    const inner = findDocument(document, name)
+    if (inner !== undefined) return withField(document, documentElement(name, withSource(inner, source)))
+  }
+  return document
 }

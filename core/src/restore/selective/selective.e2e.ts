@@ -112,7 +112,9 @@ describe('Restore of chosen namespaces', () => {
     )
     await refused({ nss: ['shopp.*'] }, { code: 'NAMESPACE_MISSING' })
     await refused({ nss: ['admin.*'] }, { code: 'NAMESPACE_INVALID' })
-    await refused({ nsFrom: 'shop.orders', nsTo: 'shop.orders' }, { code: 'NAMESPACE_EXISTS' })
+    await refused({ nsFrom: 'shop.orders', nsTo: 'shop.strict' }, { code: 'NAMESPACE_EXISTS' })
+    const pairs = [{ from: 'shop.*', to: 'shop.*' }]
+    await refused({ pairs }, { code: 'NAMESPACE_INVALID' })
     await refused({ nsFrom: 'shop.*', nsTo: 'shop.b' }, { code: 'NAMESPACE_INVALID' })
   })
 
@@ -127,6 +129,29 @@ describe('Restore of chosen namespaces', () => {
     assert.deepEqual(beside?.orders_then?.sha256, expected?.sha256)
     assert.deepEqual(beside?.orders_then?.count, expected?.count)
     await bench.node.db('beside').dropDatabase()
+  })
+
+  it('puts a database beside the live one, with time series and views, at each time', async () => {
+    const before = await snapshotState(bench.node)
+    for (const label of ['snapshot', end]) {
+      const oplogTS = label === 'snapshot' ? {} : { oplogTS: timeOf(label) }
+      const command = { pairs: [{ from: 'shop.*', to: 'shop_friday.*' }], ...oplogTS }
+      assert.equal(await bench.restore(base, { command }), 'done')
+      const { dbs } = await snapshotState(bench.node)
+      const { shop_friday, ...others } = dbs
+      assert.deepEqual(compareStates(before, { ...before, dbs: others }), [])
+      const { shop } = (await expectedState('pbm-pitr', label)).dbs
+      const moved = { dbs: { shop: shop_friday ?? {} }, users: [], roles: [] }
+      const found = compareStates({ dbs: { shop: shop ?? {} }, users: [], roles: [] }, moved)
+      assert.deepEqual(
+        found.filter((difference) => !UNLIKE.test(difference)),
+        [],
+      )
+      await bench.node.db('shop_friday').dropDatabase()
+    }
+    const [record] = await listRestores(bench.leader)
+    const pairs = [{ from: 'shop.*', to: 'shop_friday.*' }]
+    assert.deepEqual([record?.nss, record?.selection], [['shop.*'], { usersAndRoles: false, pairs }])
   })
 
   it('restores users and roles of the databases chosen, and no others', async () => {

@@ -80,16 +80,13 @@ async function all(
   what: string,
   has: (part: RestoreReplset) => boolean,
 ): Promise<RestoreDocument> {
-  const gone = () => new PbmError('OPERATION_GONE', `the record of restore ${name} is gone: no ${what}`)
   const complete = async () => {
     const found = await findRestore(leader, name)
-    if (found === undefined) throw gone()
+    if (found === undefined) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone: no ${what}`)
     const ready = found.replsets.filter(has).map((part) => part.name)
     return replsets.every((replset) => ready.includes(replset)) ? found : undefined
   }
-  const found = await until(complete, { clock, signal, everyMs: POLL_MS })
-  if (found === undefined) throw gone()
-  return found
+  return await until(complete, { clock, signal, everyMs: POLL_MS })
 }
 
 /** As PBM writes it: the session's raw document in base64 without padding, and the number. */

@@ -9,6 +9,7 @@ import { STAGING_PREFIX } from '../../mongo/control-names.js'
 import { readDocuments } from '../../mongo/raw-read.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { reshardingRunning, runningReshardings } from '../../mongo/resharding.js'
+import { splitConnectionString } from '../../mongo/topology.js'
 import type { Operation } from '../../oplog/entry.js'
 import { findUuid, withField, withoutFields } from '../../oplog/raw-fields.js'
 import { isReshardingCopy } from '../../oplog/replay/barriers.js'
@@ -74,6 +75,15 @@ export class RoutingTables implements RoutingReplay {
     if (op !== 'i' && op !== 'u' && op !== 'd') return undefined
     const table = TABLES.find((name) => ns === `config.${name}`)
     return table === undefined ? undefined : { ...operation, ns: `admin.${STAGING_PREFIX}${table}`, ui: undefined }
+  }
+
+  /** Ids of the shards by the names of their replica sets, as the tables have them at the end of the oplog. */
+  async shards(): Promise<Map<string, string>> {
+    const found = await this.#staging('shards')
+      .find({}, { projection: { host: 1 } })
+      .toArray()
+    const named = found.map(({ _id, host }) => [splitConnectionString(String(host)).rs, _id] as const)
+    return new Map(named.filter(([rs, id]) => rs !== '' && typeof id === 'string'))
   }
 
   /**

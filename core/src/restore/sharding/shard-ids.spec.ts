@@ -55,6 +55,15 @@ describe('shardIds', () => {
     )
   })
 
+  it('knows shards that came later by the names of their replica sets', () => {
+    const later = new Map([
+      ['s1', 'never'],
+      ['x', 'shard-x'],
+    ])
+    const ids = shardIds(backup(['cfg', 's1'], { iscs: 'cfg' }), SHARDED, { x: 'second' }, later)
+    assert.deepEqual([ids.get('s1'), ids.get('shard-x')], ['s1', 's2'])
+  })
+
   it('can swap two shards', () => {
     const of = backup(['a', 'b'])
     const ids = shardIds(of, cluster(['c', 'config'], ['a', 'a'], ['b', 'b']), { a: 'b', b: 'a' })

@@ -35,17 +35,26 @@ export function checkReplsets(backup: BackupDocument, cluster: readonly ReplsetT
   }
 }
 
-/** Shard ids of the backup → of the cluster. Both may differ from the names of their replica sets. */
+/**
+ * Shard ids of the backup → of the cluster. Both may differ from the names of their replica sets. `later`: the ids of shards
+ * that came after the backup, by those names.
+ */
 export function shardIds(
   backup: Pick<BackupDocument, 'replsets' | 'shardRemap'>,
   cluster: readonly ReplsetTopology[],
   rsMap: ReplsetMap,
+  later: ReadonlyMap<string, string> = new Map(),
 ): Map<string, string> {
   const ids = new Map<string, string>()
+  const idOf = (name: string) => cluster.find(({ rs }) => rs === (rsMap[name] ?? name))?.id
   for (const { name, iscs } of backup.replsets) {
     const before = backup.shardRemap?.[name] ?? (iscs === true ? CONFIG_SHARD_ID : name)
-    const now = cluster.find(({ rs }) => rs === (rsMap[name] ?? name))?.id
+    const now = idOf(name)
     if (now !== undefined) ids.set(before, now)
+  }
+  for (const [name, before] of later) {
+    const now = idOf(name)
+    if (now !== undefined && !ids.has(before)) ids.set(before, now)
   }
   return ids
 }

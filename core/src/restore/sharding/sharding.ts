@@ -88,7 +88,9 @@ export class ShardedRestore {
   /** On config servers: the restored routing tables take effect. */
   async publish(): Promise<void> {
     const { cluster, backup, rsMap, guard } = this.#options
-    await this.#tables?.publish(shardIds(backup, cluster, rsMap), guard)
+    if (this.#tables === undefined) return
+    const ids = shardIds(backup, cluster, rsMap, await this.#tables.shards())
+    await this.#tables.publish(ids, guard)
   }
 
   /** On shards: waits for the routing tables and reads them. */

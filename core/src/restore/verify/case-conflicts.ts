@@ -1,16 +1,15 @@
 import type { MongoClient } from 'mongodb'
-import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { PbmError } from '../../errors.js'
 
 /**
  * Refuses a backup with a database whose name differs from one of the target only in upper and lower case: no server
  * holds both, and would say so only when the other databases are dropped already. Rejects with `DATABASE_CASE`.
  */
-export async function refuseOtherCase(client: MongoClient, restored: readonly NamespaceMetadata[]): Promise<void> {
+export async function refuseOtherCase(client: MongoClient, restored: readonly string[]): Promise<void> {
   const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
   const clashes = clashesOf(
     databases.map(({ name }) => name),
-    new Set(restored.map(({ db }) => db)),
+    new Set(restored),
   )
   if (clashes.length === 0) return
   const told = clashes.map(({ theirs, ours }) => `${theirs} where the backup has ${ours}`).join(', ')

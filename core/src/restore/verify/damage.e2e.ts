@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { compareStates, fixturesFolder, snapshotState } from '@pbmkit/conformance/testbed'
 import { type Document, UUID } from 'bson'
 import { findRestore } from '../../control/restores.js'
+import { errorText, type PbmError } from '../../errors.js'
 import { type Bench, copyFixture, fixtureFolder, restoreCommand, startBench } from '../restore.support.js'
 import { changeList, forgeList, forgeOplog } from './forge.support.js'
 
@@ -93,6 +94,16 @@ describe('Restore of a damaged backup', () => {
       do: async (folder) => rm(join(folder, name, 'rs0', 'metadata.json')),
     },
     ...lists(() => name),
+    ...['backup_name', 'oplog_name'].map((key) => ({
+      what: `its record has the ${key} of another backup`,
+      expected: { code: 'BACKUP_DAMAGED', names: /^2001\S+ is no object of backup/ },
+      do: async (folder: string) => {
+        const file = join(folder, `${name}.pbm.json`)
+        const record = JSON.parse(await readFile(file, 'utf8')) as { replsets: Record<string, string>[] }
+        for (const replset of record.replsets) replset[key] = replset[key]?.replace(name, '2001-01-01T00:00:00Z') ?? ''
+        await writeFile(file, JSON.stringify(record))
+      },
+    })),
     {
       what: 'the oplog renames the configuration to a collection of its own',
       expected: { code: 'OPLOG_UNSUPPORTED', names: /pbmConfig/ },
@@ -148,6 +159,7 @@ describe('Restore of a damaged backup', () => {
       assert.deepEqual(compareStates(before, await snapshotState(bench.node)), [])
       await rm(join(bench.folder, name), { recursive: true })
       await cp(join(clean, name), join(bench.folder, name), { recursive: true })
+      await cp(join(clean, `${name}.pbm.json`), join(bench.folder, `${name}.pbm.json`))
       await rm(clean, { recursive: true })
     })
   }
@@ -166,8 +178,8 @@ describe('Restore of a damaged backup', () => {
     }
   }
 
-  async function uuidOf(collection: string): Promise<UUID> {
-    const [found] = await bench.node.db('admin').listCollections({ name: collection }).toArray()
+  async function uuidOf(collection: string, db = 'admin'): Promise<UUID> {
+    const [found] = await bench.node.db(db).listCollections({ name: collection }).toArray()
     return (found as unknown as { info: { uuid: UUID } }).info.uuid
   }
 
@@ -232,14 +244,17 @@ describe('Restore of a damaged backup', () => {
       const forged = [
         [change('i', 'shop.items', version, { _id: 'config' }), 'REPLAY_INCOMPLETE'],
         [change('u', 'shop.items', users, { $set: { x: 1 } }), 'REPLAY_INCOMPLETE'],
-        // Refused before anything is dropped.
-        [command({ create: 'evil' }, config), 'UUID_TAKEN'],
+        // Refused before anything is dropped, and not with the advice to move what has the UUID.
+        ...[config, version, users, await uuidOf('transactions', 'config'), await uuidOf('startup_log', 'local')].map(
+          (uuid) => [command({ create: 'evil' }, uuid), 'BACKUP_DAMAGED'] as const,
+        ),
+        [{ ...command({ create: 'evil' }, await uuidOf('transactions', 'config')), ns: 'config.$cmd' }, undefined],
       ] as const
       for (const [operation, code] of forged) {
-        await assert.rejects(
-          restoredFrom((folder) => forgeOplog(folder, [operation])),
-          { code },
-        )
+        const restored = restoredFrom((folder) => forgeOplog(folder, [operation]))
+        if (code === undefined) assert.equal(await restored, 'done')
+        else
+          await assert.rejects(restored, (error: PbmError) => error.code === code && !/rename/.test(errorText(error)))
         assert.deepEqual(await guarded(), before)
       }
     })
@@ -294,6 +309,10 @@ function lists(name: () => string): Damage[] {
     listed('a key of an index is altered', /indexes of "shop\.orders"/, (all) => {
       const found = all.find(orders)
       if (found !== undefined) found.metadata = found.metadata.replace('"$numberInt":"1"', '"$numberInt":"-1"')
+    }),
+    listed('an object is that of another backup', /^2001\S+ is no object of backup/, (all) => {
+      const found = all.find(orders)
+      if (found !== undefined) found.object = '2001-01-01T00:00:00Z/rs0/shop.orders'
     }),
     listed('the type of a collection is altered', /type of "shop\.orders"/, (all) => {
       const found = all.find(orders)

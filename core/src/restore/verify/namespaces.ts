@@ -1,9 +1,7 @@
-import type { MongoClient } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { elementsOf } from '../../oplog/raw-fields.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
 import { damaged } from '../data/stored-objects.js'
-import { reservedUuids } from '../data/target.js'
 
 /** What the server takes; a dot in a database's name would make another namespace of it. */
 const DATABASE = /^[^/\\. "$\0]{1,63}$/
@@ -39,11 +37,10 @@ export function refuseInvalidNamespaces(namespaces: readonly NamespaceMetadata[]
  * Refuses a namespace under a UUID that the target has for what a restore does not touch: the server would drop or rename
  * that one.
  */
-export async function refuseReservedUuids(
-  client: MongoClient,
+export function refuseReservedUuids(
+  reserved: ReadonlyMap<string, string>,
   namespaces: readonly NamespaceMetadata[],
-): Promise<void> {
-  const reserved = await reservedUuids(client)
+): void {
   for (const { db, collection, uuid, bucketsUuid } of namespaces) {
     const found = reserved.get(uuid ?? '') ?? reserved.get(bucketsUuid ?? '')
     if (found === undefined) continue

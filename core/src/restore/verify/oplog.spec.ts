@@ -7,6 +7,7 @@ import { raw, session } from '../../oplog/replay/oplog-entries.support.js'
 import { PluginError } from '../../plugin/errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { none } from '../../plugin-host/none.js'
+import { pitrChunkName } from '../../store/layout/names.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { checkPieces, verifyPieces } from './oplog.js'
 
@@ -78,6 +79,21 @@ describe('The pieces of oplog before a restore', () => {
       code: 'BACKUP_DAMAGED',
       message: /^a was altered: its checksum is wrong/,
     })
+  })
+
+  it('must be of the times that their names say, whatever wrote the backup before them', async () => {
+    const [start, end] = [new Timestamp({ t: 100, i: 3 }), new Timestamp({ t: 100, i: 6 })]
+    const object = pitrChunkName('rs0', start, end, '')
+    const named = piece(object, 3, 6)
+    const range = { start: at(3), end: at(6), exactEnds: false }
+    const verifyNamed = (...ids: number[]) =>
+      verifyPieces(storeOf({ [object]: chunk(...ids.map((id) => change(id))) }), [named], range)
+    await verifyNamed(3, 4, 6)
+    for (const ids of [
+      [2, 4, 6],
+      [3, 4, 7],
+    ])
+      await assert.rejects(verifyNamed(...ids), { code: 'BACKUP_DAMAGED', message: /which is not what its name says/ })
   })
 
   it('may repeat a stretch, with or without no-ops', async () => {

@@ -12,6 +12,7 @@ import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
 import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
+import { parsePitrChunkName } from '../../store/layout/names.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { damaged, objectError, readPiece } from '../data/stored-objects.js'
 
@@ -22,12 +23,14 @@ export interface OplogVerification extends CallOptions {
   /** What must be covered, inclusive. */
   readonly start: bigint
   readonly end: bigint
-  /** Whether a piece holds the very entry its end names. Old writers may have left out no-ops. */
+  /** Whether a piece has the very entry that its end names. Old writers may have left out no-ops. */
   readonly exactEnds: boolean
   /** The oplog may begin inside transactions which are in the dump: {@link CutTransactions}. */
   readonly mayBeCut?: boolean | undefined
   /** The routing tables follow the oplog, too: a change of the cluster that no replay repeats is refused. */
   readonly routing?: boolean | undefined
+  /** Replica sets that came later and are restored from nothing but their oplog: that they were added is repeated. */
+  readonly newcomers?: { has(rs: string): boolean } | undefined
   /** The end was asked for: it is refused if something was half done at it. */
   readonly asked?: boolean | undefined
   readonly onBytes?: (bytes: number) => void
@@ -36,6 +39,8 @@ export interface OplogVerification extends CallOptions {
    * the `ts` of the entry. Where pieces overlap it is told twice.
    */
   readonly onCommand?: ((command: Operation, ts: bigint) => void) | undefined
+  /** Told each change and command up to the end, those of transactions too; some that a replay passes over as well. */
+  readonly onTouch?: ((operation: Operation) => void) | undefined
 }
 
 /** What can be told without reading a piece: all are there and not empty, and they leave no gap. Gives their sizes. */
@@ -133,6 +138,7 @@ async function verifyPiece(
   { transactions, coordinators }: Watchers,
 ): Promise<ReadPiece> {
   const { exactEnds, start, end } = options
+  const isBounded = exactEnds || parsePitrChunkName(piece.object) !== undefined
   let first: RawEntry | undefined
   let last: RawEntry | undefined
   let reached = 0n
@@ -141,7 +147,7 @@ async function verifyPiece(
     const { ts } = entry
     options.onBytes?.(raw.length)
     if (ts < reached) throw damaged(`${piece.object} is not in order at ${optimeText(ts)}`)
-    if (exactEnds && (ts < piece.start || ts > piece.end)) {
+    if (isBounded && (ts < piece.start || ts > piece.end)) {
       throw damaged(`${piece.object} has an entry of ${optimeText(ts)}, which is not what its name says`)
     }
     reached = ts
@@ -159,12 +165,14 @@ async function verifyPiece(
 
 /** The dump has what is before the start, but for transactions that end after it. */
 function verifyEntry(operation: Operation, ts: bigint, options: OplogVerification, depth = 0): void {
-  const { start, routing, onCommand } = options
+  const { start, routing, newcomers, onCommand, onTouch } = options
   const barrier = routing === true && ts > start ? barrierOf(operation) : undefined
-  if (barrier !== undefined) throw unreachable(`${barrier} at ${momentText(ts)}`, ts)
+  const isRepeated = barrier?.added !== undefined && newcomers?.has(barrier.added) === true
+  if (barrier !== undefined && !isRepeated) throw unreachable(`${barrier.what} at ${momentText(ts)}`, ts)
   const kind = classify(operation, ts)
   const isTold = kind === 'command' || (kind === 'change' && isViews(operation.ns))
   if (isTold && ts >= start) onCommand?.(operation, ts)
+  if (kind === 'change' || kind === 'command') onTouch?.(operation)
   if (kind !== 'nested') return
   for (const inner of operationsInside(operation, ts, depth)) verifyEntry(inner, ts, options, depth + 1)
 }

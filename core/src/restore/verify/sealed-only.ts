@@ -8,7 +8,7 @@ import { hasCode } from '../../plugin/errors.js'
 import type { CallOptions, ObjectStore, ReadOptions } from '../../plugin/storage.js'
 import { backupMetadataName } from '../../store/layout/names.js'
 import { readRecordText } from '../../store/layout/read-record.js'
-import type { OpenStore } from '../../store/open-store.js'
+import { bound, type OpenStore } from '../../store/open-store.js'
 import { damaged } from '../data/stored-objects.js'
 
 /**
@@ -87,18 +87,7 @@ class Checked implements SealedOnly {
       await this.#require(inBackup(object) ?? chunkMethod(object), object)
       return await store.read(object, options)
     }
-    return {
-      capabilities: store.capabilities,
-      read,
-      save: (name, body, options) => store.save(name, body, options),
-      stat: (name, options) => store.stat(name, options),
-      list: (options) => store.list(options),
-      delete: (name, options) => store.delete(name, options),
-      copy: (source, target, options) => store.copy(source, target, options),
-      close: () => store.close(),
-      figures: store.figures,
-      strayParts: store.strayParts,
-    }
+    return { ...bound(store), read }
   }
 
   async #signed(store: ObjectStore, name: string, options: CallOptions): Promise<BackupDocument> {

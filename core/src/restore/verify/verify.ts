@@ -5,7 +5,10 @@ import { type OplogVerification, verifyPieces } from './oplog.js'
 
 export interface VerifyOptions
   extends CallOptions,
-    Pick<OplogVerification, 'start' | 'end' | 'exactEnds' | 'mayBeCut' | 'routing' | 'asked' | 'onCommand'> {
+    Pick<
+      OplogVerification,
+      'start' | 'end' | 'exactEnds' | 'mayBeCut' | 'routing' | 'asked' | 'newcomers' | 'onCommand' | 'onTouch'
+    > {
   readonly width: number
   /** All pieces that will be replayed, in order of their start. */
   readonly oplog: readonly OplogPiece[]

@@ -59,6 +59,15 @@ export function isSafeBackupName(name: unknown): name is string {
   return isPrintable(name) && !RESERVED_NAME.test(name)
 }
 
+/**
+ * Whether an object is called as those of that backup are: in its folder or, before PBM 2.0, as an archive at the root, in
+ * whose name colons may have been replaced by hand (PBM: storage-format.md §6).
+ */
+export function isNamedAfter(backup: string, object: string): boolean {
+  const rootNames = [backup, backup.replaceAll(':', '.')]
+  return object.startsWith(backupFolder(backup)) || rootNames.some((name) => object.startsWith(`${name}_`))
+}
+
 /** With its slash at the end: the prefix of all objects of a backup but its metadata. */
 export function backupFolder(backup: string): string {
   return `${backup}/`

@@ -1,6 +1,7 @@
 import { PluginError } from '../../plugin/errors.js'
 import type { ObjectStore, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
 import { type Clock, systemClock } from '../../time/clock.js'
+import { bound } from '../open-store.js'
 
 /** `backup.throttle` of the configuration: bytes per second; 0 or absent is no limit. */
 export interface ThrottleConfig {
@@ -71,12 +72,9 @@ export function throttledStore(
     return onProgress === undefined ? bytes : told(bytes, onProgress)
   }
   return {
-    capabilities: store.capabilities,
+    ...bound(store),
     save,
     read,
-    stat: (name, options) => store.stat(name, options),
-    list: (options) => store.list(options),
-    delete: (name, options) => store.delete(name, options),
     copy: async (source, target, options: TransferOptions = {}) => {
       if (store.capabilities.serverSideCopy || source === target) return store.copy(source, target, options)
       const call = options.signal === undefined ? {} : { signal: options.signal }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'mongodb'
 import { ManualClock } from '../time/manual-clock.support.js'
-import { type Repair, Repairs } from './repair.js'
+import { type Repair, Repairs } from './repair-runner.js'
 
 describe('repairs', () => {
   const met = { now: new Timestamp({ t: 1, i: 1 }), locks: [], backups: [], restores: [] }

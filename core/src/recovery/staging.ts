@@ -1,0 +1,42 @@
+import type { MongoClient } from 'mongodb'
+import { listLocks } from '../control/locks.js'
+import { errorText } from '../errors.js'
+import type { OperationLog } from '../log.js'
+
+/** With the id of the operation: 24 hex digits. */
+const PREFIX = 'pbmkit_staging_'
+const STAGING = /^pbmkit_staging_[0-9a-f]{24}$/
+
+/** The database in which a restore puts together what is then taken from there. Nobody else has one of that name. */
+export function stagingDatabase(opid: string): string {
+  return `${PREFIX}${opid}`
+}
+
+/** However the restore has ended. What can't be dropped now goes by {@link repairStaging}. */
+export async function dropStaging(client: MongoClient, database: string, log: OperationLog): Promise<void> {
+  if (!STAGING.test(database)) return
+  await client
+    .db(database)
+    .dropDatabase({ writeConcern: { w: 1 } })
+    .catch((error: unknown) =>
+      log.warning(`${database} is still there, and will be dropped later: ${errorText(error)}`),
+    )
+}
+
+/**
+ * Drops what restores have left that were killed, and what a restore to a time within one has brought back. The databases are
+ * listed before the locks: whoever makes one has its lock by then.
+ */
+export async function repairStaging(leader: MongoClient, log: OperationLog): Promise<void> {
+  const { databases } = await leader
+    .db('admin')
+    .command({ listDatabases: 1, nameOnly: true, filter: { name: STAGING } })
+  const names = (databases as { name: string }[]).map(({ name }) => name)
+  if (names.length === 0) return
+  const running = new Set((await listLocks(leader)).map(({ opid = '' }) => stagingDatabase(opid)))
+  for (const name of names) {
+    if (running.has(name)) continue
+    await leader.db(name).dropDatabase()
+    log.info(`dropped ${name}, which a restore had left`)
+  }
+}

@@ -1,0 +1,135 @@
+import type { Random } from '@pbmkit/conformance/testbed'
+import { Binary, type Document, Long, UUID } from 'bson'
+
+/** One of them. */
+export function pick<T>(random: Random, values: readonly T[]): T {
+  const found = values[random(values.length)]
+  if (found === undefined && values.length === 0) throw new Error('there is nothing to pick from')
+  return found as T
+}
+
+function bytes(random: Random, length: number): Buffer {
+  return Buffer.from(Array.from({ length }, () => random(256)))
+}
+
+/** What a forger knows of the target: names and UUIDs of what a restore must not touch, and of what it may. */
+export interface Known {
+  readonly guarded: readonly { readonly ns: string; readonly uuid: UUID }[]
+  readonly others: readonly { readonly ns: string; readonly uuid: UUID }[]
+}
+
+const NAMES = ['shop.orders', 'shop.new', 'admin.evil', 'admin.pbmConfig', 'admin.system.version', 'admin.system.users']
+const MORE_NAMES = [
+  'admin.system.roles',
+  'config.settings',
+  'config.keep',
+  'local.keep',
+  'shop.system.views',
+  'shop.$cmd',
+]
+const ODD_NAMES = [
+  'admin.$cmd',
+  'config.$cmd',
+  '',
+  '.',
+  'admin',
+  'shop.\u0000x',
+  'shop.system.buckets.weather',
+  'a b.c',
+  '../x.y',
+]
+const VERBS = [
+  'create',
+  'drop',
+  'dropDatabase',
+  'createIndexes',
+  'commitIndexBuild',
+  'dropIndexes',
+  'collMod',
+  'emptycapped',
+]
+const MORE_VERBS = [
+  'renameCollection',
+  'convertToCapped',
+  'applyOps',
+  'abortTransaction',
+  'commitTransaction',
+  'godinsert',
+]
+
+/** One forged entry of the oplog, without its time: any kind, mostly with names and UUIDs that mean something. */
+export function forgedEntry(random: Random, known: Known, depth = 0): Document {
+  const kind = random(10)
+  if (kind < 4) return change(random, known)
+  if (kind < 8 || depth > 2) return command(random, known)
+  const inner = Array.from({ length: random(4) }, () => forgedEntry(random, known, depth + 1))
+  const entry = { op: 'c', ns: 'admin.$cmd', o: { applyOps: inner } }
+  return random(2) === 0 ? entry : { ...entry, ...session(random) }
+}
+
+export function session(random: Random): Document {
+  const lsid = { id: new UUID(bytes(random, 16)), uid: new Binary(bytes(random, 32)) }
+  const prevOpTime = { ts: Long.ZERO, t: Long.fromInt(-1) }
+  return { lsid, txnNumber: Long.fromInt(random(9)), prevOpTime }
+}
+
+function change(random: Random, known: Known): Document {
+  const op = pick(random, ['i', 'u', 'd', 'n', 'x', ''])
+  const o = { ...(random(4) > 0 && { _id: id(random) }), value: value(random) }
+  return { op, ns: name(random, known), ui: uuid(random, known), o, ...(random(2) > 0 && { o2: { _id: id(random) } }) }
+}
+
+function command(random: Random, known: Known): Document {
+  const verb = pick(random, [...VERBS, ...MORE_VERBS])
+  const ns = name(random, known)
+  const [db = ''] = ns.split('.')
+  const target = random(5) === 0 ? value(random) : verb === 'renameCollection' ? ns : ns.slice(db.length + 1)
+  const more = {
+    to: name(random, known),
+    ...(random(2) > 0 && { dropTarget: random(2) > 0 ? uuid(random, known) : value(random) }),
+    ...{ index: 'x_1', name: 'x_1', key: { x: 1 }, indexes: [{ name: 'x_1', key: { x: 1 } }] },
+  }
+  const plain = verb === 'create' ? { idIndex: { v: 2, key: { _id: 1 }, name: '_id_' } } : more
+  return { op: 'c', ns: `${db}.$cmd`, ui: uuid(random, known), o: { [verb]: target, ...plain } }
+}
+
+function name(random: Random, { guarded, others }: Known): string {
+  const known = [...guarded, ...others].map(({ ns }) => ns)
+  return pick(random, [...NAMES, ...NAMES, ...MORE_NAMES, ...ODD_NAMES, ...known])
+}
+
+function uuid(random: Random, { guarded, others }: Known): UUID | undefined {
+  if (random(4) === 0) return undefined
+  if (random(3) === 0) return new UUID('44444444-4444-4444-8444-444444444444')
+  return [...guarded, ...others][random(guarded.length + others.length)]?.uuid
+}
+
+function id(random: Random): unknown {
+  return pick<unknown>(random, [1, 'config', 'admin.pbmuser', 'admin.boss', { $gte: '' }, null, { a: { b: 1 } }, []])
+}
+
+/** Of any type and size that BSON has. */
+export function value(random: Random): unknown {
+  return pick<() => unknown>(random, [
+    () => 1,
+    () => -1,
+    () => Number.MAX_VALUE,
+    () => Long.MAX_VALUE,
+    () => null,
+    () => true,
+    () => '',
+    () => '../../etc/passwd',
+    () => '\u001b[2J\u0000\u202e',
+    () => 'x'.repeat(1 + random(200_000)),
+    () => new Binary(bytes(random, 9)),
+    () => nested(1 + random(150)),
+    () => Array.from({ length: random(3000) }, (_, index) => ({ index })),
+    () => ({ $where: 'sleep(1000)', __proto__x: 1, constructor: { prototype: 1 } }),
+  ])()
+}
+
+function nested(depth: number): Document {
+  let document: Document = {}
+  for (let level = 0; level < depth; level++) document = { a: document }
+  return document
+}
