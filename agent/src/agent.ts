@@ -20,12 +20,10 @@ import {
   recordRefusal,
   removeAgent,
   repairPhysicalBackup,
-  repairTtlMonitor,
   requireConfig,
   type StorageConfig,
   storageOfBackup,
   systemClock,
-  until,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -39,6 +37,7 @@ import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
+import { OwnRepairs } from './own-repairs.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
@@ -49,9 +48,6 @@ import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MS = 20_000
-
-/** How often it is looked for what a physical backup has left. */
-const REPAIR_MS = 500
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MS = 250
@@ -81,8 +77,7 @@ export class Agent {
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
-  #ttlRepair: Promise<void> | undefined
-  #physicalRepair: Promise<void> | undefined
+  readonly #repairs: OwnRepairs
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -118,6 +113,8 @@ export class Agent {
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
+    const isBackingUp = () => this.#tasks.running.some(({ kind }) => kind === 'backup')
+    this.#repairs = new OwnRepairs({ leader, node, self, clock: systemClock, log: checkup, isBackingUp })
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
@@ -169,8 +166,7 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#repairTtl(ended),
-      this.#repairPhysical(ended),
+      this.#repairs.runUntil(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -212,8 +208,8 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled([...this.#loops, this.#ttlRepair, this.#physicalRepair]), MARK_MS, late).catch(
-      (error) => log.warning(errorText(error)),
+    await inTime(Promise.allSettled([...this.#loops, this.#repairs.settled()]), MARK_MS, late).catch((error) =>
+      log.warning(errorText(error)),
     )
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
@@ -270,8 +266,9 @@ export class Agent {
           }
           throw error
         } finally {
-          if (command.cmd === 'replay') this.#repairTtlLater()
-          if (command.cmd === 'backup' && command.backup.type === 'physical') this.#repairPhysicalLater()
+          if (command.cmd === 'replay') void this.#repairs.repairTtl(this.#stopping.signal)
+          if (command.cmd === 'backup' && command.backup.type === 'physical')
+            void this.#repairs.repairPhysical(this.#stopping.signal)
         }
       },
       (text) => early.error(text),
@@ -340,58 +337,6 @@ export class Agent {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
-  }
-
-  /** What an agent before this one left off when it was killed, or a replay whose server went away at its end. */
-  async #repairTtl(signal: AbortSignal): Promise<void> {
-    const { leader, node, self, clock } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    let told = ''
-    const isRepaired = async () => {
-      if (signal.aborted) return true
-      try {
-        return !(await repairTtlMonitor({ leader, node, self, log }))
-      } catch (error) {
-        const text = `cannot see whether a replay left the TTL monitor off: ${errorText(error)}`
-        if (text !== told) log.warning(text)
-        told = text
-        return false
-      }
-    }
-    await until(isRepaired, { clock, signal, everyMs: STATUS_MS }).catch(() => undefined)
-  }
-
-  /** A lock or a copy of its files that an agent before this one left when it was killed. */
-  async #repairPhysical(signal: AbortSignal): Promise<void> {
-    const { node, clock } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    let told = ''
-    while (!signal.aborted) {
-      // What a backup has locked just now is its own.
-      const isBusy = this.#tasks.running.some(({ kind }) => kind === 'backup')
-      const isLeft =
-        isBusy ||
-        (await repairPhysicalBackup({ node, log }).catch((error: unknown) => {
-          const text = `cannot see whether a physical backup left this mongod locked: ${errorText(error)}`
-          if (text !== told) log.warning(text)
-          told = text
-          return true
-        }))
-      if (!isLeft) return
-      await clock.sleep(REPAIR_MS, signal).catch(() => undefined)
-    }
-  }
-
-  #repairPhysicalLater(): void {
-    this.#physicalRepair ??= this.#repairPhysical(this.#stopping.signal).finally(() => {
-      this.#physicalRepair = undefined
-    })
-  }
-
-  #repairTtlLater(): void {
-    this.#ttlRepair ??= this.#repairTtl(this.#stopping.signal).finally(() => {
-      this.#ttlRepair = undefined
-    })
   }
 
   #openStorage(storage: StorageConfig) {

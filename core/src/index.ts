@@ -213,6 +213,7 @@ export {
   recordTakeOver,
 } from './restore/physical/restore.js'
 export { recoverTakeOver, type TakeOverContext } from './restore/physical/take-over.js'
+export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'

@@ -1,5 +1,6 @@
 import {
   type CommandDocument,
+  findAnywhere,
   findBackup,
   isRestore,
   type OpenStore,
@@ -15,12 +16,21 @@ import { onPrimary } from './primary-only.js'
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (!isRestore(command)) return
-  if (command.cmd === 'restore' && (await findBackup(context.leader, command.restore.backupName))?.type === 'physical')
+  if (command.cmd === 'restore' && (await isPhysical(context, command.restore.backupName)))
     return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),
   )
+}
+
+/** What can't be found is for the restore to say. */
+async function isPhysical(context: OperationContext, name: string): Promise<boolean> {
+  const { leader, signal } = context
+  const listed = await findBackup(leader, name)
+  if (listed !== undefined) return listed.type === 'physical'
+  const stored = withStore(context, (store) => findAnywhere(leader, store, name, signal), context.config.storage)
+  return (await stored.catch(() => undefined))?.type === 'physical'
 }
 
 /** On all members, each with its own mongod. */

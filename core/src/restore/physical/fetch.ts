@@ -121,5 +121,4 @@ async function fetchFile(
   } finally {
     await handle.close()
   }
-  progress?.add(1, 0)
 }

@@ -2,7 +2,6 @@ import { rm, statfs } from 'node:fs/promises'
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import { findBackup } from '../../control/backups.js'
 import type { RestoreCommand } from '../../control/command-document.js'
 import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
@@ -15,6 +14,7 @@ import type { ServerOptions } from '../../mongo/server-options.js'
 import type { Member, NodeInfo } from '../../mongo/topology.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
+import { findAnywhere } from '../run/find-backup.js'
 import { replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
@@ -59,8 +59,7 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const { node, leader, self, log, host, ciphers, info, store, signal } = context
   refuseParts(command)
   await requireRights(node, 'agent', { physical: true })
-  const listed = await findBackup(leader, command.backupName)
-  if (listed === undefined) throw new PbmError('BACKUP_NOT_FOUND', `There is no backup ${command.backupName}`)
+  const listed = await findAnywhere(leader, store, command.backupName, signal)
   if (listed.status !== 'done') {
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${listed.name} can't be restored: it is ${listed.status}`)
   }

@@ -10,6 +10,7 @@ import {
   beatRestore,
   findRestoreByOpid,
   insertRestore,
+  setRestoreFields,
   setRestoreReplsetFields,
   setRestoreStatus,
 } from '../../control/restores.js'
@@ -247,7 +248,7 @@ export class PhysicalRestore {
       ? new ProgressPublisher(clock, (told) => setRestoreReplsetFields(leader, name, self.rs, { progress: told }))
       : undefined
     const bytes = files.reduce((sum, { fileSize }) => sum + fileSize, 0)
-    progress?.phase('files', { bytes, documents: files.length })
+    progress?.phase('files', { bytes, documents: 0 })
     const configured = (await readConfig(leader))?.restore?.numParallelFiles
     const width = parallel || configured || DEFAULT_PARALLEL_FILES
     await fetchFiles(fetching, files, { folder, parallel: width, progress }).finally(() => progress?.settle())
@@ -287,4 +288,5 @@ export async function recordTakeOver(leader: MongoClient, { record, status, erro
     conditions: [{ timestamp: record.start_ts, status: 'starting' }],
     replsets: record.replsets.map((replset) => ({ ...replset, status, last_transition_ts: now })),
   })
+  await setRestoreFields(leader, record.name, { last_transition_ts: now })
 }
