@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets the project up (dependencies, build, a mongod) and runs one of its programs on the project's own Node.
-# Usage: run.sh demo|test|bench|chaos|pack [arguments]
+# Usage: run.sh demo|test|bench|chaos|pack|versions [arguments]
 set -eu
 cd "$(dirname "$0")/.."
 program=$1
@@ -9,6 +9,7 @@ case $program in
   demo) main=conformance/dist/demo/main.js ;;
   test) main=scripts/test.mjs ;;
   bench) main=bench/dist/main.js ;;
+  versions) main=scripts/test-versions.mjs ;;
   pack) main=scripts/pack.mjs ;;
   chaos) main=bench/dist/chaos/main.js ;;
   *) echo "run.sh: unknown program: $program" >&2; exit 64 ;;

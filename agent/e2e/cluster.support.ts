@@ -12,6 +12,7 @@ import {
   type MongodProcess,
   type ReplicaSet,
   type ReplicaSetOptions,
+  serverVersion,
   spawnSupervised,
   startNetwork,
   startReplicaSet,
@@ -93,6 +94,8 @@ const BIN = fileURLToPath(new URL('../src/bin.js', import.meta.url))
 export async function startCluster(
   options: {
     members?: 1 | 2 | 3
+    /** Path of the mongods to start. */
+    mongod?: string
     agents?: number
     pluginDir?: string
     storage?: string
@@ -110,6 +113,7 @@ export async function startCluster(
 ): Promise<Cluster> {
   const set = await startReplicaSet({
     members: options.members ?? 3,
+    mongod: options.mongod,
     auth: true,
     mongodArgs: options.mongodArgs ?? [],
     cuttable: options.cuttable ?? false,
@@ -119,7 +123,8 @@ export async function startCluster(
   await admin
     .db('admin')
     .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
-  const user = await set.createUser(databaseRole('agent', { physical: options.physical === true }))
+  const role = { physical: options.physical === true, version: await serverVersion(admin) }
+  const user = await set.createUser(databaseRole('agent', role))
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'agent-e2e' })
   const storage = options.storage ?? join(await temporaryFolder('pbmkit-agent-e2e-'), 'backups')
   await mkdir(storage, { recursive: true })

@@ -17,7 +17,7 @@ import {
 describe('agents with users of their own', () => {
   let cluster: Cluster
   before(async () => {
-    cluster = await startCluster({ members: 2, agents: 1 })
+    cluster = await startCluster({ members: 2, agents: 1, args: ['--check-user', '1'] })
     await loadSmallData(cluster.admin)
     await cluster.configure(filesystemConfig(cluster.storage))
   })
@@ -74,8 +74,7 @@ describe('agents with users of their own', () => {
       const agent = await second()
       return agent !== undefined && !isAgentOk(agent) && /refused the credentials/.test(agent.nodes.e)
     }
-    // An agent looks once a minute.
-    await until('the wrong password to be told', isTold, 90).catch((error: unknown) => {
+    await until('the wrong password to be told', isTold).catch((error: unknown) => {
       throw new Error(`${error}\n${outputs(cluster)}`)
     })
     const [, agent] = cluster.agents

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '@pbmkit/conformance/testbed'
-import { listAgents } from '@pbmkit/core'
+import { clusterTime, insertRestore, listAgents, listRestores } from '@pbmkit/core'
+import { Timestamp } from 'mongodb'
 import {
   backupEnded,
   type Cluster,
@@ -72,5 +73,35 @@ describe('an agent whose mongod comes and goes', () => {
     await until('the fault to be told', async () => /settings stay as they are: .*loud/s.test(next.output()))
     assert.ok(next.running)
     assert.equal((await listAgents(cluster.leader)).length, 1)
+  })
+
+  it('switches the TTL monitor on again that it had switched off when it was killed', async () => {
+    const { leader, admin } = cluster
+    const agent = cluster.agents.find(({ running }) => running)
+    assert.ok(agent)
+    const { member } = agent
+    await agent.stop('SIGKILL')
+    await admin.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false })
+    // Long enough ago to be dead at once.
+    const hb = new Timestamp({ t: (await clusterTime(leader)).t - 60, i: 1 })
+    const [none, never] = [null, new Timestamp(0n)]
+    const begun = { status: 'running' as const, start_ts: 0, last_transition_ts: 0, conditions: [], hb }
+    const open = { committed_txn: none, txn_set: false, partial_txn: none, op: never, last_write_ts: never }
+    const replset = { ...begun, ...open, name: 'rs0', node: member.host, ttl_monitor_off: true }
+    const kind = { backup: '', type: 'logical' as const, bcp_chain: none, start_pitr: 0, pitr: 0 }
+    const replay = { ...begun, ...kind, name: 'killed', opid: 'killed' }
+    await insertRestore(leader, { ...replay, replsets: [replset] })
+    const again = await cluster.startAgent(member)
+    // As long as nobody has said that it is dead, it may be under way.
+    await until('the monitor to be on', async () => {
+      const { ttlMonitorEnabled } = await admin.db('admin').command({ getParameter: 1, ttlMonitorEnabled: 1 })
+      return ttlMonitorEnabled === true
+    })
+    const [found] = await listRestores(leader)
+    assert.equal(found?.status, 'error', again.output())
+    await until(
+      'the record to say so',
+      async () => (await listRestores(leader))[0]?.replsets[0]?.ttl_monitor_off === false,
+    )
   })
 })

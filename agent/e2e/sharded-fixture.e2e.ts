@@ -13,6 +13,7 @@ import { Timestamp } from 'mongodb'
 import { filesystemConfig, unlocked, until } from './cluster.support.js'
 import { restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
+import { compareChosen, ofDatabase, routedState } from './sharded-selective.support.js'
 
 interface Manifest {
   total: number
@@ -80,6 +81,20 @@ describe('a sharded backup made by PBM', () => {
       assert.equal(await balances(), manifest.total)
     })
   }
+
+  it('has one collection restored from it, to the end of the backup and to a time, with its chunks', async () => {
+    const nss = ['bank.accounts']
+    for (const oplogTS of [undefined, new Timestamp({ t: moved?.unix ?? 0, i: 0 })]) {
+      const command = oplogTS === undefined ? {} : { oplogTS }
+      await restore(bench, backup, command)
+      const then = await routedState(bench.cluster)
+      await bench.cluster.moveRange('bank.accounts', 's2', { max: { _id: 30 }, waitForDelete: true })
+      await ofDatabase(bench.cluster, 'bank', { _shardsvrDropCollection: 'accounts' })
+      const before = await routedState(bench.cluster)
+      await restore(bench, backup, { ...command, nss })
+      assert.deepEqual(compareChosen(nss, { before, then, after: await routedState(bench.cluster) }), [])
+    }
+  })
 
   it('keeps the sum at random times', async () => {
     const [range] = manifest.list.pitr.ranges

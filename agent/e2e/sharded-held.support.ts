@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
-import { balancerStatus, clusterTime, findBackup, findRestore } from '@pbmkit/core'
+import { balancerStatus, clusterTime, findBackup, findRestore, type RestoreCommand } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { outputs, passSeconds, sendBackup, sendRestore, until } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
@@ -16,12 +16,14 @@ export type ShardedPlace = (typeof PLACES)[number]
 export interface HeldShardedCluster extends ShardedBench {
   configureWith(more: string): Promise<void>
   hold(place: ShardedPlace): Promise<void>
+  /** What stands still at one place goes on to another one. */
+  moveHold(from: ShardedPlace, to: ShardedPlace): Promise<void>
   /** Ends every hold. */
   heal(): Promise<void>
   /** The name of a backup that stands still. */
   heldBackup(place: ShardedPlace, state: string): Promise<string>
   /** The name of a restore that stands still. */
-  heldRestore(place: ShardedPlace, backup: string, state: string): Promise<string>
+  heldRestore(place: ShardedPlace, backup: string, state: string, command?: Partial<RestoreCommand>): Promise<string>
   /** Kills the agents of this replica set; all, when left out. */
   kill(rs?: string): Promise<void>
   /** Lets everybody who was killed count as dead, and starts all agents again. */
@@ -70,6 +72,10 @@ export async function startHeldShardedCluster(config: string): Promise<HeldShard
     configureWith: (more: string) =>
       bench.configure(`storage:\n  type: slow\n  slow:\n    path: ${bench.storage}\n${more}`),
     hold,
+    moveHold: async (from: ShardedPlace, to: ShardedPlace) => {
+      await writeFile(file(`hold-${to}`), '')
+      await rm(file(`hold-${from}`), { force: true })
+    },
     heal,
     heldBackup: async (place: ShardedPlace, state: string) => {
       await hold(place)
@@ -77,9 +83,9 @@ export async function startHeldShardedCluster(config: string): Promise<HeldShard
       await standsStill(place, state, () => found(findBackup, name))
       return name
     },
-    heldRestore: async (place: ShardedPlace, backup: string, state: string) => {
+    heldRestore: async (place: ShardedPlace, backup: string, state: string, command: Partial<RestoreCommand> = {}) => {
       await hold(place)
-      const name = await sendRestore(bench.leader, backup)
+      const name = await sendRestore(bench.leader, backup, command)
       await standsStill(place, state, () => found(findRestore, name))
       return name
     },

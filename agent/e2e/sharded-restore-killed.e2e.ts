@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
 import { clusterTime, findRestore, readConfig } from '@pbmkit/core'
-import { outputs, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
+import { outputs, passSeconds, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
+import { restore } from './finished.support.js'
 import { type HeldShardedCluster, startHeldShardedCluster } from './sharded-held.support.js'
+import { compareChosen, type RoutedState, routedState } from './sharded-selective.support.js'
 import { assertSameState } from './sharded-state.support.js'
 
 /** How long the server sits on each drop: long enough to kill an agent meanwhile. */
@@ -170,5 +172,104 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
         await endedOrDone(name)
       })
     }
+
+    describe('and is one of chosen namespaces', () => {
+      const nss = ['bank.accounts']
+      let then: RoutedState
+      before(async () => {
+        // The data are as the backup has them; the balancer would split chunks while it is on.
+        await cluster.cluster.setBalancer('off')
+        await cluster.restoreWorks(backup)
+        then = await routedState(cluster.cluster)
+      })
+      const accountsLater = async () => {
+        for (const { set } of cluster.cluster.shards) {
+          await (await set.client())
+            .db('bank')
+            .collection('accounts')
+            .updateMany({}, { $inc: { balance: 1 } })
+        }
+      }
+      /** All but what was chosen. */
+      const others = ({ shards, exact }: RoutedState) => {
+        const own = Object.entries(shards).map(([id, { bank: { accounts: _, ...bank } = {}, ...dbs }]) => [
+          id,
+          bank,
+          dbs,
+        ])
+        return { own, exact: { ...exact, 'bank.accounts': undefined } }
+      }
+      const failedByThen = (name: string) => async () => (await findRestore(cluster.leader, name))?.status === 'error'
+      const faults = {
+        'the agent of a shard is killed': async (name: string) => {
+          await cluster.kill('s1')
+          await cluster.loseAgent('s1', failedByThen(name))
+        },
+        'the agents of the config servers are killed': async (name: string) => {
+          await cluster.kill('cfg')
+          await passSeconds(cluster, 35)
+          await until('the others to notice', failedByThen(name))
+        },
+        'the config primary steps down': async () => void (await cluster.cluster.config.stepDown(10)),
+      }
+      const isOver = async (name: string, before: RoutedState) => {
+        await cluster.heal()
+        const restored = await restoreEnded(cluster, name)
+        if (restored.status !== 'done') assert.notEqual(restored.error ?? '', '')
+        await cluster.startMissing()
+        await unlocked(cluster)
+        assert.deepEqual(others(await routedState(cluster.cluster)), others(before))
+        await until('the balancer to be on again', () => cluster.isBalancing())
+        await cluster.cluster.setBalancer('off')
+        await cluster.agentsWell()
+        await restore(cluster, backup, { nss })
+        assert.deepEqual(compareChosen(nss, { before, then, after: await routedState(cluster.cluster) }), [])
+      }
+
+      for (const [state, what] of [
+        ['starting', 'the agent of a shard is killed'],
+        ['running', 'the agents of the config servers are killed'],
+        ['running', 'the config primary steps down'],
+        ['dumpDone', 'the agent of a shard is killed'],
+        ['dumpDone', 'the config primary steps down'],
+      ] as const) {
+        it(`touches nothing else when ${what} in state ${state}; the next one is exact`, async () => {
+          await accountsLater()
+          const before = await routedState(cluster.cluster)
+          await cluster.cluster.setBalancer('full')
+          const place = state === 'starting' ? 'oplog' : 'types'
+          const name = await cluster.heldRestore(place, backup, state === 'dumpDone' ? 'running' : state, { nss })
+          if (state === 'dumpDone') await cluster.moveHold('types', 'oplog')
+          await until(`state ${state}`, async () => (await findRestore(cluster.leader, name))?.status === state)
+          await faults[what](name)
+          await isOver(name, before)
+        })
+      }
+
+      for (const table of ['chunks', 'collections']) {
+        it(`touches nothing else when the config servers lose their agents as they write ${table}`, async () => {
+          await accountsLater()
+          const before = await routedState(cluster.cluster)
+          await cluster.cluster.setBalancer('full')
+          const admin = (await cluster.cluster.config.client()).db('admin')
+          const data = {
+            failCommands: ['insert'],
+            namespace: `config.${table}`,
+            blockConnection: true,
+            blockTimeMS: DROP_MS,
+          }
+          await admin.command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data })
+          const name = await sendRestore(cluster.leader, backup, { nss })
+          const inserts = { 'command.insert': table, 'command.$db': 'config' }
+          await until('the routing tables to be written', async () => {
+            const found = admin.aggregate([{ $currentOp: { allUsers: true } }, { $match: inserts }])
+            return (await found.toArray()).length > 0
+          })
+          await faults['the agents of the config servers are killed'](name)
+          await admin.command({ configureFailPoint: 'failCommand', mode: 'off' })
+          await isOver(name, before)
+        })
+      }
+    })
   })
 })

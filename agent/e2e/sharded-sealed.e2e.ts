@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ShardedState, snapshotShardedState } from '@pbmkit/conformance/testbed'
-import { clusterTime, findRotation, sendCommand } from '@pbmkit/core'
+import { clusterTime, findBackup, findRotation, sendCommand } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import { filesystemConfig, objectsOn, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
+import { compareChosen, ofDatabase, routedState } from './sharded-selective.support.js'
 import { assertSameState, slicedEverywhere, storedUpTo } from './sharded-state.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL } from './sharded-transfers.support.js'
 
@@ -94,6 +95,22 @@ describe('a sharded cluster whose backups are encrypted', () => {
     await (await cluster.shard('s2').set.client()).db('side').dropDatabase()
     await restores(later.state, later.time)
     await restores(atBackup)
+  })
+
+  it('gives back what a selective backup has, of which nobody can read the names any more but on the storage', async () => {
+    const { cluster, leader } = bench
+    const nss = ['bank.accounts', 'side.late']
+    const { name } = await backUp(bench, { nss })
+    const then = await routedState(cluster)
+    await leader.db('admin').collection('pbmBackups').deleteOne({ name })
+    await sendCommand(leader, { cmd: 'resync' })
+    await until('the backup to be known again', async () => (await findBackup(leader, name)) !== undefined)
+    await unlocked(bench)
+    assert.deepEqual((await findBackup(leader, name))?.nss?.includes('bank.accounts'), false)
+    await ofDatabase(cluster, 'bank', { _shardsvrDropCollection: 'accounts' })
+    const before = await routedState(cluster)
+    await restore(bench, name)
+    assert.deepEqual(compareChosen(nss, { before, then, after: await routedState(cluster) }), [])
   })
 
   it('gets a new key on all replica sets at once, without which nothing opens any more', async () => {

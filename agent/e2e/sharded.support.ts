@@ -6,6 +6,7 @@ import {
   type ReplicaSet,
   type ShardedCluster,
   type ShardedClusterOptions,
+  serverVersion,
   startNetwork,
   startShardedCluster,
   temporaryFolder,
@@ -49,7 +50,8 @@ export interface ShardedBenchOptions extends ShardedClusterOptions {
 export async function startShardedBench(options: ShardedBenchOptions = {}): Promise<ShardedBench> {
   const { fixture, pluginDir, networks: withNetworks, ...rest } = options
   const cluster = await startShardedCluster({ auth: true, ...rest })
-  const user = await cluster.createUser(databaseRole('agent', { sharded: true }))
+  const version = await serverVersion(await cluster.config.client())
+  const user = await cluster.createUser(databaseRole('agent', { sharded: true, version }))
   // Any shard will do: it knows its config servers.
   const [shard] = cluster.shards
   const uri = (shard?.set ?? cluster.config).uri({ user })

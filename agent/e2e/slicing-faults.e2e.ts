@@ -47,7 +47,7 @@ describe('slicing that is cut off', () => {
     const writing = startWriting(cluster.admin)
     await writeFile(fault('STORAGE_NO_SPACE'), '')
     try {
-      await until('the error', async () => /the test says so: pbmPitr/.test(outputs(cluster)))
+      await until('the error', async () => /the oplog can't be stored: .*the test says so/.test(outputs(cluster)))
       await until('the error in pbmPITR', async () => {
         const told = (await findPitr(cluster.leader))?.replsets[0]?.error ?? ''
         return /the oplog can't be stored/.test(told)

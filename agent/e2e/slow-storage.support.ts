@@ -34,7 +34,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 // While the file '<path>.hold-<place>' stands, objects of that place do not go on ('<path>.hold-<place>.<pid>': those of
 // that process); while '<path>.<code>' does, all fail; deleting too, when it is unavailable; while '<path>.read-only' does,
-// nothing is saved.
+// nothing is saved. While there is a folder '<path>.unmounted', it stands in the place of the storage.
 const places = {
   init: /^\\.pbm\\.init$/,
   types: /\\/(work\\.types|s1\\/bank\\.accounts)\\./,
@@ -42,6 +42,7 @@ const places = {
   oplog: /\\/(rs0|s1)\\/oplog\\//,
   record: /\\.pbm\\.json$/,
   chunk: /^pbmPitr\\//,
+  everything: /./,
 }
 const faults = ['STORAGE_NO_SPACE', 'STORAGE_DENIED', 'STORAGE_UNAVAILABLE']
 const fail = (code, name) => {
@@ -73,17 +74,22 @@ export default {
   name: 'slow',
   async open(options, context) {
     const store = await filesystem.open(options, context)
+    const unmounted = options.path + '.unmounted'
+    const at = async () => existsSync(unmounted) ? filesystem.open({ ...options, path: unmounted }, context) : store
     return new Proxy(store, {
       get(target, key) {
         if (key === 'save') return async (name, body, call) => {
           if (existsSync(options.path + '.read-only')) fail('STORAGE_DENIED', name)
-          return target.save(name, slowly(body, held(options.path, name, call?.signal)), call)
+          return (await at()).save(name, slowly(body, held(options.path, name, call?.signal)), call)
         }
-        if (key === 'read') return async (name, call) => slowly(await target.read(name, call), held(options.path, name, call?.signal))
+        if (key === 'read') return async (name, call) =>
+          slowly(await (await at()).read(name, call), held(options.path, name, call?.signal))
         if (key === 'delete') return async (name, call) => {
           if (existsSync(options.path + '.STORAGE_UNAVAILABLE')) fail('STORAGE_UNAVAILABLE', name)
-          return target.delete(name, call)
+          return (await at()).delete(name, call)
         }
+        if (key === 'stat') return async (...args) => (await at()).stat(...args)
+        if (key === 'list') return async function* (options) { yield* (await at()).list(options) }
         const value = target[key]
         return typeof value === 'function' ? value.bind(target) : value
       },

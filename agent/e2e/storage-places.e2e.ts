@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '@pbmkit/conformance/testbed'
-import { listAgents, sendCommand } from '@pbmkit/core'
+import { listAgents, listChunks, sendCommand } from '@pbmkit/core'
 import { backupEnded, type Cluster, outputs, startCluster, unlocked, until } from './cluster.support.js'
+import { assertChain, nobodySlices, slicingAgent, storedUntilNow } from './slicing.support.js'
 import { slowStoragePlugin } from './slow-storage.support.js'
+
+const CONFIG = 'storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n'
+const PITR = `${CONFIG}pitr:\n  enabled: true\n  oplogSpanMin: 0.05\n`
 
 describe('one path that is another place on each host', () => {
   let cluster: Cluster
@@ -20,13 +24,24 @@ describe('one path that is another place on each host', () => {
       await mkdir(join(cwd, 'backups'))
       await cluster.startAgent(member, { cwd })
     }
-    await cluster.configure('storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n')
+    await cluster.configure(CONFIG)
     await cluster.admin.db('work').collection('types').insertOne({ text: 'text' })
   })
   after(() => cluster.stop())
 
   const folderOf = (host: string) => join(host, 'backups')
   const known = () => hosts.filter((host) => existsSync(join(folderOf(host), '.pbmkit.storage')))
+  /** What all of them see, once it is mounted. */
+  let share: string
+  const identityObject = () => join(share, '.pbmkit.storage')
+  const untilTold = (text: RegExp) =>
+    until('every agent to tell what is wrong', async () =>
+      (await listAgents(cluster.leader)).every(({ stors }) => !stors.ok && text.test(stors.e)),
+    ).catch((error: unknown) => {
+      throw new Error(`${error}\n${outputs(cluster)}`)
+    })
+  /** What is seen where a share is not mounted. */
+  const unmounted = (host: string) => `${folderOf(host)}.unmounted`
   const agentOf = async (index: number) => {
     const member = cluster.set.members[index]
     return (await listAgents(cluster.leader)).find(({ n }) => n === member?.host)
@@ -72,10 +87,11 @@ describe('one path that is another place on each host', () => {
   it('is one place again at once when it is mounted everywhere', async () => {
     const [first] = known()
     assert(first !== undefined)
+    share = join(await temporaryFolder('pbmkit-share-'), 'backups')
+    await cp(folderOf(first), share, { recursive: true })
     for (const host of hosts) {
-      if (host === first) continue
       await rm(folderOf(host), { recursive: true })
-      await symlink(folderOf(first), folderOf(host))
+      await symlink(share, folderOf(host))
     }
     const backup = await backupEnded(cluster, await cluster.backup())
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
@@ -87,7 +103,7 @@ describe('one path that is another place on each host', () => {
     assert(chosen !== undefined)
     const node = cluster.set.members[at]?.host ?? ''
     const priority = `backup:\n  priority:\n    "${node}": 5\n`
-    await cluster.configure(`storage:\n  type: slow\n  slow:\n    path: /proc/self/cwd/backups\n${priority}`)
+    await cluster.configure(`${CONFIG}${priority}`)
     await writeFile(`${folderOf(chosen)}.read-only`, '')
     const backup = await backupEnded(cluster, await cluster.backup())
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
@@ -98,5 +114,114 @@ describe('one path that is another place on each host', () => {
     await cluster.agentsWell()
     const next = await backupEnded(cluster, await cluster.backup())
     assert.equal(next.replsets[0]?.node, node)
+    await unlocked(cluster)
+  })
+
+  it('keeps no backup waiting on a member where it is full or hangs: another one makes it', async () => {
+    const chosen = folderOf(hosts[2] ?? '')
+    for (const fault of ['STORAGE_NO_SPACE', 'hold-everything']) {
+      await writeFile(`${chosen}.${fault}`, '')
+      const backup = await backupEnded(cluster, await cluster.backup())
+      assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+      assert.notEqual(backup.replsets[0]?.node, cluster.set.members[2]?.host)
+      await rm(`${chosen}.${fault}`)
+      await unlocked(cluster)
+    }
+    await cluster.agentsWell()
+  })
+
+  it('is not one where each member has a copy of it', async () => {
+    const copies = hosts.slice(1)
+    for (const host of copies) {
+      await rm(folderOf(host))
+      await cp(share, folderOf(host), { recursive: true })
+    }
+    const { status, n, error = '' } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'error')
+    const at = cluster.set.members.findIndex(({ host }) => host === n[0]?.ack)
+    for (const [index, { host }] of cluster.set.members.entries())
+      assert.equal(error.includes(host), index !== at, error)
+    assert.match(error, /what this backup has written is not there for /)
+    await unlocked(cluster)
+    for (const host of hosts) {
+      const left = (await readdir(folderOf(host))).filter((name) => name.includes('mark'))
+      assert.deepEqual(left, [])
+    }
+    for (const host of copies) {
+      await rm(folderOf(host), { recursive: true })
+      await symlink(share, folderOf(host))
+    }
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+  })
+
+  it('stores no oplog where it is not mounted on the member that does: another one goes on', async () => {
+    await cluster.configure(PITR)
+    const { member } = await slicingAgent(cluster)
+    await storedUntilNow(cluster)
+    const host = hosts[cluster.set.members.indexOf(member)]
+    assert(host !== undefined)
+    await mkdir(unmounted(host))
+    // For a command all look at once.
+    const { status, error = '' } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'error')
+    assert.match(
+      error,
+      /which this cluster has not used|on rs0\/\S+ the storage is not the one that this cluster has used/,
+    )
+    await slicingAgent(cluster, member.host)
+    await storedUntilNow(cluster)
+    assertChain(await listChunks(cluster.leader))
+    assert.deepEqual(await readdir(unmounted(host)), [])
+    await rm(unmounted(host), { recursive: true })
+    await cluster.agentsWell()
+  })
+
+  it('is not taken for a new one where the share is mounted nowhere: nothing is written there', async () => {
+    await slicingAgent(cluster)
+    await storedUntilNow(cluster)
+    for (const host of hosts) await mkdir(unmounted(host))
+    await until('slicing to stop', async () => /the oplog can't be stored: the storage is not/.test(outputs(cluster)))
+    const stored = (await listChunks(cluster.leader)).length
+    const { status, error = '' } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'error')
+    assert.match(error, /the storage is not the one that this cluster has used/)
+    await untilTold(/not the one that this cluster has used: it has no identity, .*--force-resync/)
+    assert.equal((await listChunks(cluster.leader)).length, stored)
+    for (const host of hosts) assert.deepEqual(await readdir(unmounted(host)), [])
+    for (const host of hosts) await rm(unmounted(host), { recursive: true })
+    await cluster.agentsWell()
+    await storedUntilNow(cluster)
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+    await cluster.configure(CONFIG)
+    await nobodySlices(cluster)
+  })
+
+  it('is known by its backups where somebody has deleted what it calls itself', async () => {
+    const identity = await readFile(identityObject(), 'utf8')
+    await rm(identityObject())
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    assert.equal(await readFile(identityObject(), 'utf8'), identity)
+    await unlocked(cluster)
+  })
+
+  it('is another one once somebody says so', async () => {
+    const identity = await readFile(identityObject(), 'utf8')
+    for (const name of await readdir(share)) await rm(join(share, name), { recursive: true })
+    assert.match(
+      (await backupEnded(cluster, await cluster.backup())).error ?? '',
+      /not the one that this cluster has used/,
+    )
+    await untilTold(/not the one that this cluster has used/)
+    await sendCommand(cluster.leader, { cmd: 'resync' })
+    await cluster.agentsWell()
+    await unlocked(cluster)
+    const backup = await backupEnded(cluster, await cluster.backup())
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    assert.notEqual(await readFile(identityObject(), 'utf8'), identity)
   })
 })

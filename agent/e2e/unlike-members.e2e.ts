@@ -15,6 +15,8 @@ import {
 } from './cluster.support.js'
 import { nobodySlices, slicingAgent } from './slicing.support.js'
 
+const host = new PluginHost({ resolveFrom: import.meta.url })
+
 describe('a hidden member kept for backups, without indexes and behind the others', () => {
   let cluster: Cluster
   let hidden: MongodProcess
@@ -84,7 +86,6 @@ describe('a hidden member kept for backups, without indexes and behind the other
         .collection('late')
         .insertOne({ text: 'late' }, { writeConcern: { w: 'majority' } })
       written = await clusterTime(cluster.leader)
-      const host = new PluginHost({ resolveFrom: import.meta.url })
       await setConfigKeys(cluster.leader, [{ key: 'pitr.enabled', value: 'false' }], host)
       const ends = () => outputs(cluster).split('stops storing the oplog')[1] ?? ''
       await until('the slicer to wait for the member', async () => {
@@ -100,5 +101,30 @@ describe('a hidden member kept for backups, without indexes and behind the other
       ends.some((end) => end.greaterThanOrEqual(written)),
       outputs(cluster),
     )
+  })
+
+  it('is restored with its indexes while a member is down, for which they wait where somebody asks for that', async () => {
+    const { admin, set } = cluster
+    await admin.db('work').collection('people').createIndex({ home: 1 }, { commitQuorum: 'majority' })
+    const { name, status } = await backupEnded(cluster, await cluster.backup())
+    assert.equal(status, 'done', outputs(cluster))
+    await unlocked(cluster)
+    const { hosts, primary } = await admin.db('admin').command({ hello: 1 })
+    const away = set.members.find((member) => member.host !== primary && hosts.includes(member.host))
+    assert.ok(away)
+    await away.kill('SIGKILL')
+    const free = await restoreEnded(cluster, await cluster.restore(name))
+    assert.deepEqual([free.status, free.error ?? ''], ['done', ''], outputs(cluster))
+    assert.ok(outputs(cluster).includes(`${away.host}: indexes do not wait for it`), outputs(cluster))
+    await unlocked(cluster)
+    await setConfigKeys(cluster.leader, [{ key: 'restore.indexCommitQuorum', value: '2' }], host)
+    const waiting = await cluster.restore(name)
+    const told = `indexes are not done before ${away.host} has built them, as the commit quorum 2 asks for`
+    await until('the member to be named', async () => outputs(cluster).includes(told))
+    await away.restart()
+    const asked = await restoreEnded(cluster, waiting)
+    assert.deepEqual([asked.status, asked.error ?? ''], ['done', ''], outputs(cluster))
+    const built = await admin.db('work').collection('people').indexes()
+    assert.ok(built.some(({ key }) => 'home' in key))
   })
 })

@@ -14,16 +14,19 @@ import {
   leftoversOf,
   type Member,
   nodeInfo,
+  noteRefused,
   openLog,
   PbmError,
   PluginHost,
   recordRefusal,
   removeAgent,
   repairPhysicalBackup,
+  repairTtlMonitor,
   requireConfig,
-  type StorageConfig,
-  storageOfBackup,
+  seeStorage,
+  storageFingerprint,
   systemClock,
+  untriedServerText,
   type WithPrimary,
   watchCommands,
   watchStaleOperations,
@@ -36,18 +39,21 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
+import { LocalRepair } from './local-repair.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
-import { OwnRepairs } from './own-repairs.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
-import { openStorage } from './storages.js'
+import { openStorageOf } from './storages.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MS = 20_000
+
+/** How often it is looked for what a physical backup has left. */
+const REPAIR_MS = 500
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MS = 250
@@ -77,7 +83,8 @@ export class Agent {
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
   readonly #loops: Promise<void>[] = []
-  readonly #repairs: OwnRepairs
+  readonly #ttlRepair: LocalRepair
+  readonly #lockRepair: LocalRepair
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -108,16 +115,35 @@ export class Agent {
       this.#handedOver = handedOver
       this.#leaving.abort()
     }
-    const work = { handOver, answerWithKeys, answerWithStorage, withPrimary, nodeUri: settings.mongodbUri }
+    const answerWithMark: AgentContext['answerWithMark'] = async (mark) => {
+      this.#status.noteMark(mark)
+      await this.#status.publish()
+    }
+    const answers = { answerWithKeys, answerWithStorage, answerWithMark }
+    const work = { handOver, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
     const checkup = this.#central.operation({ event: 'agentCheckup' })
-    const isBackingUp = () => this.#tasks.running.some(({ kind }) => kind === 'backup')
-    this.#repairs = new OwnRepairs({ leader, node, self, clock: systemClock, log: checkup, isBackingUp })
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
+      see: async (store, storage, call) => ({
+        ...(await seeStorage(store, { leader, host, storage }, call)),
+        at: await storageFingerprint(storage, host),
+      }),
+    })
+    const looking = { clock: systemClock, log: checkup }
+    this.#ttlRepair = new LocalRepair({
+      ...{ ...looking, what: 'whether a replay left the TTL monitor off', everyMs: STATUS_MS },
+      isLeft: () => repairTtlMonitor({ leader, node, self, log: checkup }),
+    })
+    this.#lockRepair = new LocalRepair({
+      ...{ ...looking, what: 'whether a physical backup left this mongod locked', everyMs: REPAIR_MS },
+      // What a backup has locked just now is its own.
+      isLeft: async () =>
+        this.#tasks.running.some(({ kind }) => kind === 'backup') ||
+        (await repairPhysicalBackup({ node, log: checkup })),
     })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
@@ -126,10 +152,11 @@ export class Agent {
       node,
       self,
       isSharded: info.isSharded,
+      version: info.version,
       storage: this.#storage,
       keys,
       credentials: new CredentialWatch({
-        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock },
+        ...{ uri: settings.mongodbUri, node, leader, clock: systemClock, everyMs: settings.checkUser * 1000 },
         isShard: leaderReplset !== self.rs,
       }),
       plugins: options.plugins ?? (() => watch.plugins()),
@@ -166,7 +193,8 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#repairs.runUntil(ended),
+      this.#ttlRepair.run(ended),
+      this.#lockRepair.run(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)
@@ -187,6 +215,8 @@ export class Agent {
     if (!stors.ok) checkup.warning(`storage: ${stors.e}`)
     if (restoreRights !== undefined) checkup.warning(`this agent can't restore: ${restoreRights}`)
     checkup.info(`started beside ${info.rs}/${info.me}, MongoDB ${info.version}`)
+    const untried = untriedServerText(info.version)
+    if (untried !== undefined) checkup.warning(untried)
   }
 
   /**
@@ -208,9 +238,11 @@ export class Agent {
     }
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
-    await inTime(Promise.allSettled([...this.#loops, this.#repairs.settled()]), MARK_MS, late).catch((error) =>
-      log.warning(errorText(error)),
-    )
+    await inTime(
+      Promise.allSettled([...this.#loops, this.#ttlRepair.underWay, this.#lockRepair.underWay]),
+      MARK_MS,
+      late,
+    ).catch((error) => log.warning(errorText(error)))
     await this.#storage.close()
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
@@ -261,14 +293,16 @@ export class Agent {
         } catch (error) {
           // As things are by now: an election may be what it failed by.
           const now = await nodeInfo(node)
-          if (now.isPrimary || (await leadsCluster(this.#context, now))) {
+          const isBusy = error instanceof PbmError && error.code === 'OPERATION_RUNNING'
+          if (isBusy) await noteRefused(leader, command._id)
+          else if (now.isPrimary || (await leadsCluster(this.#context, now))) {
             await recordRefusal(leader, command, errorText(error), isCanceled(signal.reason) ? 'canceled' : 'error')
           }
           throw error
         } finally {
-          if (command.cmd === 'replay') void this.#repairs.repairTtl(this.#stopping.signal)
+          if (command.cmd === 'replay') this.#ttlRepair.begin(this.#stopping.signal)
           if (command.cmd === 'backup' && command.backup.type === 'physical')
-            void this.#repairs.repairPhysical(this.#stopping.signal)
+            this.#lockRepair.begin(this.#stopping.signal)
         }
       },
       (text) => early.error(text),
@@ -308,11 +342,11 @@ export class Agent {
   }
 
   async #watchStale(signal: AbortSignal): Promise<void> {
-    const { leader, leaderReplset, node, clock } = this.#context
+    const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
-    const openStore = async (backup: BackupDocument) => this.#openStorage(await storageOfBackup(leader, backup))
+    const openStore = (backup: BackupDocument) => openStorageOf(backup, { ...this.#context, log })
     const repairs = allRepairs({
-      ...{ leader, leaderReplset, clock, log, openStore },
+      ...{ leader, leaderReplset, host, clock, log, openStore },
       carryOut: (command) => this.#take(command).ended,
       logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
     })
@@ -337,11 +371,5 @@ export class Agent {
       if (signal.aborted) return
       this.#central.operation({ event: 'resync' }).warning(`the storage was not read at the start: ${errorText(error)}`)
     }
-  }
-
-  #openStorage(storage: StorageConfig) {
-    const { host, self } = this.#context
-    const log = this.#central.operation({ event: 'agentCheckup' })
-    return openStorage({ host, self, log }, storage)
   }
 }

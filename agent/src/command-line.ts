@@ -52,6 +52,10 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       'where a restore writes down how far it is [PBM_STATE_FOLDER; state-folder] (default: $STATE_DIRECTORY, else ~/.pbmkit)',
     )
     .option(
+      '--check-user <seconds>',
+      "how often to look whether the agent's user has changed [PBM_CHECK_USER; check-user] (default: 60)",
+    )
+    .option(
       '--stop-grace <seconds>',
       'how long running work may go on after SIGTERM [PBM_STOP_GRACE; stop-grace] (default: 10)',
     )

@@ -4,6 +4,7 @@ import {
   connectNode,
   connectPrimary,
   errorText,
+  ignoredUriOptionsText,
   type NodeInfo,
   nodeInfo,
   PbmError,
@@ -42,6 +43,8 @@ export async function connect(options: ConnectOptions): Promise<Connections> {
   const { uri, waitSeconds, clock, logger, signal } = options
   const deadline = clock.now() + waitSeconds * 1000
   let told = ''
+  const ignored = ignoredUriOptionsText(uri)
+  if (ignored !== undefined) logger.warn(ignored)
   const connected = async () => {
     signal.throwIfAborted()
     try {

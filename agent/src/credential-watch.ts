@@ -2,8 +2,6 @@ import { createHash } from 'node:crypto'
 import { type Clock, connectedAs, connectLeader, connectNode, errorText, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 
-/** Between two looks at whether the user has changed. */
-const LOOK_MS = 60_000
 /** How often connections are made, and rights judged, where nothing of the user seems to have changed. */
 const CHECK_MS = 600_000
 
@@ -14,6 +12,8 @@ export interface CredentialWatchOptions {
   /** Whether the leader replica set is another one than that of the node, with users of its own. */
   readonly isShard: boolean
   readonly clock: Clock
+  /** Between two looks at whether the user has changed (milliseconds). */
+  readonly everyMs: number
 }
 
 /** Why the servers would not let this agent in any more; '' where they would, or do not answer. */
@@ -47,9 +47,9 @@ export class CredentialWatch {
 
   /** With each report. Tells what the last look found; a new one goes on in the background: no report waits for it. */
   look(): CredentialFaults {
-    const { clock } = this.#options
+    const { clock, everyMs } = this.#options
     if (!this.#looking && clock.now() >= this.#lookDue) {
-      this.#lookDue = clock.now() + LOOK_MS
+      this.#lookDue = clock.now() + everyMs
       this.#looking = true
       void this.#lookAnew().finally(() => {
         this.#looking = false

@@ -30,5 +30,5 @@ export async function needsFirstResync(
 
 /** As if somebody had sent it, but of no record among the commands. */
 export function resyncCommand(): CommandDocument {
-  return { _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync' }
+  return { _id: new ObjectId(), ts: Math.floor(Date.now() / 1000), cmd: 'resync', resync: { unasked: true } }
 }

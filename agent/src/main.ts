@@ -1,4 +1,4 @@
-import { errorText, printable } from '@pbmkit/core'
+import { errorText, printable, useProxies } from '@pbmkit/core'
 import { commandLine } from './command-line.js'
 import { hideCommandLine } from './hide-credentials.js'
 import { run } from './run.js'
@@ -9,6 +9,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   hideCommandLine()
   const program = commandLine({
     run: async (flags) => {
+      useProxies(env)
       process.exitCode = await run(await loadSettings(flags, env), { flags, env })
     },
     print: (text) => process.stdout.write(`${text}\n`),

@@ -26,6 +26,8 @@ export interface Settings {
   readonly mongodStart: string | undefined
   /** Where a restore writes down how far it is, on this machine. */
   readonly stateFolder: string
+  /** Seconds between two looks at whether the user that the agent connects as has changed. */
+  readonly checkUser: number
   /** The file the settings came from, watched for changes of the log's level and form. */
   readonly file: string | undefined
 }
@@ -50,6 +52,7 @@ export interface Flags {
   readonly stopGrace?: string
   readonly mongodStart?: string
   readonly stateFolder?: string
+  readonly checkUser?: string
 }
 
 interface Source {
@@ -84,6 +87,7 @@ const PLACES = {
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
   start: place('mongodStart', '--mongod-start', 'PBM_MONGOD_START', 'mongod.start'),
   state: place('stateFolder', '--state-folder', 'PBM_STATE_FOLDER', 'state-folder'),
+  checkUser: place('checkUser', '--check-user', 'PBM_CHECK_USER', 'check-user'),
   grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
 } as const
 
@@ -113,6 +117,7 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
     mongodStart: text(find(PLACES.start)),
     stateFolder: text(find(PLACES.state)) ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(homedir(), '.pbmkit'),
+    checkUser: wholeNumber(find(PLACES.checkUser), 1) ?? 60,
     file: flags.config,
   }
 }

@@ -1,5 +1,6 @@
 import {
   type AgentDocument,
+  type AgentMark,
   type AgentPlugins,
   type Config,
   clusterTime,
@@ -16,6 +17,7 @@ import {
   secondsOf,
   signedClusterTime,
   userOf,
+  VERSION,
 } from '@pbmkit/core'
 import type { Document, MongoClient, Timestamp } from 'mongodb'
 import type { CredentialWatch } from './credential-watch.js'
@@ -36,6 +38,8 @@ export interface StatusOptions {
   readonly self: Member
   /** Part of a sharded cluster. */
   readonly isSharded: boolean
+  /** Of the mongod, at the agent's start. */
+  readonly version: string
   readonly storage: StorageWatch
   readonly keys: KeyWatch
   readonly credentials: CredentialWatch
@@ -51,10 +55,16 @@ export class StatusPublisher {
   #warnedAt = 0
   #lastNode: NodePart | undefined
   #rights: Rights | undefined
+  #mark: AgentMark = {}
   #physical: { changes: number; at: number; status: SubsystemStatus } | undefined
 
   constructor(options: StatusOptions) {
     this.#options = options
+  }
+
+  /** For this report and all later ones. */
+  noteMark(mark: AgentMark): void {
+    this.#mark = mark
   }
 
   /** Rejects only when the leader replica set can't be written: then there is nowhere to tell it. */
@@ -75,6 +85,7 @@ export class StatusPublisher {
       rs: self.rs,
       ...node.part,
       v: PBM_COMPATIBLE_VERSION,
+      pbmkit: VERSION,
       pbms: statusOf(refused.leader),
       nodes: refused.node === '' ? node.status : statusOf(refused.node),
       stors,
@@ -84,6 +95,7 @@ export class StatusPublisher {
       ...(keys.keys === undefined ? {} : { keys: keys.keys }),
       ...(node.restoreRights === undefined ? {} : { restoreRights: node.restoreRights }),
       ...(config === undefined ? {} : { epoch: config.epoch, place: storage.place }),
+      mark: this.#mark,
     }
     const isFirst = this.#written.length === 0
     this.#written = [...this.#written, hb].slice(-REMEMBERED)
@@ -145,13 +157,13 @@ export class StatusPublisher {
 
   /** As they were at the start or when the user last changed. With each report only while one for backups is lacking. */
   async #rightsNow(): Promise<Rights> {
-    const { node, isSharded, credentials } = this.#options
+    const { node, isSharded, version, credentials } = this.#options
     const { changes } = credentials
     if (this.#rights?.changes === changes && this.#rights.fault === '') return this.#rights
     const connection = await node.db('admin').command({ connectionStatus: 1, showPrivileges: true })
     const authInfo = connection.authInfo as Document
     const textOf = (kind: 'agent' | 'backup-agent') => {
-      const lacking = judgeRights(authInfo, kind, { sharded: isSharded })
+      const lacking = judgeRights(authInfo, kind, { sharded: isSharded, version })
       return lacking && errorText(rightsMissing(lacking))
     }
     const fault = textOf('backup-agent') ?? ''

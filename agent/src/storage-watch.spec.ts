@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Config, PluginHost } from '@pbmkit/core'
+import { type Config, lookForIdentity, PluginHost } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { KeyWatch } from './key-watch.js'
-import { StorageWatch } from './storage-watch.js'
+import { StorageWatch, type StorageWatchOptions } from './storage-watch.js'
 
 /** Opens, as an empty one, once there is a file `gate`, and then only after `millis`. */
 const HANGING = `import { appendFileSync, existsSync } from 'node:fs'
@@ -52,7 +52,10 @@ describe('StorageWatch', () => {
   function watching(probeMs: number): StorageWatch {
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder })
     const common = { host, node: 'n', signal: stopping.signal, warn: () => undefined }
-    return new StorageWatch({ ...common, keys: new KeyWatch(common), probeMs })
+    const see: StorageWatchOptions['see'] = async (store, _storage, call) => ({
+      ...{ id: await lookForIdentity(store, call), at: 'here', fault: undefined },
+    })
+    return new StorageWatch({ ...common, keys: new KeyWatch(common), see, probeMs })
   }
   const epoch = new Timestamp(0n)
   const inFolder = (name: string) => join(folder, name)

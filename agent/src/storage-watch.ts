@@ -5,11 +5,12 @@ import {
   errorText,
   identityObject,
   inTime,
-  lookForIdentity,
   type ObjectStore,
   openStore,
   PbmError,
   type PluginHost,
+  type SeenStorage,
+  type StorageConfig,
   type SubsystemStatus,
   systemClock,
   testWriting,
@@ -32,10 +33,15 @@ export interface StorageWatchOptions {
   readonly signal: AbortSignal
   readonly keys: KeyWatch
   readonly warn: (message: string) => void
+  /** What is seen there, and whether it is what the cluster has used. */
+  readonly see: (store: ObjectStore, storage: StorageConfig, call: { signal: AbortSignal }) => Promise<AgentSight>
   /** How long a look may take (milliseconds); default: 20 s. */
   readonly probeMs?: number
   readonly clock?: Clock
 }
+
+/** Which place of the configuration it is, and what is there. */
+export type AgentSight = SeenStorage & { readonly at: string }
 
 interface Probe {
   /** The storage looked at. */
@@ -103,7 +109,7 @@ export class StorageWatch {
       this.#status = { ok: true, e: '' }
     } catch (error) {
       this.#status = { ok: false, e: errorText(error) }
-      this.#place = {}
+      if (!isOther(error)) this.#place = {}
       void this.close()
     }
     return this.#status
@@ -158,7 +164,7 @@ export class StorageWatch {
   }
 
   async #look(config: Config, text: string, over: AbortSignal): Promise<void> {
-    const { host, node, signal, warn } = this.#options
+    const { host, node, signal, warn, see } = this.#options
     const call = { signal: AbortSignal.any([signal, over]) }
     if (this.#store === undefined || text !== this.#storageText) {
       void this.close()
@@ -171,12 +177,23 @@ export class StorageWatch {
       this.#store = store
       this.#storageText = text
     }
-    const id = await lookForIdentity(this.#store, call)
-    if (id !== this.#place.id) [this.#place, this.#writtenAt] = [id === undefined ? {} : { id }, 0]
+    const { id, at, fault } = await see(this.#store, config.storage, call)
+    const isSame = id === this.#place.id
+    if (!isSame) this.#writtenAt = 0
+    const { opid } = this.#place
+    this.#place = {
+      ...{ at, ...(id !== undefined && { id }), ...(fault !== undefined && { other: true }) },
+      ...(isSame && opid !== undefined && { opid }),
+    }
+    if (fault !== undefined) throw fault
     // One without an identity is written to by the first backup or resync.
     if (id === undefined || this.#clock.now() - this.#writtenAt < WRITE_MS) return
     // Where testing leaves an object that may have to stay, only a command asks for it again.
     const isWriteOnce = (await testWriting(this.#store, identityObject(id), call)) === 'write once'
     this.#writtenAt = isWriteOnce ? Number.POSITIVE_INFINITY : this.#clock.now()
   }
+}
+
+function isOther(error: unknown): boolean {
+  return error instanceof PbmError && error.code === 'STORAGE_CHANGED'
 }

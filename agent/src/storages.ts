@@ -1,4 +1,5 @@
 import {
+  type BackupDocument,
   Ciphers,
   type Config,
   chunkMethod,
@@ -10,11 +11,15 @@ import {
   openStore,
   type PluginContext,
   type PluginHost,
+  profileOf,
+  requireKnownStorage,
   type StorageConfig,
   sealedStore,
+  storageOfBackup,
   transferText,
   untilAborted,
 } from '@pbmkit/core'
+import type { MongoClient } from 'mongodb'
 
 /** What storages are opened with. */
 export interface StoreContext {
@@ -46,6 +51,23 @@ export function openStorage(
   options: OpenOptions = {},
 ): Promise<OpenStore> {
   return openStore(context.host, storage, pluginContext(context), options)
+}
+
+/** The storage of a backup, to delete what is left of it: elsewhere nothing would be there, and it would count as deleted. */
+export async function openStorageOf(
+  backup: BackupDocument,
+  context: Pick<StoreContext, 'host' | 'log' | 'self'> & { readonly leader: MongoClient },
+): Promise<OpenStore> {
+  const { leader, host } = context
+  const storage = await storageOfBackup(leader, backup)
+  const store = await openStorage(context, storage)
+  try {
+    await requireKnownStorage(store, { leader, host, storage, profile: profileOf(backup) })
+    return store
+  } catch (error) {
+    await store.close().catch(() => undefined)
+    throw error
+  }
 }
 
 /** A storage, the main one where none is given, as the configuration limits it. Chunks of the oplog are sealed and opened. */

@@ -13,6 +13,7 @@ import { findPeers, type PeerFlags, type Peers } from './peers.js'
 import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.js'
 import { measureReplay, replayMarkdown } from './replay.js'
 import { measureSealing } from './sealing.js'
+import { measureSelective, selectiveMarkdown } from './selective.js'
 import { measureSlicing, type SlicingRow, slicingMarkdown } from './slicing.js'
 import { measureStorages, storageMarkdown } from './storage.js'
 import { STORAGES } from './storages.js'
@@ -31,6 +32,7 @@ const PARTS = [
   'memory',
   'storage',
   'collections',
+  'selective',
 ] as const
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
@@ -116,8 +118,17 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
     }
     if (flags.parts.includes('memory'))
       console.log(memoryMarkdown(await memory({ set, client, peers, folder, rows }, flags)))
+    if (flags.parts.includes('selective')) {
+      const { pbm, mongodump, mongorestore } = peers
+      const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+      const programs = pbm === undefined ? undefined : real(pbm)
+      const bench = { client, uri, folder, megabytes: flags.size, pbm: programs, mongodump, mongorestore }
+      say('one collection out of a backup')
+      console.log(selectiveMarkdown(await measureSelective(bench), flags.size))
+    }
     const withData = flags.parts.some(
-      (part) => !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections'].includes(part),
+      (part) =>
+        !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections', 'selective'].includes(part),
     )
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows }, flags)

@@ -169,6 +169,7 @@ const SETTINGS: Settings = {
   stopGrace: 0,
   mongodStart: undefined,
   stateFolder: '',
+  checkUser: 60,
   file: undefined,
 }
 

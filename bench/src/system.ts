@@ -36,7 +36,8 @@ export interface RunningSystem {
   readonly storage: string
   /** Makes a backup and gives its cost to the agent, its name and its bytes on the storage. */
   backup(codec: string): Promise<{ cost: Cost; name: string; stored: number }>
-  restore(backup: string): Promise<Cost>
+  /** `more`: further arguments, such as `--ns`. */
+  restore(backup: string, more?: readonly string[]): Promise<Cost>
   /** Applies the stored oplog between two times (seconds, increment), both inclusive. */
   replay(start: Timestamp, end: Timestamp): Promise<Cost>
   setConfig(key: string, value: string): Promise<void>
@@ -98,9 +99,9 @@ export async function startSystem(
       const backup = name.slice(0, -'.pbm.json'.length)
       return { cost, name: backup, stored: await folderBytes(join(storage, backup)) }
     },
-    restore: async (backup) => {
+    restore: async (backup, more = []) => {
       await sleep(1000)
-      return await measure([pid], () => cli('restore', backup, '--wait', '--yes'))
+      return await measure([pid], () => cli('restore', backup, ...more, '--wait', '--yes'))
     },
     replay: async (start, end) => {
       await sleep(1000)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { listAgents, listRestores } from '@pbmkit/core'
+import { listAgents, listRestores, VERSION } from '@pbmkit/core'
 import { type Cluster, startCluster, until } from './cluster.support.js'
 import { assertShape, PBM_FIELDS } from './pbm-fields.support.js'
 import { pbmProcess } from './run.support.js'
@@ -52,7 +52,12 @@ describe('pbm and an agent', () => {
     assert.deepEqual(replsets, [
       {
         rs: cluster.set.name,
-        nodes: [{ host: cluster.host, agent: 'v2.15.0', role: 'P', prio_pitr: '0.5', prio_backup: '0.5', ok: true }],
+        nodes: [
+          {
+            ...{ host: cluster.host, agent: 'v2.15.0', pbmkit: VERSION, role: 'P' },
+            ...{ prio_pitr: '0.5', prio_backup: '0.5', ok: true },
+          },
+        ],
       },
     ])
     assert.deepEqual(pitr, { conf: false, run: false, nodes: [] })

@@ -152,6 +152,26 @@ describe('pbm and encryption', () => {
     assert.ok(part?.collections.includes('payroll.salaries'))
   })
 
+  it('seals a part, restores it, and puts back what is missing', async () => {
+    const salaries = () => admin.db('payroll').collection<{ _id: number }>('salaries')
+    const made = await cluster.json(['backup', '--ns', 'payroll.salaries', '--wait'])
+    const { name } = made.value as { name: string }
+    for (const object of await objects()) assert.doesNotMatch(object, /payroll|salaries/)
+    await salaries().deleteMany({ _id: { $lt: 100 } })
+    const dry = await cluster.json(['restore', name, '--ns', 'payroll.salaries', '--keep-existing', '--dry-run'])
+    const { namespaces } = dry.value as { namespaces: { ns: string; documents: number }[] }
+    assert.deepEqual(
+      namespaces.map(({ ns, documents }) => [ns, documents]),
+      [['payroll.salaries', 500]],
+    )
+    const query = ['--keep-existing', '--query', '{"_id": {"$lt": 50}}']
+    await pbm('restore', name, '--ns', 'payroll.salaries', ...query, '--yes', '--wait')
+    assert.equal(await salaries().countDocuments(), 450)
+    await pbm('restore', name, '--ns', 'payroll.salaries', '--keep-existing', '--yes', '--wait')
+    await same(state)
+    await pbm('delete-backup', name, '--yes')
+  })
+
   it('stores sealed chunks of the oplog, and restores to a time between them', async () => {
     await pbm('config', '--set', 'pitr.enabled=true')
     await until('slicing', async () => (await listSlicerLocks(cluster.leader)).length > 0)

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { printable, printableJson } from '@pbmkit/core'
+import { printable, printableJson, useProxies } from '@pbmkit/core'
 import { type Command, CommanderError } from 'commander'
 import { withoutBooleanValues } from './boolean-values.js'
 import { EXIT, errorReport, exitCodeOf, usageError } from './errors.js'
@@ -21,6 +21,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     const session = new Session(io, command.optsWithGlobals())
     opened = session
     try {
+      useProxies(io.env)
       const ignored = command.args.slice(command.registeredArguments.length)
       if (ignored.length > 0)
         session.output.warn(`ignored, since ${pathOf(command)} takes no more: ${ignored.join(' ')}`)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStates, loadSampleData, snapshotState } from '@pbmkit/conformance/testbed'
 import { findBackup, insertBackup, listBackups, PluginHost, saveProfile } from '@pbmkit/core'
@@ -130,7 +130,8 @@ describe('pbm profile', () => {
     await mkdir(join(weekly, dead))
     await writeFile(join(weekly, dead, 'part'), 'of a backup that died')
     const conditions = [{ timestamp: done.start_ts, status: 'error', error: 'the agent died' }]
-    await insertBackup(cluster.leader, { ...done, name: dead, opid: 'dead', status: 'error', conditions })
+    const failed = { name: dead, opid: 'dead', status: 'error' as const, conditions, began_here: true }
+    await insertBackup(cluster.leader, { ...done, ...failed })
     await until('it to go', async () => !(await readdir(weekly)).includes(dead))
     assert.equal((await cluster.pbm(['delete-backup', dead, '--yes'])).code, 0)
   })
@@ -159,7 +160,27 @@ describe('pbm profile', () => {
     const cleaned = await cluster.pbm(['cleanup', '--older-than', '0d', '--profile', 'weekly', '--yes', '--wait'])
     assert.equal(cleaned.code, 0, cleaned.stderr)
     assert.deepEqual(await snapshots(), [[main.name, undefined]])
-    assert.deepEqual(await readdir(weekly), ['.pbm.init'])
+    assert.deepEqual((await readdir(weekly)).sort(), ['.pbm.init', '.pbmkit.storage'])
+  })
+
+  it('is not backed up to where its storage is another one than was used, until somebody says so', async () => {
+    const [share, empty] = [`${weekly}.share`, `${weekly}.empty`]
+    await rename(weekly, share)
+    await mkdir(weekly)
+    const refused = await cluster.json(['backup', '--profile', 'weekly', '--wait'])
+    assert.equal(refused.code, 1)
+    assert.match(refused.stdout, /the storage of profile weekly is not the one that this cluster has used/)
+    assert.match(refused.stdout, /pbm profile sync weekly/)
+    assert.deepEqual(await readdir(weekly), [])
+    await rename(weekly, empty)
+    await rename(share, weekly)
+    assert.equal((await cluster.pbm(['backup', '--profile', 'weekly', '--wait'])).code, 0)
+    await rename(weekly, share)
+    await rename(empty, weekly)
+    const synced = await cluster.pbm(['profile', 'sync', 'weekly', '--wait'])
+    assert.equal(synced.code, 0, synced.stderr)
+    const made = await cluster.pbm(['backup', '--profile', 'weekly', '--wait'])
+    assert.equal(made.code, 0, made.stderr)
   })
 
   it('keeps what lifecycle keeps, and deletes the rest', async () => {

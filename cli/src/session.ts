@@ -3,6 +3,7 @@ import {
   type Clock,
   connectLeader,
   DEFAULT_LOCAL_ACCESS,
+  ignoredUriOptionsText,
   type LocalAccess,
   PbmError,
   PluginHost,
@@ -72,9 +73,11 @@ export class Session {
   }
 
   #connect(): Promise<{ client: MongoClient; replset: string }> {
-    this.#connection ??= this.uri().then((uri) =>
-      connectLeader(uri, { appName: 'pbm', onWaiting: (text) => this.output.note(text) }),
-    )
+    this.#connection ??= this.uri().then((uri) => {
+      const ignored = ignoredUriOptionsText(uri)
+      if (ignored !== undefined) this.output.note(ignored)
+      return connectLeader(uri, { appName: 'pbm', onWaiting: (text) => this.output.note(text) })
+    })
     return this.#connection
   }
 }

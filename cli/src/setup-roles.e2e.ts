@@ -40,12 +40,15 @@ describe('pbm setup-roles, and users who have no more', () => {
         createRole: (role: DatabaseRole) => sent.push(['create', role.name, role]),
         updateRole: (name: string, role: DatabaseRole) => sent.push(['update', name, role]),
       }
-      runInNewContext(stdout, { db: { getSiblingDB: () => database } })
+      const version = () => (there ? '6.0.5' : '4.4.2')
+      runInNewContext(stdout, { db: { getSiblingDB: () => database, version } })
       const verb = there ? 'update' : 'create'
       assert.deepEqual(
         sent.map(([did]) => did),
         [verb, verb],
       )
+      // Which a server before 5.0 refuses.
+      assert.equal(JSON.stringify(sent).includes('system_buckets'), there)
     }
   })
 

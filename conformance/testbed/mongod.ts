@@ -10,6 +10,7 @@ import { findMongod } from './find-mongod.js'
 import { freePort } from './free-port.js'
 import { type CuttableNetwork, startNetworkTo } from './network.js'
 import { hello, isListening } from './probe.js'
+import { isAtLeast, versionOfBinary } from './server-version.js'
 import { spawnSupervised } from './supervisor.js'
 import { buildUri, type UriOptions } from './uri.js'
 
@@ -41,6 +42,8 @@ export interface MongodProcess {
 }
 
 export interface LaunchOptions {
+  /** Path of the binary; default: the one that {@link findMongod} finds. */
+  readonly mongod?: string | undefined
   /** Data, log and keys live here. */
   readonly folder: string
   readonly replSet?: string | undefined
@@ -57,11 +60,15 @@ export interface LaunchOptions {
 
 /** Looked for once a process: each look runs the binary to see whether it works. */
 let binary: Promise<string> | undefined
+/** By path. */
+const versions = new Map<string, Promise<string>>()
 
 /** Starts one mongod and waits until it answers `hello`. */
 export async function launchMongod(options: LaunchOptions): Promise<MongodProcess> {
-  binary ??= findMongod()
-  const mongod = await binary
+  if (options.mongod === undefined) binary ??= findMongod()
+  const mongod = options.mongod ?? (await binary) ?? ''
+  const version = versions.get(mongod) ?? versionOfBinary(mongod)
+  versions.set(mongod, version)
   const data = join(options.folder, 'data')
   const log = join(options.folder, 'mongod.log')
   await mkdir(data, { recursive: true })
@@ -74,7 +81,7 @@ export async function launchMongod(options: LaunchOptions): Promise<MongodProces
     ...['--dbpath', data, '--logpath', log, '--logappend'],
     ...['--wiredTigerCacheSizeGB', '0.25', '--setParameter', 'diagnosticDataCollectionEnabled=false'],
     // A clean shutdown otherwise waits up to 15 s for clients to leave.
-    ...['--setParameter', 'shutdownTimeoutMillisForSignaledShutdown=100'],
+    ...(isAtLeast(await version, '5.0') ? ['--setParameter', 'shutdownTimeoutMillisForSignaledShutdown=100'] : []),
     ...(options.replSet === undefined ? [] : ['--replSet', options.replSet]),
     ...(options.keyFile === undefined ? [] : ['--keyFile', options.keyFile]),
     ...(options.tls === undefined ? [] : tlsArgs(options.tls)),

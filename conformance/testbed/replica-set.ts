@@ -13,6 +13,8 @@ const READY_TIMEOUT_MS = 90_000
 const POLL_MS = 50
 
 export interface ReplicaSetOptions {
+  /** Path of the mongod to start; default: the one that `findMongod` finds. */
+  readonly mongod?: string | undefined
   /** Default 1. */
   readonly members?: 1 | 2 | 3
   /** Keyfile authentication between members and users for clients. Default false. */
@@ -88,6 +90,7 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
   const members = await Promise.all(
     Array.from({ length: options.members ?? 1 }, (_, index) =>
       launchMongod({
+        mongod: options.mongod,
         folder: join(folder, String(index)),
         replSet: name,
         keyFile,

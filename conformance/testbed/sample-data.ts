@@ -3,6 +3,7 @@ import type { Db, Document, MongoClient } from 'mongodb'
 import { type Random, seededRandom } from './random.js'
 import { insertRaw } from './raw-documents.js'
 import { typeDocuments } from './sample-types.js'
+import { isAtLeast, serverVersion } from './server-version.js'
 
 export interface SampleDataOptions {
   /** The same seed gives the same documents. Default 1. */
@@ -47,12 +48,13 @@ export const ODD_NAMES: readonly string[] = [
 /**
  * Fills a server with what is hard to bring back: every BSON type, views, time series, capped and clustered
  * collections, collations, validators, indexes of every kind, users and roles. Waits for a majority.
- * Databases made: `shop`, `types`, `bulk` and, unless turned off, `odd`.
+ * Databases made: `shop`, `types`, `bulk` and, unless turned off, `odd`. What an older server does not know is left out.
  */
 export async function loadSampleData(client: MongoClient, options: SampleDataOptions = {}): Promise<void> {
+  const version = await serverVersion(client)
   const random = seededRandom(options.seed ?? 1)
   const scale = options.scale ?? 1
-  await loadShop(client.db('shop', MAJORITY), random, scale)
+  await loadShop(client.db('shop', MAJORITY), random, scale, version)
   await insertRaw(client.db('types'), 'all', typeDocuments())
   await loadBulk(client.db('bulk', MAJORITY), random, scale)
   if (options.largeDocument === true) await loadLargeDocument(client.db('bulk', MAJORITY))
@@ -65,20 +67,14 @@ export async function loadSampleData(client: MongoClient, options: SampleDataOpt
 
 const MAJORITY = { writeConcern: { w: 'majority' } } as const
 
-async function loadShop(shop: Db, random: Random, scale: number): Promise<void> {
+async function loadShop(shop: Db, random: Random, scale: number, version: string): Promise<void> {
   const orders = shop.collection<Document>('orders')
   await orders.insertMany(Array.from({ length: Math.round(600 * scale) }, (_, index) => order(random, index)))
-  await createOrderIndexes(shop)
+  await createOrderIndexes(shop, version)
 
   await shop.createCollection('capped', { capped: true, size: 65_536, max: 50 })
   await insertNumbered(shop, 'capped', 60, () => ({ note: random.words(4) }))
-  await shop.createCollection('clustered', { clusteredIndex: { key: { _id: 1 }, unique: true } })
-  await insertNumbered(shop, 'clustered', 30, () => ({ sum: random.next() }))
-  await shop.createCollection('clusteredTtl', {
-    clusteredIndex: { key: { _id: 1 }, unique: true, name: 'by time' },
-    expireAfterSeconds: FIFTY_YEARS_S,
-  })
-  await shop.collection<Document>('clusteredTtl').insertOne({ _id: new Date(START) as never })
+  if (isAtLeast(version, '6.0')) await loadClustered(shop, random)
   await shop.createCollection('empty')
   await shop.createCollection('fr', { collation: { locale: 'fr', strength: 2 } })
   await insertNumbered(shop, 'fr', 20, () => ({ word: random.pick(['côte', 'cote', 'coté', 'côté']) }))
@@ -91,13 +87,32 @@ async function loadShop(shop: Db, random: Random, scale: number): Promise<void> 
   await shop.collection('strict').insertMany([{ n: 1 }, { n: Long.fromNumber(2) }])
   // A document that is older than the rule it breaks.
   await shop.collection('strict').insertOne({ old: true }, { bypassDocumentValidation: true })
-  await shop.createCollection('tracked', { changeStreamPreAndPostImages: { enabled: true } })
-  await insertNumbered(shop, 'tracked', 5, () => ({ n: random.below(100) }))
   await shop.createCollection('packed', {
     storageEngine: { wiredTiger: { configString: 'block_compressor=zstd' } },
   })
   await insertNumbered(shop, 'packed', 5, () => ({ text: random.words(20) }))
 
+  if (isAtLeast(version, '5.0')) await loadWeather(shop, random, scale)
+
+  await shop.createCollection('recent', { viewOn: 'orders', pipeline: [{ $match: { _id: { $gte: 500 } } }] })
+  // A view on a view that sorts before it, and one on a collection with the same collation.
+  await shop.createCollection('newest', { viewOn: 'recent', pipeline: [{ $project: { who: 1 } }] })
+  await shop.createCollection('frView', { viewOn: 'fr', pipeline: [], collation: { locale: 'fr', strength: 2 } })
+}
+
+async function loadClustered(shop: Db, random: Random): Promise<void> {
+  await shop.createCollection('clustered', { clusteredIndex: { key: { _id: 1 }, unique: true } })
+  await insertNumbered(shop, 'clustered', 30, () => ({ sum: random.next() }))
+  await shop.createCollection('clusteredTtl', {
+    clusteredIndex: { key: { _id: 1 }, unique: true, name: 'by time' },
+    expireAfterSeconds: FIFTY_YEARS_S,
+  })
+  await shop.collection<Document>('clusteredTtl').insertOne({ _id: new Date(START) as never })
+  await shop.createCollection('tracked', { changeStreamPreAndPostImages: { enabled: true } })
+  await insertNumbered(shop, 'tracked', 5, () => ({ n: random.below(100) }))
+}
+
+async function loadWeather(shop: Db, random: Random, scale: number): Promise<void> {
   await shop.createCollection('weather', {
     timeseries: { timeField: 't', metaField: 'm', granularity: 'minutes' },
     expireAfterSeconds: FIFTY_YEARS_S,
@@ -110,14 +125,9 @@ async function loadShop(shop: Db, random: Random, scale: number): Promise<void> 
     })),
   )
   await shop.collection('weather').createIndex({ 'm.station': 1, t: -1 }, { name: 'station_t' })
-
-  await shop.createCollection('recent', { viewOn: 'orders', pipeline: [{ $match: { _id: { $gte: 500 } } }] })
-  // A view on a view that sorts before it, and one on a collection with the same collation.
-  await shop.createCollection('newest', { viewOn: 'recent', pipeline: [{ $project: { who: 1 } }] })
-  await shop.createCollection('frView', { viewOn: 'fr', pipeline: [], collation: { locale: 'fr', strength: 2 } })
 }
 
-async function createOrderIndexes(shop: Db): Promise<void> {
+async function createOrderIndexes(shop: Db, version: string): Promise<void> {
   const indexes: Document[] = [
     { key: { who: 1, at: -1 }, name: 'who_at' },
     { key: { _id: 'hashed' }, name: 'hashed' },
@@ -139,7 +149,8 @@ async function createOrderIndexes(shop: Db): Promise<void> {
     { key: { number: -1, code: 1 }, name: 'odd name é.$x', storageEngine: { wiredTiger: { configString: '' } } },
   ]
   await shop.command({ createIndexes: 'orders', indexes, writeConcern: { w: 'majority' } })
-  await shop.command({ collMod: 'orders', index: { name: 'prepared', prepareUnique: true } })
+  if (isAtLeast(version, '6.0'))
+    await shop.command({ collMod: 'orders', index: { name: 'prepared', prepareUnique: true } })
 }
 
 function order(random: Random, index: number): Document {

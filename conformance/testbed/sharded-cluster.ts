@@ -3,6 +3,7 @@ import { Long, MaxKey, MinKey } from 'bson'
 import type { Document, MongoClient } from 'mongodb'
 import { runDistributedTransaction, type TransactionWork } from './distributed-transaction.js'
 import { type ReplicaSet, type Shard, startReplicaSet } from './replica-set.js'
+import { isAtLeast, serverVersion } from './server-version.js'
 import { createKeyFile } from './standalone.js'
 import { removeTemporaryFolder, temporaryFolder } from './supervisor.js'
 import { ADMIN, type TestRole } from './users.js'
@@ -19,6 +20,8 @@ export interface ShardOptions {
 }
 
 export interface ShardedClusterOptions {
+  /** Path of the mongod to start; default: the one that `findMongod` finds. */
+  readonly mongod?: string | undefined
   /** How many, named `s1`, `s2` and so on, or which. Default 2. */
   readonly shards?: number | readonly ShardOptions[]
   /** Of the config servers and of each shard. Default 1. */
@@ -83,7 +86,7 @@ export async function startShardedCluster(options: ShardedClusterOptions = {}): 
   const given = options.shards ?? 2
   const named = typeof given === 'number' ? Array.from({ length: given }, (_, n) => ({ name: `s${n + 1}` })) : given
   const mongodArgs = options.mongodArgs ?? []
-  const common = { members: options.membersPerReplset ?? 1, mongodArgs, ...keyFile }
+  const common = { mongod: options.mongod, members: options.membersPerReplset ?? 1, mongodArgs, ...keyFile }
   const starting = [
     startReplicaSet({
       ...common,
@@ -168,7 +171,9 @@ function clusterOf(
       replsets.splice(replsets.indexOf(set), 1)
     },
     createDatabase: async (db, primaryShardId) => {
-      await onConfig({ _configsvrCreateDatabase: db, primaryShardId })
+      const version = await serverVersion(await config.client())
+      const isOf50 = isAtLeast(version, '5.0') && !isAtLeast(version, '6.0')
+      await onConfig({ _configsvrCreateDatabase: db, primaryShardId, ...(isOf50 ? { enableSharding: true } : {}) })
     },
     shardCollection: async (namespace, { key = { _id: 'hashed' }, chunks } = {}) => {
       const [db, collection] = splitNamespace(namespace)
@@ -178,10 +183,17 @@ function clusterOf(
       if (database === null) throw new RangeError(`there is no database ${db}`)
       const { primary, version } = database as Document
       const isHashed = Object.values(key).includes('hashed')
+      const numInitialChunks = isHashed ? { numInitialChunks: Long.fromNumber(chunks ?? 2 * shards.length) } : {}
+      // Before 5.0 the config servers take the command of mongos.
+      if (!isAtLeast(await serverVersion(await config.client()), '5.0')) {
+        await onConfig({ _configsvrEnableSharding: db })
+        await onConfig({ _configsvrShardCollection: namespace, key, unique: false, ...numInitialChunks })
+        return refresh(namespace)
+      }
       await (await find(primary).set.client()).db(db).command({
         _shardsvrCreateCollection: collection,
         shardKey: key,
-        ...(isHashed ? { numInitialChunks: Long.fromNumber(chunks ?? 2 * shards.length) } : {}),
+        ...numInitialChunks,
         presplitHashedZones: false,
         databaseVersion: version,
         ...MAJORITY,

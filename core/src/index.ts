@@ -12,10 +12,13 @@ export { BackupNominee } from './backup/nominee.js'
 export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
+export { hasMark } from './catalog/backup-mark.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
+export { acceptStorage, requireKnownStorage, type SeenStorage, seeStorage } from './catalog/known-storage.js'
 export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
+export { readPhysicalRestore } from './catalog/physical-restores.js'
 export { planPointInTime, planReplay } from './catalog/plan-restore.js'
 export { recordKeys } from './catalog/record-keys.js'
 export { resync } from './catalog/resync.js'
@@ -46,10 +49,11 @@ export {
 } from './config/document.js'
 export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
 export { parseConfig } from './config/parse.js'
-export { sameStorage } from './config/same-storage.js'
+export { sameStorage, storageFingerprint } from './config/same-storage.js'
 export {
   type AgentDocument,
   type AgentKeys,
+  type AgentMark,
   type AgentPlace,
   type AgentPlugins,
   agentErrors,
@@ -126,9 +130,10 @@ export type { RestoreDocument } from './control/restore-document.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
-export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind } from './control/roles.js'
+export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind, SINCE_5_0 } from './control/roles.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
+export { forgetIdentity } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -160,7 +165,7 @@ export {
   nodeInfo,
   type ReplsetTopology,
 } from './mongo/topology.js'
-export { maskText } from './mongo/uri.js'
+export { ignoredUriOptionsText, maskText } from './mongo/uri.js'
 export { optime } from './oplog/entry.js'
 export type { CompressionPlugin } from './plugin/compression.js'
 export { hasCode } from './plugin/errors.js'
@@ -173,6 +178,7 @@ export { inspectApart } from './plugin-host/inspect-apart.js'
 export { DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
 export { missingPluginHint, type PluginKind, withoutAlias } from './plugin-host/naming.js'
 export { none } from './plugin-host/none.js'
+export { useProxies } from './plugin-host/use-proxies.js'
 export { bodyOf } from './plugin-kit/streams.js'
 export { busyText, saysBusy } from './protocol/busy.js'
 export { backupCanceled, isCanceled } from './protocol/canceled.js'
@@ -182,7 +188,13 @@ export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
 export { ProgressPublisher } from './protocol/progress.js'
 export { recordRefusal } from './protocol/refusal.js'
-export { otherPlaceText, requireOneStorage, type StoragePlace, storagePlaces } from './protocol/storage-places.js'
+export {
+  otherPlaceText,
+  requireOneStorage,
+  requireUsedStorage,
+  type StoragePlace,
+  storagePlaces,
+} from './protocol/storage-places.js'
 export {
   CIPHERS,
   CLOCK,
@@ -238,4 +250,4 @@ export { type Clock, systemClock } from './time/clock.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
-export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, VERSION } from './version.js'
+export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, untriedServerText, VERSION } from './version.js'

@@ -57,3 +57,13 @@ export function buildText({ Version, Platform, GitCommit, NodeVersion, PBMVersio
     `Compatible:  PBM ${PBMVersion}`,
   ].join('\n')
 }
+
+/** Series of servers that docs/versions.md tells of as run. */
+const TRIED_SERVERS: readonly string[] = ['4.4', '5.0', '6.0', '7.0']
+
+/** What to say of a server of another series than those that were tried; undefined for one of these. */
+export function untriedServerText(version: string): string | undefined {
+  const series = version.split('.').slice(0, 2).join('.')
+  if (TRIED_SERVERS.includes(series)) return undefined
+  return `MongoDB ${version} was not tried with this version of pbmkit, only ${TRIED_SERVERS.join(', ')}: test a restore`
+}

@@ -11,6 +11,7 @@ import {
 } from '@pbmkit/core'
 import { leadsCluster } from '../leadership.js'
 import { withStore } from '../storages.js'
+import { answerMark } from './answer-mark.js'
 import { type OperationContext, withContainer } from './context.js'
 import { comesIntoOffice } from './succession.js'
 
@@ -27,10 +28,11 @@ export async function runBackup(context: OperationContext): Promise<void> {
   const writes = info.delaySecs === 0
   const looking = ofMain ? context.answerWithStorage(context.config, opid, { writes }) : undefined
   looking?.catch(() => undefined)
+  const answering = answerMark(context, backup.backup, looking)
   const leading = lead()
   const working = info.delaySecs > 0 ? Promise.resolve() : work().catch(tell)
   // A fault of the one part must not hide that of the other.
-  const [led, worked] = await Promise.allSettled([leading, working])
+  const [led, worked] = await Promise.allSettled([leading, working, answering])
   if (led.status === 'rejected') throw led.reason
   if (worked.status === 'rejected') throw worked.reason
 

@@ -1,4 +1,5 @@
 import {
+  type AgentMark,
   CIPHERS,
   CLOCK,
   type Clock,
@@ -60,6 +61,8 @@ export interface AgentContext {
   readonly answerWithStorage: (config: Config, opid: string, how: { writes: boolean }) => Promise<SubsystemStatus>
   /** Lets go of the mongod, so that its files can be replaced. Nothing is done here any more then. */
   readonly handOver: (handedOver: HandedOver) => void
+  /** Publishes whether this agent saw what a backup had written to its storage. */
+  readonly answerWithMark: (mark: AgentMark) => Promise<void>
 }
 
 /** What one operation is given on top. */

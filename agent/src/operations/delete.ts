@@ -6,8 +6,8 @@ import {
   findBackup,
   isMain,
   PbmError,
-  requireOneStorage,
   requireStorage,
+  requireUsedStorage,
 } from '@pbmkit/core'
 import { withStore } from '../storages.js'
 import type { OperationContext } from './context.js'
@@ -22,7 +22,7 @@ export async function runDelete(context: OperationContext): Promise<void> {
   if (ofMain) context.answerWithStorage(context.config, opid, { writes: false }).catch(() => undefined)
   await onOneLeaderMember(context, command.cmd, async (signal, held) => {
     // Elsewhere nothing would be there to delete, and only the record would go.
-    if (ofMain) await requireOneStorage({ leader, opid, epoch: held.config.epoch, clock: held.clock, signal })
+    if (ofMain) await requireUsedStorage({ leader, opid, epoch: held.config.epoch, clock: held.clock, signal })
     const target = { leader, log, signal }
     switch (command.cmd) {
       case 'delete': {

@@ -1,4 +1,12 @@
-import { acquireLockAfterResync, busyText, isHeld, type LockHeader, noteRefused, requireConfig } from '@pbmkit/core'
+import {
+  acquireLockAfterResync,
+  busyText,
+  isHeld,
+  type LockDocument,
+  type LockHeader,
+  noteRefused,
+  requireConfig,
+} from '@pbmkit/core'
 import type { OperationContext } from './context.js'
 
 /**
@@ -10,12 +18,15 @@ export async function onOneLeaderMember(
   context: OperationContext,
   type: LockHeader['type'],
   work: (signal: AbortSignal, held: OperationContext) => Promise<void>,
+  /** Told of the lock where another member works. */
+  onTaken: (by: LockDocument) => Promise<void> = async () => undefined,
 ): Promise<void> {
   const { leader, leaderReplset, self, opid, config, log, clock, signal } = context
   if (self.rs !== leaderReplset) return
   const header = { type, replset: self.rs, node: self.node, opid, epoch: config.epoch }
   const lock = await acquireLockAfterResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
+    if (lock.refused === 'taken' && lock.by !== undefined) await onTaken(lock.by)
     if (lock.refused !== 'concurrent') return
     await noteRefused(leader, context.command._id)
     log.error(busyText(lock.by))

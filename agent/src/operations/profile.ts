@@ -1,6 +1,8 @@
 import {
+  acceptStorage,
   ensureInitObject,
   forgetBackups,
+  forgetIdentity,
   PbmError,
   removeProfile,
   requireProfile,
@@ -23,7 +25,14 @@ export async function runProfile(context: OperationContext): Promise<void> {
       refuseProfileName(name)
       const storage = command.profile.storage as StorageConfig
       // A storage that can't be reached or written is no use: better known now than by the first backup.
-      await withStore(held, (store) => ensureInitObject(store, { signal }), storage)
+      await withStore(
+        held,
+        async (store) => {
+          await ensureInitObject(store, { signal })
+          await acceptStorage(store, { leader, host, storage, profile: name }, { signal })
+        },
+        storage,
+      )
       await saveProfile(leader, { name, storage, lifecycle: command.profile.lifecycle }, host)
       log.info('profile saved')
       return
@@ -31,6 +40,7 @@ export async function runProfile(context: OperationContext): Promise<void> {
     await requireProfile(leader, name)
     await forgetBackups(leader, name)
     await removeProfile(leader, name)
+    await forgetIdentity(leader, name)
     log.info('profile removed')
   })
 }

@@ -1,9 +1,12 @@
 import {
   errorText,
   forgetBackups,
+  forgetIdentity,
+  listAgents,
   listProfiles,
   PbmError,
   type Profile,
+  requireKnownStorage,
   requireOneStorage,
   requireProfile,
   resetEpoch,
@@ -18,31 +21,37 @@ import { onOneLeaderMember } from './lead-only.js'
  * looks for, PBM's too.
  */
 export async function runResync(context: OperationContext): Promise<void> {
-  const { command, opid, leader, log } = context
+  const { command, opid, leader, host, log } = context
   const asked = command.cmd === 'resync' ? command.resync : undefined
   const ofMain = asked?.all !== true && (asked?.name ?? '') === ''
   if (ofMain) context.answerWithStorage(context.config, opid, { writes: false }).catch(() => undefined)
-  await onOneLeaderMember(context, 'resync', async (signal, held) => {
+  const work = async (signal: AbortSignal, held: OperationContext) => {
     if (asked?.all === true) await syncAll(held, await listProfiles(leader), asked.clear === true, signal)
     else if (asked?.name !== undefined && asked.name !== '')
       await sync(held, await requireProfile(leader, asked.name), asked.clear === true, signal)
     else {
       const { clock, config } = held
+      const { storage } = config
       await requireOneStorage({ leader, opid, epoch: config.epoch, clock, signal })
-      await withStore(held, (store) =>
-        resync({
-          ...{ leader, store, host: held.host, storage: held.config.storage, log, signal },
-          ciphers: ciphersOf(held),
-        }),
-      )
+      await withStore(held, async (store) => {
+        // Nobody has asked for another storage than the one that was used.
+        if (asked?.unasked === true) await requireKnownStorage(store, { leader, host, storage }, { signal })
+        const includeRestores = asked?.includeRestores === true
+        await resync({ leader, host, store, storage, log, signal, ciphers: ciphersOf(held), includeRestores })
+      })
     }
     await resetEpoch(leader)
     log.info('succeed')
+  }
+  await onOneLeaderMember(context, 'resync', work, async ({ node }) => {
+    // PBM's agents remember nothing: what is seen next is what somebody has asked for.
+    const isOfPbm = (await listAgents(leader)).some(({ n, plugins }) => n === node && plugins === undefined)
+    if (ofMain && isOfPbm) await forgetIdentity(leader)
   })
 }
 
 async function sync(context: OperationContext, { name, storage }: Profile, clear: boolean, signal: AbortSignal) {
-  const { leader, log } = context
+  const { leader, host, log } = context
   if (clear) {
     await forgetBackups(leader, name)
     log.info(`forgot the backups of profile ${name}`)
@@ -51,11 +60,7 @@ async function sync(context: OperationContext, { name, storage }: Profile, clear
   log.info(`reading the backups of profile ${name}`)
   await withStore(
     context,
-    (store) =>
-      resync({
-        ...{ leader, store, host: context.host, storage, profile: name, log, signal },
-        ciphers: ciphersOf(context),
-      }),
+    (store) => resync({ leader, host, store, storage, profile: name, log, signal, ciphers: ciphersOf(context) }),
     storage,
   )
 }

@@ -1,9 +1,17 @@
-import { findRestore, listRestores, PbmError, type RestoreDocument } from '@pbmkit/core'
-import { Command, Option } from 'commander'
-import { notSupportedYet } from '../errors.js'
+import {
+  findRestore,
+  listRestores,
+  openStore,
+  PbmError,
+  parseConfig,
+  type RestoreDocument,
+  readPhysicalRestore,
+} from '@pbmkit/core'
+import { Command } from 'commander'
+import { readTextOf } from '../io.js'
 import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
-import type { Run } from '../session.js'
+import type { Run, Session } from '../session.js'
 import { suggest } from '../suggest.js'
 
 /** `pbm describe-restore NAME`: YAML for people, the same fields and the raw times as JSON. */
@@ -11,25 +19,49 @@ export function describeRestoreCommand(run: Run): Command {
   return new Command('describe-restore')
     .description('show one restore in detail')
     .argument('<name>', 'name of the restore, as pbm list --restore has it')
-    .addOption(new Option('-c, --config <file>', 'not supported yet').hideHelp())
+    .option(
+      '-c, --config <file>',
+      'read a physical restore from the storage of this configuration, without a database; - is standard input',
+    )
     .action((name: string, options: { config?: string }, command: Command) =>
       run(command, async (session) => {
-        if (options.config !== undefined) throw notSupportedYet('--config (physical restores)')
-        const leader = await session.leader()
-        const restore = await findRestore(leader, name)
-        if (restore === undefined) {
-          const near = suggest(
-            name,
-            (await listRestores(leader)).map((known) => known.name),
-          )
-          throw new PbmError('RESTORE_NOT_FOUND', `there is no restore '${name}'`, {
-            hint: near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'See pbm list --restore.',
-          })
-        }
+        const { config } = options
+        const restore =
+          config === undefined ? await fromDatabase(session, name) : await fromStorage(session, config, name)
         const described = describe(restore)
         session.output.result(described, () => yamlText(withoutRawTimes(described)))
       }),
     )
+}
+
+async function fromDatabase(session: Session, name: string): Promise<RestoreDocument> {
+  const leader = await session.leader()
+  const restore = await findRestore(leader, name)
+  if (restore !== undefined) return restore
+  const near = suggest(
+    name,
+    (await listRestores(leader)).map((known) => known.name),
+  )
+  throw new PbmError('RESTORE_NOT_FOUND', `there is no restore '${name}'`, {
+    hint: near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'See pbm list --restore.',
+  })
+}
+
+/** While a physical restore runs, no database is there; and after it, only the newest one is in it. */
+async function fromStorage(session: Session, file: string, name: string): Promise<RestoreDocument> {
+  const { plugins, output, io } = session
+  const { storage } = await parseConfig(await readTextOf(file, io), plugins)
+  const context = { signal: io.signal, warn: (text: string) => output.warn(text) }
+  const store = await openStore(plugins, storage, context)
+  try {
+    const restore = await readPhysicalRestore(store, name, { signal: io.signal })
+    if (restore !== undefined) return restore
+    throw new PbmError('RESTORE_NOT_FOUND', `there is no physical restore '${name}' on this storage`, {
+      hint: 'Check its name, and that the file names the main storage of the cluster.',
+    })
+  } finally {
+    await store.close()
+  }
 }
 
 const ENDED: ReadonlySet<string> = new Set(['done', 'partlyDone', 'error'])
@@ -61,6 +93,12 @@ function describe(restore: RestoreDocument) {
       unbuilt_indexes: replset.unbuilt_indexes,
       merged: replset.merged,
       gained_roles: replset.gained_roles,
+      nodes: replset.nodes?.map((node) => ({
+        name: node.name,
+        status: node.status,
+        error: node.conditions.at(-1)?.error || undefined,
+        ...transition(node),
+      })),
       // What an ended one did last says nothing.
       progress: ENDED.has(restore.status) ? undefined : replset.progress,
     })),
@@ -76,5 +114,9 @@ const RAW = ['start_ts', 'ts_to_restore', 'last_transition_ts']
 
 function withoutRawTimes(described: ReturnType<typeof describe>): object {
   const cut = (value: object) => Object.fromEntries(Object.entries(value).filter(([key]) => !RAW.includes(key)))
-  return { ...cut(described), replsets: described.replsets.map(cut) }
+  const replsets = described.replsets.map((replset) => ({
+    ...cut(replset),
+    ...(replset.nodes === undefined ? {} : { nodes: replset.nodes.map(cut) }),
+  }))
+  return { ...cut(described), replsets }
 }

@@ -6,6 +6,7 @@ import {
   PbmError,
   ROLE_KINDS,
   type RoleKind,
+  SINCE_5_0,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
@@ -83,8 +84,12 @@ function script(roles: readonly DatabaseRole[]): string {
     ]),
     ']) {',
     '  const admin = db.getSiblingDB("admin")',
-    '  if (admin.getRole(name) === null) admin.createRole({ role: name, privileges, roles })',
-    '  else admin.updateRole(name, { privileges, roles })',
+    '  // A server before 5.0 does not know these.',
+    '  const known = parseInt(db.version()) >= 5 ? privileges : privileges',
+    `    .filter(({ resource }) => !("${SINCE_5_0.resource}" in resource))`,
+    `    .map(({ resource, actions }) => ({ resource, actions: actions.filter((action) => action !== "${SINCE_5_0.action}") }))`,
+    '  if (admin.getRole(name) === null) admin.createRole({ role: name, privileges: known, roles })',
+    '  else admin.updateRole(name, { privileges: known, roles })',
     '}',
     '// Then users with one of them each:',
     `// db.getSiblingDB("admin").createUser({ user: "pbm", pwd: passwordPrompt(), roles: ["${roles[0]?.name}"] })`,
@@ -98,8 +103,8 @@ async function create(
 ): Promise<void> {
   const client = await connectPrimary(await session.uri(), { appName: 'pbm' })
   try {
-    const { isSharded, rs: replset } = await nodeInfo(client)
-    const roles = kinds.map((kind) => databaseRole(kind, { sharded: isSharded, physical }))
+    const { isSharded, rs: replset, version } = await nodeInfo(client)
+    const roles = kinds.map((kind) => databaseRole(kind, { sharded: isSharded, physical, version }))
     const created: string[] = []
     const changed: string[] = []
     for (const role of roles) ((await ensureRole(client, role)) ? created : changed).push(role.name)

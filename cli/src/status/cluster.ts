@@ -35,8 +35,10 @@ export interface ClusterSection {
 
 export interface NodeEntry {
   host: string
-  /** `v2.15.0`; empty where no agent ever reported. */
+  /** `v2.15.0`, of PBM; empty where no agent ever reported. */
   agent: string
+  /** Ours: the version of the agent itself. Absent for one of PBM's. */
+  pbmkit?: string
   role: string
   prio_pitr: string
   prio_backup: string
@@ -62,6 +64,7 @@ export async function clusterSection(leader: MongoClient, withPriority: boolean)
       return {
         host,
         agent: agent === undefined ? '' : `v${agent.v}`,
+        ...(agent?.pbmkit === undefined ? {} : { pbmkit: agent.pbmkit }),
         role: roleOf(role, agent, view.now),
         prio_pitr: priority(config?.pitr?.priority),
         prio_backup: priority(config?.backup?.priority),
@@ -117,13 +120,18 @@ export function clusterText(section: readonly ClusterSection[], withPriority: bo
         node.host,
         node.role,
         ...(withPriority ? [node.prio_backup, node.prio_pitr] : []),
-        node.agent === '' ? '-' : node.agent,
+        agentText(node),
         conditionText(node, colours),
       ])
       const fault = error === undefined ? '' : `: ${colours.bad(error)}`
       return `${colours.strong(rs)}${fault}\n${indent(table(['MEMBER', 'ROLE', ...priorities, 'AGENT', 'STATE'], rows, colours))}`
     })
     .join('\n')
+}
+
+function agentText({ agent, pbmkit }: NodeEntry): string {
+  if (agent === '') return '-'
+  return pbmkit === undefined ? `PBM ${agent}` : `${pbmkit} (PBM ${agent})`
 }
 
 function conditionText(node: NodeEntry, colours: Colours): string {

@@ -11,6 +11,9 @@ import { refusal } from './refusal.js'
 /** PBM's own limit for the leader to make the metadata; an agent of ours takes milliseconds. */
 const START_MS = 33_000
 
+/** So often a record that was there may be missing before it counts as gone; why it is stands in the log a moment later. */
+const GONE_LOOKS = 8
+
 export interface SentBackup {
   readonly name: string
   /** The command's id, 24 hex digits. */
@@ -26,6 +29,7 @@ export async function waitForBackupStart(session: Session, leader: MongoClient, 
   const refused = refusal(leader, opid)
   const giveUp = session.clock.now() + START_MS
   let known = false
+  let looksWithout = 0
   await poll(
     async () => {
       const backup = await findBackup(leader, name)
@@ -35,9 +39,10 @@ export async function waitForBackupStart(session: Session, leader: MongoClient, 
         await refuseFailed(session, leader, backup)
         return backup.status === 'starting' ? undefined : true
       }
-      if (known) throw vanished(name)
+      // The record of a backup that could not begin beside another operation is removed again.
       const reason = await refused()
       if (reason !== undefined) throw notBegun('REFUSED', `backup ${name}`, reason)
+      if (known && ++looksWithout > GONE_LOOKS) throw vanished(name)
       // Once there is metadata, its heartbeat tells whether somebody works on it; until then only the clock does.
       if (session.clock.now() > giveUp) throw noAnswer(name)
       return undefined

@@ -25,7 +25,7 @@ import { type AgentNeeds, candidates, physicalNeeds, unfitness } from '../protoc
 import { operationInTheWay } from '../protocol/lock-wait.js'
 import { backupBallot, nominate } from '../protocol/nomination.js'
 import { nominationGroups } from '../protocol/priority.js'
-import { requireOneStorage } from '../protocol/storage-places.js'
+import { requireUsedStorage } from '../protocol/storage-places.js'
 import { CIPHERS, CLOCK, COMPRESSION, LEADER, OPERATION_LOG } from '../protocol/tokens.js'
 import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
@@ -59,13 +59,15 @@ export class BackupLeader {
 
   /**
    * Resolves when every replica set has its nominee. Rejects when the backup cannot begin; its record then says why,
-   * except when the name is taken by another backup (`BACKUP_EXISTS`). Resolves as well when another agent opened this
+   * except when the name is taken by another backup (`BACKUP_EXISTS`) or another operation runs (`OPERATION_RUNNING`). Resolves as well when another agent opened this
    * very backup: in an election two may take themselves for the leader.
    */
   async run(command: CommandDocument & { cmd: 'backup' }, { signal }: RunOptions): Promise<void> {
     const { leader, clock } = this.#context
     const { name, profile } = command.backup
     const refusal = await this.#refusal(command, signal)
+    // It is tried again when the other one has ended, and its failure would be listed for ever.
+    if (refusal?.code === 'OPERATION_RUNNING') throw refusal
     const replsets = await clusterMembers(leader)
     const config = await requireConfig(leader)
     const [server, hb] = await Promise.all([nodeInfo(leader), clusterTime(leader)])
@@ -163,7 +165,7 @@ export class BackupLeader {
     try {
       const { leader, clock } = this.#context
       const { epoch } = await requireConfig(leader)
-      await requireOneStorage({ leader, opid, epoch, clock, signal })
+      await requireUsedStorage({ leader, opid, epoch, clock, signal })
       return undefined
     } catch (error) {
       if (error instanceof PbmError) return error

@@ -1,7 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { ensureInitObject } from '../catalog/init-object.js'
-import { ensureIdentity } from '../catalog/storage-identity.js'
+import { beginUsing, requireKnownStorage } from '../catalog/known-storage.js'
 import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
 import type { BackupDocument, BackupReplset, BackupStatus } from '../control/backup-document.js'
@@ -9,6 +8,7 @@ import {
   acknowledgeNomination,
   addBackupSize,
   findBackup,
+  removeUnbegunBackup,
   setBackupFields,
   setBackupStatus,
   setReplsetFields,
@@ -16,8 +16,9 @@ import {
 import type { CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
 import type { LockDocument } from '../control/locks.js'
-import { isMain } from '../control/profiles.js'
+import { isMain, requireStorage } from '../control/profiles.js'
 import { requireRights } from '../control/rights.js'
+import type { ConfiguredStorage } from '../control/storage-memory.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -62,6 +63,7 @@ import { awaitNothingHalfDone, halfDoneSince } from './half-done.js'
 import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
+import { requireOneFolder } from './mark.js'
 import { longestLock } from './physical/longest-lock.js'
 import { storeFiles } from './physical/part.js'
 import { requirePhysical } from './physical/readiness.js'
@@ -145,7 +147,7 @@ export class BackupNominee {
     })
     if (!isHeld(lock)) {
       log.debug(`backup ${backup} is not for this agent: ${lock.refused}`)
-      if (lock.refused === 'concurrent') await this.#refuse(backup, lock.by)
+      if (lock.refused === 'concurrent') await this.#refuse(command, lock.by)
       return false
     }
     try {
@@ -157,10 +159,12 @@ export class BackupNominee {
   }
 
   /** Both were let begin at the same moment. No other member gets the lock either: whoever waits may know at once. */
-  async #refuse(backup: string, by: LockDocument | undefined): Promise<void> {
+  async #refuse(command: BackupCommandDocument, by: LockDocument | undefined): Promise<void> {
     const { leader, log } = this.#context
+    const backup = command.backup.name
     const error = busyText(by)
     log.error(`backup ${backup} does not begin: ${error}`)
+    if (await removeUnbegunBackup(leader, backup, command._id.toHexString())) return
     await setBackupStatus(leader, backup, 'error', { error, by: 'leader' })
   }
 
@@ -201,12 +205,13 @@ export class BackupNominee {
     const { command, config, info, leads, onBegun, signal, guard, reach } = work
     const { leader, node, self, log, clock, store, compression, ciphers, host } = this.#context
     const { name, type } = command.backup
-    await requireRights(node, 'backup-agent', { sharded: info.isSharded })
+    await requireRights(node, 'backup-agent', { sharded: info.isSharded, version: info.version })
     const server = type === 'physical' ? await requirePhysical(node) : undefined
     const sealing = await this.#sealing(config, type)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
-    if (leads) await this.#initialise(command, signal)
+    const storage = await this.#configured(command)
+    if (leads) await this.#initialise(command, storage, signal)
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -236,6 +241,8 @@ export class BackupNominee {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.#startBalancerAgain(name, info)
       if (server !== undefined) await setClusterTime(leader, name, 'first')
+      // A share may have gone while it was written to.
+      await requireKnownStorage(store, storage, { signal })
       await publishBackup({ leader, store, ciphers, host, guard }, name)
     }
     await reach('done', { before: publish })
@@ -303,14 +310,20 @@ export class BackupNominee {
     return { ended, objects }
   }
 
-  /** Nobody writes into the backup's folder before. Agents look at the main storage only. */
-  async #initialise(command: BackupCommandDocument, signal: AbortSignal): Promise<void> {
-    const { store, leader } = this.#context
+  async #configured({ backup: { profile } }: BackupCommandDocument): Promise<ConfiguredStorage> {
+    const { leader, host } = this.#context
+    const storage = await requireStorage(leader, profile)
+    return { leader, host, storage, ...(isMain(profile) ? {} : { profile }) }
+  }
+
+  /** Nobody writes into the backup's folder before. */
+  async #initialise(command: BackupCommandDocument, storage: ConfiguredStorage, signal: AbortSignal): Promise<void> {
+    const { store, leader, clock, log } = this.#context
     const { name } = command.backup
+    await beginUsing(store, storage, { signal })
     await refuseTakenName(store, name, { signal })
     await setBackupFields(leader, name, { began_here: true })
-    await ensureInitObject(store, { signal })
-    if (isMain(command.backup.profile)) await ensureIdentity(store, { signal })
+    await requireOneFolder({ leader, store, clock, log, signal }, { backup: name, opid: command._id.toHexString() })
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */

@@ -4,6 +4,7 @@ import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { backupMetadataName } from '../store/layout/names.js'
 import { readRecord } from '../store/layout/read-record.js'
+import { removeMark } from './backup-mark.js'
 import { deleteBackupObjects, type StoredBackup } from './delete-objects.js'
 
 /**
@@ -22,6 +23,7 @@ export async function deleteFailedBackup(
 ): Promise<number> {
   const owner = await ownerOf(store, backup.name, options)
   if (owner !== undefined && owner !== backup.opid) return 0
+  await removeMark(store, backup.name, options)
   return await deleteBackupObjects(store, backup, options)
 }
 

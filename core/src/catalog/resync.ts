@@ -6,7 +6,8 @@ import { replaceBackups } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { listChunks, replaceChunks } from '../control/pitr-chunks.js'
 import { backupStoreOf } from '../control/profiles.js'
-import { BACKUP_STATES } from '../control/state-machine.js'
+import { putPhysicalRestore } from '../control/restores.js'
+import { BACKUP_STATES, isTerminal, RESTORE_STATES } from '../control/state-machine.js'
 import { type Ciphers, isUnopened } from '../encryption/ciphers.js'
 import { isKeyObject } from '../encryption/key-objects.js'
 import { signingKey } from '../encryption/record-signature.js'
@@ -27,6 +28,8 @@ import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
 import { withBeginnings } from './first-chunks.js'
 import { INIT } from './init-object.js'
+import { acceptStorage } from './known-storage.js'
+import { listPhysicalRestores, readPhysicalRestore } from './physical-restores.js'
 import { ensureIdentity } from './storage-identity.js'
 import { testWriting } from './write-test.js'
 
@@ -42,6 +45,8 @@ export interface ResyncOptions extends CallOptions {
   /** Whose storage it is; left out for the main one, which alone has chunks and an init object that is written anew. */
   readonly profile?: string | undefined
   readonly log: OperationLog
+  /** All physical restores that have ended there, not only the newest one. */
+  readonly includeRestores?: boolean
   /** To look into sealed backups; without their keys they are listed all the same. */
   readonly ciphers?: Ciphers | undefined
 }
@@ -56,11 +61,12 @@ export interface ResyncResult {
 }
 
 /**
- * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync): rewrites the init
- * object (the write test), reads the metadata of every backup, checks its objects, and rebuilds the index of
- * chunks. The storage is read completely before any document changes: a storage that fails half-way loses nothing.
+ * Makes the control collections say what is on the main storage or that of a profile (PBM: storage-format.md §2, Resync), which
+ * is the cluster's from then on, whichever was before: rewrites the init object (the write test), reads the metadata of every
+ * backup, checks its objects, and rebuilds the index of chunks. The storage is read completely before any document changes: a
+ * storage that fails half-way loses nothing.
  *
- * Documents of logical restores stay: they are nowhere else.
+ * Documents of logical restores stay: they are nowhere else. Those of physical ones are read from there, as by PBM.
  */
 export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   const { leader, store, storage, profile, log, signal } = options
@@ -107,7 +113,9 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   if (profile === undefined) {
     const noted = withNotes(listing.chunks, await listChunks(leader))
     await replaceChunks(leader, await withBeginnings(noted, options))
+    await takeRestores(options)
   }
+  await acceptStorage(store, options, { signal })
   const result = {
     backups: backups.size,
     damaged: damaged.size,
@@ -119,6 +127,20 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
       `skipped ${skipped.length} objects`,
   )
   return result
+}
+
+/** One that can't be read keeps nothing else from being read. */
+async function takeRestores({ leader, store, log, signal, includeRestores }: ResyncOptions): Promise<void> {
+  const names = await listPhysicalRestores(store, { signal })
+  for (const name of includeRestores === true ? names : names.slice(-1)) {
+    try {
+      const restore = await readPhysicalRestore(store, name, { signal })
+      if (restore !== undefined && isTerminal(RESTORE_STATES, restore.status)) await putPhysicalRestore(leader, restore)
+    } catch (error) {
+      signal?.throwIfAborted()
+      log.warning(`left out the physical restore ${name}: ${errorText(error)}`)
+    }
+  }
 }
 
 async function listCatalog(store: ObjectStore, skipped: { object: string; reason: string }[], call: CallOptions) {

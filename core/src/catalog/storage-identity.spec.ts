@@ -6,6 +6,7 @@ import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { bodyOf } from '../plugin-kit/streams.js'
 import { IDENTITY_OBJECT } from '../store/layout/names.js'
+import { hasMark, removeMark, writeMark } from './backup-mark.js'
 import { ensureInitObject } from './init-object.js'
 import { ensureIdentity, identityObject, lookForIdentity, readIdentity } from './storage-identity.js'
 import { testWriting } from './write-test.js'
@@ -51,6 +52,18 @@ describe('what a storage calls itself', () => {
       await store.save(IDENTITY_OBJECT, bodyOf(Buffer.from(text)))
       assert.equal(await readIdentity(store), undefined)
     }
+  })
+
+  it('has the mark of a backup for whoever looks at the same folder, and for that backup alone', async () => {
+    const mark = { backup: '2031-02-03T04:05:06Z', opid: 'a'.repeat(24) }
+    assert.equal(await hasMark(store, mark), false)
+    await writeMark(store, mark)
+    assert.equal(await hasMark(store, mark), true)
+    // Another cluster on the same storage, whose backup began in the same second.
+    assert.equal(await hasMark(store, { ...mark, opid: 'b'.repeat(24) }), false)
+    await removeMark(store, mark.backup)
+    await removeMark(store, mark.backup)
+    assert.deepEqual(await readdir(folder), [])
   })
 
   it('is told by nobody who can not read it, rather than taken for none', async () => {

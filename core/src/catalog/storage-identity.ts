@@ -27,9 +27,13 @@ export async function readIdentity(store: ObjectStore, options: CallOptions = {}
   }
 }
 
-/** Gives the storage an identity where it has none. To be called where it is written to anyway. */
-export async function ensureIdentity(store: ObjectStore, options: CallOptions = {}): Promise<void> {
-  if ((await readIdentity(store, options)) === undefined) await writeIdentity(store, randomUUID(), options)
+/** What the storage calls itself; given an identity where it has none. To be called where it is written to anyway. */
+export async function ensureIdentity(store: ObjectStore, options: CallOptions = {}): Promise<string> {
+  const known = await readIdentity(store, options)
+  if (known !== undefined) return known
+  const identity = randomUUID()
+  await writeIdentity(store, identity, options)
+  return identity
 }
 
 /** As an agent looks every few seconds: without writing. Rejects with `STORAGE_PROBE` when it can't be looked at. */
@@ -42,7 +46,7 @@ export async function lookForIdentity(store: ObjectStore, options: CallOptions =
   return found
 }
 
-async function writeIdentity(store: ObjectStore, identity: string, options: CallOptions): Promise<void> {
+export async function writeIdentity(store: ObjectStore, identity: string, options: CallOptions = {}): Promise<void> {
   await saveText(store, identityObject(identity), options)
 }
 

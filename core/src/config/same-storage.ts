@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { PluginHost } from '../plugin-host/host.js'
 import type { SchemaNode } from '../plugin-host/schema.js'
@@ -16,6 +17,15 @@ export async function sameStorage(a: StorageConfig, b: StorageConfig, host: Plug
   if (plugin === undefined) return isDeepStrictEqual(a, b)
   const options = childSchema(childSchema(schema, 'storage'), plugin.name)
   return isDeepStrictEqual(identityOf(a[plugin.name], options), identityOf(b[plugin.name], options))
+}
+
+/** Equal for two that {@link sameStorage} takes for one: a hash, since a place may have a password in it. */
+export async function storageFingerprint(storage: StorageConfig, host: PluginHost): Promise<string> {
+  const { schema, plugin } = await resolveSchema(storage.type, host)
+  const options = plugin === undefined ? undefined : childSchema(childSchema(schema, 'storage'), plugin.name)
+  const place = plugin === undefined ? storage : identityOf(storage[plugin.name], options)
+  const text = JSON.stringify([storage.type, place])
+  return createHash('sha256').update(text).digest('hex')
 }
 
 function identityOf(value: unknown, schema: SchemaNode | undefined): unknown {

@@ -20,8 +20,10 @@ export interface AgentDocument {
   delay: number
   /** Seconds behind the primary. */
   repl_lag: number
-  /** Version of the agent, without a "v". */
+  /** Version of PBM that the agent is or speaks as, without a "v". */
   v: string
+  /** Ours; PBM ignores it: the version of the agent itself. */
+  pbmkit?: string
   /** Version of the server. */
   mv: string
   /** Version of Percona Server; absent elsewhere. */
@@ -50,11 +52,24 @@ export interface AgentDocument {
   epoch?: Timestamp
   /** And what it sees as that storage. */
   place?: AgentPlace
+  /** And whether it saw what the last backup had written to its storage for that; absent in earlier versions. */
+  mark?: AgentMark
+}
+
+export interface AgentMark {
+  /** The backup's command. */
+  opid?: string
+  /** Absent where the storage could not be read. */
+  seen?: boolean
 }
 
 export interface AgentPlace {
   /** What the storage calls itself; absent where nothing was ever written there, or it can't be read. */
   id?: string
+  /** It is not the storage that the cluster has used. */
+  other?: boolean
+  /** Which place of the configuration that is (`storageFingerprint`). */
+  at?: string
   /** The command for which the agent looked anew, and tried to write; absent where it looked of its own accord. */
   opid?: string
 }
@@ -147,7 +162,7 @@ export function agentErrors(agent: AgentDocument): string[] {
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
   const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e } = agent
-  const { plugins, keys, user, restoreRights, physical, epoch, place } = agent
+  const { plugins, keys, user, restoreRights, physical, epoch, place, mark } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
@@ -159,6 +174,7 @@ function inOrder(agent: AgentDocument): Document {
     ...(physical === undefined ? {} : { physical }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(place === undefined ? {} : { place }),
+    ...(mark === undefined ? {} : { mark }),
   }
 }
 

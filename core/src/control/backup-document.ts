@@ -42,6 +42,8 @@ export interface BackupDocument {
    * of its name on the storage. Only then is what a failed one left deleted.
    */
   began_here?: boolean
+  /** Ours: its leader has written a mark on the storage, which every agent is to look for. */
+  marked?: boolean
   /** Ours; PBM ignores it: `archive` where each replica set is one mongodump archive. */
   layout?: 'archive'
   /** Ours; PBM ignores it: what the record on the storage is authenticated with, see `signedText`. */

@@ -75,6 +75,17 @@ export async function setBackupStatus(
   return transition(target, status, options)
 }
 
+/** Removes the record of a backup of which no replica set has begun its part; false where one has, or it is another's. */
+export async function removeUnbegunBackup(leader: MongoClient, name: string, opid: string): Promise<boolean> {
+  const removed = await backups(leader).deleteOne({
+    name,
+    opid,
+    status: 'starting',
+    replsets: { $size: 0 },
+  } as Document)
+  return removed.deletedCount === 1
+}
+
 /** Adds a replica set's part with its first condition; once, however often it is called. */
 export async function addReplset(leader: MongoClient, name: string, replset: BackupReplset): Promise<boolean> {
   const first = { timestamp: replset.start_ts, status: replset.status }

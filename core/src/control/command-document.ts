@@ -12,7 +12,7 @@ export type Command =
   | { cmd: 'restorePart'; restore: RestoreCommand }
   | { cmd: 'replay'; replay: ReplayCommand }
   | { cmd: 'cancelBackup' }
-  | { cmd: 'resync'; resync?: { name?: string; all?: boolean; clear?: boolean; includeRestores?: boolean } }
+  | { cmd: 'resync'; resync?: ResyncCommand }
   | { cmd: 'delete'; delete: { backup: string; olderthan: number; type: string; profile: string } }
   | { cmd: 'deletePitr'; deletePitr: { olderthan: number } }
   | { cmd: 'cleanup'; cleanup: CleanupCommand }
@@ -22,6 +22,15 @@ export type Command =
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
   /** Ours: tells what the restore would do. */
   | { cmd: 'planRestore'; restore: RestoreCommand }
+
+export interface ResyncCommand {
+  name?: string
+  all?: boolean
+  clear?: boolean
+  includeRestores?: boolean
+  /** Ours, and never sent: an agent does it of its own accord. */
+  unasked?: boolean
+}
 
 /** Also one with keys that PBM does not know. */
 export function isRestore(command: CommandDocument): command is RestoreCommandDocument {

@@ -91,10 +91,32 @@ export interface RestoreReplset {
   identity?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
+  /** Ours; PBM ignores it: where a part of a sharded cluster is restored, until it is. */
+  chosen?: ChosenThere
+  /** Ours; PBM ignores it: its part of the selection is there, and waits to be routed. */
+  loaded?: boolean
   /** Ours; PBM ignores it. */
   merged?: MergedNamespace[]
   /** Ours; PBM ignores it: who becomes an administrator by this restore. Absent where nobody does. */
   gained_roles?: GainedRoles[]
+}
+
+/** What a replica set has of the selection at the restored time. */
+export interface ChosenThere {
+  /** By the names that users know. */
+  names: string[]
+  /** Entries of the selection that it had, and what became of them. */
+  gone: { entry: string; gone?: string }[]
+  /** Names that may be meant where an entry is missing. */
+  near: string[]
+  /** Of the config servers. */
+  routing?: ChosenRoutes
+}
+
+export interface ChosenRoutes {
+  /** Each database and the replica set of its primary shard; '' where the cluster does not have that. */
+  primaries: { db: string; primary: string }[]
+  sharded: string[]
 }
 
 export interface GainedRoles {

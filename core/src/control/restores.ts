@@ -27,6 +27,13 @@ export async function insertRestore(leader: MongoClient, restore: RestoreDocumen
   return inserted.upsertedCount === 1
 }
 
+/** Takes what a storage tells of a physical restore; one of another type that is called so stays. */
+export async function putPhysicalRestore(leader: MongoClient, restore: RestoreDocument): Promise<void> {
+  const known = await restores(leader).findOne({ name: restore.name }, { projection: { type: 1 } })
+  if (known === null) await restores(leader).insertOne(toWire(restore))
+  else if (known.type !== 'logical') await restores(leader).replaceOne({ _id: known._id }, toWire(restore))
+}
+
 export async function findRestore(leader: MongoClient, name: string): Promise<RestoreDocument | undefined> {
   return readRestore(await findSettled(restores(leader), { name }))
 }
@@ -130,6 +137,11 @@ export async function setRestoreReplsetFields(
   const set = Object.fromEntries(Object.entries(toWire(fields)).map(([key, value]) => [`replsets.$.${key}`, value]))
   const updated = await restores(leader).updateOne({ name, 'replsets.name': replset }, { $set: set })
   return updated.matchedCount === 1
+}
+
+/** Removes the lists of what is chosen, which may be long. */
+export async function clearChosen(leader: MongoClient, name: string): Promise<void> {
+  await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].chosen': '' } })
 }
 
 /** Sets fields of the restore as a whole. False when it is gone. */

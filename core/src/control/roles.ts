@@ -43,7 +43,12 @@ export interface RoleOptions {
   readonly sharded?: boolean
   /** Agents make physical backups, and restore them. Default false. */
   readonly physical?: boolean
+  /** Of the server, such as `4.4.2`: the role has nothing that this server does not know. Default: a newer one. */
+  readonly version?: string
 }
+
+/** What servers before 5.0 refuse in a role: they do not ask for the action, and have no time series. */
+export const SINCE_5_0 = { action: 'applyOps', resource: 'system_buckets' } as const
 
 const CLUSTER: Resource = { cluster: true }
 const EVERY_COLLECTION: Resource = { db: '', collection: '' }
@@ -123,7 +128,18 @@ const SHARDED_RESTORE: readonly Privilege[] = [
 ]
 
 /** The least that each user needs. */
-export function databaseRole(kind: RoleKind, { sharded = false, physical = false }: RoleOptions = {}): DatabaseRole {
+export function databaseRole(kind: RoleKind, options: RoleOptions = {}): DatabaseRole {
+  const whole = wholeRole(kind, options)
+  if (!/^[1-4]\./.test(options.version ?? '')) return whole
+  const known = whole.privileges.filter(({ resource }) => !(SINCE_5_0.resource in resource))
+  const privileges = known.map(({ resource, actions }) => ({
+    resource,
+    actions: actions.filter((action) => action !== SINCE_5_0.action),
+  }))
+  return { ...whole, privileges }
+}
+
+function wholeRole(kind: RoleKind, { sharded = false, physical = false }: RoleOptions): DatabaseRole {
   const backups = physical ? PHYSICAL_BACKUP : []
   const restores = physical ? PHYSICAL_RESTORE : []
   switch (kind) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { PbmError } from '../errors.js'
-import { maskText, parseUri } from './uri.js'
+import { ignoredUriOptionsText, maskText, parseUri } from './uri.js'
 
 const codeOf = (uri: string): string | undefined => {
   try {
@@ -40,11 +40,23 @@ describe('MongoDB URI', () => {
     ['mongodb://h:1/?w=majority', undefined],
     ['mongodb://h:1/?w=2', undefined],
     ['mongodb://h:1/?loadBalanced=true', 'URI_OPTION'],
+    ['mongodb://h:1/?tlsCAFilee=/x.pem', 'URI_OPTION'],
+    ['mongodb://h:1/?tlsCertificateFile=/x.pem&tlsPrivateKeyFile=/y.pem', 'URI_OPTION'],
+    ['mongodb://h:1/?tlsDisableOCSPEndpointCheck=true&uuidRepresentation=standard', undefined],
     ['mongodb://[::1]:27017', undefined],
     ['mongodb://h:1/?tls=true&authMechanism=MONGODB-X509&tlsCertificateKeyFile=/x.pem', undefined],
   ] as const) {
     it(`${uri || 'nothing'}: ${code ?? 'taken'}`, () => assert.equal(codeOf(uri), code))
   }
+
+  it("takes options of PBM's driver by its own names, and tells which have no effect", () => {
+    const uri =
+      'mongodb://h:1/?sslCertificateAuthorityFile=%2Fca.pem&uuidRepresentation=standard&compressors=snappy,zlib'
+    const options = Object.fromEntries(parseUri(uri).searchParams)
+    assert.deepEqual(options, { tlsCAFile: '/ca.pem', compressors: 'zlib' })
+    assert.match(ignoredUriOptionsText(uri) ?? '', /ignored: uuidRepresentation, compressors=snappy in/)
+    assert.equal(ignoredUriOptionsText('h:1/?replicaSet=rs0&W=majority'), undefined)
+  })
 
   it('never shows a piece of a password, in valid URIs or broken ones, masks or errors', () => {
     const password = fc.string({ minLength: 4, maxLength: 20, unit: fc.constantFrom(...'QWXZ125@:/?#%&=') })

@@ -1,6 +1,7 @@
 import { ConnectionString } from 'mongodb-connection-string-url'
 import { PbmError } from '../errors.js'
 import { MASK, maskUrls } from '../secrets/text.js'
+import { adaptOptions } from './uri-options.js'
 
 const URI_HINT =
   'Give mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters of the password percent-encoded: @ is %40, / is %2F, : is %3A, ? is %3F, # is %23, % is %25'
@@ -23,8 +24,25 @@ export function parseUri(uri: string): ConnectionString {
     })
   }
   const parsed = parse(withScheme(text))
+  adaptOptions(parsed)
   refuseUnsafeOptions(parsed)
   return parsed
+}
+
+/** None where it can't be read, which connecting tells. */
+function ignoredUriOptions(uri: string): string[] {
+  try {
+    return adaptOptions(new ConnectionString(withScheme(uri.trim())))
+  } catch {
+    return []
+  }
+}
+
+/** Which options of a URI have no effect here, for people; undefined for none. */
+export function ignoredUriOptionsText(uri: string): string | undefined {
+  const ignored = ignoredUriOptions(uri)
+  if (ignored.length === 0) return undefined
+  return `without effect here, and ignored: ${ignored.join(', ')} in the MongoDB URI`
 }
 
 /** Removes an option of the URI, whatever its case, and returns its value. */

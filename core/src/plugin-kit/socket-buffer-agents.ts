@@ -6,6 +6,9 @@ import { largeBufferSocket } from './socket-buffer.js'
 /** Of the memory that sockets are read into. */
 const READ_BYTES = 512 * 1024
 
+/** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, which Node.js heeds from 22.21 and 24.5 on. */
+const PROXIES = { proxyEnv: process.env }
+
 let memory: Buffer | undefined
 
 /** Makes the socket at once, whatever its types leave open. */
@@ -17,12 +20,12 @@ type Connect = (options: object, done?: unknown) => Socket
  * connection breaks (ETIMEDOUT) when no byte has moved on it for so long; Node's own agents only tell it to the request.
  */
 export function largeBufferHttpAgent(options: HttpAgentOptions): HttpAgent {
-  return roomy(new HttpAgent(options), options.timeout)
+  return roomy(new HttpAgent({ ...PROXIES, ...options }), options.timeout)
 }
 
 /** As {@link largeBufferHttpAgent}, over TLS. */
 export function largeBufferHttpsAgent(options: HttpsAgentOptions): HttpsAgent {
-  return roomy(new HttpsAgent(options), options.timeout)
+  return roomy(new HttpsAgent({ ...PROXIES, ...options }), options.timeout)
 }
 
 function roomy<A extends HttpAgent>(agent: A, timeout: number | undefined): A {

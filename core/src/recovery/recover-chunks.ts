@@ -3,11 +3,13 @@ import { crcText, createCrc64 } from '../archive/crc64.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { BSON_TIMESTAMP, findField } from '../bson/elements.js'
 import type { Barrier, PitrChunkDocument } from '../control/pitr-chunk-document.js'
-import { insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
+import { findLastChunk, insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
+import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { barriersIn } from '../oplog/reading/find-barriers.js'
 import { beginWithInitiation } from '../oplog/reading/initiation.js'
+import { hasCode } from '../plugin/errors.js'
 import type { ObjectInfo, ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
@@ -58,6 +60,21 @@ export async function recoverChunks(options: RecoverOptions): Promise<Timestamp>
     if (next === undefined) return start
     start = next
   }
+}
+
+/**
+ * Whoever goes on from the last chunk has to see it: else the new ones would be at another place than those before. Throws
+ * `CHUNK_ELSEWHERE`.
+ */
+export async function requireLastChunk({ leader, store, rs, signal }: Omit<RecoverOptions, 'start'>): Promise<void> {
+  const last = await findLastChunk(leader, rs)
+  if (last === undefined) return
+  await store.stat(last.fname, { signal }).catch((error: unknown) => {
+    if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
+    throw new PbmError('CHUNK_ELSEWHERE', `the last chunk ${last.fname} is not on the storage as this member sees it`, {
+      hint: 'Does each member see the same storage? If chunks were deleted on purpose: pbm config --force-resync',
+    })
+  })
 }
 
 /**

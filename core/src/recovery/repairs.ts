@@ -2,10 +2,12 @@ import type { MongoClient } from 'mongodb'
 import type { CommandDocument } from '../control/command-document.js'
 import { keepSealedFromPbm } from '../control/pitr-chunks.js'
 import type { OperationLog } from '../log.js'
+import type { PluginHost } from '../plugin-host/host.js'
 import type { Clock } from '../time/clock.js'
 import { repairBalancer } from './balancer-pause.js'
 import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
+import { rememberStorage } from './remember-storage.js'
 import type { Repair } from './repair-runner.js'
 import { repairStaging } from './staging.js'
 import { repairSuspended } from './suspension.js'
@@ -14,6 +16,7 @@ export interface RepairContext {
   readonly leader: MongoClient
   /** Name of the leader replica set. */
   readonly leaderReplset: string
+  readonly host: PluginHost
   readonly clock: Clock
   readonly log: OperationLog
   readonly logOf: (opid: string) => OperationLog
@@ -25,7 +28,7 @@ export interface RepairContext {
 
 /** All that is put right after deaths, in this order. */
 export function allRepairs(context: RepairContext): Repair[] {
-  const { leader, log } = context
+  const { leader, host, log } = context
   const resyncs = new DeadResync(context)
   const leftovers = new Leftovers(context)
   return [
@@ -55,6 +58,11 @@ export function allRepairs(context: RepairContext): Repair[] {
       name: 'dropping what restores have put together',
       everyMs: 10_000,
       run: () => repairStaging(leader, log),
+    },
+    {
+      name: 'remembering which storage is used',
+      everyMs: 10_000,
+      run: () => rememberStorage(leader, host),
     },
     {
       name: 'deleting what failed backups have left',

@@ -48,7 +48,7 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   const suspended: Suspended = [...(pitr ? ['pitr' as const] : []), ...(balancer ? ['balancer' as const] : [])]
   const isNoted = await setRestoreFields(leader, name, { suspended })
   // What nobody knows to be off would stay off.
-  if (!isNoted) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
+  if (!isNoted) throw gone(name)
   suspending.onSuspended?.(suspended)
   signal.throwIfAborted()
   // From here on it is this restore's to say.
@@ -69,6 +69,37 @@ export async function suspendOthers(suspending: Suspending): Promise<void> {
   await awaitSlicersGone(suspending)
 }
 
+/**
+ * The same of the balancer alone, for a restore of a part: it is on again when that ends, however it ends. Else chunks
+ * would be moved before all shards know them.
+ */
+export async function suspendBalancer(suspending: Suspending): Promise<void> {
+  const { leader, name, signal, clock, log, onSuspended } = suspending
+  const left = await leftOff(leader, name)
+  const isBalancing = (await balancerStatus(leader)).mode === 'full'
+  const leaving = left.restores.filter(({ suspended }) => suspended?.includes('balancer'))
+  if (!isBalancing && leaving.length === 0 && left.backups.length === 0) return
+  if (!(await setRestoreFields(leader, name, { suspended: ['balancer'] }))) throw gone(name)
+  onSuspended?.(['balancer'])
+  signal.throwIfAborted()
+  for (const { name: other, suspended = [] } of leaving) {
+    await setRestoreFields(leader, other, { suspended: suspended.filter((one) => one !== 'balancer') })
+  }
+  for (const backup of left.backups) await setBackupFields(leader, backup.name, { balancer_stopped: false })
+  if (!isBalancing) return
+  const timeoutSeconds = (await readConfig(leader))?.restore?.timeouts?.balancerStop
+  await stopBalancer(leader, { signal, clock, log, timeoutSeconds })
+  log.info('the balancer is off until the restore ends')
+}
+
+/** After a restore of a part that succeeded, with its lock still held. */
+export async function resumeBalancerAfter(leader: MongoClient, name: string, log: OperationLog): Promise<void> {
+  if ((await findRestore(leader, name))?.suspended?.includes('balancer') !== true) return
+  await startBalancer(leader)
+  await setRestoreFields(leader, name, { suspended: [] })
+  log.info('the balancer is on again')
+}
+
 /** After a restore that failed: see {@link repairSuspended}, for this one alone, whose lock is still held. */
 export async function resumeAfterRestore(leader: MongoClient, name: string, log: OperationLog): Promise<void> {
   const restore = await findRestore(leader, name)
@@ -77,7 +108,7 @@ export async function resumeAfterRestore(leader: MongoClient, name: string, log:
 
 /**
  * Switches on again what restores left off that ended with nothing changed, because their agents died. After a restore
- * that changed data it stays off: that is for people to decide. Does nothing while a backup or restore is under way.
+ * of everything that changed data it stays off: that is for people to decide. Does nothing while a backup or restore is under way.
  */
 export async function repairSuspended(leader: MongoClient, log: OperationLog): Promise<void> {
   const ended = (await listSuspendingRestores(leader)).filter(({ status }) => isTerminal(RESTORE_STATES, status))
@@ -89,7 +120,7 @@ export async function repairSuspended(leader: MongoClient, log: OperationLog): P
 async function resumeFor(leader: MongoClient, restore: RestoreDocument, log: OperationLog): Promise<void> {
   const { name, suspended = [] } = restore
   if (suspended.length === 0) return
-  if (!hasChangedData(restore)) {
+  if (isToResume(restore)) {
     if (suspended.includes('pitr') && (await isLeftOff(leader))) {
       await resumePitr(leader)
       log.info('nothing was restored: point-in-time recovery is on again')
@@ -97,10 +128,15 @@ async function resumeFor(leader: MongoClient, restore: RestoreDocument, log: Ope
     if (suspended.includes('balancer')) {
       await startBalancer(leader)
       // Loud, since somebody may have wanted it off meanwhile: of that the server keeps no trace.
-      log.warning(`restore ${name} changed nothing and had stopped the balancer: it is on again`)
+      log.warning(`restore ${name} has ended and had stopped the balancer: it is on again`)
     }
   }
   await setRestoreFields(leader, name, { suspended: [] })
+}
+
+/** After others it is for people to decide: routing may be incomplete, or of another time. */
+function isToResume(restore: RestoreDocument): boolean {
+  return restore.selection !== undefined || !hasChangedData(restore)
 }
 
 /**
@@ -116,9 +152,13 @@ async function isLeftOff(leader: MongoClient): Promise<boolean> {
 async function leftOff(leader: MongoClient, name: string) {
   const [restores, backups] = await Promise.all([listSuspendingRestores(leader), listBackupsWithoutBalancer(leader)])
   return {
-    restores: restores.filter((other) => other.name !== name && !hasChangedData(other)),
+    restores: restores.filter((other) => other.name !== name && isToResume(other)),
     backups: backups.filter(({ status }) => isTerminal(BACKUP_STATES, status)),
   }
+}
+
+function gone(name: string): PbmError {
+  return new PbmError('OPERATION_GONE', `the record of restore ${name} is gone`)
 }
 
 /** A slicer that still runs would store what the restore does. It stops by itself once it sees the new epoch. */

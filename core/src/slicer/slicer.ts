@@ -31,6 +31,8 @@ export interface SlicerRun {
   readonly signal: AbortSignal
   /** Ends slicing well: with a last chunk up to now. */
   readonly finish: AbortSignal
+  /** Before and after a chunk is stored: rejects where the storage is not the one that the cluster has used. */
+  readonly requirePlace: () => Promise<void>
   /** Before the last chunk: may wait until this member has what belongs into it. Must not reject. */
   readonly beforeLast?: (() => Promise<void>) | undefined
   /** Told each time a chunk is stored, and when storing fails (with the reason) or works again. Must not reject. */
@@ -83,7 +85,7 @@ export class Slicer {
     this.#wake.abort()
   }
 
-  async run({ start, settings, lock, signal, finish, beforeLast, onState }: SlicerRun): Promise<void> {
+  async run({ start, settings, lock, signal, finish, requirePlace, beforeLast, onState }: SlicerRun): Promise<void> {
     const { log, clock } = this.#context
     const stopped = AbortSignal.any([signal, lock.signal])
     this.#settings = settings
@@ -99,7 +101,7 @@ export class Slicer {
       isLast = finish.aborted
       try {
         await this.#requireLock()
-        const chunk = await this.#slice(position, lock, stopped)
+        const chunk = await this.#slice(position, { lock, requirePlace, signal: stopped })
         if (chunk !== undefined) {
           await this.#list(chunk, lock, stopped)
           position = chunk.document.end_ts
@@ -156,8 +158,7 @@ export class Slicer {
 
   async #slice(
     start: Timestamp,
-    lock: HeldLock,
-    signal: AbortSignal,
+    { lock, requirePlace, signal }: Pick<SlicerRun, 'lock' | 'requirePlace' | 'signal'>,
   ): Promise<(StoredChunk & { more: boolean }) | undefined> {
     const { node, store, self, log } = this.#context
     const settings = this.#settings
@@ -167,6 +168,7 @@ export class Slicer {
     if (last.lessThanOrEqual(start)) return undefined
     const end = await chunkEnd(node, start, last, settings.spanSeconds)
     const { method } = settings
+    await requirePlace()
     const chunk = await storeChunk({
       node,
       store,
@@ -177,6 +179,8 @@ export class Slicer {
       assertHeld: lock.assertHeld,
       signal,
     })
+    // A share may have gone meanwhile: what went elsewhere must not be listed.
+    await requirePlace()
     log.info(`created chunk ${timeText(start)} to ${timeText(end)}: ${chunk.entries} entries`)
     return { ...chunk, more: last.greaterThan(end) }
   }

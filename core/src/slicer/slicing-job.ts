@@ -1,4 +1,5 @@
 import type { MongoClient } from 'mongodb'
+import { requireKnownStorage } from '../catalog/known-storage.js'
 import type { Config } from '../config/document.js'
 import { acknowledgePitr, reportPitrReplset } from '../control/pitr.js'
 import { errorText, PbmError } from '../errors.js'
@@ -10,7 +11,7 @@ import type { ObjectStore } from '../plugin/storage.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { acquireLock, type HeldLock, isHeld } from '../protocol/lock.js'
 import type { WithPrimary } from '../protocol/tokens.js'
-import { recoverChunks } from '../recovery/recover-chunks.js'
+import { recoverChunks, requireLastChunk } from '../recovery/recover-chunks.js'
 import type { Clock } from '../time/clock.js'
 import { type Gap, timeText } from './catch-up.js'
 import { slicerSettings } from './settings.js'
@@ -138,12 +139,25 @@ export class SlicingJob {
     const store = await openStore()
     try {
       if (point.gap !== undefined) log.warning(gapText(rs, point.gap))
-      const start = await recoverChunks({ leader, store, host, rs, start: point.start, log, signal })
+      const requirePlace = () => requireKnownStorage(store, { leader, host, storage: config.storage }, { signal })
+      await requirePlace()
+      const recovering = { leader, store, host, rs, log, signal }
+      if (point.after === 'chunk') await requireLastChunk(recovering)
+      const start = await recoverChunks({ ...recovering, start: point.start })
       const slicer = makeSlicer(store)
       this.#slicer = slicer
       const onState = (state: SlicerState) => this.#report(state)
       const beforeLast = () => this.#catchUp(signal)
-      await slicer.run({ start, settings, lock, signal, finish: this.#finish.signal, beforeLast, onState })
+      await slicer.run({
+        start,
+        settings,
+        lock,
+        signal,
+        finish: this.#finish.signal,
+        requirePlace,
+        beforeLast,
+        onState,
+      })
     } finally {
       await store.close().catch(() => undefined)
     }

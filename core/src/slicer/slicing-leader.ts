@@ -123,8 +123,12 @@ export class SlicingLeader {
       if (missing !== undefined) return this.#tell(config, `the oplog can't be stored: ${missing}`, log)
     }
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const places = storagePlaces(agents, now, config.epoch)
+    const seen = storagePlaces(agents, now, config.epoch)
+    const places = withoutFaults(seen)
     if (places.length > 1) return this.#tell(config, `the oplog can't be stored: ${placesText(places)}`, log)
+    const fault = seen[0]?.fault
+    if (places.length === 0 && fault !== undefined)
+      return this.#tell(config, `the oplog can't be stored: ${fault}`, log)
     const fit = candidates(agents, now, slicingNeeds(config)).filter(({ rs }) => replsets.includes(rs))
     if (fit.length === 0) {
       return this.#tell(config, "the oplog can't be stored: no agent is well (pbm status shows why)", log)
@@ -164,7 +168,7 @@ export class SlicingLeader {
     const changed = this.#priorities !== '' && this.#priorities !== priorities
     this.#priorities = priorities
     const agents = await listAgents(leader)
-    if (this.#isDifferent(storagePlaces(agents, now, config.epoch), config))
+    if (this.#isDifferent(withoutFaults(storagePlaces(agents, now, config.epoch)), config))
       return await setPitrStatus(leader, 'reconfig')
     const fit = candidates(agents, now, slicingNeeds(config))
     for (const rs of replsets) {
@@ -219,4 +223,9 @@ export class SlicingLeader {
     await resumePitr(leader)
     log.info('point-in-time recovery is on again, as it was before the restore')
   }
+}
+
+/** A member that sees another storage than the one that was used is known to be wrong, and stores no oplog. */
+function withoutFaults(places: readonly StoragePlace[]): StoragePlace[] {
+  return places.filter(({ fault }) => fault === undefined)
 }

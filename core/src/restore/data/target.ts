@@ -20,11 +20,24 @@ const NEVER: ReadonlySet<string> = new Set(['local', 'config'])
 
 /** Everything the target has, but what a restore never touches. */
 export async function listTarget(client: MongoClient): Promise<TargetCollection[]> {
+  return await listDatabases(client, (name) => !NEVER.has(name))
+}
+
+/** Everything the target has at this moment. */
+export async function listAll(client: MongoClient): Promise<TargetCollection[]> {
+  return await listDatabases(client, () => true)
+}
+
+/** As {@link listTarget}, of a list of everything. */
+export function touchable(all: readonly TargetCollection[]): TargetCollection[] {
+  return all.filter(({ db }) => !NEVER.has(db))
+}
+
+async function listDatabases(client: MongoClient, isWanted: (name: string) => boolean): Promise<TargetCollection[]> {
   const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
   const limit = pLimit(4)
-  const found = await Promise.all(
-    databases.filter(({ name }) => !NEVER.has(name)).map(({ name }) => limit(() => listDatabase(client, name))),
-  )
+  const wanted = databases.filter(({ name }) => isWanted(name))
+  const found = await Promise.all(wanted.map(({ name }) => limit(() => listDatabase(client, name))))
   return found.flat()
 }
 
@@ -55,11 +68,12 @@ export async function catalogOf(
   restored: readonly NamespaceMetadata[] | undefined,
 ): Promise<IndexCatalog> {
   const catalog = new IndexCatalog()
-  for (const uuid of (await reservedUuids(client)).keys()) catalog.reserved.add(uuid)
+  const all = await listAll(client)
+  for (const uuid of reservedUuids(all).keys()) catalog.reserved.add(uuid)
   const own = new Set(restored?.map(({ db, collection }) => `${db}.${collection}`))
   const isForeign = (ns: string) =>
     restored !== undefined && !own.has(ns) && !own.has(ns.replace('.system.buckets.', '.')) && !isShared(ns)
-  for (const { db, name, type, uuid, options } of await listTarget(client)) {
+  for (const { db, name, type, uuid, options } of touchable(all)) {
     const ns = `${db}.${name}`
     if (uuid !== undefined && (isExcluded(ns) || isKnownByName(ns))) catalog.reserved.add(uuid)
     if (isExcluded(ns)) continue
@@ -83,10 +97,13 @@ export async function catalogOf(
   return catalog
 }
 
-/** UUID (hex) → name of what a restore never replaces: a server would drop or rename what a backup gives such a UUID. */
-export async function reservedUuids(client: MongoClient): Promise<ReadonlyMap<string, string>> {
-  const listed = await Promise.all(['admin', ...NEVER].map((db) => listDatabase(client, db)))
-  const found = listed.flat().map(({ db, name, uuid }) => ({ ns: `${db}.${name}`, uuid }))
+/**
+ * UUID (hex) → name of what a restore never replaces, of all that the target has: a server would drop or rename what a backup
+ * gives such a UUID.
+ */
+export function reservedUuids(all: readonly TargetCollection[]): ReadonlyMap<string, string> {
+  const apart = all.filter(({ db }) => db === 'admin' || NEVER.has(db))
+  const found = apart.map(({ db, name, uuid }) => ({ ns: `${db}.${name}`, uuid }))
   return new Map(found.flatMap(({ ns, uuid }) => (uuid !== undefined && isReserved(ns) ? [[uuid, ns] as const] : [])))
 }
 

@@ -5,7 +5,10 @@ import type { BackupDocument, BackupReplset } from '../../control/backup-documen
 import type { GainedRoles } from '../../control/restore-document.js'
 import type { OperationLog } from '../../log.js'
 import { databaseOf, earlier, optime } from '../../oplog/entry.js'
+import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
+import { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import { isExcluded } from '../../oplog/replay/namespaces.js'
+import type { OperationChoice } from '../../oplog/replay/options.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
@@ -14,15 +17,17 @@ import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { TOOL_NAME } from '../../version.js'
 import { ForeignCollections } from '../data/foreign.js'
 import { keptUsers } from '../data/kept-users.js'
+import { replayPieces } from '../data/replay-pieces.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { listTarget, reservedUuids } from '../data/target.js'
+import { listAll, reservedUuids, touchable } from '../data/target.js'
 import { TouchedCollections } from '../data/touched.js'
 import { type Kept, refuseTooMany, usersOrRoles } from '../data/users-and-roles.js'
-import { type ChosenPart, chooseNamespaces } from '../selective/choose.js'
+import { type ChosenPart, chooseNamespaces, type OwnPart } from '../selective/choose.js'
 import { NamespaceHistory } from '../selective/history.js'
 import type { Wanted } from '../selective/plan.js'
-import type { ShardedRestore } from '../sharding/sharding.js'
+import type { RoutingTables } from '../sharding/routing-tables.js'
+import type { Sharding } from '../sharding/sharding.js'
 import { refuseOtherCase } from '../verify/case-conflicts.js'
 import { crossCheckList } from '../verify/cross-check.js'
 import { gainedRoles } from '../verify/gained-roles.js'
@@ -34,6 +39,8 @@ import type { PointInTime } from './point-in-time.js'
 
 /** PBM dumps by itself since then, and leaves out index options it does not know (PBM: storage-format.md §3). */
 const PBM_WITHOUT_INDEX_FLAGS = '2.8'
+
+const NO_DATA: OperationChoice = { choose: () => undefined }
 
 /** How a restore works; each has a default. */
 export interface RestoreTuning {
@@ -69,7 +76,7 @@ export interface Preparing {
   /** Set where a part of the data is restored. */
   readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
-  readonly sharding?: ShardedRestore | undefined
+  readonly sharding?: Sharding | undefined
   /** Nothing is restored: the oplog is read through, for what it does, and no data. Default false. */
   readonly isDryRun?: boolean
 }
@@ -111,13 +118,17 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   )
   refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
-  const reserved = await reservedUuids(client)
+  const target = await listAll(client)
+  const reserved = reservedUuids(target)
   refuseReservedUuids(reserved, namespaces)
   const places = [...(chosen?.staged.values() ?? [])].map(({ ns }) => databaseOf(ns))
-  await refuseOtherCase(client, [...namespaces.map(({ db }) => db), ...places])
+  refuseOtherCase(
+    target.map(({ db }) => db),
+    [...namespaces.map(({ db }) => db), ...places],
+  )
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
-  const staying = (await listTarget(client)).filter(({ db }) => restore.sharding?.drops(db) !== true)
+  const staying = touchable(target).filter(({ db }) => restore.sharding?.drops(db) !== true)
   const foreign = new ForeignCollections(staying, namespaces, reserved)
   const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
   const touched = new TouchedCollections()
@@ -167,18 +178,27 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
 }
 
 async function choose(restore: Preparing, wanted: Wanted, whole: Snapshot): Promise<ChosenPart> {
-  const { client, store, log, progress, staging } = restore
+  const { client, store, log, progress, staging, sharding } = restore
   progress.phase('verify', { bytes: 0, documents: 0 })
   const range = oplogRange(restore, whole)
-  return await chooseNamespaces(whole, {
-    ...range,
-    client,
-    store,
-    wanted,
-    log,
-    staging,
-    oplog: oplogOf(restore, whole),
-  })
+  const replay = (tables: RoutingTables) => replayRouting(restore, whole, tables)
+  const agreeing = sharding?.agree?.bind(sharding)
+  const agree = agreeing && ((own: OwnPart) => agreeing(own, replay))
+  const oplog = oplogOf(restore, whole)
+  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, staging, agree, oplog })
+}
+
+/** On config servers: of the oplog, what changed the routing tables. */
+async function replayRouting(restore: Preparing, whole: Snapshot, routing: RoutingTables): Promise<void> {
+  const { client, store, backup, part, guard, log, progress, pointInTime } = restore
+  await replayPieces(
+    { client, store, guard, log, progress },
+    {
+      ...{ pieces: oplogOf(restore, whole), storedBytes: 0, catalog: new IndexCatalog(), kept: 'all' },
+      ...{ start: optime(part.first_write_ts), end: pointInTime?.end ?? optime(backup.last_write_ts) },
+      ...{ routing, choice: NO_DATA, cut: isOwn(whole) ? undefined : new CutTransactions() },
+    },
+  )
 }
 
 interface ToVerify {

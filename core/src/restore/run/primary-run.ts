@@ -1,4 +1,5 @@
-import type { MongoClient } from 'mongodb'
+import { type MongoClient, ObjectId } from 'mongodb'
+import { noteRefused } from '../../control/commands.js'
 import { readConfig, readEpoch, resetEpoch } from '../../control/config.js'
 import { emptyReplset } from '../../control/new-restore.js'
 import type { RestoreDocument, RestoreStatus } from '../../control/restore-document.js'
@@ -85,7 +86,14 @@ export async function runOnPrimary(
   const lock = await acquireLockAfterResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {
     // `done` and `taken`: this very command runs or ran; only a different operation is worth a record.
-    if (lock.refused === 'concurrent') return await refuse(busyText(lock.by))
+    if (lock.refused === 'concurrent') {
+      const busy = busyText(lock.by)
+      // Nobody else takes part who would have to learn of it by a record, which would be listed for ever.
+      if (info.isSharded) return await refuse(busy)
+      log.error(`the ${type} does not begin: ${busy}`)
+      await noteRefused(leader, ObjectId.createFromHexString(opid))
+      return 'refused'
+    }
     log.debug(`this ${type} was taken by another node`)
     return 'refused'
   }
@@ -95,7 +103,7 @@ export async function runOnPrimary(
     if (!now.isPrimary) return await refuse(`the primary of ${self.rs} has changed; begin it again`)
     await execute(context, run, { info: now, lock }, async (steps) => {
       // Half a restore is worse than none.
-      await requireRights(node, 'agent', { sharded: now.isSharded })
+      await requireRights(node, 'agent', { sharded: now.isSharded, version: now.version })
       await work(steps)
     })
     return 'done'

@@ -1,14 +1,22 @@
 import { inject, injectable } from 'tsyringe'
-import type { RestoreCommand, RestoreCommandDocument } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand, type RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
 import { stagingDatabase } from '../../recovery/staging.js'
-import { awaitSlicersGone, resumeAfterRestore, type Suspended, suspendOthers } from '../../recovery/suspension.js'
+import {
+  awaitSlicersGone,
+  resumeAfterRestore,
+  resumeBalancerAfter,
+  type Suspended,
+  suspendBalancer,
+  suspendOthers,
+} from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
-import { ShardedRestore } from '../sharding/sharding.js'
+import { ShardedSelection } from '../sharding/sharded-selection.js'
+import { ShardedRestore, type Sharding, type ShardingOptions } from '../sharding/sharding.js'
 import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
@@ -42,7 +50,7 @@ export class Restore {
     }
     const run: PrimaryRun = {
       ...{ type: 'restore', name: restore.name, opid, signal },
-      words: { code: 'RESTORE_FAILED', repeat: 'repeat the restore', instead: SAID_BY_THEMSELVES },
+      words: { code: 'RESTORE_FAILED', repeat: repeatWords(restore), instead: SAID_BY_THEMSELVES },
       record: (now, hb) => ({
         ...emptyRestore(restore, opid, now, hb),
         ...(suspended === undefined ? {} : { suspended }),
@@ -66,22 +74,23 @@ export class Restore {
     const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
-    const sharding = info.isSharded
-      ? new ShardedRestore({
-          ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
-          ...{ store: stored, clock, log, guard },
-        })
-      : undefined
+    const shardingOptions: ShardingOptions = {
+      ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
+      ...{ store: stored, clock, log, guard },
+    }
+    const sharding = info.isSharded ? shardingOf(shardingOptions, wanted) : undefined
     const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock, log, onSuspended }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
     const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
-      // What a restore of a part does is in the oplog like anybody's work, so that is stored on.
-      if (state !== 'cleanupCluster' || wanted !== undefined) return await reach(state)
+      if (state !== 'cleanupCluster') return await reach(state)
       const before = async () => {
-        await suspendOthers(suspending)
+        // What a restore of a part does is in the oplog like anybody's work, so that is stored on.
+        if (wanted === undefined) await suspendOthers(suspending)
+        else if (info.isSharded) await suspendBalancer(suspending)
         guard.throwIfStopped()
       }
       await reach(state, { before })
+      if (wanted !== undefined) return
       // PBM's agent, where it leads, waits for no slicer but its own.
       await awaitSlicersGone(suspending, self.rs)
     }
@@ -112,9 +121,21 @@ export class Restore {
       await noteShortcomings(leader, command.name, self.rs, end)
     }
     await sharding?.refresh()
-    if (info.isClusterLeader && wanted === undefined)
-      log.info('make a full backup now: point-in-time recovery can only go on from a new one')
+    if (!info.isClusterLeader) return
+    // With the lock still held: a backup that begins would take it for off.
+    if (wanted !== undefined) await resumeBalancerAfter(leader, command.name, log)
+    else log.info('make a full backup now: point-in-time recovery can only go on from a new one')
   }
+}
+
+function shardingOf(options: ShardingOptions, wanted: Wanted | undefined): Sharding {
+  return wanted === undefined ? new ShardedRestore(options) : new ShardedSelection(options, wanted)
+}
+
+/** What is beside the live one is in the way of the next. */
+function repeatWords(command: RestoreCommand): string {
+  const targets = namespacePairs(command).map(({ to }) => to)
+  return targets.length === 0 ? 'repeat the restore' : `drop ${targets.join(', ')}, then repeat the restore`
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */

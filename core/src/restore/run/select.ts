@@ -10,10 +10,10 @@ import type { Wanted } from '../selective/plan.js'
 
 /** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
 export function refuseUnsupported(command: RestoreCommand, isSharded: boolean): void {
-  const { external, pairs, keepExisting, query, usersAndRoles } = command
+  const { external, keepExisting, query, usersAndRoles } = command
   if (external) throw unsupported('A restore of external data is not supported by this version')
   const isMoved = namespacePairs(command).length > 0
-  const own = pairs !== undefined ? 'several pairs' : keepExisting === true ? '--keep-existing' : query && '--query'
+  const own = keepExisting === true ? '--keep-existing' : query && '--query'
   if (isSharded && own) throw unsupported(`${own}: for replica sets only as yet, and this is a sharded cluster`)
   if (keepExisting === true && isMoved)
     throw unsupported('What goes beside the live one goes to a free place: --keep-existing does not go with --ns-from')
@@ -25,18 +25,10 @@ export function refuseUnsupported(command: RestoreCommand, isSharded: boolean): 
     })
 }
 
-/**
- * What a command asks for of a backup; undefined for all that it has. Throws `NAMESPACE_INVALID`, `NAMESPACE_MISSING` and,
- * on a sharded cluster, `RESTORE_UNSUPPORTED`.
- */
-export function wantedOf(command: RestoreCommand, backup: BackupDocument, isSharded: boolean): Wanted | undefined {
+/** What a command asks for of a backup; undefined for all that it has. Throws `NAMESPACE_INVALID` and `NAMESPACE_MISSING`. */
+export function wantedOf(command: RestoreCommand, backup: BackupDocument): Wanted | undefined {
   const wanted = asked(command, backup)
   if (wanted === undefined) return undefined
-  if (isSharded) {
-    throw unsupported('Chosen namespaces can be restored on replica sets only, and this is a sharded cluster', {
-      hint: 'Restore the whole backup to another cluster, and copy from there.',
-    })
-  }
   const own = Selection.of(backup.nss)
   const lacking = own === undefined || isHidden(backup) ? [] : own.lacks(wanted.selection)
   if (own === undefined || lacking.length === 0) return wanted

@@ -53,7 +53,7 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   refuseProfileBase(backup, command)
-  const wanted = wantedOf(command, backup, info.isSharded)
+  const wanted = wantedOf(command, backup)
   const rsMap = command.rsMap ?? {}
   const cluster = await clusterMembers(leader)
   const chunksOf = { leader, host, rs: nameInBackup(self.rs, rsMap), backup, target: command.oplogTS }

@@ -16,7 +16,7 @@ import { isChosen, usersOrRoles } from '../data/users-and-roles.js'
 import { refuseInvalidNamespaces } from '../verify/namespaces.js'
 import { checkPieces, type OplogVerification, verifyPieces } from '../verify/oplog.js'
 import { NamespaceHistory } from './history.js'
-import { planSelective, type SelectivePlan, type Wanted } from './plan.js'
+import { type Agreement, destinationOf, planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
 import { refuseUnfit, type Staged, stagedPlaces } from './staged.js'
 
@@ -58,6 +58,15 @@ export interface Choosing extends Omit<OplogVerification, 'onCommand'> {
   readonly log: OperationLog
   /** Name of the database for what is staged. */
   readonly staging: string
+  /** In a sharded cluster: waits until all replica sets know what each of them has. */
+  readonly agree?: ((own: OwnPart) => Promise<Agreement>) | undefined
+}
+
+/** What one replica set of several knows by itself. */
+export interface OwnPart {
+  readonly whole: Snapshot
+  readonly wanted: Wanted
+  readonly history: NamespaceHistory
 }
 
 /**
@@ -69,7 +78,8 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const { client, store, oplog, log } = choosing
   const wanted = named(choosing.wanted, whole)
   refuseInvalidNamespaces(whole.namespaces)
-  if (wanted.usersAndRoles) refuseMissingUsers(whole)
+  // Of a cluster the config servers judge that: a shard may have none of its own.
+  if (wanted.usersAndRoles && choosing.agree === undefined) refuseMissingUsers(whole)
   const { renaming, keepExisting = false } = wanted
   const query = wanted.query === undefined ? undefined : await checkedQuery(client, wanted.query)
   const single = renaming?.pairs.map(({ to }) => to).filter((to) => !to.endsWith('.*')) ?? []
@@ -77,10 +87,11 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
   await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
+  const agreement = await choosing.agree?.({ whole, wanted, history })
   const target = await listTarget(client)
   const isNarrowed = query !== undefined
   const places = stagedPlaces({ database: choosing.staging, target, renaming, keepExisting, isNarrowed })
-  const plan = planSelective(history, wanted, places)
+  const plan = planSelective(history, wanted, places, agreement)
   const { staged } = places
   refuseUnfit(staged, target)
   if (renaming !== undefined) await refuseTaken(client, [...namesOf(plan), ...[...staged.values()].map(({ ns }) => ns)])
@@ -94,7 +105,11 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     replaces: renaming === undefined && !keepExisting,
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
-    created: plan.created,
+    // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
+    created:
+      agreement === undefined
+        ? plan.created
+        : new Set([...agreement.everywhere].map((ns) => destinationOf(wanted, ns))),
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
@@ -147,7 +162,7 @@ function chosenSnapshot(whole: Snapshot, { restored }: SelectivePlan, usersAndRo
   }
 }
 
-function refuseMissingUsers({ namespaces }: Snapshot): void {
+export function refuseMissingUsers({ namespaces }: Snapshot): void {
   if (namespaces.some((namespace) => usersOrRoles(namespace)?.kind === 'users')) return
   throw new PbmError('USERS_MISSING', 'The backup does not have users and roles', {
     hint: 'Leave --with-users-and-roles out, or choose a full backup or one made with it.',

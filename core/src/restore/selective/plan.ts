@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { stringElement } from '../../bson/build.js'
 import { findString } from '../../bson/elements.js'
@@ -37,6 +37,16 @@ export interface SelectivePlan {
   readonly created: ReadonlySet<string>
 }
 
+/** What the replica sets of a sharded cluster agree on, each of which knows a part only. */
+export interface Agreement {
+  /** Of what is chosen, by the names that users know, what this replica set restores. */
+  readonly here: ReadonlySet<string>
+  /** All of it, on whichever replica sets. */
+  readonly everywhere: ReadonlySet<string>
+  /** The UUID (16 bytes) that a collection is given on all of them, by the one (hex) that it had. */
+  uuidOf(uuid: string): Buffer
+}
+
 export type NamespaceKind = NamespaceMetadata['type']
 
 /** Where a restore puts what it has chosen. */
@@ -56,12 +66,14 @@ export function planSelective(
   history: NamespaceHistory,
   { selection, renaming }: Wanted,
   places: Places = placesOf(renaming),
+  agreement?: Agreement,
 ): SelectivePlan {
   const restored = new Map<NamespaceMetadata, NamespaceMetadata>()
   const destinations = new Map<string, Destination>()
   const created = new Set<string>()
-  const found = [...history.alive].filter(([, { ns }]) => selection.has(ns))
-  refuseMissing(history, selection, new Set(found.map(([, { ns }]) => ns)))
+  const all = [...history.alive].filter(([, { ns }]) => selection.has(ns))
+  const found = agreement === undefined ? all : all.filter(([, { ns }]) => agreement.here.has(userName(ns)))
+  if (agreement === undefined) refuseMissing(missingOf(history, selection))
   refuseIncomplete(found)
   const taken = new Map<string, string>()
   const series = new Set(found.flatMap(([, { ns }]) => (isBuckets(ns) ? [userName(ns)] : [])))
@@ -78,7 +90,7 @@ export function planSelective(
       destinations.set(key, { ns: name, uuid: undefined, since, lasting, source })
       if (stored?.type === 'view') restored.set(stored, { ...stored, ...own, options: viewOptions(stored, source) })
     } else {
-      const uuid = isBuckets(ns) ? undefined : randomUuid()
+      const uuid = isBuckets(ns) ? undefined : (agreement?.uuidOf(key) ?? randomUuid())
       const place = isBuckets(ns) ? `${own.db}.${BUCKETS}${own.collection}` : name
       destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {
@@ -95,6 +107,11 @@ export function planSelective(
 export function placesOf(renaming: Renaming | undefined): Places {
   if (renaming === undefined) return { of: (ns) => ns, sourceOf: (ns) => ns }
   return { of: (ns) => renaming.to(ns), sourceOf: (ns) => renaming.to(ns) ?? ns }
+}
+
+/** The name that what users know as `ns` is to have. */
+export function destinationOf({ renaming }: Wanted, ns: string): string {
+  return placesOf(renaming).sourceOf(ns)
 }
 
 /** What the view `ns`, which becomes `name`, shows there: a view and its source have one database. */
@@ -124,31 +141,53 @@ function isBuckets(ns: string): boolean {
 }
 
 /** A time series has one name for users, and its buckets another. */
-function userName(ns: string): string {
+export function userName(ns: string): string {
   return isBuckets(ns) ? `${databaseOf(ns)}.${collectionOf(ns).slice(BUCKETS.length)}` : ns
 }
 
-/** Names that the backup can't have, or lost before the end: nothing would be there in their place. */
-function refuseMissing(history: NamespaceHistory, selection: Selection, names: ReadonlySet<string>): void {
-  const known = [...new Set([...history.alive.values()].map(({ ns }) => ns.replace(`.${BUCKETS}`, '.')))]
+/** What of a selection exists at the end, by the names that users know. */
+export function chosenNames(history: NamespaceHistory, selection: Selection): Set<string> {
+  return new Set([...history.alive.values()].filter(({ ns }) => selection.has(ns)).map(({ ns }) => userName(ns)))
+}
+
+/** What one replica set knows of entries that nothing has there. */
+export interface Missing {
+  readonly entries: readonly { readonly entry: string /** What became of it there. */; readonly gone?: string }[]
+  /** Names that may be meant. */
+  readonly near: readonly string[]
+}
+
+export function missingOf(history: NamespaceHistory, selection: Selection): Missing {
+  const absent = absentFrom(selection, chosenNames(history, selection))
+  const entries = absent.map((entry) => {
+    const gone = history.gone(entry)
+    if (gone === undefined) return { entry }
+    const what = gone.to === undefined ? 'dropped' : `renamed to ${gone.to}`
+    return { entry, gone: `${what} at ${new Date(Number(gone.ts >> 32n) * 1000).toISOString()}` }
+  })
+  const first = absent[0]
+  if (first === undefined) return { entries, near: [] }
+  const known = [...new Set([...history.alive.values()].map(({ ns }) => userName(ns)))]
+  const close = nearest(first, known)
+  const beside = known.filter((ns) => databaseOf(ns) === databaseOf(first)).slice(0, NAMED)
+  return { entries, near: [...new Set([...(close === undefined ? [] : [close]), ...beside])] }
+}
+
+/** The entries of a selection that none of the names belongs to. */
+export function absentFrom(selection: Selection, names: ReadonlySet<string>): string[] {
   const databases = new Set([...names].map(databaseOf))
-  const missing = [
+  return [
     ...[...selection.namespaces].filter((ns) => !names.has(ns)),
     ...[...selection.databases].filter((db) => !databases.has(db)).map((db) => `${db}.*`),
   ]
-  if (missing.length === 0) return
-  const told = missing.slice(0, NAMED).map((ns) => {
-    const gone = history.gone(ns)
-    if (gone === undefined) return ns
-    const what = gone.to === undefined ? 'dropped' : `renamed to ${gone.to}`
-    return `${ns} (${what} at ${new Date(Number(gone.ts >> 32n) * 1000).toISOString()})`
-  })
-  const first = missing[0] ?? ''
-  const close = nearest(first, known)
-  const beside = known.filter((ns) => databaseOf(ns) === databaseOf(first)).slice(0, NAMED)
-  const hints = [...new Set([...(close === undefined ? [] : [close]), ...beside])]
+}
+
+/** Names that the backup can't have, or lost before the end: nothing would be there in their place. */
+export function refuseMissing({ entries, near }: Missing): void {
+  if (entries.length === 0) return
+  const told = entries.slice(0, NAMED).map(({ entry, gone }) => (gone === undefined ? entry : `${entry} (${gone})`))
   // In the message: what failed before anything was changed has that as its hint.
-  const there = hints.length === 0 ? '' : `; there is ${hints.join(', ')}`
+  const there = near.length === 0 ? '' : `; there is ${near.slice(0, NAMED + 1).join(', ')}`
   throw new PbmError('NAMESPACE_MISSING', `Neither the backup nor the oplog up to then has ${told.join(', ')}${there}`)
 }
 
@@ -165,9 +204,17 @@ function refuseIncomplete(found: readonly (readonly [string, Incarnation])[]): v
   )
 }
 
-/** Of version 4, as the server makes them. */
+/** Each replica set makes the same one of the same restore and UUID (hex), by itself. */
+export function derivedUuid(restore: string, uuid: string): Buffer {
+  return version4(createHash('sha256').update(`${restore}\0${uuid}`).digest().subarray(0, 16))
+}
+
 function randomUuid(): Buffer {
-  const bytes = randomBytes(16)
+  return version4(randomBytes(16))
+}
+
+/** As the server makes them. */
+function version4(bytes: Buffer): Buffer {
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
   return bytes

@@ -1,12 +1,11 @@
 import type { MongoClient } from 'mongodb'
-import type { RestoreDocument, RestoreReplset } from '../../control/restore-document.js'
-import { findRestore, setRestoreReplsetFields } from '../../control/restores.js'
+import { setRestoreReplsetFields } from '../../control/restores.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { optimeText, toTimestamp } from '../../oplog/entry.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { Clock } from '../../time/clock.js'
-import { until } from '../../time/until.js'
+import { awaitParts } from './await-parts.js'
 
 export interface TransactionSettlement {
   readonly leader: MongoClient
@@ -20,7 +19,6 @@ export interface TransactionSettlement {
   readonly log: OperationLog
 }
 
-const POLL_MS = 100
 /** What PBM's agents tell, asked or not (PBM: archive-and-oplog.md §4.3). */
 const TOLD_UNASKED = 100
 
@@ -38,7 +36,7 @@ export async function settleTransactions(
   const ids = open.filter(({ prepared }) => prepared).map(({ key }) => publicId(key))
   await setRestoreReplsetFields(leader, name, replset, { open_txn: ids })
   // PBM's agents do not ask; they tell.
-  const asked = await all(settlement, 'open transactions', (part) => part.open_txn !== undefined || part.txn_set)
+  const asked = await awaitParts(settlement, 'open transactions', (part) => part.open_txn !== undefined || part.txn_set)
   const wanted = new Set(asked.replsets.flatMap(({ open_txn }) => open_txn ?? []))
   const commits = (replay?.commits ?? []).map(({ key, commitTimestamp }) => ({
     id: publicId(key),
@@ -49,7 +47,7 @@ export async function settleTransactions(
     committed_txn: told.map(({ id, ts }) => ({ id, ts: toTimestamp(ts), state: 'commit' })),
     txn_set: true,
   })
-  const known = await all(settlement, 'decisions on transactions', ({ txn_set }) => txn_set)
+  const known = await awaitParts(settlement, 'decisions on transactions', ({ txn_set }) => txn_set)
   const committed = new Set(
     known.replsets.flatMap(({ committed_txn }) =>
       (committed_txn ?? []).filter(({ state }) => state === 'commit').map(({ id }) => id),
@@ -73,20 +71,6 @@ export async function settleTransactions(
     stat: { txn: { partial: 0, shard_uncommitted: open.length, left_uncommitted: left }, d: null },
   })
   if (applied > 0) log.info(`${applied} transactions were committed by other shards before the end, and are here too`)
-}
-
-async function all(
-  { leader, name, replsets, clock, signal }: TransactionSettlement,
-  what: string,
-  has: (part: RestoreReplset) => boolean,
-): Promise<RestoreDocument> {
-  const complete = async () => {
-    const found = await findRestore(leader, name)
-    if (found === undefined) throw new PbmError('OPERATION_GONE', `the record of restore ${name} is gone: no ${what}`)
-    const ready = found.replsets.filter(has).map((part) => part.name)
-    return replsets.every((replset) => ready.includes(replset)) ? found : undefined
-  }
-  return await until(complete, { clock, signal, everyMs: POLL_MS })
 }
 
 /** As PBM writes it: the session's raw document in base64 without padding, and the number. */

@@ -44,15 +44,16 @@ export class RoutingTables implements RoutingReplay {
 
   /**
    * Before anything is touched: while a resharding runs here, the server would not let go of its collection; and of one that
-   * was ending when the backup began, the documents are not in the backup. Throws `RESHARDING_RUNNING` and
-   * `BACKUP_RESHARDING`.
+   * was ending when the backup began, the documents are not in the backup. `concerns`: which collections are looked at.
+   * Throws `RESHARDING_RUNNING` and `BACKUP_RESHARDING`.
    */
-  async check(snapshot: Snapshot, signal: AbortSignal): Promise<void> {
-    const [running] = await runningReshardings(this.#client)
+  async check(snapshot: Snapshot, signal: AbortSignal, concerns = (_ns: string) => true): Promise<void> {
+    const running = (await runningReshardings(this.#client)).find(({ ns }) => concerns(ns))
     if (running !== undefined) throw reshardingRunning(running, 'nothing can be restored')
     await snapshot.readNamespaces(
       async (_, documents) => {
-        for await (const whole of wholeDocuments(documents)) for (const one of documentsIn(whole)) refuseEnding(one)
+        for await (const whole of wholeDocuments(documents))
+          for (const one of documentsIn(whole)) if (concerns(findString(one, '_id') ?? '')) refuseEnding(one)
       },
       { width: 1, signal, select: ({ db, collection }) => db === 'config' && collection === 'collections' },
     )
@@ -60,7 +61,7 @@ export class RoutingTables implements RoutingReplay {
 
   /** Loads the dump into empty staging collections. */
   async load(snapshot: Snapshot, guard: DeadlineGuard): Promise<void> {
-    await this.#dropStaging()
+    await this.dropStaging()
     for (const table of TABLES) await this.#admin.createCollection(STAGING_PREFIX + table)
     await snapshot.readNamespaces(
       async ({ collection }, documents) => {
@@ -119,9 +120,9 @@ export class RoutingTables implements RoutingReplay {
     await this.#zonesOfShards(shardIds)
     // Last: a collection that is listed has all its chunks.
     await this.#copy('collections', guard, (document) =>
-      isRestored(findString(document, '_id')) ? withoutFields(document, OF_OPERATIONS) : undefined,
+      isRestored(findString(document, '_id')) ? withoutOperations(document) : undefined,
     )
-    await this.#dropStaging()
+    await this.dropStaging()
     await this.#client.db('admin').command({ flushRouterConfig: 1 })
     this.#log.info(
       `restored the routing tables of ${databases.length} databases and ${uuids.length} sharded collections`,
@@ -132,15 +133,23 @@ export class RoutingTables implements RoutingReplay {
     return this.#client.db('admin')
   }
 
+  /** What the replay has just written there has not reached the majority yet, and a read of the majority would not see it. */
   #staging(table: Table) {
-    return this.#admin.collection<{ _id: string } & Document>(STAGING_PREFIX + table)
+    const options = { readConcern: { level: 'local' } } as const
+    return this.#admin.collection<{ _id: string } & Document>(STAGING_PREFIX + table, options)
   }
 
   #config(table: Table) {
     return this.#client.db('config').collection<{ _id: string } & Document>(table, MAJORITY)
   }
 
-  async #dropStaging(): Promise<void> {
+  /** The documents of a table as they have been put together, one by one, raw. */
+  async *staged(table: Table): AsyncGenerator<Buffer> {
+    const batches = readDocuments(this.#client, 'admin', STAGING_PREFIX + table, { readConcern: 'local' })
+    for await (const batch of wholeDocuments(batches)) yield* documentsIn(batch)
+  }
+
+  async dropStaging(): Promise<void> {
     for (const table of TABLES) await this.#staging(table).drop()
   }
 
@@ -194,8 +203,14 @@ export class RoutingTables implements RoutingReplay {
   }
 }
 
-function isRestored(ns: string | undefined): boolean {
+/** What every cluster makes for itself, and the unfinished copy of a resharding, are not. */
+export function isRestored(ns: string | undefined): boolean {
   return ns !== SESSIONS && !isReshardingCopy(ns ?? '')
+}
+
+/** A listed collection as it is while the server does nothing to it. */
+export function withoutOperations(collection: Buffer): Buffer {
+  return withoutFields(collection, OF_OPERATIONS)
 }
 
 export function isRoutingTable({ db, collection }: Pick<NamespaceMetadata, 'db' | 'collection'>): boolean {

@@ -2,13 +2,17 @@ import type { Document, MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
+import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { allOrFirstError } from '../data/snapshot.js'
 
 const MAJORITY = { writeConcern: { w: 'majority' } } as const
 const NAMESPACE_NOT_FOUND = 26
 const STALE_DB_VERSION = 249
 const STALE_CONFIG = 13388
 const ATTEMPTS = 5
+/** Each takes part of every shard's time. */
+const DROPS_AT_ONCE = 4
 /** Refreshes under way at once: each asks the config servers. */
 const WIDTH = 8
 
@@ -35,7 +39,7 @@ export async function dropShardedDatabases(cleanup: ShardCleanup, databases: Rea
     .toArray()
   for (const { _id: db, version } of own) {
     if (!databases.has(db)) continue
-    await dropDatabase(client, db, version, guard)
+    await ofDatabase(cleanup, { db, version }, { _shardsvrDropDatabase: 1 })
     log.debug(`dropped database ${db} on all shards`)
   }
   // What a collection of the same UUID had still to be rid of would be deleted from the restored one.
@@ -47,23 +51,52 @@ export async function dropShardedDatabases(cleanup: ShardCleanup, databases: Rea
   }
 }
 
-async function dropDatabase(
-  client: MongoClient,
-  db: string,
-  version: Document | undefined,
-  guard: DeadlineGuard,
+/**
+ * Drops collections and time series on all shards, those whose database has this shard as its primary: also what no routing
+ * table lists, as a restore that failed leaves it. Views are left: only the primary shard has them.
+ */
+export async function dropShardedCollections(cleanup: ShardCleanup, namespaces: ReadonlySet<string>): Promise<void> {
+  const { leader, shardId, log } = cleanup
+  const databases = [...new Set([...namespaces].map(databaseOf))]
+  const own = await leader
+    .db('config')
+    .collection<{ _id: string; version?: Document }>('databases')
+    .find({ _id: { $in: databases }, primary: shardId })
+    .toArray()
+  const versions = new Map(own.map(({ _id, version }) => [_id, version]))
+  const limit = pLimit(DROPS_AT_ONCE)
+  const drops = [...namespaces]
+    .filter((ns) => versions.has(databaseOf(ns)))
+    .map((ns) =>
+      limit(async () => {
+        const db = databaseOf(ns)
+        const command = { _shardsvrDropCollection: collectionOf(ns) }
+        await ofDatabase(cleanup, { db, version: versions.get(db) }, command)
+        log.debug(`dropped ${ns} on all shards`)
+      }),
+    )
+  await allOrFirstError(drops, () => limit.clearQueue())
+}
+
+/** What a mongos would send to the primary shard of a database. What is not there is dropped already. */
+async function ofDatabase(
+  { client, guard }: ShardCleanup,
+  { db, version }: { readonly db: string; readonly version: Document | undefined },
+  command: Document,
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     guard.throwIfStopped()
     try {
-      await client.db(db).command({ _shardsvrDropDatabase: 1, databaseVersion: version, ...MAJORITY })
+      await client.db(db).command({ ...command, databaseVersion: version, ...MAJORITY })
       return
     } catch (error) {
       const { code } = error as { code?: unknown }
       if (code === NAMESPACE_NOT_FOUND) return
       const isStale = code === STALE_DB_VERSION || code === STALE_CONFIG
       if (!isStale || attempt === ATTEMPTS) {
-        throw new PbmError('DROP_FAILED', `Database ${db} can't be dropped on all shards: ${errorText(error)}`, {
+        const what = Object.values(command).find((value) => typeof value === 'string')
+        const name = what === undefined ? `Database ${db}` : `${db}.${what}`
+        throw new PbmError('DROP_FAILED', `${name} can't be dropped on all shards: ${errorText(error)}`, {
           cause: error,
         })
       }
@@ -72,24 +105,36 @@ async function dropDatabase(
   }
 }
 
-/** Lets a shard forget what it knew of the routing tables, and read those of its restored collections. */
-export async function refreshRouting(client: MongoClient, leader: MongoClient, guard: DeadlineGuard): Promise<void> {
+/** Which of the routing tables a shard reads anew. */
+export interface Refreshed {
+  readonly databases: readonly string[]
+  readonly namespaces: readonly string[]
+}
+
+/** Lets a shard forget what it knew of the routing tables, all of them or some, and read those of its restored collections. */
+export async function refreshRouting(
+  client: MongoClient,
+  leader: MongoClient,
+  guard: DeadlineGuard,
+  only?: Refreshed,
+): Promise<void> {
   const admin = client.db('admin')
-  await admin.command({ flushRouterConfig: 1 })
-  const config = leader.db('config')
+  const named = async (table: string, names: readonly string[] | undefined) => {
+    const filter = names === undefined ? {} : { _id: { $in: [...names] } }
+    const found = leader
+      .db('config')
+      .collection<{ _id: string }>(table)
+      .find(filter, { projection: { _id: 1 } })
+    return (await found.toArray()).map(({ _id }) => _id)
+  }
   const [databases, collections] = await Promise.all([
-    config
-      .collection<{ _id: string }>('databases')
-      .find({}, { projection: { _id: 1 } })
-      .toArray(),
-    config
-      .collection<{ _id: string }>('collections')
-      .find({}, { projection: { _id: 1 } })
-      .toArray(),
+    named('databases', only?.databases),
+    named('collections', only?.namespaces),
   ])
   const limit = pLimit(WIDTH)
   const run = (command: Document) => limit(() => (guard.signal.aborted ? undefined : admin.command(command)))
-  await Promise.all(databases.map(({ _id }) => run({ _flushDatabaseCacheUpdates: _id })))
-  await Promise.all(collections.map(({ _id }) => run({ _flushRoutingTableCacheUpdates: _id })))
+  await Promise.all((only === undefined ? [1] : collections).map((what) => run({ flushRouterConfig: what })))
+  await Promise.all(databases.map((db) => run({ _flushDatabaseCacheUpdates: db })))
+  await Promise.all(collections.map((ns) => run({ _flushRoutingTableCacheUpdates: ns })))
   guard.throwIfStopped()
 }

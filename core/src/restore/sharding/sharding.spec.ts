@@ -32,3 +32,11 @@ describe('a shard that the backup does not have', () => {
     assert.deepEqual(reached, [])
   })
 })
+
+describe('a sharded cluster of servers before 5.0', () => {
+  it('is refused before anything is looked at', () => {
+    const info = { version: '4.4.2', isConfigServer: false } as unknown as NodeInfo
+    const options = { info } as unknown as ConstructorParameters<typeof ShardedRestore>[0]
+    assert.throws(() => new ShardedRestore(options), { code: 'SERVER_TOO_OLD', message: /MongoDB 4\.4\.2/ })
+  })
+})

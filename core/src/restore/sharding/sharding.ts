@@ -1,5 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { Member, NodeInfo, ReplsetTopology } from '../../mongo/topology.js'
 import type { Replay } from '../../oplog/replay/replay.js'
@@ -10,6 +11,8 @@ import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import type { Clock } from '../../time/clock.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { openSnapshot, type Snapshot } from '../data/snapshot.js'
+import type { OwnPart } from '../selective/choose.js'
+import type { Agreement } from '../selective/plan.js'
 import { settleTransactions } from './distributed-transactions.js'
 import { RoutingTables } from './routing-tables.js'
 import { dropShardedDatabases, refreshRouting } from './shard-cleanup.js'
@@ -33,19 +36,43 @@ export interface ShardingOptions {
   readonly guard: DeadlineGuard
 }
 
-/** What a restore of one replica set has to do because it is one of many (PBM: control-plane.md §5.3). */
-export class ShardedRestore {
+/** Replays the changes of routing tables up to the restored time, and nothing else. */
+export type ReplayRouting = (tables: RoutingTables) => Promise<void>
+
+/** What a restore of one replica set has to do because it is one of many. */
+export interface Sharding {
+  /** On config servers: where the replay sends the routing tables. */
+  readonly routing: RoutingTables | undefined
+  /** Where a part is restored: waits until all know what each of them has. */
+  agree?(own: OwnPart, replay: ReplayRouting): Promise<Agreement>
+  /** Nothing has been touched yet. `own` is undefined where the backup has no part for this replica set. */
+  prepare(own: Snapshot | undefined): Promise<void>
+  /** Whether {@link cleanUp} drops the database whole. */
+  drops(db: string): boolean
+  cleanUp(): Promise<void>
+  load(snapshot: Snapshot): Promise<void>
+  /** Between the last entry of the oplog and its end: distributed transactions are decided. */
+  settle(replay: Replay | undefined): Promise<void>
+  /** The restored routing tables take effect. */
+  publish(): Promise<void>
+  /** Shards read them. */
+  refresh(): Promise<void>
+}
+
+/** Of all that a backup has (PBM: control-plane.md §5.3). */
+export class ShardedRestore implements Sharding {
   readonly #options: ShardingOptions
   readonly #tables: RoutingTables | undefined
   #replaced: ReadonlySet<string> = new Set()
 
+  /** Throws SERVER_TOO_OLD. */
   constructor(options: ShardingOptions) {
+    requireOwnCommands(options.info)
     this.#options = options
     const { client, info, log } = options
     this.#tables = info.isConfigServer ? new RoutingTables(client, log) : undefined
   }
 
-  /** On config servers: where the replay sends the routing tables. */
   get routing(): RoutingTables | undefined {
     return this.#tables
   }
@@ -60,7 +87,6 @@ export class ShardedRestore {
     if (this.#options.info.shardId !== undefined) this.#replaced = await this.#databases(own)
   }
 
-  /** Whether {@link cleanUp} drops the database whole. */
   drops(db: string): boolean {
     return this.#replaced.has(db)
   }
@@ -77,7 +103,6 @@ export class ShardedRestore {
     await this.#tables?.load(snapshot, this.#options.guard)
   }
 
-  /** Between the last entry of the oplog and its end: distributed transactions are decided. */
   async settle(replay: Replay | undefined): Promise<void> {
     const { leader, name, self, cluster, clock, guard, log } = this.#options
     const { signal } = guard
@@ -118,4 +143,12 @@ export class ShardedRestore {
     const { store, backup, compression, guard } = this.#options
     return await openSnapshot(store, backup, part, compression, { signal: guard.signal })
   }
+}
+
+/** Before anything is dropped: servers before 5.0 lack the commands for it, and have other routing tables. */
+function requireOwnCommands({ version = '' }: Pick<NodeInfo, 'version'>): void {
+  if (!/^[1-4]\./.test(version)) return
+  throw new PbmError('SERVER_TOO_OLD', `a sharded cluster of MongoDB ${version} can't be restored by these agents`, {
+    hint: 'Restore it to a cluster of MongoDB 5.0 or later',
+  })
 }

@@ -1,16 +1,11 @@
-import type { MongoClient } from 'mongodb'
 import { PbmError } from '../../errors.js'
 
 /**
  * Refuses a backup with a database whose name differs from one of the target only in upper and lower case: no server
- * holds both, and would say so only when the other databases are dropped already. Rejects with `DATABASE_CASE`.
+ * holds both, and would say so only when the other databases are dropped already. Throws `DATABASE_CASE`.
  */
-export async function refuseOtherCase(client: MongoClient, restored: readonly string[]): Promise<void> {
-  const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
-  const clashes = clashesOf(
-    databases.map(({ name }) => name),
-    new Set(restored),
-  )
+export function refuseOtherCase(target: Iterable<string>, restored: Iterable<string>): void {
+  const clashes = clashesOf([...new Set(target)], new Set(restored))
   if (clashes.length === 0) return
   const told = clashes.map(({ theirs, ours }) => `${theirs} where the backup has ${ours}`).join(', ')
   throw new PbmError('DATABASE_CASE', `The target has the database ${told}: no server holds both`, {

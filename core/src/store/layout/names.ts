@@ -33,6 +33,11 @@ export function suffixOfCompression(type: string): string | undefined {
   return Object.hasOwn(SUFFIXES, type) ? SUFFIXES[type] : undefined
 }
 
+/** Ours, while a backup begins: what its leader writes for all members to look for. PBM never lists it. */
+export function backupMarkName(backup: string): string {
+  return `.pbmkit.mark-${backup}`
+}
+
 export function backupMetadataName(backup: string): string {
   return `${backup}${METADATA_SUFFIX}`
 }

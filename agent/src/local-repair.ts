@@ -1,0 +1,51 @@
+import { type Clock, errorText, type OperationLog, until } from '@pbmkit/core'
+
+export interface LocalRepairOptions {
+  /** What it looks for, for the log: `whether … left …`. */
+  readonly what: string
+  readonly everyMs: number
+  readonly clock: Clock
+  readonly log: OperationLog
+  /** Puts right what it finds. Whether something is left to be done, or can't be judged yet. */
+  readonly isLeft: () => Promise<boolean>
+}
+
+/** What an agent before this one, or work that was broken off, left at the mongod beside this agent. */
+export class LocalRepair {
+  readonly #options: LocalRepairOptions
+  #later: Promise<void> | undefined
+
+  constructor(options: LocalRepairOptions) {
+    this.#options = options
+  }
+
+  /** Until nothing is left, or the signal aborts; a fault is told once. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { what, everyMs, clock, log, isLeft } = this.#options
+    let told = ''
+    const isDone = async () => {
+      if (signal.aborted) return true
+      try {
+        return !(await isLeft())
+      } catch (error) {
+        const text = `cannot see ${what}: ${errorText(error)}`
+        if (text !== told) log.warning(text)
+        told = text
+        return false
+      }
+    }
+    await until(isDone, { clock, signal, everyMs }).catch(() => undefined)
+  }
+
+  /** The same, after work that may have left something. */
+  begin(signal: AbortSignal): void {
+    this.#later ??= this.run(signal).finally(() => {
+      this.#later = undefined
+    })
+  }
+
+  /** What {@link begin} has begun and still goes on. */
+  get underWay(): Promise<void> | undefined {
+    return this.#later
+  }
+}

@@ -1,0 +1,63 @@
+import { createServer, type IncomingMessage, request } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+
+/** A proxy as companies have it, that notes what it was asked for. */
+export interface HttpProxy {
+  readonly url: string
+  /** `CONNECT host:443` for TLS, `GET http://host/path` without. */
+  readonly seen: readonly string[]
+  stop(): Promise<void>
+}
+
+/** Starts a proxy on this machine. `refuse`: it answers 403 to every request for TLS, so that nothing leaves the machine. */
+export async function startHttpProxy({ refuse = false } = {}): Promise<HttpProxy> {
+  const seen: string[] = []
+  const server = createServer((asked: IncomingMessage, answer) => {
+    seen.push(`${asked.method} ${asked.url}`)
+    const { hostname, port, pathname, search } = new URL(asked.url ?? '')
+    const { method, headers } = asked
+    const passed = request({ host: hostname, port, path: pathname + search, method, headers }, (got) => {
+      answer.writeHead(got.statusCode ?? 502, got.headers)
+      got.pipe(answer)
+    })
+    passed.on('error', () => answer.writeHead(502).end())
+    asked.pipe(passed)
+  })
+  server.on('connect', ({ url = '' }: IncomingMessage, socket) => {
+    seen.push(`CONNECT ${url}`)
+    socket.on('error', () => undefined)
+    if (refuse) {
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+      return
+    }
+    const { hostname, port } = new URL(`http://${url}`)
+    const target = connect(Number(port), hostname, () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      target.pipe(socket).pipe(target)
+    })
+    target.on('error', () => socket.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    stop: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** Sets variables of the environment while `work` runs. */
+export async function withEnvironment<T>(variables: NodeJS.ProcessEnv, work: () => Promise<T>): Promise<T> {
+  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]))
+  Object.assign(process.env, variables)
+  try {
+    return await work()
+  } finally {
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+    }
+  }
+}
