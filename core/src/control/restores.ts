@@ -46,7 +46,13 @@ export async function findRestoreByOpid(leader: MongoClient, opid: string): Prom
 export function hasChangedData({
   status,
   conditions,
-}: Pick<RestoreDocument, 'status'> & { readonly conditions: readonly Condition[] }): boolean {
+  type,
+}: Pick<RestoreDocument, 'status'> & {
+  readonly conditions: readonly Condition[]
+  readonly type?: RestoreDocument['type']
+}): boolean {
+  // The record itself is in the data: where another one can be read, the old data is there.
+  if (type === 'physical') return status === 'done' || status === 'partlyDone'
   const passed = [status, ...conditions.map((condition) => condition.status as RestoreStatus)]
   return passed.some((state) => state === 'partlyDone' || hasReached(RESTORE_STATES, state, 'cleanupCluster'))
 }
