@@ -257,7 +257,7 @@ async function baseOf(
   remap: Readonly<Record<string, string>>,
 ): Promise<BackupDocument> {
   const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
-  const usable = basesOf(backups).filter(({ type }) => type === 'logical')
+  const usable = basesOf(backups)
   if (target.greaterThan(now)) {
     const { ranges } = rangesOf(chunks, usable, {})
     const last = ranges.at(-1)?.range.end
