@@ -78,6 +78,7 @@ export async function listNamespaces(
     // Later, so that whatever it has and the member lacks is in the oplog.
     const defined = await listCollections(primary, db, { signal, readPreference: 'primary' })
     const lists = { listed: byName(listed), defined: byUuid(defined) }
+    refuseLostBuckets(db, lists.listed, selection)
     for (const collection of listed) {
       if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
       const filter = chosen === undefined ? undefined : await filterOf(node, chosen, db, collection.name)
@@ -121,6 +122,21 @@ export function isDumped(db: string, collection: string): boolean {
     return !skipped.includes(collection) && !collection.startsWith(BUCKETS_PREFIX)
   }
   return !collection.startsWith('system.') || collection === 'system.js'
+}
+
+/**
+ * What has documents and is not dumped would be lost without a word. A shard that is not the primary shard of a database
+ * has only the buckets of its sharded time series.
+ */
+function refuseLostBuckets(db: string, all: Lists['listed'], selection: NamespaceSelection): void {
+  for (const name of all.keys()) {
+    const series = name.slice(BUCKETS_PREFIX.length)
+    if (db === 'config' || !name.startsWith(BUCKETS_PREFIX) || all.get(series)?.type === 'timeseries') continue
+    if (!isDumped(db, series) || !isSelected(selection, db, series)) continue
+    throw new PbmError('BUCKETS_ALONE', `${db}.${name} is here without the time series ${db}.${series}`, {
+      hint: 'Such buckets can not be backed up as yet. Select other namespaces, or unshard or drop the time series.',
+    })
+  }
 }
 
 export function isSelected({ nss, usersAndRoles }: NamespaceSelection, db: string, collection: string): boolean {
