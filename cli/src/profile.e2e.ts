@@ -174,9 +174,18 @@ describe('pbm profile', () => {
     assert.deepEqual(await readdir(weekly), [])
     await rename(weekly, empty)
     await rename(share, weekly)
-    assert.equal((await cluster.pbm(['backup', '--profile', 'weekly', '--wait'])).code, 0)
+    const { name: kept } = (await cluster.json(['backup', '--profile', 'weekly', '--wait'])).value as { name: string }
     await rename(weekly, share)
     await rename(empty, weekly)
+    for (const deletion of [
+      ['delete-backup', kept, '--yes'],
+      ['cleanup', '--older-than', '0d', '--profile', 'weekly', '--yes', '--wait'],
+    ]) {
+      const ended = await cluster.pbm(deletion)
+      assert.equal(ended.code, 1, ended.stderr)
+      assert.match(ended.stderr, /the storage of profile weekly is not the one that this cluster has used/)
+    }
+    assert.ok((await snapshots()).some(([one]) => one === kept))
     const synced = await cluster.pbm(['profile', 'sync', 'weekly', '--wait'])
     assert.equal(synced.code, 0, synced.stderr)
     const made = await cluster.pbm(['backup', '--profile', 'weekly', '--wait'])

@@ -17,8 +17,9 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { clusterMembers, nodeInfo } from '../mongo/topology.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
+import { bodyOf } from '../plugin-kit/streams.js'
 import { rememberStorage } from '../recovery/remember-storage.js'
-import { IDENTITY_OBJECT, INIT_OBJECT } from '../store/layout/names.js'
+import { backupMetadataName, IDENTITY_OBJECT, INIT_OBJECT } from '../store/layout/names.js'
 import { ensureInitObject } from './init-object.js'
 import { acceptStorage, beginUsing, requireKnownStorage, seeStorage } from './known-storage.js'
 import { ensureIdentity, readIdentity } from './storage-identity.js'
@@ -123,6 +124,10 @@ describe('the storage that a cluster uses', () => {
     const { fault } = await seeStorage(empty, of(config))
     assert.match(fault?.message ?? '', /nothing was ever written to it, and backup 2031-02-03T04:05:06Z is to be there/)
     assert.deepEqual(await readdir(join(folder, 'empty')), [])
+    // A copy that lacks the names with a dot: a resync of a profile does not write them, so nothing else could end it.
+    const copied = await open('copied')
+    await copied.save(backupMetadataName('2031-02-03T04:05:06Z'), bodyOf(Buffer.from('{}')))
+    assert.equal((await seeStorage(copied, of(config))).fault, undefined)
     // PBM has written there.
     await ensureInitObject(empty)
     await beginUsing(empty, of(config))

@@ -37,7 +37,8 @@ export async function seeStorage(
   if (used === undefined) {
     const isBlank = id === undefined && (await probeStorage(store, options)) === 'new'
     const listed = isBlank ? await newestBackup(configured) : undefined
-    if (listed === undefined) return { id, fault: undefined }
+    // A copy may lack just the objects whose names begin with a dot.
+    if (listed === undefined || (await has(store, backupMetadataName(listed), options))) return { id, fault: undefined }
     return { id, fault: changed(`nothing was ever written to it, and backup ${listed} is to be there`, configured) }
   }
   if (id === used) return { id, fault: undefined }

@@ -78,9 +78,26 @@ function isCovered(
 /**
  * What may be deleted of all that ends at or before `limit` (seconds count, as in PBM). Every time from `limit` on that
  * could be restored to still can be: never a base that the chunks after it need to reach `limit`, nor one that slicing
- * needs, nor a chunk that a later base needs (which PBM deletes), nor a chain with increments after `limit`.
+ * needs, nor a chunk that a later base needs (which PBM deletes), nor a chain with increments after `limit`. PBM's agents
+ * start from physical backups, too, and ours only from logical ones: both can be restored from.
  */
 export function expired(inventory: Inventory, limit: Timestamp, profile = ''): Expired {
+  const all = expiredBy(inventory, limit, profile, isBaseSnapshot)
+  const isOwn = (backup: BackupDocument) => isBaseSnapshot(backup) && backup.type === 'logical'
+  const own = expiredBy(inventory, limit, profile, isOwn)
+  const [backups, chunks] = [new Set(own.backups), new Set(own.chunks)]
+  return {
+    backups: all.backups.filter((backup) => backups.has(backup)),
+    chunks: all.chunks.filter((chunk) => chunks.has(chunk)),
+  }
+}
+
+function expiredBy(
+  inventory: Inventory,
+  limit: Timestamp,
+  profile: string,
+  isBase: (backup: BackupDocument) => boolean,
+): Expired {
   const older = inventory.backups
     .filter((backup) => isFinished(backup) && isOfProfile(backup, profile))
     .filter((backup) => endOf(backup).t <= limit.t)
@@ -91,13 +108,13 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
     chunks.filter((chunk) => chunk.end_ts.lessThanOrEqual(end) && !isFromNothing(chunk, base, chains))
 
   // Not simply the last of all: one of the same second, that is no base, may have ended after it.
-  const last = older.findLast(isBaseSnapshot)
+  const last = older.findLast(isBase)
   if (last?.last_write_ts.t === limit.t) {
     const others = older.filter((backup) => backup !== last)
     return { backups: withoutLiveChain(others, inventory), chunks: endingBy(last.last_write_ts, last) }
   }
   if (profile !== '') return { backups: withoutLiveChain(older, inventory), chunks }
-  const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
+  const base = neededBase(older.filter(isBase), { inventory, limit, isBase })
   const kept = older.filter(({ name }) => name !== base?.name)
   return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit, base) }
 }
@@ -119,17 +136,22 @@ function endOf({ status, last_write_ts, last_transition_ts }: BackupDocument): T
   return new Timestamp({ t: Number(last_transition_ts), i: 1 })
 }
 
+interface NeededBase {
+  readonly inventory: Inventory
+  readonly limit: Timestamp
+  readonly isBase: (backup: BackupDocument) => boolean
+}
+
 /** The newest of the bases from which a time at or after `limit` can be reached, or will be by slicing. */
 function neededBase(
   bases: readonly BackupDocument[],
-  inventory: Inventory,
-  limit: Timestamp,
+  { inventory, limit, isBase }: NeededBase,
 ): BackupDocument | undefined {
   const chains = chainsByReplset(inventory.chunks)
   const reaching = bases.findLast(({ replsets, last_write_ts }) => isCovered(chains, replsets, last_write_ts, limit))
   if (reaching !== undefined || !inventory.slicing) return reaching
   const isLater = (backup: BackupDocument) =>
-    backup.store.profile !== true && isBaseSnapshot(backup) && backup.last_write_ts.greaterThan(limit)
+    backup.store.profile !== true && isBase(backup) && backup.last_write_ts.greaterThan(limit)
   return inventory.backups.some(isLater) ? undefined : bases.at(-1)
 }
 

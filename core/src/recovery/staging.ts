@@ -1,11 +1,13 @@
 import type { MongoClient } from 'mongodb'
-import { listLocks } from '../control/locks.js'
+import { type LockHeader, listLocks } from '../control/locks.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 
 /** With the id of the operation: 24 hex digits. */
 const PREFIX = 'pbmkit_staging_'
 const STAGING = /^pbmkit_staging_[0-9a-f]{24}$/
+/** Operations that make such databases: the restore whose own it is, and those that bring one back with everything else. */
+const MAKERS: ReadonlySet<LockHeader['type']> = new Set(['restore', 'replay'])
 
 /** The database in which a restore puts together what is then taken from there. Nobody else has one of that name. */
 export function stagingDatabase(opid: string): string {
@@ -24,8 +26,8 @@ export async function dropStaging(client: MongoClient, database: string, log: Op
 }
 
 /**
- * Drops what restores have left that were killed, and what a restore to a time within one has brought back. The databases are
- * listed before the locks: whoever makes one has its lock by then.
+ * Drops what restores have left that were killed, and what a restore to a time within one has brought back; nothing while one
+ * runs, for that may be at bringing it back. The databases are listed before the locks: whoever makes one has its lock by then.
  */
 export async function repairStaging(leader: MongoClient, log: OperationLog): Promise<void> {
   const { databases } = await leader
@@ -33,9 +35,8 @@ export async function repairStaging(leader: MongoClient, log: OperationLog): Pro
     .command({ listDatabases: 1, nameOnly: true, filter: { name: STAGING } })
   const names = (databases as { name: string }[]).map(({ name }) => name)
   if (names.length === 0) return
-  const running = new Set((await listLocks(leader)).map(({ opid = '' }) => stagingDatabase(opid)))
+  if ((await listLocks(leader)).some(({ type }) => MAKERS.has(type))) return
   for (const name of names) {
-    if (running.has(name)) continue
     await leader.db(name).dropDatabase()
     log.info(`dropped ${name}, which a restore had left`)
   }

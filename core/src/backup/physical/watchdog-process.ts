@@ -129,8 +129,10 @@ async function unlockAndEnd(fault?: string): Promise<void> {
   // A lock that waits for an open transaction can't be taken back: it is ended once it is granted.
   if (fault !== undefined) await tell({ kind: 'released', lockedMs: asked === undefined ? 0 : now() - asked, fault })
   const isHeld = await locking?.catch(() => false)
-  if (isHeld === true) await unlock({ isOurs: await isStillOurs() })
-  if (fault === undefined) await tell({ kind: 'released', lockedMs: asked === undefined ? 0 : now() - asked })
+  // What was copied after it was ended is not of one moment.
+  const isLost = isHeld === true && !(await unlock({ isOurs: await isStillOurs() }))
+  const word = { kind: 'released', lockedMs: asked === undefined ? 0 : now() - asked } as const
+  if (fault === undefined) await tell(isLost ? { ...word, fault: ENDED_BY_OTHERS } : word)
   await client?.close().catch(() => undefined)
   endProcess(0)
 }
@@ -145,13 +147,17 @@ async function isStillOurs(): Promise<boolean> {
   )
 }
 
-/** Until it is done: nobody else may know of the lock. */
-async function unlock({ isOurs }: { isOurs: boolean }): Promise<void> {
+/** Until it is done: nobody else may know of the lock. Whether it was held until then. */
+async function unlock({ isOurs }: { isOurs: boolean }): Promise<boolean> {
   const { node, dbPath } = open()
   const since = now()
+  let wasHeld = false
   for (;;) {
     try {
-      if (isOurs) await unlockWrites(node)
+      if (isOurs) {
+        await unlockWrites(node)
+        wasHeld = true
+      }
       break
     } catch (error) {
       // It is not locked: the server has been restarted, or somebody else has unlocked it.
@@ -161,6 +167,8 @@ async function unlock({ isOurs }: { isOurs: boolean }): Promise<void> {
     }
   }
   await removeLockRecord(dbPath).catch(() => undefined)
+  return wasHeld
 }
 
+const ENDED_BY_OTHERS = 'somebody else has unlocked the mongod, or it was restarted'
 const ILLEGAL_OPERATION = 20

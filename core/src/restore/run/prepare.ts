@@ -203,6 +203,7 @@ async function replayRouting(restore: Preparing, whole: Snapshot, routing: Routi
       ...{ pieces: oplogOf(restore, whole), storedBytes: 0, catalog: new IndexCatalog(), kept: 'all' },
       ...{ start: optime(part.first_write_ts), end: pointInTime?.end ?? optime(backup.last_write_ts) },
       ...{ routing, choice: NO_DATA, cut: isOwn(whole) ? undefined : new CutTransactions() },
+      transactions: { open: restore.tuning.openTransactionBytes },
     },
   )
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { compareStates, fixturesFolder, snapshotState } from '@pbmkit/conformance/testbed'
 import type { Document } from 'mongodb'
 import type { RestoreCommand } from '../../control/command-document.js'
+import { lockCollection } from '../../control/locks.js'
 import { insertChunk } from '../../control/pitr-chunks.js'
 import { listRestores } from '../../control/restores.js'
 import { repairStaging } from '../../recovery/staging.js'
@@ -149,6 +150,12 @@ describe('Restore of what is missing', () => {
   it('leaves nothing staged, also where it was killed', async () => {
     const name = `pbmkit_staging_${'ab'.repeat(12)}`
     await bench.admin.db(name).collection<{ _id: number }>('0').insertOne({ _id: 1 })
+    // A restore to a time within that one, which is at bringing it back.
+    const locks = bench.leader.db('admin').collection<Document>(lockCollection('restore'))
+    const { insertedId } = await locks.insertOne({ type: 'restore', replset: 'rs0', opid: 'cd'.repeat(12) })
+    await repairStaging(bench.leader, bench.log)
+    assert.equal(await bench.admin.db(name).collection('0').countDocuments(), 1)
+    await locks.deleteOne({ _id: insertedId })
     await repairStaging(bench.leader, bench.log)
     await assertNothingStaged()
   })
