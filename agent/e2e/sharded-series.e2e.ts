@@ -51,6 +51,24 @@ describe('sharded time series', function () {
     for (const m of by) await series.insertOne({ t: new Date(1_700_000_000_000 + m), m, rate: m / 2 })
   }
 
+  /** Shards and routing tables have to agree on them. */
+  async function assertSameUuids(): Promise<void> {
+    const config = (await bench.cluster.config.client()).db('config')
+    const listed = await config
+      .collection<{ _id: string } & Document>('collections')
+      .find({ _id: /^bank\./ })
+      .toArray()
+    assert.ok(listed.length > 0)
+    for (const shard of ['s1', 's2']) {
+      const found = await (await inBank(shard)).listCollections({ name: /buckets/ }, { nameOnly: false }).toArray()
+      const uuids = found.map(({ name, info }) => [`bank.${name}`, String(info?.uuid)])
+      assert.deepEqual(
+        new Map(uuids as [string, string][]),
+        new Map(listed.map(({ _id, uuid }) => [_id, String(uuid)])),
+      )
+    }
+  }
+
   async function spoil(): Promise<void> {
     for (const shard of ['s1', 's2']) await (await inBank(shard)).collection('system.buckets.rates').deleteMany({})
     await bench.cluster.moveRange('bank.system.buckets.rates', 's1', { min: { meta: 50 }, waitForDelete: true })
@@ -65,9 +83,11 @@ describe('sharded time series', function () {
       await spoil()
       await restore(bench, name)
       assertSameState(then, await snapshotShardedState(bench.cluster))
+      await assertSameUuids()
       await ofDatabase(bench.cluster, 'bank', { _shardsvrDropDatabase: 1 })
       await restore(bench, name)
       assertSameState(then, await snapshotShardedState(bench.cluster))
+      await assertSameUuids()
     })
   }
 
@@ -87,8 +107,10 @@ describe('sharded time series', function () {
     await storedUpTo(bench, oplogTS)
     await restore(bench, name, { oplogTS })
     assertSameState(then, await snapshotShardedState(cluster))
+    await assertSameUuids()
     await ofDatabase(cluster, 'bank', { _shardsvrDropDatabase: 1 })
     await restore(bench, name, { oplogTS })
     assertSameState(then, await snapshotShardedState(cluster))
+    await assertSameUuids()
   })
 })

@@ -65,11 +65,12 @@ export function replacedOf(
   const isDoomed = ({ db, name }: TargetCollection) => {
     const ns = `${db}.${name}`
     if (isExcluded(ns) || isUsersOrRoles(ns)) return false
-    if (doomedByOplog.has(ns)) return true
-    if (!name.startsWith(BUCKETS)) return names.has(ns)
-    // Buckets go with their time series; only those that lost it go by themselves.
+    if (!name.startsWith(BUCKETS)) {
+      return names.has(ns) || doomedByOplog.has(ns) || doomedByOplog.has(`${db}.${BUCKETS}${name}`)
+    }
+    // Buckets go with their time series; only those that are without it go by themselves.
     const series = `${db}.${name.slice(BUCKETS.length)}`
-    return names.has(series) && !listed.has(series)
+    return (names.has(series) || doomedByOplog.has(ns)) && !listed.has(series)
   }
   return { doomed: target.filter(isDoomed), staying: target.filter((one) => !isDoomed(one)) }
 }
