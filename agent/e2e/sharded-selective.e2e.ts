@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { compareStates, randomWork, seededRandom } from '@pbmkit/conformance/testbed'
-import { balancerStatus, clusterTime, findRestore, type RestoreCommand } from '@pbmkit/core'
+import { balancerStatus, findRestore, type RestoreCommand } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { filesystemConfig, restoreEnded, sendRestore, unlocked, until } from './cluster.support.js'
+import { filesystemConfig, restoreEnded, sendRestore, unlocked } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { compareChosen, ofDatabase, type RoutedState, routedState, shardedWork } from './sharded-selective.support.js'
-import { slicedEverywhere, storedUpTo } from './sharded-state.support.js'
+import { nextSecond, slicedEverywhere, storedUpTo } from './sharded-state.support.js'
 import { loadAccounts } from './sharded-transfers.support.js'
 
 const SEED = Number(process.env.PBMKIT_SEED ?? Date.now() % 1_000_000)
@@ -36,7 +36,7 @@ describe(`restores of chosen namespaces of a sharded cluster (PBMKIT_SEED=${SEED
     await slicedEverywhere(bench)
     for (let n = 0; n < 3; n++) {
       await work(20)
-      moments.push({ state: await routedState(cluster), time: await nextSecond() })
+      moments.push({ state: await routedState(cluster), time: await nextSecond(bench) })
     }
   })
   after(() => bench?.stop())
@@ -45,23 +45,6 @@ describe(`restores of chosen namespaces of a sharded cluster (PBMKIT_SEED=${SEED
     const { cluster } = bench
     await shardedWork(cluster, 'work', { random, steps })
     await randomWork(await cluster.shard('s2').set.client(), ['plain'], random, steps)
-  }
-
-  /** All that was written lies before it, and every replica set writes something after it. */
-  async function nextSecond(): Promise<Timestamp> {
-    // A shard that was written at directly may be ahead.
-    const clients = await Promise.all(bench.cluster.replsets.map((set) => set.client()))
-    const t = Math.max(...(await Promise.all(clients.map(clusterTime))).map((time) => time.t))
-    await until('the next second of the cluster', async () => (await clusterTime(bench.leader)).t > t)
-    const { $clusterTime } = await bench.leader.db('admin').command({ ping: 1 })
-    for (const { set } of bench.cluster.shards) {
-      const client = await set.client()
-      await client.withSession(async (session) => {
-        session.advanceClusterTime($clusterTime)
-        await client.db('admin').command({ appendOplogNote: 1, data: { test: true } }, { session })
-      })
-    }
-    return new Timestamp({ t: t + 1, i: 0 })
   }
 
   async function refused(backup: string, command: Partial<RestoreCommand>, reason: RegExp): Promise<void> {
@@ -115,7 +98,7 @@ describe(`restores of chosen namespaces of a sharded cluster (PBMKIT_SEED=${SEED
 
   it('give each moment back, through moves, splits, drops and renames', async () => {
     const { cluster } = bench
-    await storedUpTo(bench, await nextSecond())
+    await storedUpTo(bench, await nextSecond(bench))
     for (const [index, { state: then, time }] of moments.entries()) {
       const sharded = Object.keys(then.shown).filter((ns) => ns.startsWith('work.'))
       const plain = Object.keys(then.shards.s2?.plain ?? {}).filter((name) => !name.startsWith('system.'))
@@ -249,7 +232,7 @@ describe(`restores of chosen namespaces of a sharded cluster (PBMKIT_SEED=${SEED
   it('let every moment before and after them be gone back to', async () => {
     const { cluster } = bench
     const state = await routedState(cluster)
-    const later = { state, time: await nextSecond() }
+    const later = { state, time: await nextSecond(bench) }
     await work(5)
     await storedUpTo(bench, later.time)
     for (const { state: then, time } of [later, moments[1] ?? assert.fail()]) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { compareShardedStates, PBM_USER, type ShardedState } from '@pbmkit/conformance/testbed'
-import { listBackups, listChunks, optime, type TimeRange, timelines } from '@pbmkit/core'
-import type { Timestamp } from 'mongodb'
+import { clusterTime, listBackups, listChunks, optime, type TimeRange, timelines } from '@pbmkit/core'
+import { Timestamp } from 'mongodb'
 import { outputs, until } from './cluster.support.js'
 import type { ShardedBench } from './sharded.support.js'
 
@@ -31,4 +31,21 @@ export async function storedUpTo(bench: ShardedBench, time: Timestamp): Promise<
     throw new Error(`${error}\n${outputs(bench)}`)
   })
   return await find()
+}
+
+/** All that was written lies before it, and every replica set writes something after it. */
+export async function nextSecond({ cluster, leader }: ShardedBench): Promise<Timestamp> {
+  // A shard that was written at directly may be ahead.
+  const clients = await Promise.all(cluster.replsets.map((set) => set.client()))
+  const t = Math.max(...(await Promise.all(clients.map(clusterTime))).map((time) => time.t))
+  await until('the next second of the cluster', async () => (await clusterTime(leader)).t > t)
+  const { $clusterTime } = await leader.db('admin').command({ ping: 1 })
+  for (const { set } of cluster.shards) {
+    const client = await set.client()
+    await client.withSession(async (session) => {
+      session.advanceClusterTime($clusterTime)
+      await client.db('admin').command({ appendOplogNote: 1, data: { test: true } }, { session })
+    })
+  }
+  return new Timestamp({ t: t + 1, i: 0 })
 }

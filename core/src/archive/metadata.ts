@@ -27,6 +27,13 @@ export interface CollectionDefinition {
   uuid?: string | undefined
   collectionName: string
   type: NamespaceType
+  /** Ours: of the bucket collection of a time series, 32 hex digits. */
+  bucketsUuid?: string | undefined
+  /**
+   * Ours: of a time series the buckets alone, as all shards have it but the primary shard of its database. PBM, which
+   * makes no such backup, would restore it with its view.
+   */
+  bucketsOnly?: boolean | undefined
 }
 
 export interface NamespaceMetadata extends CollectionDefinition {
@@ -43,8 +50,6 @@ export interface NamespaceMetadata extends CollectionDefinition {
   packed?: PackedBytes | undefined
   /** Ours: the object that holds the documents, where its natural name can't be used. */
   object?: string | undefined
-  /** Ours: of the bucket collection of a time series, 32 hex digits. */
-  bucketsUuid?: string | undefined
 }
 
 export interface PackedBytes {
@@ -55,6 +60,19 @@ export interface PackedBytes {
 
 /** The text of a collection's definition: canonical Extended JSON. */
 export function writeDefinition(definition: CollectionDefinition): string {
+  return definitionText(definition, [])
+}
+
+/** The same with what is ours, which an archive has no other place for; mongorestore passes over it. */
+export function writeWholeDefinition(definition: CollectionDefinition): string {
+  const { bucketsUuid, bucketsOnly } = definition
+  return definitionText(definition, [
+    ...(bucketsUuid === undefined ? [] : [`"buckets_uuid":"${bucketsUuid}"`]),
+    ...(bucketsOnly === true ? ['"buckets_only":true'] : []),
+  ])
+}
+
+function definitionText(definition: CollectionDefinition, own: readonly string[]): string {
   const { options, indexes, uuid, collectionName, type } = definition
   const parts = [
     ...(options === undefined || options.length <= 5 ? [] : [`"options":${toExtendedJson(options)}`]),
@@ -62,6 +80,7 @@ export function writeDefinition(definition: CollectionDefinition): string {
     ...(uuid === undefined ? [] : [`"uuid":"${uuid}"`]),
     `"collectionName":${JSON.stringify(collectionName)}`,
     `"type":"${type}"`,
+    ...own,
   ]
   return `{${parts.join(',')}}`
 }
@@ -86,6 +105,15 @@ export function readDefinition(text: string, collection: string, type: string): 
     uuid: typeof uuid === 'string' && uuid !== '' ? uuid : undefined,
     collectionName: textOf(value.get('collectionName')) ?? collection,
     type: namespaceType(type || (textOf(value.get('type')) ?? ''), rawOptions),
+    ...bucketsOf(value),
+  }
+}
+
+function bucketsOf(value: Map<string, JsonValue>): Pick<CollectionDefinition, 'bucketsUuid' | 'bucketsOnly'> {
+  const bucketsUuid = textOf(value.get('buckets_uuid'))
+  return {
+    ...(bucketsUuid === undefined ? {} : { bucketsUuid }),
+    ...(value.get('buckets_only') === true ? { bucketsOnly: true } : {}),
   }
 }
 
@@ -123,6 +151,7 @@ export function writeMetadataJson(metadata: ArchiveMetadata): string {
           }),
       ...(namespace.object === undefined ? {} : { object: namespace.object }),
       ...(namespace.bucketsUuid === undefined ? {} : { buckets_uuid: namespace.bucketsUuid }),
+      ...(namespace.bucketsOnly === true ? { buckets_only: true } : {}),
     })),
   }
   // Go escapes these in JSON by default; both forms mean the same.
@@ -186,7 +215,6 @@ function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
         }
   const count = entry.get('documents')
   const object = textOf(entry.get('object'))
-  const bucketsUuid = textOf(entry.get('buckets_uuid'))
   return {
     db,
     collection,
@@ -196,7 +224,7 @@ function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
     count: count === undefined ? undefined : numberOf(count, `the documents of ${db}.${collection}`),
     packed,
     object,
-    bucketsUuid,
+    ...bucketsOf(entry),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { ARCHIVE_VERSION } from '../../archive/format.js'
-import { writeDefinition } from '../../archive/metadata.js'
+import { writeWholeDefinition } from '../../archive/metadata.js'
 import { Tally } from '../../archive/tally.js'
 import { type ArchiveSource, writeArchive } from '../../archive/writer.js'
 import type { BackupOplogObject, StoredObject } from '../../control/backup-document.js'
@@ -121,7 +121,7 @@ function archiveSource(namespace: DumpNamespace, read: Parameters<typeof readNam
     collection,
     // The copies of users and roles have another source too, but their own name.
     bodyCollection: type === 'timeseries' ? (namespace.source?.collection ?? collection) : collection,
-    metadata: writeDefinition(namespace),
+    metadata: writeWholeDefinition(namespace),
     type,
     documents: () => withoutDropped(namespace, read),
   }

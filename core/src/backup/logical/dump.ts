@@ -101,8 +101,8 @@ async function planObjects(namespaces: readonly DumpNamespace[], options: DumpOp
 
 /** What the list of namespaces says of a namespace, without what is only of the dump. */
 export function definitionOf(namespace: DumpNamespace): Omit<NamespaceMetadata, 'crc' | 'size' | 'count' | 'packed'> {
-  const { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid } = namespace
-  return { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid }
+  const { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid, bucketsOnly } = namespace
+  return { db, collection, collectionName, type, options, indexes, uuid, bucketsUuid, bucketsOnly }
 }
 
 interface Saved {

@@ -15,6 +15,7 @@ import {
   USERS_COPY,
 } from '../../mongo/control-names.js'
 import { type CursorOptions, readCursor } from '../../mongo/raw-read.js'
+import { withoutFields } from '../../oplog/raw-fields.js'
 import { routingFilter } from './routing-documents.js'
 
 /** A namespace to be dumped. `collection` is the user's name, also of a time series. */
@@ -26,7 +27,6 @@ export interface DumpNamespace extends CollectionDefinition {
   /** Estimates of the server, for progress and for the order of work. */
   readonly bytes: number
   readonly documents: number
-  readonly bucketsUuid?: string | undefined
 }
 
 export interface DumpSource {
@@ -78,8 +78,8 @@ export async function listNamespaces(
     // Later, so that whatever it has and the member lacks is in the oplog.
     const defined = await listCollections(primary, db, { signal, readPreference: 'primary' })
     const lists = { listed: byName(listed), defined: byUuid(defined) }
-    refuseLostBuckets(db, lists.listed, selection)
     for (const collection of listed) {
+      refuseHidden(db, collection.name, lists.listed, selection)
       if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
       const filter = chosen === undefined ? undefined : await filterOf(node, chosen, db, collection.name)
       const described = limit(() => describe({ node, primary }, db, { ...collection, filter }, lists, signal))
@@ -124,19 +124,14 @@ export function isDumped(db: string, collection: string): boolean {
   return !collection.startsWith('system.') || collection === 'system.js'
 }
 
-/**
- * What has documents and is not dumped would be lost without a word. A shard that is not the primary shard of a database
- * has only the buckets of its sharded time series.
- */
-function refuseLostBuckets(db: string, all: Lists['listed'], selection: NamespaceSelection): void {
-  for (const name of all.keys()) {
-    const series = name.slice(BUCKETS_PREFIX.length)
-    if (db === 'config' || !name.startsWith(BUCKETS_PREFIX) || all.get(series)?.type === 'timeseries') continue
-    if (!isDumped(db, series) || !isSelected(selection, db, series)) continue
-    throw new PbmError('BUCKETS_ALONE', `${db}.${name} is here without the time series ${db}.${series}`, {
-      hint: 'Such buckets can not be backed up as yet. Select other namespaces, or unshard or drop the time series.',
-    })
-  }
+/** Of a time series the backup has the name, which something else has got: it would lack the buckets without a word. */
+function refuseHidden(db: string, collection: string, all: Lists['listed'], selection: NamespaceSelection): void {
+  const series = seriesOf(collection)
+  if (series === undefined || all.get(series)?.type === 'timeseries') return
+  if (!isDumped(db, series) || !isSelected(selection, db, series)) return
+  throw new PbmError('BUCKETS_HIDDEN', `${db}.${collection} has buckets, and ${db}.${series} is no time series`, {
+    hint: 'A backup would lack the buckets. Rename what has the name of the time series, or drop the buckets.',
+  })
 }
 
 export function isSelected({ nss, usersAndRoles }: NamespaceSelection, db: string, collection: string): boolean {
@@ -167,6 +162,8 @@ interface ListedCollection {
   readonly type: NamespaceType
   readonly options: Buffer | undefined
   readonly uuid: UUID | undefined
+  /** A time series of which only the buckets are listed. */
+  readonly bucketsOnly?: true
 }
 
 async function listCollections(client: MongoClient, db: string, options: CursorOptions): Promise<ListedCollection[]> {
@@ -185,7 +182,29 @@ async function listCollections(client: MongoClient, db: string, options: CursorO
       })
     }
   }
-  return found
+  return [...found, ...seriesOfBuckets(found)]
+}
+
+/** What the server shows of a time series is what its buckets have but these. */
+const OF_BUCKETS: ReadonlySet<string> = new Set(['validator', 'clusteredIndex'])
+
+/**
+ * The time series whose buckets are listed alone: of a sharded one, a shard that is not the primary shard of its database
+ * has no more.
+ */
+function seriesOfBuckets(listed: readonly ListedCollection[]): ListedCollection[] {
+  const names = new Set(listed.map(({ name }) => name))
+  return listed.flatMap((buckets) => {
+    const name = seriesOf(buckets.name)
+    if (name === undefined || names.has(name)) return []
+    const options = buckets.options && withoutFields(buckets.options, OF_BUCKETS)
+    return [{ name, type: 'timeseries', options, uuid: undefined, bucketsOnly: true }]
+  })
+}
+
+/** The name of the time series whose buckets these are; undefined of all other collections. */
+function seriesOf(collection: string): string | undefined {
+  return collection.startsWith(BUCKETS_PREFIX) ? collection.slice(BUCKETS_PREFIX.length) : undefined
 }
 
 interface Lists {
@@ -237,6 +256,7 @@ async function describe(
     // mongodump gives a time series no UUID either: its bucket collection has it.
     ...(type === 'timeseries' ? {} : { uuid: data.uuid?.toHexString(false) }),
     ...(type === 'timeseries' && data.uuid !== undefined ? { bucketsUuid: data.uuid.toHexString(false) } : {}),
+    ...(listed.bucketsOnly === true ? { bucketsOnly: true } : {}),
     source: { collection: data.name, uuid: data.uuid, filter: listed.filter },
     // Of some documents only, nothing is known.
     ...(listed.filter === undefined ? size : { bytes: 0, documents: 0 }),

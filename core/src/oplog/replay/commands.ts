@@ -4,7 +4,7 @@ import { PbmError } from '../../errors.js'
 import { collectionOf, commandName, databaseOf, type Operation } from '../entry.js'
 import { elementsOf, findUuid, withField, withoutFields } from '../raw-fields.js'
 import { commandTarget } from './classify.js'
-import { type CatalogCollection, expiryOf, withoutExpiry } from './index-catalog.js'
+import { type CatalogCollection, expiryOf, isBuckets, withoutExpiry } from './index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from './namespaces.js'
 import type { ReplayOptions } from './options.js'
 import { uuidTaken } from './uuid-taken.js'
@@ -119,7 +119,7 @@ export class ReplayCommands {
     if (isKnownByName(ns)) {
       if (here !== undefined) return
       const own = isUsersOrRoles(ns) ? buildDocument([stringElement('create', collectionOf(ns))]) : o
-      await sink.command({ ...operation, o: own, ui: undefined, o2: undefined })
+      await sink.command({ ...operation, o: own, ui: this.#isFree(ui, ns) ? ui : undefined, o2: undefined })
       catalog.create(ns, undefined, own).expireAfterSeconds = isUsersOrRoles(ns) ? undefined : expiryOf(operation.o)
       return
     }
@@ -135,6 +135,13 @@ export class ReplayCommands {
     if (moved) await this.#correctNames(operation.ns, here, created, ns)
     if (indexes !== undefined) for (const [name, spec] of indexes) created.indexes.set(name, spec)
     this.#unknown.delete(ui?.toString('hex') ?? ns)
+  }
+
+  /** Sharded buckets are routed by their UUID. Everything else that is known by its name has one of the target's own. */
+  #isFree(ui: Buffer | undefined, ns: string): boolean {
+    const { catalog } = this.#options
+    if (ui === undefined || !isBuckets(ns)) return false
+    return !catalog.reserved.has(ui.toString('hex')) && catalog.find(ui, ns) === undefined
   }
 
   async #drop(operation: Operation, ns: string, known: CatalogCollection | undefined): Promise<void> {

@@ -70,11 +70,12 @@ export function replacedOf(
   const isDoomed = ({ db, name }: TargetCollection) => {
     const ns = `${db}.${name}`
     if (isExcluded(ns) || isUsersOrRoles(ns)) return false
-    if (doomedByOplog.has(ns)) return true
-    if (!name.startsWith(BUCKETS)) return names.has(ns)
-    // Buckets go with their time series; only those that lost it go by themselves.
+    if (!name.startsWith(BUCKETS)) {
+      return names.has(ns) || doomedByOplog.has(ns) || doomedByOplog.has(`${db}.${BUCKETS}${name}`)
+    }
+    // Buckets go with their time series; only those that are without it go by themselves.
     const series = `${db}.${name.slice(BUCKETS.length)}`
-    return names.has(series) && !listed.has(series)
+    return (names.has(series) || doomedByOplog.has(ns)) && !listed.has(series)
   }
   return { doomed: target.filter(isDoomed), staying: target.filter((one) => !isDoomed(one)) }
 }
@@ -243,15 +244,15 @@ async function createTimeSeries(
   namespace: NamespaceMetadata,
   guard: DeadlineGuard,
 ): Promise<void> {
-  const { db, collection, options, bucketsUuid } = namespace
+  const { db, collection, options, bucketsUuid, bucketsOnly } = namespace
   const values = Object.fromEntries(lastingOptions(options).map((one) => [one.name, RawValue.element(one)]))
   const create = () => client.db(db).command({ create: collection, ...values })
   await create()
   if (bucketsUuid !== undefined) {
-    await giveBucketsUuid(client, { db, collection, bucketsUuid }, guard)
-    // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
+    await giveBucketsUuid(client, { db, collection, bucketsUuid, bucketsOnly }, guard)
     guard.throwIfStopped()
-    await create().catch(ignoreExisting)
+    // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
+    if (bucketsOnly !== true) await create().catch(ignoreExisting)
   }
   guard.throwIfStopped()
   await client.db(db).command({ dropIndexes: collection, index: '*' })
@@ -260,11 +261,18 @@ async function createTimeSeries(
 /**
  * Replaces the buckets that the server made by the same ones under the UUID of the backup. Their options (a validator,
  * versions of formats) are the server's business, so they are taken from what it made. A server that does not take them
- * from here keeps the series with a UUID of its own.
+ * from here keeps the series with a UUID of its own; but buckets alone are sharded, and routed by their UUID.
  */
 async function giveBucketsUuid(
   client: MongoClient,
-  { db, collection, bucketsUuid }: { db: string; collection: string; bucketsUuid: string },
+  {
+    db,
+    collection,
+    bucketsUuid,
+    bucketsOnly,
+  }: Pick<NamespaceMetadata, 'db' | 'collection' | 'bucketsOnly'> & {
+    readonly bucketsUuid: string
+  },
   guard: DeadlineGuard,
 ): Promise<void> {
   const name = BUCKETS + collection
@@ -274,7 +282,10 @@ async function giveBucketsUuid(
   await client.db(db).command({ drop: collection })
   const ui = new Binary(Buffer.from(bucketsUuid, 'hex'), 4)
   const operation = { op: 'c', ns: `${db}.$cmd`, ui, o: { create: name, ...made.options } }
-  await applyOps(client, [operation], { guard }).catch(() => guard.throwIfStopped())
+  await applyOps(client, [operation], { guard }).catch((error: unknown) => {
+    guard.throwIfStopped()
+    if (bucketsOnly === true) throw error
+  })
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -2,6 +2,7 @@ import { findString } from '../../bson/elements.js'
 import { commandName, type Operation } from '../../oplog/entry.js'
 import { findUuid } from '../../oplog/raw-fields.js'
 import { commandTarget } from '../../oplog/replay/classify.js'
+import { isBuckets } from '../../oplog/replay/index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 import { uuidTaken } from '../../oplog/replay/uuid-taken.js'
 import { damaged } from './stored-objects.js'
@@ -78,7 +79,7 @@ export class ForeignCollections {
     if (command === 'create') {
       const ns = commandTarget(operation)
       // The replay creates it without its UUID. `system.views` has what stays, and can't go while there are time series.
-      if (isKnownByName(ns)) return
+      if (isKnownByName(ns) && !isBuckets(ns)) return
       if (operation.ui !== undefined && !isExcluded(ns)) this.#need(operation.ui.toString('hex'), ns)
       this.#give(ns)
     } else if (command === 'renameCollection') {

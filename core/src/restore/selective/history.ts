@@ -34,11 +34,11 @@ export class NamespaceHistory {
 
   constructor(namespaces: readonly NamespaceMetadata[]) {
     for (const stored of namespaces) {
-      const { db, collection, type, uuid } = stored
+      const { db, collection, type, uuid, bucketsOnly } = stored
       const ns = `${db}.${collection}`
       if (isExcluded(ns) || isUsersOrRoles(ns)) continue
       const known = { since: undefined, stored, lasting: false, unknown: false }
-      if (type !== 'collection') this.#alive.set(viewKey(ns), { ns, ...known })
+      if (type !== 'collection' && bucketsOnly !== true) this.#alive.set(viewKey(ns), { ns, ...known })
       if (type === 'timeseries') {
         const buckets = `${db}.${BUCKETS}${collection}`
         this.#alive.set(buckets, { ns: buckets, ...known })
