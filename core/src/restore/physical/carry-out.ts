@@ -34,7 +34,7 @@ export async function carryOut(
     const final = await finalState(planned, sync, fault)
     if (isCoordinator && final !== undefined)
       await tellRecord(planned, sync, final).catch((error) => log.warning(errorText(error)))
-    if (fault === undefined && final?.status !== 'error') await takeOver.finish()
+    if (fault === undefined && final?.status !== 'error') await takeOver.finish({ isDecided: final !== undefined })
     else if (fault !== undefined && final?.status === 'partlyDone') await takeOver.begin()
     else await takeOver.goBack()
     return final ?? (fault === undefined ? { status: 'done' } : { status: 'error', error: fault })

@@ -126,10 +126,10 @@ export class TakeOver {
     )
   }
 
-  /** The new files have proven themselves. */
-  async finish(): Promise<void> {
+  /** The new files have proven themselves. Where nobody has said that all stay with them, the others may go back. */
+  async finish({ isDecided }: { readonly isDecided: boolean }): Promise<void> {
     const { keepOldFiles } = this.#journal
-    if (keepOldFiles) {
+    if (keepOldFiles || !isDecided) {
       await this.#context.file.remove()
       this.#context.log.info(`the old files are kept in ${this.#folders.old}`)
     } else await this.#end()
@@ -214,7 +214,7 @@ export async function recoverTakeOver(context: TakeOverContext): Promise<Recover
   try {
     await takeOver.goForward()
     await takeOver.awaitMajority()
-    await takeOver.finish()
+    await takeOver.finish({ isDecided: true })
     return { record, status: 'done' }
   } catch (error) {
     log.error(`the new files can't be used: ${errorText(error)}`)

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../time/clock.js'
+import { RecordedLog } from '../restore.support.js'
+import { restoreFolders } from './folders.js'
+import { JournalFile, type TakeOverJournal } from './journal.js'
+import { TakeOver } from './take-over.js'
+
+describe('the old files of a member that has the restored ones', () => {
+  let dbPath: string
+  beforeEach(async () => {
+    dbPath = await mkdtemp(join(tmpdir(), 'pbmkit-take-over-'))
+  })
+  afterEach(() => rm(dbPath, { recursive: true }))
+
+  for (const isDecided of [true, false]) {
+    it(
+      isDecided ? 'go when all stay with these' : 'stay where nobody has said that: the others may go back',
+      async () => {
+        const { old } = restoreFolders(dbPath)
+        await mkdir(old, { recursive: true })
+        await writeFile(join(old, 'storage.bson'), 'old')
+        const file = new JournalFile(join(dbPath, 'state'), 'key')
+        const journal = { phase: 'started', server: { dbPath }, keepOldFiles: false } as TakeOverJournal
+        await file.write(journal)
+        const context = { uri: '', startCommand: undefined, file, log: new RecordedLog(), clock: systemClock }
+        await new TakeOver(context, journal).finish({ isDecided })
+        assert.equal(existsSync(join(old, 'storage.bson')), !isDecided)
+        assert.equal(await file.read(), undefined)
+      },
+    )
+  }
+})
