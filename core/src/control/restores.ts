@@ -63,14 +63,14 @@ export async function wasInterrupted(leader: MongoClient, name: string): Promise
   return last !== undefined && last.status !== 'done'
 }
 
-/** Newest first. */
+/** Newest first; of one second, the one whose record was made last. */
 export async function listRestores(
   leader: MongoClient,
   query: { status?: RestoreStatus | RestoreStatus[]; limit?: number } = {},
 ): Promise<RestoreDocument[]> {
   const filter: Document = query.status === undefined ? {} : { status: { $in: [query.status].flat() } }
   const found = await restores(leader)
-    .find(filter, { sort: { start_ts: -1 }, limit: query.limit ?? 0 })
+    .find(filter, { sort: { start_ts: -1, _id: -1 }, limit: query.limit ?? 0 })
     .toArray()
   return found.flatMap((document) => readRestore(document) ?? [])
 }

@@ -17,6 +17,9 @@ const WITH_DOCUMENTS = [
   `${ELSEWHERE}.keep`,
 ]
 
+/** Which storage is used is remembered there, anew with each storage. */
+const NOT_MEMORY = { $not: /^pbmkit\.storage/ }
+
 export async function plantGuarded(admin: MongoClient): Promise<void> {
   for (const db of ['config', 'local', ELSEWHERE]) {
     // By a command: what is not replicated takes no write that is tried again.
@@ -42,7 +45,7 @@ export async function guardedState(admin: MongoClient, users: readonly string[])
     const found = await admin
       .db(db)
       .collection(rest.join('.'))
-      .find({}, { projection: { epoch: 0 }, sort: { _id: 1 } })
+      .find({ _id: NOT_MEMORY }, { projection: { epoch: 0 }, sort: { _id: 1 } })
       .toArray()
     state.set(`documents of ${ns}`, digest(found))
   }
