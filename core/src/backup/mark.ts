@@ -30,6 +30,7 @@ export interface MarkContext {
  */
 export async function requireOneFolder(context: MarkContext, mark: BackupMark): Promise<void> {
   const { leader, store, clock, log, signal } = context
+  if (store.capabilities.keepsNothing === true) return
   try {
     await writeMark(store, mark, { signal })
     await setBackupFields(leader, mark.backup, { marked: true })

@@ -33,6 +33,8 @@ export async function seeStorage(
   configured: ConfiguredStorage,
   options: CallOptions = {},
 ): Promise<SeenStorage> {
+  // One that keeps nothing has no identity either, and nothing to lose.
+  if (store.capabilities.keepsNothing === true) return { id: undefined, fault: undefined }
   const [id, used] = await Promise.all([lookForIdentity(store, options), rememberedIdentity(configured)])
   if (used === undefined) {
     const isBlank = id === undefined && (await probeStorage(store, options)) === 'new'
@@ -69,6 +71,7 @@ export async function beginUsing(
 ): Promise<void> {
   await requireKnownStorage(store, configured, options)
   await ensureInitObject(store, options)
+  if (store.capabilities.keepsNothing === true) return
   await rememberFirst(configured, await ensureIdentity(store, options))
   await requireKnownStorage(store, configured, options)
 }
