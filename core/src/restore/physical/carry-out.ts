@@ -81,14 +81,20 @@ async function finalState(
     if (state === undefined) return undefined
     return {
       status: state as TakeOverOutcome['status'],
-      ...(state === 'error' && { error: await sync.clusterError() }),
+      ...(state === 'error' && { error: await sync.clusterError().catch((fault: unknown) => errorText(fault)) }),
     }
   }
-  const outcomes = await sync.outcomes(nodes, FINAL_MS).catch(() => new Map<string, 'done' | 'error' | undefined>())
-  const outcome = judge(nodes, outcomes, fault)
+  const outcomes = await sync.outcomes(nodes, FINAL_MS).catch(() => undefined)
+  const outcome = outcomes === undefined ? unheard(fault) : judge(nodes, outcomes, fault)
   const state: SyncState = outcome.status
   await sync.tellAll(state, outcome.error).catch(() => undefined)
   return outcome
+}
+
+/** The storage does not say how the others have ended; but who has not failed has seen a majority write on the new files. */
+export function unheard(fault: string | undefined): TakeOverOutcome {
+  if (fault !== undefined) return { status: 'error', error: fault }
+  return { status: 'partlyDone', error: 'a majority writes, and how each member has ended could not be read' }
 }
 
 /** A majority that has the new files goes on. Pure. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { judge } from './carry-out.js'
+import { judge, unheard } from './carry-out.js'
 
 describe('the end of a physical restore', () => {
   const nodes = ['a:1', 'b:1', 'c:1']
@@ -18,5 +18,10 @@ describe('the end of a physical restore', () => {
   it('is the old data where no majority has the new', () => {
     assert.deepEqual(outcome('done', 'error', undefined), { status: 'error', error: 'not done: b:1, c:1' })
     assert.equal(judge(nodes, new Map(), 'the storage is away').error, 'the storage is away')
+  })
+
+  it('does not go back from what a majority writes where the others can not be heard', () => {
+    assert.equal(unheard(undefined).status, 'partlyDone')
+    assert.deepEqual(unheard('no start'), { status: 'error', error: 'no start' })
   })
 })
