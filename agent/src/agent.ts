@@ -40,7 +40,7 @@ import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { LocalRepair } from './local-repair.js'
-import type { AgentContext } from './operations/context.js'
+import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
@@ -77,6 +77,8 @@ export class Agent {
   readonly #central: Log
   readonly #tasks = new Tasks()
   readonly #stopping = new AbortController()
+  readonly #leaving = new AbortController()
+  #handedOver: HandedOver | undefined
   readonly #storage: StorageWatch
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
@@ -109,12 +111,16 @@ export class Agent {
       await this.#status.publish()
       return status
     }
+    const handOver = (handedOver: HandedOver) => {
+      this.#handedOver = handedOver
+      this.#leaving.abort()
+    }
     const answerWithMark: AgentContext['answerWithMark'] = async (mark) => {
       this.#status.noteMark(mark)
       await this.#status.publish()
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
-    const work = { ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const work = { handOver, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -170,15 +176,18 @@ export class Agent {
     return new Agent(options, leaderReplset)
   }
 
-  /** Works until the signal aborts; rejects with a fault that can't be mended by trying again. */
-  async runUntil(signal: AbortSignal): Promise<void> {
-    const ended = AbortSignal.any([signal, this.#stopping.signal])
+  /**
+   * Works until the signal aborts, or until a physical restore needs the mongod for itself: then what is left to be done is
+   * given. Rejects with a fault that can't be mended by trying again.
+   */
+  async runUntil(signal: AbortSignal): Promise<HandedOver | undefined> {
+    const ended = AbortSignal.any([signal, this.#stopping.signal, this.#leaving.signal])
     // Whoever sees an agent reported may send it a command at once: from then on none may be missed.
     const listening = Promise.withResolvers<void>()
     const following = this.#follow(ended, listening.resolve)
     this.#loops.push(following)
     await Promise.race([listening.promise, following])
-    if (ended.aborted) return
+    if (ended.aborted) return this.#handedOver
     await this.#announce()
     const loops = [
       this.#report(ended),
@@ -190,6 +199,7 @@ export class Agent {
     ]
     this.#loops.push(...loops)
     await Promise.all([following, ...loops])
+    return this.#handedOver
   }
 
   /** The first report. */

@@ -44,6 +44,14 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       'how long a mongod may take to answer at the start [PBM_WAIT_FOR_MONGOD; wait-for-mongod] (default: 60)',
     )
     .option(
+      '--mongod-start <command>',
+      'what starts the mongod after a physical restore, run by /bin/sh [PBM_MONGOD_START; mongod.start] (default: as it was started)',
+    )
+    .option(
+      '--state-folder <folder>',
+      'where a restore writes down how far it is [PBM_STATE_FOLDER; state-folder] (default: $STATE_DIRECTORY, else ~/.pbmkit)',
+    )
+    .option(
       '--check-user <seconds>',
       "how often to look whether the agent's user has changed [PBM_CHECK_USER; check-user] (default: 60)",
     )

@@ -4,6 +4,7 @@ import { Agent } from './agent.js'
 import { type Connections, connect } from './connect.js'
 import { type LocalLog, openLocalLog } from './local-log.js'
 import { type Flags, loadSettings, type Settings } from './settings.js'
+import { TakeOvers } from './take-overs.js'
 
 /** Runs the agent until a signal ends it. Never rejects; the number is the exit code. */
 export async function run(settings: Settings, source: { flags: Flags; env: NodeJS.ProcessEnv }): Promise<number> {
@@ -30,7 +31,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   const onUncaught = (error: unknown): void => fail(error, 'uncaught error, a fault of this program: ')
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   process.on('uncaughtException', onUncaught).on('unhandledRejection', onUncaught)
-  try {
+  const connectAgain = async () => {
     connections = await connect({
       uri: settings.mongodbUri,
       waitSeconds: settings.waitForMongod,
@@ -38,8 +39,24 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
       logger: local.logger,
       signal: stopping.signal,
     })
-    agent = await untilAborted(Agent.start({ settings, connections, logger: local.logger }), stopping.signal)
-    await agent.runUntil(stopping.signal)
+    return connections
+  }
+  const takeOvers = new TakeOvers({ settings, logger: local.logger, signal: stopping.signal })
+  try {
+    await takeOvers.recover()
+    for (;;) {
+      const connected = await connectAgain()
+      await takeOvers.tellEnd(connected.leader)
+      agent = await untilAborted(
+        Agent.start({ settings, connections: connected, logger: local.logger }),
+        stopping.signal,
+      )
+      const handedOver = await agent.runUntil(stopping.signal)
+      if (handedOver === undefined) break
+      await agent.stop('lets go of its mongod for a restore')
+      agent = undefined
+      await takeOvers.carryOut(handedOver)
+    }
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')
   } finally {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { isAbsolute } from 'node:path'
+import { homedir } from 'node:os'
+import { isAbsolute, join } from 'node:path'
 import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError } from '@pbmkit/core'
 import { LineCounter, parseDocument } from 'yaml'
 
@@ -21,6 +22,10 @@ export interface Settings {
   readonly waitForMongod: number
   /** Seconds that running work is given to end after SIGTERM before it is stopped and marked. */
   readonly stopGrace: number
+  /** A command that starts the mongod, as its service manager does; undefined to start it as it was started before. */
+  readonly mongodStart: string | undefined
+  /** Where a restore writes down how far it is, on this machine. */
+  readonly stateFolder: string
   /** Seconds between two looks at whether the user that the agent connects as has changed. */
   readonly checkUser: number
   /** The file the settings came from, watched for changes of the log's level and form. */
@@ -45,6 +50,8 @@ export interface Flags {
   readonly allowKeyCommand?: readonly string[]
   readonly waitForMongod?: string
   readonly stopGrace?: string
+  readonly mongodStart?: string
+  readonly stateFolder?: string
   readonly checkUser?: string
 }
 
@@ -78,6 +85,8 @@ const PLACES = {
   files: place('allowFiles', '--allow-files', 'PBM_ALLOW_FILES', 'allow-files'),
   commands: place('allowKeyCommand', '--allow-key-command', 'PBM_ALLOW_KEY_COMMAND', 'allow-key-command'),
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
+  start: place('mongodStart', '--mongod-start', 'PBM_MONGOD_START', 'mongod.start'),
+  state: place('stateFolder', '--state-folder', 'PBM_STATE_FOLDER', 'state-folder'),
   checkUser: place('checkUser', '--check-user', 'PBM_CHECK_USER', 'check-user'),
   grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
 } as const
@@ -106,6 +115,8 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     },
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
+    mongodStart: text(find(PLACES.start)),
+    stateFolder: text(find(PLACES.state)) ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(homedir(), '.pbmkit'),
     checkUser: wholeNumber(find(PLACES.checkUser), 1) ?? 60,
     file: flags.config,
   }

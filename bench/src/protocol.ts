@@ -96,7 +96,7 @@ async function withAgents(cluster: ShardedCluster, folder: string, count: number
       logger: pino({ level: 'silent' }),
       plugins,
     })
-    agents.push({ agent, ended: agent.runUntil(stop.signal) })
+    agents.push({ agent, ended: agent.runUntil(stop.signal).then(() => undefined) })
   }
   try {
     const config = `storage:\n  type: filesystem\n  filesystem:\n    path: ${folder}\n`
@@ -167,6 +167,8 @@ const SETTINGS: Settings = {
   localAccess: { folders: [], commands: [] },
   waitForMongod: 0,
   stopGrace: 0,
+  mongodStart: undefined,
+  stateFolder: '',
   checkUser: 60,
   file: undefined,
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listAgents, listRestores, VERSION } from '@pbmkit/core'
 import { type Cluster, startCluster, until } from './cluster.support.js'
@@ -49,13 +49,16 @@ describe('pbm and an agent', () => {
     const { value } = await cluster.json(['status', '-p'])
     const { cluster: replsets, pitr, running, backups } = value as Record<string, never>
     assert.deepEqual(Object.keys(value as object), ['cluster', 'pitr', 'running', 'backups'])
+    // Of what only physical backups need.
+    const lacking = (replsets as unknown as { nodes: { physical?: string }[] }[])[0]?.nodes[0]?.physical ?? ''
+    assert.match(lacking, /lacks rights: fsync/)
     assert.deepEqual(replsets, [
       {
         rs: cluster.set.name,
         nodes: [
           {
             ...{ host: cluster.host, agent: 'v2.15.0', pbmkit: VERSION, role: 'P' },
-            ...{ prio_pitr: '0.5', prio_backup: '0.5', ok: true },
+            ...{ prio_pitr: '0.5', prio_backup: '0.5', ok: true, physical: lacking },
           },
         ],
       },
@@ -68,7 +71,7 @@ describe('pbm and an agent', () => {
       snapshot: [],
       pitrChunks: { size: 0 },
     })
-    assert.match((await cluster.pbm(['s'])).stdout, /P\s+v2\.15\.0\s+OK/)
+    assert.match((await cluster.pbm(['s'])).stdout, /P\s+\d+\.\d+\.\d+ \(PBM v2\.15\.0\)\s+OK/)
   })
 
   it('backup --wait: is done when it says so, with each form of output', async () => {
@@ -191,6 +194,33 @@ describe('pbm and an agent', () => {
       assert.equal(code, 0, what)
       assertShape(value, PBM_FIELDS[what as keyof typeof PBM_FIELDS], what)
     }
+  })
+
+  it('physical restores: read from the storage, by a resync and by describe-restore --config', async () => {
+    const name = '2031-02-05T01:02:03.000000004Z'
+    const folder = join(cluster.folder, 'backups', '.pbm.restore')
+    await mkdir(join(folder, name, 'rs.rs0'), { recursive: true })
+    const record = {
+      status: 'done',
+      name,
+      opid: 'ab'.repeat(12),
+      backup: '2031-02-03T04:05:06Z',
+      start_ts: 1_927_900_000,
+    }
+    await writeFile(join(folder, `${name}.json`), JSON.stringify(record))
+    await writeFile(join(folder, name, 'cluster.done'), '1927900100')
+    await writeFile(join(folder, name, 'rs.rs0', 'node.db-1:27017.error'), '1927900099:no space')
+    await writeFile(join(folder, name, 'rs.rs0', 'rs.partlyDone'), '1927900099')
+    await writeFile(join(folder, name, 'rs.rs0', 'node.db-2:27017.done'), '1927900099')
+    const file = join(cluster.folder, 'storage.yaml')
+    await writeFile(file, `storage: {type: filesystem, filesystem: {path: ${cluster.folder}/backups}}`)
+    const read = (await cluster.json(['describe-restore', name, '-c', file])).value as Record<string, unknown>
+    assert.deepEqual([read.type, read.status, read.finish], ['physical', 'done', '2031-02-03T15:48:20Z'])
+    const synced = await cluster.pbm(['config', '--force-resync', '--include-restores', '--wait'])
+    assert.equal(synced.code, 0, synced.stderr)
+    assert.deepEqual((await cluster.json(['describe-restore', name])).value, read)
+    assert.ok((await cluster.pbm(['list', '--restore'])).stdout.includes(name))
+    await rm(folder, { recursive: true })
   })
 
   it('logs: filters, and follows until Ctrl-C', async () => {

@@ -169,6 +169,14 @@ describe('pbm and encryption', () => {
     assert.equal(await salaries().countDocuments(), 450)
     await pbm('restore', name, '--ns', 'payroll.salaries', '--keep-existing', '--yes', '--wait')
     await same(state)
+    const { value: restores } = await cluster.json(['list', '--restore'])
+    const last = (restores as { name: string; part: string }[]).at(-1)
+    assert.equal(last?.part, 'payroll.salaries; only what was missing')
+    const { value: described } = await cluster.json(['describe-restore', last?.name ?? ''])
+    const { selection, replsets } = described as { selection: object; replsets: { merged: object[] }[] }
+    assert.deepEqual(selection, { usersAndRoles: false, keepExisting: true })
+    const merged = { ns: 'payroll.salaries', inserted: 50, existing: 450, conflicts: 0, left_out: [] }
+    assert.deepEqual(replsets[0]?.merged, [merged])
     await pbm('delete-backup', name, '--yes')
   })
 

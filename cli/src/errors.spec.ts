@@ -29,6 +29,16 @@ describe('errors of the command line', () => {
     assert.deepEqual(errorReport('odd'), { Error: 'odd', code: 'ERROR' })
   })
 
+  it('says in words what a user may not do, and nothing that the server quotes', () => {
+    const quoted = 'not authorized on admin to execute command { insert: "pbmCmd", documents: [ { secret: 1 } ] }'
+    const { Error: message, code, hint } = errorReport(Object.assign(new Error(quoted), { code: 13 }))
+    assert.deepEqual([message, code], ['the user may not insert on admin.pbmCmd', 'NOT_PERMITTED'])
+    assert.match(hint ?? '', /pbmkitOperator.*setup-roles --create --role operator/)
+    const look = errorReport(Object.assign(new Error(quoted.replace('insert', 'find')), { code: 13 }))
+    assert.match(look.hint ?? '', /pbmkitViewer/)
+    assert.equal(errorReport(Object.assign(new Error('no'), { code: 13 })).Error, 'the user may not do that')
+  })
+
   it('never tells the credentials of a URI', () => {
     const uri = 'mongodb://pbm:s3cr%40t@host:27017/?replicaSet=rs0'
     assert.equal(withoutCredentials(`at ${uri}`), 'at mongodb://***@host:27017/?replicaSet=rs0')

@@ -1,5 +1,6 @@
 import { errorText, maskText, PbmError, unacknowledged } from '@pbmkit/core'
 import { CommanderError } from 'commander'
+import { notPermitted } from './not-permitted.js'
 
 /** What the process exits with. Documented in the README: scripts build on these numbers. */
 export const EXIT = { done: 0, failure: 1, usage: 2, waitTime: 3, busy: 4, interrupted: 130 } as const
@@ -30,7 +31,7 @@ export function exitCodeOf(error: unknown): number {
 /** The stable code of any error; `ERROR` for what has none. */
 export function codeOf(error: unknown): string {
   if (error instanceof CommanderError) return 'USAGE'
-  const { code } = (unacknowledged(error) ?? error ?? {}) as { code?: unknown }
+  const { code } = (inWords(error) ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : 'ERROR'
 }
 
@@ -46,13 +47,18 @@ export interface ErrorReport {
  * Nothing that looks like a URI with credentials passes.
  */
 export function errorReport(thrown: unknown): ErrorReport {
-  const error = unacknowledged(thrown) ?? thrown
+  const error = inWords(thrown)
   const hint = (error as { hint?: unknown } | null)?.hint
   return {
     Error: withoutCredentials(messageOf(error)),
     code: codeOf(error),
     ...(typeof hint === 'string' ? { hint } : {}),
   }
+}
+
+/** What servers say of some errors is not for people. */
+function inWords(error: unknown): unknown {
+  return unacknowledged(error) ?? notPermitted(error) ?? error
 }
 
 function messageOf(error: unknown): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import type { PitrChunkDocument } from '@pbmkit/core'
+import type { BackupDocument, PitrChunkDocument } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { rangesOf } from './pitr-ranges.js'
+import { basesOf, rangesOf, slicingBasesOf } from './pitr-ranges.js'
 
 const at = (t: number, i = 1) => new Timestamp({ t, i })
 const base = (end: number) => ({ name: `b${end}`, last_write_ts: at(end), replsets: [{ name: 'rs0' }] })
@@ -35,5 +35,12 @@ describe('pitrRanges', () => {
 
   it('are none where not even one second lies in them', () => {
     assert.deepEqual(rangesOf([chunk(90, 100)], [base(100)], {}).ranges, [])
+  })
+
+  it('begin at no physical backup, though slicing goes on from it', () => {
+    const backup = (type: BackupDocument['type']) => ({ type, status: 'done', store: {} }) as BackupDocument
+    const all = [backup('logical'), backup('physical')]
+    assert.deepEqual(slicingBasesOf(all), all)
+    assert.deepEqual(basesOf(all), [all[0]])
   })
 })

@@ -23,9 +23,14 @@ export interface PitrRanges {
   size: number
 }
 
-/** The backups that point-in-time recovery can start from: those on another storage than the chunks only by name. */
-export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
+/** The backups that slicing goes on from: those on the storage of the chunks. */
+export function slicingBasesOf(backups: readonly BackupDocument[]): BackupDocument[] {
   return backups.filter((backup) => backup.store.profile !== true && isBaseSnapshot(backup))
+}
+
+/** Those of them that a restore to a time can start from: not physical ones, as yet. Those of a profile only by name. */
+export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
+  return slicingBasesOf(backups).filter(({ type }) => type === 'logical')
 }
 
 /** What of the stored chunks can be restored to, oldest first. */

@@ -130,4 +130,16 @@ describe('pbm setup-roles, and users who have no more', () => {
     const { value } = await cluster.json(['backup'])
     assert.match((value as { Error: string }).Error, /its mongod: .*lacks rights: useUUID on the cluster/)
   })
+
+  it('tells who may only look what they lack to give commands, and who lets them', async () => {
+    await admin.db('admin').command({ createUser: 'looker', pwd: 'secret', roles: [] })
+    cluster.set.rememberUser('looker', 'secret')
+    const asLooker = { env: { PBM_MONGODB_URI: cluster.set.uri({ user: 'looker' }) } }
+    const viewer = ['setup-roles', '--create', '--role', 'viewer', '--grant', 'looker']
+    assert.equal((await cluster.json(viewer, asAdmin())).code, 0)
+    const { value } = await cluster.json(['config', '--set', 'pitr.enabled=false'], asLooker)
+    const { code, Error: message, hint } = value as { code: string; Error: string; hint: string }
+    assert.deepEqual([code, message], ['NOT_PERMITTED', 'the user may not update on admin.pbmConfig'])
+    assert.match(hint, /pbmkitOperator.*pbm setup-roles --create --role operator --grant USER/)
+  })
 })

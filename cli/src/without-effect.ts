@@ -8,7 +8,6 @@ const UNUSED = {
     'numDownloadWorkers',
     'maxDownloadBufferMb',
     'downloadChunkMb',
-    'numParallelFiles',
     'mongodLocation',
     'mongodLocationMap',
     'fallbackEnabled',

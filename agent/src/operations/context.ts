@@ -16,6 +16,7 @@ import {
   type ObjectStore,
   OPERATION_LOG,
   type OperationLog,
+  type PlannedTakeOver,
   PluginHost,
   SELF,
   STORE,
@@ -29,6 +30,13 @@ import {
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
 import { ciphersOf, withStore } from '../storages.js'
+
+/** What is to be done without a database. */
+export interface HandedOver {
+  readonly planned: PlannedTakeOver
+  /** As it was when there was one. */
+  readonly config: Config
+}
 
 /** What every operation of this agent is given. */
 export interface AgentContext {
@@ -51,6 +59,8 @@ export interface AgentContext {
    * the command that asks.
    */
   readonly answerWithStorage: (config: Config, opid: string, how: { writes: boolean }) => Promise<SubsystemStatus>
+  /** Lets go of the mongod, so that its files can be replaced. Nothing is done here any more then. */
+  readonly handOver: (handedOver: HandedOver) => void
   /** Publishes whether this agent saw what a backup had written to its storage. */
   readonly answerWithMark: (mark: AgentMark) => Promise<void>
 }

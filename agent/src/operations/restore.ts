@@ -1,14 +1,50 @@
-import { findBackup, isRestore, Restore, type StorageConfig, storageOfBackup } from '@pbmkit/core'
+import {
+  type CommandDocument,
+  findAnywhere,
+  findBackup,
+  isRestore,
+  type OpenStore,
+  PhysicalRestore,
+  Restore,
+  type StorageConfig,
+  storageOfBackup,
+} from '@pbmkit/core'
+import { withStore } from '../storages.js'
 import { type OperationContext, withContainer } from './context.js'
 import { onPrimary } from './primary-only.js'
 
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (!isRestore(command)) return
+  if (command.cmd === 'restore' && (await isPhysical(context, command.restore.backupName)))
+    return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),
   )
+}
+
+/** What can't be found is for the restore to say. */
+async function isPhysical(context: OperationContext, name: string): Promise<boolean> {
+  const { leader, signal } = context
+  const listed = await findBackup(leader, name)
+  if (listed !== undefined) return listed.type === 'physical'
+  const stored = withStore(context, (store) => findAnywhere(leader, store, name, signal), context.config.storage)
+  return (await stored.catch(() => undefined))?.type === 'physical'
+}
+
+/** On all members, each with its own mongod. */
+async function runPhysical(context: OperationContext, command: CommandDocument & { cmd: 'restore' }): Promise<void> {
+  const { config, signal } = context
+  const prepare = (main: OpenStore, backup: OpenStore) =>
+    withContainer(context, { storage: async () => config.storage }, (container) =>
+      container.resolve(PhysicalRestore).prepare(command, { main, backup }, signal),
+    )
+  const planned = await withStore(context, async (main) => {
+    const storage = await storageOf(context, command.restore.backupName)
+    return await withStore(context, (backup) => prepare(main, backup), storage)
+  })
+  if (planned !== undefined) context.handOver({ planned, config })
 }
 
 /** A backup that is not in the list is looked for on the main storage. */

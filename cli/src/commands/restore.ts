@@ -37,6 +37,7 @@ import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { waitForPhysicalRestoreEnd } from '../wait/physical-restore.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
 import { showPlan } from './restore-plan.js'
 
@@ -44,6 +45,7 @@ interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
   yes?: boolean
   numParallelCollections?: number
   numInsertionWorkersPerCollection?: number
+  numParallelFiles?: number
   indexCommitQuorum?: string
   time?: string
   baseSnapshot?: string
@@ -55,7 +57,6 @@ interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
 
 /** PBM's flags that need physical or external restores. */
 const LATER: readonly (readonly [flags: string, option: string])[] = [
-  ['--num-parallel-files <n>', 'numParallelFiles'],
   ['-x, --external', 'external'],
   ['-c, --config <file>', 'config'],
   ['--ts <timestamp>', 'ts'],
@@ -63,6 +64,9 @@ const LATER: readonly (readonly [flags: string, option: string])[] = [
   ['--fallback-enabled', 'fallbackEnabled'],
   ['--allow-partly-done', 'allowPartlyDone'],
 ]
+
+/** Members look first whether they all can. */
+const PHYSICAL_START_MS = 150_000
 
 /** As PBM leaves it: routers know nothing of the restored tables before they are restarted. */
 const BALANCER_OFF =
@@ -89,6 +93,11 @@ export function restoreCommand(run: Run): Command {
       '--num-parallel-collections <n>',
       'collections restored at a time; 0 takes it from the configuration',
       wholeNumber('--num-parallel-collections'),
+    )
+    .option(
+      '--num-parallel-files <n>',
+      'of a physical backup: files fetched at a time; 0 takes it from the configuration',
+      wholeNumber('--num-parallel-files'),
     )
     .option(
       '--num-insertion-workers-per-collection <n>',
@@ -118,7 +127,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
-  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own)
+  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own, asked.isOnSharded)
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
@@ -127,6 +136,8 @@ async function restore(session: Session, given: string | undefined, options: Res
       ? await restorableBackup(session, leader, given ?? '', remap)
       : await baseOf(session, leader, target, { ...options, mustBeSealed }, remap)
   const backupName = backup.name
+  const isPhysical = backup.type === 'physical'
+  if (isPhysical) refuseParts(options)
   if (mustBeSealed) refuseUnsealed(config, { backup })
   await requireRestoreAgents(leader)
   const part = asked ?? partOf(backup)
@@ -144,6 +155,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     ...(options.numInsertionWorkersPerCollection
       ? { numInsertionWorkers: options.numInsertionWorkersPerCollection }
       : {}),
+    ...(options.numParallelFiles ? { numParallelFiles: options.numParallelFiles } : {}),
     ...(quorum === undefined ? {} : { indexCommitQuorum: quorum }),
     ...(target === undefined ? {} : { oplogTS: target }),
     ...(options.allowUnsealed === true ? { allowUnsealed: true } : {}),
@@ -165,7 +177,11 @@ async function restore(session: Session, given: string | undefined, options: Res
   const cmd = asked?.own === undefined ? 'restore' : 'restorePart'
   const opid = await send(leader, { cmd, restore: sent })
   if (!session.output.json) session.output.note(`Starting restore ${name} of ${what} …`)
-  const begun = await waitForRestoreStart(session, leader, { name, opid })
+  const begun = await waitForRestoreStart(session, leader, {
+    name,
+    opid,
+    startMs: isPhysical ? PHYSICAL_START_MS : undefined,
+  })
   const gained = begun.replsets.flatMap(({ gained_roles }) => gained_roles ?? [])
   for (const { user, roles } of gained)
     session.output.warn(`${user} becomes an administrator by this restore: ${roles.join(', ')}`)
@@ -191,7 +207,9 @@ async function restore(session: Session, given: string | undefined, options: Res
     )
     return
   }
-  const done = await waitForRestoreEnd(session, leader, { name }, deadline)
+  const done = isPhysical
+    ? await waitForPhysicalRestoreEnd(session, name, deadline)
+    : await waitForRestoreEnd(session, leader, { name }, deadline)
   const merged = done.replsets.flatMap((replset) => replset.merged ?? [])
   session.output.result({ ...told, status: done.status, ...(merged.length === 0 ? {} : { merged }) }, () => {
     const { good } = session.output.colours
@@ -203,6 +221,20 @@ async function restore(session: Session, given: string | undefined, options: Res
     const next = 'A fresh backup is needed before point-in-time recovery can go on.'
     return `${good('Done:')} ${what} is restored (${seconds} s). ${next}`
   })
+}
+
+function refuseParts(options: RestoreOptions): void {
+  const part = [
+    ...(options.ns === undefined && options.nsFrom === undefined && options.nsTo === undefined ? [] : ['--ns']),
+    ...(options.withUsersAndRoles === true ? ['--with-users-and-roles'] : []),
+    ...(options.withoutUsersAndRoles === true ? ['--without-users-and-roles'] : []),
+    ...(options.dryRun === true ? ['--dry-run'] : []),
+  ][0]
+  if (part === undefined) return
+  throw usageError(
+    `${part}: a physical backup is restored with all that is in it`,
+    'Leave it out, or restore a logical one.',
+  )
 }
 
 /** The point in time, or undefined for the end of the backup named. */
@@ -225,7 +257,7 @@ async function baseOf(
   remap: Readonly<Record<string, string>>,
 ): Promise<BackupDocument> {
   const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
-  const usable = basesOf(backups).filter(({ type }) => type === 'logical')
+  const usable = basesOf(backups)
   if (target.greaterThan(now)) {
     const { ranges } = rangesOf(chunks, usable, {})
     const last = ranges.at(-1)?.range.end
@@ -237,6 +269,11 @@ async function baseOf(
     })
   }
   const base = baseSnapshot === undefined ? undefined : await restorableBackup(session, leader, baseSnapshot, remap)
+  if (base?.type === 'physical')
+    throw notSupportedYet(
+      'a point in time from a physical backup',
+      'Choose a logical one, or leave --base-snapshot out.',
+    )
   if (base !== undefined && !isBaseSnapshot(base))
     throw new PbmError('RESTORE_TIME', `backup ${base.name} can't be the base of a point in time: it is selective`, {
       hint: 'Choose a full backup, or leave --base-snapshot out.',
@@ -273,7 +310,8 @@ async function restorableBackup(
       }`,
       { hint: 'pbm list shows the backups that can be.' },
     )
-  if (backup.type !== 'logical') throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
+  if (backup.type !== 'logical' && backup.type !== 'physical')
+    throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
   // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.
   const reason = (await incompatibilities(leader, [backup], remap)).get(name)
   if (reason !== undefined) session.output.warn(`backup ${name} does not quite match this cluster: ${reason}`)
@@ -305,6 +343,9 @@ function question(backup: BackupDocument, target: Timestamp | undefined, situati
   if (part !== undefined) return [`${part.text}, by ${what}. All else is left alone.`, 'Go ahead?'].join('\n')
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
+    ...(backup.type === 'physical'
+      ? [`Every mongod of ${replsets} is stopped and started again: nothing can be read or written meanwhile.`]
+      : []),
     withUsers
       ? 'So will its users and roles, administrators too; --without-users-and-roles leaves them as they are.'
       : 'Its users and roles stay as they are.',

@@ -22,7 +22,7 @@ import type { MongoClient } from 'mongodb'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
 import { tableTime } from '../output/times.js'
-import { basesOf } from '../pitr-ranges.js'
+import { slicingBasesOf } from '../pitr-ranges.js'
 
 /** The `pitr` section, with PBM's names. */
 export interface PitrSection {
@@ -82,7 +82,7 @@ async function snapshotNeeded(
     listBackups(leader),
     listRestores(leader, { status: ['done', 'partlyDone'] }),
   ])
-  const [base] = basesOf(backups).sort(newestBaseFirst)
+  const [base] = slicingBasesOf(backups).sort(newestBaseFirst)
   const [restore] = restores.sort(newestRestoreFirst)
   const missing = missingSnapshot(
     base && toBase(base),

@@ -16,6 +16,8 @@ export interface SentRestore {
   /** The command's id, 24 hex digits. */
   readonly opid: string
   readonly kind?: RestoreKind
+  /** How long it may take to be taken up, in milliseconds. */
+  readonly startMs?: number | undefined
 }
 
 /** Waits until the restore runs: it has looked at everything by then. Fails with OPERATION_RUNNING, REFUSED, NO_ANSWER, RESTORE_FAILED, STUCK or INTERRUPTED. */
@@ -24,9 +26,9 @@ export async function waitForRestoreStart(
   leader: MongoClient,
   sent: SentRestore,
 ): Promise<RestoreDocument> {
-  const { name, opid, kind = 'restore' } = sent
+  const { name, opid, kind = 'restore', startMs = START_MS } = sent
   const refused = refusal(leader, opid)
-  const giveUp = session.clock.now() + START_MS
+  const giveUp = session.clock.now() + startMs
   return await poll(
     async () => {
       const restore = await findRestore(leader, name)
@@ -37,7 +39,7 @@ export async function waitForRestoreStart(
       const reason = await refused()
       if (reason !== undefined) throw notBegun('REFUSED', `${kind} ${name}`, reason)
       if (session.clock.now() > giveUp)
-        throw new PbmError('NO_ANSWER', `no agent took up ${kind} ${name} within ${START_MS / 1000} s`, {
+        throw new PbmError('NO_ANSWER', `no agent took up ${kind} ${name} within ${startMs / 1000} s`, {
           hint: 'See pbm status for the agents, and pbm logs -s D for what they say.',
         })
       return undefined

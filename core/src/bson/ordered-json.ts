@@ -3,6 +3,9 @@ import { PbmError } from '../errors.js'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | Map<string, JsonValue>
 
+/** The text has more values than who reads it wants. */
+export class TooManyValues extends Error {}
+
 /** How deep a server nests, with room: deeper text is refused before it overflows anybody's stack. */
 const MAX_DEPTH = 250
 /** No number is longer. */
@@ -21,9 +24,9 @@ export function parseJson(text: string): JsonValue {
   return parser.value
 }
 
-/** The same for a large text: everybody else gets a turn meanwhile. */
-export async function parseJsonGently(text: string): Promise<JsonValue> {
-  const parser = new Parser(text)
+/** The same for a large text: everybody else gets a turn meanwhile. Rejects with {@link TooManyValues} beyond `most`. */
+export async function parseJsonGently(text: string, most = Number.POSITIVE_INFINITY): Promise<JsonValue> {
+  const parser = new Parser(text, most)
   await inTurns(() => parser.step())
   return parser.value
 }
@@ -36,6 +39,16 @@ export async function inTurns(step: () => boolean, stepsALook = STEPS_A_LOOK): P
     await turn()
     since = performance.now()
   }
+}
+
+/** Calls `work` with each of many, with turns for everybody else in between. */
+export async function eachInTurns<T>(items: Iterable<T>, work: (item: T) => void): Promise<void> {
+  const iterator = items[Symbol.iterator]()
+  await inTurns(() => {
+    const { done, value } = iterator.next()
+    if (done !== true) work(value)
+    return done === true
+  })
 }
 
 interface Open {
@@ -51,9 +64,12 @@ class Parser {
   readonly #open: Open[] = []
   #at = 0
   #result: { value: JsonValue } | undefined
+  /** Values that may still come. */
+  #left: number
 
-  constructor(text: string) {
+  constructor(text: string, most = Number.POSITIVE_INFINITY) {
     this.#text = text
+    this.#left = most
   }
 
   get value(): JsonValue {
@@ -91,6 +107,7 @@ class Parser {
   }
 
   #begin(): void {
+    if (this.#left-- <= 0) throw new TooManyValues('the JSON has too many values')
     const next = this.#text[this.#at]
     if (next === '{') this.#enter('}', new Map())
     else if (next === '[') this.#enter(']', [])

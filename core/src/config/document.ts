@@ -112,6 +112,8 @@ export interface RestoreConfig {
   timeouts?: { balancerStop?: number }
   /** Ours: false restores without reading every object through before anything is dropped. True when absent. */
   verify?: boolean
+  /** Ours: of the operations of transactions that an oplog has open at once. 16 when absent or 0. */
+  openTransactionsGB?: number
 }
 
 /** PBM: cli-and-config.md §3.3. */

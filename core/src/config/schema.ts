@@ -57,6 +57,7 @@ const restore = section({
   allowPartlyDone: boolean,
   timeouts: section({ balancerStop: seconds }),
   verify: boolean,
+  openTransactionsGB: count,
 })
 
 /** Of the main configuration, and of a profile. */

@@ -162,11 +162,12 @@ export function agentErrors(agent: AgentDocument): string[] {
 /** PBM's order of fields, so that documents of both read alike. */
 function inOrder(agent: AgentDocument): Document {
   const { n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv, pv, pbms, nodes, stors, hb, e } = agent
-  const { plugins, keys, user, restoreRights, physical, epoch, place, mark } = agent
+  const { pbmkit, plugins, keys, user, restoreRights, physical, epoch, place, mark } = agent
   return {
     ...{ n, rs, s, str, hdn, psv, arb, delay, repl_lag, v, mv },
     ...(pv === undefined || pv === '' ? {} : { pv }),
     ...{ pbms, nodes, stors, hb, e },
+    ...(pbmkit === undefined ? {} : { pbmkit }),
     ...(plugins === undefined ? {} : { plugins }),
     ...(keys === undefined ? {} : { keys }),
     ...(user === undefined ? {} : { user }),

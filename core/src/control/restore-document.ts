@@ -87,6 +87,8 @@ export interface RestoreReplset {
   node?: string
   /** Of a physical restore: its members. */
   nodes?: { name: string; status: RestoreStatus; last_transition_ts: number; conditions: Condition[] }[]
+  /** Ours; PBM ignores it: the id that the restored replica set gets, 24 hex digits. */
+  identity?: string
   /** Ours; PBM ignores it. */
   progress?: Progress
   /** Ours; PBM ignores it: where a part of a sharded cluster is restored, until it is. */

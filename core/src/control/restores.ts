@@ -46,9 +46,21 @@ export async function findRestoreByOpid(leader: MongoClient, opid: string): Prom
 export function hasChangedData({
   status,
   conditions,
-}: Pick<RestoreDocument, 'status'> & { readonly conditions: readonly Condition[] }): boolean {
+  type,
+}: Pick<RestoreDocument, 'status'> & {
+  readonly conditions: readonly Condition[]
+  readonly type?: RestoreDocument['type']
+}): boolean {
+  // The record itself is in the data: where another one can be read, the old data is there.
+  if (type === 'physical') return status === 'done' || status === 'partlyDone'
   const passed = [status, ...conditions.map((condition) => condition.status as RestoreStatus)]
   return passed.some((state) => state === 'partlyDone' || hasReached(RESTORE_STATES, state, 'cleanupCluster'))
+}
+
+/** Whether the last restore that changed data, but for the one named, did not end well: what it made lies about. */
+export async function wasInterrupted(leader: MongoClient, name: string): Promise<boolean> {
+  const [last] = (await listRestores(leader)).filter((restore) => restore.name !== name && hasChangedData(restore))
+  return last !== undefined && last.status !== 'done'
 }
 
 /** Newest first. */

@@ -93,6 +93,30 @@ export async function connectPrimary(uri: string, options: ConnectOptions): Prom
   })
 }
 
+/**
+ * A connection to the one mongod of the URI as nobody: enough to ask whether it serves. It is connected when first used, and
+ * gives up soon.
+ */
+export async function greetNode(uri: string): Promise<Hello> {
+  const target = parseUri(uri)
+  target.hosts = [await localHost(target)]
+  target.username = ''
+  target.password = ''
+  for (const option of ['replicaSet', 'authSource', 'authMechanism', 'authMechanismProperties', 'directConnection']) {
+    takeOption(target, option)
+  }
+  const timing = { serverSelectionTimeoutMS: GREET_MS, connectTimeoutMS: GREET_MS, socketTimeoutMS: GREET_MS }
+  const client = new MongoClient(target.toString(), { ...timing, directConnection: true, appName: 'pbm-agent' })
+  client.on('error', () => undefined)
+  try {
+    return await hello(client)
+  } finally {
+    await client.close()
+  }
+}
+
+const GREET_MS = 3_000
+
 function noPrimary(rs: string, where: string, cause: PbmError): PbmError {
   return new PbmError('NO_PRIMARY', `replica set ${rs} has no primary that can be reached (${where})`, {
     hint: 'Check rs.status(); its members must be reachable from here under the names in rs.conf()',

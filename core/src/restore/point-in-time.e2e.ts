@@ -14,6 +14,7 @@ import { systemClock } from '../time/clock.js'
 import { deadlineGuard } from '../time/deadline-guard.js'
 import type { OplogPiece } from './data/stored-objects.js'
 import { type Bench, expectedState, fixtureFolder, startBench } from './restore.support.js'
+import type { RestoreTuning } from './run/prepare.js'
 import { restoreReplset } from './run/replset.js'
 
 /** Not in PBM's backup, and not set by the oplog. */
@@ -36,7 +37,7 @@ describe('Restore of a backup and the chunks after it', () => {
     marks: { label: string; unix: number }[]
   }
 
-  async function restoreTo(end: bigint | undefined): Promise<void> {
+  async function restoreTo(end: bigint | undefined, tuning: RestoreTuning = {}): Promise<void> {
     const { store, host, node, log } = bench
     const name = manifest.snapshots[0]?.name ?? ''
     const backup = fromStorageJson(await readText(store, backupMetadataName(name)))
@@ -58,7 +59,7 @@ describe('Restore of a backup and the chunks after it', () => {
       backup,
       part,
       compression: await host.compression(backup.compression),
-      tuning: {},
+      tuning,
       pointInTime: end === undefined ? undefined : { chunks, end, newcomers: new Map() },
       guard: deadlineGuard(new AbortController().signal),
       log,
@@ -85,6 +86,12 @@ describe('Restore of a backup and the chunks after it', () => {
       assert.deepEqual(await differences(label), [])
     })
   }
+
+  it('does so on what a restore before has made, also where the backup is not verified', async () => {
+    const last = manifest.marks.at(-1)
+    for (const verify of [false, false]) await restoreTo(optime({ t: last?.unix ?? 0, i: 0 }), { verify })
+    assert.deepEqual(await differences(last?.label ?? ''), [])
+  })
 
   it('takes the chunks that the control collection lists, and the time of the command', async () => {
     const [base, mark] = [manifest.snapshots[0]?.name ?? '', manifest.marks.find(({ label }) => label === 'dml')]

@@ -5,8 +5,11 @@ import { fixturesFolder } from '@pbmkit/conformance/testbed'
 import { type Document, Timestamp } from 'mongodb'
 import { readConfig, writeConfig } from '../control/config.js'
 import { listLiveLocks } from '../control/locks.js'
-import { findRestore } from '../control/restores.js'
+import { emptyRestore } from '../control/new-restore.js'
+import { findRestore, insertRestore } from '../control/restores.js'
+import { unixSeconds } from '../control/wire.js'
 import { errorText, PbmError } from '../errors.js'
+import { clusterTime } from '../mongo/cluster-time.js'
 import { acquireLock, isHeld } from '../protocol/lock.js'
 import type { WithStore } from '../protocol/tokens.js'
 import { type Bench, fixtureFolder, restoreCommand, startBench } from './restore.support.js'
@@ -106,6 +109,24 @@ describe('A restore among other operations', () => {
     assert.equal(await moved.countDocuments(), kept)
     assert.equal((await moved.indexes()).length, (await shop.collection('orders').indexes()).length)
     assert.equal(await shop.collection('orders').countDocuments({ since: 'the backup' }), 0)
+  })
+
+  it('takes what the server had moved aside for a restore that was interrupted for its own, and for no other', async () => {
+    const db = bench.node.db('shop')
+    assert.equal(await bench.restore(name), 'done')
+    const [one] = (await db.listCollections({ type: 'collection' }).toArray()).filter(
+      (found) => !/^system/.test(found.name),
+    )
+    assert.ok(one)
+    await db.renameCollection(one.name, 'tmpAbC1e.create')
+    await assert.rejects(bench.restore(name), { code: 'UUID_TAKEN' })
+    const { restore } = restoreCommand(name)
+    const died = emptyRestore(restore, 'b'.repeat(24), unixSeconds() + 1, await clusterTime(bench.leader))
+    const conditions = [{ timestamp: unixSeconds(), status: 'running' as const }]
+    await insertRestore(bench.leader, { ...died, status: 'error', error: 'killed', conditions })
+    assert.equal(await bench.restore(name), 'done')
+    const names = (await db.listCollections({}, { nameOnly: true }).toArray()).map((found) => found.name)
+    assert.ok(names.includes(one.name) && !names.includes('tmpAbC1e.create'))
   })
 
   it('says that somebody else writes meanwhile, and leaves nothing of it', async () => {

@@ -19,6 +19,7 @@ import { betterPlaced } from './placement.js'
 import { slicingNeeds } from './settings.js'
 import { findNewestBase, findNewestRestore } from './starting-point.js'
 import type { SlicingView } from './view.js'
+import { withoutCandidate } from './without-candidate.js'
 
 export interface SlicingLeaderOptions {
   readonly leader: MongoClient
@@ -47,7 +48,7 @@ export class SlicingLeader {
   #retryAt = Number.NEGATIVE_INFINITY
   #electedAt = Number.NEGATIVE_INFINITY
   #askedAt = Number.NEGATIVE_INFINITY
-  #added: readonly string[] = []
+  #hopeless: readonly string[] = []
   /** Members that can't store the oplog of their shard, which no backup has, and until when they are not asked again. */
   readonly #refused = new Map<string, number>()
   #told = ''
@@ -68,8 +69,8 @@ export class SlicingLeader {
     if (delaysSlicing(view.operations) !== undefined) return
     const replsets = (await clusterMembers(this.#options.leader)).map(({ rs }) => rs)
     const without = replsets.filter((rs) => !view.slicers.some(({ replset }) => replset === rs))
-    const added = view.slicers.length === 0 ? [] : await this.#withoutBase(config, without)
-    const idle = without.filter((rs) => !added.includes(rs))
+    const hopeless = view.slicers.length === 0 ? [] : await this.#withoutCandidate(config, without)
+    const idle = without.filter((rs) => !hopeless.includes(rs))
     // A shard that was removed: nobody would ever want its oplog.
     const isOver = view.slicers.some(({ replset }) => !replsets.includes(replset))
     if (idle.length === 0 && !isOver) return await this.#place(view, config, replsets)
@@ -91,23 +92,35 @@ export class SlicingLeader {
   }
 
   /**
-   * Shards that were added since the last full backup, where no member can begin with what its shard ever did: an election for
-   * them would stop all the others each time.
+   * Replica sets where an election finds nobody: it would stop all the others, each time. Those without an agent that is well,
+   * and shards added since the last full backup where no member can begin with what its shard ever did.
    */
-  async #withoutBase(config: Config, replsets: readonly string[]): Promise<readonly string[]> {
+  async #withoutCandidate(config: Config, replsets: readonly string[]): Promise<readonly string[]> {
     const { leader, host, clock } = this.#options
-    if (config.pitr?.oplogOnly === true || replsets.length === 0) return []
-    if (clock.now() < this.#askedAt + RETRY_MS) return this.#added.filter((rs) => replsets.includes(rs))
+    if (replsets.length === 0) return []
+    if (clock.now() < this.#askedAt + RETRY_MS) return this.#hopeless.filter((rs) => replsets.includes(rs))
     this.#askedAt = clock.now()
-    const bases = await Promise.all(replsets.map((rs) => findNewestBase(leader, config, host, rs)))
+    const { oplogOnly } = config.pitr ?? {}
+    const hasBase = async (rs: string) =>
+      oplogOnly === true || (await findNewestBase(leader, config, host, rs)) !== undefined
+    const bases = await Promise.all(replsets.map(hasBase))
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const fit = candidates(agents, now, slicingNeeds(config)).filter(({ n }) => !this.#isRefused(n))
-    this.#added = replsets.filter((rs, at) => bases[at] === undefined && !fit.some((agent) => agent.rs === rs))
-    const names = this.#added.join(', ')
-    const why = 'no full backup has it yet, and no agent there can begin with all that it ever did'
-    const text = `the oplog of ${names} can't be stored: ${why}; make one with pbm backup`
-    if (names !== '') this.#tell(config, text, this.#options.log({ event: 'pitr', epoch: config.epoch }))
-    return this.#added
+    const { unwell, added } = withoutCandidate({
+      replsets,
+      withBase: new Set(replsets.filter((_rs, at) => bases[at] === true)),
+      fit: candidates(agents, now, slicingNeeds(config)),
+      isRefused: (node) => this.#isRefused(node),
+    })
+    const whyUnwell = 'no agent there is well (pbm status shows why)'
+    const whyAdded = 'no full backup has it yet, and no agent there can begin with all that it ever did'
+    const why = [
+      ...unwell.map((rs) => `${rs}: ${whyUnwell}`),
+      ...added.map((rs) => `${rs}: ${whyAdded}; make one with pbm backup`),
+    ].join('; ')
+    const log = this.#options.log({ event: 'pitr', epoch: config.epoch })
+    if (why !== '') this.#tell(config, `the oplog of some replica sets can't be stored: ${why}`, log)
+    this.#hopeless = [...unwell, ...added]
+    return this.#hopeless
   }
 
   #isRefused(node: string): boolean {

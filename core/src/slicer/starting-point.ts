@@ -34,12 +34,16 @@ export async function startingPoint({ leader, node, rs, config, host }: Starting
     oldestEntry(node),
     majorityLastWrite(node),
   ])
+  const isNew = base === undefined && clusterBase !== undefined
+  // Not looked for where a chain goes on: a shard may write for long before a backup has it.
+  const goesOn = last !== undefined && oldest.lessThanOrEqual(last.end_ts)
+  const lackOf = async () => (goesOn ? 'its stored oplog is of before a restore' : await lackOfHistory(node))
   return catchUp({
     oplogOnly: config.pitr?.oplogOnly === true,
     chunks: last === undefined ? [] : [last],
     base,
     clusterBase,
-    lack: base === undefined && clusterBase !== undefined ? await lackOfHistory(node) : undefined,
+    lack: isNew ? await lackOf() : undefined,
     restore,
     oldest,
     now,

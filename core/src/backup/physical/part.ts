@@ -116,7 +116,7 @@ function oplog(node: MongoClient, level: 'local' | 'majority') {
 
 async function upload(options: PhysicalPartOptions, folder: string, files: readonly DataFile[]) {
   const { store, command, replset, progress, parallel } = options
-  progress.phase('files', { bytes: totalSize(files), documents: files.length })
+  progress.phase('files', { bytes: totalSize(files), documents: 0 })
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
   const limit = pLimit(Math.max(1, parallel))
@@ -167,7 +167,6 @@ async function uploadFile(options: PhysicalPartOptions, path: string, file: List
   const object = fileObject(command.name, replset, file, compression.suffix)
   const body = compression.compress(counted(), level === undefined ? {} : { level })
   const { size } = await store.save(object, packed.through(body), { signal, sizeHint: file.fileSize })
-  progress.add(1, 0)
   // As it was read: a server may have made a file longer between the look at it and the lock.
   return { ...file, fileSize: plain.size, storedSize: size, crc: plain.crcText(), storedCrc: packed.crcText() }
 }

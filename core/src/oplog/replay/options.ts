@@ -2,6 +2,7 @@ import type { Operation } from '../entry.js'
 import type { OperationSink } from './apply.js'
 import type { CutTransactions } from './cut-transactions.js'
 import type { IndexCatalog } from './index-catalog.js'
+import type { TransactionBounds } from './transactions.js'
 
 export interface ReplayOptions {
   readonly sink: OperationSink
@@ -17,7 +18,7 @@ export interface ReplayOptions {
   listNames(db: string): Promise<ReadonlyMap<string, string>>
   /** Set where a part of the data is replayed. */
   readonly choice?: OperationChoice | undefined
-  readonly transactionBytes?: number
+  readonly transactions?: TransactionBounds | undefined
   /** Set for an oplog that may begin inside transactions which are in the dump. */
   readonly cut?: CutTransactions | undefined
   /** On config servers: takes the changes of the routing tables, which are otherwise passed over. */

@@ -31,7 +31,7 @@ export class Replay {
   constructor(options: ReplayOptions) {
     this.#options = options
     this.#catalog = options.catalog
-    this.#transactions = new TransactionBuffer(options.transactionBytes)
+    this.#transactions = new TransactionBuffer(options.transactions)
     this.#commands = new ReplayCommands(options)
   }
 

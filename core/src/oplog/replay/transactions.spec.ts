@@ -56,7 +56,7 @@ describe('Transactions of an oplog', () => {
 
   it('spills what is beyond its bound to a file, and removes it', async () => {
     const before = temporaryFolders()
-    const buffer = new TransactionBuffer(500)
+    const buffer = new TransactionBuffer({ held: 500 })
     await buffer.add(part(1, { applyOps: operations(1, 2, 3), partialTxn: true }, FIRST))
     await buffer.add(part(2, { applyOps: operations(4, 5, 6), partialTxn: true }))
     await buffer.add(part(3, { applyOps: operations(7), partialTxn: true }))
@@ -64,6 +64,27 @@ describe('Transactions of an oplog', () => {
     assert.deepEqual(await idsOf(buffer, part(4, { applyOps: operations(8) })), [1, 2, 3, 4, 5, 6, 7, 8])
     await buffer.close()
     assert.deepEqual(temporaryFolders(), before)
+  })
+
+  it('refuses more than it has room for, in memory or not, until some of it is gone', async () => {
+    const buffer = new TransactionBuffer({ held: 200, open: 1000 })
+    const other = { ...FIRST, txnNumber: Long.fromNumber(99) }
+    await buffer.add(part(1, { applyOps: operations(1, 2, 3), partialTxn: true }, FIRST))
+    await buffer.discard(part(2, { abortTransaction: 1 }))
+    const fill = async () => {
+      for (let i = 3; i < 60; i++) await buffer.add(part(i, { applyOps: operations(i), partialTxn: true }, other))
+    }
+    await assert.rejects(fill, { code: 'OPLOG_TRANSACTIONS', message: /transactions of more than .* open at once/ })
+    await buffer.close()
+  })
+
+  it('refuses more transactions than it can know the names of', async () => {
+    const buffer = new TransactionBuffer()
+    const fill = async () => {
+      for (let i = 0; ; i++)
+        await buffer.add(part(1, { applyOps: [], partialTxn: true }, { ...FIRST, txnNumber: Long.fromNumber(i) }))
+    }
+    await assert.rejects(fill, { code: 'OPLOG_TRANSACTIONS', message: /more than 100000 transactions/ })
   })
 
   for (const [what, last] of [

@@ -6,6 +6,7 @@ import { documentsOfArray, findDocument } from '../../bson/elements.js'
 import { PbmError } from '../../errors.js'
 import { commandName, type Operation, type OplogEntry, optimeText, parseEntry, readEntries } from '../entry.js'
 import { isTrue } from '../raw-fields.js'
+import { refuseOpen } from './open-transactions-limit.js'
 
 /** What an entry with `lsid` and `txnNumber` and a command means (PBM: archive-and-oplog.md §4.3). */
 export type TransactionStep = 'part' | 'prepare' | 'whole' | 'commit' | 'abort'
@@ -38,6 +39,8 @@ interface Pending {
   /** Raw inner operations, concatenated; copies, for the piece they came from goes away. */
   parts: Buffer[]
   bytes: number
+  /** In the file. */
+  spilled: number
   file: string | undefined
   started: bigint
   prepared: boolean
@@ -52,19 +55,29 @@ export interface OpenTransaction {
   readonly prepared: boolean
 }
 
+export interface TransactionBounds {
+  /** Held in memory, over all transactions. */
+  readonly held?: number | undefined
+  /** Of all that are open, in memory or not; see `refuseOpen`. */
+  readonly open?: number | undefined
+}
+
 /**
- * Open transactions, buffered until their commit. What is held in memory is bounded by `maxBytes` over all of them; the
- * rest lies in a temporary folder, which `close` removes.
+ * Open transactions, buffered until their commit. What is held in memory is bounded over all of them; the rest lies in a
+ * temporary folder, which `close` removes, and is bounded too.
  */
 export class TransactionBuffer {
   readonly #pending = new Map<string, Pending>()
   readonly #maxBytes: number
+  readonly #mostOpen: number | undefined
   #held = 0
+  #spilled = 0
   #files = 0
   #folder: string | undefined
 
-  constructor(maxBytes = 64 * 1024 * 1024) {
-    this.#maxBytes = maxBytes
+  constructor({ held = 64 * 1024 * 1024, open }: TransactionBounds = {}) {
+    this.#maxBytes = held
+    this.#mostOpen = open
   }
 
   get open(): number {
@@ -75,13 +88,13 @@ export class TransactionBuffer {
     return [...this.#pending].map(([key, { started, prepared }]) => ({ key, started, prepared }))
   }
 
-  /** Keeps the operations of a part. Throws `OPLOG_TRANSACTION_CUT` when the range began inside the transaction. */
+  /** Keeps the operations of a part. Throws `OPLOG_TRANSACTION_CUT` when the range began inside it, and `OPLOG_TRANSACTIONS`. */
   async add(entry: OplogEntry): Promise<void> {
     const key = transactionKey(entry)
     let pending = this.#pending.get(key)
     if (pending === undefined) {
       this.#refuseCut(entry)
-      pending = { parts: [], bytes: 0, file: undefined, started: entry.ts, prepared: false }
+      pending = { parts: [], bytes: 0, spilled: 0, file: undefined, started: entry.ts, prepared: false }
       this.#pending.set(key, pending)
     }
     if (transactionStep(entry) === 'prepare') pending.prepared = true
@@ -91,7 +104,8 @@ export class TransactionBuffer {
     pending.parts.push(bytes)
     pending.bytes += bytes.length
     this.#held += bytes.length
-    while (this.#held > this.#maxBytes) await this.#spillLargest()
+    refuseOpen({ count: this.#pending.size, bytes: this.#held + this.#spilled }, this.#mostOpen)
+    if (this.#held > this.#maxBytes) await this.#spill()
   }
 
   /** The operations of the transaction in order, the given entry's own last; the transaction is forgotten. */
@@ -113,7 +127,7 @@ export class TransactionBuffer {
     for (const part of pending?.parts ?? []) {
       yield* documentsInOrder(part)
     }
-    this.#held -= pending?.bytes ?? 0
+    this.#forget(pending)
   }
 
   /** Whether the transaction of this commit or abort was seen. */
@@ -126,13 +140,14 @@ export class TransactionBuffer {
     const pending = this.#pending.get(key)
     if (pending === undefined) return
     this.#pending.delete(key)
-    this.#held -= pending.bytes
+    this.#forget(pending)
     if (pending.file !== undefined) await rm(pending.file, { force: true })
   }
 
   async close(): Promise<void> {
     this.#pending.clear()
     this.#held = 0
+    this.#spilled = 0
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true })
     this.#folder = undefined
   }
@@ -142,18 +157,25 @@ export class TransactionBuffer {
     if (entry.previous !== 0n) throw transactionCut(entry)
   }
 
-  async #spillLargest(): Promise<void> {
-    let largest: Pending | undefined
-    for (const pending of this.#pending.values()) {
-      if (largest === undefined || pending.bytes > largest.bytes) largest = pending
+  #forget(pending: Pending | undefined): void {
+    this.#held -= pending?.bytes ?? 0
+    this.#spilled -= pending?.spilled ?? 0
+  }
+
+  /** The largest first, down to half of the bound, so that many small ones are not looked through for each of them. */
+  async #spill(): Promise<void> {
+    const largest = [...this.#pending.values()].sort((a, b) => b.bytes - a.bytes)
+    for (const pending of largest) {
+      if (this.#held <= this.#maxBytes / 2 || pending.bytes === 0) return
+      this.#folder ??= await mkdtemp(join(tmpdir(), 'pbmkit-transactions-'))
+      pending.file ??= join(this.#folder, `${++this.#files}.bson`)
+      await appendFile(pending.file, Buffer.concat(pending.parts))
+      this.#held -= pending.bytes
+      this.#spilled += pending.bytes
+      pending.spilled += pending.bytes
+      pending.parts = []
+      pending.bytes = 0
     }
-    if (largest === undefined || largest.bytes === 0) return
-    this.#folder ??= await mkdtemp(join(tmpdir(), 'pbmkit-transactions-'))
-    largest.file ??= join(this.#folder, `${++this.#files}.bson`)
-    await appendFile(largest.file, Buffer.concat(largest.parts))
-    this.#held -= largest.bytes
-    largest.parts = []
-    largest.bytes = 0
   }
 }
 

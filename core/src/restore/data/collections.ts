@@ -30,16 +30,21 @@ const MOST_BYTES = 1024 * 1024
 
 /**
  * Drops what the backup brings anew, by name, and `doomed`, which the oplog brings anew. What the backup does not have
- * stays (PBM: archive-and-oplog.md §3). Throws UUID_TAKEN, before it drops anything, where that has a UUID of the backup.
+ * stays (PBM: archive-and-oplog.md §3); another shard may be about to drop it with its database. Throws UUID_TAKEN, before it
+ * drops anything, where what stays has a UUID of the backup.
  */
 export async function dropReplaced(
   client: MongoClient,
   namespaces: readonly NamespaceMetadata[],
   guard: DeadlineGuard,
   doomedByOplog: ReadonlySet<string> = new Set(),
+  isDroppedWhole: (db: string) => boolean = () => false,
 ): Promise<{ dropped: number; kept: number }> {
   const { doomed, staying } = replacedOf(await listTarget(client), namespaces, doomedByOplog)
-  new ForeignCollections(staying, namespaces).refuse()
+  new ForeignCollections(
+    staying.filter(({ db }) => !isDroppedWhole(db)),
+    namespaces,
+  ).refuse()
   const drop = async ({ db, name }: TargetCollection) => {
     guard.throwIfStopped()
     await client

@@ -6,10 +6,9 @@ import { clusterTime } from '../../mongo/cluster-time.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
+import { MOVED_ASIDE } from './foreign.js'
 import { listTarget, type TargetCollection } from './target.js'
 
-/** How the server names what stood where an oplog entry puts another collection: `tmp5x1Kq.create`. */
-const MOVED_ASIDE = /^tmp.{5}\.(create|rename)$/
 const NAMESPACE_EXISTS = 48
 /** How many a message names. */
 const NAMED = 5

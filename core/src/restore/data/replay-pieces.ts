@@ -23,7 +23,7 @@ export interface ReplayContext {
 }
 
 export interface PiecesToReplay
-  extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing' | 'cut' | 'choice'> {
+  extends Pick<ReplayOptions, 'start' | 'end' | 'dropIndexes' | 'routing' | 'cut' | 'choice' | 'transactions'> {
   /** In order of their start. */
   readonly pieces: readonly OplogPiece[]
   /** Of all pieces on the storage: what progress is measured against. */
@@ -39,7 +39,8 @@ export interface PiecesToReplay
 export async function replayPieces(context: ReplayContext, work: PiecesToReplay): Promise<void> {
   const { client, store, guard, log, progress } = context
   const { signal } = guard
-  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, cut, choice, settle } = work
+  const { pieces, storedBytes, catalog, kept, start, end, dropIndexes, routing, cut, choice, transactions, settle } =
+    work
   progress.phase('oplog', { bytes: storedBytes, documents: 0 })
   const replay = new Replay({
     sink: new Applier(client, { guard }),
@@ -48,6 +49,7 @@ export async function replayPieces(context: ReplayContext, work: PiecesToReplay)
     routing,
     cut,
     choice,
+    transactions,
     ...(start === undefined ? {} : { start }),
     ...(dropIndexes === undefined ? {} : { dropIndexes }),
     isKept: (ns, id) => kept === 'all' || (ns === 'admin.system.users' ? kept.users : kept.roles).has(id),

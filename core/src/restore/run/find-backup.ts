@@ -17,7 +17,7 @@ export async function findRestorable(
   name: string,
   signal: AbortSignal,
 ): Promise<BackupDocument> {
-  const backup = (await findBackup(leader, name)) ?? (await readStored(store, name, signal))
+  const backup = await findAnywhere(leader, store, name, signal)
   if (backup.status !== 'done') {
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${name} can't be restored: it is ${backup.status}`)
   }
@@ -25,6 +25,16 @@ export async function findRestorable(
     throw new PbmError('BACKUP_NOT_LOGICAL', `Backup ${name} is ${backup.type}; only logical ones can be restored`)
   }
   return backup
+}
+
+/** Also while the storage has not been read yet, as after a restore of files. Throws `BACKUP_NOT_FOUND`. */
+export async function findAnywhere(
+  leader: MongoClient,
+  store: ObjectStore,
+  name: string,
+  signal: AbortSignal,
+): Promise<BackupDocument> {
+  return (await findBackup(leader, name)) ?? (await readStored(store, name, signal))
 }
 
 async function readStored(store: ObjectStore, name: string, signal: AbortSignal): Promise<BackupDocument> {

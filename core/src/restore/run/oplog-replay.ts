@@ -6,6 +6,7 @@ import { emptyReplay } from '../../control/new-restore.js'
 import { listChunks } from '../../control/pitr-chunks.js'
 import { clusterMembers } from '../../mongo/topology.js'
 import { optime, optimeText } from '../../oplog/entry.js'
+import { openTransactionBytes } from '../../oplog/replay/open-transactions-limit.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { withoutTtlMonitor } from '../../recovery/ttl-pause.js'
@@ -71,7 +72,8 @@ export class OplogReplay {
     const pieces = await Promise.all(wanted.map((chunk) => pieceOf(chunk, host)))
     const config = await readConfig(leader)
     const from = pieces[0] !== undefined && pieces[0].start > start ? pieces[0].start : start
-    const range = { signal, start: from, end, exactEnds: true }
+    const openBytes = openTransactionBytes(config?.restore)
+    const range = { signal, start: from, end, exactEnds: true, openTransactionBytes: openBytes }
     const sizes = await checkPieces(store, pieces, range)
     const storedBytes = sizes.reduce((sum, size) => sum + size, 0)
     if (config?.restore?.verify !== false) {
@@ -89,7 +91,17 @@ export class OplogReplay {
     await withoutTtlMonitor({ node, leader, self, log }, command.name, () =>
       replayPieces(
         { client: node, store, guard, log, progress },
-        { pieces, storedBytes, catalog, kept, start: from, end, dropIndexes, settle },
+        {
+          pieces,
+          storedBytes,
+          catalog,
+          kept,
+          start: from,
+          end,
+          dropIndexes,
+          settle,
+          transactions: { open: openBytes },
+        },
       ),
     )
     progress.phase('indexes')

@@ -1,6 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import type { RestoreCommand } from '../../control/command-document.js'
 import type { RestorePlan } from '../../control/restore-plan.js'
+import { wasInterrupted } from '../../control/restores.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
@@ -38,6 +39,7 @@ export async function planRestore(command: RestoreCommand, context: PlanContext)
     staging: stagingDatabase('0'.repeat(24)),
     guard: deadlineGuard(signal),
     usersInUse: await usersInUse(leader, info, command.sender),
+    afterInterrupted: await wasInterrupted(leader, command.name),
   }
   const prepared = await prepareReplset(restore)
   return { ...(await describeRestore(restore, prepared)), warnings: log.warnings }

@@ -50,6 +50,8 @@ export interface RestoreTuning {
   /** Insert commands under way a collection; at most 4 are of use. */
   readonly numInsertionWorkers?: number | undefined
   readonly commitQuorum?: string | undefined
+  /** In bytes, see `refuseOpen`. */
+  readonly openTransactionBytes?: number | undefined
   /** Leaves the users and roles of the target as they are. */
   readonly withoutUsersAndRoles?: boolean | undefined
 }
@@ -77,6 +79,8 @@ export interface Preparing {
   readonly wanted?: Wanted | undefined
   /** Of a sharded cluster. */
   readonly sharding?: Sharding | undefined
+  /** A restore before this one changed data and did not end. Default false. */
+  readonly afterInterrupted?: boolean | undefined
   /** Nothing is restored: the oplog is read through, for what it does, and no data. Default false. */
   readonly isDryRun?: boolean
 }
@@ -116,7 +120,7 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const namespaces = snapshot.namespaces.filter(
     (namespace) => !isExcluded(`${namespace.db}.${namespace.collection}`) && usersOrRoles(namespace) === undefined,
   )
-  refuseInvalidNamespaces(snapshot.namespaces)
+  await refuseInvalidNamespaces(snapshot.namespaces)
   refuseTooMany(snapshot.namespaces)
   const target = await listAll(client)
   const reserved = reservedUuids(target)
@@ -129,12 +133,13 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const kept = await keptUsers(client, restore.usersInUse)
   await restore.sharding?.prepare(snapshot)
   const staying = touchable(target).filter(({ db }) => restore.sharding?.drops(db) !== true)
-  const foreign = new ForeignCollections(staying, namespaces, reserved)
+  const { afterInterrupted } = restore
+  const foreign = new ForeignCollections(staying, namespaces, reserved, { afterInterrupted })
   const history = restore.isDryRun === true ? new NamespaceHistory(whole.namespaces) : undefined
   const touched = new TouchedCollections()
   const storedOplog = await verify(
     restore,
-    { whole, chosen },
+    { whole, chosen, hasOthers: !foreign.isEmpty },
     {
       onCommand: (command, ts) => {
         foreign.see(command)
@@ -161,7 +166,7 @@ export function oplogOf({ pointInTime }: Preparing, snapshot: Snapshot): OplogPi
 }
 
 /** How the oplog is read before anything is touched. */
-function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, snapshot: Snapshot) {
+function oplogRange({ backup, part, guard, pointInTime, progress, tuning }: Preparing, snapshot: Snapshot) {
   // Before PBM 2.4.0 the end of a cluster was that of its latest replica set (PBM: storage-format.md §2).
   const ownEnd = earlier(optime(part.last_write_ts), optime(backup.last_write_ts))
   return {
@@ -172,6 +177,7 @@ function oplogRange({ backup, part, guard, pointInTime, progress }: Preparing, s
     mayBeCut: !isOwn(snapshot),
     routing: true,
     asked: pointInTime !== undefined,
+    openTransactionBytes: tuning.openTransactionBytes,
     newcomers: pointInTime?.newcomers,
     onBytes: (bytes: number) => progress.add(0, bytes),
   }
@@ -204,12 +210,14 @@ async function replayRouting(restore: Preparing, whole: Snapshot, routing: Routi
 interface ToVerify {
   readonly whole: Snapshot
   readonly chosen: ChosenPart | undefined
+  /** The target has collections that the backup does not have: a restore before this one may have made them from the oplog. */
+  readonly hasOthers: boolean
 }
 
 /** Nothing of the target has been touched yet. Gives the bytes of oplog on the storage. */
 async function verify(
   restore: Preparing,
-  { whole, chosen }: ToVerify,
+  { whole, chosen, hasOthers }: ToVerify,
   watchers: Pick<OplogVerification, 'onCommand' | 'onTouch'>,
 ): Promise<number> {
   const { store, backup, part, compression, guard, log, progress, tuning } = restore
@@ -223,8 +231,9 @@ async function verify(
   }
   if (tuning.verify === false) {
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
-    // Little, and the only place that tells whether a replay leads there.
-    if (restore.sharding?.routing !== undefined) await verifyPieces(store, oplog, range)
+    // The only place that tells whether a replay leads there, and whose those collections are.
+    const isNeeded = restore.sharding?.routing !== undefined || (hasOthers && chosen === undefined)
+    if (isNeeded) await verifyPieces(store, oplog, { ...range, ...watchers })
     return stored
   }
   progress.phase('verify', { bytes: (chosen?.snapshot ?? whole).bytesToVerify, documents: 0 })

@@ -60,7 +60,8 @@ async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Pro
   progress.phase('cleanup')
   await restore.sharding?.cleanUp()
   if (chosen?.replaces !== false) {
-    const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed)
+    const isDroppedWhole = (db: string) => restore.sharding?.drops(db) === true
+    const { dropped, kept: others } = await dropReplaced(client, namespaces, guard, prepared.doomed, isDroppedWhole)
     log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
   }
 
@@ -160,6 +161,7 @@ async function replayOplog(
   const routing = sharding?.routing
   const settle = (replay: Replay) => sharding?.settle(replay)
   const untouched = tuning.withoutUsersAndRoles === true ? 'all' : kept
-  const range = { start, end, routing, cut, choice: chosen?.choice }
+  const transactions = { open: tuning.openTransactionBytes }
+  const range = { start, end, routing, cut, choice: chosen?.choice, transactions }
   await replayPieces(context, { pieces, storedBytes: storedOplog, catalog, kept: untouched, ...range, settle })
 }

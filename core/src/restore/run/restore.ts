@@ -2,7 +2,7 @@ import { inject, injectable } from 'tsyringe'
 import { namespacePairs, type RestoreCommand, type RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
-import { setRestoreFields, setRestoreReplsetFields } from '../../control/restores.js'
+import { setRestoreFields, setRestoreReplsetFields, wasInterrupted } from '../../control/restores.js'
 import { stagingDatabase } from '../../recovery/staging.js'
 import {
   awaitSlicersGone,
@@ -104,6 +104,7 @@ export class Restore {
         compression,
         tuning,
         usersInUse: await usersInUse(leader, info, command.sender),
+        afterInterrupted: await wasInterrupted(leader, command.name),
         pointInTime,
         wanted,
         staging: stagingDatabase(opid),

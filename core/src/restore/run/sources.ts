@@ -6,6 +6,7 @@ import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
 import type { OperationLog } from '../../log.js'
 import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
+import { openTransactionBytes } from '../../oplog/replay/open-transactions-limit.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
@@ -75,12 +76,14 @@ function tuningOf(
     numParallelCollections?: number
     numInsertionWorkers?: number
     indexCommitQuorum?: string
+    openTransactionsGB?: number
   },
 ): RestoreTuning {
   return {
     verify: config.verify,
     numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
+    openTransactionBytes: openTransactionBytes(config),
     withoutUsersAndRoles: command.withoutUsersAndRoles,
     commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
   }

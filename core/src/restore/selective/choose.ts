@@ -77,7 +77,7 @@ export interface OwnPart {
 export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Promise<ChosenPart> {
   const { client, store, oplog, log } = choosing
   const wanted = named(choosing.wanted, whole)
-  refuseInvalidNamespaces(whole.namespaces)
+  await refuseInvalidNamespaces(whole.namespaces)
   // Of a cluster the config servers judge that: a shard may have none of its own.
   if (wanted.usersAndRoles && choosing.agree === undefined) refuseMissingUsers(whole)
   const { renaming, keepExisting = false } = wanted

@@ -111,7 +111,11 @@ export interface Refreshed {
   readonly namespaces: readonly string[]
 }
 
-/** Lets a shard forget what it knew of the routing tables, all of them or some, and read those of its restored collections. */
+/**
+ * Lets a shard forget what it knew of the routing tables, all of them or some, and read those of its restored collections.
+ * Where all are restored, what it has stored of them goes first: it asks only for what is newer than that, and of a collection
+ * that was changed or renamed after the restored time it would find nothing. What is chosen is published as newer.
+ */
 export async function refreshRouting(
   client: MongoClient,
   leader: MongoClient,
@@ -132,9 +136,17 @@ export async function refreshRouting(
     named('collections', only?.namespaces),
   ])
   const limit = pLimit(WIDTH)
+  const forget = (ns: string) => limit(() => (guard.signal.aborted ? undefined : forgetStored(client, ns)))
+  if (only === undefined) await Promise.all(collections.map(forget))
   const run = (command: Document) => limit(() => (guard.signal.aborted ? undefined : admin.command(command)))
   await Promise.all((only === undefined ? [1] : collections).map((what) => run({ flushRouterConfig: what })))
   await Promise.all(databases.map((db) => run({ _flushDatabaseCacheUpdates: db })))
   await Promise.all(collections.map((ns) => run({ _flushRoutingTableCacheUpdates: ns })))
   guard.throwIfStopped()
+}
+
+async function forgetStored(client: MongoClient, ns: string): Promise<void> {
+  const config = client.db('config')
+  const gone = await config.collection<{ _id: string }>('cache.collections', MAJORITY).deleteOne({ _id: ns })
+  if (gone.deletedCount > 0) await config.collection(`cache.chunks.${ns}`, MAJORITY).deleteMany({})
 }

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { documentsOfArray, findDocument, findField, findString } from '../../bson/elements.js'
+import { eachInTurns } from '../../bson/ordered-json.js'
 import { PbmError } from '../../errors.js'
 import { hasCode } from '../../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
@@ -54,45 +55,53 @@ export async function crossCheckList(
   const bytes = await readBytes(store, meta, { signal }).catch((error: unknown) => {
     throw hasCode(error, 'STORAGE_NOT_FOUND') ? missing(`${meta} is missing on the storage`, error) : error
   })
-  const difference = differenceOf(namespaces, bytes, meta)
+  const difference = await differenceOf(namespaces, bytes, meta)
   if (difference === undefined) return
   throw new PbmError('BACKUP_DAMAGED', `${list} and ${meta} differ: ${difference}`, {
     hint: 'Restore another backup; or, if you have changed the list yourself, remove the other object.',
   })
 }
 
-/** Pure. The first difference between a list and `meta.pbm`, in words; undefined where they say the same. */
-export function differenceOf(
+/** The first difference between a list and `meta.pbm`, in words; undefined where they say the same. */
+export async function differenceOf(
   namespaces: readonly NamespaceMetadata[],
   bytes: Buffer,
   object = 'meta.pbm',
-): string | undefined {
-  const specs = specificationsOf(bytes, object)
+): Promise<string | undefined> {
+  const specs = await specificationsOf(bytes, object)
   const rest = new Set(specs.keys())
-  for (const namespace of namespaces) {
-    const { db, collection, type, uuid, options, indexes, crc, size } = namespace
-    const ns = `${db}.${collection}`
-    const spec = specs.get(ns)
-    const buckets = `${db}.${BUCKETS}${collection}`
-    if (spec === undefined) return `only one has ${JSON.stringify(ns)}`
-    rest.delete(ns)
-    rest.delete(buckets)
-    // Of a time series, PBM has the sums at its buckets.
-    const sums = type === 'timeseries' ? (specs.get(buckets) ?? spec) : spec
-    const found = documentsOfArray(findDocument(spec, 'indexes') ?? Buffer.from([5, 0, 0, 0, 0]))
-    const same: [string, boolean][] = [
-      ['type', findString(spec, 'type') === type],
-      ['UUID', (findString(spec, 'uuid') || undefined) === uuid],
-      ['options', isSameDocument(findDocument(spec, 'options'), options)],
-      ['indexes', found.length === (indexes?.length ?? 0) && found.every((index, at) => indexes?.[at]?.equals(index))],
-      ['checksum', longOf(sums, 'crc') === crc],
-      ['size', longOf(sums, 'size') === BigInt(size)],
-    ]
-    const [different] = same.find(([, equal]) => !equal) ?? []
-    if (different !== undefined) return `the ${different} of ${JSON.stringify(ns)}`
-  }
+  let difference: string | undefined
+  await eachInTurns(namespaces, (namespace) => {
+    difference ??= differenceIn(namespace, specs, rest)
+  })
   const [left] = rest
-  return left === undefined ? undefined : `only one has ${JSON.stringify(left)}`
+  return difference ?? (left === undefined ? undefined : `only one has ${JSON.stringify(left)}`)
+}
+
+function differenceIn(
+  { db, collection, type, uuid, options, indexes, crc, size }: NamespaceMetadata,
+  specs: ReadonlyMap<string, Buffer>,
+  rest: Set<string>,
+): string | undefined {
+  const ns = `${db}.${collection}`
+  const spec = specs.get(ns)
+  const buckets = `${db}.${BUCKETS}${collection}`
+  if (spec === undefined) return `only one has ${JSON.stringify(ns)}`
+  rest.delete(ns)
+  rest.delete(buckets)
+  // Of a time series, PBM has the sums at its buckets.
+  const sums = type === 'timeseries' ? (specs.get(buckets) ?? spec) : spec
+  const found = documentsOfArray(findDocument(spec, 'indexes') ?? Buffer.from([5, 0, 0, 0, 0]))
+  const same: [string, boolean][] = [
+    ['type', findString(spec, 'type') === type],
+    ['UUID', (findString(spec, 'uuid') || undefined) === uuid],
+    ['options', isSameDocument(findDocument(spec, 'options'), options)],
+    ['indexes', found.length === (indexes?.length ?? 0) && found.every((index, at) => indexes?.[at]?.equals(index))],
+    ['checksum', longOf(sums, 'crc') === crc],
+    ['size', longOf(sums, 'size') === BigInt(size)],
+  ]
+  const [different] = same.find(([, equal]) => !equal) ?? []
+  return different === undefined ? undefined : `the ${different} of ${JSON.stringify(ns)}`
 }
 
 /** No database has a name that begins with a dot, as what a server or a desktop leaves behind does. */
@@ -100,11 +109,14 @@ function isLikeDocuments(name: string, suffix: string): boolean {
   return /^[^./]+\../.test(name) && name.endsWith(suffix) && !OF_FILE_MANAGERS.has(name.toLowerCase())
 }
 
-function specificationsOf(bytes: Buffer, object: string): Map<string, Buffer> {
+async function specificationsOf(bytes: Buffer, object: string): Promise<Map<string, Buffer>> {
   try {
     const array = findDocument(bytes, 'specifications')
-    const specs = array === undefined ? [] : documentsOfArray(array)
-    return new Map(specs.map((spec) => [`${findString(spec, 'db')}.${findString(spec, 'name')}`, spec]))
+    const specs = new Map<string, Buffer>()
+    await eachInTurns(array === undefined ? [] : documentsOfArray(array), (spec) => {
+      specs.set(`${findString(spec, 'db')}.${findString(spec, 'name')}`, spec)
+    })
+    return specs
   } catch (error) {
     throw damaged(`${object} is not a list of namespaces`, error)
   }

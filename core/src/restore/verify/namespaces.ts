@@ -1,4 +1,5 @@
 import type { NamespaceMetadata } from '../../archive/metadata.js'
+import { eachInTurns } from '../../bson/ordered-json.js'
 import { elementsOf } from '../../oplog/raw-fields.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
 import { damaged } from '../data/stored-objects.js'
@@ -8,13 +9,13 @@ const DATABASE = /^[^/\\. "$\0]{1,63}$/
 const COLLECTION = /^[^.$\0][^\0]{0,254}$/
 
 /**
- * Pure. Throws `BACKUP_DAMAGED` for a list of namespaces that no backup has: names that are none, or twice the same, and
+ * Throws `BACKUP_DAMAGED` for a list of namespaces that no backup has: names that are none, or twice the same, and
  * what would go into commands to the server in the place of something else.
  */
-export function refuseInvalidNamespaces(namespaces: readonly NamespaceMetadata[]): void {
+export async function refuseInvalidNamespaces(namespaces: readonly NamespaceMetadata[]): Promise<void> {
   const names = new Set<string>()
   const uuids = new Set<string>()
-  for (const { db, collection, uuid, bucketsUuid, options } of namespaces) {
+  await eachInTurns(namespaces, ({ db, collection, uuid, bucketsUuid, options }) => {
     const ns = `${db}.${collection}`
     const shown = JSON.stringify(ns)
     if (!DATABASE.test(db) || !COLLECTION.test(collection)) throw refused(`${shown} is not a namespace`)
@@ -30,7 +31,7 @@ export function refuseInvalidNamespaces(namespaces: readonly NamespaceMetadata[]
     for (const { name } of options === undefined ? [] : elementsOf(options)) {
       if (name === 'create' || name.startsWith('$')) throw refused(`${shown} has the option ${JSON.stringify(name)}`)
     }
-  }
+  })
 }
 
 /**

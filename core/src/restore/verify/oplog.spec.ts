@@ -145,6 +145,22 @@ describe('The pieces of oplog before a restore', () => {
     await assert.rejects(verify({ ...good, a: good.b }, [a, b]), { message: /^a has an entry of 100\.7/ })
   })
 
+  it('are refused where they begin more transactions than there is room for', async () => {
+    const begun = (i: number) =>
+      change(i, {
+        op: 'c',
+        ns: 'admin.$cmd',
+        o: { applyOps: [], partialTxn: true },
+        ...session(),
+        txnNumber: Long.fromNumber(i),
+      })
+    const all = { a: chunk(...[1, 2, 3, 4, 5].map(begun)) }
+    const range = { start: at(1), end: at(5), openTransactionBytes: 100 }
+    const code = 'OPLOG_TRANSACTIONS'
+    await assert.rejects(verifyPieces(storeOf(all), [a], { ...range, exactEnds: true }), { code })
+    await verifyPieces(storeOf(all), [a], { ...range, openTransactionBytes: undefined, exactEnds: true })
+  })
+
   it('are refused where they leave a gap', async () => {
     const message = /gap from 100\.5 to 100\.6: a piece of it is missing beside a and b/
     await assert.rejects(verify(good, [a, piece('b', 6, 9)]), { code: 'BACKUP_DAMAGED', message })

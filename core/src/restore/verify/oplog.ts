@@ -10,6 +10,7 @@ import { classify, operationsInside } from '../../oplog/replay/classify.js'
 import { Coordinators, type UnderWay } from '../../oplog/replay/coordinators.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
+import { refuseOpen } from '../../oplog/replay/open-transactions-limit.js'
 import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { parsePitrChunkName } from '../../store/layout/names.js'
@@ -29,6 +30,8 @@ export interface OplogVerification extends CallOptions {
   readonly mayBeCut?: boolean | undefined
   /** The routing tables follow the oplog, too: a change of the cluster that no replay repeats is refused. */
   readonly routing?: boolean | undefined
+  /** Of transactions that are open at once; see `refuseOpen`. */
+  readonly openTransactionBytes?: number | undefined
   /** Replica sets that came later and are restored from nothing but their oplog: that they were added is repeated. */
   readonly newcomers?: { has(rs: string): boolean } | undefined
   /** The end was asked for: it is refused if something was half done at it. */
@@ -179,12 +182,14 @@ function verifyEntry(operation: Operation, ts: bigint, options: OplogVerificatio
 
 /** Finds transactions that commit in the range and began before the first piece: part of them would be lost. */
 class OpenTransactions {
-  readonly #range: { readonly start: bigint; readonly end: bigint }
+  readonly #range: Pick<OplogVerification, 'start' | 'end' | 'openTransactionBytes'>
   readonly #cut: CutTransactions | undefined
-  readonly #open = new Set<string>()
+  /** Bytes by key. */
+  readonly #open = new Map<string, number>()
+  #bytes = 0
   #last = 0n
 
-  constructor(range: Pick<OplogVerification, 'start' | 'end' | 'mayBeCut'>) {
+  constructor(range: Pick<OplogVerification, 'start' | 'end' | 'mayBeCut' | 'openTransactionBytes'>) {
     this.#range = range
     this.#cut = range.mayBeCut === true ? new CutTransactions() : undefined
   }
@@ -197,9 +202,13 @@ class OpenTransactions {
     const key = transactionKey(entry)
     const begun = entry.previous === 0n || this.#open.has(key)
     if (step === 'part' || step === 'prepare') {
-      if (begun) this.#open.add(key)
+      if (!begun) return
+      this.#open.set(key, (this.#open.get(key) ?? 0) + entry.o.length)
+      this.#bytes += entry.o.length
+      refuseOpen({ count: this.#open.size, bytes: this.#bytes }, this.#range.openTransactionBytes)
       return
     }
+    this.#bytes -= this.#open.get(key) ?? 0
     this.#open.delete(key)
     if (begun || step === 'abort' || entry.ts < this.#range.start || this.#cut?.areInDump(entry) === true) return
     throw transactionCut(entry)

@@ -1,6 +1,6 @@
 import { Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
-import { type JsonValue, parseJsonGently } from '../../bson/ordered-json.js'
+import { type JsonValue, parseJsonGently, TooManyValues } from '../../bson/ordered-json.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import { PbmError } from '../../errors.js'
 import { maskSecrets } from '../../secrets/documents.js'
@@ -117,16 +117,28 @@ const BACKUP: Field[] = [
 /** Ours, and the last key of all: CRC-64/XZ of the text with zeros in its place. PBM's records have none. */
 const CHECKSUM = 'checksum'
 const UNSUMMED = '0'.repeat(16)
-const AT_END = new RegExp(`("${CHECKSUM}": ")[0-9a-f]{16}("\\s*\\}\\s*)$`)
+const AT_END = new RegExp(`("${CHECKSUM}": ")([0-9a-f]{16})("\\s*\\}\\s*)$`)
+/** Characters: what comes after the checksum is short, and records may be long. */
+const TAIL = 256
 
 /** The text of a record with its checksum, anew where it has one. */
 export function withChecksum(record: string): string {
-  const unsummed = AT_END.test(record)
-    ? record.replace(AT_END, `$1${UNSUMMED}$2`)
-    : record.replace(/\n\}$/, `,\n\t"${CHECKSUM}": "${UNSUMMED}"\n}`)
+  const summed = partsOf(record) ?? partsOf(record.replace(/\n\}$/, `,\n\t"${CHECKSUM}": "${UNSUMMED}"\n}`))
+  return summed === undefined ? record : `${summed.before}${crcOf(summed)}${summed.after}`
+}
+
+/** The text around the digits of the checksum; undefined where it has none. */
+function partsOf(record: string): { before: string; crc: string; after: string } | undefined {
+  const found = AT_END.exec(record.slice(-TAIL))
+  if (found === null) return undefined
+  const [, , crc = '', after = ''] = found
+  return { before: record.slice(0, record.length - after.length - crc.length), crc, after }
+}
+
+function crcOf({ before, after }: { before: string; after: string }): string {
   const crc = createCrc64()
-  crc.update(Buffer.from(unsummed))
-  return unsummed.replace(AT_END, `$1${crcText(crc)}$2`)
+  for (const part of [before, UNSUMMED, after]) crc.update(Buffer.from(part))
+  return crcText(crc)
 }
 
 /**
@@ -155,7 +167,8 @@ export function fromStorageJson(text: string): BackupDocument {
 /** The same for a text of any length: everybody else gets a turn meanwhile. */
 export async function fromStorageJsonGently(text: string): Promise<BackupDocument> {
   if (text.length < SHORT) return fromStorageJson(text)
-  const parsed = await parseJsonGently(text).catch((error: unknown) => {
+  const parsed = await parseJsonGently(text, MOST_VALUES).catch((error: unknown) => {
+    if (error instanceof TooManyValues) throw tooMany()
     throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
   })
   return documentOf(plain(parsed), text)
@@ -171,10 +184,11 @@ function plain(value: JsonValue): unknown {
 
 function documentOf(parsed: unknown, text: string): BackupDocument {
   if (!isRecord(parsed)) throw wrongType('the whole document', 'an object', parsed)
-  if (Object.hasOwn(parsed, CHECKSUM) && !(AT_END.test(text) && withChecksum(text) === text)) {
+  const summed = Object.hasOwn(parsed, CHECKSUM) ? partsOf(text) : undefined
+  if (Object.hasOwn(parsed, CHECKSUM) && (summed === undefined || summed.crc !== crcOf(summed))) {
     throw new PbmError('BACKUP_METADATA_INVALID', 'it was altered: its checksum is wrong')
   }
-  return decodeFields(BACKUP, parsed, '') as unknown as BackupDocument
+  return decodeFields(BACKUP, parsed, '', new Budget()) as unknown as BackupDocument
 }
 
 function encodeFields(fields: readonly Field[], document: Record<string, unknown>): Record<string, unknown> {
@@ -228,12 +242,40 @@ function isEmpty(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0
 }
 
-function decodeFields(fields: readonly Field[], json: Record<string, unknown>, path: string): Record<string, unknown> {
+/**
+ * What a record may have of fields and entries, those counted that are filled in: more than a cluster of a thousand shards
+ * has. Decoding and storing that many takes no longer than others may wait for their turn.
+ */
+const MOST_VALUES = 250_000
+
+class Budget {
+  #left = MOST_VALUES
+
+  take(count: number): void {
+    this.#left -= count
+    if (this.#left < 0) throw tooMany()
+  }
+}
+
+function tooMany(): PbmError {
+  return new PbmError(
+    'BACKUP_METADATA_INVALID',
+    `it has more than ${MOST_VALUES} values, as no record of a backup does`,
+  )
+}
+
+function decodeFields(
+  fields: readonly Field[],
+  json: Record<string, unknown>,
+  path: string,
+  budget: Budget,
+): Record<string, unknown> {
+  budget.take(fields.length)
   const byLowerCase = new Map(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]))
   const document: Record<string, unknown> = {}
   for (const { key, as, kind, omit } of fields) {
     const value = (Object.hasOwn(json, key) ? json[key] : byLowerCase.get(key.toLowerCase())) ?? undefined
-    const decoded = decode(kind, value, `${path}${key}`)
+    const decoded = decode(kind, value, `${path}${key}`, budget)
     if (omit === 'absent' && value === undefined) continue
     if (omit === 'empty' && isEmpty(decoded)) continue
     document[as ?? key] = decoded
@@ -241,17 +283,18 @@ function decodeFields(fields: readonly Field[], json: Record<string, unknown>, p
   return document
 }
 
-function decode(kind: Kind, value: unknown, path: string): unknown {
+function decode(kind: Kind, value: unknown, path: string, budget: Budget): unknown {
   if (Array.isArray(kind)) {
-    return decodeList(value, path, (item, at) => {
+    const decodeItem = (item: unknown, at: string) => {
       if (!isRecord(item)) throw wrongType(at, 'an object', item)
-      return decodeFields(kind, item, `${at}.`)
-    })
+      return decodeFields(kind, item, `${at}.`, budget)
+    }
+    return decodeList(value, path, budget, decodeItem)
   }
   if (typeof kind === 'object') {
     if (value === undefined) return {}
     if (!isRecord(value)) throw wrongType(path, 'an object', value)
-    return decodeFields(kind.fields, value, `${path}.`)
+    return decodeFields(kind.fields, value, `${path}.`, budget)
   }
   switch (kind) {
     case 'string':
@@ -264,20 +307,23 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
       if (value !== undefined && typeof value !== 'boolean') throw wrongType(path, 'true or false', value)
       return value ?? false
     case 'timestamp':
-      return decodeTimestamp(value, path)
+      return decodeTimestamp(value, path, budget)
     case 'strings':
-      return decodeList(value, path, decodeString)
+      return decodeList(value, path, budget, decodeString)
     case 'list':
-      refuseDeep(value, path)
-      return decodeList(value, path, (item) => item)
+      refuseDeep(value, path, budget)
+      return decodeList(value, path, budget, (item) => item)
     case 'map':
       if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
-      for (const [key, item] of Object.entries(value ?? {})) decodeString(item, `${path}.${key}`)
+      for (const [key, item] of Object.entries(value ?? {})) {
+        budget.take(1)
+        decodeString(item, `${path}.${key}`)
+      }
       return value ?? {}
     case 'object':
     case 'store':
       if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
-      refuseDeep(value, path)
+      refuseDeep(value, path, budget)
       return value ?? {}
   }
 }
@@ -285,10 +331,11 @@ function decode(kind: Kind, value: unknown, path: string): unknown {
 /** No server takes a document that is nested deeper. */
 const MAX_DEPTH = 100
 
-function refuseDeep(value: unknown, path: string, depth = 0): void {
+function refuseDeep(value: unknown, path: string, budget: Budget, depth = 0): void {
+  budget.take(1)
   if (typeof value !== 'object' || value === null) return
   if (depth > MAX_DEPTH) throw new PbmError('BACKUP_METADATA_INVALID', `key ${path} is nested too deep`)
-  for (const inner of Object.values(value)) refuseDeep(inner, path, depth + 1)
+  for (const inner of Object.values(value)) refuseDeep(inner, path, budget, depth + 1)
 }
 
 function decodeString(value: unknown, path: string): string {
@@ -296,14 +343,20 @@ function decodeString(value: unknown, path: string): string {
   return value
 }
 
-function decodeList(value: unknown, path: string, item: (value: unknown, path: string) => unknown): unknown[] {
+function decodeList(
+  value: unknown,
+  path: string,
+  budget: Budget,
+  item: (value: unknown, path: string) => unknown,
+): unknown[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
+  budget.take(value.length)
   return value.map((element, index) => item(element, `${path}[${index}]`))
 }
 
 /** Zero becomes (1,1): the server replaces a top-level Timestamp(0,0) by its own time on insert (PBM: control-plane.md §1.2). */
-function decodeTimestamp(value: unknown, path: string): Timestamp {
+function decodeTimestamp(value: unknown, path: string, budget: Budget): Timestamp {
   if (value === undefined) return new Timestamp({ t: 1, i: 1 })
   if (!isRecord(value)) throw wrongType(path, 'an object {"T": seconds, "I": increment}', value)
   const parts = decodeFields(
@@ -313,6 +366,7 @@ function decodeTimestamp(value: unknown, path: string): Timestamp {
     ],
     value,
     `${path}.`,
+    budget,
   )
   const [t, i] = [Number(parts.T), Number(parts.I)]
   if (t < 0 || i < 0 || t > 0xffffffff || i > 0xffffffff) throw wrongType(path, 'two unsigned 32-bit integers', value)

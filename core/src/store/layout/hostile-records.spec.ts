@@ -72,6 +72,30 @@ describe('The record of a backup that somebody has changed', () => {
     }
   })
 
+  const many = (count: number, value: unknown) => Array.from({ length: count }, () => value)
+  const MANY: Record<string, object> = {
+    'replica sets': { replsets: many(80_000, {}) },
+    conditions: { replsets: [{ conditions: many(80_000, {}) }] },
+    namespaces: { nss: many(300_000, '') },
+    files: { replsets: [{ files: many(130_000, { a: 1 }) }] },
+    'options of a storage': { store: { type: 'x', a: many(300_000, 1) } },
+    'shards that were renamed': { shardRemap: Object.fromEntries(many(300_000, '').map((_, at) => [`k${at}`, 'x'])) },
+    'keys that nobody knows': Object.fromEntries(many(300_000, '').map((_, at) => [`k${at}`, 1])),
+  }
+  for (const [what, more] of Object.entries(MANY)) {
+    it(`is refused with ${what} without end, which would keep everybody else waiting`, async () => {
+      const refused = { code: 'BACKUP_METADATA_INVALID', message: /more than 250000 values/ }
+      await assert.rejects(fromStorageJsonGently(JSON.stringify({ ...VALID, ...more })), refused)
+    })
+  }
+
+  it('is read with a thousand shards', async () => {
+    const [replset] = VALID.replsets as object[]
+    const conditions = many(8, { timestamp: 1, status: 'running' })
+    const text = JSON.stringify({ ...VALID, replsets: many(1000, { ...replset, conditions }) })
+    assert.equal((await fromStorageJsonGently(text)).replsets.length, 1000)
+  })
+
   it('is refused by its name when no server could hold it', async () => {
     const store = new FaultyStore()
     store.chunkBytes = 1024 * 1024

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { compareStates, type DatabaseState, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { type BackupDocument, connectLeader, findRestore, listBackups, type RestoreDocument } from '@pbmkit/core'
+import { type Document, MongoClient } from 'mongodb'
+import {
+  type Cluster,
+  filesystemConfig,
+  loadSmallData,
+  outputs,
+  sendRestore,
+  startCluster,
+  until,
+} from './cluster.support.js'
+import { backUp } from './finished.support.js'
+
+/** Fails once where the test says so, and waits while it does. */
+function startCommand(folder: string, port: number): string {
+  const once = `if rm ${folder}/fail 2>/dev/null; then exit 3; fi`
+  const held = `while [ -e ${folder}/hold ]; do touch ${folder}/held; sleep 0.05; done`
+  return `${once}; ${held}; touch ${folder}/start-${port}`
+}
+
+/** Starts servers when agents ask for it, as a service manager would. */
+function serviceManager(cluster: () => Cluster, folder: string) {
+  const stop = new AbortController()
+  const serving = (async () => {
+    while (!stop.signal.aborted) {
+      for (const name of await readdir(folder).catch(() => [])) {
+        if (!name.startsWith('start-')) continue
+        await rm(join(folder, name), { force: true })
+        const member = cluster().set.members.find(({ port }) => name === `start-${port}`)
+        await member?.restart()
+      }
+      await sleep(20)
+    }
+  })()
+  return async () => {
+    stop.abort()
+    await serving
+  }
+}
+
+for (const members of [1, 3] as const) {
+  describe(`a physical restore of ${members} members`, () => {
+    let cluster: Cluster
+    let folder: string
+    let stopManager: () => Promise<void>
+    let was: DatabaseState
+    let backup: BackupDocument
+    let primary: string
+
+    before(async () => {
+      folder = await temporaryFolder('pbmkit-services-')
+      await mkdir(join(folder, 'state'))
+      cluster = await startCluster({ members, agents: 0, physical: true })
+      stopManager = serviceManager(() => cluster, folder)
+      for (const member of cluster.set.members) {
+        await cluster.startAgent(member, { env: environment(member.port) })
+      }
+      await loadSmallData(cluster.admin)
+      await cluster.configure(filesystemConfig(cluster.storage))
+    })
+    after(async () => {
+      await stopManager()
+      await cluster.stop()
+    })
+
+    const withClient = async <T>(uri: string, work: (client: MongoClient) => Promise<T>): Promise<T> => {
+      const client = await MongoClient.connect(uri)
+      return await work(client).finally(() => client.close())
+    }
+    const state = () => withClient(cluster.set.adminUri, snapshotState)
+    const fresh = () => connectLeader(cluster.set.uri({ user: 'pbmuser' }), { appName: 'test' })
+    /** Agents begin anew after each restore, and say so. */
+    const agentsBack = (times: number) =>
+      until('all agents', async () =>
+        cluster.agents.every(({ output }) => output().split('started beside').length > times),
+      )
+    const environment = (port: number) => ({
+      PBM_STATE_FOLDER: join(folder, 'state'),
+      PBM_MONGOD_START: startCommand(folder, port),
+    })
+    const send = async (name: string) => {
+      const { client } = await fresh()
+      return await sendRestore(client, name).finally(() => client.close())
+    }
+    const ended = async (sent: string) => {
+      let record: RestoreDocument | undefined
+      const look = async () => {
+        const found = await fresh().catch(() => undefined)
+        if (found !== undefined) record = await findRestore(found.client, sent).catch(() => undefined)
+        await found?.client.close()
+        return ['done', 'error', 'partlyDone'].includes(record?.status ?? '')
+      }
+      await until('the end of the restore', look, 90).catch((error: unknown) => {
+        throw new Error(`${error}; ${record?.status}\n${outputs(cluster)}`)
+      })
+      return record
+    }
+    const restored = async (name: string) => await ended(await send(name))
+
+    it('is made of a member that may be locked', async () => {
+      primary = (await cluster.set.primary()).host
+      was = await state()
+      backup = await backUp(cluster, { type: 'physical' })
+      const node = backup.replsets[0]?.node
+      assert.equal(node === primary, members === 1, `${node} and ${primary}\n${outputs(cluster)}`)
+    })
+
+    it('brings back what was there, to the UUIDs, on every member', async () => {
+      const work = cluster.admin.db('work')
+      await work.collection('types').drop()
+      await work.collection<Document>('orders').deleteMany({})
+      await work.collection('later').insertOne({ later: true })
+      await work.command({ dropUser: 'clerk' })
+      const record = await restored(backup.name)
+      assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(cluster))
+      await cluster.set.ready()
+      assert.deepEqual(compareStates(was, await state()), [])
+      const hashes = await Promise.all(
+        cluster.set.members.map((member) =>
+          withClient(member.uri(), async (client) => {
+            const hello = await client.db('admin').command({ hello: 1 })
+            assert.ok(hello.isWritablePrimary || hello.secondary)
+            const { md5 } = await client.db('work').command({ dbHash: 1 })
+            for (const name of ['types', 'orders']) {
+              const { valid, errors } = await client.db('work').command({ validate: name, full: true })
+              assert.deepEqual([valid, errors], [true, []])
+            }
+            const { parsed } = await client.db('admin').command({ getCmdLineOpts: 1 })
+            assert.equal(existsSync(join(parsed.storage.dbPath, '.pbmkit-restore')), false)
+            return md5
+          }),
+        ),
+      )
+      assert.equal(new Set(hashes).size, 1)
+      assert.deepEqual(await readdir(join(folder, 'state')), [])
+    })
+
+    it('knows its backups again, and goes on', async () => {
+      const { client } = await fresh()
+      try {
+        await until('the list of backups', async () =>
+          (await listBackups(client)).some(({ name }) => name === backup.name),
+        )
+        await agentsBack(2)
+        await backUp({ ...cluster, leader: client })
+      } finally {
+        await client.close()
+      }
+    })
+
+    if (members > 1) return
+
+    it('gives the old data back where the new can not be served', async () => {
+      await withClient(cluster.set.adminUri, (admin) => admin.db('work').collection('newer').insertOne({ newer: true }))
+      const old = await state()
+      await writeFile(join(folder, 'fail'), '')
+      const record = await restored(backup.name)
+      assert.equal(record?.status, 'error', outputs(cluster))
+      assert.match(record?.error ?? '', /the start command of the mongod ended with exit code 3/)
+      assert.deepEqual(compareStates(old, await state()), [])
+    })
+
+    it('goes on where its agent was killed', async () => {
+      await agentsBack(3)
+      await writeFile(join(folder, 'hold'), '')
+      const sent = await send(backup.name)
+      await until('the mongod to be started', async () => existsSync(join(folder, 'held')), 60)
+      const [agent] = cluster.agents
+      assert.ok(agent)
+      await agent.stop('SIGKILL')
+      await rm(join(folder, 'hold'))
+      await cluster.startAgent(agent.member, { env: environment(agent.member.port), notReady: true })
+      const record = await ended(sent)
+      assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(cluster))
+      assert.deepEqual(compareStates(was, await state()), [])
+      assert.deepEqual(await readdir(join(folder, 'state')), [])
+    })
+
+    it('touches nothing where an object is damaged', async () => {
+      await until('the agent', async () => /started beside/.test(cluster.agents[1]?.output() ?? ''))
+      const part = join(cluster.storage, backup.name, 'rs0')
+      const damaged = join(part, (await readdir(part)).find((name) => name.startsWith('collection-')) ?? '')
+      const bytes = await readFile(damaged)
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+      await writeFile(damaged, bytes)
+      const { pid } = await withClient(cluster.set.adminUri, (admin) => admin.db('admin').command({ serverStatus: 1 }))
+      const record = await restored(backup.name)
+      assert.equal(record?.status, 'error', outputs(cluster))
+      assert.match(record?.error ?? '', /is altered.*Nothing of the data was changed/)
+      const now = await withClient(cluster.set.adminUri, (admin) => admin.db('admin').command({ serverStatus: 1 }))
+      assert.equal(Number(now.pid), Number(pid))
+    })
+  })
+}

@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict'
+import { BSON, Long, ObjectId } from 'bson'
+import { parseQuery } from './query.js'
+
+describe('parseQuery', () => {
+  it('takes a filter in Extended JSON, canonical and relaxed', () => {
+    const text =
+      '{"_id": {"$oid": "65f1c0ffee65f1c0ffee65f1"}, "n": {"$gt": {"$numberLong": "5"}}, "t": {"$exists": true}}'
+    assert.deepEqual(BSON.deserialize(parseQuery(text), { promoteLongs: false }), {
+      _id: new ObjectId('65f1c0ffee65f1c0ffee65f1'),
+      n: { $gt: Long.fromNumber(5) },
+      t: { $exists: true },
+    })
+    assert.deepEqual(BSON.deserialize(parseQuery('{}')), {})
+  })
+
+  const nested = '{"$or": [{"a": 1}, {"b": {"$elemMatch": {"$where": "1"}}}]}'
+  for (const text of ['', '{', '[]', '"a"', '{"$where": "1"}', nested, '{"$text": {"$search": "a"}}']) {
+    it(`refuses ${text.slice(0, 30) || 'nothing'}`, () => {
+      assert.throws(() => parseQuery(text), { code: 'QUERY_INVALID' })
+    })
+  }
+})

@@ -1,0 +1,124 @@
+import { constants } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import pLimit from 'p-limit'
+import { Tally } from '../../archive/tally.js'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { CompressionPlugin } from '../../plugin/compression.js'
+import type { ObjectStore } from '../../plugin/storage.js'
+import { bodyOf } from '../../plugin-kit/streams.js'
+import type { ProgressPublisher } from '../../protocol/progress.js'
+import { decodeFileList, fileObject, type ListedFile, readEntry } from '../../store/layout/file-list.js'
+import { filelistName } from '../../store/layout/names.js'
+import { hasFilelistFile } from '../../store/layout/pbm-version.js'
+import { damaged, objectError, readObject } from '../data/stored-objects.js'
+import { makeWay } from './folders.js'
+
+/** Bytes of a list of files: a hundred thousand collections have less. */
+const LONGEST_LIST = 512 * 1024 * 1024
+
+export interface FetchOptions {
+  readonly store: ObjectStore
+  readonly backup: BackupDocument
+  readonly part: BackupReplset
+  readonly compression: CompressionPlugin
+  readonly signal: AbortSignal
+}
+
+/** Throws BACKUP_DAMAGED, BACKUP_OBJECT_MISSING and FILE_LIST_INVALID. */
+export async function readFileList({ store, backup, part, signal }: FetchOptions): Promise<ListedFile[]> {
+  if (!hasFilelistFile(backup.pbm_version)) return (part.files ?? []).map(readEntry)
+  const object = filelistName(backup.name, part.name)
+  const known = part.objects?.find(({ name }) => name === object)
+  const tally = new Tally()
+  const chunks: Uint8Array[] = []
+  try {
+    for await (const chunk of tally.through(await store.read(object, { signal }))) {
+      if (tally.size > LONGEST_LIST) throw damaged(`${object} is too large for a list of files`)
+      chunks.push(chunk)
+    }
+    if (known !== undefined && known.crc !== tally.crcText())
+      throw damaged(`${object} is altered: its checksum is wrong`)
+    const files: ListedFile[] = []
+    for await (const file of decodeFileList(bodyOf(Buffer.concat(chunks)))) files.push(file)
+    if (files.length === 0) throw damaged(`${object} names no files`)
+    return files
+  } catch (error) {
+    throw objectError(error, object)
+  }
+}
+
+export interface FetchTarget {
+  readonly folder: string
+  readonly parallel: number
+  readonly progress: ProgressPublisher | undefined
+}
+
+/** Brings all files into a folder, each with its checksum looked at where the backup has one. Nothing else is touched. */
+export async function fetchFiles(
+  options: FetchOptions,
+  files: readonly ListedFile[],
+  { folder, parallel, progress }: FetchTarget,
+): Promise<void> {
+  const failed = new AbortController()
+  const signal = AbortSignal.any([options.signal, failed.signal])
+  const limit = pLimit(Math.max(1, parallel))
+  const largestFirst = files.filter(({ length }) => length >= 0).sort((a, b) => b.fileSize - a.fileSize)
+  const results = await Promise.allSettled(
+    largestFirst.map((file) =>
+      limit(async () => {
+        signal.throwIfAborted()
+        await fetchFile({ ...options, signal }, file, folder, progress)
+      }).catch((error: unknown) => {
+        failed.abort(error)
+        throw error
+      }),
+    ),
+  )
+  for (const result of results) if (result.status === 'rejected') throw signal.reason ?? result.reason
+}
+
+async function fetchFile(
+  { store, backup, part, compression, signal }: FetchOptions,
+  file: ListedFile,
+  folder: string,
+  progress: ProgressPublisher | undefined,
+): Promise<void> {
+  const object = fileObject(backup.name, part.name, file, compression.suffix)
+  const path = join(folder, file.filename)
+  await makeWay(path)
+  const [plain, packed] = [new Tally(), new Tally()]
+  // A file comes in several parts where only some of it is stored.
+  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, file.mode | 0o600)
+  try {
+    let at = file.offset
+    const most = file.length > 0 ? file.length : file.fileSize
+    for await (const bytes of readObject(store, object, compression, {
+      signal,
+      onStored: (chunk) => packed.add(chunk),
+    })) {
+      plain.add(bytes)
+      if (plain.size > most) throw damaged(`${object} has more than ${most} bytes`)
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done)
+        done += bytesWritten
+      }
+      at += bytes.length
+      progress?.add(0, bytes.length)
+    }
+    const isWhole = file.length > 0 || plain.size === file.fileSize
+    if (!isWhole) throw damaged(`${object} has ${plain.size} bytes instead of ${file.fileSize}`)
+    if (file.crc !== undefined && file.crc !== plain.crcText())
+      throw damaged(`${object} is altered: its checksum is wrong`)
+    if (file.storedCrc !== undefined && file.storedCrc !== packed.crcText()) {
+      throw damaged(`${object} is altered: the checksum of what is stored is wrong`)
+    }
+    if (file.fileSize > 0) await handle.truncate(file.fileSize)
+    await handle.sync()
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { moveServerFiles, placeFiles, removeServerFiles, restoreFolders, serverEntries } from './folders.js'
+
+describe('the folders of a physical restore', () => {
+  let dbPath: string
+  const put = async (path: string, text: string) => {
+    await mkdir(dirname(join(dbPath, path)), { recursive: true })
+    await writeFile(join(dbPath, path), text)
+  }
+  const SERVER = [
+    'WiredTiger',
+    'WiredTiger.turtle',
+    'WiredTigerHS.wt',
+    'a-1.wt',
+    'journal',
+    'mongod.lock',
+    'shop',
+    'storage.bson',
+  ]
+  const OTHERS = ['.hidden', 'keyfile', 'mongod.log', 'notes']
+  beforeEach(async () => {
+    dbPath = await mkdtemp(join(tmpdir(), 'pbmkit-folders-'))
+    for (const name of SERVER) if (!['journal', 'shop'].includes(name)) await put(name, 'old')
+    await put('journal/WiredTigerLog.1', 'old')
+    await put('shop/collection/7.wt', 'old')
+    for (const name of OTHERS) await put(name, 'not of the server')
+  })
+  afterEach(() => rm(dbPath, { recursive: true, force: true }))
+  const entries = async (folder: string) => (await readdir(folder)).sort()
+
+  it('take what the server has made, and nothing else', async () => {
+    assert.deepEqual((await serverEntries(dbPath)).sort(), SERVER)
+  })
+
+  it('change places, back too, wherever it was broken off', async () => {
+    const folders = restoreFolders(dbPath)
+    await put('.pbmkit-restore/new/WiredTiger', 'new')
+    await put('.pbmkit-restore/new/b-2.wt', 'new')
+    await mkdir(folders.old, { recursive: true })
+    // As a process leaves it that is killed in the middle.
+    await put('.pbmkit-restore/old/z-9.wt', 'old')
+    await moveServerFiles(dbPath, folders.old)
+    await moveServerFiles(dbPath, folders.old)
+    assert.deepEqual(await entries(folders.old), [...SERVER, 'z-9.wt'])
+    assert.deepEqual(await entries(dbPath), ['.hidden', '.pbmkit-restore', 'keyfile', 'mongod.log', 'notes'])
+    await placeFiles(folders)
+    await placeFiles(folders)
+    assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'new')
+    await removeServerFiles(dbPath)
+    await moveServerFiles(folders.old, dbPath)
+    assert.deepEqual((await serverEntries(dbPath)).sort(), [...SERVER, 'z-9.wt'])
+    assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'old')
+    assert.equal(await readFile(join(dbPath, 'notes'), 'utf8'), 'not of the server')
+  })
+})

@@ -1,0 +1,68 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EJSON } from 'bson'
+import type { Document, Timestamp } from 'mongodb'
+import type { RestoreDocument } from '../../control/restore-document.js'
+import { PbmError } from '../../errors.js'
+import type { ServerProgram } from './server-program.js'
+import type { StandaloneOptions } from './standalone.js'
+
+/**
+ * How far a member is with taking over the files of a backup. `down`: its server ends, or has ended, on the old files.
+ * `aside`: the old files are being moved aside. `placing`: the new ones take their place; `placed`: they have it, and may have
+ * their identity. `started`: the server is to run on them. `undo`: they are being removed again. `back`: the old ones come back. `empty`: the others went on without it,
+ * and the server begins anew with nothing.
+ */
+export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' | 'undo' | 'back' | 'empty'
+
+/** What it takes to go on after this process was killed. No secret is in it. */
+export interface TakeOverJournal {
+  readonly phase: TakeOverPhase
+  /** Of the restore, as it began. */
+  readonly record: RestoreDocument
+  readonly program: ServerProgram
+  readonly server: StandaloneOptions
+  /** The document of the replica set's configuration. */
+  readonly replset: Document
+  readonly lastWrite: Timestamp
+  readonly keepOldFiles: boolean
+}
+
+/** On this machine, outside of the dbPath: who reads it may not be able to ask the server where that is. */
+export class JournalFile {
+  readonly #folder: string
+  readonly #path: string
+
+  /** `key` tells the servers of a machine apart. */
+  constructor(folder: string, key: string) {
+    this.#folder = folder
+    this.#path = join(folder, `restore-${key.replace(/[^A-Za-z0-9.-]+/g, '_')}.json`)
+  }
+
+  async write(journal: TakeOverJournal): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    const temporary = `${this.#path}.new`
+    await writeFile(temporary, EJSON.stringify(journal, { relaxed: false }), { mode: 0o600, flush: true })
+    await rename(temporary, this.#path)
+  }
+
+  async read(): Promise<TakeOverJournal | undefined> {
+    const text = await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    if (text === undefined) return undefined
+    try {
+      return EJSON.parse(text, { relaxed: true }) as TakeOverJournal
+    } catch (cause) {
+      throw new PbmError('JOURNAL_INVALID', `${this.#path} can't be read: a restore was broken off here`, {
+        hint: 'The old files are in .pbmkit-restore/old of the dbPath, the new ones in .pbmkit-restore/new or in their place',
+        cause,
+      })
+    }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#path, { force: true })
+  }
+}

@@ -1,0 +1,167 @@
+import { rm, statfs } from 'node:fs/promises'
+import { type Document, type MongoClient, ObjectId } from 'mongodb'
+import { requirePhysical } from '../../backup/physical/readiness.js'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
+import type { RestoreCommand } from '../../control/command-document.js'
+import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
+import { requireRights } from '../../control/rights.js'
+import type { Ciphers } from '../../encryption/ciphers.js'
+import { storeOf } from '../../encryption/sealed-store.js'
+import { PbmError } from '../../errors.js'
+import type { OperationLog } from '../../log.js'
+import { CONFIG, CONTROL_DATABASE, PITR } from '../../mongo/control-names.js'
+import type { ServerOptions } from '../../mongo/server-options.js'
+import type { Member, NodeInfo } from '../../mongo/topology.js'
+import type { PluginHost } from '../../plugin-host/host.js'
+import type { OpenStore } from '../../store/open-store.js'
+import { findAnywhere } from '../run/find-backup.js'
+import { replsetOfBackup } from '../run/select.js'
+import { sealedOnly } from '../verify/sealed-only.js'
+import { type FetchOptions, readFileList } from './fetch.js'
+import { refuseMounts } from './folders.js'
+import type { TakeOverJournal } from './journal.js'
+import { programOf, type ServerProgram } from './server-program.js'
+import type { KeptDocuments } from './standalone.js'
+import { prepareFolders } from './take-over.js'
+
+export interface PrepareContext {
+  readonly node: MongoClient
+  readonly leader: MongoClient
+  readonly self: Member
+  readonly log: OperationLog
+  readonly host: PluginHost
+  readonly ciphers: Ciphers | undefined
+  readonly info: NodeInfo
+  /** That of the backup. */
+  readonly store: OpenStore
+  readonly signal: AbortSignal
+}
+
+/** A member that can take part. */
+export interface Prepared {
+  readonly backup: BackupDocument
+  readonly fetching: FetchOptions
+  readonly files: Awaited<ReturnType<typeof readFileList>>
+  readonly server: ServerOptions
+  readonly program: ServerProgram
+  /** Where the new files go. */
+  readonly folder: string
+}
+
+/** More than the files: the server that runs meanwhile has to go on. */
+const SPACE_PART = 1.05
+
+/**
+ * Looks whether this member can take the files of the backup, and makes the folder for them. Nothing of the data is touched.
+ * Throws whatever speaks against it.
+ */
+export async function preparePhysical(command: RestoreCommand, context: PrepareContext): Promise<Prepared> {
+  const { node, leader, self, log, host, ciphers, info, store, signal } = context
+  refuseParts(command)
+  await requireRights(node, 'agent', { physical: true })
+  const listed = await findAnywhere(leader, store, command.backupName, signal)
+  if (listed.status !== 'done') {
+    throw new PbmError('BACKUP_NOT_DONE', `Backup ${listed.name} can't be restored: it is ${listed.status}`)
+  }
+  const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
+  const backup = await trusted.backup(store, listed, { signal })
+  const part = replsetOfBackup(backup, self.rs, command.rsMap ?? {})
+  if (part === undefined) throw unfit(`backup ${backup.name} has nothing for replica set ${self.rs}`)
+  const server = await requirePhysical(node)
+  refuseOtherServer(backup, part, info, server)
+  await refuseMounts(server.dbPath)
+  const program = await programOf(server)
+  const compression = await host.compression(backup.compression)
+  const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
+  const files = await readFileList(fetching)
+  const { fresh } = await prepareFolders(server.dbPath)
+  await requireSpace(
+    fresh,
+    files.reduce((sum, { fileSize }) => sum + fileSize, 0),
+  )
+  return { backup, fetching, files, server, program, folder: fresh }
+}
+
+/** What the member does when its server has ended. All members have the same `identity`. */
+export async function journalOf(
+  { fetching, server, program }: Prepared,
+  {
+    node,
+    record,
+    identity,
+    keepOldFiles,
+  }: { node: MongoClient; record: RestoreDocument; identity: string; keepOldFiles: boolean },
+): Promise<TakeOverJournal> {
+  const { config } = await node.db('admin').command({ replSetGetConfig: 1 })
+  return {
+    phase: 'down',
+    record,
+    program,
+    server: {
+      ...{ dbPath: server.dbPath, path: program.path, port: server.port },
+      ...{ cacheSizeGB: server.cacheSizeGB, mongodOpts: server.mongodOpts },
+    },
+    replset: newConfiguration(config as Document, identity),
+    lastWrite: fetching.part.last_write_ts,
+    keepOldFiles,
+  }
+}
+
+/** The members of now, as a replica set that never met any of another id: old and new data are kept apart by that. */
+function newConfiguration(config: Document, identity: string): Document {
+  const { settings, ...rest } = config
+  return { ...rest, version: 1, term: 1, settings: { ...settings, replicaSetId: new ObjectId(identity) } }
+}
+
+export async function keptDocuments(leader: MongoClient): Promise<KeptDocuments> {
+  const control = leader.db(CONTROL_DATABASE)
+  const [config, pitr] = await Promise.all([CONFIG, PITR].map((name) => control.collection(name).find().toArray()))
+  return { config: config ?? [], pitr: pitr ?? [] }
+}
+
+export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise<void> {
+  await rm(folder, { recursive: true, force: true })
+}
+
+function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, oplogTS, external }: RestoreCommand): void {
+  if (external) throw unfit('a restore of external data is not supported by this version')
+  if (isTimeAsked(oplogTS)) throw unfit('a physical backup can be restored to its end only, so far')
+  if ((nss ?? []).length > 0 || (nsFrom ?? '') !== '' || usersAndRoles === true || withoutUsersAndRoles === true) {
+    throw unfit('a physical backup is restored with all that is in it, users and roles too')
+  }
+}
+
+function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {
+  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
+    version.split('.').slice(0, 2).join('.'),
+  )
+  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
+  const [stored, own] = [storageOf(part.mongod_opts), storageOf(server.mongodOpts)]
+  for (const key of ['directoryPerDB', 'directoryForIndexes'] as const) {
+    if (stored[key] === own[key]) continue
+    throw unfit(`backup ${backup.name} was made with ${key} ${stored[key]}, and this server runs with ${own[key]}`)
+  }
+  if (part.mongod_opts?.security !== undefined)
+    throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
+}
+
+function storageOf(options: Readonly<Record<string, unknown>> | undefined) {
+  const storage = options?.storage as Document | undefined
+  return {
+    directoryPerDB: storage?.directoryPerDB === true,
+    directoryForIndexes: storage?.wiredTiger?.engineConfig?.directoryForIndexes === true,
+  }
+}
+
+async function requireSpace(folder: string, size: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder)
+  const needed = Math.ceil(size * SPACE_PART)
+  if (bavail * bsize >= needed) return
+  throw new PbmError('NO_SPACE', `${folder} needs ${needed} bytes for the files, and has ${bavail * bsize}`, {
+    hint: 'Make room there: the old files stay until the new ones have proven themselves',
+  })
+}
+
+function unfit(what: string): PbmError {
+  return new PbmError('RESTORE_UNSUPPORTED', what)
+}
