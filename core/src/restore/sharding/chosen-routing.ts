@@ -90,7 +90,22 @@ export class ChosenRouting {
       this.#primaries.set(db, id)
       primaries.push({ db, primary: cluster.find((one) => one.id === id)?.rs ?? '' })
     }
-    return { primaries, sharded: [...this.#routed.keys()].map(userName) }
+    return { primaries, sharded: [...this.#routed.keys()].map(userName), series: await this.#series() }
+  }
+
+  async #series(): Promise<{ ns: string; rs: string }[]> {
+    const { cluster, ids } = this.#context
+    const names = new Map([...this.#routed].flatMap(([ns, { uuid }]) => (userName(ns) === ns ? [] : [[uuid, ns]])))
+    if (names.size === 0) return []
+    const owners = new Map<string, { ns: string; rs: string }>()
+    for await (const chunk of this.#tables.staged('chunks')) {
+      const ns = names.get(findUuid(chunk, 'uuid')?.toString('hex') ?? '')
+      if (ns === undefined) continue
+      const before = findString(chunk, 'shard') ?? ''
+      const rs = cluster.find((one) => one.id === (ids.get(before) ?? before))?.rs ?? ''
+      owners.set(`${ns} ${rs}`, { ns: userName(ns), rs })
+    }
+    return [...owners.values()]
   }
 
   /**
