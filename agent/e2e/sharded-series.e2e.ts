@@ -4,7 +4,7 @@ import type { Document } from 'mongodb'
 import { filesystemConfig } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
-import { ofDatabase } from './sharded-selective.support.js'
+import { compareChosen, ofDatabase, routedState } from './sharded-selective.support.js'
 import { assertSameState, nextSecond, slicedEverywhere, storedUpTo } from './sharded-state.support.js'
 
 const PITR = 'pitr: {enabled: true, oplogSpanMin: 0.05}\n'
@@ -91,6 +91,29 @@ describe('sharded time series', function () {
     })
   }
 
+  it('are brought back alone, in their place and beside it, of full backups and selective ones', async () => {
+    const { cluster } = bench
+    const nss = ['bank.rates']
+    for (const given of [{}, { nss }]) {
+      const { name } = await backUp(bench, given)
+      const then = await routedState(cluster)
+      await spoil()
+      const before = await routedState(cluster)
+      await restore(bench, name, { nss })
+      assert.deepEqual(compareChosen(nss, { before, then, after: await routedState(cluster) }), [])
+      await assertSameUuids()
+      await restore(bench, name, { nsFrom: 'bank.rates', nsTo: 'bank.copy' })
+      const { shards, shown } = await routedState(cluster)
+      await assertSameUuids()
+      assert.equal(shown['bank.system.buckets.copy'], shown['bank.system.buckets.rates'])
+      for (const id of ['s1', 's2']) {
+        const [one, other] = ['rates', 'copy'].map((of) => shards[id]?.bank?.[`system.buckets.${of}`])
+        assert.deepEqual({ ...one, uuid: '' }, { ...other, uuid: '' })
+      }
+      await ofDatabase(cluster, 'bank', { _shardsvrDropCollection: 'copy' })
+    }
+  })
+
   it('come back at a time, also those that were made after the backup', async () => {
     const { cluster } = bench
     const { name } = await backUp(bench)
@@ -100,17 +123,26 @@ describe('sharded time series', function () {
       ...{ min: { meta: 50 }, max: { meta: 65 }, waitForDelete: true },
     })
     await shardSeries('later')
-    const then = await snapshotShardedState(cluster)
+    const state = await snapshotShardedState(cluster)
     const oplogTS = await nextSecond(bench)
     await spoil()
     await measure('s2', 'later', [80])
     await storedUpTo(bench, oplogTS)
     await restore(bench, name, { oplogTS })
-    assertSameState(then, await snapshotShardedState(cluster))
+    assertSameState(state, await snapshotShardedState(cluster))
     await assertSameUuids()
     await ofDatabase(cluster, 'bank', { _shardsvrDropDatabase: 1 })
     await restore(bench, name, { oplogTS })
-    assertSameState(then, await snapshotShardedState(cluster))
+    assertSameState(state, await snapshotShardedState(cluster))
+    await assertSameUuids()
+
+    const then = await routedState(cluster)
+    await spoil()
+    await measure('s2', 'later', [81])
+    const before = await routedState(cluster)
+    const nss = ['bank.rates', 'bank.later']
+    await restore(bench, name, { nss, oplogTS })
+    assert.deepEqual(compareChosen(nss, { before, then, after: await routedState(cluster) }), [])
     await assertSameUuids()
   })
 })

@@ -117,6 +117,8 @@ export interface ChosenRoutes {
   /** Each database and the replica set of its primary shard; '' where the cluster does not have that. */
   primaries: { db: string; primary: string }[]
   sharded: string[]
+  /** Each sharded time series with each replica set that must have a part of it. */
+  series?: { ns: string; rs: string }[]
 }
 
 export interface GainedRoles {

@@ -75,7 +75,8 @@ export function replacedOf(
     }
     // Buckets go with their time series; only those that are without it go by themselves.
     const series = `${db}.${name.slice(BUCKETS.length)}`
-    return (names.has(series) || doomedByOplog.has(ns)) && !listed.has(series)
+    const isGiven = names.has(series) || doomedByOplog.has(series) || doomedByOplog.has(ns)
+    return isGiven && !listed.has(series)
   }
   return { doomed: target.filter(isDoomed), staying: target.filter((one) => !isDoomed(one)) }
 }
@@ -249,7 +250,7 @@ async function createTimeSeries(
   const create = () => client.db(db).command({ create: collection, ...values })
   await create()
   if (bucketsUuid !== undefined) {
-    await giveBucketsUuid(client, { db, collection, bucketsUuid, bucketsOnly }, guard)
+    await giveBucketsUuid(client, { ...namespace, bucketsUuid }, guard)
     guard.throwIfStopped()
     // Meets the buckets and only defines the series upon them; where they could not be made anew, makes both.
     if (bucketsOnly !== true) await create().catch(ignoreExisting)
@@ -265,14 +266,7 @@ async function createTimeSeries(
  */
 async function giveBucketsUuid(
   client: MongoClient,
-  {
-    db,
-    collection,
-    bucketsUuid,
-    bucketsOnly,
-  }: Pick<NamespaceMetadata, 'db' | 'collection' | 'bucketsOnly'> & {
-    readonly bucketsUuid: string
-  },
+  { db, collection, bucketsOnly, bucketsUuid }: NamespaceMetadata & { readonly bucketsUuid: string },
   guard: DeadlineGuard,
 ): Promise<void> {
   const name = BUCKETS + collection

@@ -13,6 +13,8 @@ export interface Incarnation {
   readonly ns: string
   /** Created by the oplog at this `ts`: what is older under the same key is of another one. Undefined: the backup's. */
   readonly since: bigint | undefined
+  /** Of buckets: what makes them one collection on all shards, 32 hex digits. Their name is their key. */
+  readonly bucketsUuid?: string | undefined
   /** What the backup has of it. */
   readonly stored: NamespaceMetadata | undefined
   /** Renamed since, which ends that it is a temporary one: the server drops those at each start. */
@@ -41,7 +43,7 @@ export class NamespaceHistory {
       if (type !== 'collection' && bucketsOnly !== true) this.#alive.set(viewKey(ns), { ns, ...known })
       if (type === 'timeseries') {
         const buckets = `${db}.${BUCKETS}${collection}`
-        this.#alive.set(buckets, { ns: buckets, ...known })
+        this.#alive.set(buckets, { ns: buckets, bucketsUuid: stored.bucketsUuid, ...known })
       }
       if (type === 'collection') this.#alive.set(uuid ?? ns, { ns, ...known })
     }
@@ -69,7 +71,7 @@ export class NamespaceHistory {
     const ns = commandTarget(operation)
     switch (commandName(operation.o)) {
       case 'create':
-        this.#create(keyOf(operation, ns), ns, ts)
+        this.#create(keyOf(operation, ns), ns, ts, operation.ui)
         break
       case 'drop':
         this.#drop(keyOf(operation, ns), ts)
@@ -90,11 +92,12 @@ export class NamespaceHistory {
     else this.#create(viewKey(ns), ns, ts)
   }
 
-  #create(key: string, ns: string, ts: bigint): void {
+  #create(key: string, ns: string, ts: bigint, ui?: Buffer): void {
     if (isViews(ns) || isExcluded(ns) || isUsersOrRoles(ns)) return
     // There already: the dump was made after the oplog began.
     if (this.#alive.get(key)?.unknown === false) return
-    this.#alive.set(key, { ns, since: ts, stored: undefined, lasting: false, unknown: false })
+    const own = ns.includes(`.${BUCKETS}`) && ui !== undefined ? { bucketsUuid: ui.toString('hex') } : {}
+    this.#alive.set(key, { ns, since: ts, stored: undefined, lasting: false, unknown: false, ...own })
     this.#gone.delete(ns)
   }
 

@@ -77,7 +77,7 @@ export function planSelective(
   refuseIncomplete(found)
   const taken = new Map<string, string>()
   const series = new Set(found.flatMap(([, { ns }]) => (isBuckets(ns) ? [userName(ns)] : [])))
-  for (const [key, { ns, since, stored, lasting }] of found) {
+  for (const [key, { ns, since, stored, lasting, bucketsUuid }] of found) {
     const named = userName(ns)
     const isDefinition = key === viewKey(ns)
     const kind = series.has(named) ? 'timeseries' : isDefinition ? 'view' : 'collection'
@@ -90,12 +90,17 @@ export function planSelective(
       destinations.set(key, { ns: name, uuid: undefined, since, lasting, source })
       if (stored?.type === 'view') restored.set(stored, { ...stored, ...own, options: viewOptions(stored, source) })
     } else {
-      const uuid = isBuckets(ns) ? undefined : (agreement?.uuidOf(key) ?? randomUuid())
-      const place = isBuckets(ns) ? `${own.db}.${BUCKETS}${own.collection}` : name
+      const buckets = isBuckets(ns)
+      const known = buckets ? bucketsUuid : key
+      const agreed = known === undefined ? undefined : agreement?.uuidOf(known)
+      const uuid = agreed ?? (buckets ? undefined : randomUuid())
+      const place = buckets ? bucketsName(name) : name
       destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {
         const options = lasting && stored.options ? withoutFields(stored.options, TEMPORARY) : stored.options
-        restored.set(stored, { ...stored, ...own, options, uuid: uuid?.toString('hex'), bucketsUuid: undefined })
+        const hex = uuid?.toString('hex')
+        const uuids = buckets ? { uuid: undefined, bucketsUuid: hex } : { uuid: hex, bucketsUuid: undefined }
+        restored.set(stored, { ...stored, ...own, options, ...uuids })
       }
     }
     if (stored === undefined) created.add(destinations.get(key)?.ns ?? name)
@@ -138,6 +143,11 @@ function refuseSamePlace(taken: Map<string, string>, name: string, from: string)
 
 function isBuckets(ns: string): boolean {
   return collectionOf(ns).startsWith(BUCKETS)
+}
+
+/** Where the buckets of a time series are. */
+export function bucketsName(ns: string): string {
+  return `${databaseOf(ns)}.${BUCKETS}${collectionOf(ns)}`
 }
 
 /** A time series has one name for users, and its buckets another. */

@@ -26,6 +26,14 @@ describe('what shards agree on before a restore of chosen namespaces', () => {
     assert.deepEqual(agreed('cfg', ['shop.*'], parts).everywhere.sort(), ['shop.orders', 'shop.plain'])
   })
 
+  it('is refused where a shard lacks the buckets that it had of a time series', () => {
+    const series = ['s1', 's2'].map((rs) => ({ ns: 'shop.orders', rs }))
+    const parts = [part('cfg', [], { routing: { ...ROUTING, series } }), part('s1', ['shop.orders'])]
+    const message = /lacks what shop\.orders had on shard s2/
+    assert.throws(() => agreed('s1', ['shop.*'], [...parts, part('s2', [])]), { code: 'NAMESPACE_INCOMPLETE', message })
+    assert.deepEqual(agreed('s2', ['shop.*'], [...parts, part('s2', ['shop.orders'])]).here, ['shop.orders'])
+  })
+
   it('gives a collection one new UUID on all shards, and another one in the next restore', () => {
     const parts = [config, part('s1', ['shop.orders'])]
     const uuid = 'ab'.repeat(16)

@@ -1,4 +1,4 @@
-import type { ChosenThere, RestoreReplset } from '../../control/restore-document.js'
+import type { ChosenRoutes, ChosenThere, RestoreReplset } from '../../control/restore-document.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { databaseOf } from '../../oplog/entry.js'
@@ -41,11 +41,24 @@ export function agreementOf(parts: readonly Pick<RestoreReplset, 'name' | 'chose
       hint: 'Restore from another backup.',
     })
   }
+  refuseLostBuckets(routing.series ?? [], parts)
   return {
     here: new Set(shown(rs, parts.find(({ name }) => name === rs)?.chosen)),
     everywhere,
     uuidOf: (uuid) => derivedUuid(restore, uuid),
   }
+}
+
+/** Earlier backups of ours lacked the buckets on all shards but the primary shard of the database. */
+function refuseLostBuckets(
+  series: NonNullable<ChosenRoutes['series']>,
+  parts: readonly Pick<RestoreReplset, 'name' | 'chosen'>[],
+): void {
+  const lost = series.find(({ ns, rs }) => parts.find(({ name }) => name === rs)?.chosen?.names.includes(ns) !== true)
+  if (lost === undefined) return
+  throw new PbmError('NAMESPACE_INCOMPLETE', `The backup lacks what ${lost.ns} had on shard ${lost.rs}`, {
+    hint: 'Restore from another backup.',
+  })
 }
 
 function missingEverywhere(

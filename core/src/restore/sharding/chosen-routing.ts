@@ -16,7 +16,7 @@ import { binaryElement, elementsOf, findUuid, withField } from '../../oplog/raw-
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { isHidden } from '../selective/choose.js'
-import { type Agreement, destinationOf, userName, type Wanted } from '../selective/plan.js'
+import { type Agreement, bucketsName, destinationOf, userName, type Wanted } from '../selective/plan.js'
 import { isRestored, RoutingTables, withoutOperations } from './routing-tables.js'
 import type { ReplayRouting } from './sharding.js'
 
@@ -79,9 +79,6 @@ export class ChosenRouting {
       if (uuid === undefined || findField(raw, 'timestamp') === undefined) {
         throw unsupported(`${ns} was sharded by a server older than MongoDB 5.0`)
       }
-      if (userName(ns) !== ns) {
-        throw unsupported(`${userName(ns)} is a sharded time series, of which backups do not have all`)
-      }
       this.#routed.set(ns, { raw, uuid })
     }
     const primaries: ChosenRoutes['primaries'] = []
@@ -93,7 +90,22 @@ export class ChosenRouting {
       this.#primaries.set(db, id)
       primaries.push({ db, primary: cluster.find((one) => one.id === id)?.rs ?? '' })
     }
-    return { primaries, sharded: [...this.#routed.keys()] }
+    return { primaries, sharded: [...this.#routed.keys()].map(userName), series: await this.#series() }
+  }
+
+  async #series(): Promise<{ ns: string; rs: string }[]> {
+    const { cluster, ids } = this.#context
+    const names = new Map([...this.#routed].flatMap(([ns, { uuid }]) => (userName(ns) === ns ? [] : [[uuid, ns]])))
+    if (names.size === 0) return []
+    const owners = new Map<string, { ns: string; rs: string }>()
+    for await (const chunk of this.#tables.staged('chunks')) {
+      const ns = names.get(findUuid(chunk, 'uuid')?.toString('hex') ?? '')
+      if (ns === undefined) continue
+      const before = findString(chunk, 'shard') ?? ''
+      const rs = cluster.find((one) => one.id === (ids.get(before) ?? before))?.rs ?? ''
+      owners.set(`${ns} ${rs}`, { ns: userName(ns), rs })
+    }
+    return [...owners.values()]
   }
 
   /**
@@ -121,10 +133,10 @@ export class ChosenRouting {
 
   /** Also where only another shard has it: of what is sharded, the primary shard need not have more than the name. */
   async #refuseTaken(): Promise<void> {
-    const targets = [...this.#destinations.values()]
+    const targets = [...this.#destinations.values()].flatMap((ns) => [ns, bucketsName(ns)])
     const found = await this.#config('collections').findOne({ _id: { $in: targets } })
     if (found === null) return
-    throw new PbmError('NAMESPACE_EXISTS', `${found._id} is there already`, {
+    throw new PbmError('NAMESPACE_EXISTS', `${userName(found._id)} is there already`, {
       hint: 'Choose names that are free, or drop them first: nothing is written over.',
     })
   }
@@ -141,7 +153,7 @@ export class ChosenRouting {
   /** Lists what is sharded as if it had been sharded just now, with the chunks and zones that it had. */
   async publish({ everywhere, uuidOf }: Agreement): Promise<void> {
     const { client, ids, log } = this.#context
-    const routed = [...this.#routed].filter(([ns]) => everywhere.has(ns))
+    const routed = [...this.#routed].filter(([ns]) => everywhere.has(userName(ns)))
     const now = await clusterTime(client)
     const uuids = new Map(routed.map(([, { uuid }]) => [uuid, uuidOf(uuid)]))
     await this.#insert('chunks', (chunk) => {
@@ -154,13 +166,13 @@ export class ChosenRouting {
       const ns = findString(tag, 'ns') ?? ''
       if (!names.has(ns)) return undefined
       zones.add(findString(tag, 'tag') ?? '')
-      return zoneAnew(tag, this.#destinations.get(ns) ?? ns)
+      return zoneAnew(tag, this.#placeOf(ns))
     })
     // Last: a collection that is listed has all its chunks.
     const collections = routed.map(([ns, { raw, uuid }]) =>
       withFields(withoutOperations(raw), [
         ...elements({
-          _id: this.#destinations.get(ns) ?? ns,
+          _id: this.#placeOf(ns),
           lastmodEpoch: new ObjectId(),
           lastmod: new Date(),
           timestamp: now,
@@ -170,9 +182,16 @@ export class ChosenRouting {
     )
     await this.#write('collections', Readable.from(collections))
     await this.#tables.dropStaging()
-    for (const [ns] of routed) await client.db('admin').command({ flushRouterConfig: this.#destinations.get(ns) ?? ns })
+    for (const [ns] of routed) await client.db('admin').command({ flushRouterConfig: this.#placeOf(ns) })
     await this.#warnOfLostZones(zones)
     log.info(`routed ${routed.length} of the ${everywhere.size} restored namespaces: those that are sharded`)
+  }
+
+  /** What the routing tables are to call it: a time series by its buckets. */
+  #placeOf(ns: string): string {
+    const named = userName(ns)
+    const place = this.#destinations.get(named) ?? named
+    return named === ns ? place : bucketsName(place)
   }
 
   #config(table: string) {

@@ -14,6 +14,7 @@ import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OwnPart } from '../selective/choose.js'
 import type { Agreement } from '../selective/plan.js'
 import { settleTransactions } from './distributed-transactions.js'
+import { refuseLostBuckets } from './lost-buckets.js'
 import { RoutingTables } from './routing-tables.js'
 import { dropShardedDatabases, refreshRouting } from './shard-cleanup.js'
 import { shardIds } from './shard-ids.js'
@@ -126,6 +127,7 @@ export class ShardedRestore implements Sharding {
     await awaitReplsets(RESTORE_KIND, { leader, name, replsets, state: 'done', signal: guard.signal, clock })
     await refreshRouting(client, leader, guard)
     log.debug('the routing tables are read anew')
+    await refuseLostBuckets(client, leader, info.shardId)
   }
 
   /** Of all replica sets: a collection may lie on shards now where the backup does not have it. */
