@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { type MongoClient, Timestamp } from 'mongodb'
 import type { BackupStatus } from '../control/backup-document.js'
-import { findBackup, insertBackup, UNSET_TIMESTAMP } from '../control/backups.js'
+import { findBackup, insertBackup, setBackupFields, UNSET_TIMESTAMP } from '../control/backups.js'
 import { sendCommand, takeDeadResync } from '../control/commands.js'
 import { listLocks } from '../control/locks.js'
 import { findRestore, insertRestore } from '../control/restores.js'
@@ -167,6 +167,7 @@ describe('watch for dead operations', () => {
 
   it('deletes what an agent stores that goes on after its backup was marked and deleted', async () => {
     await backup('2031-02-03T04:05:06Z', 'running', dead)
+    await setBackupFields(leader, '2031-02-03T04:05:06Z', { began_here: true })
     await cleanStaleOperations({ leader, log })
     const store = new FaultyStore()
     const clock = new ManualClock(Date.now())

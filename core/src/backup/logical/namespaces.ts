@@ -16,6 +16,7 @@ import {
 } from '../../mongo/control-names.js'
 import { type CursorOptions, readCursor } from '../../mongo/raw-read.js'
 import { withoutFields } from '../../oplog/raw-fields.js'
+import { isReshardingCopy } from '../../oplog/replay/barriers.js'
 import { routingFilter } from './routing-documents.js'
 
 /** A namespace to be dumped. `collection` is the user's name, also of a time series. */
@@ -128,6 +129,7 @@ export function isDumped(db: string, collection: string): boolean {
 function refuseHidden(db: string, collection: string, all: Lists['listed'], selection: NamespaceSelection): void {
   const series = seriesOf(collection)
   if (series === undefined || all.get(series)?.type === 'timeseries') return
+  if (isReshardingCopy(`${db}.${collection}`)) return
   if (!isDumped(db, series) || !isSelected(selection, db, series)) return
   throw new PbmError('BUCKETS_HIDDEN', `${db}.${collection} has buckets, and ${db}.${series} is no time series`, {
     hint: 'A backup would lack the buckets. Rename what has the name of the time series, or drop the buckets.',
@@ -182,7 +184,7 @@ async function listCollections(client: MongoClient, db: string, options: CursorO
       })
     }
   }
-  return [...found, ...seriesOfBuckets(found)]
+  return [...found, ...seriesOfBuckets(db, found)]
 }
 
 /** What the server shows of a time series is what its buckets have but these. */
@@ -192,11 +194,11 @@ const OF_BUCKETS: ReadonlySet<string> = new Set(['validator', 'clusteredIndex'])
  * The time series whose buckets are listed alone: of a sharded one, a shard that is not the primary shard of its database
  * has no more.
  */
-function seriesOfBuckets(listed: readonly ListedCollection[]): ListedCollection[] {
+function seriesOfBuckets(db: string, listed: readonly ListedCollection[]): ListedCollection[] {
   const names = new Set(listed.map(({ name }) => name))
   return listed.flatMap((buckets) => {
     const name = seriesOf(buckets.name)
-    if (name === undefined || names.has(name)) return []
+    if (name === undefined || names.has(name) || isReshardingCopy(`${db}.${buckets.name}`)) return []
     const options = buckets.options && withoutFields(buckets.options, OF_BUCKETS)
     return [{ name, type: 'timeseries', options, uuid: undefined, bucketsOnly: true }]
   })

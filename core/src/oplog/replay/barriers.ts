@@ -6,13 +6,15 @@ import { findUuid } from '../raw-fields.js'
 
 /** Of a resharding under way: beside the collection that it is to replace, and gone if it is given up. */
 const RESHARDING = '.system.resharding.'
+/** A user's time series may be called so, but not with a UUID behind. */
+const RESHARDING_BUCKETS = /\.system\.buckets\.resharding\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** What {@link barrierOf} looks at: all of it is on config servers. */
 export const BARRIER_NAMESPACES: readonly string[] = ['config.shards', 'config.collections']
 
 /** Whether the collection is the unfinished copy that a resharding makes; `ns` with its database. */
 export function isReshardingCopy(ns: string): boolean {
-  return ns.includes(RESHARDING)
+  return ns.includes(RESHARDING) || RESHARDING_BUCKETS.test(ns)
 }
 
 /**
