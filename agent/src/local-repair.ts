@@ -10,6 +10,8 @@ export interface LocalRepairOptions {
   readonly isLeft: () => Promise<boolean>
 }
 
+const LONGEST_PAUSE_MS = 60_000
+
 /** What an agent before this one, or work that was broken off, left at the mongod beside this agent. */
 export class LocalRepair {
   readonly #options: LocalRepairOptions
@@ -23,18 +25,24 @@ export class LocalRepair {
   async run(signal: AbortSignal): Promise<void> {
     const { what, everyMs, clock, log, isLeft } = this.#options
     let told = ''
+    let faults = 0
     const isDone = async () => {
       if (signal.aborted) return true
       try {
-        return !(await isLeft())
+        const left = await isLeft()
+        faults = 0
+        return !left
       } catch (error) {
+        faults++
         const text = `cannot see ${what}: ${errorText(error)}`
         if (text !== told) log.warning(text)
         told = text
         return false
       }
     }
-    await until(isDone, { clock, signal, everyMs }).catch(() => undefined)
+    // What can't be seen may stay so, such as a folder of another user.
+    const pause = () => Math.max(everyMs, Math.min(everyMs * 2 ** faults, LONGEST_PAUSE_MS))
+    await until(isDone, { clock, signal, everyMs: pause }).catch(() => undefined)
   }
 
   /** The same, after work that may have left something. */

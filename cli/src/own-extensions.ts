@@ -2,8 +2,8 @@ import { listAgents, nodeInfo, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 
 /**
- * For what only our agents do, and, but where `isOnSharded` is set, only on replica sets. An agent of PBM's would pass the command over, or carry it out
- * without what it does not know. Throws `RESTORE_UNSUPPORTED`.
+ * For what only our agents do, and, but where `isOnSharded` is set, only on replica sets. An agent of PBM's would pass the
+ * command over, or carry it out without what it does not know. Throws `RESTORE_UNSUPPORTED`.
  */
 export async function requireOwnAgents(leader: MongoClient, option: string, isOnSharded = false): Promise<void> {
   if (!isOnSharded && (await nodeInfo(leader)).isConfigServer) {

@@ -141,8 +141,11 @@ async function restore(session: Session, given: string | undefined, options: Res
   if (mustBeSealed) refuseUnsealed(config, { backup })
   await requireRestoreAgents(leader)
   const part = asked ?? partOf(backup)
+  const isSharded = (await nodeInfo(leader)).isConfigServer
+  // Our agents would wait for what theirs never say.
+  if (part !== undefined && isSharded) await requireOwnAgents(leader, 'how shards agree on chosen namespaces', true)
   const pitrWasOn = part === undefined && config.pitr?.enabled === true
-  const balancerWasOn = part === undefined && (await nodeInfo(leader)).isConfigServer && (await isBalancerOn(leader))
+  const balancerWasOn = part === undefined && isSharded && (await isBalancerOn(leader))
   const withUsers = options.withoutUsersAndRoles !== true
   const name = restoreName(session.clock.now(), Math.floor(Math.random() * 1_000_000))
   const sent: RestoreCommand = {
