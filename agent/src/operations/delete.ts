@@ -67,7 +67,8 @@ export async function runDelete(context: OperationContext): Promise<void> {
         const profile = named(command.cleanup.profile)
         await on(profile, await requireStorage(leader, profile), async (store) => {
           const { lifecycleAt } = command.cleanup
-          if (lifecycleAt !== undefined) {
+          // Null and absent are one.
+          if (lifecycleAt) {
             const names = await deleteByLifecycle({ ...target, store, profile }, lifecycleAt.t)
             log.info(`deleted ${names.length} backups by lifecycle`)
             return

@@ -3,8 +3,9 @@ import { isPrintable } from '../secrets/printable.js'
 import type { Command } from './command-document.js'
 import { isDocument } from './wire.js'
 
-/** Characters of any text, and elements of any list or map. */
-const MOST_CHARACTERS = 4096
+/** Of any text in a command. */
+export const MOST_CHARACTERS = 4096
+/** Of any list or map. */
 const MOST_ELEMENTS = 10_000
 
 interface Kind {

@@ -14,6 +14,12 @@ describe('parseQuery', () => {
     assert.deepEqual(BSON.deserialize(parseQuery('{}')), {})
   })
 
+  it('refuses a filter that is longer than any text of a command', () => {
+    const ofLength = (length: number) => `{"a": "${'x'.repeat(length - 9)}"}`
+    assert.doesNotThrow(() => parseQuery(ofLength(4096)))
+    assert.throws(() => parseQuery(ofLength(4097)), { code: 'QUERY_INVALID', message: /4097 characters/ })
+  })
+
   const nested = '{"$or": [{"a": 1}, {"b": {"$elemMatch": {"$where": "1"}}}]}'
   for (const text of ['', '{', '[]', '"a"', '{"$where": "1"}', nested, '{"$text": {"$search": "a"}}']) {
     it(`refuses ${text.slice(0, 30) || 'nothing'}`, () => {

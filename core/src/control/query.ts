@@ -1,6 +1,7 @@
 import { BSON } from 'bson'
 import { fromExtendedJson } from '../bson/extended-json.js'
 import { errorText, PbmError } from '../errors.js'
+import { MOST_CHARACTERS } from './command-fields.js'
 
 /** They need an index, which the documents don't have that are looked through; or would run a script in the server. */
 const REFUSED: ReadonlySet<string> = new Set([
@@ -10,6 +11,9 @@ const REFUSED: ReadonlySet<string> = new Set([
 
 /** A filter, as `find` takes it, from Extended JSON. Throws `QUERY_INVALID`; what only the server knows, it refuses later. */
 export function parseQuery(text: string): Buffer {
+  // No agent takes a command up that has a longer one, and nobody would hear why.
+  if (text.length > MOST_CHARACTERS)
+    throw queryInvalid(`it has ${text.length} characters, and at most ${MOST_CHARACTERS} are taken`)
   let filter: Buffer
   try {
     filter = fromExtendedJson(text)

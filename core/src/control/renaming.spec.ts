@@ -41,6 +41,8 @@ describe('Renaming', () => {
       ],
       /a\.\* has a\.b already/,
     ],
+    [[['a.b', 'pbmkit_staging_0123456789abcdef01234567.z']], /would be dropped/],
+    [[['a.*', 'pbmkit_staging_0123456789abcdef01234567.*']], /would be dropped/],
     [[['a.b', 'x y.z']], /name of a database/],
     [[['a.b', `x.${'y'.repeat(260)}`]], /longer than/],
     [[['a.b', 'x.$y']], /name of a collection/],

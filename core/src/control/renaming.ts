@@ -1,5 +1,6 @@
 import { PbmError } from '../errors.js'
 import { checkEntry, checkedSelection, type Selection } from './selection.js'
+import { STAGING_DATABASE } from './staging-name.js'
 
 /** One namespace or whole database, and where it goes: `db.collection` twice, or `db.*` twice. */
 export interface NamespacePair {
@@ -60,6 +61,8 @@ function checkTarget(to: string): void {
   if (to === '*.*') throw invalid('*.* is no place')
   const db = to.slice(0, to.indexOf('.'))
   if (!DATABASE.test(db)) throw invalid(`${JSON.stringify(db)} can't be the name of a database`)
+  if (STAGING_DATABASE.test(db))
+    throw invalid(`${db} is a name for what restores put together: it would be dropped soon`)
   if (Buffer.byteLength(to) > MOST_BYTES) throw invalid(`${to} is longer than ${MOST_BYTES} bytes`)
   if (to.includes('\0') || to.slice(db.length + 1).includes('$'))
     throw invalid(`${to} can't be the name of a collection`)

@@ -1,22 +1,15 @@
 import type { MongoClient } from 'mongodb'
 import { type LockHeader, listLocks } from '../control/locks.js'
+import { STAGING_DATABASE } from '../control/staging-name.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 
-/** With the id of the operation: 24 hex digits. */
-const PREFIX = 'pbmkit_staging_'
-const STAGING = /^pbmkit_staging_[0-9a-f]{24}$/
 /** Operations that make such databases: the restore whose own it is, and those that bring one back with everything else. */
 const MAKERS: ReadonlySet<LockHeader['type']> = new Set(['restore', 'replay'])
 
-/** The database in which a restore puts together what is then taken from there. Nobody else has one of that name. */
-export function stagingDatabase(opid: string): string {
-  return `${PREFIX}${opid}`
-}
-
 /** However the restore has ended. What can't be dropped now goes by {@link repairStaging}. */
 export async function dropStaging(client: MongoClient, database: string, log: OperationLog): Promise<void> {
-  if (!STAGING.test(database)) return
+  if (!STAGING_DATABASE.test(database)) return
   await client
     .db(database)
     .dropDatabase({ writeConcern: { w: 1 } })
@@ -32,7 +25,7 @@ export async function dropStaging(client: MongoClient, database: string, log: Op
 export async function repairStaging(leader: MongoClient, log: OperationLog): Promise<void> {
   const { databases } = await leader
     .db('admin')
-    .command({ listDatabases: 1, nameOnly: true, filter: { name: STAGING } })
+    .command({ listDatabases: 1, nameOnly: true, filter: { name: STAGING_DATABASE } })
   const names = (databases as { name: string }[]).map(({ name }) => name)
   if (names.length === 0) return
   if ((await listLocks(leader)).some(({ type }) => MAKERS.has(type))) return

@@ -3,7 +3,7 @@ import { namespacePairs, type RestoreCommand, type RestoreCommandDocument } from
 import { emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields, wasInterrupted } from '../../control/restores.js'
-import { stagingDatabase } from '../../recovery/staging.js'
+import { stagingDatabase } from '../../control/staging-name.js'
 import {
   awaitSlicersGone,
   resumeAfterRestore,
