@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { setTimeout } from 'node:timers/promises'
 import { compareStates, loadSampleData, snapshotState } from '@pbmkit/conformance/testbed'
-import { findBackup, listAgents, queryLog } from '@pbmkit/core'
+import { listAgents } from '@pbmkit/core'
 import {
   backupEnded,
   type Cluster,
@@ -11,7 +10,6 @@ import {
   restoreEnded,
   startCluster,
   unlocked,
-  until,
 } from './cluster.support.js'
 
 describe('three agents beside a replica set', () => {
@@ -47,20 +45,5 @@ describe('three agents beside a replica set', () => {
     assert.deepEqual([restore.status, restore.error ?? ''], ['done', ''], outputs(cluster))
     assert.deepEqual(compareStates(before, await snapshotState(cluster.admin)), [])
     assert.ok((await objectsOn(cluster.storage)).includes(`${name}.pbm.json`))
-  })
-
-  it('leave no record of a backup that was asked for while another one ran', async () => {
-    const first = await cluster.backup({ name: '2031-02-03T04:05:06Z' })
-    await setTimeout(100)
-    await cluster.backup({ name: '2031-02-03T04:05:07Z' })
-    await until('the second one to be refused', async () => {
-      const said = await queryLog(cluster.leader, { severity: 1, tail: 100 })
-      return said.some(
-        ({ eobj, msg }) => eobj === '2031-02-03T04:05:07Z' && msg.includes('another operation is running'),
-      )
-    })
-    assert.equal((await backupEnded(cluster, first)).status, 'done', outputs(cluster))
-    await unlocked(cluster)
-    assert.equal(await findBackup(cluster.leader, '2031-02-03T04:05:07Z'), undefined, outputs(cluster))
   })
 })
