@@ -5,7 +5,6 @@ import { PbmError } from '../errors.js'
 export const ARCHIVE_MAGIC = 0x8199e26d
 export const TERMINATOR = 0xffffffff
 export const ARCHIVE_VERSION = '0.1'
-export const BUCKETS_PREFIX = 'system.buckets.'
 
 export interface ArchiveHeader {
   readonly concurrentCollections: number

@@ -1,11 +1,11 @@
 import { documentLength } from '../bson/documents.js'
 import { PbmError } from '../errors.js'
+import { BUCKETS_PREFIX } from '../mongo/time-series.js'
 import { ByteWindow } from './byte-window.js'
 import { type Crc64, createCrc64 } from './crc64.js'
 import {
   ARCHIVE_MAGIC,
   type ArchiveHeader,
-  BUCKETS_PREFIX,
   readBlockHeader,
   readHeader,
   readPreludeEntry,

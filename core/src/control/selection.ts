@@ -1,5 +1,5 @@
-import { BUCKETS_PREFIX } from '../archive/format.js'
 import { PbmError } from '../errors.js'
+import { userName } from '../mongo/time-series.js'
 
 /** Databases that hold the server's and PBM's own documents: a part of them means nothing elsewhere. */
 const FORBIDDEN: ReadonlySet<string> = new Set(['admin', 'config', 'local'])
@@ -36,13 +36,7 @@ export class Selection {
 
   /** `ns` is a collection, a view or the buckets of a time series. */
   has(ns: string): boolean {
-    const dot = ns.indexOf('.')
-    const db = ns.slice(0, dot)
-    if (this.databases.has(db)) return true
-    const collection = ns.slice(dot + 1)
-    return this.#namespaces.has(
-      collection.startsWith(BUCKETS_PREFIX) ? `${db}.${collection.slice(BUCKETS_PREFIX.length)}` : ns,
-    )
+    return this.databases.has(ns.slice(0, ns.indexOf('.'))) || this.#namespaces.has(userName(ns))
   }
 
   /** The entries of `other` that are not within this one. */

@@ -1,7 +1,6 @@
 import { type Document, UUID } from 'bson'
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
-import { BUCKETS_PREFIX } from '../../archive/format.js'
 import type { CollectionDefinition, NamespaceType } from '../../archive/metadata.js'
 import { documentsIn } from '../../bson/documents.js'
 import { findDocument, findField, findString } from '../../bson/elements.js'
@@ -15,6 +14,7 @@ import {
   USERS_COPY,
 } from '../../mongo/control-names.js'
 import { type CursorOptions, readCursor } from '../../mongo/raw-read.js'
+import { BUCKETS_PREFIX } from '../../mongo/time-series.js'
 import { withoutFields } from '../../oplog/raw-fields.js'
 import { isReshardingCopy } from '../../oplog/replay/barriers.js'
 import { routingFilter } from './routing-documents.js'

@@ -1,7 +1,7 @@
 import type { Document } from 'bson'
 import type { MongoClient } from 'mongodb'
-import { BUCKETS_PREFIX } from '../../archive/format.js'
 import type { Selection } from '../../control/selection.js'
+import { bucketsOf } from '../../mongo/time-series.js'
 
 /** Matches nothing: PBM lists these collections in a selective backup, without a document. */
 const NOTHING: Document = { _id: { $in: [] } }
@@ -43,10 +43,7 @@ function databasesOf({ databases, namespaces }: Selection): string[] {
 }
 
 function namespacesIn({ databases, namespaces }: Selection, field: string): Document {
-  const names = [...namespaces].flatMap((ns) => {
-    const dot = ns.indexOf('.')
-    return [ns, `${ns.slice(0, dot)}.${BUCKETS_PREFIX}${ns.slice(dot + 1)}`]
-  })
+  const names = [...namespaces].flatMap((ns) => [ns, bucketsOf(ns)])
   // From `db.` up to, not including, what comes after all that begins so.
   const whole = [...databases].map((db) => ({ [field]: { $gte: `${db}.`, $lt: `${db}/` } }))
   return { $or: [{ [field]: { $in: names } }, ...whole] }

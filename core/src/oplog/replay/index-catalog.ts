@@ -1,5 +1,6 @@
 import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
 import { findDocument, findField, findString } from '../../bson/elements.js'
+import { isBuckets, userName } from '../../mongo/time-series.js'
 import { booleanElement, elementsOf, isTrue, withField, withoutFields } from '../raw-fields.js'
 
 /** A collection and the indexes it has to end with. */
@@ -163,7 +164,7 @@ export class IndexCatalog {
     for (const name of names) {
       if (name === '*') {
         collection.indexes.clear()
-        this.#timeSeries.delete(seriesOf(collection.ns))
+        this.#timeSeries.delete(userName(collection.ns))
       } else {
         this.#dropNamed(collection, name)
       }
@@ -174,7 +175,7 @@ export class IndexCatalog {
   modifyIndex(collection: CatalogCollection, change: Buffer): void {
     const name = findString(change, 'name')
     const key = findDocument(change, 'keyPattern')
-    for (const indexes of [collection.indexes, this.#timeSeries.get(seriesOf(collection.ns))]) {
+    for (const indexes of [collection.indexes, this.#timeSeries.get(userName(collection.ns))]) {
       for (const [found, spec] of indexes ?? []) {
         const matches = name !== undefined ? found === name : key !== undefined && sameKey(spec, key)
         if (matches) indexes?.set(found, modified(spec, change))
@@ -196,7 +197,7 @@ export class IndexCatalog {
   /** What is to expire, once nothing changes any more. */
   expiring(): WantedExpiry[] {
     return [...this.#byNamespace.values()].flatMap(({ ns, expireAfterSeconds }) =>
-      expireAfterSeconds === undefined ? [] : [{ ns: seriesOf(ns), expireAfterSeconds }],
+      expireAfterSeconds === undefined ? [] : [{ ns: userName(ns), expireAfterSeconds }],
     )
   }
 
@@ -206,7 +207,7 @@ export class IndexCatalog {
 
   #dropNamed(collection: CatalogCollection, name: string): void {
     collection.indexes.delete(name)
-    this.#timeSeries.get(seriesOf(collection.ns))?.delete(name)
+    this.#timeSeries.get(userName(collection.ns))?.delete(name)
   }
 
   #forget(collection: CatalogCollection | undefined): void {
@@ -215,7 +216,7 @@ export class IndexCatalog {
     if (collection.uuid !== undefined && this.#byUuid.get(collection.uuid) === collection) {
       this.#byUuid.delete(collection.uuid)
     }
-    if (isBuckets(collection.ns)) this.#timeSeries.delete(seriesOf(collection.ns))
+    if (isBuckets(collection.ns)) this.#timeSeries.delete(userName(collection.ns))
   }
 }
 
@@ -227,15 +228,6 @@ export function expiryOf(options: Buffer | undefined): RawElement | undefined {
 
 export function withoutExpiry(options: Buffer): Buffer {
   return withoutFields(options, EXPIRY)
-}
-
-export function isBuckets(ns: string): boolean {
-  return ns.includes('.system.buckets.')
-}
-
-/** The name users know of the time series whose buckets are in `ns`. */
-function seriesOf(ns: string): string {
-  return ns.replace('.system.buckets.', '.')
 }
 
 /**

@@ -1,8 +1,8 @@
 import { isControlCollection } from '../../mongo/control-names.js'
+import { isBuckets, userName } from '../../mongo/time-series.js'
 import { collectionOf, databaseOf } from '../entry.js'
 import { isReshardingCopy } from './barriers.js'
 
-const BUCKETS = 'system.buckets.'
 const VIEWS = 'system.views'
 const USERS = 'system.users'
 const ROLES = 'system.roles'
@@ -20,7 +20,7 @@ export function isExcluded(ns: string): boolean {
   if (collection === 'system.profile' || isReshardingCopy(ns)) return true
   if (db !== 'admin') return false
   // The buckets are the time series of that name.
-  const name = collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : collection
+  const name = collectionOf(userName(ns))
   if (isControlCollection(name)) return true
   return name.startsWith('system.') && (name !== collection || !RESTORED_OF_ADMIN.has(name))
 }
@@ -37,5 +37,5 @@ export function isViews(ns: string): boolean {
 
 /** Collections that the target has under a UUID of its own, so that only their name says which one is meant. */
 export function isKnownByName(ns: string): boolean {
-  return isUsersOrRoles(ns) || isViews(ns) || collectionOf(ns).startsWith(BUCKETS)
+  return isUsersOrRoles(ns) || isViews(ns) || isBuckets(ns)
 }

@@ -8,6 +8,7 @@ import { errorText, PbmError } from '../../errors.js'
 import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
+import { BUCKETS_PREFIX, bucketsOf, isBuckets, userName } from '../../mongo/time-series.js'
 import { binaryElement, elementsOf, isTrue } from '../../oplog/raw-fields.js'
 import { withoutExpiry } from '../../oplog/replay/index-catalog.js'
 import { isExcluded, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
@@ -16,7 +17,6 @@ import { ForeignCollections } from './foreign.js'
 import { allOrFirstError, type Snapshot } from './snapshot.js'
 import { listTarget, type TargetCollection } from './target.js'
 
-const BUCKETS = 'system.buckets.'
 /** `_id` index of collections whose backup does not list it: without one the server makes an old version. */
 const DEFAULT_ID_INDEX = Buffer.from(BSON.serialize({ v: 2, key: { _id: 1 }, name: '_id_' }))
 
@@ -70,11 +70,9 @@ export function replacedOf(
   const isDoomed = ({ db, name }: TargetCollection) => {
     const ns = `${db}.${name}`
     if (isExcluded(ns) || isUsersOrRoles(ns)) return false
-    if (!name.startsWith(BUCKETS)) {
-      return names.has(ns) || doomedByOplog.has(ns) || doomedByOplog.has(`${db}.${BUCKETS}${name}`)
-    }
+    if (!isBuckets(ns)) return names.has(ns) || doomedByOplog.has(ns) || doomedByOplog.has(bucketsOf(ns))
     // Buckets go with their time series; only those that are without it go by themselves.
-    const series = `${db}.${name.slice(BUCKETS.length)}`
+    const series = userName(ns)
     const isGiven = names.has(series) || doomedByOplog.has(series) || doomedByOplog.has(ns)
     return isGiven && !listed.has(series)
   }
@@ -135,7 +133,7 @@ export async function insertAll(
     async (namespace, documents) => {
       if (await divert(namespace, documents)) return
       const { db, collection, type } = namespace
-      const name = type === 'timeseries' ? BUCKETS + collection : collection
+      const name = type === 'timeseries' ? BUCKETS_PREFIX + collection : collection
       // The order of a capped collection is its content.
       const ordered = namespace.options !== undefined && isTrue(namespace.options, 'capped')
       const written = await insertDocuments(client, db, name, documents, {
@@ -269,7 +267,7 @@ async function giveBucketsUuid(
   { db, collection, bucketsOnly, bucketsUuid }: NamespaceMetadata & { readonly bucketsUuid: string },
   guard: DeadlineGuard,
 ): Promise<void> {
-  const name = BUCKETS + collection
+  const name = BUCKETS_PREFIX + collection
   const [made] = await client.db(db).listCollections({ name }, { nameOnly: false, promoteValues: false }).toArray()
   if (made === undefined) return
   guard.throwIfStopped()

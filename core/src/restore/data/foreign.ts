@@ -1,8 +1,8 @@
 import { findString } from '../../bson/elements.js'
+import { isBuckets, userName } from '../../mongo/time-series.js'
 import { commandName, type Operation } from '../../oplog/entry.js'
 import { findUuid } from '../../oplog/raw-fields.js'
 import { commandTarget } from '../../oplog/replay/classify.js'
-import { isBuckets } from '../../oplog/replay/index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 import { uuidTaken } from '../../oplog/replay/uuid-taken.js'
 import { damaged } from './stored-objects.js'
@@ -51,7 +51,7 @@ export class ForeignCollections {
     const restored = new Set(namespaces.map(({ db, collection }) => `${db}.${collection}`))
     for (const { db, name, uuid } of target) {
       const ns = `${db}.${name}`
-      if (uuid === undefined || restored.has(ns) || restored.has(ns.replace('.system.buckets.', '.'))) continue
+      if (uuid === undefined || restored.has(ns) || restored.has(userName(ns))) continue
       this.#byUuid.set(uuid, ns)
       this.#names.add(ns)
       if (afterInterrupted && MOVED_ASIDE.test(name)) this.#aside.add(ns)

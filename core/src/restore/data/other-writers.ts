@@ -3,6 +3,7 @@ import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
+import { BUCKETS_PREFIX } from '../../mongo/time-series.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
@@ -95,7 +96,7 @@ export class OtherWriters {
           if (type === 'view' || (options !== undefined && isTrue(options, 'capped'))) return []
           const ns = `${db}.${collection}`
           const expected = inserted.get(ns) ?? 0
-          const count = type === 'timeseries' ? `system.buckets.${collection}` : collection
+          const count = type === 'timeseries' ? `${BUCKETS_PREFIX}${collection}` : collection
           const { n } = await this.#client.db(db).command({ count })
           return n === expected ? [] : [`${ns} has ${n} documents instead of ${expected}`]
         }),

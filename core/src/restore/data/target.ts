@@ -2,7 +2,8 @@ import { BSON, type UUID } from 'bson'
 import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { expiryOf, IndexCatalog, isBuckets } from '../../oplog/replay/index-catalog.js'
+import { bucketsOf, isBuckets, userName } from '../../mongo/time-series.js'
+import { expiryOf, IndexCatalog } from '../../oplog/replay/index-catalog.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
 
 /** A collection or view of the target. */
@@ -71,8 +72,7 @@ export async function catalogOf(
   const all = await listAll(client)
   for (const uuid of reservedUuids(all).keys()) catalog.reserved.add(uuid)
   const own = new Set(restored?.map(({ db, collection }) => `${db}.${collection}`))
-  const isForeign = (ns: string) =>
-    restored !== undefined && !own.has(ns) && !own.has(ns.replace('.system.buckets.', '.')) && !isShared(ns)
+  const isForeign = (ns: string) => restored !== undefined && !own.has(ns) && !own.has(userName(ns)) && !isShared(ns)
   for (const { db, name, type, uuid, options } of touchable(all)) {
     const ns = `${db}.${name}`
     if (uuid !== undefined && (isExcluded(ns) || isKnownByName(ns))) catalog.reserved.add(uuid)
@@ -87,7 +87,7 @@ export async function catalogOf(
   }
   for (const { db, collection, type, options, indexes } of restored ?? []) {
     const ns = `${db}.${collection}`
-    const holder = catalog.findByName(type === 'timeseries' ? `${db}.system.buckets.${collection}` : ns)
+    const holder = catalog.findByName(type === 'timeseries' ? bucketsOf(ns) : ns)
     if (holder !== undefined) holder.expireAfterSeconds = expiryOf(options)
     if (type === 'timeseries') for (const spec of indexes ?? []) catalog.addTimeSeriesIndex(ns, spec)
     const target = catalog.findByName(ns)

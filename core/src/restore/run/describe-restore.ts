@@ -11,6 +11,7 @@ import type {
   RestorePlan,
   Tallied,
 } from '../../control/restore-plan.js'
+import { BUCKETS_PREFIX, userName } from '../../mongo/time-series.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { isLegacyArchive } from '../../store/layout/pbm-version.js'
 import { isData, replacedOf } from '../data/collections.js'
@@ -18,7 +19,6 @@ import { objectOfNamespace, type Snapshot } from '../data/snapshot.js'
 import { type OplogPiece, objectError } from '../data/stored-objects.js'
 import { listTarget, type TargetCollection } from '../data/target.js'
 import { isChosen, usersOrRoles } from '../data/users-and-roles.js'
-import { BUCKETS } from '../selective/plan.js'
 import { oplogOf, type Prepared, type Preparing } from './prepare.js'
 
 /** Of each list: the document of a plan has room for 16 MiB. */
@@ -71,7 +71,7 @@ function outcome(prepared: Prepared, counts: ReadonlyMap<NamespaceMetadata, numb
     return [...all, ...userNames(chosen.created).map((ns) => byOplog(final(ns)))]
   }
   const alive = [...(history?.alive.values() ?? [])]
-  const kept = new Map(alive.map(({ stored, ns }) => [stored, ns.replace(`.${BUCKETS}`, '.')]))
+  const kept = new Map(alive.map(({ stored, ns }) => [stored, userName(ns)]))
   const all = namespaces.flatMap((one) => {
     const ns = kept.get(one)
     return ns === undefined ? [] : [planned(ns, one, nameOf(one))]
@@ -82,7 +82,7 @@ function outcome(prepared: Prepared, counts: ReadonlyMap<NamespaceMetadata, numb
 
 /** A time series has one name, not that of its buckets too. */
 function userNames(names: ReadonlySet<string>): string[] {
-  return [...new Set([...names].map((ns) => ns.replace(`.${BUCKETS}`, '.')))]
+  return [...new Set([...names].map(userName))]
 }
 
 /** By what the backup says, else by a look at all documents. */
@@ -109,7 +109,7 @@ async function countsOf(
 async function droppedOf(client: MongoClient, { db, name, type }: TargetCollection): Promise<DroppedNamespace> {
   const ns = `${db}.${name}`
   if (type === 'view') return { ns, type, documents: 0, bytes: 0 }
-  const stored = type === 'timeseries' ? `${BUCKETS}${name}` : name
+  const stored = type === 'timeseries' ? `${BUCKETS_PREFIX}${name}` : name
   const found = await client.db(db).command({ collStats: stored })
   return { ns, type, documents: Number(found.count ?? 0), bytes: Number(found.size ?? 0) }
 }

@@ -1,11 +1,10 @@
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
+import { bucketsOf, isBuckets } from '../../mongo/time-series.js'
 import { commandName, databaseOf, type Operation } from '../../oplog/entry.js'
 import { findUuid, isTrue } from '../../oplog/raw-fields.js'
 import { changedId, commandTarget } from '../../oplog/replay/classify.js'
 import { isExcluded, isKnownByName, isUsersOrRoles, isViews } from '../../oplog/replay/namespaces.js'
-
-const BUCKETS = 'system.buckets.'
 
 /** A collection, the buckets of a time series, or a view, as the backup and the oplog know it. */
 export interface Incarnation {
@@ -42,7 +41,7 @@ export class NamespaceHistory {
       const known = { since: undefined, stored, lasting: false, unknown: false }
       if (type !== 'collection' && bucketsOnly !== true) this.#alive.set(viewKey(ns), { ns, ...known })
       if (type === 'timeseries') {
-        const buckets = `${db}.${BUCKETS}${collection}`
+        const buckets = bucketsOf(ns)
         this.#alive.set(buckets, { ns: buckets, bucketsUuid: stored.bucketsUuid, ...known })
       }
       if (type === 'collection') this.#alive.set(uuid ?? ns, { ns, ...known })
@@ -96,7 +95,7 @@ export class NamespaceHistory {
     if (isViews(ns) || isExcluded(ns) || isUsersOrRoles(ns)) return
     // There already: the dump was made after the oplog began.
     if (this.#alive.get(key)?.unknown === false) return
-    const own = ns.includes(`.${BUCKETS}`) && ui !== undefined ? { bucketsUuid: ui.toString('hex') } : {}
+    const own = isBuckets(ns) && ui !== undefined ? { bucketsUuid: ui.toString('hex') } : {}
     this.#alive.set(key, { ns, since: ts, stored: undefined, lasting: false, unknown: false, ...own })
     this.#gone.delete(ns)
   }

@@ -6,13 +6,13 @@ import type { MergedNamespace } from '../../control/restore-document.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { readCursor, readDocuments } from '../../mongo/raw-read.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
+import { bucketsOf, isBuckets, userName } from '../../mongo/time-series.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { IndexCatalog, WantedExpiry, WantedIndexes } from '../../oplog/replay/index-catalog.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { createCollections } from '../data/collections.js'
-import { BUCKETS } from './plan.js'
 import type { Staged } from './staged.js'
 
 /** How many documents that were left out the record names, of each namespace. */
@@ -109,10 +109,10 @@ export function atTheEnd(
   staged: ReadonlyMap<string, Staged>,
 ): { readonly indexes: WantedIndexes[]; readonly expiring: WantedExpiry[] } {
   const final = (ns: string): string | undefined => {
-    const found = staged.get(ns.replace(`.${BUCKETS}`, '.'))
+    const found = staged.get(userName(ns))
     if (found === undefined) return ns
     if (found.exists) return undefined
-    return ns.includes(`.${BUCKETS}`) ? `${databaseOf(found.ns)}.${BUCKETS}${collectionOf(found.ns)}` : found.ns
+    return isBuckets(ns) ? bucketsOf(found.ns) : found.ns
   }
   const moved = <T extends { readonly ns: string }>(one: T): T[] => {
     const ns = final(one.ns)

@@ -5,13 +5,13 @@ import { findString } from '../../bson/elements.js'
 import type { Renaming } from '../../control/renaming.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
+import { BUCKETS_PREFIX, bucketsOf, isBuckets, userName } from '../../mongo/time-series.js'
 import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import { withField, withoutFields } from '../../oplog/raw-fields.js'
 import { nearest } from '../../similar-words.js'
 import { type Incarnation, type NamespaceHistory, viewKey } from './history.js'
 import { type Destination, TEMPORARY } from './selected-operations.js'
 
-export const BUCKETS = 'system.buckets.'
 /** How many names a message has. */
 const NAMED = 5
 
@@ -94,7 +94,7 @@ export function planSelective(
       const known = buckets ? bucketsUuid : key
       const agreed = known === undefined ? undefined : agreement?.uuidOf(known)
       const uuid = agreed ?? (buckets ? undefined : randomUuid())
-      const place = buckets ? bucketsName(name) : name
+      const place = buckets ? bucketsOf(name) : name
       destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {
         const options = lasting && stored.options ? withoutFields(stored.options, TEMPORARY) : stored.options
@@ -121,7 +121,7 @@ export function destinationOf({ renaming }: Wanted, ns: string): string {
 
 /** What the view `ns`, which becomes `name`, shows there: a view and its source have one database. */
 function sourceOf(places: Places, ns: string, name: string, viewOn: string): string {
-  if (viewOn.startsWith(BUCKETS)) return `${BUCKETS}${collectionOf(name)}`
+  if (viewOn.startsWith(BUCKETS_PREFIX)) return `${BUCKETS_PREFIX}${collectionOf(name)}`
   const source = places.sourceOf(`${databaseOf(ns)}.${viewOn}`)
   return databaseOf(source) === databaseOf(name) ? collectionOf(source) : viewOn
 }
@@ -139,20 +139,6 @@ function refuseSamePlace(taken: Map<string, string>, name: string, from: string)
   throw new PbmError('NAMESPACE_EXISTS', `${other} and ${from} would both become ${name}`, {
     hint: 'Give each of them a name of its own, or restore them one after the other.',
   })
-}
-
-function isBuckets(ns: string): boolean {
-  return collectionOf(ns).startsWith(BUCKETS)
-}
-
-/** Where the buckets of a time series are. */
-export function bucketsName(ns: string): string {
-  return `${databaseOf(ns)}.${BUCKETS}${collectionOf(ns)}`
-}
-
-/** A time series has one name for users, and its buckets another. */
-export function userName(ns: string): string {
-  return isBuckets(ns) ? `${databaseOf(ns)}.${collectionOf(ns).slice(BUCKETS.length)}` : ns
 }
 
 /** What of a selection exists at the end, by the names that users know. */

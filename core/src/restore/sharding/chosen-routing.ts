@@ -10,13 +10,14 @@ import type { OperationLog } from '../../log.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { reshardingRunning, runningReshardings } from '../../mongo/resharding.js'
+import { bucketsOf, userName } from '../../mongo/time-series.js'
 import type { ReplsetTopology } from '../../mongo/topology.js'
 import { databaseOf } from '../../oplog/entry.js'
 import { binaryElement, elementsOf, findUuid, withField } from '../../oplog/raw-fields.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { isHidden } from '../selective/choose.js'
-import { type Agreement, bucketsName, destinationOf, userName, type Wanted } from '../selective/plan.js'
+import { type Agreement, destinationOf, type Wanted } from '../selective/plan.js'
 import { isRestored, RoutingTables, withoutOperations } from './routing-tables.js'
 import type { ReplayRouting } from './sharding.js'
 
@@ -133,7 +134,7 @@ export class ChosenRouting {
 
   /** Also where only another shard has it: of what is sharded, the primary shard need not have more than the name. */
   async #refuseTaken(): Promise<void> {
-    const targets = [...this.#destinations.values()].flatMap((ns) => [ns, bucketsName(ns)])
+    const targets = [...this.#destinations.values()].flatMap((ns) => [ns, bucketsOf(ns)])
     const found = await this.#config('collections').findOne({ _id: { $in: targets } })
     if (found === null) return
     throw new PbmError('NAMESPACE_EXISTS', `${userName(found._id)} is there already`, {
@@ -191,7 +192,7 @@ export class ChosenRouting {
   #placeOf(ns: string): string {
     const named = userName(ns)
     const place = this.#destinations.get(named) ?? named
-    return named === ns ? place : bucketsName(place)
+    return named === ns ? place : bucketsOf(place)
   }
 
   #config(table: string) {

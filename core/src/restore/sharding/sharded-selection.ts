@@ -1,12 +1,13 @@
 import type { ChosenThere } from '../../control/restore-document.js'
 import { clearChosen, setRestoreReplsetFields } from '../../control/restores.js'
+import { bucketsOf } from '../../mongo/time-series.js'
 import { databaseOf } from '../../oplog/entry.js'
 import type { Replay } from '../../oplog/replay/replay.js'
 import { awaitReplsets } from '../../protocol/convergence.js'
 import { RESTORE_KIND } from '../../protocol/operation-kind.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { type OwnPart, refuseMissingUsers } from '../selective/choose.js'
-import { type Agreement, bucketsName, chosenNames, destinationOf, missingOf, type Wanted } from '../selective/plan.js'
+import { type Agreement, chosenNames, destinationOf, missingOf, type Wanted } from '../selective/plan.js'
 import { agreementOf } from './agreement.js'
 import { awaitParts, type PartsWait } from './await-parts.js'
 import { ChosenRouting } from './chosen-routing.js'
@@ -112,7 +113,7 @@ export class ShardedSelection implements Sharding {
     const replsets = cluster.slice(0, 1).map(({ rs }) => rs)
     await awaitReplsets(RESTORE_KIND, { leader, name, replsets, state: 'done', signal: guard.signal, clock })
     const namespaces = [...this.#agreed().everywhere].map((ns) => destinationOf(this.#wanted, ns))
-    const routed = namespaces.flatMap((ns) => [ns, bucketsName(ns)])
+    const routed = namespaces.flatMap((ns) => [ns, bucketsOf(ns)])
     const databases = [...new Set(namespaces.map(databaseOf))]
     await refreshRouting(client, leader, guard, { namespaces: routed, databases })
   }

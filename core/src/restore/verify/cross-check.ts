@@ -3,13 +3,13 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { documentsOfArray, findDocument, findField, findString } from '../../bson/elements.js'
 import { eachInTurns } from '../../bson/ordered-json.js'
 import { PbmError } from '../../errors.js'
+import { bucketsOf } from '../../mongo/time-series.js'
 import { hasCode } from '../../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { readBytes } from '../../store/layout/read-text.js'
 import { objectOfNamespace, type Snapshot } from '../data/snapshot.js'
 import { damaged, missing } from '../data/stored-objects.js'
 
-const BUCKETS = 'system.buckets.'
 /** What stands beside the documents of namespaces. */
 const BESIDE: ReadonlySet<string> = new Set(['metadata.json', 'meta.pbm', 'filelist.pbm'])
 
@@ -85,7 +85,7 @@ function differenceIn(
 ): string | undefined {
   const ns = `${db}.${collection}`
   const spec = specs.get(ns)
-  const buckets = `${db}.${BUCKETS}${collection}`
+  const buckets = bucketsOf(ns)
   if (spec === undefined) return `only one has ${JSON.stringify(ns)}`
   rest.delete(ns)
   rest.delete(buckets)

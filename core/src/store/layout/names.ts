@@ -1,4 +1,5 @@
 import { Timestamp } from 'bson'
+import { userName } from '../../mongo/time-series.js'
 import { isPrintable } from '../../secrets/printable.js'
 
 /**
@@ -98,7 +99,7 @@ export function filelistName(backup: string, replset: string): string {
 
 /** The file of a namespace inside the replica set's folder, without suffix: PBM's natural name, unescaped. */
 export function namespaceFile(db: string, collection: string): string {
-  return `${db}.${collection.startsWith('system.buckets.') ? collection.slice('system.buckets.'.length) : collection}`
+  return userName(`${db}.${collection}`)
 }
 
 /** Without a slash at the end, as `oplog_name` has it since PBM 2.4. */
