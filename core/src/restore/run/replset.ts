@@ -106,8 +106,7 @@ async function restoreData(
   await createCollections(client, namespaces, guard)
   await others.refuse()
   const catalog = await catalogOf(client, namespaces)
-  const inPlace = catalog.wanted().filter(({ ns }) => chosen?.staged.has(ns) !== true)
-  const early = await createEarlyIndexes(client, inPlace, { namespaces, touched, guard })
+  const early = await createEarlyIndexes(client, catalog.wanted(), { namespaces, touched, guard })
   const usersOf = tuning.withoutUsersAndRoles === true ? [] : snapshot.namespaces
   const stored = listedUsersAndRoles(usersOf)
   const selected = new Set(namespaces)
