@@ -1,25 +1,7 @@
-import {
-  type BackupDocument,
-  findBackup,
-  type Inventory,
-  isBaseSnapshot,
-  isSelective,
-  listBackups,
-  listChunks,
-  PbmError,
-  type PitrChunkDocument,
-  readConfig,
-} from '@pbmkit/core'
-import type { MongoClient } from 'mongodb'
+import { type BackupDocument, isBaseSnapshot, isSelective, type PitrChunkDocument } from '@pbmkit/core'
 import { prettySize } from './output/bytes.js'
 import { rfc3339, tableTime } from './output/times.js'
 import { touched } from './pitr-ranges.js'
-
-/** What decides about deletions, as the control collections say now. */
-export async function readInventory(leader: MongoClient): Promise<Inventory> {
-  const [backups, chunks, config] = await Promise.all([listBackups(leader), listChunks(leader), readConfig(leader)])
-  return { backups, chunks, slicing: config?.pitr?.enabled === true && config.pitr.oplogOnly !== true }
-}
 
 export function backupLine(backup: BackupDocument): string {
   const kind = isSelective(backup) ? `${backup.type}, selective` : backup.type
@@ -49,18 +31,4 @@ export function chunkRanges(chunks: readonly PitrChunkDocument[]) {
         .length,
     })),
   )
-}
-
-/** An agent may decide otherwise than the CLI (what became needed meanwhile): that is no success. */
-export async function checkGone(
-  leader: MongoClient,
-  going: { readonly backups: readonly BackupDocument[]; readonly chunks: readonly PitrChunkDocument[] },
-  cmd: string,
-): Promise<void> {
-  const left: string[] = []
-  for (const { name } of going.backups) if ((await findBackup(leader, name)) !== undefined) left.push(name)
-  const stored = new Set((await listChunks(leader)).map(({ fname }) => fname))
-  for (const { fname } of going.chunks) if (stored.has(fname)) left.push(fname)
-  if (left.length > 0)
-    throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: `See pbm logs -e ${cmd}.` })
 }

@@ -14,7 +14,7 @@ export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
 export { incompatibility } from './catalog/compatible.js'
-export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld } from './catalog/delete.js'
+export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld, readInventory } from './catalog/delete.js'
 export { ensureInitObject } from './catalog/init-object.js'
 export { acceptStorage, requireKnownStorage, type SeenStorage, seeStorage } from './catalog/known-storage.js'
 export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
@@ -24,7 +24,6 @@ export { recordKeys } from './catalog/record-keys.js'
 export { resync } from './catalog/resync.js'
 export {
   expired,
-  type Inventory,
   isBaseSnapshot,
   isFinished,
   isNeededForSlicing,

@@ -5,17 +5,16 @@ import {
   lifecycleOf,
   lifecyclePlan,
   minKeepFault,
+  readInventory,
   requireConfig,
   requireStorage,
 } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
+import { carryOutDeletion } from '../deletion.js'
 import { usageError } from '../errors.js'
-import { confirm } from '../io.js'
-import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { backupJson, backupLine, checkGone, readInventory } from '../retention.js'
-import { send } from '../send.js'
+import { refuseIfBusy } from '../preflight.js'
+import { backupJson, backupLine } from '../retention.js'
 import type { Session } from '../session.js'
-import { waitForOperation } from '../wait/operation.js'
 import { type WaitOptions, waitDeadline } from '../wait/options.js'
 
 interface LifecycleOptions extends WaitOptions {
@@ -85,18 +84,11 @@ export async function cleanUpByLifecycle(session: Session, options: LifecycleOpt
     output.result(result(false, 'nothing to delete'), () => 'Nothing to delete.')
     return
   }
-  await requireLeaderAgent(leader)
-  if (options.yes !== true) await confirm(`To be deleted:\n${going}\nDelete it?`, session.io)
-
   const cleanup = { olderThan: new Timestamp({ t: 0, i: 0 }), profile, lifecycleAt: now }
-  const opid = await send(leader, { cmd: 'cleanup', cleanup })
-  if (options.wait !== true) {
-    output.result(result(false, 'being deleted'), () =>
-      [`Being deleted:`, going, `See how it ends: pbm logs -e cleanup -i ${opid} -t 0`].join('\n'),
-    )
-    return
+  const deletion = {
+    ...{ command: { cmd: 'cleanup', cleanup } as const, title: 'cleanup', lines: going, result },
+    going: { backups: plan.purged, chunks: [] },
   }
-  await waitForOperation(session, leader, { opid, title: 'cleanup', event: 'cleanup' }, { deadline })
-  await checkGone(leader, { backups: plan.purged, chunks: [] }, 'cleanup')
-  output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${going}`)
+  const isConfirmed = options.yes === true
+  await carryOutDeletion(session, leader, deletion, { isConfirmed, wait: options.wait === true, deadline })
 }

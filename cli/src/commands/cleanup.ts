@@ -1,14 +1,12 @@
-import { clusterTime, expired, isMain, requireConfig, requireStorage } from '@pbmkit/core'
+import { clusterTime, expired, isMain, readInventory, requireConfig, requireStorage } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { Timestamp } from 'mongodb'
+import { carryOutDeletion } from '../deletion.js'
 import { usageError } from '../errors.js'
-import { confirm } from '../io.js'
 import { parseOlderThan } from '../output/times.js'
-import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { backupJson, backupLine, checkGone, chunkLines, chunkRanges, readInventory } from '../retention.js'
-import { send } from '../send.js'
+import { refuseIfBusy } from '../preflight.js'
+import { backupJson, backupLine, chunkLines, chunkRanges } from '../retention.js'
 import type { Run, Session } from '../session.js'
-import { waitForOperation } from '../wait/operation.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { cleanUpByLifecycle } from './cleanup-lifecycle.js'
 
@@ -86,20 +84,12 @@ async function cleanUp(session: Session, options: CleanupOptions, cmd: 'cleanup'
     output.result(result(false, 'dry run: nothing was deleted'), () => `Would be deleted:\n${lines}`)
     return
   }
-  await requireLeaderAgent(leader)
-  if (options.yes !== true && options.force !== true) await confirm(`To be deleted:\n${lines}\nDelete it?`, session.io)
-
-  const opid = await send(leader, commandOf(cmd, limit, profile))
-  const title = cmd === 'cleanup' ? 'cleanup' : 'deletion of chunks'
-  if (options.wait !== true) {
-    output.result(result(false, 'being deleted'), () =>
-      [`Being deleted:`, lines, `See how it ends: pbm logs -e ${cmd} -i ${opid} -t 0`].join('\n'),
-    )
-    return
+  const deletion = {
+    ...{ command: commandOf(cmd, limit, profile), title: cmd === 'cleanup' ? 'cleanup' : 'deletion of chunks' },
+    ...{ going, lines, result },
   }
-  await waitForOperation(session, leader, { opid, title, event: cmd }, { deadline })
-  await checkGone(leader, going, cmd)
-  output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${lines}`)
+  const isConfirmed = options.yes === true || options.force === true
+  await carryOutDeletion(session, leader, deletion, { isConfirmed, wait: options.wait === true, deadline })
 }
 
 function commandOf(cmd: 'cleanup' | 'deletePitr', limit: Timestamp, profile: string) {

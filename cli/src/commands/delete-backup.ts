@@ -2,22 +2,23 @@ import {
   type BackupDocument,
   clusterTime,
   expired,
-  findBackup,
   isFinished,
   isMain,
   isNeededForSlicing,
   isStale,
   PbmError,
+  readInventory,
   requireStorage,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient, Timestamp } from 'mongodb'
+import { checkGone } from '../deletion.js'
 import { usageError } from '../errors.js'
 import { requireBackup } from '../find-backup.js'
 import { confirm } from '../io.js'
 import { parseOlderThan } from '../output/times.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { backupJson, backupLine, readInventory } from '../retention.js'
+import { backupJson, backupLine } from '../retention.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { waitForOperation } from '../wait/operation.js'
@@ -85,7 +86,7 @@ async function deleteBackups(session: Session, name: string | undefined, options
     delete: { backup: name ?? '', olderthan: limit?.t ?? 0, type: options.type ?? '', profile },
   })
   await waitForOperation(session, leader, { opid, title: 'deletion', event: 'delete' })
-  await checkGone(leader, going)
+  await checkGone(leader, { backups: going, chunks: [] }, 'delete')
   output.result(result(true, 'deleted'), () => `${output.colours.good('Deleted:')}\n${candidates}`)
 }
 
@@ -130,12 +131,4 @@ async function olderThan(
   return backups.filter((backup) =>
     type === 'selective' ? (backup.nss ?? []).length > 0 : backup.type === type && (backup.nss ?? []).length === 0,
   )
-}
-
-/** An agent may decide otherwise than the CLI (a backup that became needed meanwhile): that is no success. */
-async function checkGone(leader: MongoClient, going: readonly BackupDocument[]): Promise<void> {
-  const left: string[] = []
-  for (const { name } of going) if ((await findBackup(leader, name)) !== undefined) left.push(name)
-  if (left.length > 0)
-    throw new PbmError('NOT_DELETED', `not deleted: ${left.join(', ')}`, { hint: 'See pbm logs -e delete.' })
 }

@@ -122,7 +122,8 @@ async function remove({ leader, store, log, signal }: DeleteContext, backup: Bac
   log.info(`deleted backup ${backup.name}: ${objects} objects`)
 }
 
-async function readInventory(leader: MongoClient): Promise<Inventory> {
+/** What decides about deletions, as the control collections say now. */
+export async function readInventory(leader: MongoClient): Promise<Inventory> {
   const [backups, chunks, config] = await Promise.all([listBackups(leader), listChunks(leader), readConfig(leader)])
   return { backups, chunks, slicing: config?.pitr?.enabled === true && config.pitr.oplogOnly !== true }
 }

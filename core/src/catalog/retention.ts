@@ -2,6 +2,7 @@ import { Timestamp } from 'bson'
 import type { BackupDocument } from '../control/backup-document.js'
 import { isTimestampSet } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { profileOf } from '../control/profiles.js'
 import { optime } from '../oplog/entry.js'
 import { type Chain, chainsByReplset, contains, restorableFrom } from './timelines.js'
 
@@ -30,7 +31,7 @@ export function isFinished(backup: BackupDocument): boolean {
 
 /** `profile`: '' for the main storage. */
 export function isOfProfile({ store }: Pick<BackupDocument, 'store'>, profile: string): boolean {
-  return (store.profile === true ? (store.name ?? '') : '') === profile
+  return (profileOf({ store }) ?? '') === profile
 }
 
 export function isSelective(backup: BackupDocument): boolean {
