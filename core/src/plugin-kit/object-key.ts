@@ -18,6 +18,11 @@ export interface Keys {
   keyPrefixOf(prefix: string): string | undefined
 }
 
+/** Where a storage keeps its objects, for messages: the bucket, say, and the folders of the prefix, without surplus slashes. */
+export function shownPlace(bucket: string, prefix = ''): string {
+  return [bucket, ...prefix.split('/').filter((segment) => segment !== '')].join('/')
+}
+
 /**
  * @param prefix joined as PBM does: surplus slashes go, one at the front stays
  * @param option the name of that option, for messages: `storage.s3.prefix`

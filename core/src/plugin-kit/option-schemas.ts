@@ -20,6 +20,14 @@ export const option = {
     description: `${description}; such as ${example}, 1.5s, 5m; a bare number counts nanoseconds`,
   }),
 
+  /** `maxObjSizeGB`, as `maxObjectBytesOf` reads it. `standardGib`: its default. */
+  maxObjectGib: (standardGib: number, more: More = {}) => ({
+    type: 'number',
+    minimum: 0,
+    ...more,
+    description: `size in GiB above which objects are split; values under 1 are ignored; default ${standardGib}`,
+  }),
+
   /** A section, in which unknown keys are refused. */
   block: (properties: Readonly<Record<string, object>>, more: More = {}) => ({
     type: 'object',

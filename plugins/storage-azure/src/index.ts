@@ -1,4 +1,5 @@
 import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
+import { shownPlace } from '@pbmkit/core/plugin/kit'
 import { connect } from './client.js'
 import { translated } from './errors.js'
 import { type AzureOptions, optionsSchema } from './options.js'
@@ -20,8 +21,7 @@ const azure: StoragePlugin<AzureOptions> = {
 export default azure
 
 function describe({ account, container, prefix, endpointUrl }: AzureOptions): string {
-  const folders = (prefix ?? '').split('/').filter((segment) => segment !== '')
-  return `azure://${[account, container, ...folders].join('/')}${endpointUrl ? ` at ${endpointUrl}` : ''}`
+  return `azure://${account}/${shownPlace(container, prefix)}${endpointUrl ? ` at ${endpointUrl}` : ''}`
 }
 
 async function open(options: AzureOptions, context: PluginContext): Promise<ObjectStore> {

@@ -71,11 +71,7 @@ export const optionsSchema: OptionsSchema = {
       },
       'tries of a request after the first',
     ),
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 194560',
-    },
+    maxObjSizeGB: option.maxObjectGib(194560),
   },
 }
 

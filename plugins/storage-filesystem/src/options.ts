@@ -1,5 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
-import { maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
+import { maxObjectBytesOf, option } from '@pbmkit/core/plugin/kit'
 
 /** `storage.filesystem` (PBM: cli-and-config.md §3.2). */
 export interface FilesystemOptions {
@@ -38,11 +38,7 @@ export const optionsSchema: OptionsSchema = {
       description:
         'an absolute path of the folder that keeps the backups, the same mount on every node; made if it is missing',
     },
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
-    },
+    maxObjSizeGB: option.maxObjectGib(5018),
     fileMode: {
       type: 'string',
       pattern: '^0?[67][0-7]{2}$',

@@ -1,4 +1,5 @@
 import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
+import { shownPlace } from '@pbmkit/core/plugin/kit'
 import { connect } from './client.js'
 import { translated } from './errors.js'
 import { openWithHmac } from './hmac.js'
@@ -13,8 +14,7 @@ const gcs: StoragePlugin<GcsOptions> = { kind: 'storage', name: 'gcs', apiVersio
 export default gcs
 
 function describe({ bucket, prefix, endpointUrl }: GcsOptions): string {
-  const place = [bucket, ...(prefix ?? '').split('/').filter((segment) => segment !== '')].join('/')
-  return `gs://${place}${endpointUrl ? ` at ${endpointUrl}` : ''}`
+  return `gs://${shownPlace(bucket, prefix)}${endpointUrl ? ` at ${endpointUrl}` : ''}`
 }
 
 async function open(options: GcsOptions, context: PluginContext): Promise<ObjectStore> {

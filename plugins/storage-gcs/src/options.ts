@@ -62,11 +62,7 @@ export const optionsSchema: OptionsSchema = {
       minimum: 0,
       description: 'bytes of a request of an upload, rounded up to a multiple of 256 KiB; default 16 MiB (PBM 10 MiB)',
     },
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
-    },
+    maxObjSizeGB: option.maxObjectGib(5018),
     retryer: block(
       {
         backoffInitial: duration('wait before the second try, shortened at random by up to a half; default 1s'),

@@ -1,4 +1,5 @@
 import type { ObjectStore, PluginContext, StoragePlugin } from '@pbmkit/core/plugin'
+import { shownPlace } from '@pbmkit/core/plugin/kit'
 import { openS3As, type Renaming, type S3Options } from '@pbmkit/storage-s3'
 import { type MinioOptions, optionsSchema } from './options.js'
 
@@ -27,8 +28,8 @@ const RENAMING: Renaming = [
 /** Of PBM's library for MinIO. */
 const TRIES = 10
 
-function describe({ endpoint, bucket, prefix = '' }: MinioOptions): string {
-  return ['minio:/', endpoint, bucket, ...prefix.split('/').filter((segment) => segment !== '')].join('/')
+function describe({ endpoint, bucket, prefix }: MinioOptions): string {
+  return `minio://${endpoint}/${shownPlace(bucket, prefix)}`
 }
 
 async function open(options: MinioOptions, context: PluginContext): Promise<ObjectStore> {

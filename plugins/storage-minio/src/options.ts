@@ -29,7 +29,7 @@ export interface MinioOptions {
   readonly caFile?: string
 }
 
-const { text, secret, flag, block } = option
+const { text, secret, flag, count, block } = option
 
 export const optionsSchema: OptionsSchema = {
   type: 'object',
@@ -59,22 +59,10 @@ export const optionsSchema: OptionsSchema = {
     }),
     forcePathStyle: flag('bucket in the path (true) or in the host name (false); default true'),
     debugTrace: flag("put a line for each request and answer into the agent's log at level D; default false"),
-    partSize: {
-      type: 'integer',
-      minimum: 0,
-      description: 'bytes of a part, at least 5 MiB; grows where an object would need too many; default 10 MiB',
-    },
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
-    },
+    partSize: count('bytes of a part, at least 5 MiB; grows where an object would need too many; default 10 MiB'),
+    maxObjSizeGB: option.maxObjectGib(5018),
     retryer: block({
-      numMaxRetries: {
-        type: 'integer',
-        minimum: 0,
-        description: 'tries of a request, the first included; default 10, also for 0',
-      },
+      numMaxRetries: count('tries of a request, the first included; default 10, also for 0'),
     }),
   },
 }

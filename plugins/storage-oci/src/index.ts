@@ -1,4 +1,5 @@
 import type { ObjectStore, PluginContext, StoragePlugin } from '@pbmkit/core/plugin'
+import { shownPlace } from '@pbmkit/core/plugin/kit'
 import { openS3As, type Renaming } from '@pbmkit/storage-s3'
 import { asS3 } from './as-s3.js'
 import { type OciOptions, optionsSchema } from './options.js'
@@ -21,8 +22,8 @@ const RENAMING: Renaming = [
 ]
 
 /** As PBM shows the place. */
-function describe({ namespace, bucket, prefix = '' }: OciOptions): string {
-  return ['oci:/', namespace, bucket, ...prefix.split('/').filter((segment) => segment !== '')].join('/')
+function describe({ namespace, bucket, prefix }: OciOptions): string {
+  return `oci://${namespace}/${shownPlace(bucket, prefix)}`
 }
 
 async function open(options: OciOptions, context: PluginContext): Promise<ObjectStore> {

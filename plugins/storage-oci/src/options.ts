@@ -66,12 +66,7 @@ export const optionsSchema: OptionsSchema = {
       maximum: 50 * 1024 ** 3,
     }),
     uploadConcurrency: count('kept for PBM, and without effect here', { maximum: 1000 }),
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      exclusiveMaximum: 10_240,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 10138',
-    },
+    maxObjSizeGB: option.maxObjectGib(10138, { exclusiveMaximum: 10_240 }),
     retryer: block({
       maxAttempts: count('tries of a request, the first included; default 8, also for 0'),
       maxBackoff: {

@@ -1,4 +1,5 @@
 import type { ObjectStore, PluginContext, StoragePlugin } from '@pbmkit/core/plugin'
+import { shownPlace } from '@pbmkit/core/plugin/kit'
 import { openS3As, type Renaming } from '@pbmkit/storage-s3'
 import { asS3 } from './as-s3.js'
 import { type OssOptions, optionsSchema } from './options.js'
@@ -22,9 +23,9 @@ const RENAMING: Renaming = [
 ]
 
 /** As PBM shows the place. */
-function describe({ endpointUrl, bucket, prefix = '' }: OssOptions): string {
+function describe({ endpointUrl, bucket, prefix }: OssOptions): string {
   const server = endpointUrl ? (endpointUrl.includes('://') ? endpointUrl : `oss://${endpointUrl}`) : 'oss:/'
-  return [server, bucket, ...prefix.split('/').filter((segment) => segment !== '')].join('/')
+  return `${server}/${shownPlace(bucket, prefix)}`
 }
 
 async function open(options: OssOptions, context: PluginContext): Promise<ObjectStore> {

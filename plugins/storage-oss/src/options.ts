@@ -56,11 +56,7 @@ export const optionsSchema: OptionsSchema = {
       'bytes of a part, at least 5 MiB; grows where an object would need too many; default 10 MiB (PBM 6 MiB)',
     ),
     maxUploadParts: count('parts of an upload at the most; default 10000'),
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 48700',
-    },
+    maxObjSizeGB: option.maxObjectGib(48700),
     retryer: block({
       maxAttempts: count('tries of a request, the first included; default 5, also for 0'),
       maxBackoff: duration('longest wait before another try; default 300s'),

@@ -1,4 +1,5 @@
 import { type ObjectStore, type PluginContext, PluginError } from '@pbmkit/core/plugin'
+import { shownPlace } from '@pbmkit/core/plugin/kit'
 import { connect } from './client.js'
 import { tellRequests } from './debug-log.js'
 import { translated } from './errors.js'
@@ -7,8 +8,7 @@ import { encryptionParameters, ignoredEncryption } from './sse.js'
 import { probe, s3Store } from './store.js'
 
 export function describe({ bucket, prefix, endpointUrl }: S3Options): string {
-  const place = [bucket, ...(prefix ?? '').split('/').filter((segment) => segment !== '')].join('/')
-  return `s3://${place}${endpointUrl ? ` at ${endpointUrl}` : ''}`
+  return `s3://${shownPlace(bucket, prefix)}${endpointUrl ? ` at ${endpointUrl}` : ''}`
 }
 
 const warned = new Set<string>()

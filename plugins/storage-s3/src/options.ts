@@ -110,11 +110,7 @@ export const optionsSchema: OptionsSchema = {
       description: 'bytes of a part, at least 5 MiB; grows where an object would need too many; default 10 MiB',
     },
     maxUploadParts: { type: 'integer', minimum: 0, description: 'parts of an upload at the most; default 10000' },
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
-    },
+    maxObjSizeGB: option.maxObjectGib(5018),
     retryer: block({
       numMaxRetries: {
         type: 'integer',

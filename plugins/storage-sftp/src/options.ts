@@ -1,5 +1,5 @@
 import type { OptionsSchema } from '@pbmkit/core/plugin'
-import { maxObjectBytesOf } from '@pbmkit/core/plugin/kit'
+import { maxObjectBytesOf, option } from '@pbmkit/core/plugin/kit'
 
 /** `storage.sftp`. PBM has no such storage. */
 export interface SftpOptions {
@@ -62,11 +62,7 @@ export const optionsSchema: OptionsSchema = {
       maximum: 256,
       description: 'requests of one transfer that wait for an answer; default: what 4 MiB need, at most 64',
     },
-    maxObjSizeGB: {
-      type: 'number',
-      minimum: 0,
-      description: 'size in GiB above which objects are split; values under 1 are ignored; default 5018',
-    },
+    maxObjSizeGB: option.maxObjectGib(5018),
   },
 }
 
