@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type FakeGcs, findFakeGcs, startFakeGcs } from '@pbmkit/conformance/testbed'
+import { type FakeGcs, findFakeGcs, orSkip, startFakeGcs } from '@pbmkit/conformance/testbed'
 import { listAgents } from '@pbmkit/core'
 import { type Cluster, startCluster, until } from './cluster.support.js'
 
@@ -11,12 +11,7 @@ describe('pbm, an agent and Google Cloud Storage', () => {
 
   before(async function () {
     this.timeout(45 * 60_000)
-    try {
-      await findFakeGcs({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      this.skip()
-    }
+    await orSkip(this, () => findFakeGcs({ onProgress: console.error }))
     gcs = await startFakeGcs()
     await gcs.createBucket('backups')
     cluster = await startCluster()

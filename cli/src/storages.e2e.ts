@@ -6,6 +6,7 @@ import {
   findAzurite,
   findSshd,
   loadSampleData,
+  orSkip,
   type SftpServer,
   snapshotState,
   startAzurite,
@@ -60,10 +61,7 @@ describe('pbm on', () => {
   }
 
   it('a server of SSH', async function () {
-    await findSshd().catch((error: unknown) => {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      this.skip()
-    })
+    await orSkip(this, () => findSshd())
     sftp = await startSftp()
     const { host, port, username, folder, sealedKeyFile, passphrase, fingerprint } = sftp
     const login = { privateKeyFile: sealedKeyFile, passphrase, hostKeyFingerprint: fingerprint }
@@ -84,10 +82,7 @@ describe('pbm on', () => {
 
   it('Azure', async function () {
     this.timeout(25 * 60_000)
-    await findAzurite({ onProgress: console.error }).catch((error: unknown) => {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      this.skip()
-    })
+    await orSkip(this, () => findAzurite({ onProgress: console.error }))
     azurite = await startAzurite()
     const { account, key, endpoint } = azurite
     await azurite.createContainer('backups')

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 
@@ -49,7 +50,7 @@ export async function startHttpProxy({ refuse = false } = {}): Promise<HttpProxy
 }
 
 /** Sets variables of the environment while `work` runs. */
-export async function withEnvironment<T>(variables: NodeJS.ProcessEnv, work: () => Promise<T>): Promise<T> {
+async function withEnvironment<T>(variables: NodeJS.ProcessEnv, work: () => Promise<T>): Promise<T> {
   const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]))
   Object.assign(process.env, variables)
   try {
@@ -59,5 +60,21 @@ export async function withEnvironment<T>(variables: NodeJS.ProcessEnv, work: () 
       if (value === undefined) delete process.env[name]
       else process.env[name] = value
     }
+  }
+}
+
+/**
+ * What HTTPS_PROXY is asked for while `open` tries `storage.invalid`, and `near.invalid`, which is in NO_PROXY. Nobody has such
+ * hosts, and the proxy refuses: each try must be rejected with a code of storages.
+ */
+export async function askedOfProxy(open: (host: string) => Promise<unknown>): Promise<string[]> {
+  const proxy = await startHttpProxy({ refuse: true })
+  try {
+    await withEnvironment({ HTTPS_PROXY: proxy.url, NO_PROXY: 'near.invalid' }, async () => {
+      for (const host of ['storage.invalid', 'near.invalid']) await assert.rejects(open(host), { code: /^STORAGE_/ })
+    })
+    return [...new Set(proxy.seen)]
+  } finally {
+    await proxy.stop()
   }
 }

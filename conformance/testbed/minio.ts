@@ -13,6 +13,8 @@ const START_TIMEOUT_MS = 120_000
 export interface MinioOptions extends FindMinioOptions {
   /** A certificate of an authority of its own, that nobody trusts. */
   readonly tls?: boolean
+  /** Empty ones that are there from the start. */
+  readonly buckets?: readonly string[]
   /** More of MinIO's `MINIO_…` variables. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -36,6 +38,8 @@ export async function startMinio(options: MinioOptions = {}): Promise<Minio> {
   const folder = await temporaryFolder('pbmkit-minio-')
   const [dataFolder, certificates] = [join(folder, 'data'), join(folder, 'certs')]
   await mkdir(dataFolder)
+  // MinIO takes a folder for a bucket.
+  for (const bucket of options.buckets ?? []) await mkdir(join(dataFolder, bucket))
   await mkdir(certificates)
   const caFile = options.tls === true ? await createCertificate(folder, certificates) : undefined
   const port = await freePort()

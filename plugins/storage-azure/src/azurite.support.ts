@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { BlobServiceClient, type ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob'
-import { type Azurite, findAzurite, startAzurite } from '@pbmkit/conformance/testbed'
+import { type Azurite, findAzurite, orSkip, startAzurite } from '@pbmkit/conformance/testbed'
 import type { ObjectStore, PluginContext } from '@pbmkit/core/plugin'
 import plugin, { type AzureOptions } from './index.js'
 
@@ -13,12 +13,7 @@ export class TestServer {
   async start(test: Mocha.Context): Promise<void> {
     // Installing it takes a minute or more, the first time.
     test.timeout(25 * 60_000)
-    try {
-      await findAzurite({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      test.skip()
-    }
+    await orSkip(test, () => findAzurite({ onProgress: console.error }))
     this.#azurite = await startAzurite()
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FakeGcs, type FakeGcsOptions, findFakeGcs, startFakeGcs } from '@pbmkit/conformance/testbed'
+import { type FakeGcs, type FakeGcsOptions, findFakeGcs, orSkip, startFakeGcs } from '@pbmkit/conformance/testbed'
 import type { ObjectStore, PluginContext } from '@pbmkit/core/plugin'
 import plugin, { type GcsOptions } from './index.js'
 
@@ -12,12 +12,7 @@ export class TestServer {
   async start(test: Mocha.Context, options: FakeGcsOptions = {}): Promise<void> {
     // Building it takes some minutes, the first time.
     test.timeout(45 * 60_000)
-    try {
-      await findFakeGcs({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      test.skip()
-    }
+    await orSkip(test, () => findFakeGcs({ onProgress: console.error }))
     this.#server = await startFakeGcs(options)
   }
 

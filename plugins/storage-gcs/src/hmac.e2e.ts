@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { findMinio, type Minio, startMinio } from '@pbmkit/conformance/testbed'
+import { findMinio, type Minio, orSkip, startMinio } from '@pbmkit/conformance/testbed'
 import plugin, { type GcsOptions } from './index.js'
 
 // fake-gcs-server knows neither HMAC keys nor uploads by the XML API. That API is S3's, so MinIO takes the part of Google.
@@ -9,15 +7,8 @@ describe('storage-gcs with an HMAC key', () => {
   let minio: Minio
   before(async function () {
     this.timeout(45 * 60_000)
-    try {
-      await findMinio({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      this.skip()
-    }
-    minio = await startMinio({ settings: { MINIO_REGION: 'auto' } })
-    // MinIO takes a folder for a bucket.
-    await mkdir(join(minio.dataFolder, 'backups'))
+    await orSkip(this, () => findMinio({ onProgress: console.error }))
+    minio = await startMinio({ buckets: ['backups'], settings: { MINIO_REGION: 'auto' } })
   })
   after(() => minio?.stop())
 

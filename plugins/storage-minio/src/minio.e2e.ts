@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { findMinio, type Minio, startMinio } from '@pbmkit/conformance/testbed'
+import { findMinio, type Minio, orSkip, roundTrip, startMinio } from '@pbmkit/conformance/testbed'
 import plugin, { type MinioOptions } from './index.js'
 
 // The suite of storages runs on the S3 plugin, which does the work here.
@@ -9,15 +7,8 @@ describe('storage-minio', () => {
   let minio: Minio
   before(async function () {
     this.timeout(45 * 60_000)
-    try {
-      await findMinio({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      this.skip()
-    }
-    minio = await startMinio()
-    // MinIO takes a folder for a bucket.
-    await mkdir(join(minio.dataFolder, 'backups'))
+    await orSkip(this, () => findMinio({ onProgress: console.error }))
+    minio = await startMinio({ buckets: ['backups'] })
   })
   after(() => minio?.stop())
 
@@ -29,17 +20,7 @@ describe('storage-minio', () => {
 
   it('stores, lists, reads and deletes below its prefix', async () => {
     const store = await plugin.open(options(minio.secretAccessKey), context)
-    async function* body() {
-      yield Buffer.from('pbmkit')
-    }
-    await store.save('folder/object', body())
-    const names: string[] = []
-    for await (const { name } of store.list()) names.push(name)
-    assert.deepEqual(names, ['folder/object'])
-    const chunks: Uint8Array[] = []
-    for await (const chunk of await store.read('folder/object')) chunks.push(chunk)
-    assert.equal(Buffer.concat(chunks).toString(), 'pbmkit')
-    await store.delete('folder/object')
+    await roundTrip(store)
     const gone = { code: 'STORAGE_NOT_FOUND', message: /minio:\/\/backups\/production\/folder\/object/ }
     await assert.rejects(store.stat('folder/object'), gone)
     await store.close()

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
-import { findMinio, type Minio, type MinioOptions, startMinio } from '@pbmkit/conformance/testbed'
+import { findMinio, type Minio, type MinioOptions, orSkip, startMinio } from '@pbmkit/conformance/testbed'
 import type { ObjectStore, PluginContext } from '@pbmkit/core/plugin'
 import plugin, { type S3Options } from './index.js'
 
@@ -14,12 +14,7 @@ export class TestServer {
   async start(test: Mocha.Context, options: MinioOptions = {}): Promise<void> {
     // Building it takes some minutes, the first time.
     test.timeout(45 * 60_000)
-    try {
-      await findMinio({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      test.skip()
-    }
+    await orSkip(test, () => findMinio({ onProgress: console.error }))
     this.#minio = await startMinio(options)
     if (options.tls === true) return
     const { endpoint, accessKeyId, secretAccessKey } = this.#minio

@@ -1,6 +1,6 @@
 import { chown, mkdtemp, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { findSshd, type SftpServer, type SftpServerOptions, startSftp } from '@pbmkit/conformance/testbed'
+import { findSshd, orSkip, type SftpServer, type SftpServerOptions, startSftp } from '@pbmkit/conformance/testbed'
 import type { ObjectStore, PluginContext } from '@pbmkit/core/plugin'
 import plugin, { type SftpOptions } from './index.js'
 
@@ -15,12 +15,7 @@ export class TestServer {
   /** Starts it; where none can be had, the tests of this `describe` are skipped and say why. */
   async start(test: Mocha.Context, options: SftpServerOptions = {}): Promise<void> {
     test.timeout(10 * 60_000)
-    try {
-      await findSshd({ onProgress: console.error })
-    } catch (error) {
-      console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
-      test.skip()
-    }
+    await orSkip(test, () => findSshd({ onProgress: console.error }))
     this.#sftp = await startSftp(options)
   }
 
