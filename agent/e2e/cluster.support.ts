@@ -56,6 +56,8 @@ export interface Cluster {
   backup(options?: Partial<BackupCommand>): Promise<string>
   /** To the end of the backup, or to a time after it. */
   restore(backup: string, time?: Timestamp): Promise<string>
+  /** All that run, by SIGKILL. */
+  killAgents(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -171,8 +173,11 @@ export async function startCluster(
       }),
     backup: (given = {}) => sendBackup(leader, given),
     restore: (backup, time) => sendRestore(leader, backup, time === undefined ? {} : { oplogTS: time }),
-    stop: async () => {
+    killAgents: async () => {
       await Promise.all(agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
+    },
+    stop: async () => {
+      await cluster.killAgents()
       await leader.close()
       await Promise.all(networks.map((network) => network.stop()))
       await set.stop()

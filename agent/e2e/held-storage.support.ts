@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
+import { type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
 import { findBackup, findRestore } from '@pbmkit/core'
 import {
   type AgentProcess,
   backupEnded,
   type Cluster,
+  loadSmallData,
   objectsOn,
   outputs,
   startCluster,
@@ -115,4 +117,17 @@ export async function startHeldCluster(
       )
     },
   })
+}
+
+/** Of one member that takes fail points, with data that has been backed up; a restore does not read all through first. */
+export async function startLoadedCluster(): Promise<{ cluster: HeldCluster; loaded: DatabaseState; backup: string }> {
+  const cluster = await startHeldCluster({
+    members: 1,
+    mongodArgs: ['--setParameter', 'enableTestCommands=1'],
+    // Without the reading-through before it, the storage stands still in the states that come after.
+    config: 'restore:\n  verify: false\n',
+  })
+  await loadSmallData(cluster.admin)
+  const loaded = await snapshotState(cluster.admin)
+  return { cluster, loaded, backup: await cluster.backupWorks() }
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
 import { findRestore } from '@pbmkit/core'
-import { loadSmallData, outputs, passSeconds, restoreEnded, unlocked, until } from './cluster.support.js'
-import { type HeldCluster, startHeldCluster } from './held-storage.support.js'
+import { outputs, passSeconds, restoreEnded, unlocked, until } from './cluster.support.js'
+import { type HeldCluster, startLoadedCluster } from './held-storage.support.js'
 
 /** How long the server sits on each drop: long enough to kill an agent meanwhile. */
 const DROP_MS = 8_000
@@ -12,28 +12,15 @@ describe('restores whose only agent is killed', () => {
   let backup: string
   let loaded: DatabaseState
   before(async () => {
-    cluster = await startHeldCluster({
-      members: 1,
-      // Fail points.
-      mongodArgs: ['--setParameter', 'enableTestCommands=1'],
-      // Without the reading-through before it, the storage stands still in the states that come after.
-      config: 'restore:\n  verify: false\n',
-    })
-    await loadSmallData(cluster.admin)
-    loaded = await snapshotState(cluster.admin)
-    backup = await cluster.backupWorks()
+    ;({ cluster, loaded, backup } = await startLoadedCluster())
   })
   after(() => cluster.stop())
   afterEach(() => cluster.heal())
 
   async function killAndRestart(name: string, state: string): Promise<void> {
-    await kill()
+    await cluster.killAgents()
     await cluster.heal()
     await restartAndMark(name, state)
-  }
-
-  async function kill(): Promise<void> {
-    await Promise.all(cluster.agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
   }
 
   async function restartAndMark(name: string, state: string): Promise<void> {
@@ -99,7 +86,7 @@ describe('restores whose only agent is killed', () => {
     await failPoint({ mode: 'alwaysOn', data })
     const name = await cluster.restore(backup)
     await until('the drops', async () => (await findRestore(cluster.leader, name))?.status === 'cleanupCluster')
-    await kill()
+    await cluster.killAgents()
     await failPoint({ mode: 'off' })
     await restartAndMark(name, 'cleanupCluster')
     // What the server already had from the killed agent.

@@ -51,7 +51,7 @@ describe('an agent that reads its storage', () => {
     await cluster.hold('record')
     await sendCommand(cluster.leader, { cmd: 'resync' })
     await until('the agent to stand still', async () => cluster.isHeld())
-    await Promise.all(cluster.agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
+    await cluster.killAgents()
     await cluster.heal()
     await cluster.startAgent(member)
     await passSeconds(cluster, 35)

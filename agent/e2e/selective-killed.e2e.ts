@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
 import { findRestore, type RestoreCommand, sendCommand } from '@pbmkit/core'
 import { ObjectId, Timestamp } from 'mongodb'
-import { loadSmallData, outputs, passSeconds, restoreEnded, unlocked, until } from './cluster.support.js'
-import { type HeldCluster, startHeldCluster } from './held-storage.support.js'
+import { outputs, passSeconds, restoreEnded, unlocked, until } from './cluster.support.js'
+import { type HeldCluster, startLoadedCluster } from './held-storage.support.js'
 
 type Work = { _id: number; text?: string }
 
@@ -16,15 +16,7 @@ describe('restores of a part whose only agent is killed', () => {
   const types = () => cluster.admin.db('work').collection<Work>('types')
 
   before(async () => {
-    cluster = await startHeldCluster({
-      members: 1,
-      mongodArgs: ['--setParameter', 'enableTestCommands=1'],
-      // Without the reading-through before it, the storage stands still in the states that come after.
-      config: 'restore:\n  verify: false\n',
-    })
-    await loadSmallData(cluster.admin)
-    loaded = await snapshotState(cluster.admin)
-    backup = await cluster.backupWorks()
+    ;({ cluster, loaded, backup } = await startLoadedCluster())
   })
   after(() => cluster.stop())
   afterEach(() => cluster.heal())
@@ -46,7 +38,7 @@ describe('restores of a part whose only agent is killed', () => {
   }
 
   async function killAndRestart(): Promise<void> {
-    await Promise.all(cluster.agents.filter(({ running }) => running).map((agent) => agent.stop('SIGKILL')))
+    await cluster.killAgents()
     await cluster.heal()
     const [member] = cluster.set.members
     assert.ok(member)
