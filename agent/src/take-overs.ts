@@ -5,6 +5,7 @@ import {
   JournalFile,
   type OperationLog,
   PluginHost,
+  parseUri,
   recordTakeOver,
   recoverTakeOver,
   systemClock,
@@ -77,7 +78,8 @@ export class TakeOvers {
   #context(): TakeOverContext {
     const { settings } = this.#options
     const { mongodbUri, mongodStart, stateFolder } = settings
-    const file = new JournalFile(stateFolder, hostsOf(mongodbUri))
+    // What tells the servers of a machine apart.
+    const file = new JournalFile(stateFolder, parseUri(mongodbUri).hosts.join(','))
     return { uri: mongodbUri, startCommand: mongodStart, file, log: this.#log(), clock: systemClock }
   }
 
@@ -91,14 +93,4 @@ export class TakeOvers {
       error: (text) => logger.error(text),
     }
   }
-}
-
-/** What tells the servers of a machine apart; without the credentials. */
-function hostsOf(uri: string): string {
-  const hosts =
-    uri
-      .trim()
-      .replace(/^[a-z]+:\/\//i, '')
-      .split(/[/?]/)[0] ?? ''
-  return hosts.slice(hosts.lastIndexOf('@') + 1)
 }

@@ -164,7 +164,7 @@ export {
   nodeInfo,
   type ReplsetTopology,
 } from './mongo/topology.js'
-export { ignoredUriOptionsText, maskText } from './mongo/uri.js'
+export { ignoredUriOptionsText, maskText, parseUri } from './mongo/uri.js'
 export { optime } from './oplog/entry.js'
 export type { CompressionPlugin } from './plugin/compression.js'
 export { hasCode } from './plugin/errors.js'
