@@ -4,6 +4,7 @@ import { findCommand } from '../control/commands.js'
 import { PbmError } from '../errors.js'
 import { clusterTime, isStale } from '../mongo/cluster-time.js'
 import type { Clock } from '../time/clock.js'
+import { until } from '../time/until.js'
 
 /** One place that agents see as the configured storage. */
 export interface StoragePlace {
@@ -89,21 +90,21 @@ export interface OneStorageOptions {
 export async function requireOneStorage(options: OneStorageOptions): Promise<StoragePlace | undefined> {
   const { leader, opid, epoch, clock, signal } = options
   const isAsked = (await findCommand(leader, new ObjectId(opid))) !== undefined
-  const giveUp = clock.now() + (isAsked ? ANSWER_MS : OF_ITS_OWN_ACCORD_MS)
-  for (;;) {
+  let places: StoragePlace[] = []
+  const isSettled = async () => {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const places = storagePlaces(agents, now, epoch)
+    places = storagePlaces(agents, now, epoch)
     const isWell = places.length < 2 && places.every(({ fault }) => fault === undefined)
     const isDone = isWell && agents.every((agent) => tellsNothing(agent, now) || isOf(agent, epoch))
     const isAnswered = agents.every((agent) => tellsNothing(agent, now) || agent.place?.opid === opid)
-    if (isDone || isAnswered || clock.now() >= giveUp) {
-      if (places.length < 2) return places[0]
-      throw new PbmError('STORAGES_DIFFER', placesText(places), {
-        hint: 'Mount the same share on the host of every member, or name the same bucket; pbm status shows who sees another place',
-      })
-    }
-    await clock.sleep(LOOK_MS, signal)
+    return isDone || isAnswered
   }
+  const timeoutMs = isAsked ? ANSWER_MS : OF_ITS_OWN_ACCORD_MS
+  await until(isSettled, { clock, signal, everyMs: LOOK_MS, timeoutMs })
+  if (places.length < 2) return places[0]
+  throw new PbmError('STORAGES_DIFFER', placesText(places), {
+    hint: 'Mount the same share on the host of every member, or name the same bucket; pbm status shows who sees another place',
+  })
 }
 
 /** As {@link requireOneStorage}; throws `STORAGE_CHANGED` where all agents see one, and not the one that the cluster has used. */
