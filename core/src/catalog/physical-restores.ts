@@ -5,10 +5,9 @@ import { errorText, PbmError } from '../errors.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { printableLine } from '../secrets/printable.js'
+import { RESTORES_FOLDER } from '../store/layout/names.js'
 import { readText } from '../store/layout/read-text.js'
 
-/** Where physical restores keep their records: the database is down meanwhile (PBM: physical.md §4). */
-const FOLDER = '.pbm.restore'
 const NAME = /^[\w:.+-]{1,100}$/
 const STATES: readonly RestoreStatus[] = [
   ...(['starting', 'cleanupCluster', 'running', 'dumpDone', 'down', 'copyReady', 'copyDone'] as const),
@@ -22,7 +21,7 @@ const STATE_BYTES = 64 * 1024
 /** Names of the physical restores that have ended on this storage, oldest first. */
 export async function listPhysicalRestores(store: ObjectStore, options: CallOptions = {}): Promise<string[]> {
   const names: string[] = []
-  for await (const { name } of store.list({ prefix: `${FOLDER}/`, ...options })) {
+  for await (const { name } of store.list({ prefix: `${RESTORES_FOLDER}/`, ...options })) {
     const [, restore = ''] = /^\.pbm\.restore\/([^/]+)\.json$/.exec(name) ?? []
     if (NAME.test(restore)) names.push(restore)
   }
@@ -56,7 +55,7 @@ async function readRecord(
   name: string,
   options: CallOptions,
 ): Promise<Partial<RestoreDocument> | undefined> {
-  const text = await textOf(store, `${FOLDER}/${name}.json`, RECORD_BYTES, options)
+  const text = await textOf(store, `${RESTORES_FOLDER}/${name}.json`, RECORD_BYTES, options)
   if (text === undefined) return undefined
   let found: Readonly<Record<string, unknown>>
   try {
@@ -64,7 +63,9 @@ async function readRecord(
     if (typeof parsed !== 'object' || parsed === null) throw new TypeError('it is no object')
     found = parsed as Readonly<Record<string, unknown>>
   } catch (cause) {
-    throw new PbmError('RESTORE_RECORD', `${FOLDER}/${name}.json can't be read: ${errorText(cause)}`, { cause })
+    throw new PbmError('RESTORE_RECORD', `${RESTORES_FOLDER}/${name}.json can't be read: ${errorText(cause)}`, {
+      cause,
+    })
   }
   const chain = found.bcp_chain
   return {
@@ -90,7 +91,7 @@ interface Told {
 async function readStates(store: ObjectStore, name: string, options: CallOptions) {
   const cluster: Told = { conditions: [], beat: 0 }
   const replsets = new Map<string, Told & { nodes: Map<string, Told> }>()
-  const prefix = `${FOLDER}/${name}/`
+  const prefix = `${RESTORES_FOLDER}/${name}/`
   let files = 0
   for await (const { name: object } of store.list({ prefix, ...options })) {
     const path = object.slice(prefix.length)

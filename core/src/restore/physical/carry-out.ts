@@ -1,3 +1,4 @@
+import { unixSeconds } from '../../control/wire.js'
 import { errorText } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -116,7 +117,7 @@ async function tellRecord(
   sync: SyncFiles,
   { status, error }: TakeOverOutcome,
 ): Promise<void> {
-  const now = Math.floor(Date.now() / 1000)
+  const now = unixSeconds()
   const { name, opid, backup, bcp_chain, replsets, start_ts, l } = journal.record
   const conditions = [
     { timestamp: start_ts, status: 'starting' },

@@ -3,12 +3,10 @@ import { hasCode } from '../../plugin/errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { bodyOf } from '../../plugin-kit/streams.js'
 import { printableLine } from '../../secrets/printable.js'
+import { RESTORES_FOLDER } from '../../store/layout/names.js'
 import { readText } from '../../store/layout/read-text.js'
 import { type Clock, systemClock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
-
-/** Root folder of what physical restores agree by while no database is there (PBM: physical.md §4). */
-export const RESTORE_FOLDER = '.pbm.restore'
 
 /**
  * `copyDone` comes before `down` here, and means that all files of the backup lie beside the data, with their checksums
@@ -45,7 +43,7 @@ export class SyncFiles {
   constructor(context: SyncContext) {
     this.#context = context
     this.#clock = context.clock ?? systemClock
-    this.#folder = `${RESTORE_FOLDER}/${context.restore}/`
+    this.#folder = `${RESTORES_FOLDER}/${context.restore}/`
   }
 
   /** What this member has come to. */
@@ -118,7 +116,7 @@ export class SyncFiles {
 
   /** The record of a restore that has ended. */
   async saveRecord(text: string): Promise<void> {
-    await this.#save(`${RESTORE_FOLDER}/${this.#context.restore}.json`, text)
+    await this.#save(`${RESTORES_FOLDER}/${this.#context.restore}.json`, text)
   }
 
   get #replset(): string {

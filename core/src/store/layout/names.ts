@@ -17,6 +17,8 @@ export const IDENTITY_OBJECT = '.pbmkit.storage'
 export const METADATA_SUFFIX = '.pbm.json'
 /** Root folder of the chunks of point-in-time recovery. */
 export const PITR_FOLDER = 'pbmPitr'
+/** What physical restores agree by and tell while no database is there (PBM: physical.md §4). */
+export const RESTORES_FOLDER = '.pbm.restore'
 
 /** Suffixes of PBM's compression types (PBM: storage-format.md §5); the other way is `compressionBySuffix`. */
 const SUFFIXES: Readonly<Record<string, string>> = {
