@@ -156,7 +156,25 @@ for (const members of [1, 3] as const) {
       }
     })
 
-    if (members > 1) return
+    if (members > 1) {
+      it('goes on with the others where the agent of one was killed', async () => {
+        await agentsBack(2)
+        const [agent] = cluster.agents.filter(({ member }) => member.host !== primary)
+        assert.ok(agent)
+        await withClient(cluster.set.adminUri, (admin) => admin.db('work').collection('types').drop())
+        const sent = await send(backup.name)
+        const file = join(folder, 'state', `restore-127.0.0.1_${agent.member.port}.json`)
+        await until('its part to begin', async () => existsSync(file))
+        await agent.stop('SIGKILL')
+        await cluster.startAgent(agent.member, { env: environment(agent.member.port), notReady: true })
+        const record = await ended(sent)
+        assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(cluster))
+        await cluster.set.ready()
+        assert.deepEqual(compareStates(was, await state()), [])
+        await until('all to have ended', async () => (await readdir(join(folder, 'state'))).length === 0)
+      })
+      return
+    }
 
     it('gives the old data back where the new can not be served', async () => {
       await withClient(cluster.set.adminUri, (admin) => admin.db('work').collection('newer').insertOne({ newer: true }))

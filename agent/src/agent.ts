@@ -47,6 +47,7 @@ import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
 import { openStorageOf } from './storages.js'
+import { takeOverFile } from './take-overs.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -120,7 +121,8 @@ export class Agent {
       await this.#status.publish()
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
-    const work = { handOver, ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const physical = { handOver, takeOverFile: takeOverFile(settings) }
+    const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })

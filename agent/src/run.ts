@@ -53,9 +53,9 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
       )
       const handedOver = await agent.runUntil(stopping.signal)
       if (handedOver === undefined) break
-      await agent.stop('lets go of its mongod for a restore')
+      const handingOver = agent
+      await takeOvers.carryOut(handedOver, () => handingOver.stop('lets go of its mongod for a restore'))
       agent = undefined
-      await takeOvers.carryOut(handedOver)
     }
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')

@@ -2,10 +2,12 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
+import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
 import type { ServerProgram } from './server-program.js'
-import type { StandaloneOptions } from './standalone.js'
+import type { KeptDocuments, StandaloneOptions } from './standalone.js'
+import type { TakeOverParty } from './sync-files.js'
 
 /**
  * How far a member is with taking over the files of a backup. `down`: its server ends, or has ended, on the old files.
@@ -15,9 +17,15 @@ import type { StandaloneOptions } from './standalone.js'
  */
 export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' | 'undo' | 'back' | 'empty'
 
-/** What it takes to go on after this process was killed. No secret is in it. */
+/**
+ * What it takes to go on after this process was killed. The configuration is in it, with its secrets: there may be no database
+ * then that has it. Whoever can read the file can read that in the files of the server, too.
+ */
 export interface TakeOverJournal {
   readonly phase: TakeOverPhase
+  readonly party: TakeOverParty
+  readonly config: Config
+  readonly kept: KeptDocuments
   /** Of the restore, as it began. */
   readonly record: RestoreDocument
   readonly program: ServerProgram

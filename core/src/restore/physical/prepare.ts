@@ -3,7 +3,7 @@ import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { RestoreCommand } from '../../control/command-document.js'
-import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
+import { isTimeAsked } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -82,20 +82,19 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   return { backup, fetching, files, server, program, folder: fresh }
 }
 
-/** What the member does when its server has ended. All members have the same `identity`. */
+/** What the member does when its server has ended. */
 export async function journalOf(
   { fetching, server, program }: Prepared,
   {
     node,
-    record,
-    identity,
-    keepOldFiles,
-  }: { node: MongoClient; record: RestoreDocument; identity: string; keepOldFiles: boolean },
+    ...given
+  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'keepOldFiles'> & { node: MongoClient },
 ): Promise<TakeOverJournal> {
   const { config } = await node.db('admin').command({ replSetGetConfig: 1 })
+  const { identity = '' } = given.record.replsets.find(({ name }) => name === given.party.rs) ?? {}
   return {
+    ...given,
     phase: 'down',
-    record,
     program,
     server: {
       ...{ dbPath: server.dbPath, path: program.path, port: server.port },
@@ -103,7 +102,6 @@ export async function journalOf(
     },
     replset: newConfiguration(config as Document, identity),
     lastWrite: fetching.part.last_write_ts,
-    keepOldFiles,
   }
 }
 

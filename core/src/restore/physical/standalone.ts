@@ -45,8 +45,8 @@ export interface KeptDocuments {
 export interface NewIdentity {
   /** The document of the replica set's configuration. */
   readonly replset: Document
-  /** What stays as it is now; those of the backup where nobody knows it. */
-  readonly kept: KeptDocuments | undefined
+  /** What stays as it is now. */
+  readonly kept: KeptDocuments
   /** The last write of the backup. */
   readonly lastWrite: Timestamp
 }
@@ -163,9 +163,6 @@ async function rewrite(client: MongoClient, { replset, kept, lastWrite }: NewIde
     await control.collection(name).deleteMany({})
     if (documents.length > 0) await control.collection(name).insertMany([...documents])
   }
-  await put(PITR, kept?.pitr ?? [])
-  if (kept !== undefined) await put(CONFIG, kept.config)
-  else if (there.has(CONFIG)) {
-    await control.collection(CONFIG).updateMany({ 'pitr.enabled': true }, { $set: { 'pitr.enabled': false } })
-  }
+  await put(PITR, kept.pitr)
+  await put(CONFIG, kept.config)
 }
