@@ -223,9 +223,9 @@ export class Agent {
 
   /**
    * Lets running work end within the grace period, else stops it, which marks it and deletes its partial objects; releases
-   * locks; takes the status document away.
+   * locks; takes the status document away. With `keepsConnections`, a lock that was handed over goes on being held.
    */
-  async stop(why: string): Promise<void> {
+  async stop(why: string, { keepsConnections = false } = {}): Promise<void> {
     const { self, leader } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     this.#stopping.abort()
@@ -249,7 +249,7 @@ export class Agent {
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
     await this.#central.close()
-    await this.#connections.close()
+    if (!keepsConnections) await this.#connections.close()
   }
 
   async #follow(signal: AbortSignal, onReady: () => void): Promise<void> {
