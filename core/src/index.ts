@@ -27,6 +27,7 @@ export {
   isBaseSnapshot,
   isFinished,
   isNeededForSlicing,
+  isOwnBase,
   isSelective,
 } from './catalog/retention.js'
 export { identityObject, lookForIdentity } from './catalog/storage-identity.js'

@@ -4,7 +4,7 @@ import type { ObjectStore } from '../../plugin/storage.js'
 import { goJson } from '../../store/layout/go-json.js'
 import type { TakeOverJournal } from './journal.js'
 import { type EndState, SyncFiles } from './sync-files.js'
-import { TakeOver, type TakeOverContext } from './take-over.js'
+import { replayMs, TakeOver, type TakeOverContext } from './take-over.js'
 
 export interface TakeOverOutcome {
   readonly status: EndState
@@ -98,7 +98,7 @@ async function forward(
     await sync.tell('down')
     if (party.isCoordinator) await sync.tellReplset('down')
     await takeOver.place()
-    const end = await sync.awaitAllDown(DOWN_MS)
+    const end = await sync.awaitAllDown(DOWN_MS + replayMs(journal))
     if (end === 'error') throw new Error(await sync.clusterError())
     await takeOver.serve()
     await sync.tell('done')
@@ -124,27 +124,29 @@ async function resumed(takeOver: TakeOver, sync: SyncFiles): Promise<EndState | 
 
 /** The word of the leader, which it gives here; undefined where there is none. */
 async function finalState(
-  { party }: TakeOverJournal,
+  journal: TakeOverJournal,
   sync: SyncFiles,
   { fault, wasDown }: Forwarded,
 ): Promise<TakeOverOutcome | undefined> {
+  const { party } = journal
+  const finalMs = FINAL_MS + replayMs(journal)
   const known = await sync.decision().catch(() => undefined)
   if (known === undefined && party.isCoordinator) {
     const { nodes, rs } = party
     // The others wait until its server has ended, too.
     const isCertain = fault !== undefined && !wasDown
-    const outcomes = isCertain ? undefined : await sync.outcomes(nodes, FINAL_MS).catch(() => undefined)
+    const outcomes = isCertain ? undefined : await sync.outcomes(nodes, finalMs).catch(() => undefined)
     const own = outcomes === undefined ? unheard(fault) : judge(nodes, outcomes, fault)
     await sync.tellReplset(own.status, own.error).catch(() => undefined)
     if (sync.leads) {
-      const ends = isCertain ? undefined : sync.replsetOutcomes(party.replsets, FINAL_MS)
+      const ends = isCertain ? undefined : sync.replsetOutcomes(party.replsets, finalMs)
       const others = await ends?.catch(() => undefined)
       const outcome = others === undefined ? own : judgeAll(others, { rs, own })
       await sync.tellCluster(outcome.status, outcome.error).catch(() => undefined)
       return outcome
     }
   }
-  const status = known ?? (await sync.awaitDecision(FINAL_MS).catch(() => undefined))
+  const status = known ?? (await sync.awaitDecision(finalMs).catch(() => undefined))
   if (status === undefined) return undefined
   if (status === 'done') return { status }
   const error = await sync.clusterError().catch((reason: unknown) => errorText(reason))

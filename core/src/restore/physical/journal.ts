@@ -5,6 +5,7 @@ import type { Document, Timestamp } from 'mongodb'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
+import type { KeptOplog } from './oplog-file.js'
 import type { ServerProgram } from './server-program.js'
 import type { KeptDocuments, StandaloneOptions } from './standalone.js'
 import type { TakeOverParty } from './sync-files.js'
@@ -32,7 +33,10 @@ export interface TakeOverJournal {
   readonly server: StandaloneOptions
   /** The document of the replica set's configuration. */
   readonly replset: Document
+  /** The last write that the restored data have. */
   readonly lastWrite: Timestamp
+  /** What leads there from the end of the files; undefined where nothing is needed. */
+  readonly oplog: Pick<KeptOplog, 'entries' | 'bytes'> | undefined
   readonly keepOldFiles: boolean
 }
 
@@ -50,7 +54,10 @@ export class JournalFile {
   async write(journal: TakeOverJournal): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const temporary = `${this.#path}.new`
-    await writeFile(temporary, EJSON.stringify(journal, { relaxed: false }), { mode: 0o600, flush: true })
+    await writeFile(temporary, EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true }), {
+      mode: 0o600,
+      flush: true,
+    })
     await rename(temporary, this.#path)
   }
 

@@ -3,7 +3,6 @@ import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { RestoreCommand } from '../../control/command-document.js'
-import { isTimeAsked } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -12,14 +11,17 @@ import type { OperationLog } from '../../log.js'
 import { CONFIG, CONTROL_DATABASE, PITR } from '../../mongo/control-names.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
 import type { Member, NodeInfo } from '../../mongo/topology.js'
+import { optime, toTimestamp } from '../../oplog/entry.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { findAnywhere } from '../run/find-backup.js'
-import { replsetOfBackup } from '../run/select.js'
+import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
+import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
-import { refuseMounts } from './folders.js'
+import { refuseMounts, restoreFolders } from './folders.js'
 import type { TakeOverJournal } from './journal.js'
+import { type KeptOplog, keepOplog } from './oplog-file.js'
 import { programOf, type ServerProgram } from './server-program.js'
 import type { KeptDocuments } from './standalone.js'
 import { prepareFolders } from './take-over.js'
@@ -46,6 +48,8 @@ export interface Prepared {
   readonly program: ServerProgram
   /** Where the new files go. */
   readonly folder: string
+  /** What leads from the end of the backup to the time that is asked for; undefined for its end. */
+  readonly pointInTime: PointInTime | undefined
 }
 
 /** More than the files: the server that runs meanwhile has to go on. */
@@ -67,6 +71,10 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const backup = await trusted.backup(store, listed, { signal })
   const part = replsetOfBackup(backup, self.rs, command.rsMap ?? {})
   if (part === undefined) throw unfit(`backup ${backup.name} has nothing for replica set ${self.rs}`)
+  refuseProfileBase(backup, command)
+  const rs = nameInBackup(self.rs, command.rsMap ?? {})
+  const pointInTime = await chunksUpTo({ leader, host, rs, backup, target: command.oplogTS })
+  await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const server = await requirePhysical(node)
   refuseOtherServer(backup, part, info, server)
   await refuseMounts(server.dbPath)
@@ -75,11 +83,22 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
   const files = await readFileList(fetching)
   const { fresh } = await prepareFolders(server.dbPath)
-  await requireSpace(
-    fresh,
-    files.reduce((sum, { fileSize }) => sum + fileSize, 0),
-  )
-  return { backup, fetching, files, server, program, folder: fresh }
+  await requireSpace(fresh, totalSize(files))
+  return { backup, fetching, files, server, program, folder: fresh, pointInTime }
+}
+
+/** Brings the oplog, too. */
+export async function fetchOplog({ fetching, files, server, pointInTime }: Prepared): Promise<KeptOplog | undefined> {
+  if (pointInTime === undefined) return undefined
+  const { store, part, signal } = fetching
+  const { chunks: pieces, end } = pointInTime
+  const reserve = Math.ceil(totalSize(files) * (SPACE_PART - 1))
+  const start = optime(part.last_write_ts)
+  return await keepOplog({ store, pieces, start, end, signal, reserve }, restoreFolders(server.dbPath).oplog)
+}
+
+function totalSize(files: Prepared['files']): number {
+  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
 }
 
 /** What the member does when its server has ended. */
@@ -87,8 +106,12 @@ export async function journalOf(
   { fetching, server, program }: Prepared,
   {
     node,
+    oplog,
     ...given
-  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'keepOldFiles'> & { node: MongoClient },
+  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'keepOldFiles'> & {
+    node: MongoClient
+    oplog: KeptOplog | undefined
+  },
 ): Promise<TakeOverJournal> {
   const { config } = await node.db('admin').command({ replSetGetConfig: 1 })
   const { identity = '' } = given.record.replsets.find(({ name }) => name === given.party.rs) ?? {}
@@ -101,7 +124,8 @@ export async function journalOf(
       ...{ cacheSizeGB: server.cacheSizeGB, mongodOpts: server.mongodOpts },
     },
     replset: newConfiguration(config as Document, identity),
-    lastWrite: fetching.part.last_write_ts,
+    lastWrite: oplog === undefined ? fetching.part.last_write_ts : toTimestamp(oplog.last),
+    oplog: oplog && { entries: oplog.entries, bytes: oplog.bytes },
   }
 }
 
@@ -121,9 +145,8 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
   await rm(folder, { recursive: true, force: true })
 }
 
-function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, oplogTS, external }: RestoreCommand): void {
+function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, external }: RestoreCommand): void {
   if (external) throw unfit('a restore of external data is not supported by this version')
-  if (isTimeAsked(oplogTS)) throw unfit('a physical backup can be restored to its end only, so far')
   if ((nss ?? []).length > 0 || (nsFrom ?? '') !== '' || usersAndRoles === true || withoutUsersAndRoles === true) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
   }

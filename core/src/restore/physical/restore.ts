@@ -28,8 +28,9 @@ import { RestoreContext } from '../run/context.js'
 import { announceRestore, partyOf, requireAgents } from './announce.js'
 import { fetchFiles } from './fetch.js'
 import type { JournalFile, TakeOverJournal } from './journal.js'
-import { journalOf, keptDocuments, type Prepared, preparePhysical, removeFresh } from './prepare.js'
-import { SyncFiles, type TakeOverParty } from './sync-files.js'
+import type { KeptOplog } from './oplog-file.js'
+import { fetchOplog, journalOf, keptDocuments, type Prepared, preparePhysical, removeFresh } from './prepare.js'
+import { SyncFiles } from './sync-files.js'
 
 /** What is left to be done when the agent has let go of its mongod. */
 export interface PlannedTakeOver {
@@ -141,11 +142,12 @@ export class PhysicalRestore {
       }
       await sync.reach('running', { before: setRunning })
       await this.#fetch(record, prepared, { isCoordinator, parallel: restore.numParallelFiles })
+      const oplog = await fetchOplog(prepared)
       log.info('all files of the backup are here, and as they were stored')
       let journal: TakeOverJournal | undefined
       const plan = async () => {
         if (prepared === undefined) throw new Error('unreachable')
-        journal = await this.#planned(prepared, { record, party })
+        journal = await this.#planned(prepared, { record, party, oplog })
         await file.write(journal)
         return journal
       }
@@ -173,11 +175,11 @@ export class PhysicalRestore {
 
   async #planned(
     prepared: Prepared,
-    { record, party }: { record: RestoreDocument; party: TakeOverParty },
+    given: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined },
   ): Promise<TakeOverJournal> {
     const { node, leader } = this.#context
     const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
-    return await journalOf(prepared, { node, record, party, config, kept, keepOldFiles: false })
+    return await journalOf(prepared, { ...given, node, config, kept, keepOldFiles: false })
   }
 
   #startHeartbeat({ name }: RestoreDocument): Heartbeat {

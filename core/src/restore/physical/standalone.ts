@@ -19,10 +19,12 @@ import {
   RESTORES,
   SLICER_LOCKS,
 } from '../../mongo/control-names.js'
+import { optime } from '../../oplog/entry.js'
 import { neededEnvironment } from '../../plugin-host/needed-environment.js'
 import { systemClock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
 import { restoreFolders } from './folders.js'
+import { insertOplog } from './oplog-file.js'
 import { stopServer } from './server-program.js'
 
 export interface StandaloneOptions {
@@ -47,8 +49,10 @@ export interface NewIdentity {
   readonly replset: Document
   /** What stays as it is now. */
   readonly kept: KeptDocuments
-  /** The last write of the backup. */
+  /** The last write that is to be in them. */
   readonly lastWrite: Timestamp
+  /** The file with the oplog that leads there; undefined where they have it. */
+  readonly oplog: string | undefined
 }
 
 const SERVE_MS = 600_000
@@ -134,10 +138,16 @@ async function connect(socket: string): Promise<MongoClient> {
   })
 }
 
-async function rewrite(client: MongoClient, { replset, kept, lastWrite }: NewIdentity): Promise<void> {
+/** Backwards: forwards would hang once entries were put there. */
+async function newestEntry(client: MongoClient): Promise<Timestamp | undefined> {
+  const oplog = client.db('local').collection('oplog.rs')
+  return (await oplog.findOne({}, { sort: { $natural: -1 }, projection: { ts: 1 } }))?.ts
+}
+
+async function rewrite(client: MongoClient, { replset, kept, lastWrite, oplog }: NewIdentity): Promise<void> {
   const local = client.db('local')
-  const newest = await local.collection('oplog.rs').findOne({}, { sort: { $natural: -1 }, projection: { ts: 1 } })
-  const top = newest?.ts as Timestamp | undefined
+  if (oplog !== undefined) await insertOplog(client, oplog, optime((await newestEntry(client)) ?? { t: 0, i: 0 }))
+  const top = await newestEntry(client)
   if (top === undefined || top.lessThan(lastWrite)) {
     throw new PbmError('BACKUP_DAMAGED', 'the restored oplog ends before the backup does', {
       hint: 'The backup can not be restored as it is; restore another one.',

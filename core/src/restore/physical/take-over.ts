@@ -67,7 +67,7 @@ export class TakeOver {
   /** Puts the new files into place. Goes on from the phase it was broken off in. */
   async place(): Promise<void> {
     const { log } = this.#context
-    const { server, lastWrite, replset, kept } = this.#journal
+    const { server, lastWrite, replset, kept, oplog } = this.#journal
     if (this.phase === 'down') await this.#reach('aside')
     if (this.phase === 'aside') {
       await moveServerFiles(this.#folders.dbPath, this.#folders.old)
@@ -80,7 +80,8 @@ export class TakeOver {
     if (this.phase === 'placed') {
       log.info('the files of the backup are in place')
       await this.#endLeftover()
-      await giveIdentity(server, { replset, lastWrite, kept })
+      const entries = oplog === undefined ? undefined : this.#folders.oplog
+      await giveIdentity(server, { replset, lastWrite, kept, oplog: entries })
     }
   }
 
@@ -95,7 +96,11 @@ export class TakeOver {
       const ts: Timestamp | undefined = written?.majorityOpTime?.ts
       return (isWritablePrimary === true || secondary === true) && ts?.greaterThan(lastWrite) === true
     }
-    await awaitServer('the restored replica set has no majority that writes', isThere, MAJORITY_MS)
+    await awaitServer(
+      'the restored replica set has no majority that writes',
+      isThere,
+      MAJORITY_MS + replayMs(this.#journal),
+    )
   }
 
   /** The old files come back, and the server with them. */
@@ -159,8 +164,9 @@ export class TakeOver {
   async #start(): Promise<void> {
     const { startCommand, uri, log } = this.#context
     if (await this.#isUp()) return
-    await startServer(this.#journal.program, startCommand)
-    await awaitServer('the mongod does not serve', async () => (await greetNode(uri)) !== undefined, SERVE_MS)
+    const timeoutMs = SERVE_MS + replayMs(this.#journal)
+    await startServer(this.#journal.program, startCommand, timeoutMs)
+    await awaitServer('the mongod does not serve', async () => (await greetNode(uri)) !== undefined, timeoutMs)
     log.info('the mongod runs again')
   }
 
@@ -192,6 +198,11 @@ export class TakeOver {
       () => false,
     )
   }
+}
+
+/** How long a server may take for what it has to apply at its start, in milliseconds: many times what was measured. */
+export function replayMs({ oplog }: Pick<TakeOverJournal, 'oplog'>): number {
+  return oplog === undefined ? 0 : oplog.entries + oplog.bytes / 1_000
 }
 
 /** Throws RESTORE_LEFT where another restore has left old files, which must not be lost. */
