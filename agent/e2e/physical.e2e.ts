@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   compareStates,
   type DatabaseState,
@@ -32,34 +31,8 @@ import {
   until,
 } from './cluster.support.js'
 import { backUp } from './finished.support.js'
+import { serviceManager, startCommand } from './services.support.js'
 import { storedUntilNow } from './slicing.support.js'
-
-/** Fails once where the test says so, and waits while it does. */
-function startCommand(folder: string, port: number): string {
-  const once = `if rm ${folder}/fail 2>/dev/null; then exit 3; fi`
-  const held = `while [ -e ${folder}/hold ]; do touch ${folder}/held; sleep 0.05; done`
-  return `${once}; ${held}; touch ${folder}/start-${port}`
-}
-
-/** Starts servers when agents ask for it, as a service manager would. */
-function serviceManager(cluster: () => Cluster, folder: string) {
-  const stop = new AbortController()
-  const serving = (async () => {
-    while (!stop.signal.aborted) {
-      for (const name of await readdir(folder).catch(() => [])) {
-        if (!name.startsWith('start-')) continue
-        await rm(join(folder, name), { force: true })
-        const member = cluster().set.members.find(({ port }) => name === `start-${port}`)
-        await member?.restart()
-      }
-      await sleep(20)
-    }
-  })()
-  return async () => {
-    stop.abort()
-    await serving
-  }
-}
 
 for (const members of [1, 3] as const) {
   describe(`a physical restore of ${members} members`, () => {
@@ -74,7 +47,7 @@ for (const members of [1, 3] as const) {
       folder = await temporaryFolder('pbmkit-services-')
       await mkdir(join(folder, 'state'))
       cluster = await startCluster({ members, agents: 0, physical: true })
-      stopManager = serviceManager(() => cluster, folder)
+      stopManager = serviceManager(() => cluster.set.members, folder)
       for (const member of cluster.set.members) {
         await cluster.startAgent(member, { env: environment(member.port) })
       }

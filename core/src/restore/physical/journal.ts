@@ -2,12 +2,13 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
+import type { ServerProgram } from '../../backup/physical/server-program.js'
+import type { StandaloneOptions } from '../../backup/physical/standalone.js'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
+import type { KeptDocuments, ShardingIdentity } from './identity.js'
 import type { KeptOplog } from './oplog-file.js'
-import type { ServerProgram } from './server-program.js'
-import type { KeptDocuments, StandaloneOptions } from './standalone.js'
 import type { TakeOverParty } from './sync-files.js'
 
 /**
@@ -37,6 +38,7 @@ export interface TakeOverJournal {
   readonly lastWrite: Timestamp
   /** What leads there from the end of the files; undefined where nothing is needed. */
   readonly oplog: Pick<KeptOplog, 'entries' | 'bytes'> | undefined
+  readonly sharding: ShardingIdentity | undefined
   readonly keepOldFiles: boolean
 }
 

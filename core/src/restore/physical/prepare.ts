@@ -1,6 +1,7 @@
 import { rm, statfs } from 'node:fs/promises'
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
+import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { RestoreCommand } from '../../control/command-document.js'
 import { requireRights } from '../../control/rights.js'
@@ -10,7 +11,7 @@ import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { CONFIG, CONTROL_DATABASE, PITR } from '../../mongo/control-names.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
-import type { Member, NodeInfo } from '../../mongo/topology.js'
+import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
 import { optime, toTimestamp } from '../../oplog/entry.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
@@ -20,10 +21,9 @@ import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
 import { refuseMounts, restoreFolders } from './folders.js'
+import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
 import { type KeptOplog, keepOplog } from './oplog-file.js'
-import { programOf, type ServerProgram } from './server-program.js'
-import type { KeptDocuments } from './standalone.js'
 import { prepareFolders } from './take-over.js'
 
 export interface PrepareContext {
@@ -70,6 +70,7 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   const part = replsetOfBackup(backup, self.rs, command.rsMap ?? {})
+  refuseOtherCluster(backup, await clusterMembers(leader), command)
   if (part === undefined) throw unfit(`backup ${backup.name} has nothing for replica set ${self.rs}`)
   refuseProfileBase(backup, command)
   const rs = nameInBackup(self.rs, command.rsMap ?? {})
@@ -108,7 +109,7 @@ export async function journalOf(
     node,
     oplog,
     ...given
-  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'keepOldFiles'> & {
+  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding' | 'keepOldFiles'> & {
     node: MongoClient
     oplog: KeptOplog | undefined
   },
@@ -121,7 +122,7 @@ export async function journalOf(
     program,
     server: {
       ...{ dbPath: server.dbPath, path: program.path, port: server.port },
-      ...{ cacheSizeGB: server.cacheSizeGB, mongodOpts: server.mongodOpts },
+      mongodOpts: server.mongodOpts,
     },
     replset: newConfiguration(config as Document, identity),
     lastWrite: oplog === undefined ? fetching.part.last_write_ts : toTimestamp(oplog.last),
@@ -150,6 +151,20 @@ function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, externa
   if ((nss ?? []).length > 0 || (nsFrom ?? '') !== '' || usersAndRoles === true || withoutUsersAndRoles === true) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
   }
+}
+
+/** Names of shards are in the data themselves. */
+function refuseOtherCluster(
+  backup: BackupDocument,
+  cluster: readonly ReplsetTopology[],
+  { rsMap = {} }: RestoreCommand,
+): void {
+  if (backup.replsets.length === 1 && cluster.length === 1) return
+  const [made, runs] = [backup.replsets.map(({ name }) => name), cluster.map(({ rs }) => rs)].map((names) =>
+    names.toSorted().join(', '),
+  )
+  if (made === runs && Object.keys(rsMap).length === 0) return
+  throw unfit(`backup ${backup.name} is of the replica sets ${made}, and this cluster has ${runs}`)
 }
 
 function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {

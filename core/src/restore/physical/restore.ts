@@ -27,6 +27,7 @@ import { until } from '../../time/until.js'
 import { RestoreContext } from '../run/context.js'
 import { announceRestore, partyOf, requireAgents } from './announce.js'
 import { fetchFiles } from './fetch.js'
+import { shardingIdentityOf } from './identity.js'
 import type { JournalFile, TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
 import { fetchOplog, journalOf, keptDocuments, type Prepared, preparePhysical, removeFresh } from './prepare.js'
@@ -107,8 +108,6 @@ export class PhysicalRestore {
       if (record !== undefined && record.status !== 'error') return record
       throw new PbmError('RESTORE_NODE', `the config servers have not begun the restore: ${record?.error ?? ''}`)
     }
-    if (info.isSharded)
-      throw new PbmError('RESTORE_UNSUPPORTED', 'physical restores of sharded clusters are not supported yet')
     return await announceRestore(leader, self, { opid: _id.toHexString(), restore })
   }
 
@@ -147,13 +146,13 @@ export class PhysicalRestore {
       let journal: TakeOverJournal | undefined
       const plan = async () => {
         if (prepared === undefined) throw new Error('unreachable')
-        journal = await this.#planned(prepared, { record, party, oplog })
+        journal = await this.#planned(prepared, { record, party, oplog, info })
         await file.write(journal)
         return journal
       }
       // As soon as the leader has said it, the others go on without it.
       const before = async () => {
-        await this.#suspend(record, signal)
+        await this.#suspend(record, info, signal)
         await plan()
       }
       await sync.reach('copyDone', { before })
@@ -175,11 +174,12 @@ export class PhysicalRestore {
 
   async #planned(
     prepared: Prepared,
-    given: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined },
+    { info, ...given }: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined; info: NodeInfo },
   ): Promise<TakeOverJournal> {
     const { node, leader } = this.#context
     const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
-    return await journalOf(prepared, { ...given, node, config, kept, keepOldFiles: false })
+    const sharding = await shardingIdentityOf(node, info)
+    return await journalOf(prepared, { ...given, sharding, node, config, kept, keepOldFiles: false })
   }
 
   #startHeartbeat({ name }: RestoreDocument): Heartbeat {
@@ -192,9 +192,9 @@ export class PhysicalRestore {
     })
   }
 
-  async #suspend({ name }: RestoreDocument, signal: AbortSignal): Promise<void> {
+  async #suspend({ name }: RestoreDocument, { isSharded }: NodeInfo, signal: AbortSignal): Promise<void> {
     const { leader, clock, log } = this.#context
-    await suspendOthers({ leader, name, isSharded: false, signal, clock, log })
+    await suspendOthers({ leader, name, isSharded, signal, clock, log })
   }
 
   async #fetch(

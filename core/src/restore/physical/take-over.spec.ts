@@ -19,12 +19,11 @@ describe('the old files of a member that has the restored ones', () => {
 
   it('are known again after a death, by what is written down of them', async () => {
     const file = new JournalFile(join(dbPath, 'state'), 'key')
-    const server = { dbPath, path: '/mongod', port: 1, cacheSizeGB: undefined, mongodOpts: {} }
+    const server = { dbPath, path: '/mongod', port: 1, mongodOpts: {} }
     const lastWrite = new Timestamp({ t: 7, i: 3 })
     await file.write({ phase: 'aside', server, lastWrite, oplog: undefined } as TakeOverJournal)
     const read = await file.read()
     assert.deepEqual([read?.phase, read?.lastWrite, read?.oplog], ['aside', lastWrite, undefined])
-    assert.equal(read?.server.cacheSizeGB, undefined)
   })
 
   for (const isDecided of [true, false]) {

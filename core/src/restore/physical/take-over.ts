@@ -1,13 +1,13 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import type { Timestamp } from 'mongodb'
+import { awaitServer, endServerOf, startServer, stopServer } from '../../backup/physical/server-program.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { connectNode, greetNode } from '../../mongo/connect.js'
 import type { Clock } from '../../time/clock.js'
 import { moveServerFiles, placeFiles, type RestoreFolders, removeServerFiles, restoreFolders } from './folders.js'
+import { giveIdentity } from './identity.js'
 import type { JournalFile, TakeOverJournal, TakeOverPhase } from './journal.js'
-import { awaitServer, endServerOf, startServer, stopServer } from './server-program.js'
-import { giveIdentity } from './standalone.js'
 
 /** How long a server may take to serve, and a replica set to have a primary that has written to the majority. */
 const SERVE_MS = 300_000
@@ -67,7 +67,7 @@ export class TakeOver {
   /** Puts the new files into place. Goes on from the phase it was broken off in. */
   async place(): Promise<void> {
     const { log } = this.#context
-    const { server, lastWrite, replset, kept, oplog } = this.#journal
+    const { server, lastWrite, replset, kept, oplog, sharding } = this.#journal
     if (this.phase === 'down') await this.#reach('aside')
     if (this.phase === 'aside') {
       await moveServerFiles(this.#folders.dbPath, this.#folders.old)
@@ -81,7 +81,7 @@ export class TakeOver {
       log.info('the files of the backup are in place')
       await this.#endLeftover()
       const entries = oplog === undefined ? undefined : this.#folders.oplog
-      await giveIdentity(server, { replset, lastWrite, kept, oplog: entries })
+      await giveIdentity(server, { replset, lastWrite, kept, sharding, oplog: entries })
     }
   }
 
