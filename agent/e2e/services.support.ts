@@ -13,13 +13,15 @@ export function startCommand(folder: string, port: number): string {
 /** Starts servers when agents ask for it, as a service manager would. Gives what ends that. */
 export function serviceManager(members: () => readonly MongodProcess[], folder: string): () => Promise<void> {
   const stop = new AbortController()
+  // All at once: shards do not serve before the config servers do.
+  const starting: Promise<void>[] = []
   const serving = (async () => {
     while (!stop.signal.aborted) {
       for (const name of await readdir(folder).catch(() => [])) {
         if (!name.startsWith('start-')) continue
         await rm(join(folder, name), { force: true })
         const member = members().find(({ port }) => name === `start-${port}`)
-        await member?.restart()
+        if (member !== undefined) starting.push(member.restart())
       }
       await sleep(20)
     }
@@ -27,5 +29,6 @@ export function serviceManager(members: () => readonly MongodProcess[], folder: 
   return async () => {
     stop.abort()
     await serving
+    await Promise.allSettled(starting)
   }
 }
