@@ -5,30 +5,13 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DeleteBucketCommand } from '@aws-sdk/client-s3'
-import { removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
-import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
+import { body, failure, get, removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
 import { openS3As, type S3Options } from './index.js'
 import { TestServer } from './minio.support.js'
 import { assumeRole } from './sts.support.js'
 
 const SIZE = 12 * 1024 ** 2
-
-async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-async function get(store: ObjectStore, name: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of await store.read(name)) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 describe('credentials of storage-s3', () => {
   const server = new TestServer()
