@@ -18,7 +18,7 @@ import { findAnywhere } from '../run/find-backup.js'
 import { replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
-import { refuseMounts } from './folders.js'
+import { refuseMounts, refuseTakenPlaces } from './folders.js'
 import type { TakeOverJournal } from './journal.js'
 import { programOf, type ServerProgram } from './server-program.js'
 import type { KeptDocuments } from './standalone.js'
@@ -74,6 +74,10 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const compression = await host.compression(backup.compression)
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
   const files = await readFileList(fetching)
+  await refuseTakenPlaces(
+    server.dbPath,
+    files.map(({ filename }) => filename),
+  )
   const { fresh } = await prepareFolders(server.dbPath)
   await requireSpace(
     fresh,
