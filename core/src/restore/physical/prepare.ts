@@ -2,7 +2,7 @@ import { rm, statfs } from 'node:fs/promises'
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import type { RestoreCommand } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
@@ -127,10 +127,13 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
   await rm(folder, { recursive: true, force: true })
 }
 
-function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, oplogTS, external }: RestoreCommand): void {
+/** Rather than all of it where something else was asked for. Exported for tests. */
+export function refuseParts(command: RestoreCommand): void {
+  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, oplogTS, external } = command
   if (external) throw unfit('a restore of external data is not supported by this version')
   if (isTimeAsked(oplogTS)) throw unfit('a physical backup can be restored to its end only, so far')
-  if ((nss ?? []).length > 0 || (nsFrom ?? '') !== '' || usersAndRoles === true || withoutUsersAndRoles === true) {
+  const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
+  if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
   }
 }
