@@ -14,6 +14,7 @@ const WHOLE: Ask = { title: 'whole', command: {} }
 
 function ofNamespaces(nss: string[], more: Partial<RestoreCommand> = {}): Ask {
   const touches = (ns: string) => {
+    if (more.usersAndRoles === true && /^(user|role)\.$/.test(ns)) return true
     const user = ns.replace('.system.buckets.', '.')
     return nss.some((one) => one === user || (one.endsWith('.*') && user.startsWith(one.slice(0, -1))))
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { UUID } from 'bson'
 import { BSON, type Document, type MongoClient } from 'mongodb'
+import { STAGING_PREFIX } from '../../mongo/control-names.js'
 import { isExcluded, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
 import type { Known } from './forged-entries.support.js'
 
@@ -17,8 +18,8 @@ const WITH_DOCUMENTS = [
   `${ELSEWHERE}.keep`,
 ]
 
-/** Which storage is used is remembered there, anew with each storage. */
-const NOT_MEMORY = { $not: /^pbmkit\.storage/ }
+/** Which storage is used is remembered there, anew with each storage; and how far a shard has heard of its config servers. */
+const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$/ }
 
 /** Config servers have no databases of users. */
 export async function plantGuarded(admin: MongoClient, databases = ['config', 'local', ELSEWHERE]): Promise<void> {
@@ -39,7 +40,7 @@ export async function plantGuarded(admin: MongoClient, databases = ['config', 'l
 export async function guardedState(admin: MongoClient, users: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const state = new Map<string, string>()
   for (const { ns, uuid } of await listed(admin, [...SERVER_DATABASES, ELSEWHERE])) {
-    if (OF_CLUSTERS.test(ns)) continue
+    if (OF_CLUSTERS.test(ns) || ns.startsWith(`admin.${STAGING_PREFIX}`)) continue
     if (ns.startsWith(`${ELSEWHERE}.`) || isExcluded(ns) || isUsersOrRoles(ns)) state.set(ns, uuid.toHexString())
   }
   for (const ns of WITH_DOCUMENTS) {
