@@ -2,16 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
-import {
-  type BackupDocument,
-  findBackup,
-  listBackups,
-  listChunks,
-  listLocks,
-  optime,
-  readConfig,
-  sendCommand,
-} from '@pbmkit/core'
+import { type BackupDocument, findBackup, listBackups, listChunks, listLocks, optime, sendCommand } from '@pbmkit/core'
 import { MongoClient } from 'mongodb'
 import { type ChaosCluster, until } from './cluster.js'
 import { disturb } from './disturbances.js'
@@ -88,14 +79,13 @@ async function sliced(cluster: ChaosCluster, random: Random, { note }: Report): 
 
 /** Locks, collections of `admin` that were not there before, and objects of no backup. */
 async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): Promise<void> {
-  const { leader, disk, shape } = cluster
+  const { leader, disk } = cluster
   let left: string[] = []
   const look = async () => {
-    const [locks, backups, chunks, config, collections, aside, ttl] = await Promise.all([
+    const [locks, backups, chunks, collections, aside, ttl] = await Promise.all([
       listLocks(leader),
       listBackups(leader, { status: ['done'] }),
       listChunks(leader),
-      readConfig(leader),
       controlCollections(cluster),
       movedAside(cluster),
       withoutTtl(cluster),
@@ -116,7 +106,6 @@ async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): 
       ...aside.map((name) => `the collection ${name}`),
       ...[...objects, ...strays].map((object) => `the object ${object}`),
       ...ttl.map((host) => `the TTL monitor of ${host}, which is off`),
-      ...(config?.pitr?.enabled === shape.slices ? [] : ['point-in-time recovery as a restore had it']),
     ]
     return left.length === 0
   }
