@@ -132,7 +132,7 @@ export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind, SINCE_5_0 } from './control/roles.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
-export { forgetIdentity } from './control/storage-memory.js'
+export { forgetIdentity, wasUsed } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
