@@ -31,7 +31,7 @@ describe('what agents see as the storage', () => {
   })
 
   it('is not that of one who hangs since before the others wrote there', () => {
-    const places = (place: AgentDocument['place']) =>
+    const places = (place: NonNullable<AgentDocument['place']>) =>
       answeredPlaces([agent('1', {}), agent('2', { place })], now, epoch, 'asked').length
     assert.equal(places({}), 1)
     assert.equal(places({ opid: 'before' }), 1)
