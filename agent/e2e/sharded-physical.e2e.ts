@@ -16,7 +16,9 @@ import { serviceManager, startCommand } from './services.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.support.js'
 
-describe('physical backups of a sharded cluster', () => {
+describe('physical backups of a sharded cluster', function () {
+  this.timeout(300_000)
+
   let bench: ShardedBench
   let folder: string
   let stopManager: () => Promise<void>

@@ -75,7 +75,7 @@ export class TakeOvers {
     // Not ended by a signal: a mongod that is down has to come up again first.
     const signal = new AbortController().signal
     const context = { uri, startCommand, file: takeOverFile(settings), log, clock: systemClock, signal }
-    const outcome = await withStore({ host, self, config, log, signal }, (store) =>
+    const outcome = await withStore({ leader: undefined, host, self, config, log, signal }, (store) =>
       carryOut(journal, { ...context, ...how, store }),
     )
     if (self.isCoordinator && self.rs === self.leading) this.#ended = { record, ...outcome }

@@ -2,7 +2,7 @@ import {
   type BackupDocument,
   type Base,
   isBaseSnapshot,
-  isOwnBase,
+  isPointInTimeBase,
   type PitrChunkDocument,
   type SecondsRange,
   type TimeRange,
@@ -29,9 +29,9 @@ export function slicingBasesOf(backups: readonly BackupDocument[]): BackupDocume
   return backups.filter((backup) => backup.store.profile !== true && isBaseSnapshot(backup))
 }
 
-/** Those of them that a restore to a time can start from: increments are restored by PBM alone. */
+/** Those of them that a restore to a time can start from. Those of a profile only by name. */
 export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
-  return slicingBasesOf(backups).filter(isOwnBase)
+  return backups.filter(isPointInTimeBase)
 }
 
 /** What of the stored chunks can be restored to, oldest first. */

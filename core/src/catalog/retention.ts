@@ -34,18 +34,23 @@ export function isOfProfile({ store }: Pick<BackupDocument, 'store'>, profile: s
   return (profileOf({ store }) ?? '') === profile
 }
 
-export function isSelective(backup: BackupDocument): boolean {
+export function isSelective(backup: Pick<BackupDocument, 'nss'>): boolean {
   return backup.nss !== undefined && backup.nss.length > 0 && !backup.nss.includes('*.*')
 }
 
 /** Whether point-in-time recovery can start from the backup. */
-export function isBaseSnapshot(backup: BackupDocument): boolean {
+export function isBaseSnapshot(backup: Pick<BackupDocument, 'status' | 'type' | 'nss'>): boolean {
   return backup.status === 'done' && backup.type !== 'external' && !isSelective(backup)
 }
 
 /** Whether ours can, too: increments are restored by PBM alone. */
-export function isOwnBase(backup: BackupDocument): boolean {
+function isOwnBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss'>): boolean {
   return isBaseSnapshot(backup) && backup.type !== 'incremental'
+}
+
+/** Whether a restore to a time can start from it without being told to. */
+export function isPointInTimeBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss' | 'store'>): boolean {
+  return backup.store.profile !== true && isOwnBase(backup)
 }
 
 /**

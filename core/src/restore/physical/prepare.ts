@@ -3,7 +3,7 @@ import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import type { RestoreCommand } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -20,7 +20,7 @@ import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
 import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
-import { refuseMounts, restoreFolders } from './folders.js'
+import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
 import { type KeptOplog, keepOplog } from './oplog-file.js'
@@ -83,6 +83,10 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const compression = await host.compression(backup.compression)
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
   const files = await readFileList(fetching)
+  await refuseTakenPlaces(
+    server.dbPath,
+    files.map(({ filename }) => filename),
+  )
   const { fresh } = await prepareFolders(server.dbPath)
   await requireSpace(fresh, totalSize(files))
   return { backup, fetching, files, server, program, folder: fresh, pointInTime }
@@ -146,9 +150,12 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
   await rm(folder, { recursive: true, force: true })
 }
 
-function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, external }: RestoreCommand): void {
+/** Rather than all of it where something else was asked for. Exported for tests. */
+export function refuseParts(command: RestoreCommand): void {
+  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
   if (external) throw unfit('a restore of external data is not supported by this version')
-  if ((nss ?? []).length > 0 || (nsFrom ?? '') !== '' || usersAndRoles === true || withoutUsersAndRoles === true) {
+  const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
+  if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
   }
 }
