@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compareStates, type DatabaseState, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
-import { type BackupDocument, connectLeader, findRestore } from '@pbmkit/core'
+import { type BackupDocument, connectLeader, findRestore, listAgents } from '@pbmkit/core'
 import { type Document, MongoClient } from 'mongodb'
 import {
   type AgentProcess,
@@ -161,7 +161,9 @@ describe('kills in a physical operation', () => {
               isRestarting = false
             })
         }
-        return isServing && journal() === undefined && /started beside/.test(agent()?.output() ?? '')
+        if (!isServing || journal() !== undefined || !/started beside/.test(agent()?.output() ?? '')) return false
+        // Its report of before a restore went with the database.
+        return await withClient(async (client) => (await listAgents(client)).some(({ n }) => n === member().host))
       },
       110,
     ).catch((error: unknown) => {
