@@ -127,7 +127,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
-  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own, asked.isOnSharded)
+  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own)
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
@@ -143,7 +143,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const part = asked ?? partOf(backup)
   const isSharded = (await nodeInfo(leader)).isConfigServer
   // Our agents would wait for what theirs never say.
-  if (part !== undefined && isSharded) await requireOwnAgents(leader, 'how shards agree on chosen namespaces', true)
+  if (part !== undefined && isSharded) await requireOwnAgents(leader, 'how shards agree on chosen namespaces')
   const pitrWasOn = part === undefined && config.pitr?.enabled === true
   const balancerWasOn = part === undefined && isSharded && (await isBalancerOn(leader))
   const withUsers = options.withoutUsersAndRoles !== true

@@ -109,8 +109,17 @@ export interface ChosenThere {
   gone: { entry: string; gone?: string }[]
   /** Names that may be meant where an entry is missing. */
   near: string[]
+  /** What the cluster has of the selection now, as its primary shard here knows; where that is to stay. */
+  existing?: ExistingNamespace[]
   /** Of the config servers. */
   routing?: ChosenRoutes
+}
+
+/** What there is in a sharded cluster before a restore. */
+export interface ExistingNamespace {
+  ns: string
+  type: 'collection' | 'view' | 'timeseries'
+  capped?: true
 }
 
 export interface ChosenRoutes {
@@ -119,6 +128,8 @@ export interface ChosenRoutes {
   sharded: string[]
   /** Each sharded time series with each replica set that must have a part of it. */
   series?: { ns: string; rs: string }[]
+  /** What is sharded of the selection now; where that is to stay. */
+  existing?: ExistingNamespace[]
 }
 
 export interface GainedRoles {

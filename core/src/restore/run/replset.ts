@@ -70,7 +70,9 @@ async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Pro
     restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen, touched }),
   )
   const staged = chosen?.staged ?? new Map<string, Staged>()
-  const merged = await mergeStaged(client, { staged, query: chosen?.query, guard, progress })
+  const { query, placeUuids = new Map<string, Buffer>() } = chosen ?? {}
+  const routed = restore.sharding?.merge
+  const merged = await mergeStaged(client, { staged, query, placeUuids, routed, guard, progress })
   const end = atTheEnd(catalog, staged)
   const indexes = withoutEarly(end.indexes, early)
   progress.phase('indexes', { bytes: 0, documents: indexes.reduce((sum, { specs }) => sum + specs.length, 0) })

@@ -15,8 +15,9 @@ import {
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
-import { ShardedSelection } from '../sharding/sharded-selection.js'
-import { ShardedRestore, type Sharding, type ShardingOptions } from '../sharding/sharding.js'
+import { recordBoard } from '../sharding/await-parts.js'
+import { shardingOf } from '../sharding/sharded-selection.js'
+import type { ShardingOptions } from '../sharding/sharding.js'
 import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
@@ -74,11 +75,13 @@ export class Restore {
     const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
+    const replsets = cluster.map(({ rs }) => rs)
     const shardingOptions: ShardingOptions = {
       ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
       ...{ store: stored, clock, log, guard },
     }
-    const sharding = info.isSharded ? shardingOf(shardingOptions, wanted) : undefined
+    const board = recordBoard({ leader, name: command.name, replsets, clock, signal: guard.signal }, self.rs)
+    const sharding = info.isSharded ? shardingOf(shardingOptions, wanted, board) : undefined
     const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock, log, onSuspended }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
     const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
@@ -127,10 +130,6 @@ export class Restore {
     if (wanted !== undefined) await resumeBalancerAfter(leader, command.name, log)
     else log.info('make a full backup now: point-in-time recovery can only go on from a new one')
   }
-}
-
-function shardingOf(options: ShardingOptions, wanted: Wanted | undefined): Sharding {
-  return wanted === undefined ? new ShardedRestore(options) : new ShardedSelection(options, wanted)
 }
 
 /** What is beside the live one is in the way of the next. */

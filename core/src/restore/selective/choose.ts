@@ -18,7 +18,7 @@ import { checkPieces, type OplogVerification, verifyPieces } from '../verify/opl
 import { NamespaceHistory } from './history.js'
 import { type Agreement, destinationOf, planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
-import { refuseUnfit, type Staged, stagedPlaces } from './staged.js'
+import { existingOf, refuseUnfit, type Staged, stagedPlaces } from './staged.js'
 
 /** How many names a message has. */
 const NAMED = 5
@@ -42,8 +42,12 @@ export interface ChosenPart {
   /** From what the backup has to what is created. */
   readonly restored: ReadonlyMap<NamespaceMetadata, NamespaceMetadata>
   readonly choice: OperationChoice
-  /** Names that the oplog creates: what the target has there goes too. */
+  /** Names that the oplog creates. */
   readonly created: ReadonlySet<string>
+  /** Of these what the target has goes too, where it is replaced. */
+  readonly doomed: ReadonlySet<string>
+  /** See {@link SelectivePlan}. */
+  readonly placeUuids: ReadonlyMap<string, Buffer>
   /** Bytes of oplog on the storage. */
   readonly storedOplog: number
   /** Whose users and roles are restored. */
@@ -88,12 +92,12 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   const sizes = await checkPieces(store, oplog, choosing)
   await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
   const agreement = await choosing.agree?.({ whole, wanted, history })
-  const target = await listTarget(client)
+  const existing = agreement?.existing ?? existingOf(await listTarget(client))
   const isNarrowed = query !== undefined
-  const places = stagedPlaces({ database: choosing.staging, target, renaming, keepExisting, isNarrowed })
+  const places = stagedPlaces({ database: choosing.staging, existing, renaming, keepExisting, isNarrowed })
   const plan = planSelective(history, wanted, places, agreement)
   const { staged } = places
-  refuseUnfit(staged, target)
+  refuseUnfit(staged, existing)
   if (renaming !== undefined) await refuseTaken(client, [...namesOf(plan), ...[...staged.values()].map(({ ns }) => ns)])
   for (const ns of places.left) log.info(`${ns} is there, and stays as it is`)
   await warnOfLostSources(client, plan, log)
@@ -105,8 +109,10 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     replaces: renaming === undefined && !keepExisting,
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
+    created: plan.created,
+    placeUuids: plan.placeUuids,
     // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
-    created:
+    doomed:
       agreement === undefined
         ? plan.created
         : new Set([...agreement.everywhere].map((ns) => destinationOf(wanted, ns))),

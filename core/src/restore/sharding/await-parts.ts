@@ -1,6 +1,6 @@
 import type { MongoClient } from 'mongodb'
-import type { RestoreDocument, RestoreReplset } from '../../control/restore-document.js'
-import { findRestore } from '../../control/restores.js'
+import type { ChosenThere, RestoreDocument, RestoreReplset } from '../../control/restore-document.js'
+import { findRestore, setRestoreReplsetFields } from '../../control/restores.js'
 import { PbmError } from '../../errors.js'
 import type { Clock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
@@ -16,6 +16,23 @@ export interface PartsWait {
   readonly clock: Clock
   /** Aborts when one of them fails. */
   readonly signal: AbortSignal
+}
+
+/** Where each replica set of a cluster writes down what it has of a selection, for all others. */
+export interface PartsBoard {
+  write(chosen: ChosenThere): Promise<void>
+  /** Waits until all have done so. */
+  read(): Promise<readonly Pick<RestoreReplset, 'name' | 'chosen'>[]>
+}
+
+/** In the record of the restore. */
+export function recordBoard(wait: PartsWait, rs: string): PartsBoard {
+  const { leader, name } = wait
+  return {
+    write: async (chosen) => void (await setRestoreReplsetFields(leader, name, rs, { chosen })),
+    read: async () =>
+      (await awaitParts(wait, 'lists of what is chosen', ({ chosen }) => chosen !== undefined)).replsets,
+  }
 }
 
 /** Waits until each replica set has written something into its part of the record. Throws `OPERATION_GONE`. */
