@@ -100,7 +100,7 @@ export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
 export {
-  findPlan,
+  findPlans,
   findRotation,
   hasOperation,
   notePlan,
@@ -131,7 +131,7 @@ export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { RestoreFacts } from './control/restore-facts.js'
-export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
+export { mergePlans, type PlannedOplog, type RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'

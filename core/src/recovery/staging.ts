@@ -3,10 +3,12 @@ import { type LockHeader, listLocks } from '../control/locks.js'
 import { STAGING_DATABASE } from '../control/staging-name.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { STAGING_PREFIX } from '../mongo/control-names.js'
 import { hello } from '../mongo/topology.js'
 
+const ROUTING_TABLE = new RegExp(`^${STAGING_PREFIX.replace('.', '\\.')}`)
 /** Operations that make such databases: the restore whose own it is, and those that bring one back with everything else. */
-const MAKERS: ReadonlySet<LockHeader['type']> = new Set(['restore', 'replay'])
+const MAKERS: ReadonlySet<LockHeader['type']> = new Set(['restore', 'replay', 'planRestore'])
 
 /** However the restore has ended. What can't be dropped now goes by {@link repairStaging}. */
 export async function dropStaging(client: MongoClient, database: string, log: OperationLog): Promise<void> {
@@ -37,8 +39,11 @@ export async function repairStaging({ node, leader, log }: OwnReplset): Promise<
     .db('admin')
     .command({ listDatabases: 1, nameOnly: true, filter: { name: STAGING_DATABASE } })
   const names = (databases as { name: string }[]).map(({ name }) => name)
-  if (names.length === 0) return
+  // Of a sharded cluster, where the routing tables were put together.
+  const tables = await node.db('admin').listCollections({ name: ROUTING_TABLE }, { nameOnly: true }).toArray()
+  if (names.length === 0 && tables.length === 0) return
   if ((await listLocks(leader)).some(({ type }) => MAKERS.has(type))) return
+  for (const { name } of tables) await node.db('admin').dropCollection(name, { writeConcern: { w: 1 } })
   for (const name of names) {
     await node.db(name).dropDatabase({ writeConcern: { w: 1 } })
     log.info(`dropped ${name}, which a restore had left`)

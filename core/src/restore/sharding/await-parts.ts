@@ -1,4 +1,6 @@
 import type { MongoClient } from 'mongodb'
+import { listLocks } from '../../control/locks.js'
+import { findPlans, notePlan } from '../../control/operations.js'
 import type { ChosenThere, RestoreDocument, RestoreReplset } from '../../control/restore-document.js'
 import { findRestore, setRestoreReplsetFields } from '../../control/restores.js'
 import { PbmError } from '../../errors.js'
@@ -32,6 +34,40 @@ export function recordBoard(wait: PartsWait, rs: string): PartsBoard {
     write: async (chosen) => void (await setRestoreReplsetFields(leader, name, rs, { chosen })),
     read: async () =>
       (await awaitParts(wait, 'lists of what is chosen', ({ chosen }) => chosen !== undefined)).replsets,
+  }
+}
+
+/** How long an agent of each replica set is given to begin. */
+const BEGIN_MS = 45_000
+
+/** Of a look, which has no record: in the notes of the operation, `opid`. Reading rejects with NO_ANSWER and REPLSET_FAILED. */
+export function notesBoard(
+  { leader, replsets, clock, signal }: Omit<PartsWait, 'name'>,
+  rs: string,
+  opid: string,
+): PartsBoard {
+  const begun = clock.now()
+  const look = async () => {
+    const [locks, notes] = await Promise.all([listLocks(leader, { opid }), findPlans(leader, opid)])
+    for (const name of replsets) {
+      const note = notes.get(name)
+      if (note?.error !== undefined) throw new PbmError('REPLSET_FAILED', `replica set ${name}: ${note.error}`)
+      if (note?.chosen !== undefined || locks.some(({ replset }) => replset === name)) continue
+      if (note === undefined && clock.now() - begun < BEGIN_MS) continue
+      throw new PbmError(
+        'NO_ANSWER',
+        `no agent of replica set ${name} ${note === undefined ? 'takes part' : 'goes on'}`,
+      )
+    }
+    const parts = replsets.flatMap((name) => {
+      const chosen = notes.get(name)?.chosen
+      return chosen === undefined ? [] : [{ name, chosen }]
+    })
+    return parts.length === replsets.length ? parts : undefined
+  }
+  return {
+    write: (chosen) => notePlan(leader, { opid, replset: rs }, { chosen }),
+    read: () => until(look, { clock, signal, everyMs: POLL_MS }),
   }
 }
 
