@@ -39,6 +39,7 @@ export {
   timelines,
   touchedSeconds,
   wholeSeconds,
+  withoutReshardings,
 } from './catalog/timelines.js'
 export { testWriting } from './catalog/write-test.js'
 export {

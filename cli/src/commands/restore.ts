@@ -15,6 +15,7 @@ import {
   type RestoreCommand,
   requireConfig,
   Selection,
+  withoutReshardings,
 } from '@pbmkit/core'
 
 import { Command, Option } from 'commander'
@@ -134,7 +135,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const backup =
     target === undefined
       ? await restorableBackup(session, leader, given ?? '', remap)
-      : await baseOf(session, leader, target, { ...options, mustBeSealed }, remap)
+      : await baseOf(session, leader, target, { ...options, mustBeSealed, isPart: asked !== undefined }, remap)
   const backupName = backup.name
   const isPhysical = backup.type === 'physical'
   if (isPhysical) refuseParts(options)
@@ -256,10 +257,15 @@ async function baseOf(
   session: Session,
   leader: MongoClient,
   target: Timestamp,
-  { baseSnapshot, mustBeSealed }: { readonly baseSnapshot?: string; readonly mustBeSealed: boolean },
+  {
+    baseSnapshot,
+    mustBeSealed,
+    isPart,
+  }: { readonly baseSnapshot?: string; readonly mustBeSealed: boolean; readonly isPart: boolean },
   remap: Readonly<Record<string, string>>,
 ): Promise<BackupDocument> {
-  const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
+  const [backups, listed, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
+  const chunks = isPart ? withoutReshardings(listed) : listed
   const usable = basesOf(backups)
   if (target.greaterThan(now)) {
     const { ranges } = rangesOf(chunks, usable, {})

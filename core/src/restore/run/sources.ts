@@ -57,7 +57,8 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const wanted = wantedOf(command, backup)
   const rsMap = command.rsMap ?? {}
   const cluster = await clusterMembers(leader)
-  const chunksOf = { leader, host, rs: nameInBackup(self.rs, rsMap), backup, target: command.oplogTS }
+  const isPart = wanted !== undefined
+  const chunksOf = { leader, host, rs: nameInBackup(self.rs, rsMap), backup, target: command.oplogTS, isPart }
   const pointInTime = await chunksUpTo(chunksOf)
   const whole = withNewcomers(backup, pointInTime?.newcomers ?? new Map())
   checkReplsets(whole, cluster, rsMap)

@@ -7,6 +7,7 @@ import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { CONTROL_DATABASE } from '../../mongo/control-names.js'
 import { RawValue } from '../../mongo/raw-command.js'
+import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { OperationChoice } from '../../oplog/replay/options.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { Snapshot } from '../data/snapshot.js'
@@ -71,6 +72,8 @@ export interface OwnPart {
   readonly whole: Snapshot
   readonly wanted: Wanted
   readonly history: NamespaceHistory
+  /** Of config servers: why what was resharded can't be restored, by the UUID (32 hex digits) that it has since. */
+  readonly resharded: ReadonlyMap<string, PbmError>
 }
 
 /**
@@ -90,8 +93,16 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   await refuseTaken(client, single)
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
-  await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
-  const agreement = await choosing.agree?.({ whole, wanted, history })
+  const resharded = new Map<string, PbmError>()
+  await verifyPieces(store, oplog, {
+    ...choosing,
+    onCommand: (command, ts) => history.see(command, ts),
+    part: {
+      concerns: ({ operation, ns }) => isConcerned(choosing.wanted.selection, operation, ns),
+      onResharded: (uuid, refusal) => resharded.set(uuid, refusal),
+    },
+  })
+  const agreement = await choosing.agree?.({ whole, wanted, history, resharded })
   const existing = agreement?.existing ?? existingOf(await listTarget(client))
   const isNarrowed = query !== undefined
   const places = stagedPlaces({ database: choosing.staging, existing, renaming, keepExisting, isNarrowed })
@@ -119,6 +130,13 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
+}
+
+/** Whether what was half done at the end may have to do with what is chosen: what is renamed may become it. */
+function isConcerned(selection: Selection, operation: string, ns: string): boolean {
+  if (isHidden({ nss: selection.entries }) || selection.has(ns)) return true
+  const isWide = operation.startsWith('rename') || collectionOf(ns) === ''
+  return isWide && selection.entries.some((entry) => databaseOf(entry) === databaseOf(ns))
 }
 
 /** Asks the server, with nothing to look through yet. Throws `QUERY_INVALID`. */

@@ -96,6 +96,14 @@ export class ChosenRouting {
     return { primaries, sharded, series: await this.#series(), ...existing }
   }
 
+  /** `resharded`: what to refuse with, by the UUID that a resharding gave. Its copies are in no backup. */
+  refuseResharded(resharded: ReadonlyMap<string, PbmError>): void {
+    for (const { uuid } of this.#routed.values()) {
+      const refusal = resharded.get(uuid)
+      if (refusal !== undefined) throw refusal
+    }
+  }
+
   /** What is sharded now. */
   async #existing(isChosen: (ns: string) => boolean): Promise<ExistingNamespace[]> {
     const found = await this.#config('collections')

@@ -65,17 +65,22 @@ export class ShardedSelection implements Sharding {
    * Says what there is of the selection here, and waits until all have done so. Nothing of the target has been touched.
    * Throws what {@link agreementOf} and, on config servers, {@link ChosenRouting.check} throw.
    */
-  async agree({ whole, wanted, history }: OwnPart, replayRouting: ReplayRouting): Promise<Agreement> {
+  async agree({ whole, wanted, history, resharded }: OwnPart, replayRouting: ReplayRouting): Promise<Agreement> {
     if (this.#routing !== undefined && wanted.usersAndRoles) refuseMissingUsers(whole)
     await this.#routing?.stage(whole, wanted.selection, replayRouting)
     const { entries, near } = missingOf(history, wanted.selection)
     const gone = entries.filter((one) => one.gone !== undefined)
-    return await this.#agree({ names: [...chosenNames(history, wanted.selection)], gone, near: [...near] }, wanted)
+    return await this.#agree(
+      { names: [...chosenNames(history, wanted.selection)], gone, near: [...near] },
+      wanted,
+      resharded,
+    )
   }
 
-  async #agree(own: ChosenThere, wanted: Wanted): Promise<Agreement> {
+  async #agree(own: ChosenThere, wanted: Wanted, resharded: OwnPart['resharded'] = new Map()): Promise<Agreement> {
     const { name, self } = this.#options
     const routing = await this.#routing?.facts(wanted)
+    this.#routing?.refuseResharded(resharded)
     const existing = wanted.keepExisting === true ? { existing: await this.#existing() } : {}
     await this.#board.write({ ...own, ...existing, ...(routing === undefined ? {} : { routing }) })
     const replsets = await this.#board.read()
