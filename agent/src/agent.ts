@@ -6,6 +6,7 @@ import {
   backupCanceled,
   type CommandDocument,
   deleteFailed,
+  dropUnfinished,
   ensureControlCollections,
   errorText,
   inTime,
@@ -163,6 +164,7 @@ export class Agent {
       // Whoever left it may have been another member's agent, at any time.
       isLeft: async () => {
         await repairStaging({ node, leader, log: checkup })
+        await dropUnfinished({ node, leader, self, log: checkup })
         return true
       },
     })

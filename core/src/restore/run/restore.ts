@@ -117,6 +117,9 @@ export class Restore {
         progress,
         sharding,
         reach: reachState,
+        onMade: async (made) => {
+          await setRestoreReplsetFields(leader, command.name, self.rs, { made: [...made] })
+        },
         onGainedRoles: async (gained) => {
           for (const { user, roles } of gained) log.warning(`${user} gains by this restore: ${roles.join(', ')}`)
           await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
@@ -132,10 +135,11 @@ export class Restore {
   }
 }
 
-/** What is beside the live one is in the way of the next. */
+/** What is beside the live one is in the way of the next, see {@link dropUnfinished}. */
 function repeatWords(command: RestoreCommand): string {
   const targets = namespacePairs(command).map(({ to }) => to)
-  return targets.length === 0 ? 'repeat the restore' : `drop ${targets.join(', ')}, then repeat the restore`
+  if (targets.length === 0) return 'repeat the restore'
+  return `repeat the restore when ${targets.join(', ')} is gone, which takes some seconds`
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */

@@ -2,6 +2,7 @@ import { type MongoClient, MongoServerError } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
 import { parseQuery, queryInvalid } from '../../control/query.js'
+import type { MadeNamespace } from '../../control/restore-document.js'
 import { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
@@ -17,6 +18,7 @@ import { isChosen, usersOrRoles } from '../data/users-and-roles.js'
 import { refuseInvalidNamespaces } from '../verify/namespaces.js'
 import { checkPieces, type OplogVerification, verifyPieces } from '../verify/oplog.js'
 import { NamespaceHistory } from './history.js'
+import { madeBeside } from './made.js'
 import { type Agreement, destinationOf, planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
 import { existingOf, refuseUnfit, type Staged, stagedPlaces } from './staged.js'
@@ -47,6 +49,8 @@ export interface ChosenPart {
   readonly created: ReadonlySet<string>
   /** Of these what the target has goes too, where it is replaced. */
   readonly doomed: ReadonlySet<string>
+  /** What is made beside the live ones; empty where it goes to its own place. */
+  readonly made: readonly MadeNamespace[]
   /** See {@link SelectivePlan}. */
   readonly placeUuids: ReadonlyMap<string, Buffer>
   /** Bytes of oplog on the storage. */
@@ -121,6 +125,7 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
     created: plan.created,
+    made: renaming === undefined ? [] : madeBeside(plan, staged),
     placeUuids: plan.placeUuids,
     // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
     doomed:

@@ -111,7 +111,7 @@ async function definitionOf(
   const indexes = type === 'timeseries' ? [] : await db.collection(from.collection).listIndexes().toArray()
   return {
     ...{ ...to, collectionName: to.collection, type, crc: 0n, size: 0 },
-    ...(type === 'collection' && uuid !== undefined ? { uuid: uuid.toString('hex') } : {}),
+    ...(uuid === undefined ? {} : { [type === 'collection' ? 'uuid' : 'bucketsUuid']: uuid.toString('hex') }),
     options: Buffer.from(BSON.serialize(listed.options ?? {})),
     indexes: indexes.map((spec) => Buffer.from(BSON.serialize(spec))),
   }

@@ -103,8 +103,8 @@ export function planSelective(
       const agreed = known === undefined ? undefined : agreement?.uuidOf(known)
       const isStaged = places.isStaged(name)
       // What is staged is one shard's own; only its place is known to all.
-      if (isStaged && agreed !== undefined) placeUuids.set(name, agreed)
-      const uuid = (isStaged ? undefined : agreed) ?? (buckets ? undefined : randomUuid())
+      if (isStaged) placeUuids.set(name, agreed ?? randomUuid())
+      const uuid = (isStaged ? undefined : agreed) ?? (buckets && renaming === undefined ? undefined : randomUuid())
       const place = buckets ? bucketsOf(name) : name
       destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {

@@ -40,7 +40,7 @@ export function recordBoard(wait: PartsWait, rs: string): PartsBoard {
 /** How long an agent of each replica set is given to begin. */
 const BEGIN_MS = 45_000
 
-/** Of a look, which has no record: in the notes of the operation, `opid`. Reading rejects with NO_ANSWER and REPLSET_FAILED. */
+/** Of a look, which has no record: in the notes of the operation, `opid`. Reading rejects with REPLSET_LOST and REPLSET_FAILED. */
 export function notesBoard(
   { leader, replsets, clock, signal }: Omit<PartsWait, 'name'>,
   rs: string,
@@ -54,10 +54,8 @@ export function notesBoard(
       if (note?.error !== undefined) throw new PbmError('REPLSET_FAILED', `replica set ${name}: ${note.error}`)
       if (note?.chosen !== undefined || locks.some(({ replset }) => replset === name)) continue
       if (note === undefined && clock.now() - begun < BEGIN_MS) continue
-      throw new PbmError(
-        'NO_ANSWER',
-        `no agent of replica set ${name} ${note === undefined ? 'takes part' : 'goes on'}`,
-      )
+      const what = note === undefined ? 'has taken part' : 'goes on'
+      throw new PbmError('REPLSET_LOST', `replica set ${name} is lost: none of its agents ${what}`)
     }
     const parts = replsets.flatMap((name) => {
       const chosen = notes.get(name)?.chosen
