@@ -6,6 +6,7 @@ import {
   backupCanceled,
   type CommandDocument,
   deleteFailed,
+  dropUnfinished,
   ensureControlCollections,
   errorText,
   inTime,
@@ -21,6 +22,7 @@ import {
   recordRefusal,
   removeAgent,
   repairPhysicalBackup,
+  repairStaging,
   repairTtlMonitor,
   requireConfig,
   seeStorage,
@@ -57,6 +59,9 @@ const MARK_MS = 20_000
 /** How often it is looked for what a physical backup has left. */
 const REPAIR_MS = 500
 
+/** How often it is looked for what a restore has left. */
+const STAGING_MS = 10_000
+
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MS = 250
 
@@ -87,6 +92,7 @@ export class Agent {
   readonly #loops: Promise<void>[] = []
   readonly #ttlRepair: LocalRepair
   readonly #lockRepair: LocalRepair
+  readonly #stagingRepair: LocalRepair
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -148,6 +154,20 @@ export class Agent {
         this.#tasks.running.some(({ kind }) => kind === 'backup') ||
         (await repairPhysicalBackup({ node, log: checkup })),
     })
+    this.#stagingRepair = new LocalRepair({
+      ...{
+        clock: systemClock,
+        log: checkup,
+        what: 'whether a restore left what it had put together',
+        everyMs: STAGING_MS,
+      },
+      // Whoever left it may have been another member's agent, at any time.
+      isLeft: async () => {
+        await repairStaging({ node, leader, log: checkup })
+        await dropUnfinished({ node, leader, self, log: checkup })
+        return true
+      },
+    })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
@@ -203,6 +223,7 @@ export class Agent {
       this.#readStorageAtFirst(ended),
       this.#ttlRepair.run(ended),
       this.#lockRepair.run(ended),
+      this.#stagingRepair.run(ended),
       this.#slicing.runUntil(ended),
     ]
     this.#loops.push(...loops)

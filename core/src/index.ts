@@ -39,6 +39,7 @@ export {
   timelines,
   touchedSeconds,
   wholeSeconds,
+  withoutReshardings,
 } from './catalog/timelines.js'
 export { testWriting } from './catalog/write-test.js'
 export {
@@ -100,7 +101,7 @@ export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
 export {
-  findPlan,
+  findPlans,
   findRotation,
   hasOperation,
   notePlan,
@@ -131,7 +132,7 @@ export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { RestoreFacts } from './control/restore-facts.js'
-export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
+export { mergePlans, type PlannedOplog, type RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'
@@ -218,6 +219,7 @@ export { DeadResync } from './recovery/dead-resync.js'
 export { repairPhysicalBackup } from './recovery/forgotten-lock.js'
 export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
 export { allRepairs } from './recovery/repairs.js'
+export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { carryOut } from './restore/physical/carry-out.js'
@@ -233,6 +235,7 @@ export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
+export { dropUnfinished } from './restore/selective/made.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
 export { editDistance } from './similar-words.js'
