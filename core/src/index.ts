@@ -46,9 +46,20 @@ export {
   type PitrConfig,
   type StorageConfig,
 } from './config/document.js'
+export { durationOf } from './config/duration.js'
 export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
+export type { NoticeFields } from './config/notice-template.js'
+export {
+  type EmailConfig,
+  NOTIFICATION_SCHEMA,
+  type NotificationConfig,
+  type SecretReference,
+  urlFault,
+  type WebhookConfig,
+} from './config/notifications.js'
 export { parseConfig } from './config/parse.js'
 export { sameStorage, storageFingerprint } from './config/same-storage.js'
+export { SCHEDULED, type ScheduleConfig, type ScheduledKind } from './config/schedules.js'
 export {
   type AgentDocument,
   type AgentKeys,
@@ -96,6 +107,13 @@ export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
 export {
+  changeNotices,
+  type Delivery,
+  type Notice,
+  type NoticeState,
+  type QueuedNotice,
+} from './control/notice-state.js'
+export {
   findPlan,
   findRotation,
   hasOperation,
@@ -130,6 +148,20 @@ export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind, SINCE_5_0 } from './control/roles.js'
+export {
+  type RunDocuments,
+  readRunDocuments,
+  readWholeConfig,
+  writeSchedules,
+  writeWholeConfig,
+} from './control/run-documents.js'
+export {
+  type EndedRun,
+  forgetSchedules,
+  noteRun,
+  type ScheduledRun,
+  type ScheduleState,
+} from './control/schedule-state.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { forgetIdentity } from './control/storage-memory.js'
@@ -165,6 +197,9 @@ export {
   type ReplsetTopology,
 } from './mongo/topology.js'
 export { ignoredUriOptionsText, maskText, parseUri } from './mongo/uri.js'
+export { mailTexts, noticeFields, webhookBody } from './notify/message.js'
+export { Notifier, type SendNotice } from './notify/notifier.js'
+export { enqueue } from './notify/queue.js'
 export { optime } from './oplog/entry.js'
 export type { CompressionPlugin } from './plugin/compression.js'
 export { hasCode } from './plugin/errors.js'
@@ -174,7 +209,7 @@ export { API_VERSION, shapeFaults } from './plugin-host/check.js'
 export { endProcess } from './plugin-host/end-process.js'
 export { type InspectedPlugin, type LoadablePlugin, PluginHost, pluginFault } from './plugin-host/host.js'
 export { inspectApart } from './plugin-host/inspect-apart.js'
-export { DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
+export { checkLocalAccess, DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
 export { missingPluginHint, type PluginKind, withoutAlias } from './plugin-host/naming.js'
 export { none } from './plugin-host/none.js'
 export { useProxies } from './plugin-host/use-proxies.js'
@@ -212,6 +247,7 @@ export {
 export { DeadResync } from './recovery/dead-resync.js'
 export { repairPhysicalBackup } from './recovery/forgotten-lock.js'
 export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
+export type { Repair } from './recovery/repair-runner.js'
 export { allRepairs } from './recovery/repairs.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
@@ -229,6 +265,8 @@ export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
+export { ACTIONS } from './schedule/actions.js'
+export { Scheduler } from './schedule/scheduler.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
 export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
@@ -246,6 +284,7 @@ export { type OpenOptions, openStore, storageOptions, wrappedStore } from './sto
 export type { OpenStore } from './store/open-store.js'
 export { transferText } from './store/wrappers/meter.js'
 export { type Clock, systemClock } from './time/clock.js'
+export { nextTick } from './time/cron.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
