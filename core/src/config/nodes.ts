@@ -1,6 +1,13 @@
 import type { SchemaNode } from '../plugin-host/schema.js'
 import { DURATION_PATTERN } from './duration.js'
 
+/** What is wrong with an entry of a list, beyond its schema; `path` begins with the section. */
+export interface EntryFault {
+  readonly path: readonly string[]
+  readonly text: string
+  readonly unknownKey: false
+}
+
 /** Parts of the schema of the configuration. */
 export const boolean = { type: 'boolean' } as const
 export const shortText = { type: 'string', maxLength: 2_000 } as const

@@ -1,5 +1,4 @@
-import type { ConfigFault } from './faults.js'
-import { choiceOf, duration, entryName, listOf, section, shortText } from './nodes.js'
+import { choiceOf, duration, type EntryFault, entryName, listOf, section, shortText } from './nodes.js'
 import { templateFault } from './notice-template.js'
 import { twice } from './schedules.js'
 import { isRecord } from './values.js'
@@ -131,7 +130,7 @@ export function isJsonWebhook({ headers = {} }: Pick<WebhookConfig, 'headers'>):
 }
 
 /** What the schema can't say; `value` may be anything. */
-export function notificationFaults(value: unknown): ConfigFault[] {
+export function notificationFaults(value: unknown): EntryFault[] {
   if (!Array.isArray(value)) return []
   return value.flatMap((notification: unknown, index) => {
     if (!isRecord(notification)) return []
@@ -139,7 +138,7 @@ export function notificationFaults(value: unknown): ConfigFault[] {
     return found.map(({ key, text }) => ({
       path: ['notifications', String(index), ...key.split('.')],
       text,
-      unknownKey: false,
+      unknownKey: false as const,
     }))
   })
 }

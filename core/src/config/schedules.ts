@@ -1,6 +1,15 @@
 import { cronFault } from '../time/cron.js'
-import type { ConfigFault } from './faults.js'
-import { boolean, choiceOf, compression, duration, entryName, listOf, section, shortText } from './nodes.js'
+import {
+  boolean,
+  choiceOf,
+  compression,
+  duration,
+  type EntryFault,
+  entryName,
+  listOf,
+  section,
+  shortText,
+} from './nodes.js'
 import { isRecord } from './values.js'
 
 /** What happens by itself: the same command that a person would send. */
@@ -83,14 +92,14 @@ const SCHEDULE = section(
 export const SCHEDULES_SCHEMA = listOf(SCHEDULE, MOST)
 
 /** What the schema can't say; `value` may be anything. */
-export function scheduleFaults(value: unknown): ConfigFault[] {
+export function scheduleFaults(value: unknown): EntryFault[] {
   if (!Array.isArray(value)) return []
   return value.flatMap((schedule: unknown, index) => {
     if (!isRecord(schedule)) return []
     const fault = (key: string, text: string) => ({
       path: ['schedules', String(index), key],
       text,
-      unknownKey: false,
+      unknownKey: false as const,
     })
     return [
       ...twice(value, index).map((text) => fault('name', text)),

@@ -23,7 +23,8 @@ describe('times of a cron expression', () => {
     assert.equal(text(nextTick(times, at('2031-07-15T00:00:00Z'))), '2031-07-15T00:30:00.000Z')
     const days = (from: string, count: number) => {
       const found: number[] = []
-      for (let time = at(from); found.length < count; time = found.at(-1) ?? time) found.push(nextTick(times, time) ?? 0)
+      for (let time = at(from); found.length < count; time = found.at(-1) ?? time)
+        found.push(nextTick(times, time) ?? 0)
       return found.map((time) => text(time)?.slice(0, 10))
     }
     // On 30 March 2031 there is no 2:30 in Berlin, on 26 October there are two: each day once.
