@@ -147,7 +147,7 @@ export type { RestoreDocument } from './control/restore-document.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
-export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind, SINCE_5_0 } from './control/roles.js'
+export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'
 export {
   type RunDocuments,
   readRunDocuments,
@@ -157,7 +157,6 @@ export {
 } from './control/run-documents.js'
 export {
   type EndedRun,
-  forgetSchedules,
   noteRun,
   type ScheduledRun,
   type ScheduleState,

@@ -95,7 +95,8 @@ export async function writeNotifications(
   ]
   if (faults.length > 0) throw invalidConfig(faults)
   await rewrite(leader, NOTIFICATIONS_ID, (document) => {
-    const since = Number(document?.since) || now
+    // What happened while nobody was to be told is of no concern.
+    const since = listOfRecords(document?.notifications).length === 0 ? now : Number(document?.since) || now
     return { fields: { notifications, since }, result: undefined }
   })
 }

@@ -15,11 +15,11 @@ const OVERLAP_SECONDS = 300
 /** What became of operations since the last look, each told once: `failed`, `succeeded` and `damaged`. */
 export async function endedOperations(
   leader: MongoClient,
-  { documents: { notices: state, schedules, states } }: NoticeContext,
+  { documents: { notices: state, notificationsSince, schedules, states } }: NoticeContext,
 ): Promise<Noticed> {
   const { t } = await clusterTime(leader)
   // What was before somebody asked to be told is of no concern.
-  const since = state.endedSince === 0 ? t : state.endedSince
+  const since = Math.min(t, Math.max(state.endedSince, Math.floor(notificationsSince / 1000)))
   const [backups, restores] = await Promise.all([listNewsOfBackups(leader, since), listEndedRestores(leader, since)])
   const opids = new Set(backups.ended.map(({ opid }) => opid))
   const runs = schedules.flatMap((schedule) => {
