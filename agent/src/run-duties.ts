@@ -36,7 +36,8 @@ export class RunDuties {
     this.#context = context
     this.#askedAt = clock.now()
     this.#log = log.operation({ event: 'schedule' })
-    this.#scheduler = new Scheduler({ leader, self, log: (of) => log.operation(of) })
+    const onEnded = () => this.#lookAtOnce()
+    this.#scheduler = new Scheduler({ leader, self, log: (of) => log.operation(of), onEnded })
     this.#notifier = new Notifier({ leader, clock, log: log.operation({ event: 'notify' }), send })
   }
 
@@ -50,8 +51,7 @@ export class RunDuties {
       const operations = [...backups, ...restores].map(({ name }) => name).join()
       if (operations === this.#operations) return
       this.#operations = operations
-      this.#notifier.wake()
-      this.#nextLook = 0
+      this.#lookAtOnce()
     },
     forget: () => {
       this.#leads = false
@@ -87,9 +87,17 @@ export class RunDuties {
     const documents = await readRunDocuments(leader)
     this.#tell(documents.faults.map(({ path, text }) => `left out: ${path.join('.')}: ${text}`).join('; '))
     const now = clock.now()
+    this.#nextLook = now + LOOK_MS
+    if (await this.#notifier.look(documents)) this.#nextLook = 0
+    // After it: what ends here stands in none of these documents yet.
     const again = await this.#scheduler.look(documents, now)
-    const isEager = await this.#notifier.look(documents)
-    this.#nextLook = isEager ? 0 : Math.min(again, now + LOOK_MS)
+    this.#nextLook = Math.min(again, this.#nextLook)
+  }
+
+  /** Something has ended. */
+  #lookAtOnce(): void {
+    this.#notifier.wake()
+    this.#nextLook = 0
   }
 
   #tell(trouble: string): void {

@@ -234,7 +234,7 @@ describe('what happens by itself, on a server', () => {
       await bench.backup('good', 'done')
       clock.jump(25 * HOUR)
       await round(one)
-      assert.deepEqual(told(), [])
+      assert.deepEqual(told(), ['backup good: done'])
       clock.jump(2 * HOUR)
       await round(one)
       await round(notifier())

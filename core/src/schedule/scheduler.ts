@@ -22,6 +22,8 @@ export interface SchedulerOptions {
   readonly leader: MongoClient
   readonly self: Member
   readonly log: (context: LogContext) => OperationLog
+  /** Told when something has ended, or was left. */
+  readonly onEnded?: () => void
 }
 
 /**
@@ -66,6 +68,7 @@ export class Scheduler {
     if (due.kind === 'leave') {
       const ended: EndedRun = { tick, status: due.status, why: due.why, endedAt: now }
       const taken = await takeTick(leader, name, { tick, ...(run !== undefined && { run }), last: ended })
+      if (taken) this.#options.onEnded?.()
       if (taken) log.warning(`${due.status} what was due at ${timeText(tick)}: ${due.why}`)
       return run
     }
@@ -77,6 +80,7 @@ export class Scheduler {
     const next: ScheduledRun = { tick, opid, status: 'waiting', by: `${self.rs}/${self.node}` }
     if (!(await takeTick(leader, name, { tick, run: next, ...(ended !== undefined && { last: ended }) })))
       return undefined
+    if (due.instead !== undefined) this.#options.onEnded?.()
     if (due.instead !== undefined) log.warning(`skipped what was due at ${timeText(due.instead)}: ${why}`)
     if (due.isLate) this.#log(name, opid).info(`makes up for ${timeText(tick)}, when no agent that leads was running`)
     return next
@@ -173,6 +177,7 @@ export class Scheduler {
       ...(why !== undefined && { why }),
     }
     if (!(await endRun(this.#options.leader, name, run, ended))) return
+    this.#options.onEnded?.()
     const log = this.#log(name, run.opid)
     const text = `${kind} due at ${timeText(run.tick)}: ${status}${why === undefined ? '' : `: ${why}`}`
     if (status === 'done') log.info(text)
