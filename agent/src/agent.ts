@@ -40,6 +40,7 @@ import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { LocalRepair } from './local-repair.js'
+import type { MetricsSource } from './metrics/metrics.js'
 import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
@@ -180,6 +181,11 @@ export class Agent {
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
+  }
+
+  get metricsSource(): MetricsSource {
+    const { leader, self } = this.#context
+    return { leader, self, mongodbVersion: this.#connections.info.version, lastReport: () => this.#status.last }
   }
 
   /**

@@ -62,14 +62,14 @@ const SECTIONS: Readonly<Record<string, Section>> = {
     title: 'Schedules',
     read: async ({ clock }, leader) => {
       const json = schedulesOf(await readRunDocuments(leader), clock.now())
-      return { json, text: (colours) => (json.length === 0 ? '' : schedulesText(json, colours)) }
+      return { json, text: (colours) => (json.length === 0 ? 'None.' : schedulesText(json, colours)) }
     },
   },
   notifications: {
     title: 'Notifications',
     read: async (_session, leader) => {
       const json = notificationsOf(await readRunDocuments(leader))
-      return { json, text: (colours) => (json.length === 0 ? '' : notificationsText(json, colours)) }
+      return { json, text: (colours) => (json.length === 0 ? 'None.' : notificationsText(json, colours)) }
     },
   },
 }
@@ -109,14 +109,17 @@ async function status(session: Session, options: StatusOptions): Promise<void> {
     })),
   )
   const { output } = session
-  output.result(Object.fromEntries(results.map(({ name, json }) => [name, json])), () =>
-    results
-      .map(({ title, text }) => ({ title, shown: text(output.colours) }))
-      // Of what nobody has set, only where it was asked for.
-      .filter(({ shown }) => shown !== '' || options.sections.length > 0)
-      .map(({ title, shown }) => `${output.colours.strong(`${title}:`)}\n${indent(shown === '' ? 'None.' : shown)}`)
+  // What PBM does not have and nobody has set, only where it is asked for.
+  const told = results.filter(({ json }) => !isEmptyList(json) || options.sections.length > 0)
+  output.result(Object.fromEntries(told.map(({ name, json }) => [name, json])), () =>
+    told
+      .map(({ title, text }) => `${output.colours.strong(`${title}:`)}\n${indent(text(output.colours))}`)
       .join('\n\n'),
   )
+}
+
+function isEmptyList(json: unknown): boolean {
+  return Array.isArray(json) && json.length === 0
 }
 
 async function tolerant(section: Section, session: Session, leader: MongoClient, options: StatusOptions) {
