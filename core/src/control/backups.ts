@@ -42,6 +42,8 @@ export interface BackupQuery {
   /** Of this profile; `null` for the main storage; left out for all. */
   profile?: string | null
   status?: BackupStatus | BackupStatus[]
+  /** Of everything, not of chosen namespaces. */
+  whole?: true
   /** At most so many. */
   limit?: number
 }
@@ -52,6 +54,7 @@ export async function listBackups(leader: MongoClient, query: BackupQuery = {}):
   if (query.profile === null) filter['store.profile'] = null
   if (typeof query.profile === 'string') filter['store.name'] = query.profile
   if (query.status !== undefined) filter.status = { $in: [query.status].flat() }
+  if (query.whole === true) filter.nss = { $in: [null, []] }
   const found = await backups(leader)
     .find(filter, { sort: { start_ts: -1 }, limit: query.limit ?? 0 })
     .toArray()

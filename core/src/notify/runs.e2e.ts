@@ -10,6 +10,7 @@ import { insertChunk } from '../control/pitr-chunks.js'
 import { readRunDocuments, readWholeConfig, writeNotifications } from '../control/run-documents.js'
 import { takeTick } from '../control/schedule-state.js'
 import { ensureControlCollections } from '../control/setup.js'
+import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
 import { AGENTS, BACKUPS, CONFIG, LOG, PITR_CHUNKS } from '../mongo/control-names.js'
 import { ManualClock } from '../time/manual-clock.support.js'
@@ -267,6 +268,30 @@ describe('what happens by itself, on a server', () => {
       await round(one)
       await round(notifier())
       assert.deepEqual(told(), ['point-in-time recovery: a gap in rs.x'])
+    })
+
+    it('tells when nothing of the oplog is stored any more', async () => {
+      const { t } = await clusterTime(leader)
+      const chunk = (start: number, end: number) =>
+        insertChunk(leader, {
+          ...{ rs: set.name, fname: `${start}`, compression: 'none', size: 1 },
+          ...{ start_ts: new Timestamp({ t: start, i: 1 }), end_ts: new Timestamp({ t: end, i: 1 }) },
+        })
+      await configCollection(leader).updateOne(MAIN, { $set: { pitr: { enabled: true, oplogSpanMin: 1 } } })
+      const one = notifier()
+      await chunk(t - 900, t - 800)
+      await round(one)
+      await round(one)
+      await round(notifier())
+      await chunk(t - 800, t)
+      await round(one)
+      assert.deepEqual(
+        sent.map(({ notice }) => [notice.event, notice.state]),
+        [
+          ['gap', 'begun'],
+          ['gap', 'over'],
+        ],
+      )
     })
 
     it('tells of an agent that is gone, however its report went', async () => {

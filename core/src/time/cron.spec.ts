@@ -38,7 +38,7 @@ describe('times of a cron expression', () => {
     assert.equal(cronFault({ cron: '30 2 * * *', timezone: 'Europe/Berlin' }, now), undefined)
     assert.deepEqual(cronFault({ cron: '30 2 * * *', timezone: 'Middle/Earth' }, now)?.key, 'timezone')
     assert.match(cronFault({ cron: '0 0 30 2 *' }, now)?.text ?? '', /ever comes/)
-    for (const cron of ['', 'nightly', '61 * * * *', '* * *', '* * * * * * *', 'x'.repeat(1000)])
+    for (const cron of ['', 'nightly', '61 * * * *', '* * *', '* * * * * * *', 'x'.repeat(1000), '? ? * * *'])
       assert.equal(cronFault({ cron }, now)?.key, 'cron', cron)
   })
 })

@@ -16,6 +16,8 @@ export function cronFault(times: CronTimes, now: number): { key: 'cron' | 'timez
   if (timezone !== undefined && !isTimezone(timezone))
     return { key: 'timezone', text: 'is no time zone; write it as the IANA does: Europe/Berlin, UTC' }
   if (cron.length > LONGEST) return { key: 'cron', text: `must not be longer than ${LONGEST} characters` }
+  // To the library the time at which it is read, so that it would be due always.
+  if (cron.includes('?')) return { key: 'cron', text: 'must not have a ?' }
   try {
     return nextTick(times, now) === undefined ? { key: 'cron', text: 'names no time that ever comes' } : undefined
   } catch {
