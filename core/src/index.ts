@@ -168,7 +168,7 @@ export {
 } from './control/schedule-state.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
-export { forgetIdentity } from './control/storage-memory.js'
+export { forgetIdentity, wasUsed } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
