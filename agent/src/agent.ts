@@ -44,8 +44,10 @@ import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { LocalRepair } from './local-repair.js'
 import type { MetricsSource } from './metrics/metrics.js'
+import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
+import { RunDuties } from './run-duties.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
@@ -89,6 +91,7 @@ export class Agent {
   readonly #storage: StorageWatch
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
+  readonly #duties: RunDuties
   readonly #loops: Promise<void>[] = []
   readonly #ttlRepair: LocalRepair
   readonly #lockRepair: LocalRepair
@@ -169,6 +172,9 @@ export class Agent {
       },
     })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
+    const { localAccess, allowNotify: allowed } = settings
+    const send = noticeSender({ cluster: leaderReplset, localAccess, allowed, host, signal })
+    this.#duties = new RunDuties(this.#context, this.#central, send)
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
       leader,
@@ -225,6 +231,7 @@ export class Agent {
       this.#lockRepair.run(ended),
       this.#stagingRepair.run(ended),
       this.#slicing.runUntil(ended),
+      this.#duties.run(ended),
     ]
     this.#loops.push(...loops)
     await Promise.all([following, ...loops])
@@ -374,11 +381,14 @@ export class Agent {
     const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const openStore = (backup: BackupDocument) => openStorageOf(backup, { ...this.#context, log })
-    const repairs = allRepairs({
-      ...{ leader, leaderReplset, host, clock, log, openStore },
-      carryOut: (command) => this.#take(command).ended,
-      logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
-    })
+    const repairs = [
+      this.#duties.repair,
+      ...allRepairs({
+        ...{ leader, leaderReplset, host, clock, log, openStore },
+        carryOut: (command) => this.#take(command).ended,
+        logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
+      }),
+    ]
     await watchStaleOperations({
       ...{ leader, signal, log, repairs },
       isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),

@@ -75,6 +75,14 @@ export async function listRestores(
   return found.flatMap((document) => readRestore(document) ?? [])
 }
 
+/** Those whose last change was to end, at this Unix second or later. */
+export async function listEndedRestores(leader: MongoClient, since: number): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ last_transition_ts: { $gte: since }, status: { $in: [...RESTORE_STATES.terminal] } })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
 /** Those whose records say that they have switched something off, which was not settled yet. */
 export async function listSuspendingRestores(leader: MongoClient): Promise<RestoreDocument[]> {
   const found = await restores(leader)
