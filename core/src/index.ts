@@ -48,7 +48,7 @@ export {
   type PitrConfig,
   type StorageConfig,
 } from './config/document.js'
-export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
+export { maskConfig, maskStorage, secretsOf, secretsOfStorage } from './config/mask.js'
 export { parseConfig } from './config/parse.js'
 export { sameStorage, storageFingerprint } from './config/same-storage.js'
 export {
@@ -95,6 +95,7 @@ export {
   writeConfig,
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
+export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -234,7 +235,10 @@ export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
+export { maskSecrets } from './secrets/documents.js'
+export { withoutSecrets } from './secrets/errors.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { isSecretName, maskUrls, passwordsInUrls } from './secrets/text.js'
 export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'
