@@ -50,7 +50,7 @@ export {
   type StorageConfig,
 } from './config/document.js'
 export { durationOf } from './config/duration.js'
-export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
+export { maskConfig, maskStorage, secretsOf, secretsOfStorage } from './config/mask.js'
 export type { NoticeFields } from './config/notice-template.js'
 export {
   type EmailConfig,
@@ -107,6 +107,7 @@ export {
   writeConfig,
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
+export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -274,7 +275,10 @@ export { dropUnfinished } from './restore/selective/made.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
 export { ACTIONS } from './schedule/actions.js'
 export { Scheduler } from './schedule/scheduler.js'
+export { maskSecrets } from './secrets/documents.js'
+export { withoutSecrets } from './secrets/errors.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { isSecretName, maskUrls, passwordsInUrls } from './secrets/text.js'
 export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'
