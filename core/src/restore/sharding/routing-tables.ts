@@ -247,7 +247,7 @@ function refuseEnding(collection: Buffer): void {
 }
 
 /** Where a chunk was before; snapshot reads in the past look there. */
-function renamedHistory(chunk: Buffer, renamed: (document: Buffer, field: string) => Buffer): Buffer {
+export function renamedHistory(chunk: Buffer, renamed: (document: Buffer, field: string) => Buffer): Buffer {
   const history = findDocument(chunk, 'history')
   if (history === undefined) return chunk
   const entries = documentsOfArray(history)

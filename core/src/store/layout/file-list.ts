@@ -44,7 +44,15 @@ export function encodeFileList(files: readonly ListedFile[]): Buffer {
 /** Throws FILE_LIST_INVALID for what can't be an entry: a name that leads out of the dbPath above all. */
 export async function* decodeFileList(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<ListedFile> {
   for await (const whole of wholeDocuments(bytes)) {
-    for (const document of documentsIn(whole)) yield readEntry(deserialize(document))
+    for (const document of documentsIn(whole)) yield readEntry(decoded(document))
+  }
+}
+
+function decoded(document: Buffer): Record<string, unknown> {
+  try {
+    return deserialize(document)
+  } catch (cause) {
+    throw invalid('an entry is no document', cause)
   }
 }
 
@@ -88,8 +96,9 @@ function isRelative(path: string): boolean {
   return !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
 }
 
-function invalid(what: string): PbmError {
+function invalid(what: string, cause?: unknown): PbmError {
   return new PbmError('FILE_LIST_INVALID', `the list of files is wrong: ${what}`, {
     hint: 'The backup can not be restored as it is; restore another one.',
+    cause,
   })
 }
