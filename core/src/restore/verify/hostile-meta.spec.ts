@@ -9,7 +9,9 @@ const { namespaces } = readMetadataJson(
   '{"namespaces":[{"db":"shop","collection":"a","metadata":"{}","type":"collection","crc":5,"size":7}]}',
 )
 const META = Buffer.from(
-  serialize({ specifications: [{ db: 'shop', name: 'a', type: 'collection', crc: 5, size: 7, indexes: [], options: {} }] }),
+  serialize({
+    specifications: [{ db: 'shop', name: 'a', type: 'collection', crc: 5, size: 7, indexes: [], options: {} }],
+  }),
 )
 
 describe('A list beside the list of namespaces that somebody has changed', () => {
