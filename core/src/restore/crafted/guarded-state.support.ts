@@ -18,8 +18,8 @@ const WITH_DOCUMENTS = [
   `${ELSEWHERE}.keep`,
 ]
 
-/** Which storage is used is remembered there, anew with each storage; and how far a shard has heard of its config servers. */
-const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$/ }
+/** Which storage is used is remembered there, anew with each storage; and how far a shard is with commands. */
+const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$|^_shardsvr|^sharding/ }
 
 /** Config servers have no databases of users. */
 export async function plantGuarded(admin: MongoClient, databases = ['config', 'local', ELSEWHERE]): Promise<void> {

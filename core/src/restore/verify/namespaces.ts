@@ -1,5 +1,5 @@
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { eachInTurns } from '../../bson/ordered-json.js'
+import { eachInTurns } from '../../bson/turns.js'
 import { elementsOf } from '../../oplog/raw-fields.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
 import { damaged } from '../data/stored-objects.js'

@@ -1,5 +1,6 @@
 import { deserialize, Int32, Long, serialize } from 'bson'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
+import { Turns } from '../../bson/turns.js'
 import { PbmError } from '../../errors.js'
 import { replsetFolder } from './names.js'
 
@@ -43,12 +44,20 @@ export function encodeFileList(files: readonly ListedFile[]): Buffer {
 
 /** Throws FILE_LIST_INVALID for what can't be an entry: a name that leads out of the dbPath above all. */
 export async function* decodeFileList(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<ListedFile> {
+  const turns = new Turns()
   for await (const whole of wholeDocuments(bytes)) {
-    for (const document of documentsIn(whole)) yield readEntry(decoded(document))
+    for (const document of documentsIn(whole)) {
+      if (turns.areDue()) await turns.give()
+      yield readEntry(decoded(document))
+    }
   }
 }
 
+/** Bytes of an entry: a name and some numbers. */
+const LONGEST_ENTRY = 64 * 1024
+
 function decoded(document: Buffer): Record<string, unknown> {
+  if (document.length > LONGEST_ENTRY) throw invalid(`an entry has ${document.length} bytes`)
   try {
     return deserialize(document)
   } catch (cause) {
