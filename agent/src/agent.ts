@@ -28,6 +28,7 @@ import {
   systemClock,
   untriedServerText,
   type WithPrimary,
+  wasUsed,
   watchCommands,
   watchStaleOperations,
 } from '@pbmkit/core'
@@ -40,6 +41,7 @@ import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
 import { LocalRepair } from './local-repair.js'
+import type { MetricsSource } from './metrics/metrics.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import type { Settings } from './settings.js'
@@ -128,6 +130,7 @@ export class Agent {
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
+      isUsed: (storage) => wasUsed(leader, storage, host),
       see: async (store, storage, call) => ({
         ...(await seeStorage(store, { leader, host, storage }, call)),
         at: await storageFingerprint(storage, host),
@@ -174,6 +177,11 @@ export class Agent {
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
+  }
+
+  get metricsSource(): MetricsSource {
+    const { leader, self } = this.#context
+    return { leader, self, mongodbVersion: this.#connections.info.version, lastReport: () => this.#status.last }
   }
 
   /**

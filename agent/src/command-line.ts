@@ -56,6 +56,16 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       "how often to look whether the agent's user has changed [PBM_CHECK_USER; check-user] (default: 60)",
     )
     .option(
+      '--metrics-listen <host:port>',
+      'where to serve metrics for Prometheus, as 127.0.0.1:9216 [PBM_METRICS_LISTEN; metrics.listen] (default: nowhere)',
+    )
+    .option('--metrics-tls-cert <file>', 'their certificate, PEM [PBM_METRICS_TLS_CERT; metrics.tls-cert]')
+    .option('--metrics-tls-key <file>', 'its key, PEM [PBM_METRICS_TLS_KEY; metrics.tls-key]')
+    .option(
+      '--metrics-users <file>',
+      'who may read them: user:password, one a line [PBM_METRICS_USERS; metrics.users] (default: everybody)',
+    )
+    .option(
       '--stop-grace <seconds>',
       'how long running work may go on after SIGTERM [PBM_STOP_GRACE; stop-grace] (default: 10)',
     )

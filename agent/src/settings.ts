@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError } from '@pbmkit/core'
 import { LineCounter, parseDocument } from 'yaml'
+import type { MetricsSettings } from './metrics/settings.js'
 
 /** Timers can't wait for longer, and who asks for more means as long as it takes. */
 const LONGEST_GRACE_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
@@ -28,6 +29,8 @@ export interface Settings {
   readonly stateFolder: string
   /** Seconds between two looks at whether the user that the agent connects as has changed. */
   readonly checkUser: number
+  /** Absent: nothing listens. */
+  readonly metrics: MetricsSettings | undefined
   /** The file the settings came from, watched for changes of the log's level and form. */
   readonly file: string | undefined
 }
@@ -53,6 +56,10 @@ export interface Flags {
   readonly mongodStart?: string
   readonly stateFolder?: string
   readonly checkUser?: string
+  readonly metricsListen?: string
+  readonly metricsTlsCert?: string
+  readonly metricsTlsKey?: string
+  readonly metricsUsers?: string
 }
 
 interface Source {
@@ -88,6 +95,10 @@ const PLACES = {
   start: place('mongodStart', '--mongod-start', 'PBM_MONGOD_START', 'mongod.start'),
   state: place('stateFolder', '--state-folder', 'PBM_STATE_FOLDER', 'state-folder'),
   checkUser: place('checkUser', '--check-user', 'PBM_CHECK_USER', 'check-user'),
+  metrics: place('metricsListen', '--metrics-listen', 'PBM_METRICS_LISTEN', 'metrics.listen'),
+  metricsCert: place('metricsTlsCert', '--metrics-tls-cert', 'PBM_METRICS_TLS_CERT', 'metrics.tls-cert'),
+  metricsKey: place('metricsTlsKey', '--metrics-tls-key', 'PBM_METRICS_TLS_KEY', 'metrics.tls-key'),
+  metricsUsers: place('metricsUsers', '--metrics-users', 'PBM_METRICS_USERS', 'metrics.users'),
   grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
 } as const
 
@@ -118,8 +129,28 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     mongodStart: text(find(PLACES.start)),
     stateFolder: text(find(PLACES.state)) ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(homedir(), '.pbmkit'),
     checkUser: wholeNumber(find(PLACES.checkUser), 1) ?? 60,
+    metrics: metricsSettings(find),
     file: flags.config,
   }
+}
+
+function metricsSettings(find: (place: Place) => Source | undefined): MetricsSettings | undefined {
+  const [listen, cert, key, users] = [PLACES.metrics, PLACES.metricsCert, PLACES.metricsKey, PLACES.metricsUsers].map(
+    find,
+  )
+  const address = text(listen)
+  if (listen === undefined || address === undefined) {
+    const idle = [cert, key, users].find((source) => source !== undefined)
+    if (idle !== undefined) throw invalid(`${idle.name}: metrics are not served`, 'Give --metrics-listen as well')
+    return undefined
+  }
+  const [, v6, name, port = ''] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]*)):(\d+)$/i.exec(address) ?? []
+  if (port === '' || Number(port) > 65_535)
+    throw invalid(`${listen.name}: ${JSON.stringify(address)} is no address with a port`, 'Such as 127.0.0.1:9216')
+  const [tlsCert, tlsKey] = [text(cert), text(key)]
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw invalid(`${(cert ?? key)?.name}: certificate and key are only given together`)
+  return { listen: { host: v6 ?? (name || undefined), port: Number(port) }, tlsCert, tlsKey, users: text(users) }
 }
 
 async function findUri(find: (place: Place) => Source | undefined): Promise<string> {

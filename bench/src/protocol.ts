@@ -170,6 +170,7 @@ const SETTINGS: Settings = {
   mongodStart: undefined,
   stateFolder: '',
   checkUser: 60,
+  metrics: undefined,
   file: undefined,
 }
 

@@ -15,6 +15,7 @@ export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld, readInventory } from './catalog/delete.js'
+export { History, type HistoryFacts, type StoredOplog } from './catalog/history.js'
 export { ensureInitObject } from './catalog/init-object.js'
 export { acceptStorage, requireKnownStorage, type SeenStorage, seeStorage } from './catalog/known-storage.js'
 export { type KeepReason, lifecyclePlan, minKeepFault } from './catalog/lifecycle.js'
@@ -27,6 +28,7 @@ export {
   isBaseSnapshot,
   isFinished,
   isNeededForSlicing,
+  isPointInTimeBase,
   isSelective,
 } from './catalog/retention.js'
 export { identityObject, lookForIdentity } from './catalog/storage-identity.js'
@@ -63,6 +65,7 @@ export {
   type SubsystemStatus,
 } from './control/agents.js'
 export type { BackupDocument, BackupReplset, BackupStatus, Progress } from './control/backup-document.js'
+export type { BackupFacts, ReplsetFacts } from './control/backup-facts.js'
 export {
   findBackup,
   findBackupByOpid,
@@ -74,6 +77,7 @@ export {
   setReplsetProgress,
   UNSET_TIMESTAMP,
 } from './control/backups.js'
+export { type ClusterView, readClusterView } from './control/cluster-view.js'
 export {
   type BackupCommand,
   type Command,
@@ -126,13 +130,14 @@ export {
 export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
+export type { RestoreFacts } from './control/restore-facts.js'
 export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
-export { forgetIdentity } from './control/storage-memory.js'
+export { forgetIdentity, wasUsed } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -243,8 +248,9 @@ export { namespaceListName, parsePitrChunkName, pitrChunkName } from './store/la
 export { isLegacyArchive } from './store/layout/pbm-version.js'
 export { readText } from './store/layout/read-text.js'
 export { type OpenOptions, openStore, storageOptions, wrappedStore } from './store/open.js'
-export type { OpenStore } from './store/open-store.js'
+export type { MeteredCall, OpenStore } from './store/open-store.js'
 export { transferText } from './store/wrappers/meter.js'
+export { onStorageCalls, type StorageCall } from './store/wrappers/storage-calls.js'
 export { type Clock, systemClock } from './time/clock.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'

@@ -28,6 +28,31 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   return found.map(fromRecord)
 }
 
+/** A chunk as far as it counts for what can be restored to, with the place of its record among all of them. */
+export interface ListedChunk
+  extends Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts' | 'barriers' | 'fromNothing'> {
+  readonly _id: ObjectId
+  readonly size: number
+}
+
+const LISTED = { rs: 1, start_ts: 1, end_ts: 1, barriers: 1, fromNothing: 1, size: 1 } as const
+
+/** Those listed after the record `after`, or all, in no order: for who must not hold a long list in memory. */
+export async function* eachChunk(leader: MongoClient, after?: ObjectId): AsyncGenerator<ListedChunk> {
+  const filter = after === undefined ? {} : { _id: { $gt: after } }
+  for await (const found of chunks(leader).find(filter, { projection: LISTED })) {
+    const { _id, rs, start_ts, end_ts } = found
+    const isChunk = typeof rs === 'string' && start_ts instanceof Timestamp && end_ts instanceof Timestamp
+    if (!isChunk || !(_id instanceof ObjectId)) continue
+    yield { ...(found as unknown as ListedChunk), size: readNumber(found.size) }
+  }
+}
+
+/** How many there are, without looking at them: after a crash of the server, it may be a few off. */
+export function countChunks(leader: MongoClient): Promise<number> {
+  return chunks(leader).estimatedDocumentCount()
+}
+
 /** The chunk of a replica set that ends last. */
 export async function findLastChunk(leader: MongoClient, rs: string): Promise<PitrChunkDocument | undefined> {
   const found = await chunks(leader).findOne({ rs }, { sort: { end_ts: -1 } })
