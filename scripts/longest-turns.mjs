@@ -4,8 +4,7 @@
 //   node scripts/longest-turns.mjs
 //
 // Run it after `npm run build`, with the Node.js of node_modules/.bin.
-import { serialize } from 'bson'
-import { readMetadataJsonGently } from '../core/dist/archive/metadata.js'
+import { readMetadataJsonGently, writeMetaPbm } from '../core/dist/archive/metadata.js'
 import { differenceOf } from '../core/dist/restore/verify/cross-check.js'
 import { fromStorageJsonGently, withChecksum } from '../core/dist/store/layout/backup-metadata.js'
 import { decodeFileList, encodeFileList } from '../core/dist/store/layout/file-list.js'
@@ -58,10 +57,10 @@ async function readFiles(bytes) {
   return count
 }
 const entry = (n) => ({ filename: `collection-${n}.wt`, offset: 0, length: 0, fileSize: 9, mode: 384, storedSize: 9 })
-const spec = (n) => ({ db: 'a', name: `c${n}`, type: 'collection', indexes: [], crc: 5n, size: 7n })
+const namespace = (n) => ({ db: 'a', collection: `c${n}`, type: 'collection', indexes: [], crc: 5n, size: 7 })
 const files200 = encodeFileList(many(200_000, entry))
-const large = serialize({ filename: 'a.wt', x: many(900_000, () => 1) })
-const meta = Buffer.from(serialize({ specifications: many(150_000, spec) }))
+const large = encodeFileList([{ ...entry(1), object: 'x'.repeat(LARGEST) }])
+const meta = writeMetaPbm({ serverVersion: '6.0.5', namespaces: many(130_000, namespace) }, '2.15.0', '6.0')
 const BYTES = {
   'a list of 200,000 files': [() => readFiles(files200), files200.length],
   'an entry of 16 MB in a list of files': [() => readFiles(large), large.length],
