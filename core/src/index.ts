@@ -39,6 +39,7 @@ export {
   timelines,
   touchedSeconds,
   wholeSeconds,
+  withoutReshardings,
 } from './catalog/timelines.js'
 export { testWriting } from './catalog/write-test.js'
 export {
@@ -49,7 +50,7 @@ export {
   type StorageConfig,
 } from './config/document.js'
 export { durationOf } from './config/duration.js'
-export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
+export { maskConfig, maskStorage, secretsOf, secretsOfStorage } from './config/mask.js'
 export type { NoticeFields } from './config/notice-template.js'
 export {
   type EmailConfig,
@@ -106,6 +107,7 @@ export {
   writeConfig,
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
+export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -118,7 +120,7 @@ export {
   type QueuedNotice,
 } from './control/notice-state.js'
 export {
-  findPlan,
+  findPlans,
   findRotation,
   hasOperation,
   notePlan,
@@ -149,7 +151,7 @@ export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { RestoreFacts } from './control/restore-facts.js'
-export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
+export { mergePlans, type PlannedOplog, type RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'
@@ -253,6 +255,7 @@ export { repairPhysicalBackup } from './recovery/forgotten-lock.js'
 export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
 export type { Repair } from './recovery/repair-runner.js'
 export { allRepairs } from './recovery/repairs.js'
+export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { carryOut } from './restore/physical/carry-out.js'
@@ -268,10 +271,14 @@ export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
+export { dropUnfinished } from './restore/selective/made.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
 export { ACTIONS } from './schedule/actions.js'
 export { Scheduler } from './schedule/scheduler.js'
+export { maskSecrets } from './secrets/documents.js'
+export { withoutSecrets } from './secrets/errors.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { isSecretName, maskUrls, passwordsInUrls } from './secrets/text.js'
 export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'

@@ -158,6 +158,19 @@ export async function clearChosen(leader: MongoClient, name: string): Promise<vo
   await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].chosen': '' } })
 }
 
+/** Restores that failed and left something beside the live ones. */
+export async function listUnfinishedBeside(leader: MongoClient): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ status: 'error', 'replsets.made.0': { $exists: true } })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
+/** All of what was made is there. */
+export async function clearMade(leader: MongoClient, name: string): Promise<void> {
+  await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].made': '' } })
+}
+
 /** Sets fields of the restore as a whole. False when it is gone. */
 export async function setRestoreFields(
   leader: MongoClient,
