@@ -258,15 +258,14 @@ export { allRepairs } from './recovery/repairs.js'
 export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
-export { carryOut } from './restore/physical/carry-out.js'
-export { JournalFile } from './restore/physical/journal.js'
+export { type CarryOutContext, carryOut } from './restore/physical/carry-out.js'
+export { JournalFile, type TakeOverJournal } from './restore/physical/journal.js'
 export {
   type EndedTakeOver,
   PhysicalRestore,
   type PlannedTakeOver,
   recordTakeOver,
 } from './restore/physical/restore.js'
-export { recoverTakeOver, type TakeOverContext } from './restore/physical/take-over.js'
 export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
