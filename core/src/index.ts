@@ -95,6 +95,7 @@ export {
   writeConfig,
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
+export { historyMark } from './control/history-mark.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -169,7 +170,7 @@ export {
   nodeInfo,
   type ReplsetTopology,
 } from './mongo/topology.js'
-export { ignoredUriOptionsText, maskText, parseUri } from './mongo/uri.js'
+export { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './mongo/uri.js'
 export { optime } from './oplog/entry.js'
 export type { CompressionPlugin } from './plugin/compression.js'
 export { hasCode } from './plugin/errors.js'
