@@ -28,6 +28,7 @@ import {
   systemClock,
   untriedServerText,
   type WithPrimary,
+  wasUsed,
   watchCommands,
   watchStaleOperations,
 } from '@pbmkit/core'
@@ -129,6 +130,7 @@ export class Agent {
     this.#storage = new StorageWatch({
       ...{ host, node: self.node, signal, keys, clock: systemClock },
       warn: (text) => checkup.warning(text),
+      isUsed: (storage) => wasUsed(leader, storage, host),
       see: async (store, storage, call) => ({
         ...(await seeStorage(store, { leader, host, storage }, call)),
         at: await storageFingerprint(storage, host),

@@ -138,7 +138,7 @@ export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
-export { forgetIdentity } from './control/storage-memory.js'
+export { forgetIdentity, wasUsed } from './control/storage-memory.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
