@@ -108,6 +108,7 @@ export {
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
+export { historyMark } from './control/history-mark.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -202,7 +203,7 @@ export {
   nodeInfo,
   type ReplsetTopology,
 } from './mongo/topology.js'
-export { ignoredUriOptionsText, maskText, parseUri } from './mongo/uri.js'
+export { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './mongo/uri.js'
 export { mailTexts, noticeFields, webhookBody } from './notify/message.js'
 export { Notifier, type SendNotice } from './notify/notifier.js'
 export { enqueue } from './notify/queue.js'

@@ -35,7 +35,7 @@ export async function listChunksSince(leader: MongoClient, second: number): Prom
   const found = await chunks(leader)
     .find({ ...since, ...begun }, { sort: { start_ts: 1 } })
     .toArray()
-  return found.map(fromRecord)
+  return found.flatMap((one) => fromRecord(one) ?? [])
 }
 
 /** Where the chunks of each replica set end. */

@@ -74,7 +74,7 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   if (part === undefined) throw unfit(`backup ${backup.name} has nothing for replica set ${self.rs}`)
   refuseProfileBase(backup, command)
   const rs = nameInBackup(self.rs, command.rsMap ?? {})
-  const pointInTime = await chunksUpTo({ leader, host, rs, backup, target: command.oplogTS })
+  const pointInTime = await chunksUpTo({ leader, host, rs, backup, target: command.oplogTS, isPart: false })
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const server = await requirePhysical(node)
   refuseOtherServer(backup, part, info, server)
