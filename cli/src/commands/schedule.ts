@@ -153,7 +153,12 @@ async function doNow(session: Session, name: string, options: WaitOptions): Prom
   await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
   const now = session.clock.now()
-  const command = await ACTIONS[schedule.do].command(schedule, { leader, config, now })
+  const command = await ACTIONS[schedule.do].command(schedule, {
+    leader,
+    leaderReplset: await session.leaderReplset(),
+    config,
+    now,
+  })
   const opid = await send(leader, command)
   const backup = command.cmd === 'backup' ? { name: command.backup.name } : {}
   const sent: ScheduledRun = { tick: now, opid, status: 'sent', by: 'pbm schedule run', sentAt: now, ...backup }
@@ -179,9 +184,10 @@ async function waitForRun(
 ): Promise<void> {
   const hint = `See pbm logs -i ${run.opid} -t 0.`
   const { clock, signal } = session
+  const leaderReplset = await session.leaderReplset()
   const ended = async () => {
     const config = await requireConfig(leader)
-    return await ACTIONS[kind].outcome(run, { leader, config, now: clock.now() })
+    return await ACTIONS[kind].outcome(run, { leader, leaderReplset, config, now: clock.now() })
   }
   const outcome = await poll(ended, {
     ...{ clock, signal, deadline },

@@ -18,6 +18,8 @@ import { saysBusy } from '../protocol/busy.js'
 
 /** What a schedule does: the command that a person would send, and how one sees that it has ended. */
 export interface ScheduledAction {
+  /** It takes the lock of operations: of those one runs at a time. */
+  readonly locks: boolean
   /** Rejects where there is nothing that agents could carry out. */
   command(schedule: ScheduleConfig, context: ActionContext): Promise<Command>
   /** Undefined while it goes on. */
@@ -26,6 +28,8 @@ export interface ScheduledAction {
 
 export interface ActionContext {
   readonly leader: MongoClient
+  /** Name of the leader replica set. */
+  readonly leaderReplset: string
   readonly config: Config
   /** Milliseconds since the epoch. */
   readonly now: number
@@ -39,8 +43,9 @@ export interface Outcome {
 
 /** One row for each kind of `config/schedules.ts`. */
 export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
-  backup: { command: backupOf, outcome: backupOutcome },
+  backup: { locks: true, command: backupOf, outcome: backupOutcome },
   lifecycle: {
+    locks: true,
     command: async ({ profile = '' }, { leader }) => {
       await requireStorage(leader, profile)
       if ((await lifecycleOf(leader, profile)).enabled !== true)
@@ -53,6 +58,7 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     outcome: lockedOutcome,
   },
   cleanup: {
+    locks: true,
     command: async ({ profile = '', olderThan = '' }, { leader }) => {
       await requireStorage(leader, profile)
       const limit = new Timestamp({ t: await limitOf(leader, olderThan), i: 0 })
@@ -61,6 +67,7 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     outcome: lockedOutcome,
   },
   'delete-pitr': {
+    locks: true,
     command: async ({ olderThan = '' }, { leader }) => ({
       cmd: 'deletePitr',
       deletePitr: { olderthan: await limitOf(leader, olderThan) },
