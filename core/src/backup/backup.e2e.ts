@@ -223,7 +223,9 @@ describe('a logical backup', () => {
       return sum
     }
     const { replsets } = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
-    const stored = { name: `${name}/${set.name}/oplog/${oplog[0]}`, crc: tally(bytes).crcText() }
+    const object = `${name}/${set.name}/oplog/${oplog[0]}`
+    const storedCrc = tally(await readFile(join(folder, object))).crcText()
+    const stored = { name: object, crc: tally(bytes).crcText(), storedCrc }
     assert.deepEqual(replsets[0]?.oplog_objects, [stored])
     const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
     const rowsOf = list.namespaces.find(({ db, collection }) => `${db}.${collection}` === 'load.rows')

@@ -139,6 +139,8 @@ export interface BackupOplogObject {
   name: string
   /** CRC-64/XZ of the entries, uncompressed: 16 hexadecimal digits. */
   crc: string
+  /** The same of the object, before it was sealed. Absent in backups of earlier versions. */
+  storedCrc?: string
 }
 
 /** An object as it was given to the storage. */
