@@ -27,6 +27,7 @@ export const CORE_FLOORS: readonly string[] = [
   'recovery',
   'backup',
   'restore',
+  'verification',
   'slicer',
   'index.ts',
 ]
