@@ -17,6 +17,7 @@ import { restoreCommand } from './commands/restore.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
+import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
 import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
@@ -75,6 +76,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     listCommand(run),
     statusCommand(run),
     describeBackupCommand(run),
+    verifyCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),

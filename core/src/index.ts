@@ -80,6 +80,7 @@ export {
   type CommandDocument,
   isRestore,
   type RestoreCommand,
+  type VerifyCommand,
 } from './control/command-document.js'
 export { noteDeadResync, noteRefused, sendCommand } from './control/commands.js'
 export {
@@ -91,7 +92,14 @@ export {
   writeConfig,
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
-export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
+export {
+  type LockDocument,
+  type LockHeader,
+  listLiveLocks,
+  listLocks,
+  listSlicerLocks,
+  listVerifyLocks,
+} from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
@@ -133,6 +141,14 @@ export { type DatabaseRole, databaseRole, ROLE_KINDS, type RoleKind, SINCE_5_0 }
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { forgetIdentity } from './control/storage-memory.js'
+export { findVerification, noteVerification, setVerified } from './control/verification.js'
+export type {
+  BackupVerification,
+  ChunksVerification,
+  Damage,
+  VerificationReport,
+  VerifiedBackup,
+} from './control/verification-document.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -249,4 +265,6 @@ export { type Clock, systemClock } from './time/clock.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
+export { sampleOf } from './verification/sample.js'
+export { type ListedStorage, type VerifyScope, verifyStorage } from './verification/verify.js'
 export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, untriedServerText, VERSION } from './version.js'

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import type { BackupDocument } from '../control/backup-document.js'
-import type { BackupVerification, Damage } from '../control/verification.js'
+import type { BackupVerification, Damage } from '../control/verification-document.js'
 import { isKeyObject } from '../encryption/key-objects.js'
 import { loadWrappingKey } from '../encryption/load-key.js'
 import { signedText, signingKey } from '../encryption/record-signature.js'

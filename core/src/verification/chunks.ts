@@ -1,7 +1,7 @@
 import { Tally } from '../archive/tally.js'
 import type { ChunkChecksums } from '../catalog/chunk-checksums.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
-import type { ChunksVerification } from '../control/verification.js'
+import type { ChunksVerification } from '../control/verification-document.js'
 import { optime } from '../oplog/entry.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
 import { damaged, isMissing, objectError } from '../restore/data/stored-objects.js'

@@ -1,4 +1,4 @@
-import type { Damage, Looked, VerificationResult } from '../control/verification.js'
+import type { Damage, Looked, VerificationResult } from '../control/verification-document.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 
