@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { copyFile, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadSampleData } from '@pbmkit/conformance/testbed'
+import { loadSampleData, seededRandom } from '@pbmkit/conformance/testbed'
 import {
+  Ciphers,
+  chunkMethod,
   findBackup,
   listBackups,
   listChunks,
   listSlicerLocks,
   listVerifyLocks,
+  openStore,
   type PitrChunkDocument,
+  PluginHost,
+  requireConfig,
+  sealedStore,
   type VerificationReport,
+  type VerifyScope,
+  verifyStorage,
 } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { type Agent, type Cluster, startCluster, until } from './cluster.support.js'
@@ -23,7 +32,7 @@ describe('pbm verify', () => {
   let chunks: PitrChunkDocument[] = []
 
   before(async () => {
-    cluster = await startCluster()
+    cluster = await startCluster({ physical: true })
     await loadSampleData(await cluster.set.client())
     agent = await cluster.startAgent()
     succeeded(await cluster.pbm(['config', '--file', '-', '--wait'], { input: config('backups') }))
@@ -210,10 +219,11 @@ describe('pbm verify', () => {
     const archive = await backup()
     succeeded(await cluster.pbm(['config', '--file', '-', '--wait'], { input: `${config('backups')}${sealing}` }))
     const sealed = await backup()
+    const physical = await backup('--type', 'physical')
     const { result, backups } = await verify(['--all'])
     assert.deepEqual(
       [result, backups.map(({ name }) => name)],
-      ['good', [plain, archive, sealed]],
+      ['good', [plain, archive, sealed, physical]],
       JSON.stringify(backups),
     )
     await rename(keyFile, `${keyFile}.safe`)
@@ -225,8 +235,42 @@ describe('pbm verify', () => {
     }
   })
 
+  it('finds every bit that is flipped', async () => {
+    const plugins = new PluginHost({ resolveFrom: import.meta.url, localAccess: { folders: [tmpdir()], commands: [] } })
+    const { encryption, storage } = await requireConfig(cluster.leader)
+    const context = { signal: new AbortController().signal, warn: () => undefined }
+    const ciphers = new Ciphers(plugins, encryption, context)
+    const store = sealedStore(await openStore(plugins, storage, context), ciphers, chunkMethod)
+    const look = (scope: VerifyScope) =>
+      verifyStorage(scope, {
+        ...{ store, host: plugins, ciphers: new Ciphers(plugins, encryption, context), signal: context.signal },
+        ...{ readData: 100, sample: () => true, progress: { phase: () => undefined, add: () => undefined } },
+      })
+    const random = seededRandom(Number(process.env.PBMKIT_BIT_FLIPS_SEED ?? 1))
+    const objects: string[] = []
+    for await (const { name } of store.list())
+      if (!name.startsWith('.') && !name.includes('/pbmkit.sums/')) objects.push(name)
+    objects.sort()
+    for (let n = 0; n < Math.ceil(Number(process.env.PBMKIT_BIT_FLIPS_COUNT ?? 400) / 10); n++) {
+      const object = objects[random(objects.length)] ?? ''
+      const [backup = ''] = object.replace('.pbm.json', '').split(/[/_]/)
+      let told = ''
+      const flipRandom = async (path: string) => {
+        const bytes = await readFile(path)
+        const [byte, bit] = [random(bytes.length), random(8)]
+        told = `bit ${bit} of byte ${byte} of ${object}`
+        bytes.writeUInt8(bytes.readUInt8(byte) ^ (1 << bit), byte)
+        await writeFile(path, bytes)
+      }
+      const scope = object.startsWith('pbmPitr/') ? { chunks: true as const } : { backup }
+      const { result } = await whileDamaged(object, flipRandom, () => look(scope))
+      assert.notEqual(result, 'good', `${told} was not found`)
+    }
+    await store.close()
+  })
+
   it('runs beside a backup, and only once', async () => {
-    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=2000']))
+    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=5000']))
     const verifying = cluster.json(['verify', plain])
     await until('the lock', async () => (await listVerifyLocks(cluster.leader)).length > 0)
     await backup()
