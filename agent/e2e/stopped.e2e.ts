@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { compareStates, snapshotState } from '@pbmkit/conformance/testbed'
-import { findBackup, listAgents, sendCommand } from '@pbmkit/core'
+import { findBackup, listAgents, queryLog, sendCommand } from '@pbmkit/core'
 import { backupEnded, loadSmallData, outputs, passSeconds, restoreEnded, unlocked, until } from './cluster.support.js'
 import { type HeldCluster, PLACES, startHeldCluster } from './held-storage.support.js'
 
@@ -25,6 +25,20 @@ describe('work that is stopped or moved', () => {
     const name = await cluster.backup()
     await sendCommand(cluster.leader, { cmd: 'cancelBackup' })
     await cluster.failedAndClean(name, 'canceled', /canceled/)
+  })
+
+  it('a backup that is asked for while another one runs leaves no record', async () => {
+    const { name } = await cluster.heldBackup('types')
+    const second = '2031-02-03T04:05:07Z'
+    await cluster.backup({ name: second })
+    await until('the second one to be refused', async () => {
+      const said = await queryLog(cluster.leader, { severity: 1, tail: 100 })
+      return said.some(({ eobj, msg }) => eobj === second && msg.includes('another operation is running'))
+    })
+    await cluster.letGo('types')
+    assert.equal((await backupEnded(cluster, name)).status, 'done', outputs(cluster))
+    await unlocked(cluster)
+    assert.equal(await findBackup(cluster.leader, second), undefined, outputs(cluster))
   })
 
   it('an agent told to stop in mid-backup marks it, cleans and leaves', async () => {

@@ -9,6 +9,7 @@ import { measureCollections } from './collections.js'
 import { DATABASE, load } from './data.js'
 import { type Cost, faster, measureScript, runMeasured } from './measure.js'
 import { loads, measureMemory, memoryMarkdown } from './memory.js'
+import { measureParallel, parallelMarkdown } from './parallel.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
 import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.js'
 import { measureReplay, replayMarkdown } from './replay.js'
@@ -33,7 +34,12 @@ const PARTS = [
   'storage',
   'collections',
   'selective',
+  'parallel',
 ] as const
+/** Parts that load data of their own, or none. */
+const WITHOUT_DATA: readonly string[] = [
+  ...['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections', 'selective', 'parallel'],
+]
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
 interface Flags extends PeerFlags {
@@ -126,10 +132,13 @@ async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<v
       say('one collection out of a backup')
       console.log(selectiveMarkdown(await measureSelective(bench), flags.size))
     }
-    const withData = flags.parts.some(
-      (part) =>
-        !['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections', 'selective'].includes(part),
-    )
+    if (flags.parts.includes('parallel')) {
+      const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
+      say('collections and workers at a time')
+      const options = { megabytes: flags.size, rounds: flags.rounds, say: (text: string) => say(`  ${text}`) }
+      console.log(parallelMarkdown(await measureParallel(client, uri, folder, options)))
+    }
+    const withData = flags.parts.some((part) => !WITHOUT_DATA.includes(part))
     const bytes = withData ? await load(client, flags.size) : 0
     if (flags.parts.includes('dump')) await dump({ set, client, peers, folder, rows }, flags)
     if (flags.parts.includes('backup') || flags.parts.includes('restore')) {

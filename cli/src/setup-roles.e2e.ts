@@ -32,23 +32,27 @@ describe('pbm setup-roles, and users who have no more', () => {
       wanted.map(({ name, privileges, roles }) => ({ createRole: name, privileges, roles })),
     )
 
-    const { stdout } = await cluster.pbm(['setup-roles', '--role', 'viewer', '--role', 'backup-agent'])
-    for (const there of [false, true]) {
+    const { stdout } = await cluster.pbm(['setup-roles', '--role', 'viewer', '--role', 'backup-agent', '--sharded'])
+    for (const [there, serverVersion] of [
+      [false, '4.4.2'],
+      [true, '6.0.5'],
+      [true, '8.0.4'],
+    ] as const) {
       const sent: [string, ...unknown[]][] = []
       const database = {
         getRole: () => (there ? {} : null),
         createRole: (role: DatabaseRole) => sent.push(['create', role.name, role]),
         updateRole: (name: string, role: DatabaseRole) => sent.push(['update', name, role]),
       }
-      const version = () => (there ? '6.0.5' : '4.4.2')
-      runInNewContext(stdout, { db: { getSiblingDB: () => database, version } })
+      runInNewContext(stdout, { db: { getSiblingDB: () => database, version: () => serverVersion } })
       const verb = there ? 'update' : 'create'
       assert.deepEqual(
         sent.map(([did]) => did),
         [verb, verb],
       )
-      // Which a server before 5.0 refuses.
+      // Which servers before 5.0 and before 8.0 refuse.
       assert.equal(JSON.stringify(sent).includes('system_buckets'), there)
+      assert.equal(JSON.stringify(sent).includes('issueDirectShardOperations'), serverVersion === '8.0.4')
     }
   })
 

@@ -4,7 +4,6 @@ import type { Config } from '@pbmkit/core'
 /** Keys of PBM that are kept for it and change nothing here: they concern how PBM restores. */
 const UNUSED = {
   restore: [
-    'batchSize',
     'numDownloadWorkers',
     'maxDownloadBufferMb',
     'downloadChunkMb',
@@ -18,7 +17,7 @@ const UNUSED = {
 /** PBM's keys of `storage.gcs` of the same sort. */
 const UNUSED_OF_GCS = ['clientType', 'parallelUploadConcurrency'] as const
 
-/** What was set just now and has no effect here, as people write it: `storage.s3`, `restore.batchSize`. */
+/** What was set just now and has no effect here, as people write it: `storage.s3`, `restore.downloadChunkMb`. */
 export function keysWithoutEffect(next: Config, previous: Config | undefined, usedBlock: string): string[] {
   const changed = (...path: string[]) => {
     const value = valueAt(next, path)

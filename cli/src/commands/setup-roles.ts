@@ -2,11 +2,11 @@ import {
   connectPrimary,
   type DatabaseRole,
   databaseRole,
+  KNOWN_SINCE,
   nodeInfo,
   PbmError,
   ROLE_KINDS,
   type RoleKind,
-  SINCE_5_0,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
@@ -61,11 +61,19 @@ async function setup(session: Session, options: SetupOptions): Promise<void> {
     await create(session, kinds, options)
     return
   }
-  const roles = kinds.map((kind) =>
-    databaseRole(kind, { sharded: options.sharded === true, physical: options.physical === true }),
-  )
-  session.output.result(roles.map(createRole), () => script(roles))
+  const rolesOf = (version?: string) =>
+    kinds.map((kind) =>
+      databaseRole(kind, {
+        sharded: options.sharded === true,
+        physical: options.physical === true,
+        ...(version === undefined ? {} : { version }),
+      }),
+    )
+  session.output.result(rolesOf().map(createRole), () => script(rolesOf(NEWEST)))
 }
+
+/** The script leaves out what the server does not know. */
+const NEWEST = `${Math.max(...Object.values(KNOWN_SINCE))}.0`
 
 /** The server's own command. */
 function createRole({ name, privileges, roles }: DatabaseRole) {
@@ -84,10 +92,11 @@ function script(roles: readonly DatabaseRole[]): string {
     ]),
     ']) {',
     '  const admin = db.getSiblingDB("admin")',
-    '  // A server before 5.0 does not know these.',
-    '  const known = parseInt(db.version()) >= 5 ? privileges : privileges',
-    `    .filter(({ resource }) => !("${SINCE_5_0.resource}" in resource))`,
-    `    .map(({ resource, actions }) => ({ resource, actions: actions.filter((action) => action !== "${SINCE_5_0.action}") }))`,
+    '  // A server refuses what it does not know.',
+    `  const since = ${JSON.stringify(KNOWN_SINCE)}`,
+    '  const isKnown = (name) => (since[name] ?? 0) <= parseInt(db.version())',
+    '  const known = privileges.filter(({ resource }) => Object.keys(resource).every(isKnown))',
+    '    .map(({ resource, actions }) => ({ resource, actions: actions.filter(isKnown) }))',
     '  if (admin.getRole(name) === null) admin.createRole({ role: name, privileges: known, roles })',
     '  else admin.updateRole(name, { privileges: known, roles })',
     '}',

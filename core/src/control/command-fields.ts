@@ -143,7 +143,15 @@ export function commandFault(found: Readonly<Record<string, unknown>>): string |
     const isAbsent = value === undefined || value === null
     if (isAbsent ? field.required === true : !field.fits(value)) return `${key}.${name} is not ${field.what}`
   }
+  if (kind === 'restorePart' && !namesPart(given as Record<string, unknown>))
+    return `${key} names no part: it has neither nss nor nsFrom nor pairs`
   return undefined
+}
+
+/** All that the backup has is asked for by another command. */
+function namesPart({ nss, nsFrom, pairs }: Record<string, unknown>): boolean {
+  const isNamed = (value: unknown) => (typeof value === 'string' || Array.isArray(value)) && value.length > 0
+  return [nss, nsFrom, pairs].some(isNamed)
 }
 
 function payload(key: string, fields: Fields): Payload {

@@ -43,12 +43,17 @@ export interface RoleOptions {
   readonly sharded?: boolean
   /** Agents make physical backups, and restore them. Default false. */
   readonly physical?: boolean
-  /** Of the server, such as `4.4.2`: the role has nothing that this server does not know. Default: a newer one. */
+  /** Of the server, such as `4.4.2`: the role has nothing that this server does not know. Default: 5.0. */
   readonly version?: string
 }
 
-/** What servers before 5.0 refuse in a role: they do not ask for the action, and have no time series. */
-export const SINCE_5_0 = { action: 'applyOps', resource: 'system_buckets' } as const
+/** Actions and kinds of resources that servers before a major version do not know, and refuse in a role. */
+export const KNOWN_SINCE: Readonly<Record<string, number>> = {
+  applyOps: 5,
+  system_buckets: 5,
+  // Asked for by shards from 8.0 on, of everybody who does not come through a mongos.
+  issueDirectShardOperations: 8,
+}
 
 const CLUSTER: Resource = { cluster: true }
 const EVERY_COLLECTION: Resource = { db: '', collection: '' }
@@ -118,7 +123,7 @@ const PHYSICAL_RESTORE: readonly Privilege[] = [{ resource: CLUSTER, actions: ['
 
 /** `internal` is what the servers' own commands need: to stop the balancer for a backup, to drop databases of shards. */
 const SHARDED_BACKUP: readonly Privilege[] = [
-  { resource: CLUSTER, actions: ['internal'] },
+  { resource: CLUSTER, actions: ['internal', 'issueDirectShardOperations'] },
   // What a shard is changing as the backup ends.
   privilege('config', 'system.sharding_ddl_coordinators', 'find'),
 ]
@@ -130,12 +135,11 @@ const SHARDED_RESTORE: readonly Privilege[] = [
 /** The least that each user needs. */
 export function databaseRole(kind: RoleKind, options: RoleOptions = {}): DatabaseRole {
   const whole = wholeRole(kind, options)
-  if (!/^[1-4]\./.test(options.version ?? '')) return whole
-  const known = whole.privileges.filter(({ resource }) => !(SINCE_5_0.resource in resource))
-  const privileges = known.map(({ resource, actions }) => ({
-    resource,
-    actions: actions.filter((action) => action !== SINCE_5_0.action),
-  }))
+  const major = Number.parseInt(options.version ?? '5.0', 10)
+  const isKnown = (name: string) => (KNOWN_SINCE[name] ?? 0) <= major
+  const privileges = whole.privileges
+    .filter(({ resource }) => Object.keys(resource).every(isKnown))
+    .map(({ resource, actions }) => ({ resource, actions: actions.filter(isKnown) }))
   return { ...whole, privileges }
 }
 

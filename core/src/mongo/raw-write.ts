@@ -19,6 +19,8 @@ export interface RawWriteOptions {
   readonly ordered?: boolean | undefined
   /** Bytes of one command. Default 4 MiB, bounded by the server's `maxMessageSizeBytes`. */
   readonly batchBytes?: number | undefined
+  /** Documents of one command. Default: as many as the server takes. */
+  readonly batchDocuments?: number | undefined
   /**
    * Documents whose `_id` is there already are counted and passed over, not refused. Needs a collection without unique
    * indexes, and not `ordered`.
@@ -126,6 +128,7 @@ class RawWriter {
   readonly #options: RawWriteOptions
   readonly #limits: ServerLimits
   readonly #batchBytes: number
+  readonly #batchDocuments: number
   readonly #inFlight: number
   readonly #running = new Set<Promise<void>>()
   readonly #batches: WriteBatches
@@ -145,6 +148,7 @@ class RawWriter {
     this.#options = options
     this.#limits = limits
     this.#batchBytes = Math.min(options.batchBytes ?? DEFAULT_BATCH_BYTES, limits.messageBytes - 64 * 1024)
+    this.#batchDocuments = Math.min(options.batchDocuments ?? limits.batchDocuments, limits.batchDocuments)
     this.#inFlight = options.ordered === true ? 1 : Math.max(1, options.inFlight ?? 2)
     this.#batches = new WriteBatches(this.#batchBytes)
     this.#batch = this.#batches.begin()
@@ -175,7 +179,7 @@ class RawWriter {
           start = offset
         }
         this.#batch.documents++
-        if (this.#batch.documents >= this.#limits.batchDocuments) {
+        if (this.#batch.documents >= this.#batchDocuments) {
           this.#take(buffer, start, next)
           await this.flush()
           start = next

@@ -83,6 +83,14 @@ describe('raw reads and writes', () => {
     }
   })
 
+  it('put no more documents into a command than they may', async () => {
+    const written: number[] = []
+    const options = { batchDocuments: 30, inFlight: 1, onProgress: (documents: number) => written.push(documents) }
+    await insertDocuments(client, 'raw', 'small', chunked(documents(100), 4096), options)
+    // The first has a zero timestamp, and a command of its own.
+    assert.deepEqual(written, [1, 31, 61, 91, 100])
+  })
+
   it('leave what is there as it is, and tell what breaks a unique index', async () => {
     const kept = client.db('raw').collection<{ _id: number; text?: string }>('kept')
     await kept.createIndex({ u: 1 }, { unique: true, partialFilterExpression: { u: { $exists: true } } })

@@ -1,5 +1,5 @@
 import type { BackupReplset } from '../control/backup-document.js'
-import { readFileList, readFilePart } from '../restore/physical/fetch.js'
+import { readAnyFileList, readFileList, readFilePart } from '../restore/physical/fetch.js'
 import { fileObject } from '../store/layout/file-list.js'
 import { filelistName } from '../store/layout/names.js'
 import type { PartContext } from './context.js'
@@ -9,8 +9,9 @@ import { verifyOplog } from './oplog.js'
 export async function verifyFiles(replset: BackupReplset, part: PartContext): Promise<void> {
   const { store, backup, compression, findings, signal, known, queue } = part
   const [rs, list] = [replset.name, filelistName(backup.name, replset.name)]
+  const readList = backup.type === 'physical' ? readFileList : readAnyFileList
   const files = await findings.look({ object: list, rs }, () =>
-    readFileList({ store, backup, part: replset, compression, signal }),
+    readList({ store, backup, part: replset, compression, signal }),
   )
   known.add(list)
   const listed = replset.objects?.find(({ name }) => name === list)

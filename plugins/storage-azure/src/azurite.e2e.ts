@@ -5,37 +5,14 @@ import {
   generateBlobSASQueryParameters,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
-import { freePort } from '@pbmkit/conformance/testbed'
-import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
+import { body, failure, freePort, get, names } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
 import { TestServer } from './azurite.support.js'
 import type { AzureOptions } from './index.js'
 
 const MIB = 1024 ** 2
 const SIZE = 23 * MIB + 5
 const QUICKLY = { numMaxRetries: 20, minRetryDelay: '50ms', maxRetryDelay: '500ms' }
-
-async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-async function get(store: ObjectStore, name: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of await store.read(name)) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
-async function names(store: ObjectStore): Promise<string[]> {
-  const found: string[] = []
-  for await (const { name } of store.list()) found.push(name)
-  return found.sort()
-}
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 describe('storage-azure on Azurite', () => {
   const server = new TestServer()

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { createTlsFiles, removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
-import type { ObjectStore, PluginError } from '@pbmkit/core/plugin'
+import { createTlsFiles, failure, removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
+import type { ObjectStore } from '@pbmkit/core/plugin'
 import plugin from './index.js'
 
 const KEY = Buffer.alloc(64, 'k').toString('base64')
@@ -44,13 +44,6 @@ const ANSWERS: readonly (readonly [status: number, code: string, as: string, ret
   [401, '', 'STORAGE_DENIED', false, /check storage\.azure\.credentials/],
   [418, 'Teapot', 'STORAGE_UNAVAILABLE', false, /Teapot.*HTTP 418/],
 ]
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 async function* body(): AsyncGenerator<Uint8Array> {
   yield Buffer.from('body')

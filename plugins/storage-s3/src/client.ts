@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { getCACertificates } from 'node:tls'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+import { fromTokenFile } from '@aws-sdk/credential-provider-web-identity'
 import { PluginError } from '@pbmkit/core/plugin'
 import { durationMs, jittered, largeBufferHttpAgent, largeBufferHttpsAgent } from '@pbmkit/core/plugin/kit'
 import { ConfiguredRetryStrategy } from '@smithy/core/retry'
@@ -22,8 +23,15 @@ export interface Connection {
   destroy(): void
 }
 
+/** Whether a web identity in the environment wins over configured keys, as with PBM's `s3`, or only fills in for them. */
+export type CredentialOrder = 'web identity first' | 'keys first'
+
 /** Makes the client; nothing is sent yet. Throws PluginError when `caFile` can't be used. */
-export async function connect(options: S3Options, node: string | undefined): Promise<Connection> {
+export async function connect(
+  options: S3Options,
+  node: string | undefined,
+  order: CredentialOrder = 'web identity first',
+): Promise<Connection> {
   const pool = { keepAlive: true, maxSockets: MAX_SOCKETS }
   const httpAgent = largeBufferHttpAgent(pool)
   const httpsAgent = largeBufferHttpsAgent({
@@ -42,7 +50,7 @@ export async function connect(options: S3Options, node: string | undefined): Pro
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { httpAgent, httpsAgent, connectionTimeout: CONNECT_MS, socketTimeout: IDLE_MS },
     retryStrategy: retryStrategy(options),
-    ...credentials(options),
+    ...credentials(options, order),
   })
   let server = ''
   client.middlewareStack.add(
@@ -78,8 +86,13 @@ export function answeredAt(output: { readonly $metadata: object }): Date {
   return serverDate !== undefined && !Number.isNaN(serverDate.getTime()) ? serverDate : new Date()
 }
 
-/** Keys where both are given (PBM: cli-and-config.md §3.2), else whatever the SDK finds: the environment, a profile, … */
-function credentials(options: S3Options): Pick<S3ClientConfig, 'credentials' | 'profile'> {
+/**
+ * A web identity that the environment gives, as for a pod in EKS; else keys where both are given (PBM:
+ * cli-and-config.md §3.2); else whatever the SDK finds: the environment, a profile, …
+ */
+function credentials(options: S3Options, order: CredentialOrder): Pick<S3ClientConfig, 'credentials' | 'profile'> {
+  const { AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: token } = process.env
+  if (order === 'web identity first' && role && token) return { credentials: fromTokenFile() }
   const given = options.credentials ?? {}
   const { 'access-key-id': accessKeyId, 'secret-access-key': secretAccessKey, 'session-token': sessionToken } = given
   if (accessKeyId && secretAccessKey) {

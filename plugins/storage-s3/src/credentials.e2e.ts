@@ -5,30 +5,13 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DeleteBucketCommand } from '@aws-sdk/client-s3'
-import { removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
-import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
-import type { S3Options } from './index.js'
+import { body, failure, get, removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
+import { openS3As, type S3Options } from './index.js'
 import { TestServer } from './minio.support.js'
 import { assumeRole } from './sts.support.js'
 
 const SIZE = 12 * 1024 ** 2
-
-async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-async function get(store: ObjectStore, name: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of await store.read(name)) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 describe('credentials of storage-s3', () => {
   const server = new TestServer()
@@ -182,6 +165,24 @@ describe('credentials of storage-s3', () => {
       assert.equal(first?.get('Action'), 'AssumeRoleWithWebIdentity')
       assert.equal(first?.get('RoleArn'), 'arn:aws:iam::1:role/backups')
       assert.equal(first?.get('WebIdentityToken')?.trim(), 'token-of-the-pod')
+    })
+
+    it('win over configured keys, as in PBM', async () => {
+      const role = await assumeRole(server.minio, ['s3:ListBucket', 's3:GetObject', 's3:PutObject'], options.bucket)
+      answer = async () => [200, granted(role)]
+      const before = asked.length
+      const wrong = { 'access-key-id': 'of-nobody', 'secret-access-key': 'of-nobody' }
+      const store = await server.open({ ...options, credentials: wrong })
+      await store.save('object', body(Buffer.from('x')))
+      assert.ok(asked.length > before)
+    })
+
+    it('are left alone by storages of other types that speak S3', async () => {
+      answer = async () => [403, refused('AccessDenied', 'must not be asked')]
+      const before = asked.length
+      const store = await openS3As(options, { signal: new AbortController().signal, warn: () => undefined }, [])
+      await store.close()
+      assert.equal(asked.length, before)
     })
 
     for (const [code, message, words] of [

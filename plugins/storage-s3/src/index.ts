@@ -11,7 +11,7 @@ const s3: StoragePlugin<S3Options> = {
   name: 's3',
   apiVersion: 1,
   optionsSchema,
-  open: openS3,
+  open: (options, context) => openS3(options, context),
   describe,
 }
 

@@ -1,30 +1,14 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
+import { body, failure, get } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
 import { connect } from './client.js'
 import type { S3Options } from './index.js'
 import { TestServer } from './minio.support.js'
 import { s3Store } from './store.js'
 
 const MIB = 1024 ** 2
-
-async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-async function get(store: ObjectStore, name: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of await store.read(name)) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 const SIZE = 23 * MIB + 5
 

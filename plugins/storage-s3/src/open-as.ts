@@ -18,7 +18,7 @@ export async function openS3As(options: S3Options, context: PluginContext, renam
     warn: (told) => context.warn(text(told)),
     ...(debug === undefined ? {} : { debug: (told: string) => debug(text(told)) }),
   }
-  const store = await openS3(options, telling).catch((error: unknown) => {
+  const store = await openS3(options, telling, 'keys first').catch((error: unknown) => {
     throw renamed(error)
   })
   return renamedStore(store, renamed)

@@ -1,6 +1,6 @@
 import { type ObjectStore, type PluginContext, PluginError } from '@pbmkit/core/plugin'
 import { shownPlace } from '@pbmkit/core/plugin/kit'
-import { connect } from './client.js'
+import { type CredentialOrder, connect } from './client.js'
 import { tellRequests } from './debug-log.js'
 import { translated } from './errors.js'
 import { endpointOf, type S3Options, unknownLogLevels } from './options.js'
@@ -20,7 +20,11 @@ function warnOnce(text: string, context: PluginContext): void {
   context.warn(text)
 }
 
-export async function openS3(options: S3Options, context: PluginContext): Promise<ObjectStore> {
+export async function openS3(
+  options: S3Options,
+  context: PluginContext,
+  order: CredentialOrder = 'web identity first',
+): Promise<ObjectStore> {
   const unknown = unknownLogLevels(options.debugLogLevels)
   if (unknown.length > 0) context.warn(`storage.s3.debugLogLevels: there is no level ${unknown.join(', ')}`)
   if (options.insecureSkipTLSVerify === true) {
@@ -34,7 +38,7 @@ export async function openS3(options: S3Options, context: PluginContext): Promis
   encryptionParameters(options.serverSideEncryption)
   const ignored = ignoredEncryption(options.serverSideEncryption)
   if (ignored !== undefined) warnOnce(`${describe(options)}: ${ignored}`, context)
-  const connection = await connect(options, context.node)
+  const connection = await connect(options, context.node, order)
   tellRequests(connection.client, options.debugLogLevels, (text) => context.debug?.(text))
   const place = describe({ ...options, endpointUrl: '' })
   try {

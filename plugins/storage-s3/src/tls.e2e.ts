@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { CreateBucketCommand } from '@aws-sdk/client-s3'
-import { hasCode, type PluginError } from '@pbmkit/core/plugin'
+import { failure } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
 import { connect } from './client.js'
 import type { S3Options } from './index.js'
 import { TestServer } from './minio.support.js'
@@ -10,13 +11,6 @@ const MIB = 1024 ** 2
 
 async function* body(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += MIB) yield bytes.subarray(at, at + MIB)
-}
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
 }
 
 describe('storage-s3 over TLS', () => {

@@ -6,19 +6,12 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freePort } from '@pbmkit/conformance/testbed'
-import { hasCode, type PluginError } from '@pbmkit/core/plugin'
+import { failure, freePort } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
 import type { SftpOptions } from './index.js'
 import { TestServer } from './sshd.support.js'
 
 const run = promisify(execFile)
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 describe('storage-sftp logs in', () => {
   const server = new TestServer()

@@ -5,36 +5,14 @@ import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { hasCode, type ObjectStore, type PluginError } from '@pbmkit/core/plugin'
+import { body, failure, get, names } from '@pbmkit/conformance/testbed'
+import { hasCode } from '@pbmkit/core/plugin'
 import { temporaryName } from '@pbmkit/core/plugin/kit'
 import type { SftpOptions } from './index.js'
 import { TestServer } from './sshd.support.js'
 
 const run = promisify(execFile)
 const MIB = 1024 ** 2
-
-async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-async function get(store: ObjectStore, name: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of await store.read(name)) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
-async function names(store: ObjectStore): Promise<string[]> {
-  const found: string[] = []
-  for await (const { name } of store.list()) found.push(name)
-  return found.sort()
-}
-
-async function failure(work: Promise<unknown>): Promise<PluginError> {
-  return work.then(
-    () => assert.fail('must be refused'),
-    (reason: unknown) => reason as PluginError,
-  )
-}
 
 describe('storage-sftp when things fail', () => {
   const server = new TestServer()

@@ -3,19 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { body, get } from '@pbmkit/conformance/testbed'
 import { hasCode, type ObjectStore } from '@pbmkit/core/plugin'
 import plugin from './index.js'
 import { PlainServer } from './plain-server.support.js'
-
-async function* body(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-async function get(store: ObjectStore, name: string, offset = 0): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of await store.read(name, { offset })) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
 
 const PASSWORD = 'secret-shown-nowhere'
 

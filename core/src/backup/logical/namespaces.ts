@@ -82,6 +82,7 @@ export async function listNamespaces(
     for (const collection of listed) {
       refuseHidden(db, collection.name, lists.listed, selection)
       if (!isDumped(db, collection.name) || !isSelected(selection, db, collection.name)) continue
+      refuseBucketless(db, collection)
       const filter = chosen === undefined ? undefined : await filterOf(node, chosen, db, collection.name)
       const described = limit(() => describe({ node, primary }, db, { ...collection, filter }, lists, signal))
       // It may fail while the next database is listed.
@@ -133,6 +134,17 @@ function refuseHidden(db: string, collection: string, all: Lists['listed'], sele
   if (!isDumped(db, series) || !isSelected(selection, db, series)) return
   throw new PbmError('BUCKETS_HIDDEN', `${db}.${collection} has buckets, and ${db}.${series} is no time series`, {
     hint: 'A backup would lack the buckets. Rename what has the name of the time series, or drop the buckets.',
+  })
+}
+
+/**
+ * Servers from 8.3 on can keep a time series as one collection, which then has a UUID of its own. What is read of it are
+ * measurements, not buckets, and a restore would put them where buckets belong.
+ */
+export function refuseBucketless(db: string, { name, type, uuid }: Pick<ListedCollection, 'name' | 'type' | 'uuid'>) {
+  if (type !== 'timeseries' || uuid === undefined) return
+  throw new PbmError('SERIES_WITHOUT_BUCKETS', `The server keeps the time series ${db}.${name} without buckets`, {
+    hint: 'Servers do so from MongoDB 8.3 on, and this version cannot store it. Name what else is to be stored with --ns.',
   })
 }
 

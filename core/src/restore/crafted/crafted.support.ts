@@ -1,60 +1,42 @@
 import 'reflect-metadata'
-import { randomBytes } from 'node:crypto'
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import {
-  ADMIN,
-  compareStates,
-  type DatabaseState,
-  PBM_USER,
-  type Random,
-  type ReplicaSet,
-  removeTemporaryFolder,
-  snapshotState,
-  startReplicaSet,
-  temporaryFolder,
-} from '@pbmkit/conformance/testbed'
-import { type Document, type MongoClient, MongoError, Timestamp } from 'mongodb'
+import { ADMIN, type Random, removeTemporaryFolder, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { type Document, MongoError, Timestamp } from 'mongodb'
 import { deleteBackup } from '../../catalog/delete.js'
+import { listPhysicalRestores, readPhysicalRestore } from '../../catalog/physical-restores.js'
 import { resync } from '../../catalog/resync.js'
-import type { Config } from '../../config/document.js'
 import { listBackups } from '../../control/backups.js'
 import type { RestoreCommand } from '../../control/command-document.js'
-import { databaseRole } from '../../control/roles.js'
-import { ensureControlCollections } from '../../control/setup.js'
-import { Ciphers } from '../../encryption/ciphers.js'
 import { errorText, PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
-import { connectLeader, connectNode } from '../../mongo/connect.js'
 import { PluginError } from '../../plugin/errors.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import { compressionBySuffix } from '../../plugin-host/naming.js'
 import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
 import { isNamedAfter } from '../../store/layout/names.js'
-import { openStore } from '../../store/open.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { systemClock } from '../../time/clock.js'
-import { expectedState, type Fixture, fixtureFolder, RecordedLog, restoreCommand } from '../restore.support.js'
+import { RecordedLog, restoreCommand } from '../restore.support.js'
 import { Restore } from '../run/restore.js'
-import { ELSEWHERE, guardedDifferences, guardedState, knownOf, plantGuarded } from './guarded-state.support.js'
-import { type Crafted, craft } from './mutations.support.js'
-import { makeOwnBackup } from './own-backup.support.js'
-
-/** A storage with a good backup, to be changed. */
-interface Base {
-  readonly title: string
-  readonly folder: string
-  readonly backup: string
-  /** Of a restore to a time. */
-  readonly time?: number
-  readonly expected: DatabaseState
-  readonly ciphers?: Ciphers
-}
+import { type Ask, randomAsk } from './asks.support.js'
+import { type Base, basesFor, openAt, storageOf } from './bases.support.js'
+import { fetchCrafted, readListAt } from './files.support.js'
+import { ELSEWHERE, knownOf } from './guarded-state.support.js'
+import { forgeFileList, forgeRouting, forgeSmall } from './more-mutations.support.js'
+import { type Crafted, type Crafting, craft, type Mutation, objectsIn } from './mutations.support.js'
+import {
+  type CraftedTarget,
+  differences,
+  guardedDifferences,
+  type TargetPart,
+  type TargetState,
+} from './target.support.js'
 
 export interface Verdict {
-  readonly base: string
+  readonly title: string
   readonly crafted: Crafted
   /** 'done', or the code of what it was refused with. */
   readonly outcome: string
@@ -65,161 +47,227 @@ export interface Verdict {
 }
 
 /** In ms. */
-const LONGEST = 60_000
-const OWN_USERS = [`admin.${PBM_USER.user}`, `admin.${ADMIN.user}`]
-/** PBM's backups lack it; the role is that of the connected user. */
-const MAY_DIFFER = new RegExp(`^shop\\.orders: index hid|^role admin\\.|^${ELSEWHERE}:`)
+const LONGEST = 90_000
+/** PBM's backups lack the index; the role is that of the connected user; no backup has what is made anew each time. */
+const MAY_DIFFER = new RegExp(
+  `^shop\\.orders: index hid|^role admin\\.|${ELSEWHERE}|^\\w+: role admin\\.|^(shard \\w+: )?\\w+\\.other: uuid`,
+)
 
-/** A real server and storages that somebody has changed: they are read, restored and deleted from as agents do. */
+/** Real servers and storages that somebody has changed: they are read, restored and deleted from as agents do. */
 export class CraftedBench {
-  readonly #set: ReplicaSet
-  readonly #admin: MongoClient
-  readonly #node: MongoClient
-  readonly #leader: MongoClient
+  readonly #target: CraftedTarget
   readonly #scratch: string
   readonly #host = new PluginHost({
     resolveFrom: new URL('../../../../agent/package.json', import.meta.url).href,
     localAccess: { folders: [tmpdir()], commands: [] },
   })
-  readonly #context = { signal: new AbortController().signal, warn: () => undefined }
   readonly #log = new RecordedLog()
-  readonly bases: Base[] = []
+  /** By base and what was asked for: what good storages give. */
+  readonly #expected = new Map<string, TargetState>()
+  /** By base: hashes of the files of physical backups. */
+  readonly #files = new Map<string, ReadonlyMap<string, string>>()
+  bases: readonly Base[] = []
 
-  private constructor(
-    set: ReplicaSet,
-    clients: { admin: MongoClient; node: MongoClient; leader: MongoClient },
-    scratch: string,
-  ) {
-    this.#set = set
-    this.#admin = clients.admin
-    this.#node = clients.node
-    this.#leader = clients.leader
+  private constructor(target: CraftedTarget, scratch: string) {
+    this.#target = target
     this.#scratch = scratch
   }
 
-  static async start(): Promise<CraftedBench> {
-    const set = await startReplicaSet({ name: 'rs0', auth: true })
-    const user = await set.createUser(databaseRole('agent'))
-    const admin = await set.client()
-    await admin
-      .db('admin')
-      .command({ grantRolesToUser: ADMIN.user, roles: ['__system'], writeConcern: { w: 'majority' } })
-    const node = await connectNode(set.uri({ user, member: 0, direct: true }), { appName: 'pbmkit-test' })
-    const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'pbmkit-test' })
-    await ensureControlCollections(leader)
-    const bench = new CraftedBench(set, { admin, node, leader }, await temporaryFolder('pbmkit-crafted-'))
-    await bench.#addFixtures()
-    await bench.#addOwn()
-    await plantGuarded(admin)
+  static async start(target: CraftedTarget): Promise<CraftedBench> {
+    const scratch = await temporaryFolder('pbmkit-crafted-')
+    const bench = new CraftedBench(target, scratch)
+    const configure = (folder: string) => bench.#configure(folder)
+    const restore = async (base: Base) => void (await bench.#good(base, { title: 'whole', command: {} }))
+    const [host, log] = [bench.#host, bench.#log]
+    bench.bases = await basesFor({ target, host, log, scratch, configure, restore })
+    await target.plant()
+    bench.#expected.clear()
     return bench
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#node.close(), this.#leader.close()])
-    await this.#set.stop()
+    await this.#target.stop()
     await removeTemporaryFolder(this.#scratch)
   }
 
   /** One crafted storage, from the resync to the end of a restore. */
   async run(base: Base, random: Random): Promise<Verdict> {
-    const folder = join(this.#scratch, 'crafted')
-    await rm(folder, { recursive: true, force: true })
-    await cp(base.folder, folder, { recursive: true })
-    await this.#reset(folder)
-    const before = await guardedState(this.#admin, OWN_USERS)
-    const untouched = await snapshotState(this.#admin)
-    const compressionOf = async (object: string) => await this.#host.compression(compressionBySuffix(object))
-    const crafted = await craft({
-      random,
-      folder,
-      backup: base.backup,
-      known: await knownOf(this.#admin),
-      compressionOf,
-    })
-    const store = await this.#open(folder)
+    const ask: Ask = base.type === 'physical' ? FILES : randomAsk(random, this.#target.isSharded)
+    const expected = base.type === 'physical' ? undefined : await this.#good(base, ask)
+    const folder = await this.#prepare(base)
+    const [before, untouched] = [await this.#target.guarded(), await this.#target.state()]
+    const crafted = await craft(await this.#crafting(base, folder, random))
+    const store = await openAt(this.#host, folder)
     const faults: string[] = []
     const delay = monitorEventLoopDelay({ resolution: 5 })
     delay.enable()
     const began = Date.now()
     let [outcome, chosen] = ['', base.backup]
     try {
-      await resync({
-        leader: this.#leader,
-        store,
-        host: this.#host,
-        storage: storageOf(folder),
-        log: this.#log,
-        ciphers: base.ciphers,
-      })
+      await this.#resync(base, folder, store)
+      for (const name of (await listPhysicalRestores(store)).slice(0, 5)) await readPhysicalRestore(store, name)
       chosen = await this.#chosen(base, random)
-      outcome = await this.#restore(base, chosen, store)
+      if (base.type === 'physical') {
+        faults.push(...(await this.#fetch(base, store, crafted.isForged)))
+        outcome = 'done'
+      } else outcome = await this.#restore(base, ask, chosen, store)
     } catch (error) {
       if (!isForPeople(error)) faults.push(`it broke: ${error instanceof Error ? error.stack : String(error)}`)
       outcome = String((error as { code?: unknown }).code ?? (error as Error).name)
-      if (/Nothing of the data was changed/.test(await this.#told())) faults.push(...(await this.#changed(untouched)))
+      if (base.type === 'physical' || /Nothing of the data was changed/.test(await this.#told()))
+        faults.push(...(await this.#changed(untouched, () => false)))
       else if (!crafted.isForged) faults.push(`it was found too late: ${errorText(error)}`)
     }
     delay.disable()
     if (Date.now() - began > LONGEST) faults.push(`it took ${Date.now() - began} ms`)
-    if (outcome === 'done' && (!crafted.isForged || base.ciphers !== undefined))
-      faults.push(...(await this.#different(base)))
+    const isTrusted = !crafted.isForged || (base.ciphers !== undefined && chosen === base.backup)
+    if (outcome === 'done' && expected !== undefined && isTrusted)
+      faults.push(...(await this.#different(expected, ask)))
+    if (ask.touches !== undefined) faults.push(...(await this.#changed(untouched, ask.touches)))
     if (random(4) === 0) faults.push(...(await this.#deleteOne(store, random)))
-    faults.push(...guardedDifferences(before, await guardedState(this.#admin, OWN_USERS)))
+    faults.push(...guardedDifferences(before, await this.#target.guarded()))
     await store.close()
-    const what = chosen === base.backup ? crafted.what : `${crafted.what}; restored ${chosen}`
-    return { base: base.title, crafted: { ...crafted, what }, outcome, faults, blockedMs: Math.round(delay.max / 1e6) }
+    const asked = chosen === base.backup ? ask.title : `${ask.title}, restored ${chosen}`
+    const title = `${base.title}, ${asked}`
+    return { title, crafted, outcome, faults, blockedMs: Math.round(delay.max / 1e6) }
   }
 
-  async #restore(base: Base, backupName: string, store: OpenStore): Promise<string> {
+  async #prepare(base: Base): Promise<string> {
+    const folder = join(this.#scratch, 'crafted')
+    await rm(folder, { recursive: true, force: true })
+    await cp(base.folder, folder, { recursive: true })
+    await this.#target.reset()
+    await this.#configure(folder)
+    return folder
+  }
+
+  /** What comes of a storage that nobody has changed. */
+  async #good(base: Base, ask: Ask): Promise<TargetState | undefined> {
+    const key = `${base.title} ${ask.title}`
+    const known = this.#expected.get(key)
+    if (known !== undefined) return known
+    const folder = await this.#prepare(base)
+    const store = await openAt(this.#host, folder)
+    try {
+      await this.#resync(base, folder, store)
+      const outcome = await this.#restore(base, ask, base.backup, store)
+      if (outcome !== 'done') throw new Error(`the good storage ${key} is ${outcome}`)
+    } catch (error) {
+      // What is asked for may not be there.
+      if (ask.title === 'whole' || !isForPeople(error)) throw error
+      return undefined
+    } finally {
+      await store.close()
+    }
+    const state = await this.#target.state()
+    this.#expected.set(key, state)
+    return state
+  }
+
+  async #crafting(base: Base, folder: string, random: Random): Promise<Crafting> {
+    const more: Mutation[] = [forgeSmall]
+    if (this.#target.isSharded) more.push(...Array.from({ length: 5 }, () => forgeRouting))
+    if (base.type === 'physical')
+      more.push(...Array.from({ length: 12 }, () => forgeFileList((at, object) => readListAt(at, object))))
+    return {
+      random,
+      folder,
+      backup: base.backup,
+      more,
+      known: await knownOf(this.#target.parts.map(({ admin }) => admin)),
+      compressionOf: async (object) => await this.#host.compression(compressionBySuffix(object)),
+      objectsOf: (isWanted) => objectsIn(folder, isWanted),
+    }
+  }
+
+  async #resync({ ciphers }: Base, folder: string, store: OpenStore): Promise<void> {
+    const { leader } = this.#target
+    const [host, log, storage] = [this.#host, this.#log, storageOf(folder)]
+    await resync({ leader, store, host, storage, log, ciphers })
+  }
+
+  /** By all agents at once. */
+  async #restore(base: Base, ask: Ask, backupName: string, store: OpenStore): Promise<string> {
+    const time = base.time === undefined ? {} : { oplogTS: new Timestamp({ t: base.time, i: 0 }) }
+    const given: Partial<RestoreCommand> = { sender: `admin.${ADMIN.user}`, ...time, ...ask.command }
+    const command = restoreCommand(backupName, given)
+    const signal = AbortSignal.timeout(LONGEST * 2)
+    const results = await Promise.allSettled(
+      this.#target.parts.map((part) => this.#containerOf(base, part, store).resolve(Restore).run(command, { signal })),
+    )
+    const failed = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown)
+    const odd = failed.find((error) => !isForPeople(error))
+    if (odd !== undefined || failed.length > 0) throw odd ?? failed[0]
+    const outcomes = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    return outcomes.find((outcome) => outcome !== 'done') ?? 'done'
+  }
+
+  #containerOf(base: Base, part: TargetPart, store: OpenStore) {
     const container = this.#host.container.createChildContainer()
-    container.registerInstance(NODE, this.#node)
-    container.registerInstance(LEADER, this.#leader)
-    container.registerInstance(SELF, { rs: 'rs0', node: this.#set.members[0]?.host ?? '' })
+    container.registerInstance(NODE, part.node)
+    container.registerInstance(LEADER, this.#target.leader)
+    container.registerInstance(SELF, { rs: part.rs, node: part.host })
     container.registerInstance(OPERATION_LOG, this.#log)
     container.registerInstance(CLOCK, systemClock)
     container.registerInstance<WithStore>(WITH_STORE, (_signal, work) => work(store))
     container.registerInstance(PluginHost, this.#host)
     if (base.ciphers !== undefined) container.registerInstance(CIPHERS, base.ciphers)
-    const time = base.time === undefined ? {} : { oplogTS: new Timestamp({ t: base.time, i: 0 }) }
-    const command: Partial<RestoreCommand> = { sender: `admin.${ADMIN.user}`, ...time }
-    const { signal } = this.#context
-    return await container.resolve(Restore).run(restoreCommand(backupName, command), { signal })
+    return container
+  }
+
+  /** Of one that nobody has changed, too. */
+  async #fetch(base: Base, store: OpenStore, isForged: boolean): Promise<string[]> {
+    const given = { base, target: this.#target, host: this.#host, log: this.#log }
+    let good = this.#files.get(base.title)
+    if (good === undefined) {
+      const untouched = await openAt(this.#host, base.folder)
+      good = (await fetchCrafted({ ...given, store: untouched }).finally(() => untouched.close())).files
+      this.#files.set(base.title, good)
+    }
+    const { files, faults } = await fetchCrafted({ ...given, store })
+    if (isForged && base.ciphers === undefined) return faults
+    const names = new Set([...good.keys(), ...files.keys()])
+    const other = [...names].filter((name) => good.get(name) !== files.get(name))
+    return [...faults, ...other.map((name) => `done and different: ${name}`)]
   }
 
   /** Mostly the one that was changed. */
   async #chosen({ backup }: Base, random: Random): Promise<string> {
-    const listed = (await listBackups(this.#leader)).map(({ name }) => name)
+    const listed = (await listBackups(this.#target.leader)).map(({ name }) => name)
     if (listed.includes(backup) && random(20) > 0) return backup
     return listed[random(listed.length)] ?? backup
   }
 
   async #told(): Promise<string> {
-    const [last] = await this.#leader
-      .db('admin')
-      .collection('pbmRestores')
-      .find()
-      .sort({ $natural: -1 })
-      .limit(1)
-      .toArray()
+    const restores = this.#target.leader.db('admin').collection('pbmRestores')
+    const [last] = await restores.find().sort({ $natural: -1 }).limit(1).toArray()
     return String(last?.error ?? 'Nothing of the data was changed')
   }
 
-  async #changed(untouched: DatabaseState): Promise<string[]> {
-    return compareStates(untouched, await snapshotState(this.#admin)).map((text) => `said to be unchanged: ${text}`)
+  async #changed(untouched: TargetState, mayBe: (ns: string) => boolean): Promise<string[]> {
+    // Chunks and zones are numbered; those of what no backup has are looked at by themselves.
+    const isNamed = (line: string) => !/^(chunk|zone) \d/.test(line)
+    const found = differences(untouched, await this.#target.state()).filter(
+      (line) => isNamed(line) && !mayBe(nameIn(line)),
+    )
+    return found.filter((line) => !MAY_DIFFER.test(line)).map((text) => `must be unchanged: ${text}`)
   }
 
-  async #different({ expected }: Base): Promise<string[]> {
-    const found = compareStates(expected, await snapshotState(this.#admin), { ignoreUsers: OWN_USERS })
-    return found.filter((text) => !MAY_DIFFER.test(text)).map((text) => `done and different: ${text}`)
+  async #different(expected: TargetState, { touches }: Ask): Promise<string[]> {
+    const found = differences(expected, await this.#target.state()).filter((text) => !MAY_DIFFER.test(text))
+    // What is restored of a part has other UUIDs each time.
+    const real = touches === undefined ? found : found.filter((text) => !/uuid /.test(text))
+    return real.map((text) => `done and different: ${text}`)
   }
 
   async #deleteOne(store: OpenStore, random: Random): Promise<string[]> {
-    const listed = await listBackups(this.#leader)
+    const { leader } = this.#target
+    const listed = await listBackups(leader)
     const name = listed[random(listed.length)]?.name
     if (name === undefined) return []
     const before = await namesOn(store)
     try {
-      await deleteBackup({ leader: this.#leader, store, log: this.#log }, name)
+      await deleteBackup({ leader, store, log: this.#log }, name)
     } catch (error) {
       if (!isForPeople(error)) return [`deleting broke: ${error instanceof Error ? error.stack : String(error)}`]
     }
@@ -230,96 +278,20 @@ export class CraftedBench {
       .map((object) => `${object} was deleted with ${name}`)
   }
 
-  /** As if nothing had ever been restored, but for a little data that a refused restore must leave. */
-  async #reset(folder: string): Promise<void> {
-    const admin = this.#admin.db('admin')
-    const { databases } = await admin.admin().listDatabases({ nameOnly: true })
-    for (const { name } of databases)
-      if (!['admin', 'config', 'local', ELSEWHERE].includes(name)) await this.#admin.db(name).dropDatabase()
-    await admin.collection<{ _id: string }>('system.users').deleteMany({ _id: { $nin: OWN_USERS } })
-    for (const collection of ['pbmBackups', 'pbmRestores', 'pbmPITRChunks', 'pbmPITR', 'pbmLock'])
-      await admin.collection(collection).deleteMany({})
-    for (const { name } of await admin.listCollections({}, { nameOnly: true }).toArray())
-      if (!/^(pbm|system\.)/.test(name)) await admin.collection(name).drop()
-    await this.#admin.db('shop').collection<{ _id: string }>('orders').insertOne({ _id: 'before' })
-    await this.#configure(folder)
-  }
-
   async #configure(folder: string): Promise<void> {
-    const config = { storage: storageOf(folder), epoch: await clusterTime(this.#leader), encryption: { type: 'none' } }
-    await this.#admin.db('admin').collection<Document>('pbmConfig').replaceOne({}, config, { upsert: true })
-  }
-
-  async #addFixtures(): Promise<void> {
-    const manifestOf = async (fixture: Fixture) =>
-      JSON.parse(await readFile(join(fixtureFolder(fixture), 'manifest.json'), 'utf8')) as {
-        snapshots: { name: string; compression: string }[]
-        marks: { label: string; unix: number }[]
-      }
-    const codecs = await manifestOf('pbm-codecs')
-    for (const { name, compression } of codecs.snapshots.filter((one) => /^(none|zstd)$/.test(one.compression))) {
-      const expected = await expectedState('pbm-codecs', 'snapshot')
-      const folder = join(fixtureFolder('pbm-codecs'), 'storage')
-      this.bases.push({ title: `PBM's, ${compression}`, folder, backup: name, expected })
-    }
-    const { snapshots, marks } = await manifestOf('pbm-pitr')
-    const time = marks.find(({ label }) => label === 'ddl')?.unix ?? 0
-    const expected = await expectedState('pbm-pitr', 'ddl')
-    const folder = join(fixtureFolder('pbm-pitr'), 'storage')
-    this.bases.push({ title: "PBM's, to a time", folder, backup: snapshots[0]?.name ?? '', time, expected })
-  }
-
-  /** Of what the first fixture restores. */
-  async #addOwn(): Promise<void> {
-    const keyFile = join(this.#scratch, 'keys')
-    await writeFile(keyFile, randomBytes(32).toString('base64'), { mode: 0o600 })
-    const ciphers = new Ciphers(this.#host, { type: 'aes-gcm', 'aes-gcm': { keyFile } }, this.#context)
-    const [first] = this.bases
-    if (first === undefined) throw new Error('there are no fixtures')
-    const fixture = await this.#open(first.folder)
-    await this.#reset(first.folder)
-    await this.#restore(first, first.backup, fixture)
-    await fixture.close()
-    const kinds = [
-      { title: 'plain', compression: 'none' },
-      { title: 'zstd', compression: 'zstd' },
-      { title: 'sealed', compression: 'zstd', ciphers },
-    ]
-    for (const [index, { title, ...kind }] of kinds.entries()) {
-      const folder = join(this.#scratch, `own-${title}`)
-      await mkdir(folder)
-      await this.#configure(folder)
-      const store = await this.#open(folder)
-      const { storage, ...common } = {
-        node: this.#node,
-        leader: this.#leader,
-        host: this.#host,
-        log: this.#log,
-        storage: store,
-      }
-      for (const second of [0, 1]) {
-        const name = `2031-01-0${index + 1}T00:00:0${second}Z`
-        await makeOwnBackup({ ...common, ...kind, store: storage, name })
-      }
-      await store.close()
-      const expected = await snapshotState(this.#admin)
-      this.bases.push({
-        title,
-        folder,
-        backup: `2031-01-0${index + 1}T00:00:00Z`,
-        expected,
-        ...('ciphers' in kind && { ciphers: kind.ciphers }),
-      })
-    }
-  }
-
-  #open(folder: string): Promise<OpenStore> {
-    return openStore(this.#host, storageOf(folder), this.#context, { retryMs: 0 })
+    const { leader, admin } = this.#target
+    const config = { storage: storageOf(folder), epoch: await clusterTime(leader), encryption: { type: 'none' } }
+    await admin.db('admin').collection<Document>('pbmConfig').replaceOne({}, config, { upsert: true })
   }
 }
 
-function storageOf(path: string): Config['storage'] {
-  return { type: 'filesystem', filesystem: { path } }
+const FILES: Ask = { title: 'files', command: {}, touches: () => false }
+
+/** The namespace that a line of differences is about; '' where it is about none. */
+function nameIn(line: string): string {
+  const text = line.replace(/^shard \w+: /, '')
+  const [, ns = ''] = /^(?:sharded collection |database )?(\S+?)[: ]/.exec(text) ?? []
+  return ns.includes('.') ? ns : `${ns}.`
 }
 
 /** Of a storage, a plugin, the server or ourselves; all else is a fault that nobody has thought of. */

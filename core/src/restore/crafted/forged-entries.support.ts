@@ -1,5 +1,5 @@
 import type { Random } from '@pbmkit/conformance/testbed'
-import { Binary, type Document, Long, UUID } from 'bson'
+import { Binary, type Document, Long, MaxKey, MinKey, ObjectId, Timestamp, UUID } from 'bson'
 
 /** One of them. */
 export function pick<T>(random: Random, values: readonly T[]): T {
@@ -16,6 +16,7 @@ function bytes(random: Random, length: number): Buffer {
 export interface Known {
   readonly guarded: readonly { readonly ns: string; readonly uuid: UUID }[]
   readonly others: readonly { readonly ns: string; readonly uuid: UUID }[]
+  readonly isSharded: boolean
 }
 
 const NAMES = ['shop.orders', 'shop.new', 'admin.evil', 'admin.pbmConfig', 'admin.system.version', 'admin.system.users']
@@ -60,6 +61,7 @@ const MORE_VERBS = [
 /** One forged entry of the oplog, without its time: any kind, mostly with names and UUIDs that mean something. */
 export function forgedEntry(random: Random, known: Known, depth = 0): Document {
   const kind = random(10)
+  if (known.isSharded && random(3) === 0) return routingChange(random, known)
   if (kind < 4) return change(random, known)
   if (kind < 8 || depth > 2) return command(random, known)
   const inner = Array.from({ length: random(4) }, () => forgedEntry(random, known, depth + 1))
@@ -77,6 +79,75 @@ function change(random: Random, known: Known): Document {
   const op = pick(random, ['i', 'u', 'd', 'n', 'x', ''])
   const o = { ...(random(4) > 0 && { _id: id(random) }), value: value(random) }
   return { op, ns: name(random, known), ui: uuid(random, known), o, ...(random(2) > 0 && { o2: { _id: id(random) } }) }
+}
+
+function routingChange(random: Random, known: Known): Document {
+  const { table, document } = forgedRoute(random, known)
+  const op = pick(random, ['i', 'i', 'u', 'd'])
+  const { _id } = document
+  const ns = `config.${table}`
+  if (op === 'd') return { op, ns, ui: uuid(random, known), o: { _id } }
+  if (op === 'u')
+    return { op, ns, ui: uuid(random, known), o2: { _id }, o: random(2) ? document : { $v: 2, diff: { u: document } } }
+  return { op, ns, ui: uuid(random, known), o: document }
+}
+
+/** A document of the routing tables that no server has written. */
+export function forgedRoute(random: Random, known: Known): { readonly table: string; readonly document: Document } {
+  const table = pick(random, ['databases', 'collections', 'chunks', 'tags', 'settings', 'shards'])
+  const ns = random(4) === 0 ? name(random, known) : pick(random, ROUTED)
+  const shard = pick<unknown>(random, ['s1', 's2', 's2', 'cfg', 'config', '', value(random)])
+  const version = { uuid: new UUID(bytes(random, 16)), timestamp: time(random), lastMod: 1 }
+  const bounds = pick<[unknown, unknown]>(random, [
+    [new MinKey(), new MaxKey()],
+    [0, 10],
+    [new MinKey(), 5],
+    [7, 3],
+    [value(random), null],
+  ])
+  const [min, max] = bounds.map((bound) => ({ _id: bound }))
+  const shapes: Record<string, () => Document> = {
+    databases: () => ({
+      _id: pick(random, [ns.split('.')[0], 'elsewhere', 'admin', 'config']),
+      primary: shard,
+      version,
+    }),
+    collections: () => ({
+      ...{ _id: ns, lastmodEpoch: new ObjectId(), lastmod: new Date(), timestamp: time(random) },
+      ...{ uuid: uuid(random, known), key: pick<unknown>(random, [{ _id: 1 }, { _id: 'hashed' }, {}, { $where: 1 }]) },
+      ...{ unique: random(2) === 0, noBalance: false },
+    }),
+    chunks: () => ({
+      ...{ _id: random(3) === 0 ? value(random) : new ObjectId(), uuid: uuid(random, known), min, max, shard },
+      ...{ lastmod: time(random), history: pick<unknown>(random, [[{ validAfter: time(random), shard }], 1, []]) },
+    }),
+    tags: () => ({ _id: random(2) === 0 ? new ObjectId() : { ns, min }, ns, min, max, tag: 'zone' }),
+    settings: () => ({
+      _id: pick<unknown>(random, ['balancer', 'chunksize', 'automerge', { $gte: '' }, 1]),
+      value: 1,
+      mode: 'full',
+    }),
+    shards: () => ({ _id: shard, host: pick(random, ['s1/evil.example:1', 's2/', '', 7]), tags: ['zone'], state: 1 }),
+  }
+  const document = shapes[table]?.() ?? {}
+  if (random(4) === 0) {
+    const [key = '_id'] = Object.keys(document).slice(random(5))
+    document[key] = value(random)
+  }
+  return { table, document }
+}
+
+const ROUTED = [
+  'bank.accounts',
+  'bank.other',
+  'elsewhere.routed',
+  'elsewhere.keep',
+  'config.system.sessions',
+  'side.new',
+]
+
+function time(random: Random): Timestamp {
+  return new Timestamp({ t: random(2 ** 31), i: random(9) })
 }
 
 function command(random: Random, known: Known): Document {

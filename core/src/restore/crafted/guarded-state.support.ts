@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { UUID } from 'bson'
 import { BSON, type Document, type MongoClient } from 'mongodb'
+import { STAGING_PREFIX } from '../../mongo/control-names.js'
 import { isExcluded, isUsersOrRoles } from '../../oplog/replay/namespaces.js'
 import type { Known } from './forged-entries.support.js'
 
@@ -17,11 +18,12 @@ const WITH_DOCUMENTS = [
   `${ELSEWHERE}.keep`,
 ]
 
-/** Which storage is used is remembered there, anew with each storage. */
-const NOT_MEMORY = { $not: /^pbmkit\.storage/ }
+/** Which storage is used is remembered there, anew with each storage; and how far a shard has heard of its config servers. */
+const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$/ }
 
-export async function plantGuarded(admin: MongoClient): Promise<void> {
-  for (const db of ['config', 'local', ELSEWHERE]) {
+/** Config servers have no databases of users. */
+export async function plantGuarded(admin: MongoClient, databases = ['config', 'local', ELSEWHERE]): Promise<void> {
+  for (const db of databases) {
     // By a command: what is not replicated takes no write that is tried again.
     await admin.db(db).command({
       insert: 'keep',
@@ -38,6 +40,7 @@ export async function plantGuarded(admin: MongoClient): Promise<void> {
 export async function guardedState(admin: MongoClient, users: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const state = new Map<string, string>()
   for (const { ns, uuid } of await listed(admin, [...SERVER_DATABASES, ELSEWHERE])) {
+    if (OF_CLUSTERS.test(ns) || ns.startsWith(`admin.${STAGING_PREFIX}`)) continue
     if (ns.startsWith(`${ELSEWHERE}.`) || isExcluded(ns) || isUsersOrRoles(ns)) state.set(ns, uuid.toHexString())
   }
   for (const ns of WITH_DOCUMENTS) {
@@ -59,7 +62,12 @@ export async function guardedState(admin: MongoClient, users: readonly string[])
 }
 
 /** In `admin` a backup may have more; the other one is the server's own, made when it has been up for some minutes. */
-const MADE_BY_SERVERS = /^admin\.|^config\.system\.sessions$/
+const MADE_BY_SERVERS = /^(?:\w+: )?(?:admin\.|config\.system\.)/
+/** What members of a cluster keep of each other, and of what they are at. */
+const OF_CLUSTERS = new RegExp(
+  '^config\\.(?:cache\\.|system\\.|range|migration|resharding|transaction|locks|lockpings|mongos|changelog|actionlog|image|' +
+    'localReshard|databases|collections|chunks|tags|settings)',
+)
 
 /** What differs. In `admin` a backup may have collections that were not there. */
 export function guardedDifferences(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
@@ -68,11 +76,23 @@ export function guardedDifferences(before: ReadonlyMap<string, string>, after: R
   return [...changed.map(([name]) => `${name} changed`), ...added.map((name) => `${name} is new`)]
 }
 
-export async function knownOf(admin: MongoClient): Promise<Known> {
-  const all = await listed(admin, [...SERVER_DATABASES, ELSEWHERE, 'shop'])
+/** Of all members that can be reached by these clients. */
+export async function knownOf(admins: readonly MongoClient[]): Promise<Known> {
+  const all = new Map<string, { ns: string; uuid: UUID }>()
+  for (const admin of admins) {
+    const { databases } = await admin.db('admin').admin().listDatabases({ nameOnly: true })
+    for (const one of await listed(
+      admin,
+      databases.map(({ name }) => name),
+    ))
+      all.set(`${one.ns} ${one.uuid.toHexString()}`, one)
+  }
+  const isGuarded = ({ ns }: { ns: string }) => [...SERVER_DATABASES, ELSEWHERE].includes(ns.split('.')[0] ?? '')
+  const found = [...all.values()]
   return {
-    guarded: all.filter(({ ns }) => !ns.startsWith('shop.')),
-    others: all.filter(({ ns }) => ns.startsWith('shop.')),
+    guarded: found.filter(isGuarded),
+    others: found.filter((one) => !isGuarded(one)),
+    isSharded: admins.length > 1,
   }
 }
 

@@ -15,7 +15,11 @@ export interface Crafting {
   /** Of the backup that will be restored. */
   readonly backup: string
   readonly known: Known
+  /** More ways than all storages have, each as often as it is there. */
+  readonly more: readonly Mutation[]
   compressionOf(object: string): Promise<CompressionPlugin>
+  /** Names that are there, sorted. */
+  objectsOf(isWanted: (name: string) => boolean): Promise<string[]>
 }
 
 /** What was done; `isForged`: no checksum can tell, as it was made anew or never was. */
@@ -24,20 +28,21 @@ export interface Crafted {
   readonly isForged: boolean
 }
 
-type Mutation = (crafting: Crafting) => Promise<Crafted | undefined>
+export type Mutation = (crafting: Crafting) => Promise<Crafted | undefined>
 
 /** One to three changes of a storage. */
 export async function craft(crafting: Crafting): Promise<Crafted> {
   const done: Crafted[] = []
   const wanted = 1 + crafting.random(crafting.random(3) + 1)
   while (done.length < wanted) {
-    const one = await pick(crafting.random, MUTATIONS)(crafting)
+    const one = await pick(crafting.random, [...MUTATIONS, ...crafting.more])(crafting)
     if (one !== undefined) done.push(one)
   }
   return { what: done.map(({ what }) => what).join('; '), isForged: done.some(({ isForged }) => isForged) }
 }
 
-async function objectsOf({ folder }: Crafting, isWanted: (name: string) => boolean): Promise<string[]> {
+/** All but those that begin with a dot. */
+export async function objectsIn(folder: string, isWanted: (name: string) => boolean): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
   return files
@@ -52,7 +57,7 @@ async function anyObject(
   isWanted: (name: string) => boolean = () => true,
 ): Promise<string | undefined> {
   const { random, backup } = crafting
-  const all = await objectsOf(crafting, isWanted)
+  const all = await crafting.objectsOf(isWanted)
   const own = all.filter((name) => name.startsWith(backup) || name.startsWith('pbmPitr'))
   const chosen = random(8) === 0 || own.length === 0 ? all : own
   return chosen[random(chosen.length)]
@@ -121,10 +126,11 @@ const ODD_FILES = [
   "';--",
 ]
 const plant: Mutation = async (crafting) => {
-  const { random, folder, backup } = crafting
+  const { random, folder, backup, known } = crafting
   const from = await anyObject(crafting)
   if (from === undefined) return undefined
-  const places = ['', `${backup}/`, `${backup}/rs0/`, `${backup}/rs0/oplog/`, 'pbmPitr/rs0/', 'team/'] as const
+  const rs = pick(random, known.isSharded ? ['s1', 'cfg'] : ['rs0'])
+  const places = ['', `${backup}/`, `${backup}/${rs}/`, `${backup}/${rs}/oplog/`, `pbmPitr/${rs}/`, 'team/']
   const to = `${pick(random, places)}${pick(random, ODD_FILES)}${pick(random, ['', '.pbm.json', '.gz', '.zst'])}`
   await cp(join(folder, from), join(folder, to)).catch(() => undefined)
   return { what: `plant ${JSON.stringify(to)} from ${from}`, isForged: true }
@@ -275,7 +281,8 @@ const renameOne: Mutation = async (crafting) => {
 }
 
 const dropMeta: Mutation = async (crafting) => {
-  await rm(join(crafting.folder, crafting.backup, 'rs0/meta.pbm'), { force: true })
+  for (const name of await crafting.objectsOf((object) => object.endsWith('/meta.pbm')))
+    await rm(join(crafting.folder, name), { force: true })
   const edited = await editJson(crafting)
   return { what: `no meta.pbm; ${edited?.what}`, isForged: true }
 }

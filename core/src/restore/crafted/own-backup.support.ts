@@ -1,5 +1,4 @@
 import 'reflect-metadata'
-import type { MongoClient } from 'mongodb'
 import { ObjectId } from 'mongodb'
 import { container } from 'tsyringe'
 import { BackupLeader } from '../../backup/leader.js'
@@ -9,6 +8,7 @@ import type { BackupCommand, CommandDocument } from '../../control/command-docum
 import type { Ciphers } from '../../encryption/ciphers.js'
 import type { OperationLog } from '../../log.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
+import { connectPrimary } from '../../mongo/connect.js'
 import { nodeInfo } from '../../mongo/topology.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import {
@@ -17,6 +17,7 @@ import {
   COMPRESSION,
   LEADER,
   NODE,
+  NODE_URI,
   OPERATION_LOG,
   SELF,
   STORE,
@@ -25,43 +26,61 @@ import {
 } from '../../protocol/tokens.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { systemClock } from '../../time/clock.js'
+import type { CraftedTarget, TargetPart } from './target.support.js'
 
 export interface OwnBackup {
-  readonly node: MongoClient
-  readonly leader: MongoClient
+  readonly target: CraftedTarget
   readonly host: PluginHost
   readonly log: OperationLog
   readonly store: OpenStore
   readonly ciphers?: Ciphers | undefined
   readonly name: string
+  readonly type: 'logical' | 'physical'
   readonly compression: string
 }
 
-/** A real backup of a lone primary, as the agent beside it makes it. */
+/** A real backup, as the agents beside the primaries make it. */
 export async function makeOwnBackup(own: OwnBackup): Promise<void> {
-  const { node, leader, host, log, store, ciphers, name } = own
+  const { target, name, type, compression } = own
+  for (const part of target.parts) await publish(target, part)
+  const backup: BackupCommand = { type, base: false, name, compression }
+  const command: CommandDocument & { cmd: 'backup' } = { _id: new ObjectId(), ts: 0, cmd: 'backup', backup }
+  const { signal } = new AbortController()
+  const children = await Promise.all(target.parts.map((part) => containerOf(own, part)))
+  await Promise.all([
+    children[0]?.resolve(BackupLeader).run(command, { signal }),
+    ...children.map((child) => child.resolve(BackupNominee).run(command, { signal })),
+  ])
+}
+
+async function publish({ leader }: CraftedTarget, { node }: TargetPart): Promise<void> {
   const info = await nodeInfo(node)
   const part = { ok: true, e: '' }
   await publishAgent(leader, {
     ...{ n: info.me, rs: info.rs, s: 1, str: 'PRIMARY', hdn: false, psv: false, arb: false, delay: 0, repl_lag: 0 },
     ...{ v: '0', mv: info.version, pbms: part, nodes: part, stors: part, hb: await clusterTime(leader), e: '' },
+    physical: part,
   })
+}
+
+async function containerOf(
+  { target: { leader }, host, log, store, ciphers, compression }: OwnBackup,
+  { rs, host: node, node: client, uri }: TargetPart,
+) {
   const child = container.createChildContainer()
-  child.registerInstance(NODE, node)
+  child.registerInstance(NODE, client)
+  child.registerInstance(NODE_URI, uri)
   child.registerInstance(LEADER, leader)
-  child.registerInstance<WithPrimary>(WITH_PRIMARY, (work) => work(leader))
-  child.registerInstance(SELF, { rs: info.rs, node: info.me })
+  child.registerInstance<WithPrimary>(WITH_PRIMARY, async (work) => {
+    const primary = await connectPrimary(uri, { appName: 'pbmkit-test' })
+    return await work(primary).finally(() => primary.close())
+  })
+  child.registerInstance(SELF, { rs, node })
   child.registerInstance<OperationLog>(OPERATION_LOG, log)
   child.registerInstance(CLOCK, systemClock)
   child.registerInstance(STORE, store)
   child.registerInstance(PluginHost, host)
-  child.registerInstance(COMPRESSION, await host.compression(own.compression))
+  child.registerInstance(COMPRESSION, await host.compression(compression))
   if (ciphers !== undefined) child.registerInstance(CIPHERS, ciphers)
-  const backup: BackupCommand = { type: 'logical', base: false, name, compression: own.compression }
-  const command: CommandDocument & { cmd: 'backup' } = { _id: new ObjectId(), ts: 0, cmd: 'backup', backup }
-  const { signal } = new AbortController()
-  await Promise.all([
-    child.resolve(BackupLeader).run(command, { signal }),
-    child.resolve(BackupNominee).run(command, { signal }),
-  ])
+  return child
 }

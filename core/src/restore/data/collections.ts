@@ -110,6 +110,8 @@ export interface InsertOptions {
   readonly width: number
   /** Insert commands under way a collection. */
   readonly workers: number
+  /** Documents of one command; as many as fit where it is left out. */
+  readonly batchDocuments?: number | undefined
   /** Told what came since it was told last. */
   readonly onProgress: (documents: number, bytes: number) => void
   /** Takes the documents of namespaces that are not inserted as they are: users and roles. */
@@ -128,7 +130,7 @@ export async function insertAll(
   options: InsertOptions,
 ): Promise<ReadonlyMap<string, number>> {
   const inserted = new Map<string, number>()
-  const { guard, width, workers, select, divert } = options
+  const { guard, width, workers, batchDocuments, select, divert } = options
   await snapshot.readNamespaces(
     async (namespace, documents) => {
       if (await divert(namespace, documents)) return
@@ -139,6 +141,7 @@ export async function insertAll(
       const written = await insertDocuments(client, db, name, documents, {
         guard,
         inFlight: Math.min(4, Math.max(1, workers)),
+        batchDocuments,
         ordered,
         passDuplicates: !ordered,
         onProgress: increments(options.onProgress),

@@ -13,6 +13,7 @@ import { filelistName } from '../../store/layout/names.js'
 import { hasFilelistFile } from '../../store/layout/pbm-version.js'
 import { damaged, objectError, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
 import { makeWay } from './folders.js'
+import { refuseUnfitFiles } from './unfit-files.js'
 
 /** Bytes of a list of files: a hundred thousand collections have less. */
 const LONGEST_LIST = 512 * 1024 * 1024
@@ -26,8 +27,21 @@ export interface FetchOptions {
 }
 
 /** Throws BACKUP_DAMAGED, BACKUP_OBJECT_MISSING and FILE_LIST_INVALID. */
-export async function readFileList({ store, backup, part, signal }: FetchOptions): Promise<ListedFile[]> {
-  if (!hasFilelistFile(backup.pbm_version)) return (part.files ?? []).map(readEntry)
+export async function readFileList(options: FetchOptions): Promise<ListedFile[]> {
+  const files = await readAnyFileList(options)
+  refuseUnfitFiles(files)
+  return files
+}
+
+/** The same of increments, too, whose files are in other backups. */
+export async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
+  const { backup, part } = options
+  const files = hasFilelistFile(backup.pbm_version) ? await readStoredList(options) : (part.files ?? []).map(readEntry)
+  if (files.length === 0) throw damaged(`The list of files of ${part.name} names none`)
+  return files
+}
+
+async function readStoredList({ store, backup, part, signal }: FetchOptions): Promise<ListedFile[]> {
   const object = filelistName(backup.name, part.name)
   const known = part.objects?.find(({ name }) => name === object)
   const tally = new Tally()
@@ -41,7 +55,6 @@ export async function readFileList({ store, backup, part, signal }: FetchOptions
       throw damaged(`${object} is altered: its checksum is wrong`)
     const files: ListedFile[] = []
     for await (const file of decodeFileList(bodyOf(Buffer.concat(chunks)))) files.push(file)
-    if (files.length === 0) throw damaged(`${object} names no files`)
     return files
   } catch (error) {
     throw objectError(error, object)
@@ -63,7 +76,7 @@ export async function fetchFiles(
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
   const limit = pLimit(Math.max(1, parallel))
-  const largestFirst = files.filter(({ length }) => length >= 0).sort((a, b) => b.fileSize - a.fileSize)
+  const largestFirst = files.toSorted((a, b) => b.fileSize - a.fileSize)
   const results = await Promise.allSettled(
     largestFirst.map((file) =>
       limit(async () => {
@@ -87,8 +100,8 @@ async function fetchFile(
   const object = fileObject(backup.name, part.name, file, compression.suffix)
   const path = join(folder, file.filename)
   await makeWay(path)
-  // A file comes in several parts where only some of it is stored.
-  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, file.mode | 0o600)
+  // A file may come in several parts. Nobody but its user and his group ever needs one.
+  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, (file.mode & 0o660) | 0o600)
   try {
     let at = file.offset
     for await (const bytes of readFilePart(store, { object, file, compression }, { signal })) {
@@ -132,8 +145,9 @@ export async function* readFilePart(
     if (plain.size > most) throw damaged(`${object} has more than ${most} bytes`)
     yield bytes
   }
-  const isWhole = file.length > 0 || plain.size === file.fileSize
-  if (!isWhole) throw damaged(`${object} has ${plain.size} bytes instead of ${file.fileSize}`)
+  // Of a part that goes up to the end of its file, less may be stored (PBM: physical.md §2.3).
+  const least = file.length > 0 ? Math.min(file.length, file.fileSize - file.offset) : file.fileSize
+  if (plain.size < least) throw damaged(`${object} has ${plain.size} bytes instead of ${least}`)
   if (file.crc !== undefined && file.crc !== plain.crcText())
     throw damaged(`${object} is altered: its checksum is wrong`)
   if (file.storedCrc !== undefined && file.storedCrc !== packed.crcText()) {

@@ -35,6 +35,33 @@ export async function serverEntries(folder: string): Promise<string[]> {
   return found
 }
 
+/** What a backup may put there. Locks and configurations of WiredTiger are none of it. */
+const STORED_FILE = /^(?:WiredTiger(?:\.(?:backup|turtle))?|storage\.bson|[^./][^/]*\.wt)$/
+const STORED_LOG = /^journal\/WiredTiger(?:Log|Preplog|TmpLog)\.\d+$/
+/** The server has `<db>/collection/` and `<db>/index/` at the most. */
+const STORED_BELOW = /^(?:[^./][^/]*\/){1,2}[^./][^/]*\.wt$/
+
+/**
+ * Whether a file of that name, relative to the dbPath, can be a server's. A dbPath is the home of a user often enough: what his
+ * shell, his logins or this agent read there must not come from a storage.
+ */
+export function isServerPath(path: string): boolean {
+  const [folder = ''] = path.split('/')
+  if (STORED_FILE.test(path) || STORED_LOG.test(path)) return true
+  return STORED_BELOW.test(path) && !SERVER_FOLDERS.has(folder)
+}
+
+/** Throws PLACE_TAKEN where a file of the backup would take the place of what somebody has laid into the dbPath. */
+export async function refuseTakenPlaces(dbPath: string, paths: readonly string[]): Promise<void> {
+  const moved = new Set(await serverEntries(dbPath))
+  const others = new Set((await readdir(dbPath)).filter((name) => !moved.has(name)))
+  const taken = paths.map((path) => path.split('/')[0] ?? '').find((name) => others.has(name))
+  if (taken === undefined) return
+  throw new PbmError('PLACE_TAKEN', `The backup has ${taken}, and ${join(dbPath, taken)} is not the server's own`, {
+    hint: 'Move it elsewhere: only files of the server are moved aside for a restore',
+  })
+}
+
 async function holdsData(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch((): string[] => [])
   if (names.some((name) => name.endsWith('.wt'))) return true

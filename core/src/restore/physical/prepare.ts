@@ -2,7 +2,7 @@ import { rm, statfs } from 'node:fs/promises'
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import type { RestoreCommand } from '../../control/command-document.js'
+import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
@@ -18,7 +18,7 @@ import { findAnywhere } from '../run/find-backup.js'
 import { replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
-import { refuseMounts } from './folders.js'
+import { refuseMounts, refuseTakenPlaces } from './folders.js'
 import type { TakeOverJournal } from './journal.js'
 import { programOf, type ServerProgram } from './server-program.js'
 import type { KeptDocuments } from './standalone.js'
@@ -74,6 +74,10 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const compression = await host.compression(backup.compression)
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
   const files = await readFileList(fetching)
+  await refuseTakenPlaces(
+    server.dbPath,
+    files.map(({ filename }) => filename),
+  )
   const { fresh } = await prepareFolders(server.dbPath)
   await requireSpace(
     fresh,
@@ -123,10 +127,13 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
   await rm(folder, { recursive: true, force: true })
 }
 
-function refuseParts({ nss, nsFrom, usersAndRoles, withoutUsersAndRoles, oplogTS, external }: RestoreCommand): void {
+/** Rather than all of it where something else was asked for. Exported for tests. */
+export function refuseParts(command: RestoreCommand): void {
+  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, oplogTS, external } = command
   if (external) throw unfit('a restore of external data is not supported by this version')
   if (isTimeAsked(oplogTS)) throw unfit('a physical backup can be restored to its end only, so far')
-  if ((nss ?? []).length > 0 || (nsFrom ?? '') !== '' || usersAndRoles === true || withoutUsersAndRoles === true) {
+  const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
+  if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
   }
 }

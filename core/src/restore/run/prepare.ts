@@ -49,6 +49,8 @@ export interface RestoreTuning {
   readonly numParallelCollections?: number | undefined
   /** Insert commands under way a collection; at most 4 are of use. */
   readonly numInsertionWorkers?: number | undefined
+  /** Documents of one insert command; as many as fit where it is left out. */
+  readonly batchSize?: number | undefined
   readonly commitQuorum?: string | undefined
   /** In bytes, see `refuseOpen`. */
   readonly openTransactionBytes?: number | undefined

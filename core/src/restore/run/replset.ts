@@ -114,6 +114,7 @@ async function restoreData(
     guard,
     width: tuning.numParallelCollections ?? DEFAULT_PARALLEL_COLLECTIONS,
     workers: tuning.numInsertionWorkers ?? DEFAULT_INSERTION_WORKERS,
+    batchDocuments: tuning.batchSize,
     onProgress: (documents, bytes) => progress.add(documents, bytes),
     select: (namespace) => selected.has(namespace) || (usersOf.length > 0 && isChosen(namespace, usersOf)),
     divert: async (namespace, documents) => {

@@ -75,6 +75,7 @@ function tuningOf(
     verify?: boolean
     numParallelCollections?: number
     numInsertionWorkers?: number
+    batchSize?: number
     indexCommitQuorum?: string
     openTransactionsGB?: number
   },
@@ -83,6 +84,7 @@ function tuningOf(
     verify: config.verify,
     numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
+    batchSize: config.batchSize || undefined,
     openTransactionBytes: openTransactionBytes(config),
     withoutUsersAndRoles: command.withoutUsersAndRoles,
     commitQuorum: command.indexCommitQuorum || config.indexCommitQuorum || undefined,
