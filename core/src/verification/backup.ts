@@ -32,7 +32,7 @@ export async function verifyBackup(
   const object = backupMetadataName(name)
   const read = await findings.look({ object }, () => readBackup(name, context))
   if (read !== undefined) {
-    findings.seen(Buffer.byteLength(read.text))
+    findings.seenWhole(Buffer.byteLength(read.text))
     await findings.look({ object }, () => requireSignature(name, read.text, context))
     await verifyParts(read.record, findings, context)
   }
@@ -158,7 +158,7 @@ async function verifyKeys(
     const method = rs === undefined ? signer : replsets.find((part) => part.name === rs)?.encryption?.type
     if (method === undefined || method === '') continue
     await findings.look({ object, rs }, async () => {
-      findings.seen(size)
+      findings.seenWhole(size)
       await loadWrappingKey(store, object, await ciphers.method(method), { signal })
     })
   }

@@ -1,31 +1,14 @@
 import { Tally } from '../archive/tally.js'
-import type { ChunkChecksums } from '../catalog/chunk-checksums.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import type { ChunksVerification } from '../control/verification-document.js'
 import { optime } from '../oplog/entry.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
 import { damaged, isMissing, objectError } from '../restore/data/stored-objects.js'
 import { type ReadPiece, verifyBorder, verifyOverlap } from '../restore/verify/pieces.js'
-import type { VerifyContext } from './context.js'
+import type { ChunksToVerify, VerifyContext } from './context.js'
 import { Findings, type Look } from './findings.js'
 import { missingChunks } from './missing-chunks.js'
 import { readPieceWhole } from './oplog.js'
-
-export interface ChunksToVerify {
-  /** All that are on the storage. */
-  readonly chunks: readonly PitrChunkDocument[]
-  readonly checksums: ChunkChecksums
-  /** Those that are to be verified. */
-  readonly isWanted: (chunk: Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts'>) => boolean
-  readonly listed: ListedChunks | undefined
-}
-
-/** What the control collections have of chunks, where there is a database. */
-export interface ListedChunks {
-  readonly all: readonly PitrChunkDocument[]
-  /** Whether it is in the list still: who deletes a chunk begins there. */
-  readonly isListed: (chunk: PitrChunkDocument) => Promise<boolean>
-}
 
 export type VerifiedChunks = Omit<ChunksVerification, 'ranges'> & {
   readonly more: number

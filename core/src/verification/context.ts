@@ -1,4 +1,6 @@
+import type { ChunkChecksums } from '../catalog/chunk-checksums.js'
 import type { BackupDocument } from '../control/backup-document.js'
+import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { PluginHost } from '../plugin-host/host.js'
@@ -40,4 +42,20 @@ export interface QueuedObject {
   readonly ns?: string
   /** What it must have on the storage, where that is known. */
   readonly size?: number | undefined
+}
+
+export interface ChunksToVerify {
+  /** All that are on the storage. */
+  readonly chunks: readonly PitrChunkDocument[]
+  readonly checksums: ChunkChecksums
+  /** Those that are to be verified. */
+  readonly isWanted: (chunk: Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts'>) => boolean
+  readonly listed: ListedChunks | undefined
+}
+
+/** What the control collections have of chunks, where there is a database. */
+export interface ListedChunks {
+  readonly all: readonly PitrChunkDocument[]
+  /** Whether it is in the list still: who deletes a chunk begins there. */
+  readonly isListed: (chunk: PitrChunkDocument) => Promise<boolean>
 }

@@ -32,7 +32,7 @@ export async function verifyDump(replset: BackupReplset, part: PartContext): Pro
     return
   }
   for (const [object, { size, crc }] of packed) {
-    if (object === list && dump !== undefined) findings.seen(size)
+    if (object === list && dump !== undefined) findings.seenWhole(size)
     if (object === list) continue
     queue({ object, rs, size: isSealed ? undefined : size }, ({ onBytes }) =>
       verifyPacked({ store, object, packed: { size, crc } }, { onBytes, signal }),

@@ -15,7 +15,7 @@ export async function verifyFiles(replset: BackupReplset, part: PartContext): Pr
   )
   known.add(list)
   const listed = replset.objects?.find(({ name }) => name === list)
-  if (files !== undefined && listed !== undefined) findings.seen(listed.size)
+  if (files !== undefined && listed !== undefined) findings.seenWhole(listed.size)
   for (const file of files ?? []) {
     // Unchanged since the backup that this one builds on.
     if (file.length < 0) continue

@@ -54,6 +54,13 @@ export class Findings {
     this.#looked.bytes += bytes
   }
 
+  /** One that is always read, since nothing can be looked at without it. */
+  seenWhole(bytes: number): void {
+    this.seen(bytes)
+    this.#looked.objectsRead += 1
+    this.#looked.bytesRead += bytes
+  }
+
   damage({ object, rs, ns }: About, code: string, what: string, offset = 0): void {
     if (this.damages.length >= MOST_DAMAGES) {
       this.more += 1

@@ -4,8 +4,7 @@ import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import type { ChunkChecksum } from '../store/layout/chunk-checksum.js'
 import { parsePitrChunkName, pitrChunkName } from '../store/layout/names.js'
-import type { ChunksToVerify } from './chunks.js'
-import type { VerifyContext } from './context.js'
+import type { ChunksToVerify, VerifyContext } from './context.js'
 
 /** A chunk that should be on the storage. */
 export interface MissingChunk {

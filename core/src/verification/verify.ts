@@ -18,8 +18,8 @@ import {
 } from '../store/layout/names.js'
 import { readRecord } from '../store/layout/read-record.js'
 import { verifyBackup } from './backup.js'
-import { type ListedChunks, type VerifiedChunks, verifyChunks } from './chunks.js'
-import type { VerifyContext } from './context.js'
+import { type VerifiedChunks, verifyChunks } from './chunks.js'
+import type { ListedChunks, VerifyContext } from './context.js'
 import { MOST_DAMAGES } from './findings.js'
 
 /** What is to be verified: one of these. */
