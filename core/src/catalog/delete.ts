@@ -11,6 +11,7 @@ import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { deleteOwnChecksum } from './chunk-checksums.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
 import { lifecyclePlan, minKeepFault } from './lifecycle.js'
@@ -89,6 +90,7 @@ export async function deleteOld(
     await store.delete(chunk.fname, { signal }).catch((error: unknown) => {
       if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
     })
+    await deleteOwnChecksum(store, chunk, { signal })
   }
   for (const [rs, names] of keys) await deleteBareKeys(store, rs, names, { signal })
   const backups = what.backups ? old.backups.toReversed() : []

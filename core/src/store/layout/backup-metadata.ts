@@ -38,6 +38,7 @@ const NOMINATION: Field[] = [
 const OPLOG_OBJECT: Field[] = [
   { key: 'name', kind: 'string' },
   { key: 'crc', kind: 'string' },
+  { key: 'storedCrc', kind: 'string', omit: 'empty' },
 ]
 
 const STORED_OBJECT: Field[] = [
@@ -125,6 +126,11 @@ const TAIL = 256
 export function withChecksum(record: string): string {
   const summed = partsOf(record) ?? partsOf(record.replace(/\n\}$/, `,\n\t"${CHECKSUM}": "${UNSUMMED}"\n}`))
   return summed === undefined ? record : `${summed.before}${crcOf(summed)}${summed.after}`
+}
+
+/** Whether the record is of a version of ours that gives each a checksum. */
+export function isOwnRecord({ replsets }: BackupDocument): boolean {
+  return replsets.some(({ objects }) => objects !== undefined)
 }
 
 /** The text around the digits of the checksum; undefined where it has none. */
