@@ -5,13 +5,14 @@ import type { ScheduleConfig, ScheduledKind } from '../config/schedules.js'
 import { findBackup, findBackupByOpid } from '../control/backups.js'
 import type { Command } from '../control/command-document.js'
 import { wasRefused } from '../control/commands.js'
-import { listLocks } from '../control/locks.js'
+import { listLocks, listVerifyLocks } from '../control/locks.js'
 import { queryLog } from '../control/log.js'
 import { isMain, lifecycleOf, requireStorage } from '../control/profiles.js'
 import { namespacesOf } from '../control/run-documents.js'
 import type { ScheduledRun } from '../control/schedule-state.js'
 import { checkedSelection } from '../control/selection.js'
 import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
+import { findVerification } from '../control/verification.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { saysBusy } from '../protocol/busy.js'
@@ -74,6 +75,15 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     }),
     outcome: lockedOutcome,
   },
+  verify: {
+    locks: false,
+    command: async ({ newerThan, readData = 100, profile = '' }, { leader }) => {
+      await requireStorage(leader, profile)
+      const since = newerThan === undefined ? {} : { since: await limitOf(leader, newerThan) }
+      return { cmd: 'verify', verify: { all: true, ...since, readData, ...(!isMain(profile) && { profile }) } }
+    },
+    outcome: verifyOutcome,
+  },
 }
 
 /** How long agents may take to begin; PBM's look once a second, and a backup is first agreed on. */
@@ -125,6 +135,23 @@ async function lockedOutcome(run: ScheduledRun, context: ActionContext): Promise
   const isHeld = (await listLocks(context.leader, { opid: run.opid })).length > 0
   return isHeld ? undefined : unanswered(run, context)
 }
+
+/** Of a verification, which ends well, too, where it has found damage. */
+async function verifyOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  const { leader, leaderReplset } = context
+  const result = (await findVerification(leader, run.opid, leaderReplset))?.report?.result
+  if (result === 'good') return { status: 'done' }
+  if (result !== undefined) return { status: 'failed', why: VERIFICATION_WORDS[result] }
+  const ended = await loggedOutcome(run, context)
+  if (ended?.status === 'failed') return ended
+  const isHeld = (await listVerifyLocks(leader, { opid: run.opid })).length > 0
+  return isHeld ? undefined : unanswered(run, context)
+}
+
+const VERIFICATION_WORDS = {
+  damaged: 'damage was found: pbm list has which backups',
+  unread: 'not all could be read, for want of a key or a plugin: see pbm logs -e verify',
+} as const
 
 /** Of a backup without a record. */
 async function unbegun(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
