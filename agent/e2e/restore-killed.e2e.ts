@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
 import { compareStates, type DatabaseState, snapshotState } from '@pbmkit/conformance/testbed'
-import { findRestore } from '@pbmkit/core'
+import { findRestore, listChunks, sendCommand } from '@pbmkit/core'
 import { outputs, passSeconds, restoreEnded, unlocked, until } from './cluster.support.js'
 import { type HeldCluster, startLoadedCluster } from './held-storage.support.js'
+import { nobodySlices, storedUntilNow } from './slicing.support.js'
 
 /** How long the server sits on each drop: long enough to kill an agent meanwhile. */
 const DROP_MS = 8_000
@@ -95,5 +97,34 @@ describe('restores whose only agent is killed', () => {
       return (await cluster.admin.db('admin').aggregate(drops).toArray()).length === 0
     })
     await restoresExactly()
+  })
+
+  it('a replay, while the server deletes nothing that expires: it does so again afterwards', async () => {
+    const { leader, storage } = cluster
+    const of = (enabled: boolean) => `restore: {verify: false}\npitr: {enabled: ${enabled}, oplogSpanMin: 0.05}\n`
+    const configure = (enabled: boolean) =>
+      cluster.configure(`storage:\n  type: slow\n  slow: {path: ${storage}}\n${of(enabled)}`)
+    const isTtlMonitorOn = async () =>
+      (await cluster.admin.db('admin').command({ getParameter: 1, ttlMonitorEnabled: 1 })).ttlMonitorEnabled === true
+    await cluster.backupWorks()
+    await configure(true)
+    await storedUntilNow(cluster)
+    await configure(false)
+    await nobodySlices(cluster)
+    const [chunk] = await listChunks(leader)
+    assert.ok(chunk)
+    const hold = `${storage}.hold-chunk`
+    await writeFile(hold, '')
+    try {
+      const replay = { name: 'killed replay', start: chunk.start_ts, end: chunk.end_ts }
+      await sendCommand(leader, { cmd: 'replay', replay })
+      await until('the TTL monitor to be off', async () => !(await isTtlMonitorOn()))
+      await cluster.killAgents()
+    } finally {
+      await rm(hold)
+    }
+    assert.equal(await isTtlMonitorOn(), false)
+    await restartAndMark('killed replay', 'running')
+    await until('the TTL monitor to be on', isTtlMonitorOn)
   })
 })

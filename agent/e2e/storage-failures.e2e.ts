@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { compareStates, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
 import { leftoversOf, listAgents, listBackups } from '@pbmkit/core'
@@ -111,6 +112,37 @@ describe('storages that fail', () => {
       await rename(aside, cluster.storage)
     }
   })
+
+  for (const [what, isReplaced] of [
+    ['moved away', false],
+    ['moved away, and an empty one stands there', true],
+  ] as const) {
+    it(`the folder is ${what} in mid-backup: it is told, and nothing is made there`, async () => {
+      await cluster.backupWorks()
+      const aside = `${cluster.storage}.aside`
+      const { name } = await cluster.heldBackup('list')
+      await rename(cluster.storage, aside)
+      if (isReplaced) await mkdir(cluster.storage)
+      try {
+        await cluster.letGo('list')
+        const failed = await backupEnded(cluster, name)
+        assert.equal(failed.status, 'error', outputs(cluster))
+        assert.match(failed.error ?? '', isReplaced ? /not the one that this cluster has used/ : /is gone; see that/)
+        await unlocked(cluster)
+        if (isReplaced) assert.equal((await backupEnded(cluster, await cluster.backup())).status, 'error')
+        await until('every agent to tell it', async () =>
+          (await listAgents(cluster.leader)).every(({ stors }) => /is gone; see that|has used/.test(stors.e)),
+        )
+        await unlocked(cluster)
+        if (isReplaced) assert.deepEqual(await readdir(cluster.storage, { recursive: true }), [])
+        else assert.ok(!existsSync(cluster.storage))
+      } finally {
+        await rm(cluster.storage, { recursive: true, force: true })
+        await rename(aside, cluster.storage)
+      }
+      await cluster.backupWorks()
+    })
+  }
 
   it('the disk is full', async function () {
     if (unmountable !== '') return skip(this, unmountable)

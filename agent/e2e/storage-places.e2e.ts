@@ -142,6 +142,8 @@ describe('one path that is another place on each host', () => {
     for (const [index, { host }] of cluster.set.members.entries())
       assert.equal(error.includes(host), index !== at, error)
     assert.match(error, /what this backup has written is not there for /)
+    const seen = async () => (await listAgents(cluster.leader)).map(({ mark }) => mark?.seen)
+    assert.deepEqual((await seen()).toSorted(), [false, false, true])
     await unlocked(cluster)
     for (const host of hosts) {
       const left = (await readdir(folderOf(host))).filter((name) => name.includes('mark'))
@@ -153,6 +155,7 @@ describe('one path that is another place on each host', () => {
     }
     const backup = await backupEnded(cluster, await cluster.backup())
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(cluster))
+    assert.deepEqual(await seen(), [true, true, true])
     await unlocked(cluster)
   })
 

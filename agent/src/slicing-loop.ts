@@ -40,7 +40,7 @@ export class Slicing {
     const { leader, node, withPrimary, self, host, clock } = context
     this.#worker = new SlicingWorker({
       ...{ leader, node, withPrimary, self, host, clock, log },
-      openStore: (config, jobLog) => openSealed({ host, self, config, log: jobLog }),
+      openStore: (config, jobLog) => openSealed({ leader, host, self, config, log: jobLog }),
       makeSlicer: (store, jobLog) => makeSlicer(context, store, jobLog),
     })
   }

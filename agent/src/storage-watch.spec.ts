@@ -55,7 +55,8 @@ describe('StorageWatch', () => {
     const see: StorageWatchOptions['see'] = async (store, _storage, call) => ({
       ...{ id: await lookForIdentity(store, call), at: 'here', fault: undefined },
     })
-    return new StorageWatch({ ...common, keys: new KeyWatch(common), see, probeMs })
+    const isUsed = async () => false
+    return new StorageWatch({ ...common, keys: new KeyWatch(common), see, isUsed, probeMs })
   }
   const epoch = new Timestamp(0n)
   const inFolder = (name: string) => join(folder, name)

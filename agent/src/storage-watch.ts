@@ -35,6 +35,7 @@ export interface StorageWatchOptions {
   readonly warn: (message: string) => void
   /** What is seen there, and whether it is what the cluster has used. */
   readonly see: (store: ObjectStore, storage: StorageConfig, call: { signal: AbortSignal }) => Promise<AgentSight>
+  readonly isUsed: (storage: StorageConfig) => Promise<boolean>
   /** How long a look may take (milliseconds); default: 20 s. */
   readonly probeMs?: number
   readonly clock?: Clock
@@ -164,11 +165,12 @@ export class StorageWatch {
   }
 
   async #look(config: Config, text: string, over: AbortSignal): Promise<void> {
-    const { host, node, signal, warn, see } = this.#options
+    const { host, node, signal, warn, see, isUsed } = this.#options
     const call = { signal: AbortSignal.any([signal, over]) }
     if (this.#store === undefined || text !== this.#storageText) {
       void this.close()
-      const store = await openStore(host, config.storage, { ...call, warn, node }, { retryMs: 0 })
+      const mustExist = await isUsed(config.storage)
+      const store = await openStore(host, config.storage, { ...call, warn, node }, { retryMs: 0, mustExist })
       if (over.aborted) {
         store.close().catch(() => undefined)
         // Whoever waits must not take it for well: nothing was looked at.

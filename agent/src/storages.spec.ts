@@ -61,7 +61,7 @@ describe('withStore', () => {
   const contextOf = (file: string, signal: AbortSignal, holds: 'no' | 'open' | 'close' = 'no') => ({
     host: new PluginHost({ resolveFrom: import.meta.url, pluginDir: folder }),
     config: { storage: { type: 'told', told: { file, holds } }, epoch: new Timestamp(0n) } satisfies Config,
-    ...{ signal, log, self: { rs: 'rs0', node: 'localhost:27017' } },
+    ...{ signal, log, leader: undefined, self: { rs: 'rs0', node: 'localhost:27017' } },
   })
   const until = async (file: string, text: string) => {
     while ((await readFile(file, 'utf8').catch(() => '')) !== text)

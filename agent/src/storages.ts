@@ -18,6 +18,7 @@ import {
   storageOfBackup,
   transferText,
   untilAborted,
+  wasUsed,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 
@@ -27,6 +28,8 @@ export interface StoreContext {
   readonly self: Member
   readonly config: Config
   readonly log: OperationLog
+  /** Undefined where no database is there. */
+  readonly leader: MongoClient | undefined
 }
 
 /** What a plugin is opened with here. Its signal is nobody's: an operation that is cancelled still has objects to delete. */
@@ -44,13 +47,15 @@ export function ciphersOf(context: StoreContext): Ciphers {
   return new Ciphers(context.host, context.config.encryption, pluginContext(context))
 }
 
-/** A storage as it is, for whoever only looks and deletes. */
-export function openStorage(
-  context: Pick<StoreContext, 'host' | 'log' | 'self'>,
+/** A storage as it is, for whoever only looks and deletes. One that was used before is not made anew where it is missing. */
+export async function openStorage(
+  context: Pick<StoreContext, 'host' | 'log' | 'self' | 'leader'>,
   storage: StorageConfig,
   options: OpenOptions = {},
 ): Promise<OpenStore> {
-  return openStore(context.host, storage, pluginContext(context), options)
+  const { leader, host } = context
+  const mustExist = options.mustExist ?? (leader === undefined || (await wasUsed(leader, storage, host)))
+  return openStore(host, storage, pluginContext(context), { ...options, mustExist })
 }
 
 /** The storage of a backup, to delete what is left of it: elsewhere nothing would be there, and it would count as deleted. */

@@ -49,8 +49,9 @@ export class TakeOvers {
     const log = this.#log()
     // Not ended by a signal: a mongod that is down has to come up again first.
     const unstopped = new AbortController().signal
-    const outcome = await withStore({ host, self: planned.self, config, log, signal: unstopped }, (store) =>
-      carryOut(planned, { ...this.#context(), store, signal: unstopped }),
+    const outcome = await withStore(
+      { leader: undefined, host, self: planned.self, config, log, signal: unstopped },
+      (store) => carryOut(planned, { ...this.#context(), store, signal: unstopped }),
     )
     signal.throwIfAborted()
     if (planned.isCoordinator) this.#ended = { record: planned.journal.record, ...outcome }

@@ -170,6 +170,15 @@ describe('pbm refuses', () => {
     failed(await cluster.pbm(['backup', '--compression', 'zip']), 1, /zip/)
   })
 
+  it('to call a member good that did not see what the last backup wrote', async () => {
+    const agent = agentDocument(cluster, await clusterTime(cluster.leader))
+    const opid = 'ab'.repeat(12)
+    await publishAgent(cluster.leader, { ...agent, mark: { opid, seen: false } })
+    assert.match((await cluster.pbm(['status', '-s', 'cluster'])).stdout, /is it a copy of the folder, not the share/)
+    await publishAgent(cluster.leader, { ...agent, mark: { opid } })
+    assert.doesNotMatch((await cluster.pbm(['status', '-s', 'cluster'])).stdout, /copy of the folder/)
+  })
+
   it('a second operation while one runs, with 4, but not for a dead one', async () => {
     const locks = cluster.leader.db('admin').collection(LOCKS)
     const epoch = new Timestamp({ t: 1, i: 1 })

@@ -24,6 +24,10 @@ export async function answerMark(
     if (record === undefined) return clock.now() - begun > APPEAR_MS ? 'over' : undefined
     return record.status === 'starting' ? undefined : 'over'
   }
+  const hasBegun = async () => {
+    const status = (await findBackupByOpid(leader, opid))?.status
+    return status === 'starting' ? undefined : (status ?? 'error')
+  }
   try {
     if ((await until(isBegun, { clock, signal, everyMs: POLL_MS })) !== 'marked') return
     const store = await openStorage(context, await requireStorage(leader, profile), { retryMs: 0 })
@@ -31,6 +35,9 @@ export async function answerMark(
       const seen = await hasMark(store, { backup: name, opid }, { signal })
       await looking
       await context.answerWithMark({ opid, seen })
+      // Who looks late finds nothing, for the mark is deleted by then: what stays told is only what ended the backup.
+      if (!seen && (await until(hasBegun, { clock, signal, everyMs: POLL_MS })) !== 'error')
+        await context.answerWithMark({ opid })
     } finally {
       await store.close()
     }

@@ -32,6 +32,7 @@ export async function runProfile(context: OperationContext): Promise<void> {
           await acceptStorage(store, { leader, host, storage, profile: name }, { signal })
         },
         storage,
+        { mustExist: false },
       )
       await saveProfile(leader, { name, storage, lifecycle: command.profile.lifecycle }, host)
       log.info('profile saved')

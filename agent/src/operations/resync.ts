@@ -33,12 +33,17 @@ export async function runResync(context: OperationContext): Promise<void> {
       const { clock, config } = held
       const { storage } = config
       await requireOneStorage({ leader, opid, epoch: config.epoch, clock, signal })
-      await withStore(held, async (store) => {
-        // Nobody has asked for another storage than the one that was used.
-        if (asked?.unasked === true) await requireKnownStorage(store, { leader, host, storage }, { signal })
-        const includeRestores = asked?.includeRestores === true
-        await resync({ leader, host, store, storage, log, signal, ciphers: ciphersOf(held), includeRestores })
-      })
+      await withStore(
+        held,
+        async (store) => {
+          // Nobody has asked for another storage than the one that was used.
+          if (asked?.unasked === true) await requireKnownStorage(store, { leader, host, storage }, { signal })
+          const includeRestores = asked?.includeRestores === true
+          await resync({ leader, host, store, storage, log, signal, ciphers: ciphersOf(held), includeRestores })
+        },
+        storage,
+        asked?.unasked === true ? {} : REPLACED,
+      )
     }
     await resetEpoch(leader)
     log.info('succeed')
@@ -62,8 +67,12 @@ async function sync(context: OperationContext, { name, storage }: Profile, clear
     context,
     (store) => resync({ leader, host, store, storage, profile: name, log, signal, ciphers: ciphersOf(context) }),
     storage,
+    REPLACED,
   )
 }
+
+/** Somebody has asked: what is there now counts, a folder that is gone too. */
+const REPLACED = { mustExist: false }
 
 /** One that can't be read must not keep the others from being read. */
 async function syncAll(context: OperationContext, profiles: readonly Profile[], clear: boolean, signal: AbortSignal) {

@@ -55,7 +55,17 @@ async function startServers(shape: Shape): Promise<Servers> {
   }
   const { memberConfig } = shape
   const mongodArgs = MONGOD_ARGS
-  const set = await startReplicaSet({ members: 3, auth: true, memberConfig, mongodArgs, electionTimeoutMillis: 5_000 })
+  // A member that was killed may have lost what others without a vote have; by default it would wait for it for ever.
+  const settings = { catchUpTimeoutMillis: 10_000 }
+  const electionTimeoutMillis = 5_000
+  const set = await startReplicaSet({
+    members: 3,
+    auth: true,
+    memberConfig,
+    mongodArgs,
+    electionTimeoutMillis,
+    settings,
+  })
   const begin = async (random: Random) => ReplicaSetWork.begin(await set.client(), random)
   return { sets: [set], entrance: set, begin, stop: () => set.stop() }
 }

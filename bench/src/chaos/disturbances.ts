@@ -65,8 +65,9 @@ export function disturb(
   cluster: ChaosCluster,
   random: Random,
   note: (text: string) => void,
+  names: readonly string[] = Object.keys(DISTURBANCES),
 ): { readonly what: string; readonly over: Promise<void> } {
-  const what = pick(random, Object.keys(DISTURBANCES))
+  const what = pick(random, names)
   const delay = random(1_500)
   // Two of them at once must not draw from one sequence.
   const own = seededRandom(random(2 ** 31))

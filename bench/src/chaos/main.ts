@@ -2,6 +2,7 @@
 import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
 import { Command, Option } from 'commander'
 import { type ChaosCluster, startChaosCluster } from './cluster.js'
+import { History } from './history.js'
 import { runRound } from './round.js'
 import { type ClusterKind, randomShape } from './shape.js'
 
@@ -46,9 +47,10 @@ async function runCluster(random: Random): Promise<void> {
   let cluster: ChaosCluster | undefined
   try {
     cluster = await startChaosCluster(shape)
+    const history = new History()
     for (const own of seeds) {
       if (Date.now() >= end) return
-      await runRound(cluster, seededRandom(own), tell, say)
+      await runRound(cluster, seededRandom(own), history, { tell, note: say })
     }
   } catch (error) {
     tell(`a round ended early: ${error instanceof Error ? error.stack : error}`)

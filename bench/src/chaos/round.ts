@@ -1,124 +1,80 @@
 import { readdir } from 'node:fs/promises'
-import type { Random } from '@pbmkit/conformance/testbed'
-import { findBackup, findRestore, listBackups, listLocks, sendCommand } from '@pbmkit/core'
-import { Timestamp } from 'mongodb'
-import { agentsWell, type ChaosCluster, until } from './cluster.js'
+import { join, relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
+import { type BackupDocument, findBackup, listBackups, listChunks, listLocks, optime, sendCommand } from '@pbmkit/core'
+import { MongoClient } from 'mongodb'
+import { type ChaosCluster, until } from './cluster.js'
 import { disturb } from './disturbances.js'
-import type { Work } from './work.js'
+import { ended, healed, type Report } from './ended.js'
+import type { History } from './history.js'
+import { restored, type Target } from './restores.js'
 
-/** Nobody waits longer without a word. */
-const SILENT_SECONDS = 60
-const LONGEST_SECONDS = 300
-
-/** One backup in trouble, and its restore. What it finds is told; what can't be gone on from is thrown. */
-export async function runRound(
-  cluster: ChaosCluster,
-  random: Random,
-  tell: (finding: string) => void,
-  note: (text: string) => void,
-): Promise<void> {
-  const { leader, shape } = cluster
+/**
+ * A backup in trouble, some time with slicing in trouble, and restores. What it finds is told; what can't be gone on from is
+ * thrown.
+ */
+export async function runRound(cluster: ChaosCluster, random: Random, history: History, report: Report): Promise<void> {
+  const { shape } = cluster
   const before = await controlCollections(cluster)
+  const replsets = cluster.sets.length
+  // What happens later must not hang on how often the one before drew.
+  const [forSlicing, forRestores] = [seededRandom(random(2 ** 31)), seededRandom(random(2 ** 31))]
   const work = await cluster.begin(random)
-  let name = ''
-  let outcome: Ended | undefined
+  const name = await freeName(cluster)
+  let backup: BackupDocument | undefined
   try {
     await until('some entries', async () => work.isUnderWay(), 60)
-    work.mark()
-    name = await freeName(cluster)
-    const { compression } = shape
-    await sendCommand(leader, { cmd: 'backup', backup: { type: 'logical', base: false, name, compression } })
-    const troubles = Array.from({ length: 1 + random(2) }, () => disturb(cluster, random, note))
-    const what = troubles.map((trouble) => trouble.what).join(' and ')
-    note(`backup ${name}: ${what}`)
-    outcome = await ended(cluster, `backup ${name} (${what})`, { tell, note }, () => findBackup(leader, name))
-    await Promise.all(troubles.map(({ over }) => over))
+    const least = work.lastAcknowledged()
+    backup = await backedUp(cluster, name, random, report)
+    if (backup !== undefined && optime(backup.last_write_ts) < least)
+      report.tell(`${name} ends before what was acknowledged`)
+    if (backup !== undefined && shape.slices) await sliced(cluster, forSlicing, report)
   } finally {
     await work.stop()
   }
-  note(`  ${outcome?.status} ${outcome?.error ?? ''}`)
   await healed(cluster)
-  if (outcome?.status === 'done') await restored(cluster, name, { work, tell, note })
-  else if (outcome !== undefined && (outcome.error ?? '') === '' && outcome.status !== 'canceled') {
-    tell(`backup ${name} failed without a reason`)
-  }
-  await nothingLeft(cluster, before).catch((error: unknown) => tell(`${error}`))
-}
-
-interface Ended {
-  readonly status: string
-  readonly error?: string | undefined
-}
-
-/** Waits for the end of an operation. Silence is a finding, and no end another. */
-async function ended(
-  cluster: ChaosCluster,
-  what: string,
-  { tell, note }: { readonly tell: (finding: string) => void; readonly note: (text: string) => void },
-  find: () => Promise<Ended | undefined>,
-): Promise<Ended | undefined> {
-  let found: Ended | undefined
-  let heard = ''
-  let since = Date.now()
-  let isTold = false
-  const look = async () => {
-    // No primary for a moment.
-    found = (await find().catch(() => undefined)) ?? found
-    const words = `${found?.status} ${cluster.words().length}`
-    if (words !== heard) {
-      heard = words
-      since = Date.now()
+  if (backup !== undefined) {
+    const targets: Target[] = [{ work, backupName: name }]
+    if (shape.slices) {
+      await history.add(cluster, work, backup, replsets).catch((error: unknown) => report.tell(`${name}: ${error}`))
+      // The second may be of an earlier round, before other restores.
+      for (let count = 0; count < 2; count++) targets.push(...(await history.moment(cluster, forRestores)))
     }
-    if (Date.now() - since > SILENT_SECONDS * 1000 && !isTold) {
-      isTold = true
-      // Who waits for it is told: see below.
-      if (found === undefined && /agent|killed/.test(what)) note(`  nobody took it up`)
-      else if (found === undefined) tell(`${what}: nobody took it up in ${SILENT_SECONDS} s`)
-      else tell(`${what}: no word for ${SILENT_SECONDS} s in state ${found.status}`)
+    while (targets.length > 0) {
+      const [target] = targets.splice(forRestores(targets.length), 1)
+      if (target !== undefined) await restored(cluster, target, forRestores, report)
     }
-    // Agents that start more than ten seconds after a command pass over it, and `pbm backup` says so to who waits.
-    if (isTold && found === undefined) return true
-    return ['done', 'error', 'canceled'].includes(found?.status ?? '')
   }
-  try {
-    await until(`the end of ${what}`, look, LONGEST_SECONDS)
-    return found
-  } catch (error) {
-    tell(`${error}; it is ${found?.status}`)
-    return undefined
-  }
+  await nothingLeft(cluster, before).catch((error: unknown) => report.tell(`${error}`))
 }
 
-async function healed(cluster: ChaosCluster): Promise<void> {
-  for (const agent of cluster.agents) if (!agent.running) agent.start()
-  await Promise.all(cluster.sets.map((set) => set.ready()))
-  await agentsWell(cluster)
-}
-
-async function restored(
+/** A backup in trouble; undefined where there is none. */
+async function backedUp(
   cluster: ChaosCluster,
-  backupName: string,
-  bench: {
-    readonly work: Work
-    readonly tell: (finding: string) => void
-    readonly note: (text: string) => void
-  },
-): Promise<void> {
-  const { leader } = cluster
-  const { work, tell, note } = bench
-  await until('locks to be released', async () => (await listLocks(leader)).length === 0, 60)
-  await work.wipe()
-  const name = `${new Date().toISOString().replace('Z', '')}000000Z`
-  const extTS = new Timestamp({ t: 0, i: 0 })
-  const flags = { fallbackEnabled: null, allowPartlyDone: null, external: false, extConf: null, extTS, exit: false }
-  await sendCommand(leader, { cmd: 'restore', restore: { name, backupName, ...flags } })
-  const outcome = await ended(cluster, `restore of ${backupName}`, bench, () => findRestore(leader, name))
-  note(`  restore: ${outcome?.status} ${outcome?.error ?? ''}`)
-  if (outcome?.status !== 'done') {
-    tell(`the restore of ${backupName} ended as ${outcome?.status}: ${outcome?.error ?? ''}`)
-    return
-  }
-  for (const fault of await work.faults()) tell(`${backupName}: ${fault}`)
+  name: string,
+  random: Random,
+  report: Report,
+): Promise<BackupDocument | undefined> {
+  const { leader, shape } = cluster
+  const { compression } = shape
+  await sendCommand(leader, { cmd: 'backup', backup: { type: 'logical', base: false, name, compression } })
+  const troubles = Array.from({ length: 1 + random(2) }, () => disturb(cluster, random, report.note))
+  const what = `backup ${name} (${troubles.map((trouble) => trouble.what).join(' and ')})`
+  report.note(what)
+  const backup = await ended(cluster, what, report, () => findBackup(leader, name))
+  await Promise.all(troubles.map(({ over }) => over))
+  report.note(`  ${backup?.status} ${backup?.error ?? ''}`)
+  if (backup?.status === 'error' && (backup.error ?? '') === '') report.tell(`${what} failed without a reason`)
+  await healed(cluster)
+  return backup?.status === 'done' ? backup : undefined
+}
+
+/** Some seconds of trouble, in which slicing goes on. */
+async function sliced(cluster: ChaosCluster, random: Random, { note }: Report): Promise<void> {
+  const { what, over } = disturb(cluster, random, note)
+  note(`slicing (${what})`)
+  await Promise.all([over, sleep(2_000 + random(15_000))])
 }
 
 /** Locks, collections of `admin` that were not there before, and objects of no backup. */
@@ -126,22 +82,30 @@ async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): 
   const { leader, disk } = cluster
   let left: string[] = []
   const look = async () => {
-    const [locks, backups, collections, aside] = await Promise.all([
+    const [locks, backups, chunks, collections, aside, ttl] = await Promise.all([
       listLocks(leader),
       listBackups(leader, { status: ['done'] }),
+      listChunks(leader),
       controlCollections(cluster),
       movedAside(cluster),
+      withoutTtl(cluster),
     ])
     const known = new Set(backups.map(({ name }) => name))
     const objects = (await readdir(disk.storage)).filter(
       (object) =>
         !['.pbm.init', '.pbmkit.storage', 'pbmPitr'].includes(object) && !known.has(object.replace(/\.pbm\.json$/, '')),
     )
+    const listed = new Set(chunks.map(({ fname }) => fname))
+    const strays = (await readdir(disk.storage, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(disk.storage, join(parentPath, name)))
+      .filter((object) => object.startsWith('pbmPitr/') && !listed.has(object))
     left = [
       ...locks.map(({ type, replset }) => `the ${type} lock of ${replset}`),
       ...[...collections].filter((name) => !before.has(name)).map((name) => `the collection ${name}`),
       ...aside.map((name) => `the collection ${name}`),
-      ...objects.map((object) => `the object ${object}`),
+      ...[...objects, ...strays].map((object) => `the object ${object}`),
+      ...ttl.map((host) => `the TTL monitor of ${host}, which is off`),
     ]
     return left.length === 0
   }
@@ -161,6 +125,21 @@ async function movedAside({ sets }: ChaosCluster): Promise<string[]> {
         .listCollections({ name: /^tmp.{5}\.(create|rename)$/ })
         .toArray()
       found.push(...collections.map(({ name }) => `${db}.${name} of ${set.name}`))
+    }
+  }
+  return found
+}
+
+/** A restore has it off while it works. */
+async function withoutTtl({ sets }: ChaosCluster): Promise<string[]> {
+  const found: string[] = []
+  for (const member of sets.flatMap(({ members }) => members)) {
+    const client = await MongoClient.connect(member.uri())
+    try {
+      const { ttlMonitorEnabled } = await client.db('admin').command({ getParameter: 1, ttlMonitorEnabled: 1 })
+      if (ttlMonitorEnabled !== true) found.push(member.host)
+    } finally {
+      await client.close()
     }
   }
   return found

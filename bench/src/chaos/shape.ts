@@ -53,7 +53,7 @@ export function randomShape(random: Random, kind: ClusterKind): Shape {
     memberConfig: Object.fromEntries(kinds.map((kind, index) => [index, MEMBERS[kind] ?? {}])),
     uriOptions: pick(random, URI_OPTIONS),
     compression: pick(random, COMPRESSIONS),
-    slices: random(2) === 0,
+    slices: random(4) > 0,
     megabytes: 24 + random(40),
   }
 }

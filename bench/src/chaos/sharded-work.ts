@@ -54,8 +54,8 @@ export class ShardedWork implements Work {
     return this.#parts.every((part) => part.isUnderWay())
   }
 
-  mark(): void {
-    for (const part of this.#parts) part.mark()
+  lastAcknowledged(): bigint {
+    return this.#parts.map((part) => part.lastAcknowledged()).reduce((last, time) => (time > last ? time : last), 0n)
   }
 
   async stop(): Promise<void> {
@@ -70,8 +70,8 @@ export class ShardedWork implements Work {
     }
   }
 
-  async faults(): Promise<string[]> {
-    const faults = await Promise.all([...this.#parts.map((part) => part.faults()), this.#accountFaults()])
+  async faults(time: bigint): Promise<string[]> {
+    const faults = await Promise.all([...this.#parts.map((part) => part.faults(time)), this.#accountFaults()])
     return faults.flat()
   }
 

@@ -1,18 +1,19 @@
 import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
 import type { MongoClient } from 'mongodb'
-import { Ledger, RandomWriter } from './writers.js'
+import { Ledger } from './ledger.js'
+import { RandomWriter } from './writers.js'
 
 /** What goes on in a cluster during a round, and whether a restore gave it back. */
 export interface Work {
   /** Enough to be missed has been acknowledged. */
   isUnderWay(): boolean
-  /** Whatever has been acknowledged until now must be in a backup that begins now. */
-  mark(): void
+  /** Nothing that has been acknowledged until now is later than this optime. */
+  lastAcknowledged(): bigint
   stop(): Promise<void>
   /** Nothing of it may be left when a restore begins. */
   wipe(): Promise<void>
-  /** What a restore of a backup begun at the mark did not give back, in words. */
-  faults(): Promise<string[]>
+  /** In what a restore to this optime, inclusive, is not what was there, in words. */
+  faults(time: bigint): Promise<string[]>
 }
 
 const ENOUGH = 20
@@ -23,12 +24,11 @@ export class ReplicaSetWork implements Work {
   readonly #databases: { readonly ledger: string; readonly chaos: string }
   readonly #ledger: Ledger
   readonly #writer: RandomWriter
-  #required = 0
 
   private constructor(client: MongoClient, random: Random, suffix: string) {
     this.#client = client
     this.#databases = { ledger: `ledger${suffix}`, chaos: `chaos${suffix}` }
-    this.#ledger = new Ledger(client, this.#databases.ledger)
+    this.#ledger = new Ledger(client, this.#databases.ledger, seededRandom(random(2 ** 31)))
     this.#writer = new RandomWriter(client, this.#databases.chaos, seededRandom(random(2 ** 31)))
   }
 
@@ -38,11 +38,11 @@ export class ReplicaSetWork implements Work {
   }
 
   isUnderWay(): boolean {
-    return this.#ledger.acknowledged.length > ENOUGH
+    return this.#ledger.acknowledged > ENOUGH
   }
 
-  mark(): void {
-    this.#required = this.#ledger.acknowledged.length
+  lastAcknowledged(): bigint {
+    return this.#ledger.lastAcknowledged
   }
 
   async stop(): Promise<void> {
@@ -53,16 +53,7 @@ export class ReplicaSetWork implements Work {
     for (const db of Object.values(this.#databases)) await this.#client.db(db).dropDatabase()
   }
 
-  async faults(): Promise<string[]> {
-    const { ledger: name } = this.#databases
-    const found = new Set<number>()
-    for await (const { _id } of this.#client.db(name).collection<{ _id: number }>('entries').find()) found.add(_id)
-    const required = this.#ledger.acknowledged.slice(0, this.#required)
-    const missing = required.filter((entry) => !found.has(entry))
-    const invented = [...found].filter((entry) => entry >= this.#ledger.next)
-    return [
-      ...(missing.length === 0 ? [] : [`${name} misses ${missing.length} of ${required.length} acknowledged entries`]),
-      ...(invented.length === 0 ? [] : [`${name} has ${invented.length} entries that nobody wrote`]),
-    ]
+  async faults(time: bigint): Promise<string[]> {
+    return (await this.#ledger.faults(time)).map((fault) => `${this.#databases.ledger}: ${fault}`)
   }
 }

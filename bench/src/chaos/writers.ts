@@ -1,44 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Random, randomWork } from '@pbmkit/conformance/testbed'
-import type { Collection, Db, MongoClient } from 'mongodb'
+import type { Db, MongoClient } from 'mongodb'
 import { pick } from './shape.js'
-
-type Entry = { _id: number }
-
-/** Written at once: where a delayed member is needed for a majority, each write waits for it. */
-const AT_ONCE = 4
-
-/** Numbers, each written once: what a backup must and may have of them can be told for any moment. */
-export class Ledger {
-  /** Of what a majority has acknowledged, in the order of writing. */
-  readonly acknowledged: number[] = []
-  /** The next number; those below were at least tried. */
-  next = 0
-  readonly #entries: Collection<Entry>
-  readonly #stopping = new AbortController()
-  readonly #writing: Promise<unknown>
-
-  constructor(client: MongoClient, db: string) {
-    this.#entries = client.db(db).collection<Entry>('entries')
-    this.#writing = Promise.all(Array.from({ length: AT_ONCE }, () => this.#write()))
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort()
-    await this.#writing
-  }
-
-  async #write(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      const _id = this.next++
-      await this.#entries.insertOne({ _id }, { writeConcern: { w: 'majority', wtimeoutMS: 10_000 } }).then(
-        () => this.acknowledged.push(_id),
-        () => sleep(50),
-      )
-      await sleep(5)
-    }
-  }
-}
 
 /** Random steps, DDL among them, until it is stopped. */
 export class RandomWriter {

@@ -131,7 +131,8 @@ async function collectionsOf(session: Session, backup: BackupDocument): Promise<
   if (backup.type !== 'logical')
     throw new PbmError('NO_COLLECTIONS', `a ${backup.type} backup holds files, not collections`)
   const context = { signal: session.signal, warn: (message: string) => session.output.warn(message) }
-  const store = await openStore(session.plugins, await storageOfBackup(await session.leader(), backup), context)
+  const storage = await storageOfBackup(await session.leader(), backup)
+  const store = await openStore(session.plugins, storage, context, { mustExist: true })
   const config = await readConfig(await session.leader())
   const opened = storeOf(store, new Ciphers(session.plugins, config?.encryption, context), backup)
   try {

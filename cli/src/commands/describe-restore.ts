@@ -52,7 +52,7 @@ async function fromStorage(session: Session, file: string, name: string): Promis
   const { plugins, output, io } = session
   const { storage } = await parseConfig(await readTextOf(file, io), plugins)
   const context = { signal: io.signal, warn: (text: string) => output.warn(text) }
-  const store = await openStore(plugins, storage, context)
+  const store = await openStore(plugins, storage, context, { mustExist: true })
   try {
     const restore = await readPhysicalRestore(store, name, { signal: io.signal })
     if (restore !== undefined) return restore

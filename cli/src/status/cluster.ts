@@ -50,6 +50,9 @@ export interface NodeEntry {
   physical?: string
 }
 
+const COPY =
+  'what the last backup wrote was not there: is it a copy of the folder, not the share itself? The next backup tells whether it is mended'
+
 type Priority = PitrConfig['priority']
 
 export async function clusterSection(leader: MongoClient, withPriority: boolean): Promise<ClusterSection[]> {
@@ -94,7 +97,10 @@ function condition(
   if (agent === undefined) return { ok: false, errors: ['no agent'] }
   if (isStale(agent.hb, now)) return { ok: false, errors: [lastHeard(agent, now)] }
   const elsewhere = otherPlaceText(`${agent.rs}/${agent.n}`, places)
-  const errors = [...agentErrors(agent), ...(elsewhere === undefined ? [] : [`storage: ${elsewhere}`])]
+  // A copy is told from the place itself only by what was written after it was made.
+  const isCopy = agent.stors.ok && elsewhere === undefined && agent.mark?.seen === false
+  const place = isCopy ? COPY : elsewhere
+  const errors = [...agentErrors(agent), ...(place === undefined ? [] : [`storage: ${place}`])]
   const { restoreRights, physical } = agent
   const noted = {
     ...(restoreRights === undefined ? {} : { restoreRights }),

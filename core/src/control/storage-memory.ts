@@ -37,6 +37,12 @@ export async function rememberedIdentity(configured: ConfiguredStorage): Promise
   return found?.at === (await storageFingerprint(storage, host)) ? found.id : undefined
 }
 
+/** Whether the place was used before, whatever the configuration calls it: the main storage, or a profile. */
+export async function wasUsed(leader: MongoClient, storage: StorageConfig, host: PluginHost): Promise<boolean> {
+  const at = await storageFingerprint(storage, host)
+  return (await memories(leader).findOne({ profile: 'pbmkit', at })) !== null
+}
+
 /** From now on it is this one, whatever it was before: somebody has asked for it. */
 export async function rememberIdentity(configured: ConfiguredStorage, id: string): Promise<void> {
   const { leader, host, storage, profile } = configured

@@ -8,4 +8,6 @@ export interface PluginContext {
   debug?(message: string): void
   /** `host:port` of the mongod this agent serves; absent in the CLI. For options that differ by node (endpoint maps). */
   readonly node?: string | undefined
+  /** Something was stored there before: a place that is missing, such as a folder, is a fault, and must not be made anew. */
+  readonly mustExist?: boolean | undefined
 }

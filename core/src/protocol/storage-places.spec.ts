@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Timestamp } from 'mongodb'
 import type { AgentDocument } from '../control/agents.js'
-import { otherPlaceText, placesText, storagePlaces } from './storage-places.js'
+import { answeredPlaces, otherPlaceText, placesText, storagePlaces } from './storage-places.js'
 
 const now = new Timestamp({ t: 1_000, i: 1 })
 const epoch = new Timestamp({ t: 900, i: 1 })
@@ -28,6 +28,16 @@ describe('what agents see as the storage', () => {
       placesText(places),
       /: rs0\/2, rs0\/3 see storage a; rs0\/1 sees one that nothing was ever written to$/,
     )
+  })
+
+  it('is not that of one who hangs since before the others wrote there', () => {
+    const places = (place: NonNullable<AgentDocument['place']>) =>
+      answeredPlaces([agent('1', {}), agent('2', { place })], now, epoch, 'asked').length
+    assert.equal(places({}), 1)
+    assert.equal(places({ opid: 'before' }), 1)
+    assert.equal(places({ opid: 'asked' }), 2)
+    assert.equal(places({ other: true }), 2)
+    assert.equal(places({ id: 'b' }), 2)
   })
 
   it('is wrong for those who see another place than most, or for all', () => {

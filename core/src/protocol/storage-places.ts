@@ -39,6 +39,21 @@ export function storagePlaces(agents: readonly AgentDocument[], now: Timestamp, 
     .sort((a, b) => b.members.length - a.members.length)
 }
 
+/**
+ * As {@link storagePlaces} once time is over for a command: who has not answered it, and saw a storage that nothing was ever
+ * written to, may have looked before the others wrote there, and hang since then.
+ */
+export function answeredPlaces(
+  agents: readonly AgentDocument[],
+  now: Timestamp,
+  epoch: Timestamp,
+  opid: string,
+): StoragePlace[] {
+  const isCurrent = ({ place = {} }: AgentDocument) =>
+    place.id !== undefined || place.other === true || place.opid === opid
+  return storagePlaces(agents.filter(isCurrent), now, epoch)
+}
+
 /** In words: who sees what. For more than one place. */
 export function placesText(places: readonly StoragePlace[]): string {
   const parts = places.map(({ id, members, fault }) => {
@@ -91,9 +106,11 @@ export async function requireOneStorage(options: OneStorageOptions): Promise<Sto
   const { leader, opid, epoch, clock, signal } = options
   const isAsked = (await findCommand(leader, new ObjectId(opid))) !== undefined
   let places: StoragePlace[] = []
+  let answered: StoragePlace[] = []
   const isSettled = async () => {
     const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     places = storagePlaces(agents, now, epoch)
+    answered = answeredPlaces(agents, now, epoch, opid)
     const isWell = places.length < 2 && places.every(({ fault }) => fault === undefined)
     const isDone = isWell && agents.every((agent) => tellsNothing(agent, now) || isOf(agent, epoch))
     const isAnswered = agents.every((agent) => tellsNothing(agent, now) || agent.place?.opid === opid)
@@ -101,6 +118,7 @@ export async function requireOneStorage(options: OneStorageOptions): Promise<Sto
   }
   const timeoutMs = isAsked ? ANSWER_MS : OF_ITS_OWN_ACCORD_MS
   await until(isSettled, { clock, signal, everyMs: LOOK_MS, timeoutMs })
+  if (isAsked) places = answered
   if (places.length < 2) return places[0]
   throw new PbmError('STORAGES_DIFFER', placesText(places), {
     hint: 'Mount the same share on the host of every member, or name the same bucket; pbm status shows who sees another place',

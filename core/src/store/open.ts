@@ -23,6 +23,8 @@ export interface OpenOptions {
   readonly throttle?: ThrottleConfig | undefined
   /** How long a call that fails is tried again (milliseconds); 0 for who wants to know at once. 30 s when absent. */
   readonly retryMs?: number
+  /** A place that is missing is not made, for it was used before. */
+  readonly mustExist?: boolean
   /** How long the plugin may take to open it (milliseconds); 60 s when absent. */
   readonly openMs?: number
   /** How long its close may take (milliseconds), which is only warned of then; 30 s when absent. */
@@ -52,6 +54,7 @@ export async function openStore(
   const secrets = secretsOf(options, plugin.optionsSchema as SchemaNode)
   const redactedContext = {
     ...context,
+    mustExist: wrapping.mustExist,
     warn: (text: string) => context.warn(withoutSecrets(text, secrets)),
     debug: (text: string) => context.debug?.(withoutSecrets(text, secrets)),
   }

@@ -25,8 +25,11 @@ describe('storage-filesystem on the disk', () => {
   let path: string
   let store: ObjectStore
 
-  const open = (folder: string, options: { fileMode?: string } = {}) =>
-    plugin.open({ path: folder, ...options }, { signal: new AbortController().signal, warn: () => undefined })
+  const open = (folder: string, options: { fileMode?: string } = {}, context: { mustExist?: boolean } = {}) =>
+    plugin.open(
+      { path: folder, ...options },
+      { signal: new AbortController().signal, warn: () => undefined, ...context },
+    )
   /** Everything below the folder, of any kind. */
   const everything = async () => (await readdir(path, { recursive: true })).sort()
   const names = async () => (await all(store.list())).map(({ name }) => name)
@@ -99,6 +102,14 @@ describe('storage-filesystem on the disk', () => {
     await linked.save('object', body('x'))
     assert.equal(await readFile(join(folder, 'object'), 'utf8'), 'x')
     await linked.close()
+  })
+
+  it('does not make a folder that was used before', async () => {
+    const folder = join(path, 'used', 'folder')
+    await refused(open(folder, {}, { mustExist: true }), 'STORAGE_UNAVAILABLE', 'is gone; see that it is mounted')
+    await symlink(folder, join(path, 'link'))
+    await refused(open(join(path, 'link'), {}, { mustExist: true }), 'STORAGE_UNAVAILABLE', 'is gone')
+    assert.deepEqual(await readdir(path), ['link'])
   })
 
   it('refuses a path that is a file or leads through one', async () => {

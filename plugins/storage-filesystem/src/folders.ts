@@ -59,8 +59,13 @@ async function isThere(path: string): Promise<boolean> {
 /** Throws STORAGE_UNAVAILABLE when the root itself is gone: a share that was unmounted, a folder that was removed. */
 export async function requireRoot(root: string): Promise<void> {
   const found = await lstat(root).catch((error: unknown) => error)
-  if (errnoOf(found) !== 'ENOENT') return
-  throw new PluginError('STORAGE_UNAVAILABLE', `the folder ${root} is gone; see that it is mounted`, { cause: found })
+  if (errnoOf(found) === 'ENOENT') throw gone(root, found)
+}
+
+export function gone(root: string, cause: unknown): PluginError {
+  const text = `the folder ${root} is gone; see that it is mounted`
+  // Where a share is away for a while, the folder that it is mounted on is there.
+  return new PluginError('STORAGE_UNAVAILABLE', text, { cause, retriable: false })
 }
 
 async function ensureFolders(root: string, segments: readonly string[], mode: number): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises'
 import { type ObjectStore, type PluginContext, PluginError, type StoragePlugin } from '@pbmkit/core/plugin'
 import { errnoOf, translated } from './errors.js'
-import { makeRoot } from './folders.js'
+import { gone, makeRoot } from './folders.js'
 import { type FilesystemOptions, modesOf, optionsSchema } from './options.js'
 import { filesystemStore } from './store.js'
 
@@ -22,13 +22,13 @@ export default filesystem
 async function open(options: FilesystemOptions, context: PluginContext): Promise<ObjectStore> {
   const { path } = options
   try {
-    await makeRoot(path, modesOf(options.fileMode).folder)
+    if (context.mustExist !== true) await makeRoot(path, modesOf(options.fileMode).folder)
     const root = await realpath(path)
     if (!(await stat(root)).isDirectory()) throw notAFolder(path)
     return filesystemStore(root, options, context)
   } catch (error) {
     if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOTDIR') throw notAFolder(path, error)
-    if (errnoOf(error) === 'ENOENT') throw cannotBeMade(path, error)
+    if (errnoOf(error) === 'ENOENT') throw context.mustExist === true ? gone(path, error) : cannotBeMade(path, error)
     throw translated(error, `opening ${path}`)
   }
 }

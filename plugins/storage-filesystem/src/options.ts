@@ -36,7 +36,7 @@ export const optionsSchema: OptionsSchema = {
       pattern: '^(?:/|[A-Za-z]:[/\\\\])[^\\0]*$',
       identity: true,
       description:
-        'an absolute path of the folder that keeps the backups, the same mount on every node; made if it is missing',
+        'an absolute path of the folder that keeps the backups, the same mount on every node; made at first if it is missing',
     },
     maxObjSizeGB: option.maxObjectGib(5018),
     fileMode: {

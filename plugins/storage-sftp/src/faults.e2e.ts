@@ -142,6 +142,9 @@ describe('storage-sftp when things fail', () => {
       assert.ok(hasCode(error, 'STORAGE_UNAVAILABLE'), String(error))
       assert.match(error.message, /is gone from the server/)
     }
+    const used = await failure(server.open({ ...options, path: join(options.path, 'a') }, { mustExist: true }))
+    assert.match(used.message, /is gone from the server/)
+    assert.ok(!(await readdir(options.path)).includes('a'))
   })
 
   it('lists no file that is being written, and removes those of dead processes', async () => {

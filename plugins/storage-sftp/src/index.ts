@@ -6,7 +6,7 @@ import { translated } from './errors.js'
 import { makeRoot } from './folders.js'
 import { hostKeys } from './host-key.js'
 import { optionsSchema, type SftpOptions, serverOf } from './options.js'
-import { isMissing, type Place } from './place.js'
+import { isMissing, type Place, requireRoot } from './place.js'
 import { sftpStore } from './store.js'
 
 export type { SftpOptions } from './options.js'
@@ -49,6 +49,7 @@ async function prepare(connection: Connection, options: SftpOptions, context: Pl
   const channel = await connection.channel()
   const found = await channel.follow(path).catch(async (error: unknown) => {
     if (!isMissing(error)) throw error
+    if (context.mustExist === true) await requireRoot(channel, path)
     await makeRoot(channel, path)
     return channel.follow(path).catch((cause: unknown) => {
       throw isMissing(cause) || statusOf(cause) === STATUS_CODE.FAILURE ? cannotBeMade(options, cause) : cause

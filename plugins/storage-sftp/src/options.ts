@@ -43,7 +43,7 @@ export const optionsSchema: OptionsSchema = {
       description: 'port of the server; default 22',
     },
     username: text('user on the server; default: that of this process', { identity: true }),
-    path: text('folder on the server, absolute or from where a login begins; made if it is missing', {
+    path: text('folder on the server, absolute or from where a login begins; made at first if it is missing', {
       identity: true,
       pattern: '^[^\\0]*$',
     }),

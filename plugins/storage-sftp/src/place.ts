@@ -33,7 +33,7 @@ export async function requireRoot(channel: Channel, root: string): Promise<void>
   const found = await channel.look(root).catch((error: unknown) => error)
   if (!isMissing(found)) return
   const text = `the folder ${root} is gone from the server; see that its disk is mounted`
-  throw new PluginError('STORAGE_UNAVAILABLE', text, { cause: found })
+  throw new PluginError('STORAGE_UNAVAILABLE', text, { cause: found, retriable: false })
 }
 
 /** A channel, unless the operation ends first. */
