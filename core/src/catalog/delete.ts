@@ -12,6 +12,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { PITR_FOLDER } from '../store/layout/names.js'
+import { deleteOwnChecksum } from './chunk-checksums.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
 import { lifecyclePlan, minKeepFault } from './lifecycle.js'
@@ -92,6 +93,7 @@ export async function deleteOld(
     await store.delete(chunk.fname, { signal }).catch((error: unknown) => {
       if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
     })
+    await deleteOwnChecksum(store, chunk, { signal })
   }
   for (const [rs, names] of keys) await deleteBareKeys(store, rs, names, { signal })
   const backups = what.backups ? old.backups.toReversed() : []

@@ -22,6 +22,7 @@ const BUSY_MS = 2_000
 
 export interface SchedulerOptions {
   readonly leader: MongoClient
+  /** A member of the leader replica set. */
   readonly self: Member
   readonly log: (context: LogContext) => OperationLog
   /** Told when something has ended, or was left. */
@@ -95,7 +96,7 @@ export class Scheduler {
     let inTheWay: string | undefined
     for (const { schedule, run } of open.filter((one) => one.run.status === 'sent')) {
       if (await this.#settle(schedule, run, now)) continue
-      inTheWay ??= `${schedule.name} (schedule) is under way`
+      if (ACTIONS[schedule.do].locks) inTheWay ??= `${schedule.name} (schedule) is under way`
       isUnderWay = true
     }
     for (const { schedule, run } of open.filter((one) => one.run.status === 'waiting')) {
@@ -103,9 +104,11 @@ export class Scheduler {
         await this.#end(schedule, run, { status: 'skipped', why: 'it was paused' }, now)
         continue
       }
-      inTheWay ??= await busyWith(leader)
-      if (inTheWay === undefined) {
-        if (await this.#send(schedule, run, now)) inTheWay = `${schedule.name} (schedule) is under way`
+      const { locks } = ACTIONS[schedule.do]
+      if (locks) inTheWay ??= await busyWith(leader)
+      if (inTheWay === undefined || !locks) {
+        const isSent = await this.#send(schedule, run, now)
+        if (isSent && locks) inTheWay = `${schedule.name} (schedule) is under way`
       } else if (schedule.overlap === 'skip') {
         await this.#end(schedule, run, { status: 'skipped', why: inTheWay }, now)
         continue
@@ -125,7 +128,7 @@ export class Scheduler {
     const config = await readConfig(leader)
     try {
       if (config === undefined) throw new Error('no configuration is set')
-      const context = { leader, config, now }
+      const context = { leader, leaderReplset: this.#options.self.rs, config, now }
       const command = await ACTIONS[schedule.do].command(schedule, context)
       let sent = command
       const _id = new ObjectId(run.opid)
@@ -152,7 +155,9 @@ export class Scheduler {
     const { leader } = this.#options
     const config = await readConfig(leader)
     if (config === undefined) return false
-    const outcome = await ACTIONS[schedule.do].outcome(run, { leader, config, now })
+    const outcome = await ACTIONS[schedule.do].outcome(run, {
+      ...{ leader, leaderReplset: this.#options.self.rs, config, now },
+    })
     if (outcome === undefined) return false
     if (outcome.status === 'busy') {
       if (schedule.overlap !== 'skip') {

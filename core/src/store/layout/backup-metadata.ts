@@ -38,6 +38,7 @@ const NOMINATION: Field[] = [
 const OPLOG_OBJECT: Field[] = [
   { key: 'name', kind: 'string' },
   { key: 'crc', kind: 'string' },
+  { key: 'storedCrc', kind: 'string', omit: 'empty' },
 ]
 
 const STORED_OBJECT: Field[] = [
@@ -130,6 +131,11 @@ export function withChecksum(record: string): string {
     const step = summing.next()
     if (step.done === true) return `${summed.before}${step.value}${summed.after}`
   }
+}
+
+/** Whether the record is of a version of ours that gives each a checksum. */
+export function isOwnRecord({ replsets }: BackupDocument): boolean {
+  return replsets.some(({ objects }) => objects !== undefined)
 }
 
 /** The text around the digits of the checksum; undefined where it has none. */
