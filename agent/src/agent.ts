@@ -147,7 +147,11 @@ export class Agent {
         this.#tasks.running.some(({ kind }) => kind === 'backup') ||
         (await repairPhysicalBackup({ node, log: checkup })),
     })
-    this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
+    this.#slicing = new Slicing(
+      this.#context,
+      (context) => this.#central.operation(context),
+      () => this.#storage.doubt(),
+    )
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
       leader,
