@@ -40,6 +40,12 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       (path: string, others: readonly string[] = []) => [...others, path],
     )
     .option(
+      '--allow-notify <place>',
+      'where notifications may be sent: HOST (usual ports), HOST:PORT, or the beginning of an https address; several times ' +
+        'for several [PBM_ALLOW_NOTIFY; allow-notify] (default: nowhere)',
+      (entry: string, others: readonly string[] = []) => [...others, entry],
+    )
+    .option(
       '--wait-for-mongod <seconds>',
       'how long a mongod may take to answer at the start [PBM_WAIT_FOR_MONGOD; wait-for-mongod] (default: 60)',
     )
@@ -54,6 +60,16 @@ export function commandLine({ run, print }: CommandLineActions): Command {
     .option(
       '--check-user <seconds>',
       "how often to look whether the agent's user has changed [PBM_CHECK_USER; check-user] (default: 60)",
+    )
+    .option(
+      '--metrics-listen <host:port>',
+      'where to serve metrics for Prometheus, as 127.0.0.1:9216 [PBM_METRICS_LISTEN; metrics.listen] (default: nowhere)',
+    )
+    .option('--metrics-tls-cert <file>', 'their certificate, PEM [PBM_METRICS_TLS_CERT; metrics.tls-cert]')
+    .option('--metrics-tls-key <file>', 'its key, PEM [PBM_METRICS_TLS_KEY; metrics.tls-key]')
+    .option(
+      '--metrics-users <file>',
+      'who may read them: user:password, one a line [PBM_METRICS_USERS; metrics.users] (default: everybody)',
     )
     .option(
       '--stop-grace <seconds>',

@@ -3,6 +3,7 @@ import { endProcess, errorText, maskText, PbmError, systemClock, untilAborted } 
 import { Agent } from './agent.js'
 import { type Connections, connect } from './connect.js'
 import { type LocalLog, openLocalLog } from './local-log.js'
+import { Metrics } from './metrics/metrics.js'
 import { type Flags, loadSettings, type Settings } from './settings.js'
 import { TakeOvers } from './take-overs.js'
 
@@ -41,8 +42,11 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
     })
     return connections
   }
+  let metrics: Metrics | undefined
   const takeOvers = new TakeOvers({ settings, logger: local.logger, signal: stopping.signal })
   try {
+    if (settings.metrics !== undefined)
+      metrics = await Metrics.open(settings.metrics, { clock: systemClock, logger: local.logger })
     await takeOvers.recover()
     for (;;) {
       const connected = await connectAgain()
@@ -51,7 +55,9 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
         Agent.start({ settings, connections: connected, logger: local.logger }),
         stopping.signal,
       )
+      metrics?.follow(agent.metricsSource)
       const handedOver = await agent.runUntil(stopping.signal)
+      metrics?.leave()
       if (handedOver === undefined) break
       await agent.stop('lets go of its mongod for a restore')
       agent = undefined
@@ -64,6 +70,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
       ?.stop(exitCode === 0 ? 'was stopped' : 'failed')
       .catch((error: unknown) => fail(error, 'while stopping: '))
     await connections?.close()
+    await metrics?.close()
     unwatch()
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
     process.off('uncaughtException', onUncaught).off('unhandledRejection', onUncaught)

@@ -98,6 +98,30 @@ describe('settings of the agent', () => {
     assert.equal((await loadSettings({ config: await file(''), mongodbUri: 'x' }, {})).mongodbUri, 'x')
   })
 
+  it('serve metrics where they are told to, and nowhere else', async () => {
+    const metrics = async (flags: object, env: object = {}) =>
+      (await loadSettings({ mongodbUri: 'x', ...flags }, { ...env })).metrics
+    assert.equal(await metrics({}), undefined)
+    const files = { tlsCert: undefined, tlsKey: undefined, users: undefined }
+    assert.deepEqual(await metrics({ metricsListen: '127.0.0.1:9216' }), {
+      listen: { host: '127.0.0.1', port: 9216 },
+      ...files,
+    })
+    assert.deepEqual((await metrics({}, { PBM_METRICS_LISTEN: ':0' }))?.listen, { host: undefined, port: 0 })
+    const config = await file('metrics:\n  listen: "[::1]:9216"\n  tls-cert: /c\n  tls-key: /k\n  users: /u\n')
+    assert.deepEqual(await metrics({ config }), {
+      listen: { host: '::1', port: 9216 },
+      ...{ tlsCert: '/c', tlsKey: '/k', users: '/u' },
+    })
+    for (const metricsListen of ['9216', '127.0.0.1', 'a b:1', '::1:9216', 'h:99999', 'http://h:1'])
+      await assert.rejects(metrics({ metricsListen }), /--metrics-listen: .* is no address with a port/, metricsListen)
+    await assert.rejects(metrics({ metricsUsers: '/u' }), /--metrics-users: metrics are not served/)
+    await assert.rejects(
+      metrics({ metricsListen: ':1', metricsTlsKey: '/k' }),
+      /--metrics-tls-key: .* only given together/,
+    )
+  })
+
   it('takes folders and programs that the configuration may name as lists, absolute ones alone', async () => {
     const access = async (flags: object, env: object = {}) =>
       (await loadSettings({ mongodbUri: 'mongodb://h', ...flags }, { ...env })).localAccess

@@ -3,6 +3,8 @@ import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError } from '@pbmkit/core'
 import { LineCounter, parseDocument } from 'yaml'
+import type { MetricsSettings } from './metrics/settings.js'
+import { entryFault } from './notify/allowed-hosts.js'
 
 /** Timers can't wait for longer, and who asks for more means as long as it takes. */
 const LONGEST_GRACE_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
@@ -18,6 +20,8 @@ export interface Settings {
   readonly pluginDir: string | undefined
   /** What the options of plugins, which stand in `pbmConfig`, may make this agent read and run. */
   readonly localAccess: LocalAccess
+  /** Where notifications of the configuration may be sent: `HOST`, `HOST:PORT`, or the beginning of an address. */
+  readonly allowNotify: readonly string[]
   /** Seconds to wait at the start for a mongod that does not answer yet; 0 does not wait. */
   readonly waitForMongod: number
   /** Seconds that running work is given to end after SIGTERM before it is stopped and marked. */
@@ -28,6 +32,8 @@ export interface Settings {
   readonly stateFolder: string
   /** Seconds between two looks at whether the user that the agent connects as has changed. */
   readonly checkUser: number
+  /** Absent: nothing listens. */
+  readonly metrics: MetricsSettings | undefined
   /** The file the settings came from, watched for changes of the log's level and form. */
   readonly file: string | undefined
 }
@@ -48,11 +54,16 @@ export interface Flags {
   readonly pluginDir?: string
   readonly allowFiles?: readonly string[]
   readonly allowKeyCommand?: readonly string[]
+  readonly allowNotify?: readonly string[]
   readonly waitForMongod?: string
   readonly stopGrace?: string
   readonly mongodStart?: string
   readonly stateFolder?: string
   readonly checkUser?: string
+  readonly metricsListen?: string
+  readonly metricsTlsCert?: string
+  readonly metricsTlsKey?: string
+  readonly metricsUsers?: string
 }
 
 interface Source {
@@ -84,10 +95,15 @@ const PLACES = {
   pluginDir: place('pluginDir', '--plugin-dir', 'PBM_PLUGIN_DIR', 'plugin-dir'),
   files: place('allowFiles', '--allow-files', 'PBM_ALLOW_FILES', 'allow-files'),
   commands: place('allowKeyCommand', '--allow-key-command', 'PBM_ALLOW_KEY_COMMAND', 'allow-key-command'),
+  notify: place('allowNotify', '--allow-notify', 'PBM_ALLOW_NOTIFY', 'allow-notify'),
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
   start: place('mongodStart', '--mongod-start', 'PBM_MONGOD_START', 'mongod.start'),
   state: place('stateFolder', '--state-folder', 'PBM_STATE_FOLDER', 'state-folder'),
   checkUser: place('checkUser', '--check-user', 'PBM_CHECK_USER', 'check-user'),
+  metrics: place('metricsListen', '--metrics-listen', 'PBM_METRICS_LISTEN', 'metrics.listen'),
+  metricsCert: place('metricsTlsCert', '--metrics-tls-cert', 'PBM_METRICS_TLS_CERT', 'metrics.tls-cert'),
+  metricsKey: place('metricsTlsKey', '--metrics-tls-key', 'PBM_METRICS_TLS_KEY', 'metrics.tls-key'),
+  metricsUsers: place('metricsUsers', '--metrics-users', 'PBM_METRICS_USERS', 'metrics.users'),
   grace: place('stopGrace', '--stop-grace', 'PBM_STOP_GRACE', 'stop-grace'),
 } as const
 
@@ -113,13 +129,34 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
       folders: absolutePaths(find(PLACES.files)) ?? DEFAULT_LOCAL_ACCESS.folders,
       commands: absolutePaths(find(PLACES.commands)) ?? DEFAULT_LOCAL_ACCESS.commands,
     },
+    allowNotify: places(find(PLACES.notify)),
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
     mongodStart: text(find(PLACES.start)),
     stateFolder: text(find(PLACES.state)) ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(homedir(), '.pbmkit'),
     checkUser: wholeNumber(find(PLACES.checkUser), 1) ?? 60,
+    metrics: metricsSettings(find),
     file: flags.config,
   }
+}
+
+function metricsSettings(find: (place: Place) => Source | undefined): MetricsSettings | undefined {
+  const [listen, cert, key, users] = [PLACES.metrics, PLACES.metricsCert, PLACES.metricsKey, PLACES.metricsUsers].map(
+    find,
+  )
+  const address = text(listen)
+  if (listen === undefined || address === undefined) {
+    const idle = [cert, key, users].find((source) => source !== undefined)
+    if (idle !== undefined) throw invalid(`${idle.name}: metrics are not served`, 'Give --metrics-listen as well')
+    return undefined
+  }
+  const [, v6, name, port = ''] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]*)):(\d+)$/i.exec(address) ?? []
+  if (port === '' || Number(port) > 65_535)
+    throw invalid(`${listen.name}: ${JSON.stringify(address)} is no address with a port`, 'Such as 127.0.0.1:9216')
+  const [tlsCert, tlsKey] = [text(cert), text(key)]
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw invalid(`${(cert ?? key)?.name}: certificate and key are only given together`)
+  return { listen: { host: v6 ?? (name || undefined), port: Number(port) }, tlsCert, tlsKey, users: text(users) }
 }
 
 async function findUri(find: (place: Place) => Source | undefined): Promise<string> {
@@ -198,6 +235,19 @@ function absolutePaths(source: Source | undefined): readonly string[] | undefine
   return paths.map((path) => {
     if (typeof path === 'string' && isAbsolute(path)) return path
     throw invalid(`${name}: ${JSON.stringify(path)} is no absolute path`)
+  })
+}
+
+/** From a list, or a text with commas. */
+function places(source: Source | undefined): readonly string[] {
+  if (source === undefined) return []
+  const { name, value } = source
+  const entries: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',').filter(Boolean)
+  return entries.map((entry) => {
+    const text = typeof entry === 'string' ? entry.trim() : ''
+    const fault = entryFault(text)
+    if (fault === undefined) return text
+    throw invalid(`${name}: ${JSON.stringify(entry)} ${fault}`)
   })
 }
 

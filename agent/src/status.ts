@@ -53,6 +53,7 @@ export class StatusPublisher {
   /** Heartbeats of its own last reports: two may be under way at a time. */
   #written: readonly Timestamp[] = []
   #warnedAt = 0
+  #last: { readonly agent: AgentDocument; readonly at: number } | undefined
   #lastNode: NodePart | undefined
   #rights: Rights | undefined
   #mark: AgentMark = {}
@@ -60,6 +61,11 @@ export class StatusPublisher {
 
   constructor(options: StatusOptions) {
     this.#options = options
+  }
+
+  /** What was reported last, and when (milliseconds since the epoch). */
+  get last(): { readonly agent: AgentDocument; readonly at: number } | undefined {
+    return this.#last
   }
 
   /** For this report and all later ones. */
@@ -100,6 +106,7 @@ export class StatusPublisher {
     const isFirst = this.#written.length === 0
     this.#written = [...this.#written, hb].slice(-REMEMBERED)
     const before = await publishAgent(leader, agent)
+    this.#last = { agent, at: Date.now() }
     if (!isFirst) this.#warnOfDuplicate(before)
     return agent
   }

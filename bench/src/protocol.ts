@@ -165,11 +165,13 @@ const SETTINGS: Settings = {
   logJson: false,
   pluginDir: undefined,
   localAccess: { folders: [], commands: [] },
+  allowNotify: [],
   waitForMongod: 0,
   stopGrace: 0,
   mongodStart: undefined,
   stateFolder: '',
   checkUser: 60,
+  metrics: undefined,
   file: undefined,
 }
 

@@ -2,6 +2,7 @@ import {
   type BackupDocument,
   type Base,
   isBaseSnapshot,
+  isPointInTimeBase,
   type PitrChunkDocument,
   type SecondsRange,
   type TimeRange,
@@ -28,9 +29,9 @@ export function slicingBasesOf(backups: readonly BackupDocument[]): BackupDocume
   return backups.filter((backup) => backup.store.profile !== true && isBaseSnapshot(backup))
 }
 
-/** Those of them that a restore to a time can start from: not physical ones, as yet. Those of a profile only by name. */
+/** Those of them that a restore to a time can start from. Those of a profile only by name. */
 export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
-  return slicingBasesOf(backups).filter(({ type }) => type === 'logical')
+  return backups.filter(isPointInTimeBase)
 }
 
 /** What of the stored chunks can be restored to, oldest first. */

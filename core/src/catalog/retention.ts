@@ -34,13 +34,18 @@ export function isOfProfile({ store }: Pick<BackupDocument, 'store'>, profile: s
   return (profileOf({ store }) ?? '') === profile
 }
 
-export function isSelective(backup: BackupDocument): boolean {
+export function isSelective(backup: Pick<BackupDocument, 'nss'>): boolean {
   return backup.nss !== undefined && backup.nss.length > 0 && !backup.nss.includes('*.*')
 }
 
 /** Whether point-in-time recovery can start from the backup. */
-export function isBaseSnapshot(backup: BackupDocument): boolean {
+export function isBaseSnapshot(backup: Pick<BackupDocument, 'status' | 'type' | 'nss'>): boolean {
   return backup.status === 'done' && backup.type !== 'external' && !isSelective(backup)
+}
+
+/** Whether a restore to a time can start from it without being told to: not from physical ones, as yet. */
+export function isPointInTimeBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss' | 'store'>): boolean {
+  return backup.store.profile !== true && isBaseSnapshot(backup) && backup.type === 'logical'
 }
 
 /**

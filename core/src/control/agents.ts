@@ -179,7 +179,7 @@ function inOrder(agent: AgentDocument): Document {
   }
 }
 
-function readAgent(found: Document): AgentDocument {
+export function readAgent(found: Document): AgentDocument {
   const { _id, ...raw } = found
   return {
     ...(raw as AgentDocument),

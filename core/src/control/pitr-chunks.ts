@@ -28,6 +28,49 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   return found.map(fromRecord)
 }
 
+/** Those that end after this Unix second and began at most a day before it; oldest first. */
+export async function listChunksSince(leader: MongoClient, second: number): Promise<PitrChunkDocument[]> {
+  const since = { end_ts: { $gt: new Timestamp({ t: second, i: 0 }) } }
+  const begun = { start_ts: { $gte: new Timestamp({ t: Math.max(0, second - 86_400), i: 0 }) } }
+  const found = await chunks(leader)
+    .find({ ...since, ...begun }, { sort: { start_ts: 1 } })
+    .toArray()
+  return found.map(fromRecord)
+}
+
+/** Where the chunks of each replica set end. */
+export async function listNewestEnds(leader: MongoClient): Promise<{ rs: string; end: Timestamp }[]> {
+  const found = await chunks(leader)
+    .aggregate<{ _id: string; end: Timestamp }>([{ $group: { _id: '$rs', end: { $max: '$end_ts' } } }])
+    .toArray()
+  return found.map(({ _id, end }) => ({ rs: _id, end }))
+}
+
+/** A chunk as far as it counts for what can be restored to, with the place of its record among all of them. */
+export interface ListedChunk
+  extends Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts' | 'barriers' | 'fromNothing'> {
+  readonly _id: ObjectId
+  readonly size: number
+}
+
+const LISTED = { rs: 1, start_ts: 1, end_ts: 1, barriers: 1, fromNothing: 1, size: 1 } as const
+
+/** Those listed after the record `after`, or all, in no order: for who must not hold a long list in memory. */
+export async function* eachChunk(leader: MongoClient, after?: ObjectId): AsyncGenerator<ListedChunk> {
+  const filter = after === undefined ? {} : { _id: { $gt: after } }
+  for await (const found of chunks(leader).find(filter, { projection: LISTED })) {
+    const { _id, rs, start_ts, end_ts } = found
+    const isChunk = typeof rs === 'string' && start_ts instanceof Timestamp && end_ts instanceof Timestamp
+    if (!isChunk || !(_id instanceof ObjectId)) continue
+    yield { ...(found as unknown as ListedChunk), size: readNumber(found.size) }
+  }
+}
+
+/** How many there are, without looking at them: after a crash of the server, it may be a few off. */
+export function countChunks(leader: MongoClient): Promise<number> {
+  return chunks(leader).estimatedDocumentCount()
+}
+
 /** The chunk of a replica set that ends last. */
 export async function findLastChunk(leader: MongoClient, rs: string): Promise<PitrChunkDocument | undefined> {
   const found = await chunks(leader).findOne({ rs }, { sort: { end_ts: -1 } })

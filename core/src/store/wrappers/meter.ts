@@ -1,8 +1,10 @@
 import type { Transfer } from '../../control/backup-document.js'
+import { hasCode } from '../../plugin/errors.js'
 import type { ObjectInfo, ReadOptions, SaveOptions, TransferOptions } from '../../plugin/storage.js'
 import { noteBufferMade } from '../../plugin-kit/young-buffers.js'
 import type { Clock } from '../../time/clock.js'
 import type { CallFigures, MeteredCall, OpenStore, TransferFigures } from '../open-store.js'
+import { tellStorageCall } from './storage-calls.js'
 
 /** Counts what is done with one open store. */
 export class Meter {
@@ -12,15 +14,16 @@ export class Meter {
 
   constructor(clock: Clock) {
     this.#clock = clock
-    const counter = () => new Counter(clock)
+    const counter = (call: MeteredCall) => new Counter(clock, call)
     this.#figures = {
-      ...{ save: counter(), read: counter(), stat: counter() },
-      ...{ list: counter(), delete: counter(), copy: counter() },
+      ...{ save: counter('save'), read: counter('read'), stat: counter('stat') },
+      ...{ list: counter('list'), delete: counter('delete'), copy: counter('copy') },
     }
   }
 
   countRetry(): void {
     this.#retries += 1
+    tellStorageCall({ kind: 'retried' })
   }
 
   begin(call: MeteredCall): Counted {
@@ -41,11 +44,13 @@ export class Meter {
 /** One call under way. */
 export interface Counted {
   add(bytes: number): void
-  end(failed: boolean): void
+  /** With what it failed by, if it did. */
+  end(failure?: { readonly error: unknown }): void
 }
 
 class Counter {
   readonly #clock: Clock
+  readonly #call: MeteredCall
   #calls = 0
   #errors = 0
   #bytes = 0
@@ -53,23 +58,30 @@ class Counter {
   #running = 0
   #since = 0
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, call: MeteredCall) {
     this.#clock = clock
+    this.#call = call
   }
 
   begin(): Counted {
+    const call = this.#call
+    const begun = this.#clock.now()
     this.#calls += 1
-    if (this.#running++ === 0) this.#since = this.#clock.now()
+    if (this.#running++ === 0) this.#since = begun
     let ended = false
     return {
       add: (bytes) => {
         this.#bytes += bytes
+        tellStorageCall({ kind: 'moved', call, bytes })
       },
-      end: (failed) => {
+      end: (failure) => {
         if (ended) return
         ended = true
-        if (failed) this.#errors += 1
-        if (--this.#running === 0) this.#busyMs += this.#clock.now() - this.#since
+        const now = this.#clock.now()
+        if (failure !== undefined) this.#errors += 1
+        if (--this.#running === 0) this.#busyMs += now - this.#since
+        const failed = failure !== undefined && !hasCode(failure.error, 'STORAGE_NOT_FOUND')
+        tellStorageCall({ kind: 'ended', call, millis: now - begun, failed })
       },
     }
   }
@@ -110,13 +122,13 @@ function mebibytes(bytes: number): string {
 export function meteredStore(store: OpenStore, meter: Meter): OpenStore {
   const counted = async <T>(call: MeteredCall, work: (counted: Counted) => Promise<T>): Promise<T> => {
     const running = meter.begin(call)
-    let failed = true
     try {
       const result = await work(running)
-      failed = false
+      running.end()
       return result
-    } finally {
-      running.end(failed)
+    } catch (error) {
+      running.end({ error })
+      throw error
     }
   }
   return {
@@ -142,7 +154,7 @@ export function meteredStore(store: OpenStore, meter: Meter): OpenStore {
           return length
         })
       } catch (error) {
-        running.end(true)
+        running.end({ error })
         throw error
       }
     },
@@ -166,16 +178,16 @@ async function* listed(open: () => AsyncIterable<ObjectInfo>, meter: Meter): Asy
 }
 
 async function* each<T>(source: AsyncIterable<T>, running: Counted, bytes: (item: T) => number): AsyncGenerator<T> {
-  let failed = false
   try {
     for await (const item of source) {
-      running.add(bytes(item))
+      const moved = bytes(item)
+      if (moved > 0) running.add(moved)
       yield item
     }
   } catch (error) {
-    failed = true
+    running.end({ error })
     throw error
   } finally {
-    running.end(failed)
+    running.end()
   }
 }

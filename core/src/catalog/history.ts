@@ -1,0 +1,120 @@
+import type { MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { type BackupFacts, countBackups, listBackupFacts } from '../control/backup-facts.js'
+import type { ClusterView } from '../control/cluster-view.js'
+import { countChunks, eachChunk } from '../control/pitr-chunks.js'
+import { type Clock, systemClock } from '../time/clock.js'
+import { mergedChunks } from './merged-chunks.js'
+import { isPointInTimeBase } from './retention.js'
+import { type ChunkBounds, type Timelines, timelines } from './timelines.js'
+
+/** All backups, and what of the oplog is stored. */
+export interface HistoryFacts {
+  /** Newest first. */
+  readonly backups: readonly BackupFacts[]
+  readonly lines: Timelines
+  /** Of each replica set that has chunks. */
+  readonly chunks: ReadonlyMap<string, StoredOplog>
+}
+
+export interface StoredOplog {
+  /** The last entry that is stored. */
+  readonly end: Timestamp
+  readonly bytes: number
+}
+
+/** Whatever the counts say: a record may have been replaced by another. */
+const AT_LEAST_EVERY_MS = 600_000
+/** Merged after so many, so that no list grows long. */
+const MERGED_AFTER = 10_000
+
+/**
+ * What an agent knows of all that was ever stored. Reads again only what has come since, and everything where something is
+ * gone: months of chunks are thousands of records.
+ */
+export class History {
+  readonly #leader: MongoClient
+  readonly #clock: Clock
+  #backups: { readonly sign: string; readonly at: number; readonly facts: readonly BackupFacts[] } | undefined
+  #chunks: StoredChunks | undefined
+
+  constructor(leader: MongoClient, clock: Clock = systemClock) {
+    this.#leader = leader
+    this.#clock = clock
+  }
+
+  /** As it is now. `view` is what was seen just before. */
+  async look({ backups }: Pick<ClusterView, 'backups'>): Promise<HistoryFacts> {
+    await this.#lookAtBackups(backups)
+    await this.#lookAtChunks()
+    const known = this.#backups?.facts ?? []
+    const bases = known.filter(isPointInTimeBase)
+    return {
+      backups: known,
+      lines: timelines(this.#chunks?.merged() ?? [], bases),
+      chunks: this.#chunks?.stored ?? new Map(),
+    }
+  }
+
+  async #lookAtBackups(newest: readonly BackupFacts[]): Promise<void> {
+    const count = await countBackups(this.#leader)
+    const sign = JSON.stringify([count, newest.map(({ name, status, changedAt }) => [name, status, changedAt])])
+    const at = this.#clock.now()
+    const known = this.#backups
+    if (known?.sign === sign && at - known.at < AT_LEAST_EVERY_MS) return
+    this.#backups = { sign, at, facts: await listBackupFacts(this.#leader) }
+  }
+
+  async #lookAtChunks(): Promise<void> {
+    const known = this.#chunks
+    if (known !== undefined && this.#clock.now() - known.readAt < AT_LEAST_EVERY_MS) {
+      await known.readMore(this.#leader)
+      if ((await countChunks(this.#leader)) === known.expected) return
+    }
+    this.#chunks = await StoredChunks.readAll(this.#leader, this.#clock.now())
+  }
+}
+
+class StoredChunks {
+  #bounds: ChunkBounds[] = []
+  #mergeAt = MERGED_AFTER
+  readonly #stored = new Map<string, StoredOplog>()
+  #last: ObjectId | undefined
+  #read = 0
+  /** Between the server's count, which may be off after a crash, and what was found. */
+  #surplus = 0
+
+  private constructor(readonly readAt: number) {}
+
+  static async readAll(leader: MongoClient, readAt: number): Promise<StoredChunks> {
+    const all = new StoredChunks(readAt)
+    await all.readMore(leader)
+    all.#surplus = (await countChunks(leader)) - all.#read
+    return all
+  }
+
+  get expected(): number {
+    return this.#read + this.#surplus
+  }
+
+  get stored(): ReadonlyMap<string, StoredOplog> {
+    return this.#stored
+  }
+
+  merged(): readonly ChunkBounds[] {
+    this.#bounds = mergedChunks(this.#bounds)
+    this.#mergeAt = 2 * this.#bounds.length + MERGED_AFTER
+    return this.#bounds
+  }
+
+  async readMore(leader: MongoClient): Promise<void> {
+    for await (const { _id, size, ...bounds } of eachChunk(leader, this.#last)) {
+      this.#read += 1
+      if (this.#last === undefined || _id.toHexString() > this.#last.toHexString()) this.#last = _id
+      if (this.#bounds.push(bounds) >= this.#mergeAt) this.merged()
+      const { rs, end_ts } = bounds
+      const known = this.#stored.get(rs)
+      const end = known?.end.greaterThan(end_ts) === true ? known.end : end_ts
+      this.#stored.set(rs, { end, bytes: (known?.bytes ?? 0) + size })
+    }
+  }
+}
