@@ -270,7 +270,7 @@ describe('pbm verify', () => {
   })
 
   it('runs beside a backup, and only once', async () => {
-    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=2000']))
+    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=500']))
     const verifying = cluster.json(['verify', plain])
     const underWay = { 'verification.progress': { $exists: true }, 'verification.report': { $exists: false } }
     const operations = cluster.leader.db('admin').collection('pbmOpLog')

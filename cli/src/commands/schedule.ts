@@ -84,6 +84,7 @@ function addOptions(command: Command, ofBackup: string): Command {
     .option('--num-parallel-collections <n>', `${ofBackup}`, wholeNumber('--num-parallel-collections'))
     .option('--num-parallel-files <n>', `${ofBackup}, physical`, wholeNumber('--num-parallel-files'))
     .option('--older-than <duration>', 'of cleanup and delete-pitr, such as 30d')
+    .option('--read-data <percent>', 'of verify: read only so many of the objects', wholeNumber('--read-data'))
 }
 
 async function list(session: Session): Promise<void> {

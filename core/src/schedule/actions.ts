@@ -5,13 +5,15 @@ import type { ScheduleConfig, ScheduledKind } from '../config/schedules.js'
 import { findBackup, findBackupByOpid } from '../control/backups.js'
 import type { Command } from '../control/command-document.js'
 import { wasRefused } from '../control/commands.js'
-import { listLocks } from '../control/locks.js'
+import { listLocks, listVerifyLocks } from '../control/locks.js'
 import { queryLog } from '../control/log.js'
 import { isMain, lifecycleOf, requireStorage } from '../control/profiles.js'
 import { namespacesOf } from '../control/run-documents.js'
 import type { ScheduledRun } from '../control/schedule-state.js'
 import { checkedSelection } from '../control/selection.js'
 import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
+import { findVerification } from '../control/verification.js'
+import { faultOf } from '../control/verification-document.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { saysBusy } from '../protocol/busy.js'
@@ -67,6 +69,14 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     }),
     outcome: lockedOutcome,
   },
+  verify: {
+    command: async ({ profile = '', readData }, { leader }) => {
+      await requireStorage(leader, profile)
+      const part = readData === undefined ? {} : { readData }
+      return { cmd: 'verify', verify: { all: true, ...part, ...(isMain(profile) ? {} : { profile }) } }
+    },
+    outcome: verifyOutcome,
+  },
 }
 
 /** How long agents may take to begin; PBM's look once a second, and a backup is first agreed on. */
@@ -116,6 +126,18 @@ async function lockedOutcome(run: ScheduledRun, context: ActionContext): Promise
   const ended = await loggedOutcome(run, context)
   if (ended !== undefined) return ended
   const isHeld = (await listLocks(context.leader, { opid: run.opid })).length > 0
+  return isHeld ? undefined : unanswered(run, context)
+}
+
+/** That all was looked at is not enough: it has to be right. */
+async function verifyOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  const { leader } = context
+  const report = (await findVerification(leader, run.opid))?.report
+  if (report !== undefined)
+    return report.result === 'good' ? { status: 'done' } : { status: 'failed', why: faultOf(report) }
+  const ended = await loggedOutcome(run, context)
+  if (ended !== undefined) return ended
+  const isHeld = (await listVerifyLocks(leader, { opid: run.opid })).length > 0
   return isHeld ? undefined : unanswered(run, context)
 }
 
