@@ -8,6 +8,7 @@ import {
   Ciphers,
   chunkMethod,
   findBackup,
+  findVerification,
   listBackups,
   listChunks,
   listSlicerLocks,
@@ -270,11 +271,12 @@ describe('pbm verify', () => {
   })
 
   it('runs beside a backup, and only once', async () => {
-    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=2000']))
+    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=500']))
     const verifying = cluster.json(['verify', plain])
-    const underWay = { 'verification.progress': { $exists: true }, 'verification.report': { $exists: false } }
-    const operations = cluster.leader.db('admin').collection('pbmOpLog')
-    await until('its first word', async () => (await operations.findOne(underWay)) !== null)
+    await until('its first word', async () => {
+      const [lock] = await listVerifyLocks(cluster.leader)
+      return (await findVerification(cluster.leader, lock?.opid ?? ''))?.progress !== undefined
+    })
     // What it has opened stays slow.
     succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=0']))
     await backup()

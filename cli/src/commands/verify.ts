@@ -130,11 +130,10 @@ async function requireOwnAgent(leader: MongoClient): Promise<void> {
 }
 
 async function waitForReport(session: Session, leader: MongoClient, opid: string, deadline: number | undefined) {
-  const replset = await session.leaderReplset()
   const display = showProgress(session, 'verification', opid)
   let report: VerificationReport | undefined
   const ended = async () => {
-    const note = await findVerification(leader, opid, replset)
+    const note = await findVerification(leader, opid)
     report = note?.report
     if (report === undefined && note?.progress !== undefined) display.update('running', overallProgress([note]))
     return report !== undefined

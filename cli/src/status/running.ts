@@ -56,7 +56,7 @@ export async function runningSection(leader: MongoClient): Promise<RunningSectio
     return { ...running, ...details(restore, restore?.backup, 'restore'), ...(part === undefined ? {} : { part }) }
   }
   if (lock.type === 'verify') {
-    const progress = (await findVerification(leader, opid, lock.replset))?.progress
+    const progress = (await findVerification(leader, opid))?.progress
     const overall = progress && overallProgress([{ progress }])
     return { ...running, ...(overall === undefined ? {} : { progress: overall }) }
   }

@@ -69,6 +69,7 @@ const COMMON: readonly string[] = ['name', 'cron', 'timezone', 'do', 'enabled', 
 const MOST = 100
 
 const count = { type: 'integer', minimum: 0, maximum: 10_000 } as const
+const percent = { type: 'number', minimum: 0, maximum: 100 } as const
 const level = { type: 'integer', minimum: -100, maximum: 100 } as const
 
 const SCHEDULE = section(
@@ -90,7 +91,7 @@ const SCHEDULE = section(
     numParallelFiles: count,
     olderThan: duration,
     newerThan: duration,
-    readData: { type: 'number', minimum: 0, maximum: 100 },
+    readData: percent,
   },
   ['name', 'cron', 'do'],
 )

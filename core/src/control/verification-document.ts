@@ -78,3 +78,14 @@ export interface VerifiedBackup {
   readonly damages: readonly Damage[]
   readonly restorable: 'all' | 'part' | 'none'
 }
+
+/** In one line, what is wrong. */
+export function faultOf({ backups, chunks, more }: VerificationReport): string {
+  const named = backups.map((one) => ({ ...one, what: `backup ${one.name}` }))
+  const parts = [...named, ...(chunks === undefined ? [] : [{ ...chunks, what: 'the stored oplog' }])]
+  const told = parts
+    .filter(({ result }) => result === 'damaged' || result === 'unread')
+    .map(({ what, damages, unread }) => `${what}: ${damages[0]?.what ?? unread[0] ?? 'damaged'}`)
+  const count = parts.reduce((sum, { damages }) => sum + damages.length, more)
+  return [...told.slice(0, 3), ...(count > told.length ? [`${count} damages in all`] : [])].join('; ')
+}

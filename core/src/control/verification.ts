@@ -21,12 +21,8 @@ export async function noteVerification(
 }
 
 /** Undefined until the agent has noted something. */
-export async function findVerification(
-  leader: MongoClient,
-  opid: string,
-  replset: string,
-): Promise<VerificationNote | undefined> {
-  const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).findOne({ opid, replset })
+export async function findVerification(leader: MongoClient, opid: string): Promise<VerificationNote | undefined> {
+  const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).findOne({ opid })
   return found?.verification as VerificationNote | undefined
 }
 

@@ -13,6 +13,7 @@ import type { ScheduledRun } from '../control/schedule-state.js'
 import { checkedSelection } from '../control/selection.js'
 import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
 import { findVerification } from '../control/verification.js'
+import { faultOf } from '../control/verification-document.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { saysBusy } from '../protocol/busy.js'
@@ -136,22 +137,17 @@ async function lockedOutcome(run: ScheduledRun, context: ActionContext): Promise
   return isHeld ? undefined : unanswered(run, context)
 }
 
-/** Of a verification, which ends well, too, where it has found damage. */
+/** That all was looked at is not enough: it has to be right. */
 async function verifyOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
-  const { leader, leaderReplset } = context
-  const result = (await findVerification(leader, run.opid, leaderReplset))?.report?.result
-  if (result === 'good') return { status: 'done' }
-  if (result !== undefined) return { status: 'failed', why: VERIFICATION_WORDS[result] }
+  const { leader } = context
+  const report = (await findVerification(leader, run.opid))?.report
+  if (report !== undefined)
+    return report.result === 'good' ? { status: 'done' } : { status: 'failed', why: faultOf(report) }
   const ended = await loggedOutcome(run, context)
-  if (ended?.status === 'failed') return ended
+  if (ended !== undefined) return ended
   const isHeld = (await listVerifyLocks(leader, { opid: run.opid })).length > 0
   return isHeld ? undefined : unanswered(run, context)
 }
-
-const VERIFICATION_WORDS = {
-  damaged: 'damage was found: pbm list has which backups',
-  unread: 'not all could be read, for want of a key or a plugin: see pbm logs -e verify',
-} as const
 
 /** Of a backup without a record. */
 async function unbegun(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
