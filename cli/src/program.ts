@@ -18,6 +18,7 @@ import { restoreCommand } from './commands/restore.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
+import { topCommand } from './commands/top.js'
 import { version, versionCommand } from './commands/version.js'
 import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
@@ -76,6 +77,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     backupCommand(run, compressions),
     listCommand(run),
     statusCommand(run),
+    topCommand(run),
     describeBackupCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
