@@ -11,10 +11,12 @@ import { diagnosticCommand } from './commands/diagnostic.js'
 import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
+import { notifyCommand } from './commands/notify.js'
 import { oplogReplayCommand } from './commands/oplog-replay.js'
 import { pluginCommand } from './commands/plugin.js'
 import { profileCommand } from './commands/profile.js'
 import { restoreCommand } from './commands/restore.js'
+import { scheduleCommand } from './commands/schedule.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
@@ -88,6 +90,8 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     cleanupCommand(run),
     logsCommand(run),
     profileCommand(run),
+    scheduleCommand(run),
+    notifyCommand(run),
     keyCommand(run),
     pluginCommand(run),
     storageCommand(run),
