@@ -8,7 +8,7 @@ import { PbmError, systemClock } from '@pbmkit/core'
 const AGENT = fileURLToPath(new URL('./bin.js', import.meta.url))
 const PASSED_ON = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
-/** How the agent is started again (PBM: cli-and-config.md §2, Entrypoint wrapper). */
+/** How the agent is started again (PBM: cli-and-config.md §2). */
 export interface Sidecar {
   /** `PBM_AGENT_SIDECAR`: start it again whenever it ends. */
   readonly again: boolean
