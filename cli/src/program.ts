@@ -20,6 +20,7 @@ import { scheduleCommand } from './commands/schedule.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
+import { topCommand } from './commands/top.js'
 import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
 import { webCommand } from './commands/web.js'
@@ -80,6 +81,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     backupCommand(run, compressions),
     listCommand(run),
     statusCommand(run),
+    topCommand(run),
     describeBackupCommand(run),
     verifyCommand(run),
     restoreCommand(run),
