@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { temporaryFolder } from '@pbmkit/conformance/testbed'
 import {
   type BackupDocument,
-  clusterTime,
   connectLeader,
   findRestore,
   listChunks,
   type RestoreCommand,
   type RestoreDocument,
 } from '@pbmkit/core'
+import type { ClusterTime, MongoClient, Timestamp } from 'mongodb'
 import { backupEnded, filesystemConfig, outputs, sendBackup, sendRestore, until } from './cluster.support.js'
 import { serviceManager, startCommand } from './services.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
@@ -75,6 +75,29 @@ describe('physical backups of a sharded cluster', function () {
     const client = await bench.cluster.shard(id).set.client()
     return await client.db('bank').collection('accounts').find().sort({ _id: 1 }).toArray()
   }
+  /** What was written until now is no later, on any shard, and what comes is later. */
+  const commonTime = async (): Promise<Timestamp> => {
+    const clients = await Promise.all(bench.cluster.replsets.map((set) => set.client()))
+    const ping = (client: MongoClient, known?: ClusterTime) =>
+      client.withSession(async (session) => {
+        if (known !== undefined) session.advanceClusterTime(known)
+        await client.db('admin').command({ ping: 1 }, { session })
+        assert.ok(session.clusterTime)
+        return session.clusterTime
+      })
+    const times = await Promise.all(clients.map((client) => ping(client)))
+    const latest = times.reduce((a, b) => (b.clusterTime.greaterThan(a.clusterTime) ? b : a))
+    await Promise.all(clients.map((client) => ping(client, latest)))
+    return latest.clusterTime
+  }
+  /** What is acknowledged may still be prepared on the shards, which end that by themselves. */
+  const settled = async () => {
+    for (const { set } of bench.cluster.shards)
+      await until('the end of transactions', async () => {
+        const { transactions } = await (await set.client()).db('admin').command({ serverStatus: 1 })
+        return Number(transactions.currentPrepared) === 0
+      })
+  }
   const allAccounts = () => Promise.all(['s1', 's2'].map(accountsOf))
 
   /** Makes transfers while `work` is done, and at least a few. */
@@ -101,10 +124,8 @@ describe('physical backups of a sharded cluster', function () {
   })
 
   it('bring back the time that is asked for, on all shards', async () => {
-    // Each knows of what the others write a little later.
-    const { replsets } = bench.cluster
-    const times = await Promise.all(replsets.map(async (set) => clusterTime(await set.client())))
-    const time = times.reduce((a, b) => (b.greaterThan(a) ? b : a))
+    await settled()
+    const time = await commonTime()
     const then = await allAccounts()
     await transferring()
     await until('the oplog to be stored', async () => {
@@ -114,14 +135,16 @@ describe('physical backups of a sharded cluster', function () {
       )
     })
     await restored({ oplogTS: time })
+    await settled()
     assert.deepEqual(await allAccounts(), then)
-    assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
   })
 
   it('bring back every transfer on both shards or on none', async () => {
     await restored()
+    await settled()
     assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
     await transferring()
+    await settled()
     assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
     await until('all to have ended', async () => (await readdir(join(folder, 'state'))).length === 0)
   })

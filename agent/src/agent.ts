@@ -20,6 +20,7 @@ import {
   PluginHost,
   recordRefusal,
   removeAgent,
+  removeFetched,
   repairPhysicalBackup,
   requireConfig,
   seeStorage,
@@ -174,6 +175,9 @@ export class Agent {
     const log = { warning: (text: string) => options.logger.warn(text) }
     await repairPhysicalBackup({ node, log }).catch((error: unknown) =>
       log.warning(`cannot see whether a physical backup left this mongod locked: ${errorText(error)}`),
+    )
+    await removeFetched(node).catch((error: unknown) =>
+      log.warning(`what a physical restore had fetched can't be removed: ${errorText(error)}`),
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)

@@ -283,6 +283,7 @@ export {
   type PlannedTakeOver,
   recordTakeOver,
 } from './restore/physical/restore.js'
+export { removeFetched } from './restore/physical/take-over.js'
 export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'

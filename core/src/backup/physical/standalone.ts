@@ -20,6 +20,8 @@ export interface StandaloneOptions {
 
 const SERVE_MS = 600_000
 const POLL_MS = 100
+/** How long after its connections a server may take to end. */
+const DYING_MS = 3_000
 /** Enough to change a little; it runs beside a server that has its own. */
 const CACHE_GB = '0.25'
 
@@ -43,9 +45,13 @@ export async function withStandalone(
     client = await connectWhenServing(socket, child, log)
     await work(client)
     await stopServer(client, options.dbPath, child.pid)
+  } catch (error) {
+    // What the driver says of a server that has died is no reason: its log has one.
+    if (error instanceof PbmError || !(await hasEnded(child))) throw error
+    throw await unusable(child, log)
   } finally {
     await client?.close().catch(() => undefined)
-    if (child.exitCode === null && child.signalCode === null) {
+    if (!isOver(child)) {
       const exited = once(child, 'exit')
       child.kill('SIGKILL')
       await exited
@@ -81,18 +87,29 @@ function start({ dbPath, path, port, mongodOpts }: StandaloneOptions, socket: st
   return child
 }
 
+async function hasEnded(child: ChildProcess): Promise<boolean> {
+  const look = async () => isOver(child)
+  return (await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: DYING_MS })) === true
+}
+
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
+}
+
+async function unusable({ exitCode, signalCode }: ChildProcess, log: string): Promise<PbmError> {
+  const text = await readFile(log, 'utf8').catch(() => '')
+  const fatal = text.split('\n').findLast((line) => /"s":"[FE]"/.test(line))
+  const end = signalCode ?? `exit code ${exitCode}`
+  return new PbmError(
+    'FILES_UNUSABLE',
+    `a mongod can't open the restored files: ${end}${fatal === undefined ? '' : `: ${fatal.slice(0, 500)}`}`,
+    { hint: `Is it of the version that the backup was made of, and is there space? Its log is ${log}` },
+  )
+}
+
 async function connectWhenServing(socket: string, child: ChildProcess, log: string): Promise<MongoClient> {
   const look = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) {
-      const text = await readFile(log, 'utf8').catch(() => '')
-      const fatal = text.split('\n').findLast((line) => /"s":"[FE]"/.test(line))
-      const end = child.signalCode ?? `exit code ${child.exitCode}`
-      throw new PbmError(
-        'FILES_UNUSABLE',
-        `a mongod can't open the restored files: ${end}${fatal === undefined ? '' : `: ${fatal.slice(0, 500)}`}`,
-        { hint: `Is it of the version that the backup was made of? Its log is ${log}` },
-      )
-    }
+    if (isOver(child)) throw await unusable(child, log)
     return await connect(socket).catch(() => undefined)
   }
   const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })

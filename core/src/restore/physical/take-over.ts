@@ -1,9 +1,10 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
-import type { Timestamp } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import { awaitServer, endServerOf, startServer, stopServer } from '../../backup/physical/server-program.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { connectNode, greetNode } from '../../mongo/connect.js'
+import { serverOptions } from '../../mongo/server-options.js'
 import type { Clock } from '../../time/clock.js'
 import { moveServerFiles, placeFiles, type RestoreFolders, removeServerFiles, restoreFolders } from './folders.js'
 import { giveIdentity } from './identity.js'
@@ -203,6 +204,17 @@ export class TakeOver {
 /** How long a server may take for what it has to apply at its start, in milliseconds: many times what was measured. */
 export function replayMs({ oplog }: Pick<TakeOverJournal, 'oplog'>): number {
   return oplog === undefined ? 0 : oplog.entries + oplog.bytes / 1_000
+}
+
+/**
+ * At the start of an agent that has nothing to go on with: what a restore had fetched before it was killed is of no use. An agent
+ * whose user may not ask for the options of its server has never made any.
+ */
+export async function removeFetched(node: MongoClient): Promise<void> {
+  const options = await serverOptions(node).catch(() => undefined)
+  if (options === undefined) return
+  const { fresh, oplog } = restoreFolders(options.dbPath)
+  await Promise.all([fresh, oplog].map((path) => rm(path, { recursive: true, force: true })))
 }
 
 /** Throws RESTORE_LEFT where another restore has left old files, which must not be lost. */
