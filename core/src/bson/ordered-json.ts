@@ -23,10 +23,10 @@ const LONGEST_SPACE = 1024 * 1024
 
 /**
  * Parses JSON into Maps, which keep every key where it was; `JSON.parse` moves integer-like keys to the front.
- * Throws `JSON_INVALID` with the position.
+ * Throws `JSON_INVALID` with the position; with `uniqueKeys`, also where an object has a key twice, of which a Map keeps the last.
  */
-export function parseJson(text: string): JsonValue {
-  const parser = new Parser(text)
+export function parseJson(text: string, { uniqueKeys = false } = {}): JsonValue {
+  const parser = new Parser(text, {}, uniqueKeys)
   while (!parser.step());
   return parser.value
 }
@@ -54,14 +54,17 @@ class Parser {
   readonly #open: Open[] = []
   #at = 0
   #result: { value: JsonValue } | undefined
+  readonly #uniqueKeys: boolean
   /** Values that may still come. */
   #left: number
   readonly #longest: number
 
-  constructor(text: string, { most = Number.POSITIVE_INFINITY, longest = LONGEST_STRING }: JsonLimits = {}) {
+  constructor(text: string, limits: JsonLimits = {}, uniqueKeys = false) {
+    const { most = Number.POSITIVE_INFINITY, longest = LONGEST_STRING } = limits
     this.#text = text
     this.#left = most
     this.#longest = longest
+    this.#uniqueKeys = uniqueKeys
   }
 
   get value(): JsonValue {
@@ -90,7 +93,12 @@ class Parser {
     open.isEmpty = false
     this.#space()
     if (open.mark === '}') {
+      const start = this.#at
       open.key = this.#string()
+      if (this.#uniqueKeys && open.value instanceof Map && open.value.has(open.key)) {
+        this.#at = start
+        this.#fail(`the key ${JSON.stringify(open.key)} stands there twice, and one of the two would not count`)
+      }
       this.#expect(':')
       this.#space()
     }
