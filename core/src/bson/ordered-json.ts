@@ -7,6 +7,8 @@ export type JsonValue = string | number | boolean | null | JsonValue[] | Map<str
 export class TooManyValues extends Error {}
 
 export interface JsonLimits {
+  /** Refuses an object that has a key twice, of which a Map keeps the last. */
+  readonly uniqueKeys?: boolean
   /** Values. */
   readonly most?: number
   /** Characters of a string, as they stand in the text. */
@@ -23,10 +25,10 @@ const LONGEST_SPACE = 1024 * 1024
 
 /**
  * Parses JSON into Maps, which keep every key where it was; `JSON.parse` moves integer-like keys to the front.
- * Throws `JSON_INVALID` with the position; with `uniqueKeys`, also where an object has a key twice, of which a Map keeps the last.
+ * Throws `JSON_INVALID` with the position.
  */
-export function parseJson(text: string, { uniqueKeys = false } = {}): JsonValue {
-  const parser = new Parser(text, {}, uniqueKeys)
+export function parseJson(text: string, limits: Pick<JsonLimits, 'uniqueKeys'> = {}): JsonValue {
+  const parser = new Parser(text, limits)
   while (!parser.step());
   return parser.value
 }
@@ -59,8 +61,10 @@ class Parser {
   #left: number
   readonly #longest: number
 
-  constructor(text: string, limits: JsonLimits = {}, uniqueKeys = false) {
-    const { most = Number.POSITIVE_INFINITY, longest = LONGEST_STRING } = limits
+  constructor(
+    text: string,
+    { uniqueKeys = false, most = Number.POSITIVE_INFINITY, longest = LONGEST_STRING }: JsonLimits = {},
+  ) {
     this.#text = text
     this.#left = most
     this.#longest = longest

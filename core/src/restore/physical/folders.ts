@@ -12,11 +12,13 @@ export interface RestoreFolders {
   /** The files that were there before, until the new ones have proven themselves. */
   readonly old: string
   readonly work: string
+  /** What of the oplog is put on top of the new ones: a file. */
+  readonly oplog: string
 }
 
 export function restoreFolders(dbPath: string): RestoreFolders {
   const work = join(dbPath, RESTORE_WORK_FOLDER)
-  return { dbPath, work, fresh: join(work, 'new'), old: join(work, 'old') }
+  return { dbPath, work, fresh: join(work, 'new'), old: join(work, 'old'), oplog: join(work, 'oplog.bson') }
 }
 
 /** Files of the server at the top of a dbPath, and its folders. All else is not its own: logs, keys, what people lay there. */
