@@ -48,7 +48,9 @@ function toFault(error: ErrorObject, root: SchemaNode, document: unknown, at: re
     return { path: [...path, String(params.missingProperty)], text: 'is missing', unknownKey: false }
   // What is refused there may be a key in place of where one is to be found, and only its plugin knows what those look like.
   const mayBeKey = [...at, ...path][0] === 'encryption' && typeof error.data === 'string'
-  const isHidden = isSecretAt(document, path, root) || typeof error.data === 'object'
+  // Where the blank behind a colon was forgotten, keys and values are one text: `secret-access-key:hunter2`.
+  const isUnread = error.keyword === 'type' && [params.type].flat().includes('object')
+  const isHidden = isUnread || isSecretAt(document, path, root) || typeof error.data === 'object'
   const shown = isHidden ? '' : `, not ${shorten(JSON.stringify(error.data))}`
   const text = `${demand(error, params, parent)}${mayBeKey ? '; not shown here, since it may be a key' : shown}`
   return { path, text, unknownKey: false }
@@ -72,8 +74,18 @@ function demand(error: ErrorObject, params: Record<string, unknown>, parent: Sch
       return `must be at most ${params.limit}`
     case 'maxProperties':
       return `must have only ${params.limit} of ${Object.keys(parent.properties ?? {}).join(', ')}`
+    case 'minProperties':
+    case 'minItems':
     case 'minLength':
       return 'must not be empty'
+    case 'maxItems':
+      return `must have at most ${params.limit} entries`
+    case 'maxLength':
+      return `must have at most ${params.limit} characters`
+    case 'uniqueItems':
+      return 'must not have an entry twice'
+    case 'propertyNames':
+      return `has a name that can't be used: ${shorten(JSON.stringify(params.propertyName))}`
     case 'pattern':
       return `must be: ${parent.description ?? params.pattern}`
     default:

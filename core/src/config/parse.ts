@@ -2,6 +2,7 @@ import { Timestamp } from 'bson'
 import {
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
@@ -72,9 +73,10 @@ function readYaml(yaml: string): { root: Node | null; lineOf: (node: Node) => nu
   return { root: document.contents, lineOf: (node) => lineCounter.linePos(node.range?.[0] ?? 0).line }
 }
 
+/** Messages of the parser quote what they met, behind a colon or in quotes; that may be part of a secret. */
 function firstLine(message: string): string {
-  // Some messages of the parser quote what it met; that may be part of a secret.
-  return (message.split('\n')[0] ?? message).replace(/:? ?(?:"[^"]*"|'[^']*'|`[^`]*`).*$/, '')
+  const line = message.split('\n')[0] ?? message
+  return line.replace(/:.*$/s, '').replace(/ ?(?:"[^"]*"|'[^']*'|`[^`]*`).*$/, '')
 }
 
 function typeOfStorage(root: YAMLMap): unknown {
@@ -118,7 +120,13 @@ function toPlain(
     })
     return Object.fromEntries(fields.filter(([, value]) => value !== undefined))
   }
-  if (isSeq(node)) return node.items.map((item, index) => toPlain(item, schema?.items, [...path, String(index)], seen))
+  if (isSeq(node)) {
+    return node.items.map((item, index) => {
+      const below = [...path, String(index)]
+      if (isNode(item)) seen(below, item)
+      return toPlain(item, schema?.items, below, seen)
+    })
+  }
   if (isScalar(node)) return scalarValue(node, schema)
   return undefined
 }

@@ -6,7 +6,7 @@ import { findSettled } from './find-settled.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
 import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
-import { readList, readNumber, toWire } from './wire.js'
+import { isDocument, readList, readNumber, toWire } from './wire.js'
 
 const restores = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(RESTORES)
 
@@ -71,6 +71,14 @@ export async function listRestores(
   const filter: Document = query.status === undefined ? {} : { status: { $in: [query.status].flat() } }
   const found = await restores(leader)
     .find(filter, { sort: { start_ts: -1, _id: -1 }, limit: query.limit ?? 0 })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
+/** Those whose last change was to end, at this Unix second or later. */
+export async function listEndedRestores(leader: MongoClient, since: number): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ last_transition_ts: { $gte: since }, status: { $in: [...RESTORE_STATES.terminal] } })
     .toArray()
   return found.flatMap((document) => readRestore(document) ?? [])
 }
@@ -196,14 +204,16 @@ function readRestore(found: Document | null): RestoreDocument | undefined {
     start_ts: readNumber(raw.start_ts),
     last_transition_ts: readNumber(raw.last_transition_ts),
     hb: (raw.hb as Timestamp | undefined) ?? NEVER,
-    conditions: readList(raw.conditions as RestoreDocument['conditions'] | null),
-    replsets: readList(raw.replsets as RestoreReplset[] | null).map((replset) => ({
-      ...replset,
-      start_ts: readNumber(replset.start_ts),
-      last_transition_ts: readNumber(replset.last_transition_ts),
-      committed_txn: replset.committed_txn ?? null,
-      partial_txn: replset.partial_txn ?? null,
-      conditions: readList(replset.conditions),
-    })),
+    conditions: readList(raw.conditions as RestoreDocument['conditions'] | null).filter(isDocument),
+    replsets: readList(raw.replsets as RestoreReplset[] | null)
+      .filter(isDocument)
+      .map((replset) => ({
+        ...replset,
+        start_ts: readNumber(replset.start_ts),
+        last_transition_ts: readNumber(replset.last_transition_ts),
+        committed_txn: replset.committed_txn ?? null,
+        partial_txn: replset.partial_txn ?? null,
+        conditions: readList(replset.conditions).filter(isDocument),
+      })),
   }
 }
