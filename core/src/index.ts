@@ -138,6 +138,7 @@ export {
   type RotationRecord,
   recordOperation,
 } from './control/operations.js'
+export { requireOwnAgents } from './control/own-agents.js'
 export { findPitr } from './control/pitr.js'
 export type { PitrChunkDocument } from './control/pitr-chunk-document.js'
 export { insertChunk, listChunks } from './control/pitr-chunks.js'

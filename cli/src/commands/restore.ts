@@ -14,6 +14,7 @@ import {
   profileOf,
   type RestoreCommand,
   requireConfig,
+  requireOwnAgents,
   Selection,
   withoutReshardings,
 } from '@pbmkit/core'
@@ -28,7 +29,6 @@ import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../output/times.js'
-import { requireOwnAgents } from '../own-extensions.js'
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { canReplaceFiles, refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
