@@ -21,6 +21,7 @@ import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
 import { version, versionCommand } from './commands/version.js'
+import { webCommand } from './commands/web.js'
 import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
 
@@ -95,6 +96,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     storageCommand(run),
     diagnosticCommand(run),
     setupRolesCommand(run),
+    webCommand(run, (inner) => buildProgram(inner, compressions)),
     versionCommand(run),
     completionCommand(run, () => program),
   ]) {

@@ -108,6 +108,7 @@ export {
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
+export { historyMark } from './control/history-mark.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -202,7 +203,7 @@ export {
   nodeInfo,
   type ReplsetTopology,
 } from './mongo/topology.js'
-export { ignoredUriOptionsText, maskText, parseUri } from './mongo/uri.js'
+export { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './mongo/uri.js'
 export { mailTexts, noticeFields, webhookBody } from './notify/message.js'
 export { Notifier, type SendNotice } from './notify/notifier.js'
 export { enqueue } from './notify/queue.js'
@@ -258,15 +259,14 @@ export { allRepairs } from './recovery/repairs.js'
 export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
-export { carryOut } from './restore/physical/carry-out.js'
-export { JournalFile } from './restore/physical/journal.js'
+export { type CarryOutContext, carryOut } from './restore/physical/carry-out.js'
+export { JournalFile, type TakeOverJournal } from './restore/physical/journal.js'
 export {
   type EndedTakeOver,
   PhysicalRestore,
   type PlannedTakeOver,
   recordTakeOver,
 } from './restore/physical/restore.js'
-export { recoverTakeOver, type TakeOverContext } from './restore/physical/take-over.js'
 export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'

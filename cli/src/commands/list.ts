@@ -178,7 +178,7 @@ export function rangeText({ range, noBaseSnapshot }: PitrRange): string {
 }
 
 /** One restore in the JSON of `list --restore`, with PBM's names. */
-interface RestoreEntry {
+export interface RestoreEntry {
   start: number
   status: string
   type: 'snapshot' | 'pitr' | 'replay'
@@ -195,8 +195,7 @@ interface RestoreEntry {
 }
 
 async function printRestores(session: Session, leader: MongoClient, options: ListOptions): Promise<void> {
-  const restores = (await listRestores(leader)).sort((a, b) => Number(a.start_ts) - Number(b.start_ts))
-  const entries = newest(restores, options.size).map(toRestoreEntry)
+  const entries = newest(await restoreEntries(leader), options.size)
   session.output.result(entries, () => {
     if (entries.length === 0) return 'No restores.'
     const { colours } = session.output
@@ -211,6 +210,12 @@ async function printRestores(session: Session, leader: MongoClient, options: Lis
     ])
     return `Restores:\n${indent(table(['NAME', 'KIND', 'BACKUP', 'POINT IN TIME', 'WHAT', 'STARTED', 'OUTCOME'], rows, colours))}`
   })
+}
+
+/** Oldest first. */
+export async function restoreEntries(leader: MongoClient): Promise<RestoreEntry[]> {
+  const restores = await listRestores(leader)
+  return restores.sort((a, b) => Number(a.start_ts) - Number(b.start_ts)).map(toRestoreEntry)
 }
 
 function toRestoreEntry(restore: RestoreDocument): RestoreEntry {

@@ -15,7 +15,7 @@ import type { MongoClient } from 'mongodb'
 import { usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { schedulesText, shownSchedules } from '../schedules.js'
+import { beginning, schedulesText, shownSchedules } from '../schedules.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
@@ -106,7 +106,7 @@ async function add(session: Session, name: string, { catchUp, ...given }: AddOpt
         throw usageError(`there is a schedule ${name} already`, `Remove it first: pbm schedule remove ${name}`)
       return [...schedules, schedule]
     },
-    session.clock.now(),
+    await beginning(leader, session.clock),
   )
   await tell(session, leader, name, 'added')
 }
@@ -124,7 +124,7 @@ async function change(
       if (!schedules.some((one) => one.name === name)) throw unknown(name)
       return schedules.flatMap((one) => (one.name === name ? (to(one) ?? []) : one))
     },
-    session.clock.now(),
+    await beginning(leader, session.clock),
   )
   await tell(session, leader, name, what)
 }

@@ -60,6 +60,11 @@ export async function removeLock(leader: MongoClient, lock: LockDocument): Promi
   return removed.deletedCount === 1
 }
 
+/** Of an operation that has ended, and left them in a database that was away meanwhile. */
+export async function removeLocksOf(leader: MongoClient, opid: string): Promise<void> {
+  await leader.db(CONTROL_DATABASE).collection(LOCKS).deleteMany({ opid })
+}
+
 async function find(leader: MongoClient, collection: string, query: LockQuery): Promise<LockDocument[]> {
   const found = await leader
     .db(CONTROL_DATABASE)

@@ -34,6 +34,8 @@ export interface HeldLock {
   assertHeld(): void
   /** Idempotent; never rejects: what cannot be released becomes stale by itself. */
   release(): Promise<void>
+  /** Looks after it no longer, and leaves it where it is: the database that has it goes away. */
+  leave(): Promise<void>
 }
 
 /**
@@ -133,6 +135,7 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
     header,
     signal: heartbeat.signal,
     assertHeld: heartbeat.assertAlive,
+    leave: () => heartbeat.stop(),
     release: () => {
       released ??= release()
       return released

@@ -6,9 +6,11 @@ import { listLiveLocks } from '../control/locks.js'
 import type { LogContext } from '../control/log-writer.js'
 import type { RunDocuments } from '../control/run-documents.js'
 import { changeRun, type EndedRun, endRun, type ScheduledRun, takeTick } from '../control/schedule-state.js'
+import { ensureControlCollection } from '../control/setup.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { COMMANDS } from '../mongo/control-names.js'
 import type { Member } from '../mongo/topology.js'
 import { busyText } from '../protocol/busy.js'
 import { nextTick } from '../time/cron.js'
@@ -127,6 +129,8 @@ export class Scheduler {
       const command = await ACTIONS[schedule.do].command(schedule, context)
       let sent = command
       const _id = new ObjectId(run.opid)
+      // Where somebody dropped it, an insert would make one that agents can't follow.
+      await ensureControlCollection(leader, COMMANDS)
       await sendCommand(leader, command, _id).catch(async (error: unknown) => {
         if (!isDuplicateKey(error)) throw error
         // Another agent that leads, or led, has sent it, and called the backup by its own time.

@@ -6,7 +6,6 @@ import { Tally } from '../../archive/tally.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
-import { bodyOf } from '../../plugin-kit/streams.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import { decodeFileList, fileObject, type ListedFile, readEntry } from '../../store/layout/file-list.js'
 import { filelistName } from '../../store/layout/names.js'
@@ -48,11 +47,15 @@ async function readStoredList({ store, backup, part, signal }: FetchOptions): Pr
     if (known !== undefined && known.crc !== tally.crcText())
       throw damaged(`${object} is altered: its checksum is wrong`)
     const files: ListedFile[] = []
-    for await (const file of decodeFileList(bodyOf(Buffer.concat(chunks)))) files.push(file)
+    for await (const file of decodeFileList(bodiesOf(chunks))) files.push(file)
     return files
   } catch (error) {
     throw objectError(error, object)
   }
+}
+
+async function* bodiesOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks
 }
 
 export interface FetchTarget {
