@@ -21,7 +21,9 @@ import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
 import { topCommand } from './commands/top.js'
+import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
+import { webCommand } from './commands/web.js'
 import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
 
@@ -81,6 +83,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     statusCommand(run),
     topCommand(run),
     describeBackupCommand(run),
+    verifyCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),
@@ -97,6 +100,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     storageCommand(run),
     diagnosticCommand(run),
     setupRolesCommand(run),
+    webCommand(run, (inner) => buildProgram(inner, compressions)),
     versionCommand(run),
     completionCommand(run, () => program),
   ]) {

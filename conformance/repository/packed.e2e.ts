@@ -53,6 +53,9 @@ describe('the packages as npm would publish them', function () {
       assert.ok(paths.includes('README.md'), `${name} has no README`)
       const surplus = paths.filter((path) => /\.(spec|e2e|support)\.|\.tsbuildinfo$|^src\/|^test\//.test(path))
       assert.deepEqual(surplus, [], name)
+      // Made by a step after the compiler.
+      const page = name === '@pbmkit/cli' ? ['dist/web/page.css', 'dist/web/page.mjs'] : []
+      assert.deepEqual(paths.filter((path) => page.includes(path)).sort(), page)
     }
   })
 
