@@ -196,7 +196,11 @@ describe('pbm web', () => {
 
     it('lets in users of the database, and their roles decide', async () => {
       assert.equal((await ask(`${team.origin}/api/visit`, { ca })).status, 401)
-      assert.equal((await login('nobody', 'nothing')).status, 401)
+      const { status, text } = await login('nobody', 'nothing')
+      assert.deepEqual(
+        [status, JSON.parse(text)],
+        [401, { Error: 'the user or the password is wrong', code: 'WEB_LOGIN' }],
+      )
       const viewer = await cluster.set.createUser(databaseRole('viewer'), 'looker')
       const entered = await login(viewer, PBM_USER.password)
       assert.equal(entered.status, 200, entered.text)
