@@ -145,6 +145,33 @@ describe('restores of a part whose only agent is killed', () => {
     await assertUndeleted()
   })
 
+  it('while it puts a database beside the live one: what it made goes by itself, and nothing else', async () => {
+    const beside = cluster.admin.db('beside')
+    const listed = async () => (await beside.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name)
+    const pairs = [{ from: 'work.*', to: 'beside.*' }]
+    await cluster.hold('types')
+    const name = await send({ pairs })
+    await reached(name, 'running', cluster.isHeld)
+    assert.ok((await listed()).includes('types'))
+    await beside.collection<Work>('own').insertOne({ _id: 1 })
+    await beside.collection('types').rename('kept')
+    await beside.collection<Work>('types').insertOne({ _id: 1 })
+    await killAndRestart()
+    await until('what it made to be gone', async () => {
+      const left = (await listed()).filter((one) => !one.startsWith('system.'))
+      return left.sort().join() === 'kept,own,types'
+    })
+    await beside.dropDatabase()
+    await failedAndClean(name)
+    const { status, error = '' } = await restoreEnded(cluster, await send({ pairs }))
+    assert.deepEqual([status, error], ['done', ''], outputs(cluster))
+    await unlocked(cluster)
+    assert.equal(await beside.collection('types').countDocuments(), await types().countDocuments())
+    assert.ok((await findRestore(cluster.leader, name))?.replsets.every(({ made = [] }) => made.length === 0))
+    await beside.dropDatabase()
+    await assertOthersUntouched()
+  })
+
   it('not, but its primary steps down: the others are as they were, and the next one works', async () => {
     await delete20()
     await cluster.hold('types')

@@ -97,6 +97,15 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
       }
       assert.match(await unnoted(() => restoreFails(name, late)), /reshard/)
       assertSameState(after, await snapshotShardedState(cluster))
+      // Of others, the time can be restored to.
+      const chosen = await onShards(async (db) => await db.collection('accounts').find().sort({ _id: 1 }).toArray())
+      await onShards(async (db) => await db.collection('accounts').updateMany({}, { $set: { spoilt: true } }))
+      await restore(bench, before.name, { nss: ['bank.accounts'], oplogTS: late })
+      assert.deepEqual(
+        await onShards(async (db) => await db.collection('accounts').find().sort({ _id: 1 }).toArray()),
+        chosen,
+      )
+      assert.match(await restoreFails(name, late, { nss: ['bank.orders'] }), /bank\.orders/)
       await restore(bench, name, { oplogTS: midst })
       assertSameState(expected, await snapshotShardedState(cluster))
       const orders = await collectionOf('bank.orders')
@@ -199,8 +208,10 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
   }
 
   /** In database `bank`. */
-  async function onShards(work: (db: Db, id: string) => Promise<unknown>): Promise<void> {
-    for (const { id, set } of bench.cluster.shards) await work((await set.client()).db('bank'), id)
+  async function onShards<T>(work: (db: Db, id: string) => Promise<T>): Promise<T[]> {
+    const results: T[] = []
+    for (const { id, set } of bench.cluster.shards) results.push(await work((await set.client()).db('bank'), id))
+    return results
   }
 
   /** What a mongos would send to the primary shard of `db`. */
@@ -213,8 +224,12 @@ describe('a sharded cluster that changes while its oplog is stored', () => {
   }
 
   /** The reason; nothing must have changed. */
-  async function restoreFails(backup: string, oplogTS?: Timestamp): Promise<string> {
-    const name = await sendRestore(bench.leader, backup, oplogTS === undefined ? {} : { oplogTS })
+  async function restoreFails(
+    backup: string,
+    oplogTS?: Timestamp,
+    more: Parameters<typeof sendRestore>[2] = {},
+  ): Promise<string> {
+    const name = await sendRestore(bench.leader, backup, { ...more, ...(oplogTS === undefined ? {} : { oplogTS }) })
     const { status, error } = await restoreEnded(bench, name)
     await unlocked(bench)
     assert.equal(status, 'error', outputs(bench))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { compareStates, randomWork, seededRandom } from '@pbmkit/conformance/testbed'
 import { balancerStatus, findRestore, type RestoreCommand } from '@pbmkit/core'
-import { Timestamp } from 'mongodb'
+import { type Document, Timestamp } from 'mongodb'
 import { filesystemConfig, restoreEnded, sendRestore, unlocked } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
@@ -212,8 +212,99 @@ describe(`restores of chosen namespaces of a sharded cluster (PBMKIT_SEED=${SEED
       { pairs: [{ from: 'bank.accounts', to: 'side.then' }] },
       /The primary shard of side is s2, and was s1/,
     )
-    await refused(base, { nss: ['bank.accounts'], keepExisting: true }, /for replica sets only as yet/)
   })
+
+  it('put back what is missing, on the shards that own it now, and take no orphan for a document', async () => {
+    const { cluster } = bench
+    const create = (name: string, key: Document) => cluster.shardCollection(`lost.${name}`, { key })
+    const of = async (shard: string, name: string) =>
+      (await cluster.shard(shard).set.client()).db('lost').collection<{ _id: number } & Document>(name)
+    await cluster.createDatabase('lost', 's1')
+    await create('byKey', { 'a.k': 1 })
+    await create('byId', { _id: 'hashed' })
+    await create('gone', { k: 1 })
+    await cluster.moveRange('lost.byKey', 's2', { min: { 'a.k': 50 }, waitForDelete: true })
+    for (let _id = 0; _id < 100; _id++)
+      await (await of(_id < 50 ? 's1' : 's2', 'byKey')).insertOne({ _id, a: { k: _id }, text: `t${_id}` })
+    // Left of a move: older than what its owner has.
+    await (await of('s1', 'byKey')).insertMany([70, 71].map((_id) => ({ _id, a: { k: _id }, text: 'stale' })))
+    await (await of('s1', 'plain')).insertMany(Array.from({ length: 20 }, (_, _id) => ({ _id, n: _id })))
+    await (await of('s1', 'gone')).insertMany([1, 2, 3].map((k) => ({ _id: k, k })))
+    await onShard('s1', 'lost', { clusterInsert: 'byId', documents: Array.from({ length: 40 }, (_, _id) => ({ _id })) })
+    const { name } = await backUp(bench)
+    for (const one of ['byKey', 'plain'])
+      await onShard('s2', 'lost', { clusterDelete: one, deletes: [{ q: { _id: { $gte: 20, $lt: 80 } }, limit: 0 }] })
+    await (await of('s1', 'byKey')).deleteMany({ text: 'stale' })
+    await onShard('s1', 'lost', { clusterDelete: 'plain', deletes: [{ q: { _id: { $gt: 4 } }, limit: 0 }] })
+    await onShard('s1', 'lost', { clusterDelete: 'byId', deletes: [{ q: { _id: { $lt: 30 } }, limit: 0 }] })
+    // Others have moved, one that is there has another key by now, and one collection is sharded since.
+    await cluster.moveRange('lost.byKey', 's1', { min: { 'a.k': 60 }, waitForDelete: true })
+    await cluster.moveRange('lost.byKey', 's2', { max: { 'a.k': 30 }, waitForDelete: true })
+    await onShard('s1', 'lost', { clusterInsert: 'byKey', documents: [{ _id: 40, a: { k: 5 }, text: 'newer' }] })
+    await cluster.shardCollection('lost.plain', { key: { _id: 1 } })
+    await cluster.moveRange('lost.plain', 's2', { min: { _id: 10 }, waitForDelete: true })
+    await ofDatabase(cluster, 'lost', { _shardsvrDropCollection: 'gone' })
+    const before = await routedState(cluster)
+    const nss = ['lost.*']
+    const query = '{"_id": {"$lt": 75}}'
+    await restore(bench, name, { nss, keepExisting: true, query })
+    await restore(bench, name, { nss, keepExisting: true })
+    const after = await routedState(cluster)
+    const left = ({ exact, shards }: RoutedState) => {
+      const { 'lost.gone': _, ...routing } = exact
+      const data = ['s1', 's2'].map((id) => ({ dbs: { ...shards[id], lost: {} }, users: [], roles: [] }))
+      return { routing, data }
+    }
+    assert.deepEqual(left(after), left(before))
+    const shown = async (ns: string) => {
+      const found = (await onShard('s2', 'lost', { clusterFind: ns, sort: { _id: 1 }, batchSize: 1000 })).cursor
+        .firstBatch
+      return found as Document[]
+    }
+    const texts = Array.from({ length: 100 }, (_, _id) =>
+      _id === 40 ? { _id, a: { k: 5 }, text: 'newer' } : { _id, a: { k: _id }, text: `t${_id}` },
+    )
+    assert.deepEqual(await shown('byKey'), texts)
+    assert.deepEqual(
+      await shown('byId'),
+      Array.from({ length: 40 }, (_, _id) => ({ _id })),
+    )
+    assert.deepEqual(
+      await shown('plain'),
+      Array.from({ length: 20 }, (_, _id) => ({ _id, n: _id })),
+    )
+    assert.deepEqual(
+      await shown('gone'),
+      [1, 2, 3].map((k) => ({ _id: k, k })),
+    )
+    for (const [shard, range] of [
+      ['s1', { $gte: 30, $lt: 50 }],
+      ['s1', { $gte: 60 }],
+      ['s2', { $lt: 30 }],
+    ] as const)
+      assert.ok(await (await of(shard, 'byKey')).countDocuments({ 'a.k': range }), `${shard} ${JSON.stringify(range)}`)
+    assert.equal(await (await of('s1', 'byKey')).countDocuments({ 'a.k': { $lt: 30 } }), 0)
+    const pairs = [{ from: 'lost.*', to: 'found.*' }]
+    await restore(bench, name, { pairs, query: '{"_id": {"$gte": 60, "$lt": 72}}' })
+    const beside = (await onShard('s2', 'found', { clusterFind: 'byKey', sort: { _id: 1 } })).cursor.firstBatch
+    assert.deepEqual(
+      beside,
+      Array.from({ length: 12 }, (_, n) => ({ _id: n + 60, a: { k: n + 60 }, text: `t${n + 60}` })),
+    )
+    assert.ok((await routedState(cluster)).shown['found.byKey'])
+    for (const db of ['lost', 'found']) await ofDatabase(cluster, db, { _shardsvrDropDatabase: 1 })
+    for (const { set } of cluster.shards) {
+      const { databases } = await (await set.client()).db('admin').command({ listDatabases: 1, nameOnly: true })
+      assert.deepEqual(
+        (databases as { name: string }[]).filter((one) => one.name.startsWith('pbmkit')),
+        [],
+      )
+    }
+  })
+
+  async function onShard(shard: string, db: string, command: Document): Promise<Document> {
+    return await (await bench.cluster.shard(shard).set.client()).db(db).command(command)
+  }
 
   it('give the balancer back as it was, on or off', async () => {
     const { cluster, leader } = bench

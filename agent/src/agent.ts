@@ -21,7 +21,6 @@ import {
   recordRefusal,
   removeAgent,
   repairPhysicalBackup,
-  repairTtlMonitor,
   requireConfig,
   seeStorage,
   storageFingerprint,
@@ -40,10 +39,13 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
-import { LocalRepair } from './local-repair.js'
+import type { LocalRepair } from './local-repair.js'
+import { type LocalRepairs, localRepairs } from './local-repairs.js'
 import type { MetricsSource } from './metrics/metrics.js'
+import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
+import { RunDuties } from './run-duties.js'
 import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
@@ -53,9 +55,6 @@ import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
 const MARK_MS = 20_000
-
-/** How often it is looked for what a physical backup has left. */
-const REPAIR_MS = 500
 
 /** How often an agent looks whether slicing, which reads it anyway, has seen another configuration. */
 const EPOCH_POLL_MS = 250
@@ -84,9 +83,9 @@ export class Agent {
   readonly #storage: StorageWatch
   readonly #status: StatusPublisher
   readonly #slicing: Slicing
+  readonly #duties: RunDuties
   readonly #loops: Promise<void>[] = []
-  readonly #ttlRepair: LocalRepair
-  readonly #lockRepair: LocalRepair
+  readonly #repairs: LocalRepairs
 
   private constructor(options: AgentOptions, leaderReplset: string) {
     const { settings, connections, logger } = options
@@ -136,19 +135,14 @@ export class Agent {
         at: await storageFingerprint(storage, host),
       }),
     })
-    const looking = { clock: systemClock, log: checkup }
-    this.#ttlRepair = new LocalRepair({
-      ...{ ...looking, what: 'whether a replay left the TTL monitor off', everyMs: STATUS_MS },
-      isLeft: () => repairTtlMonitor({ leader, node, self, log: checkup }),
-    })
-    this.#lockRepair = new LocalRepair({
-      ...{ ...looking, what: 'whether a physical backup left this mongod locked', everyMs: REPAIR_MS },
-      // What a backup has locked just now is its own.
-      isLeft: async () =>
-        this.#tasks.running.some(({ kind }) => kind === 'backup') ||
-        (await repairPhysicalBackup({ node, log: checkup })),
+    this.#repairs = localRepairs({
+      ...{ leader, node, self, clock: systemClock, log: checkup },
+      backsUp: () => this.#tasks.running.some(({ kind }) => kind === 'backup'),
     })
     this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
+    const { localAccess, allowNotify: allowed } = settings
+    const send = noticeSender({ cluster: leaderReplset, localAccess, allowed, host, signal })
+    this.#duties = new RunDuties(this.#context, this.#central, send)
     const watch = new PluginWatch({ resolveFrom: import.meta.url, pluginDir: settings.pluginDir, signal })
     this.#status = new StatusPublisher({
       leader,
@@ -201,9 +195,9 @@ export class Agent {
       this.#report(ended),
       this.#watchStale(ended),
       this.#readStorageAtFirst(ended),
-      this.#ttlRepair.run(ended),
-      this.#lockRepair.run(ended),
+      ...Object.values(this.#repairs).map((repair: LocalRepair) => repair.run(ended)),
       this.#slicing.runUntil(ended),
+      this.#duties.run(ended),
     ]
     this.#loops.push(...loops)
     await Promise.all([following, ...loops])
@@ -247,7 +241,7 @@ export class Agent {
     await slicing
     const late = () => new Error('gave up waiting for the leader replica set to answer')
     await inTime(
-      Promise.allSettled([...this.#loops, this.#ttlRepair.underWay, this.#lockRepair.underWay]),
+      Promise.allSettled([...this.#loops, this.#repairs.ttl.underWay, this.#repairs.lock.underWay]),
       MARK_MS,
       late,
     ).catch((error) => log.warning(errorText(error)))
@@ -308,9 +302,9 @@ export class Agent {
           }
           throw error
         } finally {
-          if (command.cmd === 'replay') this.#ttlRepair.begin(this.#stopping.signal)
+          if (command.cmd === 'replay') this.#repairs.ttl.begin(this.#stopping.signal)
           if (command.cmd === 'backup' && command.backup.type === 'physical')
-            this.#lockRepair.begin(this.#stopping.signal)
+            this.#repairs.lock.begin(this.#stopping.signal)
         }
       },
       (text) => early.error(text),
@@ -353,11 +347,14 @@ export class Agent {
     const { leader, leaderReplset, node, host, clock } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     const openStore = (backup: BackupDocument) => openStorageOf(backup, { ...this.#context, log })
-    const repairs = allRepairs({
-      ...{ leader, leaderReplset, host, clock, log, openStore },
-      carryOut: (command) => this.#take(command).ended,
-      logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
-    })
+    const repairs = [
+      this.#duties.repair,
+      ...allRepairs({
+        ...{ leader, leaderReplset, host, clock, log, openStore },
+        carryOut: (command) => this.#take(command).ended,
+        logOf: (opid) => this.#central.operation({ event: 'resync', opid }),
+      }),
+    ]
     await watchStaleOperations({
       ...{ leader, signal, log, repairs },
       isClusterLeader: async () => await leadsCluster(this.#context, await nodeInfo(node)),

@@ -40,6 +40,12 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       (path: string, others: readonly string[] = []) => [...others, path],
     )
     .option(
+      '--allow-notify <place>',
+      'where notifications may be sent: HOST (usual ports), HOST:PORT, or the beginning of an https address; several times ' +
+        'for several [PBM_ALLOW_NOTIFY; allow-notify] (default: nowhere)',
+      (entry: string, others: readonly string[] = []) => [...others, entry],
+    )
+    .option(
       '--wait-for-mongod <seconds>',
       'how long a mongod may take to answer at the start [PBM_WAIT_FOR_MONGOD; wait-for-mongod] (default: 60)',
     )

@@ -4,6 +4,7 @@ import { isAbsolute, join } from 'node:path'
 import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError } from '@pbmkit/core'
 import { LineCounter, parseDocument } from 'yaml'
 import type { MetricsSettings } from './metrics/settings.js'
+import { entryFault } from './notify/allowed-hosts.js'
 
 /** Timers can't wait for longer, and who asks for more means as long as it takes. */
 const LONGEST_GRACE_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
@@ -19,6 +20,8 @@ export interface Settings {
   readonly pluginDir: string | undefined
   /** What the options of plugins, which stand in `pbmConfig`, may make this agent read and run. */
   readonly localAccess: LocalAccess
+  /** Where notifications of the configuration may be sent: `HOST`, `HOST:PORT`, or the beginning of an address. */
+  readonly allowNotify: readonly string[]
   /** Seconds to wait at the start for a mongod that does not answer yet; 0 does not wait. */
   readonly waitForMongod: number
   /** Seconds that running work is given to end after SIGTERM before it is stopped and marked. */
@@ -51,6 +54,7 @@ export interface Flags {
   readonly pluginDir?: string
   readonly allowFiles?: readonly string[]
   readonly allowKeyCommand?: readonly string[]
+  readonly allowNotify?: readonly string[]
   readonly waitForMongod?: string
   readonly stopGrace?: string
   readonly mongodStart?: string
@@ -91,6 +95,7 @@ const PLACES = {
   pluginDir: place('pluginDir', '--plugin-dir', 'PBM_PLUGIN_DIR', 'plugin-dir'),
   files: place('allowFiles', '--allow-files', 'PBM_ALLOW_FILES', 'allow-files'),
   commands: place('allowKeyCommand', '--allow-key-command', 'PBM_ALLOW_KEY_COMMAND', 'allow-key-command'),
+  notify: place('allowNotify', '--allow-notify', 'PBM_ALLOW_NOTIFY', 'allow-notify'),
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
   start: place('mongodStart', '--mongod-start', 'PBM_MONGOD_START', 'mongod.start'),
   state: place('stateFolder', '--state-folder', 'PBM_STATE_FOLDER', 'state-folder'),
@@ -124,6 +129,7 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
       folders: absolutePaths(find(PLACES.files)) ?? DEFAULT_LOCAL_ACCESS.folders,
       commands: absolutePaths(find(PLACES.commands)) ?? DEFAULT_LOCAL_ACCESS.commands,
     },
+    allowNotify: places(find(PLACES.notify)),
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
     mongodStart: text(find(PLACES.start)),
@@ -229,6 +235,19 @@ function absolutePaths(source: Source | undefined): readonly string[] | undefine
   return paths.map((path) => {
     if (typeof path === 'string' && isAbsolute(path)) return path
     throw invalid(`${name}: ${JSON.stringify(path)} is no absolute path`)
+  })
+}
+
+/** From a list, or a text with commas. */
+function places(source: Source | undefined): readonly string[] {
+  if (source === undefined) return []
+  const { name, value } = source
+  const entries: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',').filter(Boolean)
+  return entries.map((entry) => {
+    const text = typeof entry === 'string' ? entry.trim() : ''
+    const fault = entryFault(text)
+    if (fault === undefined) return text
+    throw invalid(`${name}: ${JSON.stringify(entry)} ${fault}`)
   })
 }
 

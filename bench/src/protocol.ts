@@ -165,6 +165,7 @@ const SETTINGS: Settings = {
   logJson: false,
   pluginDir: undefined,
   localAccess: { folders: [], commands: [] },
+  allowNotify: [],
   waitForMongod: 0,
   stopGrace: 0,
   mongodStart: undefined,

@@ -39,8 +39,6 @@ export interface Part {
   readonly text: string
   /** The option that agents of PBM do not know; undefined for what they know. */
   readonly own?: string
-  /** Our agents do that on sharded clusters too. */
-  readonly isOnSharded?: boolean
 }
 
 /** What of a backup is to be restored, and where to; undefined for all that it has. */
@@ -84,7 +82,7 @@ export function restoredPart(options: PartOptions): Part | undefined {
   const text = `beside the live ones will be put ${pairs.map(({ from, to }) => `${from} as ${to}`).join(', ')}${matching}`
   if (query !== undefined) return { fields: { pairs, query }, text, own: '--query' }
   if (pairs.length > 1 || first === undefined || first.from.endsWith('.*'))
-    return { fields: { pairs }, text, own: '--ns-from with more than one collection', isOnSharded: true }
+    return { fields: { pairs }, text, own: '--ns-from with more than one collection' }
   return { fields: { nsFrom: first.from, nsTo: first.to }, text }
 }
 

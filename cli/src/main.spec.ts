@@ -141,7 +141,9 @@ describe('pbm without a server', () => {
       [['status', '-s', 'weather'], /no section 'weather'/],
       [['logs', '-s', 'X'], /--severity/],
       [['logs', '--timezone', 'Mars/Base'], /no time zone/],
-      [['diagnostic'], /pbm diagnostic: not supported yet/],
+      [['diagnostic'], /--path is missing/],
+      [['diagnostic', '--path', 'x', '--name', 'a', '--opid', 'b'], /two ways/],
+      [['backup-finish'], /pbm backup-finish: not supported yet/],
       [['completion', 'powershell'], /bash/],
     ]
     for (const [args, message] of wrong) failed(await pbm(args, { env }), 2, message)

@@ -1,17 +1,11 @@
-import { listAgents, nodeInfo, PbmError } from '@pbmkit/core'
+import { listAgents, PbmError } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 
 /**
- * For what only our agents do, and, but where `isOnSharded` is set, only on replica sets. An agent of PBM's would pass the
- * command over, or carry it out without what it does not know. Throws `RESTORE_UNSUPPORTED`.
+ * For what only our agents do. An agent of PBM's would pass the command over, or carry it out without what it does not know.
+ * Throws `RESTORE_UNSUPPORTED`.
  */
-export async function requireOwnAgents(leader: MongoClient, option: string, isOnSharded = false): Promise<void> {
-  if (!isOnSharded && (await nodeInfo(leader)).isConfigServer) {
-    throw new PbmError(
-      'RESTORE_UNSUPPORTED',
-      `${option} is for replica sets only as yet, and this is a sharded cluster`,
-    )
-  }
+export async function requireOwnAgents(leader: MongoClient, option: string): Promise<void> {
   const foreign = (await listAgents(leader)).filter(({ plugins }) => plugins === undefined)
   if (foreign.length === 0) return
   const named = foreign.map(({ rs, n }) => `${rs}/${n}`).join(', ')

@@ -7,13 +7,16 @@ import { configCommand } from './commands/config.js'
 import { deleteBackupCommand } from './commands/delete-backup.js'
 import { describeBackupCommand } from './commands/describe-backup.js'
 import { describeRestoreCommand } from './commands/describe-restore.js'
+import { diagnosticCommand } from './commands/diagnostic.js'
 import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
+import { notifyCommand } from './commands/notify.js'
 import { oplogReplayCommand } from './commands/oplog-replay.js'
 import { pluginCommand } from './commands/plugin.js'
 import { profileCommand } from './commands/profile.js'
 import { restoreCommand } from './commands/restore.js'
+import { scheduleCommand } from './commands/schedule.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
@@ -23,7 +26,7 @@ import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
 
 /** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
-const LATER = ['backup-finish', 'restore-finish', 'diagnostic'] as const
+const LATER = ['backup-finish', 'restore-finish'] as const
 
 /**
  * Commands that ignore arguments they have no use for, as PBM's do. Where one more could be meant to do something
@@ -35,6 +38,7 @@ const SURPLUS_IGNORED: ReadonlySet<string> = new Set([
   'cleanup',
   'config',
   'delete-pitr',
+  'diagnostic',
   'list',
   'logs',
   'oplog-replay',
@@ -85,9 +89,12 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     cleanupCommand(run),
     logsCommand(run),
     profileCommand(run),
+    scheduleCommand(run),
+    notifyCommand(run),
     keyCommand(run),
     pluginCommand(run),
     storageCommand(run),
+    diagnosticCommand(run),
     setupRolesCommand(run),
     webCommand(run, (inner) => buildProgram(inner, compressions)),
     versionCommand(run),

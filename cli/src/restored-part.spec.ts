@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mergedText, restoredPartText } from './restored-part.js'
+import { mergedText, restoredPartText, shortened } from './restored-part.js'
 
 describe('what a restore was about', () => {
   it('is told in few words', () => {
@@ -13,7 +13,17 @@ describe('what a restore was about', () => {
     assert.equal(restoredPartText({ nss: ['a.b'], selection: kept }), 'a.b; only what was missing; matching {"a": 1}')
   })
 
+  it('is shortened for a table', () => {
+    assert.equal(shortened('a'.repeat(60)), 'a'.repeat(60))
+    assert.equal(shortened('a'.repeat(61)), `${'a'.repeat(59)}…`)
+  })
+
   it('tells what became of documents', () => {
     assert.equal(mergedText({ replsets: [] }), undefined)
+    const merged = [{ ns: 'a.b', inserted: 2, existing: 3, conflicts: 1, left_out: [] }]
+    assert.equal(
+      mergedText({ replsets: [{ merged }, { merged }, {}] }),
+      'a.b: 4 documents put there, 6 were there, 2 left out for a unique index',
+    )
   })
 })

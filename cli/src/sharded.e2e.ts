@@ -21,6 +21,13 @@ const AGENT = fileURLToPath(new URL('../../agent/dist/src/bin.js', import.meta.u
 interface Status {
   cluster: { rs: string; nodes: { host: string; role: string; agent: string }[] }[]
 }
+interface Plan {
+  namespaces: { ns: string; documents: number; intoExisting?: true }[]
+  dropped: { ns: string; documents: number }[]
+  totals: Record<'restored' | 'dropped', { documents: number }>
+}
+const counts = (of: Plan['dropped']) => of.map(({ ns, documents }) => [ns, documents])
+
 interface Listed {
   snapshots: { name: string }[]
 }
@@ -73,7 +80,7 @@ describe('pbm on sharded clusters', () => {
     })
     const input = `storage:\n  type: filesystem\n  filesystem:\n    path: ${folder}\n`
     await run(['config', '--file', '-', '--wait'], { input })
-    return { cluster, run, json }
+    return { cluster, run, json, env: { PBM_MONGODB_URI: cluster.config.uri({ user }) } }
   }
 
   it('is told of any shard, shows each replica set, and restores to a cluster of other names', async () => {
@@ -94,6 +101,19 @@ describe('pbm on sharded clusters', () => {
       ['second', false],
     ])
     const before = await snapshotShardedState(one.cluster)
+    for (const part of [[], ['--ns', 'shop.orders']]) {
+      const plan = await one.json<Plan>(['restore', name, ...part, '--dry-run'])
+      assert.deepEqual(counts(plan.namespaces), [['shop.orders', 3]])
+      assert.deepEqual(counts(plan.dropped), [['shop.orders', 3]])
+      assert.deepEqual([plan.totals.restored.documents, plan.totals.dropped.documents], [3, 3])
+    }
+    const kept = await one.json<Plan>(['restore', name, '--ns', 'shop.*', '--keep-existing', '--dry-run'])
+    assert.deepEqual([counts(kept.dropped), kept.namespaces[0]?.intoExisting], [[], true])
+    const { stdout } = await one.run(['restore', name, '--dry-run'])
+    assert.match(stdout, /Dropped first \(1 namespaces, 3 documents/)
+    const refused = await pbm(['restore', name, '--ns', 'shop.order', '--dry-run'], { env: one.env })
+    assert.match(refused.stderr, /has shop\.order; there is shop\.orders/)
+    assert.deepEqual(compareShardedStates(before, await snapshotShardedState(one.cluster)), [])
 
     const two = await start('config2', [{ name: 'x1', id: 'left' }, { name: 'x2' }])
     await two.run(['config', '--force-resync', '--wait'])

@@ -25,6 +25,8 @@ export const CORE_FLOORS: readonly string[] = [
   'protocol',
   'catalog',
   'recovery',
+  'schedule',
+  'notify',
   'backup',
   'restore',
   'slicer',

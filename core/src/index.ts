@@ -39,6 +39,7 @@ export {
   timelines,
   touchedSeconds,
   wholeSeconds,
+  withoutReshardings,
 } from './catalog/timelines.js'
 export { testWriting } from './catalog/write-test.js'
 export {
@@ -48,9 +49,20 @@ export {
   type PitrConfig,
   type StorageConfig,
 } from './config/document.js'
-export { maskConfig, maskStorage, secretsOf } from './config/mask.js'
+export { durationOf } from './config/duration.js'
+export { maskConfig, maskStorage, secretsOf, secretsOfStorage } from './config/mask.js'
+export type { NoticeFields } from './config/notice-template.js'
+export {
+  type EmailConfig,
+  NOTIFICATION_SCHEMA,
+  type NotificationConfig,
+  type SecretReference,
+  urlFault,
+  type WebhookConfig,
+} from './config/notifications.js'
 export { parseConfig } from './config/parse.js'
 export { sameStorage, storageFingerprint } from './config/same-storage.js'
+export { SCHEDULED, type ScheduleConfig, type ScheduledKind } from './config/schedules.js'
 export {
   type AgentDocument,
   type AgentKeys,
@@ -96,12 +108,20 @@ export {
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { historyMark } from './control/history-mark.js'
+export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
 export {
-  findPlan,
+  changeNotices,
+  type Delivery,
+  type Notice,
+  type NoticeState,
+  type QueuedNotice,
+} from './control/notice-state.js'
+export {
+  findPlans,
   findRotation,
   hasOperation,
   notePlan,
@@ -132,10 +152,23 @@ export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { RestoreFacts } from './control/restore-facts.js'
-export type { PlannedOplog, RestorePlan } from './control/restore-plan.js'
+export { mergePlans, type PlannedOplog, type RestorePlan } from './control/restore-plan.js'
 export { findRestore, findRestoreByOpid, insertRestore, listRestores, setRestoreStatus } from './control/restores.js'
 export { judgeRights, rightsMissing } from './control/rights.js'
 export { type DatabaseRole, databaseRole, KNOWN_SINCE, ROLE_KINDS, type RoleKind } from './control/roles.js'
+export {
+  type RunDocuments,
+  readRunDocuments,
+  readWholeConfig,
+  writeSchedules,
+  writeWholeConfig,
+} from './control/run-documents.js'
+export {
+  type EndedRun,
+  noteRun,
+  type ScheduledRun,
+  type ScheduleState,
+} from './control/schedule-state.js'
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { forgetIdentity, wasUsed } from './control/storage-memory.js'
@@ -171,6 +204,9 @@ export {
   type ReplsetTopology,
 } from './mongo/topology.js'
 export { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './mongo/uri.js'
+export { mailTexts, noticeFields, webhookBody } from './notify/message.js'
+export { Notifier, type SendNotice } from './notify/notifier.js'
+export { enqueue } from './notify/queue.js'
 export { optime } from './oplog/entry.js'
 export type { CompressionPlugin } from './plugin/compression.js'
 export { hasCode } from './plugin/errors.js'
@@ -180,7 +216,7 @@ export { API_VERSION, shapeFaults } from './plugin-host/check.js'
 export { endProcess } from './plugin-host/end-process.js'
 export { type InspectedPlugin, type LoadablePlugin, PluginHost, pluginFault } from './plugin-host/host.js'
 export { inspectApart } from './plugin-host/inspect-apart.js'
-export { DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
+export { checkLocalAccess, DEFAULT_LOCAL_ACCESS, type LocalAccess } from './plugin-host/local-access.js'
 export { missingPluginHint, type PluginKind, withoutAlias } from './plugin-host/naming.js'
 export { none } from './plugin-host/none.js'
 export { useProxies } from './plugin-host/use-proxies.js'
@@ -218,7 +254,9 @@ export {
 export { DeadResync } from './recovery/dead-resync.js'
 export { repairPhysicalBackup } from './recovery/forgotten-lock.js'
 export { deleteFailed, leftoversOf } from './recovery/leftovers.js'
+export type { Repair } from './recovery/repair-runner.js'
 export { allRepairs } from './recovery/repairs.js'
+export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { carryOut } from './restore/physical/carry-out.js'
@@ -234,8 +272,14 @@ export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
 export { Restore } from './restore/run/restore.js'
+export { dropUnfinished } from './restore/selective/made.js'
 export { sealedOnly, unsealed } from './restore/verify/sealed-only.js'
+export { ACTIONS } from './schedule/actions.js'
+export { Scheduler } from './schedule/scheduler.js'
+export { maskSecrets } from './secrets/documents.js'
+export { withoutSecrets } from './secrets/errors.js'
 export { isPrintable, printable, printableJson, printableLine } from './secrets/printable.js'
+export { isSecretName, maskUrls, passwordsInUrls } from './secrets/text.js'
 export { editDistance } from './similar-words.js'
 export { missingSnapshot } from './slicer/catch-up.js'
 export { slicingLag } from './slicer/lag.js'
@@ -253,6 +297,7 @@ export type { MeteredCall, OpenStore } from './store/open-store.js'
 export { transferText } from './store/wrappers/meter.js'
 export { onStorageCalls, type StorageCall } from './store/wrappers/storage-calls.js'
 export { type Clock, systemClock } from './time/clock.js'
+export { nextTick } from './time/cron.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'

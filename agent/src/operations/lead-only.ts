@@ -21,8 +21,17 @@ export async function onOneLeaderMember(
   /** Told of the lock where another member works. */
   onTaken: (by: LockDocument) => Promise<void> = async () => undefined,
 ): Promise<void> {
-  const { leader, leaderReplset, self, opid, config, log, clock, signal } = context
-  if (self.rs !== leaderReplset) return
+  if (context.self.rs === context.leaderReplset) await onOneMember(context, type, work, onTaken)
+}
+
+/** The same on each replica set. */
+export async function onOneMember(
+  context: OperationContext,
+  type: LockHeader['type'],
+  work: (signal: AbortSignal, held: OperationContext) => Promise<void>,
+  onTaken: (by: LockDocument) => Promise<void> = async () => undefined,
+): Promise<void> {
+  const { leader, self, opid, config, log, clock, signal } = context
   const header = { type, replset: self.rs, node: self.node, opid, epoch: config.epoch }
   const lock = await acquireLockAfterResync({ leader, header, clock, log, signal })
   if (!isHeld(lock)) {

@@ -1,39 +1,48 @@
-import { nodeInfo, notePlan, ProgressPublisher, planRestore } from '@pbmkit/core'
+import {
+  errorText,
+  nodeInfo,
+  notePlan,
+  type OpenStore,
+  ProgressPublisher,
+  planRestore,
+  type RestoreCommand,
+  type RestorePlan,
+} from '@pbmkit/core'
 import { ciphersOf, withStore } from '../storages.js'
 import type { OperationContext } from './context.js'
-import { onOneLeaderMember } from './lead-only.js'
+import { onOneMember } from './lead-only.js'
 import { storageOf } from './restore.js'
 
-/** Beside the primary, which knows best what the target has. */
+/** Beside each primary, which knows best what the target has. */
 export async function runPlanRestore(context: OperationContext): Promise<void> {
   const { command, info } = context
   if (command.cmd !== 'planRestore' || !info.isPrimary) return
   const { restore } = command
-  await onOneLeaderMember(context, 'planRestore', async (signal, held) => {
-    const { leader, node, self, host, clock, log, opid } = held
+  await onOneMember(context, 'planRestore', async (signal, held) => {
+    const { leader, self, opid } = held
     const about = { opid, replset: self.rs }
-    const progress = new ProgressPublisher(clock, (progress) => notePlan(leader, about, { progress }))
-    const plan = await withStore(
-      { ...held, signal },
-      async (store) => {
-        const ciphers = ciphersOf(held)
-        const now = await nodeInfo(node)
-        return await planRestore(restore, {
-          leader,
-          node,
-          self,
-          info: now,
-          log,
-          host,
-          ciphers,
-          store,
-          signal,
-          progress,
-        })
-      },
-      await storageOf(held, restore.backupName),
-    )
-    await progress.settle()
-    await notePlan(leader, about, { plan })
+    try {
+      await notePlan(leader, about, { plan: await planned(restore, { ...held, signal }) })
+    } catch (error) {
+      // For the others, who wait for what this replica set has.
+      await notePlan(leader, about, { error: errorText(error) })
+      throw error
+    }
   })
+}
+
+async function planned(restore: RestoreCommand, held: OperationContext): Promise<RestorePlan> {
+  const { leader, node, self, host, clock, log, opid, signal } = held
+  const about = { opid, replset: self.rs }
+  const progress = new ProgressPublisher(clock, (progress) => notePlan(leader, about, { progress }))
+  const storage = await storageOf(held, restore.backupName)
+  const work = async (store: OpenStore) => {
+    const info = await nodeInfo(node)
+    const ciphers = ciphersOf(held)
+    const context = { leader, node, self, info, log, host, ciphers, store, signal, progress, clock, opid }
+    return await planRestore(restore, context)
+  }
+  const plan = await withStore(held, work, storage)
+  await progress.settle()
+  return plan
 }

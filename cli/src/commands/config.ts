@@ -10,10 +10,11 @@ import {
   parseConfig,
   parseSetting,
   readConfig,
+  readWholeConfig,
   requireConfig,
   sameStorage,
   setConfigKeys,
-  writeConfig,
+  writeWholeConfig,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
@@ -80,11 +81,13 @@ async function config(session: Session, key: string | undefined, options: Config
     const text = await readTextOf(options.file, session.io)
     const parsed = await parseConfig(text, session.plugins, (await readConfig(leader))?.storage)
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
-    const change = await writeConfig(leader, parsed, session.plugins)
+    const change = await writeWholeConfig(leader, parsed, session.plugins, session.clock.now())
     warnOfSealing(session, change)
     await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)
-    await show(session, change.config)
+    const whole = await readWholeConfig(leader)
+    noteKept(session, parsed, whole)
+    await show(session, whole ?? change.config)
     return
   }
   if (options.set.length > 0) {
@@ -101,7 +104,16 @@ async function config(session: Session, key: string | undefined, options: Config
     )
     return
   }
-  await show(session, await requireConfig(leader))
+  await show(session, (await readWholeConfig(leader)) ?? (await requireConfig(leader)))
+}
+
+/** PBM and tools write files that know nothing of these: nobody means to end them so. */
+function noteKept(session: Session, given: Config, whole: Config | undefined): void {
+  const kept = (['schedules', 'notifications'] as const).filter(
+    (key) => given[key] === undefined && whole?.[key] !== undefined,
+  )
+  for (const key of kept)
+    session.output.note(`${key} stay as they were: the file has no such section (${key}: [] ends them)`)
 }
 
 /** Once: when it is set. */

@@ -21,7 +21,7 @@ import { indent, table } from '../output/table.js'
 import { rfc3339, tableTime } from '../output/times.js'
 import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
-import { restoredPartText } from '../restored-part.js'
+import { restoredPartText, shortened } from '../restored-part.js'
 import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Run, Session } from '../session.js'
 import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
@@ -204,7 +204,7 @@ async function printRestores(session: Session, leader: MongoClient, options: Lis
       entry.type,
       entry.snapshot ?? '',
       entry['point-in-time'] === undefined ? '' : tableTime(entry['point-in-time']),
-      entry.part ?? 'all',
+      shortened(entry.part ?? 'all'),
       rfc3339(entry.start),
       entry.error === undefined ? entry.status : `${entry.status}: ${entry.error}`,
     ])

@@ -1,4 +1,12 @@
-import { findPlan, PbmError, type PlannedOplog, type RestoreCommand, type RestorePlan } from '@pbmkit/core'
+import {
+  clusterMembers,
+  findPlans,
+  mergePlans,
+  PbmError,
+  type PlannedOplog,
+  type RestoreCommand,
+  type RestorePlan,
+} from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { prettySize } from '../output/bytes.js'
 import { indent, table } from '../output/table.js'
@@ -12,7 +20,7 @@ import { showProgress } from '../wait/progress-bar.js'
 /** For people; JSON has all. */
 const MOST_SHOWN = 50
 
-/** Asks the agent beside the primary what the restore would do, and tells that. Nothing is changed. */
+/** Asks the agents beside the primaries what the restore would do, and tells that. Nothing is changed. */
 export async function showPlan(session: Session, leader: MongoClient, restore: RestoreCommand, what: string) {
   const opid = await send(leader, { cmd: 'planRestore', restore })
   const plan = await waitForPlan(session, leader, opid)
@@ -21,21 +29,22 @@ export async function showPlan(session: Session, leader: MongoClient, restore: R
 }
 
 async function waitForPlan(session: Session, leader: MongoClient, opid: string): Promise<RestorePlan> {
-  const replset = await session.leaderReplset()
+  const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
   const display = showProgress(session, 'dry run', opid)
-  let plan: RestorePlan | undefined
+  const plans: RestorePlan[] = []
   const ended = async () => {
-    const note = await findPlan(leader, opid, replset)
-    plan = note?.plan
-    if (plan === undefined && note?.progress !== undefined) display.update('running', overallProgress([note]))
-    return plan !== undefined
+    const notes = [...(await findPlans(leader, opid)).values()]
+    const known = notes.flatMap(({ plan }) => plan ?? [])
+    if (known.length === replsets.length) plans.push(...known)
+    else display.update('running', overallProgress(notes.filter(({ progress }) => progress !== undefined)))
+    return plans.length > 0
   }
   try {
     await waitForOperation(session, leader, { opid, title: 'dry run', event: 'planRestore' }, { ended })
   } finally {
     display.stop()
   }
-  if (plan !== undefined) return plan
+  if (plans.length > 0) return mergePlans(plans)
   throw new PbmError('NO_ANSWER', 'the agent did not say what the restore would do', {
     hint: `See pbm logs -e planRestore -i ${opid} -t 0. Nothing was changed.`,
   })
@@ -87,10 +96,12 @@ function usersText(usersAndRoles: RestorePlan['usersAndRoles']): string {
 
 function oplogText(oplog: readonly PlannedOplog[], kind: PlannedOplog['kind']): string {
   const own = oplog.filter((piece) => piece.kind === kind)
-  const [first, last] = [own[0], own.at(-1)]
   const of = kind === 'backup' ? 'oplog of the backup' : 'chunks of the oplog'
-  if (first === undefined || last === undefined) return `${of}: none`
-  return `${of}: ${own.length} objects, ${prettySize(sum(own))}, ${rfc3339(first.start)} to ${rfc3339(last.end)}`
+  if (own.length === 0) return `${of}: none`
+  // Of all shards.
+  const start = own.reduce((least, piece) => Math.min(least, piece.start), Number.POSITIVE_INFINITY)
+  const end = own.reduce((most, piece) => Math.max(most, piece.end), 0)
+  return `${of}: ${own.length} objects, ${prettySize(sum(own))}, ${rfc3339(start)} to ${rfc3339(end)}`
 }
 
 function sum(objects: readonly { readonly bytes: number }[]): number {

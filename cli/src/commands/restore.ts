@@ -15,6 +15,7 @@ import {
   type RestoreCommand,
   requireConfig,
   Selection,
+  withoutReshardings,
 } from '@pbmkit/core'
 
 import { Command, Option } from 'commander'
@@ -127,14 +128,14 @@ async function restore(session: Session, given: string | undefined, options: Res
   const leader = await session.leader()
 
   if (options.dryRun === true) await requireOwnAgents(leader, '--dry-run')
-  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own, asked.isOnSharded)
+  if (asked?.own !== undefined) await requireOwnAgents(leader, asked.own)
   const config = await requireConfig(leader)
   await refuseIfBusy(session, leader, { deadline })
   const mustBeSealed = options.allowUnsealed !== true && isSealing(config.encryption)
   const backup =
     target === undefined
       ? await restorableBackup(session, leader, given ?? '', remap)
-      : await baseOf(session, leader, target, { ...options, mustBeSealed }, remap)
+      : await baseOf(session, leader, target, { ...options, mustBeSealed, isPart: asked !== undefined }, remap)
   const backupName = backup.name
   const isPhysical = backup.type === 'physical'
   if (isPhysical) refuseParts(options)
@@ -143,7 +144,7 @@ async function restore(session: Session, given: string | undefined, options: Res
   const part = asked ?? partOf(backup)
   const isSharded = (await nodeInfo(leader)).isConfigServer
   // Our agents would wait for what theirs never say.
-  if (part !== undefined && isSharded) await requireOwnAgents(leader, 'how shards agree on chosen namespaces', true)
+  if (part !== undefined && isSharded) await requireOwnAgents(leader, 'how shards agree on chosen namespaces')
   const pitrWasOn = part === undefined && config.pitr?.enabled === true
   const balancerWasOn = part === undefined && isSharded && (await isBalancerOn(leader))
   const withUsers = options.withoutUsersAndRoles !== true
@@ -256,10 +257,15 @@ async function baseOf(
   session: Session,
   leader: MongoClient,
   target: Timestamp,
-  { baseSnapshot, mustBeSealed }: { readonly baseSnapshot?: string; readonly mustBeSealed: boolean },
+  {
+    baseSnapshot,
+    mustBeSealed,
+    isPart,
+  }: { readonly baseSnapshot?: string; readonly mustBeSealed: boolean; readonly isPart: boolean },
   remap: Readonly<Record<string, string>>,
 ): Promise<BackupDocument> {
-  const [backups, chunks, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
+  const [backups, listed, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
+  const chunks = isPart ? withoutReshardings(listed) : listed
   const usable = basesOf(backups)
   if (target.greaterThan(now)) {
     const { ranges } = rangesOf(chunks, usable, {})

@@ -1,4 +1,4 @@
-import { isMain, PbmError, requireProfile } from '@pbmkit/core'
+import { isMain, PbmError, readRunDocuments, requireProfile } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { EXIT, errorReport, usageError } from '../errors.js'
@@ -6,6 +6,7 @@ import { NO_CONFIG } from '../no-configuration.js'
 import type { Colours } from '../output/colour.js'
 import { indent } from '../output/table.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { notificationsOf, notificationsText, schedulesOf, schedulesText } from '../schedules.js'
 import type { Run, Session } from '../session.js'
 import { backupsSection, backupsText } from '../status/backups.js'
 import { clusterSection, clusterText } from '../status/cluster.js'
@@ -57,16 +58,30 @@ const SECTIONS: Readonly<Record<string, Section>> = {
       return { json, text: (colours) => backupsText(json, colours) }
     },
   },
+  schedules: {
+    title: 'Schedules',
+    read: async ({ clock }, leader) => {
+      const json = schedulesOf(await readRunDocuments(leader), clock.now())
+      return { json, text: (colours) => (json.length === 0 ? 'None.' : schedulesText(json, colours)) }
+    },
+  },
+  notifications: {
+    title: 'Notifications',
+    read: async (_session, leader) => {
+      const json = notificationsOf(await readRunDocuments(leader))
+      return { json, text: (colours) => (json.length === 0 ? 'None.' : notificationsText(json, colours)) }
+    },
+  },
 }
 
 /** `pbm status`: agents, point-in-time recovery, what runs, and every backup with its state. */
 export function statusCommand(run: Run): Command {
   const command = new Command('status')
     .alias('s')
-    .description('show the agents, what runs, and all backups with their state')
+    .description('show the agents, what runs, all backups with their state, and what is scheduled')
     .option(
       '-s, --sections <name>',
-      'only this section (repeatable, or comma list): cluster, pitr, running, backups',
+      'only this section (repeatable, or comma list): cluster, pitr, running, backups, schedules, notifications',
       (text: string, known: string[]) => [...known, ...text.split(',')],
       [] as string[],
     )
@@ -94,11 +109,17 @@ async function status(session: Session, options: StatusOptions): Promise<void> {
     })),
   )
   const { output } = session
-  output.result(Object.fromEntries(results.map(({ name, json }) => [name, json])), () =>
-    results
+  // What PBM does not have and nobody has set, only where it is asked for.
+  const told = results.filter(({ json }) => !isEmptyList(json) || options.sections.length > 0)
+  output.result(Object.fromEntries(told.map(({ name, json }) => [name, json])), () =>
+    told
       .map(({ title, text }) => `${output.colours.strong(`${title}:`)}\n${indent(text(output.colours))}`)
       .join('\n\n'),
   )
+}
+
+function isEmptyList(json: unknown): boolean {
+  return Array.isArray(json) && json.length === 0
 }
 
 async function tolerant(section: Section, session: Session, leader: MongoClient, options: StatusOptions) {

@@ -31,9 +31,9 @@ function valueText(buffer: Buffer, type: number, start: number, end: number): st
   return EJSON.stringify(decoded.v, { relaxed: false })
 }
 
-/** Extended JSON text of an object (canonical or relaxed) as raw BSON. Throws `JSON_INVALID` with the position. */
-export function fromExtendedJson(text: string): Buffer {
-  const value = parseJson(text)
+/** Extended JSON text of an object (canonical or relaxed) as raw BSON. Throws `JSON_INVALID` as {@link parseJson}. */
+export function fromExtendedJson(text: string, options: { uniqueKeys?: boolean } = {}): Buffer {
+  const value = parseJson(text, options)
   if (!(value instanceof Map)) throw new PbmError('JSON_INVALID', 'The Extended JSON is not an object')
   return documentFromJson(value)
 }

@@ -16,10 +16,10 @@ const STEPS_A_LOOK = 256
 
 /**
  * Parses JSON into Maps, which keep every key where it was; `JSON.parse` moves integer-like keys to the front.
- * Throws `JSON_INVALID` with the position.
+ * Throws `JSON_INVALID` with the position; with `uniqueKeys`, also where an object has a key twice, of which a Map keeps the last.
  */
-export function parseJson(text: string): JsonValue {
-  const parser = new Parser(text)
+export function parseJson(text: string, { uniqueKeys = false } = {}): JsonValue {
+  const parser = new Parser(text, Number.POSITIVE_INFINITY, uniqueKeys)
   while (!parser.step());
   return parser.value
 }
@@ -64,12 +64,14 @@ class Parser {
   readonly #open: Open[] = []
   #at = 0
   #result: { value: JsonValue } | undefined
+  readonly #uniqueKeys: boolean
   /** Values that may still come. */
   #left: number
 
-  constructor(text: string, most = Number.POSITIVE_INFINITY) {
+  constructor(text: string, most = Number.POSITIVE_INFINITY, uniqueKeys = false) {
     this.#text = text
     this.#left = most
+    this.#uniqueKeys = uniqueKeys
   }
 
   get value(): JsonValue {
@@ -98,7 +100,12 @@ class Parser {
     open.isEmpty = false
     this.#space()
     if (open.mark === '}') {
+      const start = this.#at
       open.key = this.#string()
+      if (this.#uniqueKeys && open.value instanceof Map && open.value.has(open.key)) {
+        this.#at = start
+        this.#fail(`the key ${JSON.stringify(open.key)} stands there twice, and one of the two would not count`)
+      }
       this.#expect(':')
       this.#space()
     }

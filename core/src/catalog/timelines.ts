@@ -36,6 +36,14 @@ export interface Chain extends TimeRange {
   readonly fromNothing?: { readonly neededFrom: bigint }
 }
 
+/** The chunks for a restore of chosen namespaces: what was resharded keeps none of the others from being restored. */
+export function withoutReshardings<C extends ChunkBounds>(chunks: readonly C[]): C[] {
+  return chunks.map(({ barriers = [], ...chunk }) => ({
+    ...(chunk as C),
+    barriers: barriers.filter(({ resharded }) => resharded === undefined),
+  }))
+}
+
 /** Where the chunks lie, and what they can be used for. All lists are oldest first and without overlap. */
 export interface Timelines {
   /** Times to restore to: after the end of a base, with an unbroken chain from there on each of its replica sets. */

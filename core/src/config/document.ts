@@ -1,4 +1,6 @@
 import type { Timestamp } from 'bson'
+import type { NotificationConfig } from './notifications.js'
+import type { ScheduleConfig } from './schedules.js'
 
 /**
  * The main document of `admin.pbmConfig`, with PBM's keys (PBM: cli-and-config.md §3, control-plane.md §7). Keys that
@@ -11,6 +13,10 @@ export interface Config {
   restore?: RestoreConfig
   encryption?: EncryptionConfig
   lifecycle?: LifecycleConfig
+  /** Ours, and in a document of its own: see `control/run-documents.ts`. Only where a file is read or shown. */
+  schedules?: ScheduleConfig[]
+  /** The same. */
+  notifications?: NotificationConfig[]
   /** Cluster time of the last change; agents compare it to notice one. */
   epoch: Timestamp
 }

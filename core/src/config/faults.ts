@@ -72,8 +72,18 @@ function demand(error: ErrorObject, params: Record<string, unknown>, parent: Sch
       return `must be at most ${params.limit}`
     case 'maxProperties':
       return `must have only ${params.limit} of ${Object.keys(parent.properties ?? {}).join(', ')}`
+    case 'minProperties':
+    case 'minItems':
     case 'minLength':
       return 'must not be empty'
+    case 'maxItems':
+      return `must have at most ${params.limit} entries`
+    case 'maxLength':
+      return `must have at most ${params.limit} characters`
+    case 'uniqueItems':
+      return 'must not have an entry twice'
+    case 'propertyNames':
+      return `has a name that can't be used: ${shorten(JSON.stringify(params.propertyName))}`
     case 'pattern':
       return `must be: ${parent.description ?? params.pattern}`
     default:

@@ -20,13 +20,31 @@ const NO_OPTIONS = ['type', 'name', 'profile']
 
 /** As {@link maskConfig}, for a storage alone (a profile, the `store` of a backup). */
 export async function maskStorage(storage: StorageConfig, host: PluginHost): Promise<StorageConfig> {
+  return await mapStorage(storage, host, maskIfHidden)
+}
+
+/** The texts that {@link maskStorage} hides, to find them wherever they stand. */
+export async function secretsOfStorage(storage: StorageConfig, host: PluginHost): Promise<string[]> {
+  const secrets: string[] = []
+  await mapStorage(storage, host, (value, hidden) => {
+    secrets.push(...secretsIn(value, hidden))
+    return value
+  })
+  return secrets
+}
+
+async function mapStorage(
+  storage: StorageConfig,
+  host: PluginHost,
+  show: (value: unknown, hidden: boolean) => unknown,
+): Promise<StorageConfig> {
   const { schema, plugin } = await resolveSchema(storage.type, host)
   const known = plugin === undefined ? undefined : childSchema(schema, 'storage')
   const fields = Object.entries(storage).map(([key, value]) => {
     if (NO_OPTIONS.includes(key) && !isRecord(value)) return [key, value]
     // A package of others may call its storage as it likes.
     const namesTell = PBM_STORAGES.includes(key) && !isPackageName(storage.type)
-    const masked = mapSecrets(value, childSchema(known, key), maskIfHidden, { namesTell })
+    const masked = mapSecrets(value, childSchema(known, key), show, { namesTell })
     return [key, masked]
   })
   return Object.fromEntries(fields)
@@ -41,10 +59,14 @@ function maskIfHidden(value: unknown, hidden: boolean): unknown {
 export function secretsOf(options: unknown, schema: SchemaNode | undefined): string[] {
   const secrets: string[] = []
   mapSecrets(options, schema, (value, hidden) => {
-    if (hidden && !isNothing(value)) secrets.push(String(value))
-    else if (typeof value === 'string') secrets.push(...passwordsInUrls(value))
+    secrets.push(...secretsIn(value, hidden))
   })
   return secrets
+}
+
+function secretsIn(value: unknown, hidden: boolean): string[] {
+  if (hidden && !isNothing(value)) return [String(value)]
+  return typeof value === 'string' ? passwordsInUrls(value) : []
 }
 
 function isNothing(value: unknown): boolean {

@@ -2,6 +2,7 @@ import { Timestamp } from 'bson'
 import {
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
@@ -118,7 +119,13 @@ function toPlain(
     })
     return Object.fromEntries(fields.filter(([, value]) => value !== undefined))
   }
-  if (isSeq(node)) return node.items.map((item, index) => toPlain(item, schema?.items, [...path, String(index)], seen))
+  if (isSeq(node)) {
+    return node.items.map((item, index) => {
+      const below = [...path, String(index)]
+      if (isNode(item)) seen(below, item)
+      return toPlain(item, schema?.items, below, seen)
+    })
+  }
   if (isScalar(node)) return scalarValue(node, schema)
   return undefined
 }

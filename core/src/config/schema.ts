@@ -1,24 +1,21 @@
 import type { Ajv } from 'ajv'
 import { isPackageName, PBM_COMPRESSIONS } from '../plugin-host/naming.js'
 import { type SchemaNode, schemaValidator } from '../plugin-host/schema.js'
+import { boolean, compression, section } from './nodes.js'
+import { NOTIFICATIONS_SCHEMA } from './notifications.js'
+import { SCHEDULES_SCHEMA } from './schedules.js'
 
 const MAX_INT32 = 2_147_483_647
 const MAX_UINT32 = 4_294_967_295
 
-const boolean = { type: 'boolean' } as const
 const text = { type: 'string' } as const
 const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
 const minutes = { type: 'number', minimum: 0 } as const
 const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
 const lockSeconds = { type: 'integer', minimum: 1, maximum: 86_400 } as const
 const bytesPerSecond = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
-const compression = { type: 'string', compressionMethod: true } as const
 const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
 const priority = { type: 'object', additionalProperties: { type: 'number' } } as const
-
-function section(properties: Record<string, object>): SchemaNode {
-  return { type: 'object', additionalProperties: false, properties }
-}
 
 const pitr = section({
   enabled: boolean,
@@ -131,7 +128,10 @@ function schemaWith(
   const methods = encryption.map(({ name, optionsSchema }) => [name, optionsSchema] as const)
   const sealing = { ...section({ type: text, ...Object.fromEntries(methods) }), required: ['type'] }
   return {
-    ...section({ name: text, storage: block, pitr, backup, restore, encryption: sealing, lifecycle: LIFECYCLE_SCHEMA }),
+    ...section({
+      ...{ name: text, storage: block, pitr, backup, restore, encryption: sealing, lifecycle: LIFECYCLE_SCHEMA },
+      ...{ schedules: SCHEDULES_SCHEMA, notifications: NOTIFICATIONS_SCHEMA },
+    }),
     required: ['storage'],
   }
 }

@@ -42,6 +42,8 @@ export interface BackupQuery {
   /** Of this profile; `null` for the main storage; left out for all. */
   profile?: string | null
   status?: BackupStatus | BackupStatus[]
+  /** Of everything, not of chosen namespaces. */
+  whole?: true
   /** At most so many. */
   limit?: number
 }
@@ -52,10 +54,45 @@ export async function listBackups(leader: MongoClient, query: BackupQuery = {}):
   if (query.profile === null) filter['store.profile'] = null
   if (typeof query.profile === 'string') filter['store.name'] = query.profile
   if (query.status !== undefined) filter.status = { $in: [query.status].flat() }
+  if (query.whole === true) filter.nss = { $in: [null, []] }
   const found = await backups(leader)
     .find(filter, { sort: { start_ts: -1 }, limit: query.limit ?? 0 })
     .toArray()
   return found.flatMap((document) => readBackup(document) ?? [])
+}
+
+/** A verification that found damage, as `pbm verify` notes it in the record of a backup. */
+export interface FoundDamage {
+  readonly opid: string
+  /** Unix seconds. */
+  readonly at: number
+}
+
+/** Those that ended, or in which damage was found, at this Unix second or later. */
+export async function listNewsOfBackups(
+  leader: MongoClient,
+  since: number,
+): Promise<{ ended: BackupDocument[]; damaged: { backup: BackupDocument; damage: FoundDamage }[] }> {
+  const ended: Document = { last_transition_ts: { $gte: since }, status: { $in: [...BACKUP_STATES.terminal] } }
+  const damaged: Document = { 'verification.at': { $gte: since }, 'verification.result': 'damaged' }
+  const found = await backups(leader)
+    .find({ $or: [ended, damaged] })
+    .toArray()
+  const read = found.flatMap((document) => {
+    const backup = readBackup(document)
+    return backup === undefined ? [] : [{ backup, verification: document.verification as Document | undefined }]
+  })
+  return {
+    ended: read.map(({ backup }) => backup).filter((one) => isEndedSince(one, since)),
+    damaged: read.flatMap(({ backup, verification }) => {
+      if (verification?.result !== 'damaged' || readNumber(verification.at) < since) return []
+      return [{ backup, damage: { opid: String(verification.opid), at: readNumber(verification.at) } }]
+    }),
+  }
+}
+
+function isEndedSince({ status, last_transition_ts }: BackupDocument, since: number): boolean {
+  return BACKUP_STATES.terminal.includes(status) && last_transition_ts >= since
 }
 
 /** Those that have stopped the balancer, which nobody has started again. */

@@ -9,9 +9,11 @@ import { readNumber, toWire, unixSeconds } from './wire.js'
 
 const commands = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(COMMANDS)
 
-/** Sends a command to all agents and returns the operation id. Majority-acknowledged: it cannot be rolled back. */
-export async function sendCommand(leader: MongoClient, command: Command): Promise<ObjectId> {
-  const _id = new ObjectId()
+/**
+ * Sends a command to all agents and returns the operation id. Majority-acknowledged: it cannot be rolled back. With an id that
+ * another command has, rejects with the driver's duplicate-key error.
+ */
+export async function sendCommand(leader: MongoClient, command: Command, _id = new ObjectId()): Promise<ObjectId> {
   const sent = await signed(leader, command)
   // PBM's agents drop the second of two commands of one kind and one second (PBM: control-plane.md §2), so a stamp is
   // given only once for each kind.
@@ -39,6 +41,11 @@ export async function findCommand(leader: MongoClient, id: ObjectId): Promise<Co
  */
 export async function noteRefused(leader: MongoClient, _id: ObjectId): Promise<void> {
   await commands(leader).updateOne({ _id }, { $set: { refused: true } })
+}
+
+/** Whether it was; false, too, where the command is gone from the collection. */
+export async function wasRefused(leader: MongoClient, _id: ObjectId): Promise<boolean> {
+  return (await commands(leader).findOne({ _id }, { projection: { refused: 1 } }))?.refused === true
 }
 
 /** Notes that the agent which worked at a resync died. One that agents began by themselves has no command to note it on. */

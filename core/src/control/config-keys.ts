@@ -15,6 +15,7 @@ import { mapValues, type SchemaNode, typesOf } from '../plugin-host/schema.js'
 import { isMasked } from '../secrets/text.js'
 import { type ConfigChange, configCollection, configMissing, MAIN, requireConfig, toConfig } from './config.js'
 import { forgetSuspension } from './pitr.js'
+import { readWholeConfig } from './run-documents.js'
 
 /** `storage.filesystem.path` and the value for it as text; an empty text unsets the key. */
 export interface Setting {
@@ -136,7 +137,7 @@ function storageBlocks(storage: Config['storage'] | undefined, settings: readonl
 
 /** The value at `key`, or a whole section. Throws CONFIG_MISSING, and CONFIG_INVALID for a key that does not exist. */
 export async function getConfigKey(leader: MongoClient, key: string, host: PluginHost): Promise<ConfigValue> {
-  const config = await requireConfig(leader)
+  const config = (await readWholeConfig(leader)) ?? (await requireConfig(leader))
   const { schema } = await resolveSchema(
     config.storage?.type,
     host,
@@ -180,12 +181,14 @@ function placeOf(key: string, root: SchemaNode): { path: string[]; schema: Schem
 
 /** Values can be set, and whole maps unset. */
 function isSettable(schema: SchemaNode, value: string): boolean {
-  if (schema.properties !== undefined) return false
+  if (schema.properties !== undefined || schema.items !== undefined) return false
   return mapValues(schema) === undefined || value === ''
 }
 
 function notSettable(key: string, place: { path: string[]; schema: SchemaNode }): ConfigFault {
-  const { properties } = place.schema
+  const { properties, items } = place.schema
+  if (items !== undefined)
+    return { path: place.path, text: 'is a list: change it with --file, or pbm schedule', unknownKey: false }
   const text =
     properties === undefined
       ? `holds a value for each name: set ${key}.<name>=<value>`

@@ -51,11 +51,11 @@ export interface ConfigChange {
   readonly previous: Config | undefined
 }
 
-/** Replaces the whole main configuration, with a new epoch. Profiles stay. */
+/** Replaces the main document, with a new epoch. Profiles stay, and what stands in documents of its own. */
 export async function writeConfig(leader: MongoClient, config: Config, host: PluginHost): Promise<ConfigChange> {
   const { schema } = await resolveSchema(config.storage.type, host, config.encryption, Object.keys(config.storage))
   const epoch = await clusterTime(leader)
-  const { epoch: _, ...settings } = config
+  const { epoch: _, schedules: __, notifications: ___, ...settings } = config
   const replacement = { ...(toWire(settings, schema) as Document), epoch }
   const previous = await configCollection(leader).findOneAndReplace(MAIN, replacement, {
     upsert: true,

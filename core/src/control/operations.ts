@@ -70,13 +70,14 @@ export async function notePlan(
   { opid, replset }: Pick<LockHeader, 'opid' | 'replset'>,
   planned: PlanNote,
 ): Promise<void> {
-  await leader.db(CONTROL_DATABASE).collection(OPERATIONS).updateOne({ opid, replset }, { $set: { planned } })
+  const $set = Object.fromEntries(Object.entries(planned).map(([key, value]) => [`planned.${key}`, value]))
+  await leader.db(CONTROL_DATABASE).collection(OPERATIONS).updateOne({ opid, replset }, { $set })
 }
 
-/** Undefined until the agent has noted something. */
-export async function findPlan(leader: MongoClient, opid: string, replset: string): Promise<PlanNote | undefined> {
-  const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).findOne({ opid, replset })
-  return found?.planned as PlanNote | undefined
+/** By replica set, of those that have begun. */
+export async function findPlans(leader: MongoClient, opid: string): Promise<ReadonlyMap<string, PlanNote>> {
+  const found = await leader.db(CONTROL_DATABASE).collection(OPERATIONS).find({ opid }).toArray()
+  return new Map(found.map(({ replset, planned }) => [String(replset), (planned ?? {}) as PlanNote]))
 }
 
 /** Whether the operation has begun on the replica set. */

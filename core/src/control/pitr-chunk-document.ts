@@ -7,6 +7,8 @@ export interface Barrier {
   readonly what: string
   /** The replica set of a shard that was added: a replay leads across where all that it has is stored oplog. */
   readonly added?: string
+  /** The UUID (32 hex digits) that a collection got by a resharding: all others are as they were. */
+  readonly resharded?: string
 }
 
 /** One oplog chunk on the storage, in `pbmPITRChunks` (PBM: control-plane.md §1.4). Both bounds are inclusive. */

@@ -28,6 +28,24 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   return found.map(fromRecord)
 }
 
+/** Those that end after this Unix second and began at most a day before it; oldest first. */
+export async function listChunksSince(leader: MongoClient, second: number): Promise<PitrChunkDocument[]> {
+  const since = { end_ts: { $gt: new Timestamp({ t: second, i: 0 }) } }
+  const begun = { start_ts: { $gte: new Timestamp({ t: Math.max(0, second - 86_400), i: 0 }) } }
+  const found = await chunks(leader)
+    .find({ ...since, ...begun }, { sort: { start_ts: 1 } })
+    .toArray()
+  return found.map(fromRecord)
+}
+
+/** Where the chunks of each replica set end. */
+export async function listNewestEnds(leader: MongoClient): Promise<{ rs: string; end: Timestamp }[]> {
+  const found = await chunks(leader)
+    .aggregate<{ _id: string; end: Timestamp }>([{ $group: { _id: '$rs', end: { $max: '$end_ts' } } }])
+    .toArray()
+  return found.map(({ _id, end }) => ({ rs: _id, end }))
+}
+
 /** A chunk as far as it counts for what can be restored to, with the place of its record among all of them. */
 export interface ListedChunk
   extends Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts' | 'barriers' | 'fromNothing'> {

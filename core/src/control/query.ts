@@ -16,7 +16,7 @@ export function parseQuery(text: string): Buffer {
     throw queryInvalid(`it has ${text.length} characters, and at most ${MOST_CHARACTERS} are taken`)
   let filter: Buffer
   try {
-    filter = fromExtendedJson(text)
+    filter = fromExtendedJson(text, { uniqueKeys: true })
   } catch (error) {
     throw queryInvalid(errorText(error))
   }

@@ -39,6 +39,14 @@ export interface RestoreSelection {
   query?: string
 }
 
+/** What a restore makes where nothing was, so that nobody takes what is somebody else's for it. */
+export interface MadeNamespace {
+  /** A collection, the buckets of a time series, or a view. */
+  ns: string
+  /** 32 hex digits; of a view, the SHA-256 of its definition in hex. */
+  id: string
+}
+
 /** What became of the documents that were put where others may be. */
 export interface MergedNamespace {
   ns: string
@@ -97,6 +105,8 @@ export interface RestoreReplset {
   loaded?: boolean
   /** Ours; PBM ignores it. */
   merged?: MergedNamespace[]
+  /** Ours; PBM ignores it: what it makes beside the live ones, until all of it is there. */
+  made?: MadeNamespace[]
   /** Ours; PBM ignores it: who becomes an administrator by this restore. Absent where nobody does. */
   gained_roles?: GainedRoles[]
 }
@@ -109,8 +119,17 @@ export interface ChosenThere {
   gone: { entry: string; gone?: string }[]
   /** Names that may be meant where an entry is missing. */
   near: string[]
+  /** What the cluster has of the selection now, as its primary shard here knows; where that is to stay. */
+  existing?: ExistingNamespace[]
   /** Of the config servers. */
   routing?: ChosenRoutes
+}
+
+/** What there is in a sharded cluster before a restore. */
+export interface ExistingNamespace {
+  ns: string
+  type: 'collection' | 'view' | 'timeseries'
+  capped?: true
 }
 
 export interface ChosenRoutes {
@@ -119,6 +138,8 @@ export interface ChosenRoutes {
   sharded: string[]
   /** Each sharded time series with each replica set that must have a part of it. */
   series?: { ns: string; rs: string }[]
+  /** What is sharded of the selection now; where that is to stay. */
+  existing?: ExistingNamespace[]
 }
 
 export interface GainedRoles {

@@ -75,6 +75,14 @@ export async function listRestores(
   return found.flatMap((document) => readRestore(document) ?? [])
 }
 
+/** Those whose last change was to end, at this Unix second or later. */
+export async function listEndedRestores(leader: MongoClient, since: number): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ last_transition_ts: { $gte: since }, status: { $in: [...RESTORE_STATES.terminal] } })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
 /** Those whose records say that they have switched something off, which was not settled yet. */
 export async function listSuspendingRestores(leader: MongoClient): Promise<RestoreDocument[]> {
   const found = await restores(leader)
@@ -148,6 +156,19 @@ export async function setRestoreReplsetFields(
 /** Removes the lists of what is chosen, which may be long. */
 export async function clearChosen(leader: MongoClient, name: string): Promise<void> {
   await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].chosen': '' } })
+}
+
+/** Restores that failed and left something beside the live ones. */
+export async function listUnfinishedBeside(leader: MongoClient): Promise<RestoreDocument[]> {
+  const found = await restores(leader)
+    .find({ status: 'error', 'replsets.made.0': { $exists: true } })
+    .toArray()
+  return found.flatMap((document) => readRestore(document) ?? [])
+}
+
+/** All of what was made is there. */
+export async function clearMade(leader: MongoClient, name: string): Promise<void> {
+  await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].made': '' } })
 }
 
 /** Sets fields of the restore as a whole. False when it is gone. */

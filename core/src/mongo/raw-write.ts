@@ -1,8 +1,8 @@
 import { BSON, type Document, EJSON } from 'bson'
 import type { MongoClient, MongoServerError } from 'mongodb'
-import { arrayElement, buildDocument, documentElement } from '../bson/build.js'
+import { arrayElement, buildDocument, documentElement, type RawElement } from '../bson/build.js'
 import { documentLength, wholeDocuments } from '../bson/documents.js'
-import { BSON_BOOLEAN, findField } from '../bson/elements.js'
+import { BSON_BOOLEAN, BSON_DOCUMENT, findField } from '../bson/elements.js'
 import { hasZeroTimestamp, nextZeroCandidate } from '../bson/zero-timestamp.js'
 import { PbmError, withoutDocuments } from '../errors.js'
 import type { DeadlineGuard } from '../time/deadline-guard.js'
@@ -32,6 +32,11 @@ export interface RawWriteOptions {
    */
   readonly keepExisting?: boolean | undefined
   readonly onConflict?: ((conflict: UniqueConflict) => void) | undefined
+  /**
+   * Through the router within the shard's mongod, as a mongos would, with the fields of the collection's shard key; each write
+   * waits for the majority. Servers have it since 6.0.
+   */
+  readonly router?: { readonly shardKey: readonly string[] } | undefined
   /** Told what has been written so far. */
   readonly onProgress?: ((documents: number, bytes: number) => void) | undefined
   /** Default `{w: 1}`: follow the last command with one wait for the majority. */
@@ -237,22 +242,16 @@ class RawWriter {
    * keeps a zero timestamp as it is.
    */
   async #upsertLiteral(document: Buffer): Promise<void> {
-    const id = findField(document, '_id')
     // Matches nothing, so that one that is there makes the insert fail, and stays as it is.
     const never = this.#options.keepExisting === true ? [arrayElement('$nor', [buildDocument([])])] : []
+    // A router has to see where it belongs.
+    const paths = new Set(['_id', ...(this.#options.router?.shardKey ?? [])])
+    const equal = [...paths].flatMap((path) => {
+      const found = valueAt(document, path)
+      return found === undefined ? [] : [documentElement(path, buildDocument([{ ...found, name: '$eq' }]))]
+    })
     const update = buildDocument([
-      documentElement(
-        'q',
-        id === undefined
-          ? buildDocument(never)
-          : buildDocument([
-              documentElement(
-                '_id',
-                buildDocument([{ name: '$eq', type: id.type, value: document.subarray(id.value, id.end) }]),
-              ),
-              ...never,
-            ]),
-      ),
+      documentElement('q', buildDocument([...equal, ...never])),
       arrayElement('u', [
         buildDocument([documentElement('$replaceWith', buildDocument([documentElement('$literal', document)]))]),
       ]),
@@ -263,12 +262,15 @@ class RawWriter {
 
   async #command(command: Document, documents: Buffer): Promise<void> {
     const signal = this.#options.guard?.signal
+    const { router } = this.#options
+    // Of other shards nobody waits for the majority later.
+    const concern = router !== undefined && readLevelOf(this.#client) === 'majority' ? 'majority' : 1
     const reply = await this.#client.db(this.#database).command(
       {
-        ...command,
+        ...(router === undefined ? command : ofRouter(command)),
         ordered: this.#options.ordered === true,
         bypassDocumentValidation: true,
-        writeConcern: this.#options.writeConcern ?? { w: 1 },
+        writeConcern: this.#options.writeConcern ?? { w: concern },
       },
       { readPreference: 'primary', ...(signal === undefined ? {} : { signal }) },
     )
@@ -285,11 +287,12 @@ class RawWriter {
     // An upsert that made nothing has met one.
     const met = command.update === undefined || keeps ? errors.length : Number(reply.upserted === undefined)
     this.duplicates += met - conflicts.length
-    const concern = reply.writeConcernError as { code: number; errmsg: string } | undefined
-    if (concern !== undefined) {
+    const unacknowledged = reply.writeConcernError as { code: number; errmsg: string } | undefined
+    if (unacknowledged !== undefined) {
+      const { errmsg, code } = unacknowledged
       throw new PbmError(
         'WRITE_FAILED',
-        `Writing ${this.#database}.${this.#collection} was not acknowledged: ${withoutDocuments(concern.errmsg)} (code ${concern.code})`,
+        `Writing ${this.#database}.${this.#collection} was not acknowledged: ${withoutDocuments(errmsg)} (code ${code})`,
       )
     }
   }
@@ -310,6 +313,21 @@ class RawWriter {
     this.#options.guard?.signal.throwIfAborted()
     throw this.#failure
   }
+}
+
+/** The commands that mongos has, which shards have under other names. */
+function ofRouter({ insert, update, ...rest }: Document): Document {
+  return { ...(insert === undefined ? { clusterUpdate: update } : { clusterInsert: insert }), ...rest }
+}
+
+/** The value at a path with dots through embedded documents. */
+function valueAt(document: Buffer, path: string): RawElement | undefined {
+  const [first = '', ...rest] = path.split('.')
+  const found = findField(document, first)
+  if (found === undefined) return undefined
+  const value = document.subarray(found.value, found.end)
+  if (rest.length === 0) return { name: path, type: found.type, value }
+  return found.type === BSON_DOCUMENT ? valueAt(value, rest.join('.')) : undefined
 }
 
 interface WriteError {

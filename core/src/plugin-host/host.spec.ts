@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { PbmError } from '../errors.js'
+import { until } from '../time/until.js'
 import { COMPRESSION_PLUGIN, PluginHost, STORAGE_PLUGIN } from './host.js'
 import { inspectApart } from './inspect-apart.js'
 
@@ -12,6 +14,16 @@ const SCHEMA =
 
 function storageSource(name: string, more = ''): string {
   return `export default { kind: 'storage', name: '${name}', apiVersion: 1, optionsSchema: ${SCHEMA}, open() {}, describe() { return '' }, ${more} }`
+}
+
+const EVERY = { everyMs: 20 }
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }
 
 const CODEC =
@@ -348,6 +360,19 @@ describe('PluginHost', () => {
       const inspecting = inspectApart(options(), controller.signal)
       controller.abort()
       assert.equal(await inspecting, undefined)
+    })
+
+    it('ends with the agent, however that ends', async () => {
+      const seen = join(root, 'pid')
+      const note = `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(seen)}, String(process.pid))`
+      await install('@pbmkit/storage-here', `${note}\nsetInterval(() => {}, 1000); await new Promise(() => {})`)
+      const program = fileURLToPath(new URL('./inspect-process.js', import.meta.url))
+      const script = `require('node:child_process').fork(${JSON.stringify(program)}).send(${JSON.stringify(options())})`
+      const agent = spawn(process.execPath, ['--eval', script], { stdio: 'ignore' })
+      const pid = await until(async () => Number(await readFile(seen, 'utf8').catch(() => '')) || undefined, EVERY)
+      agent.kill('SIGKILL')
+      // By itself it gives the package up after 30 s.
+      assert.ok(await until(async () => !isAlive(pid), { ...EVERY, timeoutMs: 20_000 }))
     })
   })
 })

@@ -8,3 +8,6 @@ process.once('message', (options: PluginHostOptions) => {
     () => endProcess(1),
   )
 })
+
+/** The agent was killed: nobody waits for the answer. */
+process.once('disconnect', () => endProcess(1))

@@ -9,7 +9,6 @@ import { DeadResync } from './dead-resync.js'
 import { Leftovers, type OpenStoreOf } from './leftovers.js'
 import { rememberStorage } from './remember-storage.js'
 import type { Repair } from './repair-runner.js'
-import { repairStaging } from './staging.js'
 import { repairSuspended } from './suspension.js'
 
 export interface RepairContext {
@@ -53,11 +52,6 @@ export function allRepairs(context: RepairContext): Repair[] {
       everyMs: 0,
       run: (met) => resyncs.look(met),
       forget: () => resyncs.forget(),
-    },
-    {
-      name: 'dropping what restores have put together',
-      everyMs: 10_000,
-      run: () => repairStaging(leader, log),
     },
     {
       name: 'remembering which storage is used',

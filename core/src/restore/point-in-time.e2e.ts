@@ -65,6 +65,7 @@ describe('Restore of a backup and the chunks after it', () => {
       log,
       progress: new ProgressPublisher(systemClock, async () => undefined),
       onGainedRoles: async () => undefined,
+      onMade: async () => undefined,
       reach: async () => undefined,
     })
   }

@@ -102,6 +102,8 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
         store,
         signal,
         progress,
+        clock: systemClock,
+        opid: '',
       })
     },
     stop: async () => {

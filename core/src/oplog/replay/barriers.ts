@@ -33,6 +33,7 @@ export function barrierOf({ op, ns, o, o2 }: Operation): Omit<Barrier, 'ts'> | u
   if (ns !== 'config.collections' || op !== 'u') return undefined
   const diff = findDocument(o, 'diff')
   const changed = (diff && findDocument(diff, 'u')) ?? findDocument(o, '$set')
-  if (changed === undefined || findUuid(changed, 'uuid') === undefined) return undefined
-  return { what: `collection ${findString(o2 ?? o, '_id') ?? '?'} was resharded` }
+  const uuid = changed && findUuid(changed, 'uuid')
+  if (uuid === undefined) return undefined
+  return { what: `collection ${findString(o2 ?? o, '_id') ?? '?'} was resharded`, resharded: uuid.toString('hex') }
 }

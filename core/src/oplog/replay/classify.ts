@@ -1,6 +1,7 @@
 import { findString } from '../../bson/elements.js'
 import { PbmError } from '../../errors.js'
 import { collectionOf, commandName, databaseOf, type Operation, optimeText } from '../entry.js'
+import { isReshardingCopy } from './barriers.js'
 import { isExcluded, isUsersOrRoles, isViews } from './namespaces.js'
 import { innerOperations } from './transactions.js'
 
@@ -48,9 +49,10 @@ const OTHER_OPERATIONS: ReadonlySet<string> = new Set(['n', 'ci', 'cu', 'cd', 'k
 /**
  * Decides without looking at the target, so that a check of the whole oplog before a restore finds what can't be
  * replayed. Throws `OPLOG_UNSUPPORTED` for what a replay would have to leave out silently, and for what no server logs
- * and would reach what a restore must not touch.
+ * and would reach what a restore must not touch. `isPart`: of a restore of chosen namespaces, whose history tells whether what a
+ * resharding has made is one of them.
  */
-export function classify(operation: Operation, ts: bigint): OperationClass {
+export function classify(operation: Operation, ts: bigint, isPart = false): OperationClass {
   const { op, ns } = operation
   if (op === 'i' || op === 'u' || op === 'd') return classifyChange(operation, ts)
   if (OTHER_OPERATIONS.has(op)) return 'skip'
@@ -60,6 +62,7 @@ export function classify(operation: Operation, ts: bigint): OperationClass {
   if (command === 'applyOps') return 'nested'
   if (WITHOUT_EFFECT.has(command)) return 'skip'
   const target = commandTarget(operation)
+  if (command === 'renameCollection' && isPart && isReshardingCopy(target)) return 'command'
   if (command === 'renameCollection') return classifyRename(target, findString(operation.o, 'to') ?? '', ts)
   if (isExcluded(target)) return 'skip'
   if (!COMMANDS.has(command)) throw unsupported(`command '${command}'`, ns, ts)

@@ -13,6 +13,10 @@ const HARMLESS = /^(reshardCollection|createCollection|refineCollectionShardKey|
 export interface UnderWay {
   /** Words for a message: `renameCollection of shop.orders`. */
   readonly what: string
+  /** Of the server: `renameCollection`. */
+  readonly operation: string
+  /** What it is done to: a collection, or a whole database (`shop`). */
+  readonly ns: string
   /** When it began; undefined where that was before the first entry. */
   readonly from: bigint | undefined
   /** When it ended; undefined where that is after the last entry. */
@@ -46,10 +50,10 @@ export class Coordinators {
     if (ts > this.#time) {
       if (op === 'i') this.#later.add(key)
       if (op !== 'd' || this.#later.delete(key) || known?.to !== undefined) return
-      this.#open.set(key, { what: coordinatorWords(id), from: known?.from, to: ts })
+      this.#open.set(key, { ...described(id), from: known?.from, to: ts })
     } else if (op === 'd') this.#open.delete(key)
     else if (known === undefined)
-      this.#open.set(key, { what: coordinatorWords(id), from: op === 'i' ? ts : undefined, to: undefined })
+      this.#open.set(key, { ...described(id), from: op === 'i' ? ts : undefined, to: undefined })
   }
 
   get underWay(): readonly UnderWay[] {
@@ -70,6 +74,11 @@ export function isHarmless(id: Buffer): boolean {
 
 /** `renameCollection of shop.orders` */
 export function coordinatorWords(id: Buffer): string {
+  return described(id).what
+}
+
+function described(id: Buffer): Pick<UnderWay, 'what' | 'operation' | 'ns'> {
   const operation = (findString(id, 'operationType') ?? '?').replace(/_V\d+$/, '')
-  return `${operation} of ${findString(id, 'namespace') ?? '?'}`
+  const ns = findString(id, 'namespace') ?? '?'
+  return { what: `${operation} of ${ns}`, operation, ns }
 }

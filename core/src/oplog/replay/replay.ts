@@ -146,7 +146,7 @@ export class Replay {
       this.#operations++
       return this.#options.sink.change(redirected, false)
     }
-    switch (classify(operation, ts)) {
+    switch (classify(operation, ts, this.#options.choice !== undefined)) {
       case 'skip':
         return
       case 'nested':

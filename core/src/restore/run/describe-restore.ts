@@ -19,6 +19,7 @@ import { objectOfNamespace, type Snapshot } from '../data/snapshot.js'
 import { type OplogPiece, objectError } from '../data/stored-objects.js'
 import { listTarget, type TargetCollection } from '../data/target.js'
 import { isChosen, usersOrRoles } from '../data/users-and-roles.js'
+import type { Sharding } from '../sharding/sharding.js'
 import { oplogOf, type Prepared, type Preparing } from './prepare.js'
 
 /** Of each list: the document of a plan has room for 16 MiB. */
@@ -31,15 +32,13 @@ export async function describeRestore(restore: Preparing, prepared: Prepared): P
   const { snapshot, namespaces, chosen, doomed, gained } = prepared
   const counts = await countsOf(snapshot, new Set(namespaces), guard)
   const restored = outcome(prepared, counts).sort((a, b) => (a.ns < b.ns ? -1 : 1))
-  const there = await listTarget(client)
-  const target = chosen?.replaces === false ? { doomed: [], staying: there } : replacedOf(there, namespaces, doomed)
-  const going = target.doomed.filter(({ name }) => !name.startsWith('system.'))
-  const limit = pLimit(WIDTH)
-  const dropped = await Promise.all(going.map((one) => limit(() => droppedOf(client, one))))
+  const { dropped, staying } = await fates(client, restore.sharding, (there) =>
+    chosen?.replaces === false ? { doomed: [], staying: there } : replacedOf(there, namespaces, doomed),
+  )
   return {
     namespaces: restored.slice(0, MOST_LISTED),
     dropped: dropped.slice(0, MOST_LISTED),
-    totals: { restored: tally(restored), dropped: tally(dropped), staying: target.staying.filter(isData).length },
+    totals: { restored: tally(restored), dropped: tally(dropped), staying },
     objects: await objectsOf(restore, prepared),
     oplog: await oplogObjects(restore, prepared.whole),
     usersAndRoles: usersAndRoles(prepared, tuning.withoutUsersAndRoles === true),
@@ -50,6 +49,32 @@ export async function describeRestore(restore: Preparing, prepared: Prepared): P
     if (chosen !== undefined) return chosen.databases.size === 0 ? 'none' : [...chosen.databases]
     return without || !whole.namespaces.some((one) => usersOrRoles(one) !== undefined) ? 'none' : 'all'
   }
+}
+
+/** Of a shard that gets nothing, and loses what the backup replaces. */
+export async function describeDrops(
+  client: MongoClient,
+  sharding: Sharding | undefined,
+): Promise<Omit<RestorePlan, 'warnings'>> {
+  const { dropped, staying } = await fates(client, sharding, (there) => ({ doomed: [], staying: there }))
+  return {
+    ...{ namespaces: [], dropped, objects: [], oplog: [], usersAndRoles: 'none', gainedRoles: [] },
+    totals: { restored: tally([]), dropped: tally(dropped), staying },
+  }
+}
+
+/** What becomes of what the target has. */
+async function fates(
+  client: MongoClient,
+  sharding: Sharding | undefined,
+  judge: (there: TargetCollection[]) => { doomed: TargetCollection[]; staying: TargetCollection[] },
+): Promise<{ dropped: DroppedNamespace[]; staying: number }> {
+  const { doomed, staying } = judge(await listTarget(client))
+  const isDroppedWhole = ({ db }: TargetCollection) => sharding?.drops(db) === true
+  const going = [...doomed, ...staying.filter(isDroppedWhole)].filter(({ name }) => !name.startsWith('system.'))
+  const limit = pLimit(WIDTH)
+  const dropped = await Promise.all(going.map((one) => limit(() => droppedOf(client, one))))
+  return { dropped, staying: staying.filter((one) => isData(one) && !isDroppedWhole(one)).length }
 }
 
 /** Under the names of the end. What the oplog drops is not among it. */

@@ -6,43 +6,75 @@ import { stagingDatabase } from '../../control/staging-name.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
-import { deadlineGuard } from '../../time/deadline-guard.js'
+import type { Clock } from '../../time/clock.js'
+import { type DeadlineGuard, deadlineGuard } from '../../time/deadline-guard.js'
 import { usersInUse } from '../data/kept-users.js'
-import { describeRestore } from './describe-restore.js'
+import { notesBoard } from '../sharding/await-parts.js'
+import { shardingOf } from '../sharding/sharded-selection.js'
+import type { Sharding } from '../sharding/sharding.js'
+import { describeDrops, describeRestore } from './describe-restore.js'
 import { prepareReplset } from './prepare.js'
-import { findSources, type SourcesContext } from './sources.js'
+import { findSources, type Sources, type SourcesContext } from './sources.js'
 
 export interface PlanContext extends SourcesContext {
+  /** Of the command. */
+  readonly opid: string
+  readonly clock: Clock
   /** Direct connection to the primary. */
   readonly node: MongoClient
   readonly progress: ProgressPublisher
 }
 
 /**
- * What a restore would do, by its own preparations: the lists of the backup and all of its oplog are read, and all is
- * refused that the restore would refuse before its first change, but for damaged documents. Nothing is changed. On replica
- * sets only.
+ * What a restore would do to one replica set, by its own preparations: the lists of the backup and all of its oplog are read,
+ * and all is refused that the restore would refuse before its first change, but for damaged documents. Nothing is changed; in a
+ * sharded cluster the config servers put the routing tables together aside meanwhile, and all replica sets look at once.
  */
 export async function planRestore(command: RestoreCommand, context: PlanContext): Promise<RestorePlan> {
-  const { leader, self, info, node: client, progress, signal } = context
-  if (info.isSharded) {
-    throw new PbmError('RESTORE_UNSUPPORTED', 'What a restore would do can be told of replica sets only as yet', {
-      hint: 'Leave --dry-run out; pbm describe-backup tells what a backup has.',
-    })
-  }
+  const { leader, self, info, node: client, clock, signal, opid } = context
   const log = new WarningsKept(context.log)
   const sources = await findSources(command, { ...context, log })
+  const { backup, wanted, rsMap, cluster, compression, stored: store } = sources
+  const guard = deadlineGuard(signal)
+  const replsets = cluster.map(({ rs }) => rs)
+  const board = notesBoard({ leader, replsets, clock, signal }, self.rs, opid)
+  const options = { client, leader, self, info, cluster, name: command.name, backup, rsMap, compression, store, clock }
+  const sharding = info.isSharded ? shardingOf({ ...options, log, guard }, wanted, board) : undefined
+  try {
+    const plan = await planOwn(command, { ...context, log }, { sources, sharding, guard })
+    return { ...plan, warnings: log.warnings }
+  } finally {
+    await sharding?.discard()
+  }
+}
+
+interface Planning {
+  readonly sources: Sources
+  readonly sharding: Sharding | undefined
+  readonly guard: DeadlineGuard
+}
+
+async function planOwn(
+  command: RestoreCommand,
+  { leader, self, info, node: client, progress, log }: PlanContext,
+  { sources, sharding, guard }: Planning,
+): Promise<Omit<RestorePlan, 'warnings'>> {
   const { backup, wanted, part, pointInTime, compression, tuning, stored: store } = sources
-  if (part === undefined) throw new PbmError('RESTORE_UNSUPPORTED', `${backup.name} has nothing for ${self.rs}`)
+  if (part === undefined && sharding === undefined)
+    throw new PbmError('RESTORE_UNSUPPORTED', `${backup.name} has nothing for ${self.rs}`)
+  if (part === undefined) {
+    await sharding?.prepare(undefined)
+    return await describeDrops(client, sharding)
+  }
   const restore = {
     ...{ client, store, backup, wanted, part, pointInTime, compression, tuning, log, progress, isDryRun: true },
+    ...{ sharding, guard },
     staging: stagingDatabase('0'.repeat(24)),
-    guard: deadlineGuard(signal),
     usersInUse: await usersInUse(leader, info, command.sender),
     afterInterrupted: await wasInterrupted(leader, command.name),
   }
   const prepared = await prepareReplset(restore)
-  return { ...(await describeRestore(restore, prepared)), warnings: log.warnings }
+  return await describeRestore(restore, prepared)
 }
 
 /** Keeps what the restore would warn of. */

@@ -1,7 +1,7 @@
 import type { Timestamp } from 'bson'
 import type { MongoClient } from 'mongodb'
 import { planPointInTime } from '../../catalog/plan-restore.js'
-import { chainsByReplset, newcomers } from '../../catalog/timelines.js'
+import { chainsByReplset, newcomers, withoutReshardings } from '../../catalog/timelines.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import type { PitrChunkDocument } from '../../control/pitr-chunk-document.js'
 import { listChunks } from '../../control/pitr-chunks.js'
@@ -19,6 +19,8 @@ export interface PointInTimeQuery {
   readonly backup: BackupDocument
   /** Inclusive; unset for the end of the backup. */
   readonly target: Timestamp | undefined
+  /** Of chosen namespaces. */
+  readonly isPart: boolean
 }
 
 export interface PointInTime {
@@ -35,9 +37,10 @@ export interface PointInTime {
  * Whoever sent the command has checked the time; that is done again here, since chunks come and go. Throws `RESTORE_TIME`.
  */
 export async function chunksUpTo(query: PointInTimeQuery): Promise<PointInTime | undefined> {
-  const { leader, host, rs, backup, target } = query
+  const { leader, host, rs, backup, target, isPart } = query
   if (!isTimeAsked(target)) return undefined
-  const all = await listChunks(leader)
+  const listed = await listChunks(leader)
+  const all = isPart ? withoutReshardings(listed) : listed
   const end = optime(target)
   planPointInTime({ chunks: all, bases: [backup], base: backup, target: end })
   const added = newcomers(backup, chainsByReplset(all), end)

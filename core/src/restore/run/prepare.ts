@@ -154,7 +154,7 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
   const changesUsers = tuning.withoutUsersAndRoles !== true
   const gained = changesUsers ? await gainedRoles(client, snapshot, kept, { signal: guard.signal }) : []
-  const doomed = chosen?.created ?? foreign.doomed
+  const doomed = chosen?.doomed ?? foreign.doomed
   const isSeen = tuning.verify !== false && chosen === undefined
   return {
     ...{ whole, snapshot, chosen, namespaces, kept, doomed, storedOplog, gained, history },

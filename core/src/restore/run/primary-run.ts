@@ -5,6 +5,7 @@ import { emptyReplset } from '../../control/new-restore.js'
 import type { RestoreDocument, RestoreStatus } from '../../control/restore-document.js'
 import {
   addRestoreReplset,
+  clearMade,
   findRestore,
   hasChangedData,
   insertRestore,
@@ -138,7 +139,11 @@ async function execute(
   })
   await operation.execute(async (steps) => {
     await work({ ...steps, info })
-    await steps.reach('done', { before: () => refuseShortcomings(leader, name) })
+    const before = async () => {
+      await clearMade(leader, name)
+      await refuseShortcomings(leader, name)
+    }
+    await steps.reach('done', { before })
     if (leads && (await readConfig(leader)) !== undefined) await resetEpoch(leader)
     log.info(`the ${type} is done`)
   })

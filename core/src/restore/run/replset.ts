@@ -1,5 +1,5 @@
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import type { GainedRoles } from '../../control/restore-document.js'
+import type { GainedRoles, MadeNamespace } from '../../control/restore-document.js'
 import { optime } from '../../oplog/entry.js'
 import { CutTransactions } from '../../oplog/replay/cut-transactions.js'
 import type { IndexCatalog } from '../../oplog/replay/index-catalog.js'
@@ -34,6 +34,8 @@ export interface ReplsetRestore extends Preparing {
   readonly clock?: Clock | undefined
   /** Told before anything of the target is touched. */
   onGainedRoles(gained: readonly GainedRoles[]): Promise<void>
+  /** Told before any of it is made. */
+  onMade(made: readonly MadeNamespace[]): Promise<void>
   /** Waits until all replica sets are so far. Nothing of the target is touched before `cleanupCluster`. */
   reach(state: 'cleanupCluster' | 'running' | 'dumpDone'): Promise<void>
 }
@@ -65,12 +67,15 @@ async function restorePrepared(restore: ReplsetRestore, prepared: Prepared): Pro
     log.info(`dropped ${dropped} collections that the backup replaces; ${others} that it does not have stay`)
   }
 
+  if (chosen !== undefined && chosen.made.length > 0) await restore.onMade(chosen.made)
   await restore.reach('running')
   const { catalog, early } = await OtherWriters.watch(client, { namespaces, guard }, (others) =>
     restoreData(restore, snapshot, { namespaces, kept, storedOplog, others, chosen, touched }),
   )
   const staged = chosen?.staged ?? new Map<string, Staged>()
-  const merged = await mergeStaged(client, { staged, query: chosen?.query, guard, progress })
+  const { query, placeUuids = new Map<string, Buffer>() } = chosen ?? {}
+  const routed = restore.sharding?.merge
+  const merged = await mergeStaged(client, { staged, query, placeUuids, routed, guard, progress })
   const end = atTheEnd(catalog, staged)
   const indexes = withoutEarly(end.indexes, early)
   progress.phase('indexes', { bytes: 0, documents: indexes.reduce((sum, { specs }) => sum + specs.length, 0) })

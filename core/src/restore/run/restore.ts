@@ -15,8 +15,9 @@ import {
 import type { OpenStore } from '../../store/open-store.js'
 import { usersInUse } from '../data/kept-users.js'
 import type { Wanted } from '../selective/plan.js'
-import { ShardedSelection } from '../sharding/sharded-selection.js'
-import { ShardedRestore, type Sharding, type ShardingOptions } from '../sharding/sharding.js'
+import { recordBoard } from '../sharding/await-parts.js'
+import { shardingOf } from '../sharding/sharded-selection.js'
+import type { ShardingOptions } from '../sharding/sharding.js'
 import { RestoreContext } from './context.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
 import { restoreNothing, restoreReplset } from './replset.js'
@@ -74,11 +75,13 @@ export class Restore {
     const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
+    const replsets = cluster.map(({ rs }) => rs)
     const shardingOptions: ShardingOptions = {
       ...{ client: node, leader, self, info, cluster, name: command.name, backup, rsMap, compression },
       ...{ store: stored, clock, log, guard },
     }
-    const sharding = info.isSharded ? shardingOf(shardingOptions, wanted) : undefined
+    const board = recordBoard({ leader, name: command.name, replsets, clock, signal: guard.signal }, self.rs)
+    const sharding = info.isSharded ? shardingOf(shardingOptions, wanted, board) : undefined
     const suspending = { leader, name: command.name, isSharded: info.isSharded, signal, clock, log, onSuspended }
     // Everything has been looked at and nothing changed: no longer than now is anything off for it.
     const reachState = async (state: 'cleanupCluster' | 'running' | 'dumpDone') => {
@@ -114,6 +117,9 @@ export class Restore {
         progress,
         sharding,
         reach: reachState,
+        onMade: async (made) => {
+          await setRestoreReplsetFields(leader, command.name, self.rs, { made: [...made] })
+        },
         onGainedRoles: async (gained) => {
           for (const { user, roles } of gained) log.warning(`${user} gains by this restore: ${roles.join(', ')}`)
           await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
@@ -129,14 +135,11 @@ export class Restore {
   }
 }
 
-function shardingOf(options: ShardingOptions, wanted: Wanted | undefined): Sharding {
-  return wanted === undefined ? new ShardedRestore(options) : new ShardedSelection(options, wanted)
-}
-
-/** What is beside the live one is in the way of the next. */
+/** What is beside the live one is in the way of the next, see {@link dropUnfinished}. */
 function repeatWords(command: RestoreCommand): string {
   const targets = namespacePairs(command).map(({ to }) => to)
-  return targets.length === 0 ? 'repeat the restore' : `drop ${targets.join(', ')}, then repeat the restore`
+  if (targets.length === 0) return 'repeat the restore'
+  return `repeat the restore when ${targets.join(', ')} is gone, which takes some seconds`
 }
 
 /** What the record says of a selective restore: PBM's key, and ours. */

@@ -9,12 +9,10 @@ import { isHidden } from '../selective/choose.js'
 import type { Wanted } from '../selective/plan.js'
 
 /** Refuses, before anything is done, what this version does not do; silently doing all would be worse. */
-export function refuseUnsupported(command: RestoreCommand, isSharded: boolean): void {
+export function refuseUnsupported(command: RestoreCommand): void {
   const { external, keepExisting, query, usersAndRoles } = command
   if (external) throw unsupported('A restore of external data is not supported by this version')
   const isMoved = namespacePairs(command).length > 0
-  const own = keepExisting === true ? '--keep-existing' : query && '--query'
-  if (isSharded && own) throw unsupported(`${own}: for replica sets only as yet, and this is a sharded cluster`)
   if (keepExisting === true && isMoved)
     throw unsupported('What goes beside the live one goes to a free place: --keep-existing does not go with --ns-from')
   if (keepExisting === true && usersAndRoles === true)

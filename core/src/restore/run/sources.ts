@@ -48,8 +48,8 @@ export interface Sources {
 
 /** Finds what a command asks for, and refuses what can't be had or is not supported. No data is read. */
 export async function findSources(command: RestoreCommand, context: SourcesContext): Promise<Sources> {
-  const { leader, self, info, log, host, ciphers, store, signal } = context
-  refuseUnsupported(command, info.isSharded)
+  const { leader, self, log, host, ciphers, store, signal } = context
+  refuseUnsupported(command)
   const listed = await findRestorable(leader, store, command.backupName, signal)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
@@ -57,7 +57,8 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const wanted = wantedOf(command, backup)
   const rsMap = command.rsMap ?? {}
   const cluster = await clusterMembers(leader)
-  const chunksOf = { leader, host, rs: nameInBackup(self.rs, rsMap), backup, target: command.oplogTS }
+  const isPart = wanted !== undefined
+  const chunksOf = { leader, host, rs: nameInBackup(self.rs, rsMap), backup, target: command.oplogTS, isPart }
   const pointInTime = await chunksUpTo(chunksOf)
   const whole = withNewcomers(backup, pointInTime?.newcomers ?? new Map())
   checkReplsets(whole, cluster, rsMap)

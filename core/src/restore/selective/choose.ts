@@ -2,11 +2,13 @@ import { type MongoClient, MongoServerError } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
 import { parseQuery, queryInvalid } from '../../control/query.js'
+import type { MadeNamespace } from '../../control/restore-document.js'
 import { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { CONTROL_DATABASE } from '../../mongo/control-names.js'
 import { RawValue } from '../../mongo/raw-command.js'
+import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import type { OperationChoice } from '../../oplog/replay/options.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { Snapshot } from '../data/snapshot.js'
@@ -16,9 +18,10 @@ import { isChosen, usersOrRoles } from '../data/users-and-roles.js'
 import { refuseInvalidNamespaces } from '../verify/namespaces.js'
 import { checkPieces, type OplogVerification, verifyPieces } from '../verify/oplog.js'
 import { NamespaceHistory } from './history.js'
+import { madeBeside } from './made.js'
 import { type Agreement, destinationOf, planSelective, type SelectivePlan, type Wanted } from './plan.js'
 import { SelectedOperations } from './selected-operations.js'
-import { refuseUnfit, type Staged, stagedPlaces } from './staged.js'
+import { existingOf, refuseUnfit, type Staged, stagedPlaces } from './staged.js'
 
 /** How many names a message has. */
 const NAMED = 5
@@ -42,8 +45,14 @@ export interface ChosenPart {
   /** From what the backup has to what is created. */
   readonly restored: ReadonlyMap<NamespaceMetadata, NamespaceMetadata>
   readonly choice: OperationChoice
-  /** Names that the oplog creates: what the target has there goes too. */
+  /** Names that the oplog creates. */
   readonly created: ReadonlySet<string>
+  /** Of these what the target has goes too, where it is replaced. */
+  readonly doomed: ReadonlySet<string>
+  /** What is made beside the live ones; empty where it goes to its own place. */
+  readonly made: readonly MadeNamespace[]
+  /** See {@link SelectivePlan}. */
+  readonly placeUuids: ReadonlyMap<string, Buffer>
   /** Bytes of oplog on the storage. */
   readonly storedOplog: number
   /** Whose users and roles are restored. */
@@ -67,6 +76,8 @@ export interface OwnPart {
   readonly whole: Snapshot
   readonly wanted: Wanted
   readonly history: NamespaceHistory
+  /** Of config servers: why what was resharded can't be restored, by the UUID (32 hex digits) that it has since. */
+  readonly resharded: ReadonlyMap<string, PbmError>
 }
 
 /**
@@ -86,14 +97,22 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
   await refuseTaken(client, single)
   const history = new NamespaceHistory(whole.namespaces)
   const sizes = await checkPieces(store, oplog, choosing)
-  await verifyPieces(store, oplog, { ...choosing, onCommand: (command, ts) => history.see(command, ts) })
-  const agreement = await choosing.agree?.({ whole, wanted, history })
-  const target = await listTarget(client)
+  const resharded = new Map<string, PbmError>()
+  await verifyPieces(store, oplog, {
+    ...choosing,
+    onCommand: (command, ts) => history.see(command, ts),
+    part: {
+      concerns: ({ operation, ns }) => isConcerned(choosing.wanted.selection, operation, ns),
+      onResharded: (uuid, refusal) => resharded.set(uuid, refusal),
+    },
+  })
+  const agreement = await choosing.agree?.({ whole, wanted, history, resharded })
+  const existing = agreement?.existing ?? existingOf(await listTarget(client))
   const isNarrowed = query !== undefined
-  const places = stagedPlaces({ database: choosing.staging, target, renaming, keepExisting, isNarrowed })
+  const places = stagedPlaces({ database: choosing.staging, existing, renaming, keepExisting, isNarrowed })
   const plan = planSelective(history, wanted, places, agreement)
   const { staged } = places
-  refuseUnfit(staged, target)
+  refuseUnfit(staged, existing)
   if (renaming !== undefined) await refuseTaken(client, [...namesOf(plan), ...[...staged.values()].map(({ ns }) => ns)])
   for (const ns of places.left) log.info(`${ns} is there, and stays as it is`)
   await warnOfLostSources(client, plan, log)
@@ -105,14 +124,24 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     replaces: renaming === undefined && !keepExisting,
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
+    created: plan.created,
+    made: renaming === undefined ? [] : madeBeside(plan, staged),
+    placeUuids: plan.placeUuids,
     // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
-    created:
+    doomed:
       agreement === undefined
         ? plan.created
         : new Set([...agreement.everywhere].map((ns) => destinationOf(wanted, ns))),
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
+}
+
+/** Whether what was half done at the end may have to do with what is chosen: what is renamed may become it. */
+function isConcerned(selection: Selection, operation: string, ns: string): boolean {
+  if (isHidden({ nss: selection.entries }) || selection.has(ns)) return true
+  const isWide = operation.startsWith('rename') || collectionOf(ns) === ''
+  return isWide && selection.entries.some((entry) => databaseOf(entry) === databaseOf(ns))
 }
 
 /** Asks the server, with nothing to look through yet. Throws `QUERY_INVALID`. */

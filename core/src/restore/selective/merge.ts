@@ -13,6 +13,7 @@ import type { IndexCatalog, WantedExpiry, WantedIndexes } from '../../oplog/repl
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import { createCollections } from '../data/collections.js'
+import type { RoutedMerge } from '../sharding/routed-merge.js'
 import type { Staged } from './staged.js'
 
 /** How many documents that were left out the record names, of each namespace. */
@@ -22,6 +23,10 @@ export interface Merging {
   readonly staged: ReadonlyMap<string, Staged>
   /** Of the documents that go on; undefined for all. */
   readonly query: Buffer | undefined
+  /** See {@link SelectivePlan}. */
+  readonly placeUuids: ReadonlyMap<string, Buffer>
+  /** In a sharded cluster. */
+  readonly routed: RoutedMerge | undefined
   readonly guard: DeadlineGuard
   readonly progress: ProgressPublisher
 }
@@ -31,22 +36,26 @@ export interface Merging {
  * the target does not have is created as it was. Gives what became of the documents.
  */
 export async function mergeStaged(client: MongoClient, merging: Merging): Promise<MergedNamespace[]> {
-  const { staged, guard, progress } = merging
+  const { staged, query, placeUuids, routed, guard, progress } = merging
   progress.phase('merge')
   const merged: MergedNamespace[] = []
-  for (const [name, { ns, exists }] of staged) {
-    const definition = await definitionOf(client, name, ns)
+  for (const [name, { ns, from, exists }] of staged) {
+    const definition = await definitionOf(client, { name, ns, uuid: placeUuids.get(name) })
     // What the oplog created and dropped again was never made.
     if (definition === undefined) continue
     if (!exists) await createCollections(client, [definition], guard)
     const ordered = definition.options !== undefined && isTrue(definition.options, 'capped')
-    const documents = matching(client, { name, type: definition.type, ordered }, merging)
+    const own = await routed?.owned(name, from, query)
+    const read = own ?? matching(client, { name, type: definition.type, ordered }, merging)
+    const target = exists ? await routed?.target(ns) : undefined
+    const documents = target?.missing(name, read) ?? read
     const listed: MergedNamespace['left_out'] = []
     let conflicts = 0
     const written = await insertDocuments(client, databaseOf(ns), collectionOf(ns), documents, {
       guard,
       ordered,
       keepExisting: !ordered,
+      router: target,
       onConflict: (conflict) => {
         conflicts += 1
         if (listed.length < MOST_LISTED) listed.push(conflict)
@@ -54,7 +63,8 @@ export async function mergeStaged(client: MongoClient, merging: Merging): Promis
       onProgress: () => progress.add(0, 0),
     })
     const { documents: all, duplicates } = written
-    merged.push({ ns, inserted: all - duplicates - conflicts, existing: duplicates, conflicts, left_out: listed })
+    const existing = duplicates + (target?.known ?? 0)
+    merged.push({ ns, inserted: all - duplicates - conflicts, existing, conflicts, left_out: listed })
   }
   return merged
 }
@@ -86,7 +96,10 @@ function matching(
 }
 
 /** As it is by now: the oplog may have changed it. */
-async function definitionOf(client: MongoClient, name: string, ns: string): Promise<NamespaceMetadata | undefined> {
+async function definitionOf(
+  client: MongoClient,
+  { name, ns, uuid }: { readonly name: string; readonly ns: string; readonly uuid: Buffer | undefined },
+): Promise<NamespaceMetadata | undefined> {
   const [from, to] = [name, ns].map((one) => ({ db: databaseOf(one), collection: collectionOf(one) }))
   if (from === undefined || to === undefined) return undefined
   const db = client.db(from.db)
@@ -98,6 +111,7 @@ async function definitionOf(client: MongoClient, name: string, ns: string): Prom
   const indexes = type === 'timeseries' ? [] : await db.collection(from.collection).listIndexes().toArray()
   return {
     ...{ ...to, collectionName: to.collection, type, crc: 0n, size: 0 },
+    ...(uuid === undefined ? {} : { [type === 'collection' ? 'uuid' : 'bucketsUuid']: uuid.toString('hex') }),
     options: Buffer.from(BSON.serialize(listed.options ?? {})),
     indexes: indexes.map((spec) => Buffer.from(BSON.serialize(spec))),
   }

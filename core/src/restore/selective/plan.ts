@@ -3,6 +3,7 @@ import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { stringElement } from '../../bson/build.js'
 import { findString } from '../../bson/elements.js'
 import type { Renaming } from '../../control/renaming.js'
+import type { ExistingNamespace } from '../../control/restore-document.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { BUCKETS_PREFIX, bucketsOf, isBuckets, userName } from '../../mongo/time-series.js'
@@ -35,6 +36,8 @@ export interface SelectivePlan {
   readonly destinations: ReadonlyMap<string, Destination>
   /** Names that the oplog creates. */
   readonly created: ReadonlySet<string>
+  /** The UUID (16 bytes) that what is staged is to get at its place, by its name while it is staged. */
+  readonly placeUuids: ReadonlyMap<string, Buffer>
 }
 
 /** What the replica sets of a sharded cluster agree on, each of which knows a part only. */
@@ -43,6 +46,8 @@ export interface Agreement {
   readonly here: ReadonlySet<string>
   /** All of it, on whichever replica sets. */
   readonly everywhere: ReadonlySet<string>
+  /** What the cluster has of it now and keeps, by name; nothing where it is replaced. */
+  readonly existing: ReadonlyMap<string, ExistingNamespace>
   /** The UUID (16 bytes) that a collection is given on all of them, by the one (hex) that it had. */
   uuidOf(uuid: string): Buffer
 }
@@ -55,6 +60,8 @@ export interface Places {
   of(ns: string, kind: NamespaceKind): string | undefined
   /** The name that a view's source has in the end. */
   sourceOf(ns: string): string
+  /** Whether it is the name of what is taken from there to its place later. */
+  isStaged(name: string): boolean
 }
 
 /**
@@ -71,6 +78,7 @@ export function planSelective(
   const restored = new Map<NamespaceMetadata, NamespaceMetadata>()
   const destinations = new Map<string, Destination>()
   const created = new Set<string>()
+  const placeUuids = new Map<string, Buffer>()
   const all = [...history.alive].filter(([, { ns }]) => selection.has(ns))
   const found = agreement === undefined ? all : all.filter(([, { ns }]) => agreement.here.has(userName(ns)))
   if (agreement === undefined) refuseMissing(missingOf(history, selection))
@@ -93,7 +101,10 @@ export function planSelective(
       const buckets = isBuckets(ns)
       const known = buckets ? bucketsUuid : key
       const agreed = known === undefined ? undefined : agreement?.uuidOf(known)
-      const uuid = agreed ?? (buckets ? undefined : randomUuid())
+      const isStaged = places.isStaged(name)
+      // What is staged is one shard's own; only its place is known to all.
+      if (isStaged) placeUuids.set(name, agreed ?? randomUuid())
+      const uuid = (isStaged ? undefined : agreed) ?? (buckets && renaming === undefined ? undefined : randomUuid())
       const place = buckets ? bucketsOf(name) : name
       destinations.set(key, { ns: place, uuid, since, lasting })
       if (stored !== undefined) {
@@ -105,13 +116,14 @@ export function planSelective(
     }
     if (stored === undefined) created.add(destinations.get(key)?.ns ?? name)
   }
-  return { restored, destinations, created }
+  return { restored, destinations, created, placeUuids }
 }
 
 /** Their own, or what they are renamed to. */
 export function placesOf(renaming: Renaming | undefined): Places {
-  if (renaming === undefined) return { of: (ns) => ns, sourceOf: (ns) => ns }
-  return { of: (ns) => renaming.to(ns), sourceOf: (ns) => renaming.to(ns) ?? ns }
+  const isStaged = () => false
+  if (renaming === undefined) return { of: (ns) => ns, sourceOf: (ns) => ns, isStaged }
+  return { of: (ns) => renaming.to(ns), sourceOf: (ns) => renaming.to(ns) ?? ns, isStaged }
 }
 
 /** The name that what users know as `ns` is to have. */

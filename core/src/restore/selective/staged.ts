@@ -1,4 +1,5 @@
 import type { Renaming } from '../../control/renaming.js'
+import type { ExistingNamespace } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
 import { isTrue } from '../../oplog/raw-fields.js'
 import type { TargetCollection } from '../data/target.js'
@@ -8,6 +9,8 @@ import { type NamespaceKind, type Places, placesOf } from './plan.js'
 export interface Staged {
   /** Where its documents go. */
   readonly ns: string
+  /** Its name at the restored time. */
+  readonly from: string
   readonly kind: NamespaceKind
   /** The target has it: what is there stays as it is. */
   readonly exists: boolean
@@ -22,7 +25,8 @@ export interface StagedPlaces extends Places {
 
 export interface Staging {
   readonly database: string
-  readonly target: readonly TargetCollection[]
+  /** What the target has. */
+  readonly existing: ReadonlyMap<string, ExistingNamespace>
   readonly renaming: Renaming | undefined
   readonly keepExisting: boolean
   /** Some of the documents only. */
@@ -33,8 +37,7 @@ export interface Staging {
  * What the target lacks goes to its own place at once; what it has, and what is narrowed to some documents, is staged. A view
  * has no documents: one that is there stays.
  */
-export function stagedPlaces({ database, target, renaming, keepExisting, isNarrowed }: Staging): StagedPlaces {
-  const there = new Set(target.map(({ db, name }) => `${db}.${name}`))
+export function stagedPlaces({ database, existing, renaming, keepExisting, isNarrowed }: Staging): StagedPlaces {
   const final = placesOf(renaming)
   const staged = new Map<string, Staged>()
   const names = new Map<string, string>()
@@ -42,7 +45,7 @@ export function stagedPlaces({ database, target, renaming, keepExisting, isNarro
   const place = (ns: string, kind: NamespaceKind): string | undefined => {
     const own = final.of(ns, kind)
     if (own === undefined) return undefined
-    const exists = keepExisting && there.has(own)
+    const exists = keepExisting && existing.has(own)
     if (kind === 'view') {
       if (exists) left.add(own)
       return exists ? undefined : own
@@ -52,22 +55,34 @@ export function stagedPlaces({ database, target, renaming, keepExisting, isNarro
     if (known !== undefined) return known
     const name = `${database}.${staged.size}`
     names.set(ns, name)
-    staged.set(name, { ns: own, kind, exists })
+    staged.set(name, { ns: own, from: ns, kind, exists })
     return name
   }
-  return { of: place, sourceOf: (ns) => final.sourceOf(ns), staged, left }
+  return { of: place, sourceOf: (ns) => final.sourceOf(ns), isStaged: (name) => staged.has(name), staged, left }
+}
+
+/** Of a replica set, all that it has. */
+export function existingOf(target: readonly TargetCollection[]): ReadonlyMap<string, ExistingNamespace> {
+  return new Map(target.map((one) => [`${one.db}.${one.name}`, existingNamespace(one)]))
+}
+
+export function existingNamespace({ db, name, type, options }: TargetCollection): ExistingNamespace {
+  const known = type === 'view' || type === 'timeseries' ? type : 'collection'
+  return { ns: `${db}.${name}`, type: known, ...(isTrue(options, 'capped') ? { capped: true } : {}) }
 }
 
 /** Throws `RESTORE_UNSUPPORTED` for what can't take documents in beside its own. */
-export function refuseUnfit(staged: ReadonlyMap<string, Staged>, target: readonly TargetCollection[]): void {
-  const found = new Map(target.map((one) => [`${one.db}.${one.name}`, one]))
+export function refuseUnfit(
+  staged: ReadonlyMap<string, Staged>,
+  existing: ReadonlyMap<string, ExistingNamespace>,
+): void {
   for (const { ns, kind, exists } of staged.values()) {
-    const there = found.get(ns)
+    const there = existing.get(ns)
     if (!exists || there === undefined) continue
     const what =
       there.type !== 'collection' || kind !== 'collection'
         ? `it is a ${there.type} there, and a ${kind} in the backup; only documents of collections have an _id to know them by`
-        : isTrue(there.options, 'capped')
+        : there.capped === true
           ? 'it is capped there, and what is put back would push out what it has'
           : undefined
     if (what === undefined) continue

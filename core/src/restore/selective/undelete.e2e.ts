@@ -153,10 +153,10 @@ describe('Restore of what is missing', () => {
     // A restore to a time within that one, which is at bringing it back.
     const locks = bench.leader.db('admin').collection<Document>(lockCollection('restore'))
     const { insertedId } = await locks.insertOne({ type: 'restore', replset: 'rs0', opid: 'cd'.repeat(12) })
-    await repairStaging(bench.leader, bench.log)
+    await repairStaging(bench)
     assert.equal(await bench.admin.db(name).collection('0').countDocuments(), 1)
     await locks.deleteOne({ _id: insertedId })
-    await repairStaging(bench.leader, bench.log)
+    await repairStaging(bench)
     await assertNothingStaged()
   })
 })

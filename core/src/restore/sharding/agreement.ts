@@ -1,4 +1,4 @@
-import type { ChosenRoutes, ChosenThere, RestoreReplset } from '../../control/restore-document.js'
+import type { ChosenRoutes, ChosenThere, ExistingNamespace, RestoreReplset } from '../../control/restore-document.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { databaseOf } from '../../oplog/entry.js'
@@ -45,8 +45,16 @@ export function agreementOf(parts: readonly Pick<RestoreReplset, 'name' | 'chose
   return {
     here: new Set(shown(rs, parts.find(({ name }) => name === rs)?.chosen)),
     everywhere,
+    existing: existingOf(parts),
     uuidOf: (uuid) => derivedUuid(restore, uuid),
   }
+}
+
+/** What is sharded is told by the config servers; its primary shard may have no more of it than the name. */
+function existingOf(parts: readonly Pick<RestoreReplset, 'chosen'>[]): Map<string, ExistingNamespace> {
+  const listed = parts.flatMap(({ chosen }) => chosen?.existing ?? [])
+  const sharded = parts.flatMap(({ chosen }) => chosen?.routing?.existing ?? [])
+  return new Map([...listed, ...sharded].map((one) => [one.ns, one]))
 }
 
 /** Earlier backups of ours lacked the buckets on all shards but the primary shard of the database. */

@@ -3,7 +3,7 @@ import { BSON, type Document, ObjectId, type Timestamp } from 'bson'
 import type { MongoClient } from 'mongodb'
 import type { RawElement } from '../../bson/build.js'
 import { findField, findString } from '../../bson/elements.js'
-import type { ChosenRoutes } from '../../control/restore-document.js'
+import type { ChosenRoutes, ExistingNamespace } from '../../control/restore-document.js'
 import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
@@ -70,7 +70,7 @@ export class ChosenRouting {
   }
 
   /** What the tables say of the selection. Throws `RESTORE_UNSUPPORTED` for what can't be routed anew. */
-  async facts({ selection }: Wanted): Promise<ChosenRoutes> {
+  async facts({ selection, keepExisting }: Wanted): Promise<ChosenRoutes> {
     const { cluster, ids } = this.#context
     const isChosen = isIn(selection)
     for await (const raw of this.#tables.staged('collections')) {
@@ -91,7 +91,26 @@ export class ChosenRouting {
       this.#primaries.set(db, id)
       primaries.push({ db, primary: cluster.find((one) => one.id === id)?.rs ?? '' })
     }
-    return { primaries, sharded: [...this.#routed.keys()].map(userName), series: await this.#series() }
+    const sharded = [...this.#routed.keys()].map(userName)
+    const existing = keepExisting === true ? { existing: await this.#existing(isChosen) } : {}
+    return { primaries, sharded, series: await this.#series(), ...existing }
+  }
+
+  /** `resharded`: what to refuse with, by the UUID that a resharding gave. Its copies are in no backup. */
+  refuseResharded(resharded: ReadonlyMap<string, PbmError>): void {
+    for (const { uuid } of this.#routed.values()) {
+      const refusal = resharded.get(uuid)
+      if (refusal !== undefined) throw refusal
+    }
+  }
+
+  /** What is sharded now. */
+  async #existing(isChosen: (ns: string) => boolean): Promise<ExistingNamespace[]> {
+    const found = await this.#config('collections')
+      .find({}, { projection: { _id: 1 } })
+      .toArray()
+    const chosen = found.map(({ _id }) => _id).filter((ns) => isRestored(ns) && isChosen(ns))
+    return chosen.map((ns) => ({ ns: userName(ns), type: userName(ns) === ns ? 'collection' : 'timeseries' }))
   }
 
   async #series(): Promise<{ ns: string; rs: string }[]> {
@@ -113,10 +132,13 @@ export class ChosenRouting {
    * What is not sharded lies on the primary shard of its database, so that must be where it was. Throws
    * `PRIMARY_SHARD_DIFFERS`, `RESHARDING_RUNNING`, `NAMESPACE_INCOMPLETE` and `NAMESPACE_EXISTS`.
    */
-  async check({ everywhere }: Agreement, wanted: Wanted): Promise<void> {
+  async check({ everywhere, existing }: Agreement, wanted: Wanted): Promise<void> {
     const running = (await runningReshardings(this.#context.client)).find(({ ns }) => everywhere.has(userName(ns)))
     if (running !== undefined) throw reshardingRunning(running, 'it can not be restored')
-    for (const ns of everywhere) this.#destinations.set(ns, destinationOf(wanted, ns))
+    const series = [...this.#routed.keys()].map(userName).find((ns) => everywhere.has(ns) && !this.#routed.has(ns))
+    if (wanted.query !== undefined && series !== undefined)
+      throw unsupported(`${series} is a sharded time series, of which documents can't be chosen`)
+    for (const ns of everywhere) if (!existing.has(ns)) this.#destinations.set(ns, destinationOf(wanted, ns))
     if (wanted.renaming !== undefined) await this.#refuseTaken()
     const pairs = new Set([...this.#destinations].map(([ns, to]) => `${databaseOf(ns)} ${databaseOf(to)}`))
     for (const pair of pairs) {
@@ -152,9 +174,10 @@ export class ChosenRouting {
   }
 
   /** Lists what is sharded as if it had been sharded just now, with the chunks and zones that it had. */
-  async publish({ everywhere, uuidOf }: Agreement): Promise<void> {
+  async publish({ everywhere, existing, uuidOf }: Agreement): Promise<void> {
     const { client, ids, log } = this.#context
-    const routed = [...this.#routed].filter(([ns]) => everywhere.has(userName(ns)))
+    const made = new Set([...everywhere].filter((ns) => !existing.has(ns)))
+    const routed = [...this.#routed].filter(([ns]) => made.has(userName(ns)))
     const now = await clusterTime(client)
     const uuids = new Map(routed.map(([, { uuid }]) => [uuid, uuidOf(uuid)]))
     await this.#insert('chunks', (chunk) => {
@@ -185,7 +208,12 @@ export class ChosenRouting {
     await this.#tables.dropStaging()
     for (const [ns] of routed) await client.db('admin').command({ flushRouterConfig: this.#placeOf(ns) })
     await this.#warnOfLostZones(zones)
-    log.info(`routed ${routed.length} of the ${everywhere.size} restored namespaces: those that are sharded`)
+    log.info(`routed ${routed.length} of the ${made.size} restored namespaces: those that are sharded`)
+  }
+
+  /** After a look at them. */
+  async discard(): Promise<void> {
+    await this.#tables.dropStaging()
   }
 
   /** What the routing tables are to call it: a time series by its buckets. */
@@ -227,7 +255,7 @@ export class ChosenRouting {
 }
 
 /** Of a backup whose selection nobody can read, all that it has. */
-function isIn(selection: Selection): (ns: string) => boolean {
+export function isIn(selection: Selection): (ns: string) => boolean {
   return isHidden({ nss: selection.entries }) ? () => true : (ns) => selection.has(ns)
 }
 

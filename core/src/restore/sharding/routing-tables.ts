@@ -6,7 +6,7 @@ import { documentsOfArray, findDocument, findString } from '../../bson/elements.
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { STAGING_PREFIX } from '../../mongo/control-names.js'
-import { readDocuments } from '../../mongo/raw-read.js'
+import { type RawReadOptions, readDocuments } from '../../mongo/raw-read.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { reshardingRunning, runningReshardings } from '../../mongo/resharding.js'
 import { splitConnectionString } from '../../mongo/topology.js'
@@ -144,8 +144,9 @@ export class RoutingTables implements RoutingReplay {
   }
 
   /** The documents of a table as they have been put together, one by one, raw. */
-  async *staged(table: Table): AsyncGenerator<Buffer> {
-    const batches = readDocuments(this.#client, 'admin', STAGING_PREFIX + table, { readConcern: 'local' })
+  async *staged(table: Table, which: Pick<RawReadOptions, 'filter' | 'sort'> = {}): AsyncGenerator<Buffer> {
+    const options = { ...which, readConcern: 'local', readPreference: 'primary' } as const
+    const batches = readDocuments(this.#client, 'admin', STAGING_PREFIX + table, options)
     for await (const batch of wholeDocuments(batches)) yield* documentsIn(batch)
   }
 

@@ -15,6 +15,7 @@ import type { OwnPart } from '../selective/choose.js'
 import type { Agreement } from '../selective/plan.js'
 import { settleTransactions } from './distributed-transactions.js'
 import { refuseLostBuckets } from './lost-buckets.js'
+import type { RoutedMerge } from './routed-merge.js'
 import { RoutingTables } from './routing-tables.js'
 import { dropShardedDatabases, refreshRouting } from './shard-cleanup.js'
 import { shardIds } from './shard-ids.js'
@@ -46,6 +47,8 @@ export interface Sharding {
   readonly routing: RoutingTables | undefined
   /** Where a part is restored: waits until all know what each of them has. */
   agree?(own: OwnPart, replay: ReplayRouting): Promise<Agreement>
+  /** On shards, where a part is restored: how documents get into what the cluster has. */
+  readonly merge?: RoutedMerge | undefined
   /** Nothing has been touched yet. `own` is undefined where the backup has no part for this replica set. */
   prepare(own: Snapshot | undefined): Promise<void>
   /** Whether {@link cleanUp} drops the database whole. */
@@ -58,6 +61,8 @@ export interface Sharding {
   publish(): Promise<void>
   /** Shards read them. */
   refresh(): Promise<void>
+  /** After a look, with nothing restored: what was put together for it goes. */
+  discard(): Promise<void>
 }
 
 /** Of all that a backup has (PBM: control-plane.md §5.3). */
@@ -129,6 +134,8 @@ export class ShardedRestore implements Sharding {
     log.debug('the routing tables are read anew')
     await refuseLostBuckets(client, leader, info.shardId)
   }
+
+  async discard(): Promise<void> {}
 
   /** Of all replica sets: a collection may lie on shards now where the backup does not have it. */
   async #databases(own: Snapshot | undefined): Promise<Set<string>> {

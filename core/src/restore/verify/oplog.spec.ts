@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { type Document, Long, Timestamp, UUID } from 'bson'
+import { BSON, type Document, Long, Timestamp, UUID } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
-import { optime } from '../../oplog/entry.js'
+import { type Operation, optime } from '../../oplog/entry.js'
 import { withoutControlEntries } from '../../oplog/reading/control-entries.js'
 import { raw, session } from '../../oplog/replay/oplog-entries.support.js'
 import { PluginError } from '../../plugin/errors.js'
@@ -9,7 +9,7 @@ import type { ObjectStore } from '../../plugin/storage.js'
 import { none } from '../../plugin-host/none.js'
 import { pitrChunkName } from '../../store/layout/names.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { checkPieces, verifyPieces } from './oplog.js'
+import { checkPieces, type OplogVerification, verifyPieces } from './oplog.js'
 
 type Stored = Readonly<Record<string, Buffer>>
 
@@ -43,10 +43,7 @@ function storeOf(objects: Stored): ObjectStore {
 async function verify(
   objects: Stored,
   pieces: readonly OplogPiece[],
-  range: { start: bigint; end: bigint; mayBeCut?: boolean; routing?: boolean; asked?: boolean } = {
-    start: at(1),
-    end: at(9),
-  },
+  range: Omit<OplogVerification, 'exactEnds'> = { start: at(1), end: at(9) },
 ) {
   const store = storeOf(objects)
   await checkPieces(store, pieces, range)
@@ -225,6 +222,37 @@ describe('The pieces of oplog before a restore', () => {
           hint: /^The nearest time that can be restored to: 1970-01-01T00:01:40\. To a later one leads only a backup/,
         })
       }
+    })
+
+    it('are refused by a part only where that has what was resharded, and is half done', async () => {
+      const seen: string[] = []
+      const part = { concerns: () => false, onResharded: (id: string) => void seen.push(id) }
+      await verify(withEntry(nested), [a, b], { start: at(1), end: at(9), part })
+      assert.deepEqual(seen, [uuid.toHexString(false)])
+      await assert.rejects(verify(withEntry(added), [a, b], { start: at(1), end: at(9), part }), {
+        code: 'OPLOG_BARRIER',
+      })
+      const rename = { renameCollection: 'shop.system.resharding.x', to: 'shop.orders', dropTarget: uuid }
+      const taken = withEntry({ op: 'c', ns: 'shop.$cmd', o: rename })
+      const renames: string[] = []
+      const onCommand = ({ o }: Operation) => void renames.push(String(BSON.deserialize(o).to))
+      await verify(taken, [a, b], { start: at(1), end: at(9), part, onCommand })
+      assert.deepEqual(renames, ['shop.orders'])
+      const ns = 'config.system.sharding_ddl_coordinators'
+      const _id = { namespace: 'shop.orders', operationType: 'dropCollection' }
+      const half = { a: chunk(change(1), change(3, { ns, o: { _id } }), change(5)), b: good.b }
+      const judged: string[] = []
+      const judge = (concerns: boolean) => ({
+        ...part,
+        concerns: (one: { operation: string; ns: string }) => {
+          judged.push(`${one.operation} ${one.ns}`)
+          return concerns
+        },
+      })
+      const range = { start: at(1), end: at(6), asked: true }
+      await verify(half, [a, b], { ...range, part: judge(false) })
+      await assert.rejects(verify(half, [a, b], { ...range, part: judge(true) }), { code: 'OPLOG_BARRIER' })
+      assert.deepEqual(judged, ['dropCollection shop.orders', 'dropCollection shop.orders'])
     })
 
     it('are good where that lies outside of the range, or is no such change', async () => {

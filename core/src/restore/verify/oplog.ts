@@ -36,6 +36,8 @@ export interface OplogVerification extends CallOptions {
   readonly newcomers?: { has(rs: string): boolean } | undefined
   /** The end was asked for: it is refused if something was half done at it. */
   readonly asked?: boolean | undefined
+  /** Where a part is restored: judges what would keep all from being restored to the end. */
+  readonly part?: PartJudge | undefined
   readonly onBytes?: (bytes: number) => void
   /**
    * Told each command that a replay from start to end will run, and each change of views, those of transactions too, with
@@ -44,6 +46,13 @@ export interface OplogVerification extends CallOptions {
   readonly onCommand?: ((command: Operation, ts: bigint) => void) | undefined
   /** Told each change and command up to the end, those of transactions too; some that a replay passes over as well. */
   readonly onTouch?: ((operation: Operation) => void) | undefined
+}
+
+export interface PartJudge {
+  /** Whether what was half done at the end may be about the part. */
+  concerns(underWay: Pick<UnderWay, 'operation' | 'ns'>): boolean
+  /** A collection was resharded and has this UUID since: `refusal` is due where the part has it. */
+  onResharded(uuid: string, refusal: PbmError): void
 }
 
 /** What can be told without reading a piece: all are there and not empty, and they leave no gap. Gives their sizes. */
@@ -111,7 +120,7 @@ export async function verifyPieces(
     }
     if (furthest === undefined || piece.end > furthest.piece.end) furthest = read
   }
-  refuseHalfDone(coordinators?.underWay ?? [])
+  refuseHalfDone((coordinators?.underWay ?? []).filter((one) => options.part?.concerns(one) !== false))
 }
 
 /** The oplog of one shard can't tell what the others had done of it by then. */
@@ -168,11 +177,15 @@ async function verifyPiece(
 
 /** The dump has what is before the start, but for transactions that end after it. */
 function verifyEntry(operation: Operation, ts: bigint, options: OplogVerification, depth = 0): void {
-  const { start, routing, newcomers, onCommand, onTouch } = options
+  const { start, routing, newcomers, part, onCommand, onTouch } = options
   const barrier = routing === true && ts > start ? barrierOf(operation) : undefined
   const isRepeated = barrier?.added !== undefined && newcomers?.has(barrier.added) === true
-  if (barrier !== undefined && !isRepeated) throw unreachable(`${barrier.what} at ${momentText(ts)}`, ts)
-  const kind = classify(operation, ts)
+  if (barrier !== undefined && !isRepeated) {
+    const refusal = unreachable(`${barrier.what} at ${momentText(ts)}`, ts)
+    if (part === undefined || barrier.resharded === undefined) throw refusal
+    part.onResharded(barrier.resharded, refusal)
+  }
+  const kind = classify(operation, ts, part !== undefined)
   const isTold = kind === 'command' || (kind === 'change' && isViews(operation.ns))
   if (isTold && ts >= start) onCommand?.(operation, ts)
   if (kind === 'change' || kind === 'command') onTouch?.(operation)

@@ -1,0 +1,27 @@
+import type { MongoClient } from 'mongodb'
+import { durationOf } from '../config/duration.js'
+import { listBackups } from '../control/backups.js'
+import type { NoticeContext, Noticed } from './noticed.js'
+
+/** `late`: no whole backup is newer than somebody expects. Wherever it lies; one of a part is none. */
+export async function lateBackups(leader: MongoClient, { documents, now }: NoticeContext): Promise<Noticed> {
+  const expecting = documents.notifications.filter(({ on }) => on.includes('late'))
+  if (expecting.length === 0) return {}
+  const done = await listBackups(leader, { status: 'done', limit: 50 })
+  const newest = Math.max(
+    0,
+    ...done.filter(({ nss = [] }) => nss.length === 0).map((one) => one.last_write_ts.t * 1000),
+  )
+  // Of a cluster that has none yet, nobody can expect one from before anybody asked.
+  const begin = Math.max(newest, newest === 0 ? documents.notificationsSince : 0)
+  const found =
+    newest === 0 ? 'there is none' : `the newest has the data of ${new Date(newest).toISOString().slice(0, 19)}Z`
+  return {
+    conditions: expecting
+      .filter(({ expect = '' }) => now - begin > durationOf(expect))
+      .map(({ name, expect }) => ({
+        ...{ key: `late/${name}`, event: 'late' as const, patienceMs: 0, to: [name] },
+        text: `no good backup within ${expect}: ${found}`,
+      })),
+  }
+}

@@ -1,0 +1,148 @@
+import { type MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { type Config, DEFAULT_COMPRESSION } from '../config/document.js'
+import { durationOf } from '../config/duration.js'
+import type { ScheduleConfig, ScheduledKind } from '../config/schedules.js'
+import { findBackup, findBackupByOpid } from '../control/backups.js'
+import type { Command } from '../control/command-document.js'
+import { wasRefused } from '../control/commands.js'
+import { listLocks } from '../control/locks.js'
+import { queryLog } from '../control/log.js'
+import { isMain, lifecycleOf, requireStorage } from '../control/profiles.js'
+import { namespacesOf } from '../control/run-documents.js'
+import type { ScheduledRun } from '../control/schedule-state.js'
+import { checkedSelection } from '../control/selection.js'
+import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
+import { PbmError } from '../errors.js'
+import { clusterTime } from '../mongo/cluster-time.js'
+import { saysBusy } from '../protocol/busy.js'
+
+/** What a schedule does: the command that a person would send, and how one sees that it has ended. */
+export interface ScheduledAction {
+  /** Rejects where there is nothing that agents could carry out. */
+  command(schedule: ScheduleConfig, context: ActionContext): Promise<Command>
+  /** Undefined while it goes on. */
+  outcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined>
+}
+
+export interface ActionContext {
+  readonly leader: MongoClient
+  readonly config: Config
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+/** `busy`: it did not begin, for another operation was faster. */
+export interface Outcome {
+  readonly status: 'done' | 'failed' | 'busy'
+  readonly why?: string
+}
+
+/** One row for each kind of `config/schedules.ts`. */
+export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
+  backup: { command: backupOf, outcome: backupOutcome },
+  lifecycle: {
+    command: async ({ profile = '' }, { leader }) => {
+      await requireStorage(leader, profile)
+      if ((await lifecycleOf(leader, profile)).enabled !== true)
+        throw new PbmError('LIFECYCLE_OFF', 'lifecycle.enabled is not true, so all backups stay', {
+          hint: 'Set it in the configuration or the profile, or remove the schedule',
+        })
+      const olderThan = new Timestamp({ t: 0, i: 0 })
+      return { cmd: 'cleanup', cleanup: { olderThan, profile: named(profile), lifecycleAt: await clusterTime(leader) } }
+    },
+    outcome: lockedOutcome,
+  },
+  cleanup: {
+    command: async ({ profile = '', olderThan = '' }, { leader }) => {
+      await requireStorage(leader, profile)
+      const limit = new Timestamp({ t: await limitOf(leader, olderThan), i: 0 })
+      return { cmd: 'cleanup', cleanup: { olderThan: limit, profile: named(profile) } }
+    },
+    outcome: lockedOutcome,
+  },
+  'delete-pitr': {
+    command: async ({ olderThan = '' }, { leader }) => ({
+      cmd: 'deletePitr',
+      deletePitr: { olderthan: await limitOf(leader, olderThan) },
+    }),
+    outcome: lockedOutcome,
+  },
+}
+
+/** How long agents may take to begin; PBM's look once a second, and a backup is first agreed on. */
+const TAKE_UP_MS = 60_000
+
+async function backupOf(schedule: ScheduleConfig, { leader, config, now }: ActionContext): Promise<Command> {
+  const { type = 'logical', ns, withUsersAndRoles, profile, compression, compressionLevel } = schedule
+  const { numParallelCollections, numParallelFiles } = schedule
+  await requireStorage(leader, profile)
+  const selection = checkedSelection(namespacesOf(ns), withUsersAndRoles)
+  // A configured level is meant for the configured method.
+  const level = compressionLevel ?? (compression === undefined ? config.backup?.compressionLevel : undefined)
+  return {
+    cmd: 'backup',
+    backup: {
+      ...{ type, base: false, name: await freeName(leader, now) },
+      compression: compression ?? config.backup?.compression ?? DEFAULT_COMPRESSION,
+      ...(level === undefined ? {} : { level }),
+      ...(isMain(profile) ? {} : { profile }),
+      ...(numParallelCollections ? { numParallelColls: numParallelCollections } : {}),
+      ...(numParallelFiles ? { numParallelFiles } : {}),
+      ...(selection === undefined ? {} : { nss: [...selection.entries] }),
+      ...(withUsersAndRoles === true ? { usersAndRoles: true } : {}),
+    },
+  }
+}
+
+/** A backup is named by its second (PBM: cli-and-config.md §1.1). */
+async function freeName(leader: MongoClient, now: number): Promise<string> {
+  for (let second = Math.floor(now / 1000); ; second++) {
+    const name = new Date(second * 1000).toISOString().replace('.000', '')
+    if ((await findBackup(leader, name)) === undefined) return name
+  }
+}
+
+async function backupOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  const backup = await findBackupByOpid(context.leader, run.opid)
+  if (backup === undefined) return await unbegun(run, context)
+  if (!isTerminal(BACKUP_STATES, backup.status)) return undefined
+  if (backup.status === 'done') return { status: 'done' }
+  const why = backup.error || (backup.status === 'canceled' ? 'it was canceled' : 'no reason was recorded')
+  return { status: saysBusy(why) ? 'busy' : 'failed', why }
+}
+
+/** Of an operation that has only a lock, and says in the log how it ended. */
+async function lockedOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  const ended = await loggedOutcome(run, context)
+  if (ended !== undefined) return ended
+  const isHeld = (await listLocks(context.leader, { opid: run.opid })).length > 0
+  return isHeld ? undefined : unanswered(run, context)
+}
+
+/** Of a backup without a record. */
+async function unbegun(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  return (await loggedOutcome(run, context)) ?? unanswered(run, context)
+}
+
+/** What the log says: why it was refused, or that it is done. */
+async function loggedOutcome({ opid }: ScheduledRun, { leader }: ActionContext): Promise<Outcome | undefined> {
+  if (await wasRefused(leader, new ObjectId(opid))) return { status: 'busy' }
+  const entries = await queryLog(leader, { opid, severity: 3, tail: 20 })
+  const error = entries.find(({ s }) => s <= 1)
+  if (error !== undefined) return { status: saysBusy(error.msg) ? 'busy' : 'failed', why: error.msg }
+  return entries.some(({ msg }) => msg === 'done') ? { status: 'done' } : undefined
+}
+
+/** It is neither under way nor said how it ended. */
+function unanswered({ sentAt }: ScheduledRun, { now }: ActionContext): Outcome | undefined {
+  if (now - (sentAt ?? now) < TAKE_UP_MS) return undefined
+  return { status: 'failed', why: `no agent said within ${TAKE_UP_MS / 1000} s that it works at it, or how it ended` }
+}
+
+async function limitOf(leader: MongoClient, olderThan: string): Promise<number> {
+  return (await clusterTime(leader)).t - Math.round(durationOf(olderThan) / 1000)
+}
+
+function named(profile: string): string {
+  return isMain(profile) ? '' : profile
+}
