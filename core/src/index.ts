@@ -107,8 +107,8 @@ export {
   writeConfig,
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
-export { historyMark } from './control/history-mark.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
+export { historyMark } from './control/history-mark.js'
 export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
