@@ -2,9 +2,24 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { compareStates, type DatabaseState, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
-import { type BackupDocument, connectLeader, findRestore, listBackups, type RestoreDocument } from '@pbmkit/core'
+import {
+  compareStates,
+  type DatabaseState,
+  loadSampleData,
+  randomWork,
+  seededRandom,
+  snapshotState,
+  temporaryFolder,
+} from '@pbmkit/conformance/testbed'
+import {
+  type BackupDocument,
+  clusterTime,
+  connectLeader,
+  findRestore,
+  listBackups,
+  type RestoreCommand,
+  type RestoreDocument,
+} from '@pbmkit/core'
 import { type Document, MongoClient } from 'mongodb'
 import {
   type Cluster,
@@ -16,33 +31,8 @@ import {
   until,
 } from './cluster.support.js'
 import { backUp } from './finished.support.js'
-
-/** Fails once where the test says so, and waits while it does. */
-function startCommand(folder: string, port: number): string {
-  const once = `if rm ${folder}/fail 2>/dev/null; then exit 3; fi`
-  const held = `while [ -e ${folder}/hold ]; do touch ${folder}/held; sleep 0.05; done`
-  return `${once}; ${held}; touch ${folder}/start-${port}`
-}
-
-/** Starts servers when agents ask for it, as a service manager would. */
-function serviceManager(cluster: () => Cluster, folder: string) {
-  const stop = new AbortController()
-  const serving = (async () => {
-    while (!stop.signal.aborted) {
-      for (const name of await readdir(folder).catch(() => [])) {
-        if (!name.startsWith('start-')) continue
-        await rm(join(folder, name), { force: true })
-        const member = cluster().set.members.find(({ port }) => name === `start-${port}`)
-        await member?.restart()
-      }
-      await sleep(20)
-    }
-  })()
-  return async () => {
-    stop.abort()
-    await serving
-  }
-}
+import { serviceManager, startCommand } from './services.support.js'
+import { storedUntilNow } from './slicing.support.js'
 
 for (const members of [1, 3] as const) {
   describe(`a physical restore of ${members} members`, () => {
@@ -57,12 +47,13 @@ for (const members of [1, 3] as const) {
       folder = await temporaryFolder('pbmkit-services-')
       await mkdir(join(folder, 'state'))
       cluster = await startCluster({ members, agents: 0, physical: true })
-      stopManager = serviceManager(() => cluster, folder)
+      stopManager = serviceManager(() => cluster.set.members, folder)
       for (const member of cluster.set.members) {
         await cluster.startAgent(member, { env: environment(member.port) })
       }
       await loadSmallData(cluster.admin)
-      await cluster.configure(filesystemConfig(cluster.storage))
+      await loadSampleData(cluster.admin, { oddNames: false })
+      await cluster.configure(filesystemConfig(cluster.storage, 'pitr:\n  enabled: true\n  oplogSpanMin: 0.05\n'))
     })
     after(async () => {
       await stopManager()
@@ -84,9 +75,9 @@ for (const members of [1, 3] as const) {
       PBM_STATE_FOLDER: join(folder, 'state'),
       PBM_MONGOD_START: startCommand(folder, port),
     })
-    const send = async (name: string) => {
+    const send = async (name: string, given: Partial<RestoreCommand> = {}) => {
       const { client } = await fresh()
-      return await sendRestore(client, name).finally(() => client.close())
+      return await sendRestore(client, name, given).finally(() => client.close())
     }
     const ended = async (sent: string) => {
       let record: RestoreDocument | undefined
@@ -101,7 +92,7 @@ for (const members of [1, 3] as const) {
       })
       return record
     }
-    const restored = async (name: string) => await ended(await send(name))
+    const restored = async (name: string, given?: Partial<RestoreCommand>) => await ended(await send(name, given))
 
     it('is made of a member that may be locked', async () => {
       primary = (await cluster.set.primary()).host
@@ -111,12 +102,38 @@ for (const members of [1, 3] as const) {
       assert.equal(node === primary, members === 1, `${node} and ${primary}\n${outputs(cluster)}`)
     })
 
+    it('brings back the time that is asked for, to the UUIDs, by the stored oplog', async () => {
+      const random = seededRandom(members)
+      const { admin } = cluster
+      await randomWork(admin, ['early', 'late'], random, 60)
+      await admin.withSession((session) =>
+        session.withTransaction(async () => {
+          for (const name of ['types', 'orders'])
+            await admin.db('work').collection<Document>(name).insertOne({ in: 'a transaction' }, { session })
+        }),
+      )
+      await admin.db('work').collection('types').rename('renamed')
+      const time = await clusterTime(cluster.leader)
+      const then = await state()
+      await admin.db('shop').dropDatabase()
+      await randomWork(admin, ['early', 'late'], random, 20)
+      await storedUntilNow(cluster)
+      const record = await restored(backup.name, { oplogTS: time })
+      assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(cluster))
+      assert.equal(record?.pitr, time.t)
+      await cluster.set.ready()
+      assert.deepEqual(compareStates(then, await state()), [])
+      await agentsBack(1)
+    })
+
     it('brings back what was there, to the UUIDs, on every member', async () => {
-      const work = cluster.admin.db('work')
-      await work.collection('types').drop()
-      await work.collection<Document>('orders').deleteMany({})
-      await work.collection('later').insertOne({ later: true })
-      await work.command({ dropUser: 'clerk' })
+      await withClient(cluster.set.adminUri, async (admin) => {
+        const work = admin.db('work')
+        await work.collection('types').drop()
+        await work.collection<Document>('orders').deleteMany({})
+        await work.collection('later').insertOne({ later: true })
+        await work.command({ dropUser: 'clerk' })
+      })
       const record = await restored(backup.name)
       assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(cluster))
       await cluster.set.ready()
@@ -149,14 +166,31 @@ for (const members of [1, 3] as const) {
         await until('the list of backups', async () =>
           (await listBackups(client)).some(({ name }) => name === backup.name),
         )
-        await agentsBack(2)
+        await agentsBack(3)
         await backUp({ ...cluster, leader: client })
       } finally {
         await client.close()
       }
     })
 
-    if (members > 1) return
+    if (members > 1) {
+      it('goes on with the others where the agent of one was killed', async () => {
+        const [agent] = cluster.agents.filter(({ member }) => member.host !== primary)
+        assert.ok(agent)
+        await withClient(cluster.set.adminUri, (admin) => admin.db('work').collection('orders').drop())
+        const sent = await send(backup.name)
+        const file = join(folder, 'state', `restore-127.0.0.1_${agent.member.port}.json`)
+        await until('its part to begin', async () => existsSync(file))
+        await agent.stop('SIGKILL')
+        await cluster.startAgent(agent.member, { env: environment(agent.member.port), notReady: true })
+        const record = await ended(sent)
+        assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(cluster))
+        await cluster.set.ready()
+        assert.deepEqual(compareStates(was, await state()), [])
+        await until('all to have ended', async () => (await readdir(join(folder, 'state'))).length === 0)
+      })
+      return
+    }
 
     it('gives the old data back where the new can not be served', async () => {
       await withClient(cluster.set.adminUri, (admin) => admin.db('work').collection('newer').insertOne({ newer: true }))
@@ -169,7 +203,7 @@ for (const members of [1, 3] as const) {
     })
 
     it('goes on where its agent was killed', async () => {
-      await agentsBack(3)
+      await agentsBack(4)
       await writeFile(join(folder, 'hold'), '')
       const sent = await send(backup.name)
       await until('the mongod to be started', async () => existsSync(join(folder, 'held')), 60)

@@ -43,15 +43,19 @@ export interface ShardedBenchOptions extends ShardedClusterOptions {
   /** Used as it is, and not removed. */
   readonly storage?: string
   readonly pluginDir?: string
+  /** The agents' user has what physical backups and restores need. */
+  readonly physical?: boolean
+  /** Added to the environment of each agent. */
+  readonly environment?: (member: MongodProcess) => NodeJS.ProcessEnv
   /** Gives every agent a network of its own, which can be cut. */
   readonly networks?: boolean
 }
 
 export async function startShardedBench(options: ShardedBenchOptions = {}): Promise<ShardedBench> {
-  const { fixture, pluginDir, networks: withNetworks, ...rest } = options
+  const { fixture, pluginDir, physical = false, environment, networks: withNetworks, ...rest } = options
   const cluster = await startShardedCluster({ auth: true, ...rest })
   const version = await serverVersion(await cluster.config.client())
-  const user = await cluster.createUser(databaseRole('agent', { sharded: true, version }))
+  const user = await cluster.createUser(databaseRole('agent', { sharded: true, physical, version }))
   // Any shard will do: it knows its config servers.
   const [shard] = cluster.shards
   const uri = (shard?.set ?? cluster.config).uri({ user })
@@ -74,6 +78,7 @@ export async function startShardedBench(options: ShardedBenchOptions = {}): Prom
       const env = {
         ...environmentOf(options.shards, set.name),
         ...(pluginDir !== undefined && { PBM_PLUGIN_DIR: pluginDir }),
+        ...environment?.(member),
         ...given.env,
       }
       const network = given.network ?? (withNetworks === true ? await startNetwork() : undefined)

@@ -51,6 +51,7 @@ import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
 import { openStorageOf } from './storages.js'
+import { takeOverFile } from './take-overs.js'
 import { type Task, Tasks } from './tasks.js'
 
 /** How long marking, cleaning and unlocking may take once work was told to stop. */
@@ -121,7 +122,8 @@ export class Agent {
       await this.#status.publish()
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
-    const work = { handOver, ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const physical = { handOver, takeOverFile: takeOverFile(settings) }
+    const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -139,7 +141,11 @@ export class Agent {
       ...{ leader, node, self, clock: systemClock, log: checkup },
       backsUp: () => this.#tasks.running.some(({ kind }) => kind === 'backup'),
     })
-    this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
+    this.#slicing = new Slicing(
+      this.#context,
+      (context) => this.#central.operation(context),
+      () => this.#storage.doubt(),
+    )
     const { localAccess, allowNotify: allowed } = settings
     const send = noticeSender({ cluster: leaderReplset, localAccess, allowed, host, signal })
     this.#duties = new RunDuties(this.#context, this.#central, send)
@@ -223,9 +229,9 @@ export class Agent {
 
   /**
    * Lets running work end within the grace period, else stops it, which marks it and deletes its partial objects; releases
-   * locks; takes the status document away.
+   * locks; takes the status document away. With `keepsConnections`, a lock that was handed over goes on being held.
    */
-  async stop(why: string): Promise<void> {
+  async stop(why: string, { keepsConnections = false } = {}): Promise<void> {
     const { self, leader } = this.#context
     const log = this.#central.operation({ event: 'agentCheckup' })
     this.#stopping.abort()
@@ -249,7 +255,7 @@ export class Agent {
     await inTime(removeAgent(leader, { n: self.node, rs: self.rs }), MARK_MS, late).catch(() => undefined)
     log.info('the agent stops')
     await this.#central.close()
-    await this.#connections.close()
+    if (!keepsConnections) await this.#connections.close()
   }
 
   async #follow(signal: AbortSignal, onReady: () => void): Promise<void> {

@@ -59,9 +59,10 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
       const handedOver = await agent.runUntil(stopping.signal)
       metrics?.leave()
       if (handedOver === undefined) break
-      await agent.stop('lets go of its mongod for a restore')
+      // While there still is a database to say so in.
+      await agent.stop('lets go of its mongod for a restore', { keepsConnections: true })
       agent = undefined
-      await takeOvers.carryOut(handedOver)
+      await takeOvers.carryOut(handedOver, () => connected.close())
     }
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')

@@ -1,4 +1,5 @@
 import {
+  type CarryOutContext,
   carryOut,
   type EndedTakeOver,
   errorText,
@@ -7,9 +8,8 @@ import {
   PluginHost,
   parseUri,
   recordTakeOver,
-  recoverTakeOver,
   systemClock,
-  type TakeOverContext,
+  type TakeOverJournal,
   until,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
@@ -28,6 +28,12 @@ export interface TakeOversOptions {
 const TELL_MS = 60_000
 const TELL_PAUSE_MS = 500
 
+/** What a restore writes down before its server ends. */
+export function takeOverFile({ mongodbUri, stateFolder }: Settings): JournalFile {
+  // What tells the servers of a machine apart.
+  return new JournalFile(stateFolder, parseUri(mongodbUri).hosts.join(','))
+}
+
 /** What physical restores do while the mongod beside this agent is down, or is another one. */
 export class TakeOvers {
   readonly #options: TakeOversOptions
@@ -37,24 +43,42 @@ export class TakeOvers {
     this.#options = options
   }
 
-  /** Before anything else: an agent that was killed in the middle has left a mongod that does not run. */
+  /**
+   * Before anything else: an agent that was killed in the middle has left a mongod that does not run. What it does depends on
+   * what the others have done meanwhile.
+   */
   async recover(): Promise<void> {
-    this.#ended = await recoverTakeOver(this.#context())
+    const journal = await takeOverFile(this.#options.settings).read()
+    if (journal === undefined) return
+    this.#log().warning(`restore ${journal.record.name} was broken off here in phase ${journal.phase}`)
+    await this.#carryOut(journal, { isResumed: true })
   }
 
-  async carryOut({ planned, config }: HandedOver): Promise<void> {
-    const { settings, signal } = this.#options
-    const { pluginDir, localAccess } = settings
+  /** @param letGo ends what is done in the database that is there now */
+  async carryOut({ planned }: HandedOver, letGo: () => Promise<void>): Promise<void> {
+    const { journal, lock } = planned
+    await this.#carryOut(journal, {
+      letGo: async () => {
+        await lock?.leave()
+        await letGo()
+      },
+    })
+    this.#options.signal.throwIfAborted()
+  }
+
+  async #carryOut(journal: TakeOverJournal, how: Pick<CarryOutContext, 'isResumed' | 'letGo'>): Promise<void> {
+    const { settings } = this.#options
+    const { mongodbUri: uri, mongodStart: startCommand, pluginDir, localAccess } = settings
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir, localAccess })
     const log = this.#log()
+    const { party: self, config, record } = journal
     // Not ended by a signal: a mongod that is down has to come up again first.
-    const unstopped = new AbortController().signal
-    const outcome = await withStore(
-      { leader: undefined, host, self: planned.self, config, log, signal: unstopped },
-      (store) => carryOut(planned, { ...this.#context(), store, signal: unstopped }),
+    const signal = new AbortController().signal
+    const context = { uri, startCommand, file: takeOverFile(settings), log, clock: systemClock, signal }
+    const outcome = await withStore({ leader: undefined, host, self, config, log, signal }, (store) =>
+      carryOut(journal, { ...context, ...how, store }),
     )
-    signal.throwIfAborted()
-    if (planned.isCoordinator) this.#ended = { record: planned.journal.record, ...outcome }
+    if (self.isCoordinator && self.rs === self.leading) this.#ended = { record, ...outcome }
   }
 
   /** To be called with the first connection after it. */
@@ -74,14 +98,6 @@ export class TakeOvers {
     }
     const { signal } = this.#options
     await until(told, { clock: systemClock, signal, everyMs: TELL_PAUSE_MS, timeoutMs: TELL_MS })
-  }
-
-  #context(): TakeOverContext {
-    const { settings } = this.#options
-    const { mongodbUri, mongodStart, stateFolder } = settings
-    // What tells the servers of a machine apart.
-    const file = new JournalFile(stateFolder, parseUri(mongodbUri).hosts.join(','))
-    return { uri: mongodbUri, startCommand: mongodStart, file, log: this.#log(), clock: systemClock }
   }
 
   /** No collection can be written meanwhile. */

@@ -37,10 +37,10 @@ describe('pitrRanges', () => {
     assert.deepEqual(rangesOf([chunk(90, 100)], [base(100)], {}).ranges, [])
   })
 
-  it('begin at no physical backup, though slicing goes on from it', () => {
+  it('begin at no increment, though slicing goes on from it', () => {
     const backup = (type: BackupDocument['type']) => ({ type, status: 'done', store: {} }) as BackupDocument
-    const all = [backup('logical'), backup('physical')]
+    const all = [backup('logical'), backup('physical'), backup('incremental')]
     assert.deepEqual(slicingBasesOf(all), all)
-    assert.deepEqual(basesOf(all), [all[0]])
+    assert.deepEqual(basesOf(all), all.slice(0, 2))
   })
 })

@@ -118,6 +118,16 @@ export async function requireRestoreAgents(leader: MongoClient): Promise<void> {
   }
 }
 
+/** Whether every member that has data has an agent of ours that can put other files in the place of its own. */
+export async function canReplaceFiles(leader: MongoClient): Promise<boolean> {
+  const { replsets, agents, now } = await agentsView(leader)
+  const isFit = (rs: string, host: string) =>
+    agents.some(
+      (agent) => agent.rs === rs && agent.n === host && !isStale(agent.hb, now) && agent.physical?.ok === true,
+    )
+  return replsets.every(({ rs, members }) => members.every(({ host, role }) => role === 'arbiter' || isFit(rs, host)))
+}
+
 /** What resync and delete need: any live agent on the leader replica set. */
 export async function requireLeaderAgent(leader: MongoClient): Promise<void> {
   const view = await agentsView(leader)

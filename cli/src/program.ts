@@ -20,6 +20,7 @@ import { scheduleCommand } from './commands/schedule.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
+import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
 import { webCommand } from './commands/web.js'
 import { notSupportedYet } from './errors.js'
@@ -80,6 +81,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     listCommand(run),
     statusCommand(run),
     describeBackupCommand(run),
+    verifyCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),

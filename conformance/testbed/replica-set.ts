@@ -66,6 +66,8 @@ export interface ReplicaSet {
   ready(): Promise<void>
   /** Connected as the admin; closed by `stop()`. */
   client(): Promise<MongoClient>
+  /** Has `client()` connect anew: to a client, a restored primary of a lower term is an old one. */
+  forgetClient(): Promise<void>
   /** Creates a user who has this role alone (once for each name) and gives the name for `uri({user})`. */
   createUser(role: TestRole, user?: string): Promise<string>
   /** Makes the password of a user known to `uri({user})`. */
@@ -186,6 +188,10 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
     client: () => {
       client ??= MongoClient.connect(uri())
       return client
+    },
+    forgetClient: async () => {
+      await (await client?.catch(() => undefined))?.close()
+      client = undefined
     },
     createUser: (role, user = PBM_USER.user) => {
       const created =

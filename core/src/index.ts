@@ -96,6 +96,7 @@ export {
   type CommandDocument,
   isRestore,
   type RestoreCommand,
+  type VerifyCommand,
 } from './control/command-document.js'
 export { noteDeadResync, noteRefused, sendCommand } from './control/commands.js'
 export {
@@ -109,7 +110,14 @@ export {
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
 export { historyMark } from './control/history-mark.js'
-export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
+export {
+  type LockDocument,
+  type LockHeader,
+  listLiveLocks,
+  listLocks,
+  listSlicerLocks,
+  listVerifyLocks,
+} from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
@@ -172,6 +180,14 @@ export {
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { forgetIdentity, wasUsed } from './control/storage-memory.js'
+export { findVerification, noteVerification, setVerified } from './control/verification.js'
+export type {
+  BackupVerification,
+  ChunksVerification,
+  Damage,
+  VerificationReport,
+  VerifiedBackup,
+} from './control/verification-document.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -259,15 +275,14 @@ export { allRepairs } from './recovery/repairs.js'
 export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
-export { carryOut } from './restore/physical/carry-out.js'
-export { JournalFile } from './restore/physical/journal.js'
+export { type CarryOutContext, carryOut } from './restore/physical/carry-out.js'
+export { JournalFile, type TakeOverJournal } from './restore/physical/journal.js'
 export {
   type EndedTakeOver,
   PhysicalRestore,
   type PlannedTakeOver,
   recordTakeOver,
 } from './restore/physical/restore.js'
-export { recoverTakeOver, type TakeOverContext } from './restore/physical/take-over.js'
 export { findAnywhere } from './restore/run/find-backup.js'
 export { OplogReplay } from './restore/run/oplog-replay.js'
 export { planRestore } from './restore/run/plan-restore.js'
@@ -301,4 +316,6 @@ export { nextTick } from './time/cron.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
+export { sampleOf } from './verification/sample.js'
+export { type ListedStorage, type VerifyScope, verifyStorage } from './verification/verify.js'
 export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, untriedServerText, VERSION } from './version.js'

@@ -8,6 +8,7 @@ import {
   type CompressionPlugin,
   type Config,
   type EncryptionConfig,
+  type JournalFile,
   LEADER,
   type Member,
   NODE,
@@ -34,8 +35,6 @@ import { ciphersOf, withStore } from '../storages.js'
 /** What is to be done without a database. */
 export interface HandedOver {
   readonly planned: PlannedTakeOver
-  /** As it was when there was one. */
-  readonly config: Config
 }
 
 /** What every operation of this agent is given. */
@@ -61,6 +60,8 @@ export interface AgentContext {
   readonly answerWithStorage: (config: Config, opid: string, how: { writes: boolean }) => Promise<SubsystemStatus>
   /** Lets go of the mongod, so that its files can be replaced. Nothing is done here any more then. */
   readonly handOver: (handedOver: HandedOver) => void
+  /** What such a restore writes down. */
+  readonly takeOverFile: JournalFile
   /** Publishes whether this agent saw what a backup had written to its storage. */
   readonly answerWithMark: (mark: AgentMark) => Promise<void>
 }

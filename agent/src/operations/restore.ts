@@ -35,16 +35,16 @@ async function isPhysical(context: OperationContext, name: string): Promise<bool
 
 /** On all members, each with its own mongod. */
 async function runPhysical(context: OperationContext, command: CommandDocument & { cmd: 'restore' }): Promise<void> {
-  const { config, signal } = context
+  const { config, signal, takeOverFile: file } = context
   const prepare = (main: OpenStore, backup: OpenStore) =>
     withContainer(context, { storage: async () => config.storage }, (container) =>
-      container.resolve(PhysicalRestore).prepare(command, { main, backup }, signal),
+      container.resolve(PhysicalRestore).prepare(command, { main, backup, file }, signal),
     )
   const planned = await withStore(context, async (main) => {
     const storage = await storageOf(context, command.restore.backupName)
     return await withStore(context, (backup) => prepare(main, backup), storage)
   })
-  if (planned !== undefined) context.handOver({ planned, config })
+  if (planned !== undefined) context.handOver({ planned })
 }
 
 /** A backup that is not in the list is looked for on the main storage. */

@@ -24,7 +24,15 @@ import { addRemappingOption, type RemappingOption, remappingOf } from '../replse
 import { restoredPartText, shortened } from '../restored-part.js'
 import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Run, Session } from '../session.js'
-import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
+import {
+  isSelective,
+  ofProfile,
+  restoreTime,
+  type Snapshot,
+  sealedColumn,
+  toSnapshot,
+  verifiedColumn,
+} from '../snapshots.js'
 
 interface ListOptions extends RemappingOption {
   restore?: boolean
@@ -136,13 +144,14 @@ function snapshotsText(
   const lines: string[] = []
   if (config === undefined) lines.push(colours.caution(NO_CONFIG))
   const { head, cell } = sealedColumn(snapshots)
+  const verified = verifiedColumn(snapshots, Math.floor(session.clock.now() / 1000))
   if (snapshots.length === 0) lines.push(noneText(hidden, config))
   else
     lines.push(
       'Backups:',
       indent(
         table(
-          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', ...head, 'RESTORE TIME (UTC)'],
+          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', ...head, ...verified.head, 'RESTORE TIME (UTC)'],
           snapshots.map((snapshot) => [
             snapshot.name,
             snapshot.size === undefined ? '' : prettySize(snapshot.size),
@@ -151,6 +160,7 @@ function snapshotsText(
             isSelective(snapshot) ? 'yes' : 'no',
             snapshot.type === 'incremental' && snapshot.src === '' ? 'yes' : 'no',
             ...cell(snapshot),
+            ...verified.cell(snapshot),
             restoreTime(snapshot),
           ]),
           colours,

@@ -30,12 +30,13 @@ import { prettySize } from '../output/bytes.js'
 import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../output/times.js'
 import { requireOwnAgents } from '../own-extensions.js'
 import { basesOf, rangesOf } from '../pitr-ranges.js'
-import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
+import { canReplaceFiles, refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import { mergedText, restoredPartText } from '../restored-part.js'
 import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
+import { damageWarning } from '../verification.js'
 import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForPhysicalRestoreEnd } from '../wait/physical-restore.js'
@@ -140,6 +141,8 @@ async function restore(session: Session, given: string | undefined, options: Res
   const isPhysical = backup.type === 'physical'
   if (isPhysical) refuseParts(options)
   if (mustBeSealed) refuseUnsealed(config, { backup })
+  const damage = damageWarning(backup)
+  if (damage !== undefined) session.output.warn(damage)
   await requireRestoreAgents(leader)
   const part = asked ?? partOf(backup)
   const isSharded = (await nodeInfo(leader)).isConfigServer
@@ -278,11 +281,6 @@ async function baseOf(
     })
   }
   const base = baseSnapshot === undefined ? undefined : await restorableBackup(session, leader, baseSnapshot, remap)
-  if (base?.type === 'physical')
-    throw notSupportedYet(
-      'a point in time from a physical backup',
-      'Choose a logical one, or leave --base-snapshot out.',
-    )
   if (base !== undefined && !isBaseSnapshot(base))
     throw new PbmError('RESTORE_TIME', `backup ${base.name} can't be the base of a point in time: it is selective`, {
       hint: 'Choose a full backup, or leave --base-snapshot out.',
@@ -298,7 +296,10 @@ async function baseOf(
   if (base !== undefined) return planPointInTime({ chunks, bases: usable, base, target: target64 })
   // Backups that this cluster can't restore are no bases, unless somebody insists by name.
   const reasons = await incompatibilities(leader, usable, remap)
-  const bases = usable.filter(({ name }) => reasons.get(name) === undefined)
+  const isFit = await canReplaceFiles(leader)
+  const restorable = usable.filter(({ name, type }) => reasons.get(name) === undefined && (isFit || type === 'logical'))
+  // What stands in the way of the files is told by who would have to replace them.
+  const bases = restorable.length === 0 ? usable.filter(({ name }) => reasons.get(name) === undefined) : restorable
   // Nobody gets in the way of a sealed one by storing a newer one.
   const sealed = mustBeSealed ? bases.filter(isWhollySealed) : []
   return planPointInTime({ chunks, bases: sealed.length === 0 ? bases : sealed, target: target64 })

@@ -97,7 +97,7 @@ export class BackupLeader {
     signal: AbortSignal,
   ): Promise<PbmError | undefined> {
     const { leader, clock } = this.#context
-    const typeFault = await this.#typeFault(backup)
+    const typeFault = this.#typeFault(backup)
     if (typeFault !== undefined) return typeFault
     if (!isSafeBackupName(backup.name)) {
       return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
@@ -126,7 +126,7 @@ export class BackupLeader {
     })
   }
 
-  async #typeFault({ type, nss, usersAndRoles }: BackupCommand): Promise<PbmError | undefined> {
+  #typeFault({ type, nss, usersAndRoles }: BackupCommand): PbmError | undefined {
     if (type === 'logical') return undefined
     if (type !== 'physical') {
       return new PbmError('BACKUP_TYPE', `a backup of type ${type} can't be made`, {
@@ -138,10 +138,7 @@ export class BackupLeader {
         hint: 'Make a logical backup of the collections, or leave out which',
       })
     }
-    if (!(await nodeInfo(this.#context.leader)).isSharded) return undefined
-    return new PbmError('BACKUP_TYPE', 'physical backups of sharded clusters are not supported yet', {
-      hint: 'Make a logical backup: leave the type out',
-    })
+    return undefined
   }
 
   /** As it was before any backup stopped it. */

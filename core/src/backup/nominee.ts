@@ -22,7 +22,7 @@ import type { ConfiguredStorage } from '../control/storage-memory.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { writtenByNow } from '../mongo/causal.js'
+import { gossipClusterTime, signedClusterTime, writtenByNow } from '../mongo/causal.js'
 import type { ServerOptions } from '../mongo/server-options.js'
 import type { Member } from '../mongo/topology.js'
 import { clusterMembers, type NodeInfo, nodeInfo } from '../mongo/topology.js'
@@ -65,9 +65,9 @@ import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
 import { requireOneFolder } from './mark.js'
 import { longestLock } from './physical/longest-lock.js'
-import { storeFiles } from './physical/part.js'
+import { type OnePoint, storeFiles } from './physical/part.js'
 import { requirePhysical } from './physical/readiness.js'
-import { publishBackup, setClusterTime } from './publish.js'
+import { lastWriteOf, publishBackup, setClusterTime, setLatestWrite } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
@@ -240,7 +240,7 @@ export class BackupNominee {
     const publish = async () => {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.#startBalancerAgain(name, info)
-      if (server !== undefined) await setClusterTime(leader, name, 'first')
+      if (server !== undefined && !info.isSharded) await setClusterTime(leader, name, 'first')
       // A share may have gone while it was written to.
       await requireKnownStorage(store, storage, { signal })
       await publishBackup({ leader, store, ciphers, host, guard }, name)
@@ -284,11 +284,8 @@ export class BackupNominee {
   }
 
   /** What was acknowledged before the command is in the files, however far this member was behind. */
-  async #storeFiles(
-    { command, config, info, signal, progress }: BackupWork,
-    sealing: PartSealing | undefined,
-    server: ServerOptions,
-  ): Promise<StoredPart> {
+  async #storeFiles(work: BackupWork, sealing: PartSealing | undefined, server: ServerOptions): Promise<StoredPart> {
+    const { command, config, info, signal, progress } = work
     const { node, withPrimary, self, store, compression, log, clock, uri = '' } = this.#context
     const { numParallelFiles, name } = command.backup
     const begun = await withPrimary((primary) => writtenByNow(primary))
@@ -302,12 +299,32 @@ export class BackupNominee {
       level: compressionLevel(command.backup, config),
       maxLockMs: longestLock(config, info),
       parallel: numParallelFiles || config.backup?.numParallelFiles || DEFAULT_PARALLEL_FILES,
+      cluster: info.isSharded ? this.#onePoint(work) : undefined,
     })
     const ended = {
-      ...{ first_write_ts: lastWrite, last_write_ts: lastWrite },
+      // What changes the cluster is looked for from where it began.
+      ...{ ...(!info.isSharded && { first_write_ts: lastWrite }), last_write_ts: lastWrite },
       ...{ size: bytes, size_uncompressed: uncompressedBytes, objects: stored },
     }
     return { ended, objects }
+  }
+
+  /** All are locked at once, and get what was written up to the last of their copies. */
+  #onePoint({ command, signal, reach }: BackupWork): OnePoint {
+    const { node, leader, self, log, clock } = this.#context
+    const { name } = command.backup
+    return {
+      ready: () => reach('copyReady'),
+      agree: async (lastWrite) => {
+        await setReplsetFields(leader, name, self.rs, { last_write_ts: lastWrite })
+        await gossipClusterTime(leader, await signedClusterTime(node))
+        await reach('dumpDone', { before: () => setLatestWrite(leader, name) })
+        const operation = await lastWriteOf(leader, name)
+        const time = { operation, cluster: await signedClusterTime(leader) }
+        await lastWriteAfter(node, time, { member: self.node, clock, signal, log })
+        return operation
+      },
+    }
   }
 
   async #configured({ backup: { profile } }: BackupCommandDocument): Promise<ConfiguredStorage> {

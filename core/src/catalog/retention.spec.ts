@@ -48,19 +48,28 @@ describe('what may be deleted', () => {
     assert.deepEqual(files(found), ['rs/100-150', 'rs/150-200'])
   })
 
-  it('keeps the logical base that a time can be reached from, beside a physical one that only PBM starts from', () => {
-    const physical = backup('p', 150, { type: 'physical' })
+  it('keeps the base that a time can be reached from, beside an increment that only PBM starts from', () => {
+    const increment = backup('p', 150, { type: 'incremental' })
     const chunks = [chunk(50, 100), chunk(100, 150), chunk(150, 200), chunk(200, 300)]
     for (const limit of [at(150), at(250)]) {
-      const found = expired(inventory([a, physical], chunks), limit)
+      const found = expired(inventory([a, increment], chunks), limit)
       assert.deepEqual(names(found), [])
       assert.deepEqual(files(found), ['rs/50-100'])
     }
-    // Without a logical one, that of PBM is what is needed.
-    const other = backup('q', 100, { type: 'physical' })
-    assert.deepEqual(names(expired(inventory([other, physical], chunks), at(250))), ['q'])
-    // Nothing leads from the logical one to then.
-    assert.deepEqual(names(expired(inventory([a, physical], [chunk(150, 300)]), at(250))), ['a'])
+    // Without another one, that of PBM is what is needed.
+    const other = backup('q', 100, { type: 'incremental' })
+    assert.deepEqual(names(expired(inventory([other, increment], chunks), at(250))), ['q'])
+    // Nothing leads from the other one to then.
+    assert.deepEqual(names(expired(inventory([a, increment], [chunk(150, 300)]), at(250))), ['a'])
+    // A physical one serves both.
+    assert.deepEqual(names(expired(inventory([a, backup('p', 150, { type: 'physical' })], chunks), at(250))), ['a'])
+  })
+
+  it('keeps the last base that ours start from, beside a newer one that only PBM does', () => {
+    const increment = backup('p', 300, { type: 'incremental' })
+    assert.equal(isNeededForSlicing(a, inventory([a, increment], [], true)), true)
+    assert.equal(isNeededForSlicing(increment, inventory([a, increment], [], true)), true)
+    assert.equal(isNeededForSlicing(a, inventory([a, backup('p', 300, { type: 'physical' })], [], true)), false)
   })
 
   it('keeps the base and chunks from which the time can be reached without a gap', () => {

@@ -43,19 +43,32 @@ export function isBaseSnapshot(backup: Pick<BackupDocument, 'status' | 'type' | 
   return backup.status === 'done' && backup.type !== 'external' && !isSelective(backup)
 }
 
-/** Whether a restore to a time can start from it without being told to: not from physical ones, as yet. */
+/** Whether ours can, too: increments are restored by PBM alone. */
+function isOwnBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss'>): boolean {
+  return isBaseSnapshot(backup) && backup.type !== 'incremental'
+}
+
+/** Whether a restore to a time can start from it without being told to. */
 export function isPointInTimeBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss' | 'store'>): boolean {
-  return backup.store.profile !== true && isBaseSnapshot(backup) && backup.type === 'logical'
+  return backup.store.profile !== true && isOwnBase(backup)
 }
 
 /**
- * Whether point-in-time recovery rests on this backup: no later base exists, and the oplog up to it does not reach back to
- * an earlier base without a gap. Stricter than PBM, which lets the only base go while no chunk exists yet.
+ * Whether point-in-time recovery rests on this backup, that of PBM or ours: no later base exists, and the oplog up to it does
+ * not reach back to an earlier base without a gap. Stricter than PBM, which lets the only base go while no chunk exists yet.
  */
 export function isNeededForSlicing(backup: BackupDocument, inventory: Inventory): boolean {
-  if (!inventory.slicing || !isBaseSnapshot(backup) || backup.store.profile === true) return false
+  if (!inventory.slicing || backup.store.profile === true) return false
+  return [isBaseSnapshot, isOwnBase].some((isBase) => isBase(backup) && isLastBase(backup, inventory, isBase))
+}
+
+function isLastBase(
+  backup: BackupDocument,
+  inventory: Inventory,
+  isBase: (backup: BackupDocument) => boolean,
+): boolean {
   const bases = inventory.backups.filter(
-    (other) => other.name !== backup.name && other.store.profile !== true && isBaseSnapshot(other),
+    (other) => other.name !== backup.name && other.store.profile !== true && isBase(other),
   )
   if (bases.some(({ last_write_ts }) => last_write_ts.greaterThan(backup.last_write_ts))) return false
   const previous = bases.reduce<BackupDocument | undefined>(
@@ -85,12 +98,11 @@ function isCovered(
  * What may be deleted of all that ends at or before `limit` (seconds count, as in PBM). Every time from `limit` on that
  * could be restored to still can be: never a base that the chunks after it need to reach `limit`, nor one that slicing
  * needs, nor a chunk that a later base needs (which PBM deletes), nor a chain with increments after `limit`. PBM's agents
- * start from physical backups, too, and ours only from logical ones: both can be restored from.
+ * start from increments, too, and ours do not: both can be restored from.
  */
 export function expired(inventory: Inventory, limit: Timestamp, profile = ''): Expired {
   const all = expiredBy(inventory, limit, profile, isBaseSnapshot)
-  const isOwn = (backup: BackupDocument) => isBaseSnapshot(backup) && backup.type === 'logical'
-  const own = expiredBy(inventory, limit, profile, isOwn)
+  const own = expiredBy(inventory, limit, profile, isOwnBase)
   const [backups, chunks] = [new Set(own.backups), new Set(own.chunks)]
   return {
     backups: all.backups.filter((backup) => backups.has(backup)),

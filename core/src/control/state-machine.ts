@@ -35,7 +35,8 @@ export const BACKUP_STATES: StateMachine<BackupStatus> = {
     starting: { running: LEADER },
     // Logical; external; physical.
     running: { dumpDone: LEADER, copyReady: LEADER, done: LEADER },
-    copyReady: { copyDone: ['operator'] },
+    // External; physical, of a sharded cluster.
+    copyReady: { copyDone: ['operator'], dumpDone: LEADER },
     copyDone: { done: LEADER },
     dumpDone: { done: LEADER },
   },
@@ -49,7 +50,7 @@ export const BACKUP_REPLSET_STATES: StateMachine<BackupStatus> = {
   transitions: {
     starting: { running: NOMINEE },
     running: { dumpDone: NOMINEE, copyReady: NOMINEE, done: NOMINEE },
-    copyReady: { copyDone: NOMINEE },
+    copyReady: { copyDone: NOMINEE, dumpDone: NOMINEE },
     copyDone: { done: NOMINEE },
     dumpDone: { done: NOMINEE },
   },

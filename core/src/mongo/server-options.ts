@@ -14,8 +14,6 @@ export interface ServerOptions {
   /** Data is encrypted by the server itself. */
   readonly isEncrypted: boolean
   readonly keyFile: string | undefined
-  /** Gigabytes; undefined for the server's own choice. */
-  readonly cacheSizeGB: number | undefined
 }
 
 /** Needs the right `getCmdLineOpts`. Throws DBPATH_RELATIVE. */
@@ -63,7 +61,6 @@ export function parseServerOptions({ argv, parsed }: Document): ServerOptions {
     mongodOpts,
     isEncrypted: valueAt(security, ['enableEncryption']) === true,
     keyFile: text(security, 'keyFile'),
-    cacheSizeGB: Number(engine('cacheSizeGB') ?? 0) || undefined,
   }
 }
 

@@ -1,5 +1,12 @@
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
-import { headerDocument, type LockDocument, type LockHeader, lockCollection, removeLock } from '../control/locks.js'
+import {
+  headerDocument,
+  isBesideOperations,
+  type LockDocument,
+  type LockHeader,
+  lockCollection,
+  removeLock,
+} from '../control/locks.js'
 import { recordOperation } from '../control/operations.js'
 import { ensureControlCollection } from '../control/setup.js'
 import { isDuplicateKey } from '../control/wire.js'
@@ -34,6 +41,8 @@ export interface HeldLock {
   assertHeld(): void
   /** Idempotent; never rejects: what cannot be released becomes stale by itself. */
   release(): Promise<void>
+  /** Looks after it no longer, and leaves it where it is: the database that has it goes away. */
+  leave(): Promise<void>
 }
 
 /**
@@ -133,6 +142,7 @@ async function hold(options: AcquireOptions, id: ObjectId, since: number): Promi
     header,
     signal: heartbeat.signal,
     assertHeld: heartbeat.assertAlive,
+    leave: () => heartbeat.stop(),
     release: () => {
       released ??= release()
       return released
@@ -192,6 +202,6 @@ async function peerOf(leader: MongoClient, header: LockHeader): Promise<LockDocu
   const found = await leader
     .db(CONTROL_DATABASE)
     .collection(lockCollection(type))
-    .findOne(type === 'pitr' ? { replset, type } : { replset })
+    .findOne(isBesideOperations(type) ? { replset, type } : { replset })
   return found === null ? undefined : (found as unknown as LockDocument)
 }

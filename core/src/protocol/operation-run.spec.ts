@@ -34,6 +34,7 @@ describe('the life of an operation', () => {
     signal: new AbortController().signal,
     assertHeld: nothing,
     release: async () => undefined,
+    leave: async () => undefined,
   })
 
   function run(

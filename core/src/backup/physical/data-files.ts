@@ -38,8 +38,16 @@ export function isDataFile(path: string): boolean {
   return /^(?:WiredTiger|WiredTiger\.backup|storage\.bson|[^/]+\.wt)$/.test(name)
 }
 
+/** What belongs to a backup of files that a server has ended on: its own metadata are as good as any then. */
+export function isClosedFile(path: string): boolean {
+  return isDataFile(path) || path === 'WiredTiger.wt' || path === 'WiredTiger.turtle'
+}
+
 /** All data files below `dbPath`, through links to other places; sorted. What vanishes meanwhile is left out. */
-export async function listDataFiles(dbPath: string): Promise<DataFile[]> {
+export async function listDataFiles(
+  dbPath: string,
+  isWanted: (path: string) => boolean = isDataFile,
+): Promise<DataFile[]> {
   const found: DataFile[] = []
   const walk = async (folder: string, depth: number): Promise<void> => {
     const names = await readdir(join(dbPath, folder)).catch(ifThere<string[]>([]))
@@ -48,7 +56,7 @@ export async function listDataFiles(dbPath: string): Promise<DataFile[]> {
       if (name.startsWith('.') || SKIPPED.has(name)) continue
       const stats = await stat(join(dbPath, path), { bigint: true }).catch(ifThere<BigIntStats | undefined>(undefined))
       if (stats?.isDirectory() === true && depth < DEEPEST) await walk(path, depth + 1)
-      else if (stats?.isFile() === true && isDataFile(path)) found.push(fileOf(path, stats))
+      else if (stats?.isFile() === true && isWanted(path)) found.push(fileOf(path, stats))
     }
   }
   await walk('', 0)

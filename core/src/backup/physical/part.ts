@@ -18,7 +18,8 @@ import { FALLBACK_FOLDER } from '../../store/layout/namespace-objects.js'
 import type { Clock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
 import { FileClone } from './clone.js'
-import { type DataFile, totalSize } from './data-files.js'
+import { completeCopy } from './complete.js'
+import { type DataFile, isClosedFile, listDataFiles, totalSize } from './data-files.js'
 import { whileLocked } from './watchdog.js'
 
 export interface PhysicalPartOptions {
@@ -41,6 +42,16 @@ export interface PhysicalPartOptions {
   readonly parallel: number
   /** The store seals: names of objects must tell nothing. */
   readonly sealed: boolean
+  /** Of a sharded cluster. */
+  readonly cluster?: OnePoint | undefined
+}
+
+/** How the copies of all replica sets become one of one time. */
+export interface OnePoint {
+  /** Resolves when all may be locked: at the same moment. */
+  ready(): Promise<void>
+  /** Told the last write of this copy, gives the time that all of them are to have: no earlier than any. */
+  agree(lastWrite: Timestamp): Promise<Timestamp>
 }
 
 export interface PhysicalPartResult {
@@ -67,9 +78,16 @@ export async function storeFiles(options: PhysicalPartOptions): Promise<Physical
     progress.phase('copy')
     await clone.prepare()
     log.info(clone.isInstant ? 'the file system shares blocks' : 'the file system shares no blocks: files are copied')
+    await options.cluster?.ready()
     const { files, lastWrite } = await copyLocked(options, clone)
     await requireMajority(options, lastWrite)
-    return { ...(await upload(options, clone.folder, files)), lastWrite }
+    const end = await options.cluster?.agree(lastWrite)
+    if (end === undefined) return { ...(await upload(options, clone.folder, files)), lastWrite }
+    progress.phase('oplog')
+    await completeCopy({ ...options, folder: clone.folder, top: lastWrite, end })
+    const completed = await listDataFiles(clone.folder, isClosedFile)
+    const stored = completed.filter(({ size }) => size > 0)
+    return { ...(await upload(options, clone.folder, stored)), lastWrite: end }
   } finally {
     await clone.remove().catch((error: unknown) => log.warning(`${clone.folder} can't be removed: ${String(error)}`))
   }

@@ -12,11 +12,13 @@ export interface RestoreFolders {
   /** The files that were there before, until the new ones have proven themselves. */
   readonly old: string
   readonly work: string
+  /** What of the oplog is put on top of the new ones: a file. */
+  readonly oplog: string
 }
 
 export function restoreFolders(dbPath: string): RestoreFolders {
   const work = join(dbPath, RESTORE_WORK_FOLDER)
-  return { dbPath, work, fresh: join(work, 'new'), old: join(work, 'old') }
+  return { dbPath, work, fresh: join(work, 'new'), old: join(work, 'old'), oplog: join(work, 'oplog.bson') }
 }
 
 /** Files of the server at the top of a dbPath, and its folders. All else is not its own: logs, keys, what people lay there. */
@@ -77,7 +79,12 @@ async function holdsData(folder: string): Promise<boolean> {
 export async function refuseMounts(dbPath: string): Promise<void> {
   const { dev } = await lstat(dbPath)
   for (const name of await serverEntries(dbPath)) {
-    if ((await lstat(join(dbPath, name))).dev === dev) continue
+    // A server that runs has collections dropped at any moment.
+    const found = await lstat(join(dbPath, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    if (found === undefined || found.dev === dev) continue
     throw new PbmError('MOUNTS_INSIDE', `${join(dbPath, name)} is a file system of its own: it can't be moved aside`, {
       hint: 'Restore a logical backup; or have a link there to a folder of that file system instead',
     })

@@ -2,10 +2,14 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
+import type { ServerProgram } from '../../backup/physical/server-program.js'
+import type { StandaloneOptions } from '../../backup/physical/standalone.js'
+import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
-import type { ServerProgram } from './server-program.js'
-import type { StandaloneOptions } from './standalone.js'
+import type { KeptDocuments, ShardingIdentity } from './identity.js'
+import type { KeptOplog } from './oplog-file.js'
+import type { TakeOverParty } from './sync-files.js'
 
 /**
  * How far a member is with taking over the files of a backup. `down`: its server ends, or has ended, on the old files.
@@ -15,16 +19,26 @@ import type { StandaloneOptions } from './standalone.js'
  */
 export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' | 'undo' | 'back' | 'empty'
 
-/** What it takes to go on after this process was killed. No secret is in it. */
+/**
+ * What it takes to go on after this process was killed. The configuration is in it, with its secrets: there may be no database
+ * then that has it. Whoever can read the file can read that in the files of the server, too.
+ */
 export interface TakeOverJournal {
   readonly phase: TakeOverPhase
+  readonly party: TakeOverParty
+  readonly config: Config
+  readonly kept: KeptDocuments
   /** Of the restore, as it began. */
   readonly record: RestoreDocument
   readonly program: ServerProgram
   readonly server: StandaloneOptions
   /** The document of the replica set's configuration. */
   readonly replset: Document
+  /** The last write that the restored data have. */
   readonly lastWrite: Timestamp
+  /** What leads there from the end of the files; undefined where nothing is needed. */
+  readonly oplog: Pick<KeptOplog, 'entries' | 'bytes'> | undefined
+  readonly sharding: ShardingIdentity | undefined
   readonly keepOldFiles: boolean
 }
 
@@ -42,7 +56,10 @@ export class JournalFile {
   async write(journal: TakeOverJournal): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const temporary = `${this.#path}.new`
-    await writeFile(temporary, EJSON.stringify(journal, { relaxed: false }), { mode: 0o600, flush: true })
+    await writeFile(temporary, EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true }), {
+      mode: 0o600,
+      flush: true,
+    })
     await rename(temporary, this.#path)
   }
 

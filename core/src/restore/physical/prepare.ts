@@ -1,9 +1,9 @@
 import { rm, statfs } from 'node:fs/promises'
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { requirePhysical } from '../../backup/physical/readiness.js'
+import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
-import { isTimeAsked, type RestoreDocument } from '../../control/restore-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -11,17 +11,19 @@ import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { CONFIG, CONTROL_DATABASE, PITR } from '../../mongo/control-names.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
-import type { Member, NodeInfo } from '../../mongo/topology.js'
+import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
+import { optime, toTimestamp } from '../../oplog/entry.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { findAnywhere } from '../run/find-backup.js'
-import { replsetOfBackup } from '../run/select.js'
+import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
+import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
-import { refuseMounts, refuseTakenPlaces } from './folders.js'
+import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
+import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
-import { programOf, type ServerProgram } from './server-program.js'
-import type { KeptDocuments } from './standalone.js'
+import { type KeptOplog, keepOplog } from './oplog-file.js'
 import { prepareFolders } from './take-over.js'
 
 export interface PrepareContext {
@@ -46,6 +48,8 @@ export interface Prepared {
   readonly program: ServerProgram
   /** Where the new files go. */
   readonly folder: string
+  /** What leads from the end of the backup to the time that is asked for; undefined for its end. */
+  readonly pointInTime: PointInTime | undefined
 }
 
 /** More than the files: the server that runs meanwhile has to go on. */
@@ -66,7 +70,12 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   const part = replsetOfBackup(backup, self.rs, command.rsMap ?? {})
+  refuseOtherCluster(backup, await clusterMembers(leader), command)
   if (part === undefined) throw unfit(`backup ${backup.name} has nothing for replica set ${self.rs}`)
+  refuseProfileBase(backup, command)
+  const rs = nameInBackup(self.rs, command.rsMap ?? {})
+  const pointInTime = await chunksUpTo({ leader, host, rs, backup, target: command.oplogTS, isPart: false })
+  await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const server = await requirePhysical(node)
   refuseOtherServer(backup, part, info, server)
   await refuseMounts(server.dbPath)
@@ -79,35 +88,49 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
     files.map(({ filename }) => filename),
   )
   const { fresh } = await prepareFolders(server.dbPath)
-  await requireSpace(
-    fresh,
-    files.reduce((sum, { fileSize }) => sum + fileSize, 0),
-  )
-  return { backup, fetching, files, server, program, folder: fresh }
+  await requireSpace(fresh, totalSize(files))
+  return { backup, fetching, files, server, program, folder: fresh, pointInTime }
 }
 
-/** What the member does when its server has ended. All members have the same `identity`. */
+/** Brings the oplog, too. */
+export async function fetchOplog({ fetching, files, server, pointInTime }: Prepared): Promise<KeptOplog | undefined> {
+  if (pointInTime === undefined) return undefined
+  const { store, part, signal } = fetching
+  const { chunks: pieces, end } = pointInTime
+  const reserve = Math.ceil(totalSize(files) * (SPACE_PART - 1))
+  const start = optime(part.last_write_ts)
+  return await keepOplog({ store, pieces, start, end, signal, reserve }, restoreFolders(server.dbPath).oplog)
+}
+
+function totalSize(files: Prepared['files']): number {
+  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
+}
+
+/** What the member does when its server has ended. */
 export async function journalOf(
   { fetching, server, program }: Prepared,
   {
     node,
-    record,
-    identity,
-    keepOldFiles,
-  }: { node: MongoClient; record: RestoreDocument; identity: string; keepOldFiles: boolean },
+    oplog,
+    ...given
+  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding' | 'keepOldFiles'> & {
+    node: MongoClient
+    oplog: KeptOplog | undefined
+  },
 ): Promise<TakeOverJournal> {
   const { config } = await node.db('admin').command({ replSetGetConfig: 1 })
+  const { identity = '' } = given.record.replsets.find(({ name }) => name === given.party.rs) ?? {}
   return {
+    ...given,
     phase: 'down',
-    record,
     program,
     server: {
       ...{ dbPath: server.dbPath, path: program.path, port: server.port },
-      ...{ cacheSizeGB: server.cacheSizeGB, mongodOpts: server.mongodOpts },
+      mongodOpts: server.mongodOpts,
     },
     replset: newConfiguration(config as Document, identity),
-    lastWrite: fetching.part.last_write_ts,
-    keepOldFiles,
+    lastWrite: oplog === undefined ? fetching.part.last_write_ts : toTimestamp(oplog.last),
+    oplog: oplog && { entries: oplog.entries, bytes: oplog.bytes },
   }
 }
 
@@ -129,13 +152,26 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
 
 /** Rather than all of it where something else was asked for. Exported for tests. */
 export function refuseParts(command: RestoreCommand): void {
-  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, oplogTS, external } = command
+  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
   if (external) throw unfit('a restore of external data is not supported by this version')
-  if (isTimeAsked(oplogTS)) throw unfit('a physical backup can be restored to its end only, so far')
   const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
   if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
   }
+}
+
+/** Names of shards are in the data themselves. */
+function refuseOtherCluster(
+  backup: BackupDocument,
+  cluster: readonly ReplsetTopology[],
+  { rsMap = {} }: RestoreCommand,
+): void {
+  if (backup.replsets.length === 1 && cluster.length === 1) return
+  const [made, runs] = [backup.replsets.map(({ name }) => name), cluster.map(({ rs }) => rs)].map((names) =>
+    names.toSorted().join(', '),
+  )
+  if (made === runs && Object.keys(rsMap).length === 0) return
+  throw unfit(`backup ${backup.name} is of the replica sets ${made}, and this cluster has ${runs}`)
 }
 
 function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {

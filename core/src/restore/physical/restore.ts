@@ -1,10 +1,8 @@
 import type { MongoClient } from 'mongodb'
-import { ObjectId } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import { AGENT_GONE_SECONDS, listAgents } from '../../control/agents.js'
 import type { CommandDocument } from '../../control/command-document.js'
-import { readConfig, readEpoch } from '../../control/config.js'
-import { emptyReplset, emptyRestore } from '../../control/new-restore.js'
+import { readConfig, readEpoch, requireConfig } from '../../control/config.js'
+import { removeLocksOf } from '../../control/locks.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import {
   beatRestore,
@@ -16,32 +14,30 @@ import {
 } from '../../control/restores.js'
 import { unixSeconds } from '../../control/wire.js'
 import { errorText, PbmError } from '../../errors.js'
-import { clusterTime, secondsOf } from '../../mongo/cluster-time.js'
-import { clusterMembers, type NodeInfo, nodeInfo } from '../../mongo/topology.js'
+import { clusterTime } from '../../mongo/cluster-time.js'
+import { type NodeInfo, nodeInfo } from '../../mongo/topology.js'
 import { busyText } from '../../protocol/busy.js'
 import { type Heartbeat, startHeartbeat } from '../../protocol/heartbeat.js'
-import { isHeld } from '../../protocol/lock.js'
+import { type HeldLock, isHeld } from '../../protocol/lock.js'
 import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import { ProgressPublisher } from '../../protocol/progress.js'
 import { resumeAfterRestore, suspendOthers } from '../../recovery/suspension.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { until } from '../../time/until.js'
 import { RestoreContext } from '../run/context.js'
+import { announceRestore, partyOf, requireAgents } from './announce.js'
 import { fetchFiles } from './fetch.js'
-import type { TakeOverJournal } from './journal.js'
-import { journalOf, keptDocuments, type Prepared, preparePhysical, removeFresh } from './prepare.js'
-import type { KeptDocuments } from './standalone.js'
+import { shardingIdentityOf } from './identity.js'
+import type { JournalFile, TakeOverJournal } from './journal.js'
+import type { KeptOplog } from './oplog-file.js'
+import { fetchOplog, journalOf, keptDocuments, type Prepared, preparePhysical, removeFresh } from './prepare.js'
 import { SyncFiles } from './sync-files.js'
 
 /** What is left to be done when the agent has let go of its mongod. */
 export interface PlannedTakeOver {
   readonly journal: TakeOverJournal
-  readonly kept: KeptDocuments
-  readonly self: { readonly rs: string; readonly node: string }
-  /** All that take part. */
-  readonly nodes: readonly string[]
-  /** Speaks for all; its agent took the lock. */
-  readonly isCoordinator: boolean
+  /** Of the coordinator: held until its server goes, which takes it along. */
+  readonly lock: HeldLock | undefined
 }
 
 /** How long the record may take to be there, and the agents to look whether they can take part. */
@@ -51,6 +47,12 @@ const POLL_MS = 200
 const DEFAULT_PARALLEL_FILES = 4
 
 type Command = CommandDocument & { cmd: 'restore' }
+
+interface Given {
+  readonly backup: OpenStore
+  readonly main: OpenStore
+  readonly file: JournalFile
+}
 
 /**
  * A physical restore up to the moment that the servers end: every member looks whether it can, brings the files beside its
@@ -67,20 +69,17 @@ export class PhysicalRestore {
   /**
    * Undefined where this member has no part. Rejects with what it failed with, which record and storage say before.
    *
-   * @param stores `backup` has the backup, `main` what the members agree by.
+   * @param given `backup` has the backup, `main` what the members agree by; `file` is written before any server may end.
    */
-  async prepare(
-    command: Command,
-    stores: { readonly backup: OpenStore; readonly main: OpenStore },
-    signal: AbortSignal,
-  ): Promise<PlannedTakeOver | undefined> {
+  async prepare(command: Command, given: Given, signal: AbortSignal): Promise<PlannedTakeOver | undefined> {
     const { node, leader, self, log, clock } = this.#context
     const info = await nodeInfo(node)
     if (info.isArbiter) return undefined
     if (!info.isPrimary) {
       const record = await this.#findRecord(command, signal)
       if (record === undefined || record.status === 'error') return undefined
-      return await this.#takePart(command, record, { info, stores, signal, isCoordinator: false })
+      const journal = await this.#takePart(command, record, { ...given, info, signal, isCoordinator: false })
+      return { journal, lock: undefined }
     }
     const epoch = (await readEpoch(leader)) ?? (await clusterTime(leader))
     const opid = command._id.toHexString()
@@ -91,12 +90,25 @@ export class PhysicalRestore {
       return undefined
     }
     try {
-      const record = await this.#announce(command, info)
+      const record = await this.#recordOf(command, info, signal)
       const held = AbortSignal.any([signal, lock.signal])
-      return await this.#takePart(command, record, { info, stores, signal: held, isCoordinator: true })
-    } finally {
+      const journal = await this.#takePart(command, record, { ...given, info, signal: held, isCoordinator: true })
+      return { journal, lock }
+    } catch (error) {
       await lock.release()
+      throw error
     }
+  }
+
+  async #recordOf(command: Command, info: NodeInfo, signal: AbortSignal): Promise<RestoreDocument> {
+    const { leader, self } = this.#context
+    const { _id, restore } = command
+    if (info.isSharded && !info.isConfigServer) {
+      const record = await this.#findRecord(command, signal)
+      if (record !== undefined && record.status !== 'error') return record
+      throw new PbmError('RESTORE_NODE', `the config servers have not begun the restore: ${record?.error ?? ''}`)
+    }
+    return await announceRestore(leader, self, { opid: _id.toHexString(), restore })
   }
 
   async #findRecord({ _id }: Command, signal: AbortSignal): Promise<RestoreDocument | undefined> {
@@ -105,93 +117,69 @@ export class PhysicalRestore {
     return await until(find, { clock, signal, everyMs: POLL_MS, timeoutMs: RECORD_MS })
   }
 
-  async #announce({ _id, restore }: Command, info: NodeInfo): Promise<RestoreDocument> {
-    const { leader, self } = this.#context
-    if (info.isSharded)
-      throw new PbmError('RESTORE_UNSUPPORTED', 'physical restores of sharded clusters are not supported yet')
-    const [now, hb, [replset]] = [unixSeconds(), await clusterTime(leader), await clusterMembers(leader)]
-    const nodes = (replset?.members ?? []).filter(({ role }) => role !== 'arbiter').map(({ host }) => host)
-    const record: RestoreDocument = {
-      ...emptyRestore(restore, _id.toHexString(), now, hb),
-      type: 'physical',
-      bcp_chain: [restore.backupName],
-      l: `${self.rs}/${self.node}`,
-      replsets: [
-        {
-          ...emptyReplset(self.rs, now),
-          node: self.node,
-          nodes: nodes.map((name) => ({ name, status: 'starting', last_transition_ts: now, conditions: [] })),
-          identity: new ObjectId().toHexString(),
-        },
-      ],
-    }
-    if (!(await insertRestore(leader, record)))
-      throw new PbmError('RESTORE_EXISTS', `There is a restore ${record.name} already`)
-    return record
-  }
-
   async #takePart(
     command: Command,
     record: RestoreDocument,
-    given: {
-      info: NodeInfo
-      stores: { backup: OpenStore; main: OpenStore }
-      signal: AbortSignal
-      isCoordinator: boolean
-    },
-  ): Promise<PlannedTakeOver> {
+    given: Given & { info: NodeInfo; signal: AbortSignal; isCoordinator: boolean },
+  ): Promise<TakeOverJournal> {
     const { node, leader, self, log, clock, host, ciphers } = this.#context
-    const { info, stores, signal, isCoordinator } = given
+    const { info, backup: store, main, file, signal, isCoordinator } = given
     const { restore } = command
-    const nodes = nodesOf(record)
-    const sync = new SyncFiles({
-      store: stores.main,
-      restore: record.name,
-      rs: self.rs,
-      node: self.node,
-      signal,
-      clock,
-    })
-    const stopBeat = sync.beat(isCoordinator)
-    const heartbeat = isCoordinator ? this.#startHeartbeat(record) : undefined
+    const party = partyOf(record, self, isCoordinator)
+    const sync = new SyncFiles({ store: main, restore: record.name, party, signal, clock })
+    const stopBeat = sync.beat()
+    const heartbeat = sync.leads ? this.#startHeartbeat(record) : undefined
     let prepared: Prepared | undefined
     try {
       log.info(`physical restore of ${restore.backupName} begins`)
-      if (isCoordinator) await this.#requireAgents(nodes)
-      const preparing = { node, leader, self, log, host, ciphers, info, store: stores.backup, signal }
+      if (sync.leads) await requireAgents(leader, record)
+      const preparing = { node, leader, self, log, host, ciphers, info, store, signal }
       prepared = await preparePhysical(restore, preparing)
-      await sync.tell('starting')
-      const reach = async (state: 'starting' | 'running' | 'copyDone', timeoutMs?: number) => {
-        if (!isCoordinator) return await this.#follow(sync, state, timeoutMs)
-        await sync.awaitNodes(nodes, state === 'running' ? 'starting' : state, timeoutMs)
-        if (state === 'copyDone') await this.#suspend(record, signal)
-        await sync.tellAll(state)
+      await sync.reach('starting', { timeoutMs: JOIN_MS })
+      const setRunning = async () => {
+        await setRestoreStatus(leader, record.name, 'running', { by: 'leader' })
       }
-      await reach('starting', JOIN_MS)
-      await reach('running')
-      if (isCoordinator) await setRestoreStatus(leader, record.name, 'running', { by: 'leader' })
-      await sync.tell('running')
+      await sync.reach('running', { before: setRunning })
       await this.#fetch(record, prepared, { isCoordinator, parallel: restore.numParallelFiles })
+      const oplog = await fetchOplog(prepared)
       log.info('all files of the backup are here, and as they were stored')
-      await sync.tell('copyDone')
-      await reach('copyDone')
-      const identity = record.replsets[0]?.identity ?? ''
-      const journal = await journalOf(prepared, { node, record, identity, keepOldFiles: false })
-      const kept = await keptDocuments(leader)
-      return { journal, kept, self, nodes, isCoordinator }
+      let journal: TakeOverJournal | undefined
+      const plan = async () => {
+        if (prepared === undefined) throw new Error('unreachable')
+        journal = await this.#planned(prepared, { record, party, oplog, info })
+        await file.write(journal)
+        return journal
+      }
+      // As soon as the leader has said it, the others go on without it.
+      const before = async () => {
+        await this.#suspend(record, info, signal)
+        await plan()
+      }
+      await sync.reach('copyDone', { before })
+      return journal ?? (await plan())
     } catch (error) {
       const text = errorText(error)
-      await sync.tell('error', text).catch((fault: unknown) => log.warning(errorText(fault)))
-      if (isCoordinator) {
-        await sync.tellAll('error', text).catch((fault: unknown) => log.warning(errorText(fault)))
-        await this.#fail(record, text)
-      }
+      const told = [sync.tell('error', text), ...(isCoordinator ? [sync.tellReplset('error', text)] : [])]
+      if (sync.leads) told.push(sync.tellCluster('error', text), this.#fail(record, text))
+      for (const { status, reason } of (await Promise.allSettled(told)) as PromiseRejectedResult[])
+        if (status === 'rejected') log.warning(errorText(reason))
+      await file.remove().catch((fault: unknown) => log.warning(errorText(fault)))
       if (prepared !== undefined) await removeFresh(prepared).catch(() => undefined)
       throw error
     } finally {
       await heartbeat?.stop()
       await stopBeat()
     }
+  }
+
+  async #planned(
+    prepared: Prepared,
+    { info, ...given }: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined; info: NodeInfo },
+  ): Promise<TakeOverJournal> {
+    const { node, leader } = this.#context
+    const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
+    const sharding = await shardingIdentityOf(node, info)
+    return await journalOf(prepared, { ...given, sharding, node, config, kept, keepOldFiles: false })
   }
 
   #startHeartbeat({ name }: RestoreDocument): Heartbeat {
@@ -204,38 +192,9 @@ export class PhysicalRestore {
     })
   }
 
-  async #follow(
-    sync: SyncFiles,
-    state: 'starting' | 'running' | 'copyDone',
-    timeoutMs: number | undefined,
-  ): Promise<void> {
-    const met = await sync.awaitCluster([state], timeoutMs)
-    if (met === state) return
-    if (met === undefined)
-      throw new PbmError('RESTORE_NODE', `the member that leads the restore has not come to ${state} in time`)
-    throw new PbmError('RESTORE_NODE', `the restore has failed: ${await sync.clusterError()}`)
-  }
-
-  /** PBM's own agents would go other ways, and a member without any would keep its old data. */
-  async #requireAgents(nodes: readonly string[]): Promise<void> {
-    const { leader, self } = this.#context
-    const [agents, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const alive = agents.filter(({ rs, hb }) => rs === self.rs && secondsOf(now) - secondsOf(hb) <= AGENT_GONE_SECONDS)
-    const faults = nodes.flatMap((node) => {
-      const agent = alive.find(({ n }) => n === node)
-      if (agent === undefined) return [`${node}: no agent is alive`]
-      if (agent.physical === undefined) return [`${node}: its agent restores no physical backups as we do`]
-      return agent.physical.ok ? [] : [`${node}: ${agent.physical.e}`]
-    })
-    if (faults.length === 0) return
-    throw new PbmError('NO_CANDIDATE', `every member has to take part in a physical restore: ${faults.join('; ')}`, {
-      hint: 'See pbm status; every member but arbiters needs a pbmkit agent beside it',
-    })
-  }
-
-  async #suspend({ name }: RestoreDocument, signal: AbortSignal): Promise<void> {
+  async #suspend({ name }: RestoreDocument, { isSharded }: NodeInfo, signal: AbortSignal): Promise<void> {
     const { leader, clock, log } = this.#context
-    await suspendOthers({ leader, name, isSharded: false, signal, clock, log })
+    await suspendOthers({ leader, name, isSharded, signal, clock, log })
   }
 
   async #fetch(
@@ -262,10 +221,6 @@ export class PhysicalRestore {
   }
 }
 
-function nodesOf({ replsets }: RestoreDocument): string[] {
-  return replsets[0]?.nodes?.map(({ name }) => name) ?? []
-}
-
 export interface EndedTakeOver {
   /** As it began. */
   readonly record: RestoreDocument
@@ -277,6 +232,7 @@ export interface EndedTakeOver {
 export async function recordTakeOver(leader: MongoClient, { record, status, error }: EndedTakeOver): Promise<void> {
   if (status === 'error') {
     await setRestoreStatus(leader, record.name, 'error', { error: error ?? '' })
+    await removeLocksOf(leader, record.opid)
     return
   }
   const now = unixSeconds()

@@ -12,33 +12,54 @@ import { until } from '../../time/until.js'
  * `copyDone` comes before `down` here, and means that all files of the backup lie beside the data, with their checksums
  * right: PBM has it of external restores only.
  */
-export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | 'done' | 'partlyDone' | 'error'
+export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | EndState
 
-const POLL_MS = 500
+export type EndState = 'done' | 'partlyDone' | 'error'
+
+const POLL_MS = 300
 const BEAT_MS = 10_000
 /** By the reader's own clock, and by changes of what is written: the clocks of two machines never meet. */
 const SILENT_MS = 60_000
+/** How long the storage may be away. */
+const AWAY_MS = 30_000
 const LONGEST_BYTES = 64 * 1024
+const ENDS: readonly EndState[] = ['done', 'partlyDone', 'error']
+
+/** Who takes part in a physical restore. */
+export interface TakeOverParty {
+  readonly rs: string
+  /** `host:port` of this member. */
+  readonly node: string
+  /** Of its replica set, all that take part. */
+  readonly nodes: readonly string[]
+  /** All replica sets. */
+  readonly replsets: readonly string[]
+  /** That of the config servers, or the only one. */
+  readonly leading: string
+  /** Speaks for its replica set; its agent took the lock of that. */
+  readonly isCoordinator: boolean
+}
 
 export interface SyncContext {
   readonly store: ObjectStore
   /** Name of the restore. */
   readonly restore: string
-  readonly rs: string
-  /** `host:port` of this member. */
-  readonly node: string
+  readonly party: TakeOverParty
   readonly signal: AbortSignal
   readonly clock?: Clock
+  /** How long the storage may be away, in milliseconds; left out for as long as a database is there to say so. */
+  readonly awayMs?: number
 }
 
-/** The files by which the members of a replica set agree on a physical restore (PBM: physical.md §4). */
+/** The files by which all members of a cluster agree on a physical restore (PBM: physical.md §4). */
 export class SyncFiles {
   readonly #context: SyncContext
   readonly #clock: Clock
   readonly #folder: string
-  /** Node → its last heartbeat, and when it was seen to change. */
+  /** Object → its last heartbeat, and when it was seen to change. */
   readonly #beats = new Map<string, { text: string; at: number }>()
-  #looked = Number.NEGATIVE_INFINITY
+  readonly #looked = new Map<string, number>()
+  #awaySince: number | undefined
 
   constructor(context: SyncContext) {
     this.#context = context
@@ -46,64 +67,169 @@ export class SyncFiles {
     this.#folder = `${RESTORES_FOLDER}/${context.restore}/`
   }
 
+  /** Whether this member speaks for all. */
+  get leads(): boolean {
+    const { isCoordinator, rs, leading } = this.#context.party
+    return isCoordinator && rs === leading
+  }
+
   /** What this member has come to. */
   async tell(state: SyncState, error?: string): Promise<void> {
-    await this.#write(`${this.#replset}node.${this.#context.node}.${state}`, error)
+    await this.#write(`${this.#replset}node.${this.#context.party.node}.${state}`, error)
   }
 
-  /** The coordinator's: all have come so far. */
-  async tellAll(state: SyncState, error?: string): Promise<void> {
+  /** The coordinator's: its replica set has come so far. */
+  async tellReplset(state: SyncState, error?: string): Promise<void> {
     await this.#write(`${this.#replset}rs.${state}`, error)
-    // Of replica sets only: nobody waits for it.
-    if (state !== 'down') await this.#write(`${this.#folder}cluster.${state}`, error)
   }
 
-  /** Waits until each of `nodes` has come so far. Rejects with RESTORE_NODE when one has failed or is silent. */
+  /** That of the coordinator that leads: all have come so far. */
+  async tellCluster(state: SyncState, error?: string): Promise<void> {
+    await this.#write(`${this.#folder}cluster.${state}`, error)
+  }
+
+  /**
+   * This member has come so far; resolves when all have. Rejects with RESTORE_NODE when one has failed or is silent, or time
+   * is over.
+   *
+   * @param before the leader's, when all have come so far and none goes on yet
+   */
+  async reach(
+    state: 'starting' | 'running' | 'copyDone',
+    { timeoutMs, before }: { timeoutMs?: number; before?: () => Promise<void> } = {},
+  ): Promise<void> {
+    const { party } = this.#context
+    await this.tell(state)
+    if (party.isCoordinator) {
+      await this.awaitNodes(party.nodes, state, timeoutMs)
+      await this.tellReplset(state)
+    }
+    if (this.leads) {
+      await this.awaitReplsets(party.replsets, state, timeoutMs)
+      await before?.()
+      await this.tellCluster(state)
+      return
+    }
+    const isSo = async () => {
+      if (await this.#exists(`${this.#folder}cluster.${state}`)) return true
+      await this.#refuseFailed()
+      await this.#requireBeat(`${this.#folder}cluster.hb`, 'the agent that leads the restore')
+      return false
+    }
+    if (!(await this.#until(isSo, timeoutMs))) throw late(`the restore has not come to ${state}`)
+  }
+
+  /** Waits until each of `nodes` of this replica set has come so far. Rejects as {@link reach}. */
   async awaitNodes(nodes: readonly string[], state: SyncState, timeoutMs?: number): Promise<void> {
     const isSo = async () => {
       const files = await this.#list()
-      await this.#requireAlive(files, nodes)
-      return nodes.every((node) => files.has(`node.${node}.${state}`))
+      for (const node of nodes) {
+        const name = `${this.#replset}node.${node}.error`
+        if (files.has(`node.${node}.error`)) throw failed(node, await this.#errorIn(name))
+        if (node === this.#context.party.node || files.has(`node.${node}.${state}`)) continue
+        await this.#requireBeat(`${this.#replset}node.${node}.hb`, `the agent of ${node}`)
+      }
+      if (nodes.every((node) => files.has(`node.${node}.${state}`))) return true
+      await this.#refuseFailed()
+      return false
     }
-    if (await this.#until(isSo, timeoutMs)) return
-    throw new PbmError('RESTORE_NODE', `not all members have come to ${state} in time`)
+    if (!(await this.#until(isSo, timeoutMs))) throw late(`not all members have come to ${state}`)
+  }
+
+  /** The leader's: waits until each of these replica sets has come so far. Rejects as {@link reach}. */
+  async awaitReplsets(replsets: readonly string[], state: SyncState, timeoutMs?: number): Promise<void> {
+    const isSo = async () => {
+      let all = true
+      for (const rs of replsets) {
+        const of = `${this.#folder}rs.${rs}/rs.`
+        if (await this.#exists(`${of}${state}`)) continue
+        if (await this.#exists(`${of}error`)) throw failed(rs, await this.#errorIn(`${of}error`))
+        if (rs !== this.#context.party.rs) await this.#requireBeat(`${of}hb`, `the agent that leads ${rs}`)
+        all = false
+      }
+      return all
+    }
+    if (!(await this.#until(isSo, timeoutMs))) throw late(`not all replica sets have come to ${state}`)
+  }
+
+  /** Waits until no member of the cluster serves the old files any more, or the restore has ended: gives how. */
+  async awaitAllDown(timeoutMs: number): Promise<EndState | undefined> {
+    const look = async () => {
+      const end = await this.decision()
+      if (end !== undefined) return { end }
+      const down = `${this.#folder}rs.${this.#context.party.leading}/rs.down`
+      return (await this.#exists(down)) ? { end } : undefined
+    }
+    const found = await this.#until(look, timeoutMs)
+    if (found === undefined) throw late('not all members have ended their servers')
+    return found.end
   }
 
   /** How each of `nodes` has ended; undefined for those that have not when time is over. */
-  async outcomes(nodes: readonly string[], timeoutMs: number): Promise<Map<string, 'done' | 'error' | undefined>> {
-    const look = async () => {
+  async outcomes(nodes: readonly string[], timeoutMs: number): Promise<Map<string, EndState | undefined>> {
+    return await this.#outcomes(nodes, timeoutMs, async () => {
       const files = await this.#list()
-      const found = nodes.map((node) => [node, this.#outcomeOf(files, node)] as const)
-      return found.every(([, outcome]) => outcome !== undefined) && new Map(found)
+      return (node) => ENDS.find((end) => files.has(`node.${node}.${end}`))
+    })
+  }
+
+  /** The same of replica sets. */
+  async replsetOutcomes(replsets: readonly string[], timeoutMs: number): Promise<Map<string, EndState | undefined>> {
+    return await this.#outcomes(replsets, timeoutMs, async () => {
+      const ended = new Map<string, EndState>()
+      for (const rs of replsets)
+        for (const end of ENDS) if (await this.#exists(`${this.#folder}rs.${rs}/rs.${end}`)) ended.set(rs, end)
+      return (rs) => ended.get(rs)
+    })
+  }
+
+  async #outcomes(
+    names: readonly string[],
+    timeoutMs: number,
+    read: () => Promise<(name: string) => EndState | undefined>,
+  ): Promise<Map<string, EndState | undefined>> {
+    let found = new Map<string, EndState | undefined>()
+    const look = async () => {
+      const endOf = await read()
+      found = new Map(names.map((name) => [name, endOf(name)]))
+      return names.every((name) => found.get(name) !== undefined)
     }
-    const all = await this.#until(look, timeoutMs)
-    if (all !== undefined) return all
-    const files = await this.#list()
-    return new Map(nodes.map((node) => [node, this.#outcomeOf(files, node)]))
+    await this.#until(look, timeoutMs)
+    return found
   }
 
-  /** Waits for the coordinator's word. Gives `error` where it comes instead; undefined when time is over. */
-  async awaitCluster(states: readonly SyncState[], timeoutMs?: number): Promise<SyncState | undefined> {
-    const wanted: readonly SyncState[] = [...states, 'error']
-    return await this.#until(async () => {
-      for (const state of wanted) if (await this.#exists(`${this.#folder}cluster.${state}`)) return state
-      return undefined
-    }, timeoutMs)
+  /** How the whole has ended; undefined where nobody has said it yet. */
+  async decision(): Promise<EndState | undefined> {
+    for (const end of ENDS) if (await this.#exists(`${this.#folder}cluster.${end}`)) return end
+    return undefined
   }
 
-  /** What the coordinator says that it failed by. */
+  /** The same, waited for; undefined when time is over. */
+  async awaitDecision(timeoutMs: number): Promise<EndState | undefined> {
+    return await this.#until(() => this.decision(), timeoutMs)
+  }
+
+  /** Whether all had come so far. */
+  async hasReached(state: SyncState): Promise<boolean> {
+    return (await this.#until(async () => ({ is: await this.#exists(`${this.#folder}cluster.${state}`) })))?.is === true
+  }
+
+  /** What the leader says that it failed by. */
   async clusterError(): Promise<string> {
-    return await this.#errorIn(`${this.#folder}cluster.error`)
+    const read = async () => ({ text: await this.#errorIn(`${this.#folder}cluster.error`) })
+    return (await this.#until(read))?.text ?? ''
   }
 
   /** Says that this member is alive until the returned function is called. A beat that fails is left to the next. */
-  beat(isCoordinator: boolean): () => Promise<void> {
+  beat(): () => Promise<void> {
     const stop = new AbortController()
-    const names = [`${this.#replset}node.${this.#context.node}.hb`]
-    if (isCoordinator) names.push(`${this.#replset}rs.hb`, `${this.#folder}cluster.hb`)
+    const { node, isCoordinator } = this.#context.party
+    const names = [`${this.#replset}node.${node}.hb`]
+    if (isCoordinator) names.push(`${this.#replset}rs.hb`)
+    if (this.leads) names.push(`${this.#folder}cluster.hb`)
     const beating = async () => {
       while (!stop.signal.aborted) {
-        await Promise.allSettled(names.map((name) => this.#write(name)))
+        await Promise.allSettled(names.map((name) => this.#save(name, this.#stamp())))
         await this.#clock.sleep(BEAT_MS, stop.signal).catch(() => undefined)
       }
     }
@@ -120,56 +246,81 @@ export class SyncFiles {
   }
 
   get #replset(): string {
-    return `${this.#folder}rs.${this.#context.rs}/`
+    return `${this.#folder}rs.${this.#context.party.rs}/`
   }
 
   async #write(name: string, error?: string): Promise<void> {
+    let fault: unknown
+    const isWritten = async () => {
+      fault = await this.#save(name, this.#stamp(error)).then(
+        () => undefined,
+        (reason: unknown) => ({ reason }),
+      )
+      return fault === undefined
+    }
+    const { signal, awayMs = AWAY_MS } = this.#context
+    const patience = { clock: this.#clock, signal, everyMs: POLL_MS, timeoutMs: awayMs }
+    if (await until(isWritten, patience)) return
+    throw away('written', (fault as { reason?: unknown } | undefined)?.reason)
+  }
+
+  #stamp(error?: string): string {
     const seconds = Math.floor(this.#clock.now() / 1000)
-    await this.#save(name, error === undefined ? String(seconds) : `${seconds}:${error}`)
+    return error === undefined ? String(seconds) : `${seconds}:${error}`
   }
 
   async #save(name: string, text: string): Promise<void> {
     await this.#context.store.save(name, bodyOf(Buffer.from(text)), {})
   }
 
-  /** Names in the folder of the replica set. */
+  /** Names in the folder of this replica set. */
   async #list(): Promise<Set<string>> {
     const { store, signal } = this.#context
     const names = new Set<string>()
-    for await (const { name } of store.list({ prefix: this.#replset, signal }))
-      names.add(name.slice(this.#replset.length))
+    try {
+      for await (const { name } of store.list({ prefix: this.#replset, signal }))
+        names.add(name.slice(this.#replset.length))
+    } catch (error) {
+      throw new StorageAway(error)
+    }
     return names
   }
 
-  async #requireAlive(files: ReadonlySet<string>, nodes: readonly string[]): Promise<void> {
-    for (const node of nodes) {
-      if (!files.has(`node.${node}.error`)) continue
-      const error = await this.#errorIn(`${this.#replset}node.${node}.error`)
-      throw new PbmError('RESTORE_NODE', `${node}: ${error}`)
-    }
+  async #refuseFailed(): Promise<void> {
+    if (!(await this.#exists(`${this.#folder}cluster.error`))) return
+    throw failed('the restore has failed', await this.#errorIn(`${this.#folder}cluster.error`))
+  }
+
+  async #requireBeat(name: string, who: string): Promise<void> {
     const now = this.#clock.now()
-    if (now - this.#looked < BEAT_MS) return
-    this.#looked = now
-    for (const node of nodes) {
-      if (node === this.#context.node) continue
-      const text = (await this.#text(`${this.#replset}node.${node}.hb`)) ?? ''
-      const known = this.#beats.get(node)
-      if (known?.text !== text) this.#beats.set(node, { text, at: now })
-      else if (now - known.at > SILENT_MS) {
-        throw new PbmError('RESTORE_NODE', `${node}: its agent has been silent for ${SILENT_MS / 1000} s`)
+    if (now - (this.#looked.get(name) ?? Number.NEGATIVE_INFINITY) < BEAT_MS) return
+    this.#looked.set(name, now)
+    const text = (await this.#text(name)) ?? ''
+    const known = this.#beats.get(name)
+    if (known?.text !== text) this.#beats.set(name, { text, at: now })
+    else if (now - known.at > SILENT_MS)
+      throw new PbmError('RESTORE_NODE', `${who} has been silent for ${SILENT_MS / 1000} s`)
+  }
+
+  /** A storage that is away for a moment ends nothing: while no database is there, the others may have gone on by it. */
+  async #until<T>(look: () => Promise<T | false | undefined>, timeoutMs?: number): Promise<T | undefined> {
+    const { signal, awayMs = AWAY_MS } = this.#context
+    const clock = this.#clock
+    const patient = async () => {
+      try {
+        const found = await look()
+        this.#awaySince = undefined
+        return found
+      } catch (error) {
+        if (!(error instanceof StorageAway)) throw error
+        this.#awaySince ??= clock.now()
+        // How alive the others are can't be seen either.
+        this.#beats.clear()
+        if (clock.now() - this.#awaySince < awayMs) return undefined
+        throw away('read', error.cause)
       }
     }
-  }
-
-  #outcomeOf(files: ReadonlySet<string>, node: string): 'done' | 'error' | undefined {
-    if (files.has(`node.${node}.error`)) return 'error'
-    return files.has(`node.${node}.done`) ? 'done' : undefined
-  }
-
-  async #until<T>(look: () => Promise<T | false | undefined>, timeoutMs: number | undefined): Promise<T | undefined> {
-    const { signal } = this.#context
-    const clock = this.#clock
-    return await until(look, { clock, signal, everyMs: POLL_MS, timeoutMs })
+    return await until(patient, { clock, signal, everyMs: POLL_MS, timeoutMs })
   }
 
   async #exists(name: string): Promise<boolean> {
@@ -188,7 +339,28 @@ export class SyncFiles {
       return await readText(store, name, { signal, maxBytes: LONGEST_BYTES })
     } catch (error) {
       if (hasCode(error, 'STORAGE_NOT_FOUND') || hasCode(error, 'STORAGE_EMPTY')) return undefined
-      throw new PbmError('RESTORE_NODE', `the storage can't be read: ${errorText(error)}`, { cause: error })
+      // It is there, and none of ours.
+      if (error instanceof PbmError && error.code === 'OBJECT_TOO_LARGE') return ''
+      throw new StorageAway(error)
     }
   }
+}
+
+/** What reading the storage failed by. */
+class StorageAway extends Error {
+  constructor(cause: unknown) {
+    super(errorText(cause), { cause })
+  }
+}
+
+function away(what: string, cause: unknown): PbmError {
+  return new PbmError('RESTORE_NODE', `the storage can't be ${what}: ${errorText(cause)}`, { cause })
+}
+
+function failed(who: string, error: string): PbmError {
+  return new PbmError('RESTORE_NODE', `${who}: ${error}`)
+}
+
+function late(what: string): PbmError {
+  return new PbmError('RESTORE_NODE', `${what} in time`)
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Timestamp } from 'bson'
 import { systemClock } from '../../time/clock.js'
 import { RecordedLog } from '../restore.support.js'
 import { restoreFolders } from './folders.js'
@@ -15,6 +16,15 @@ describe('the old files of a member that has the restored ones', () => {
     dbPath = await mkdtemp(join(tmpdir(), 'pbmkit-take-over-'))
   })
   afterEach(() => rm(dbPath, { recursive: true }))
+
+  it('are known again after a death, by what is written down of them', async () => {
+    const file = new JournalFile(join(dbPath, 'state'), 'key')
+    const server = { dbPath, path: '/mongod', port: 1, mongodOpts: {} }
+    const lastWrite = new Timestamp({ t: 7, i: 3 })
+    await file.write({ phase: 'aside', server, lastWrite, oplog: undefined } as TakeOverJournal)
+    const read = await file.read()
+    assert.deepEqual([read?.phase, read?.lastWrite, read?.oplog], ['aside', lastWrite, undefined])
+  })
 
   for (const isDecided of [true, false]) {
     it(

@@ -1,14 +1,13 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import type { Timestamp } from 'mongodb'
-import type { RestoreDocument } from '../../control/restore-document.js'
+import { awaitServer, endServerOf, startServer, stopServer } from '../../backup/physical/server-program.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { connectNode, greetNode } from '../../mongo/connect.js'
 import type { Clock } from '../../time/clock.js'
 import { moveServerFiles, placeFiles, type RestoreFolders, removeServerFiles, restoreFolders } from './folders.js'
+import { giveIdentity } from './identity.js'
 import type { JournalFile, TakeOverJournal, TakeOverPhase } from './journal.js'
-import { awaitServer, endServerOf, startServer, stopServer } from './server-program.js'
-import { giveIdentity, type KeptDocuments } from './standalone.js'
 
 /** How long a server may take to serve, and a replica set to have a primary that has written to the majority. */
 const SERVE_MS = 300_000
@@ -36,13 +35,11 @@ export interface TakeOverContext {
 export class TakeOver {
   readonly #context: TakeOverContext
   readonly #folders: RestoreFolders
-  readonly #kept: KeptDocuments | undefined
   #journal: TakeOverJournal
 
-  constructor(context: TakeOverContext, journal: TakeOverJournal, kept?: KeptDocuments) {
+  constructor(context: TakeOverContext, journal: TakeOverJournal) {
     this.#context = context
     this.#journal = journal
-    this.#kept = kept
     this.#folders = restoreFolders(journal.server.dbPath)
   }
 
@@ -50,17 +47,27 @@ export class TakeOver {
     return this.#journal.phase
   }
 
+  /** Somebody has decided that, and the agent was killed before it was done. */
+  get isGoingBack(): boolean {
+    return this.phase === 'undo' || this.phase === 'back'
+  }
+
+  /** The same of {@link begin}. */
+  get isBeginning(): boolean {
+    return this.phase === 'empty'
+  }
+
   /** Ends the server, whose files stay as they are. */
   async takeDown(): Promise<void> {
-    await this.#reach('down')
+    if (this.phase !== 'down') return
     await this.#stop()
     this.#context.log.info('the mongod has ended')
   }
 
-  /** Puts the new files into place, and starts the server on them. Goes on from the phase it was broken off in. */
-  async goForward(): Promise<void> {
+  /** Puts the new files into place. Goes on from the phase it was broken off in. */
+  async place(): Promise<void> {
     const { log } = this.#context
-    const { server, lastWrite, replset } = this.#journal
+    const { server, lastWrite, replset, kept, oplog, sharding } = this.#journal
     if (this.phase === 'down') await this.#reach('aside')
     if (this.phase === 'aside') {
       await moveServerFiles(this.#folders.dbPath, this.#folders.old)
@@ -73,21 +80,27 @@ export class TakeOver {
     if (this.phase === 'placed') {
       log.info('the files of the backup are in place')
       await this.#endLeftover()
-      await giveIdentity(server, { replset, lastWrite, kept: this.#kept })
-      await this.#reach('started')
+      const entries = oplog === undefined ? undefined : this.#folders.oplog
+      await giveIdentity(server, { replset, lastWrite, kept, sharding, oplog: entries })
     }
-    await this.#start()
   }
 
-  /** Waits until the majority has what the restored replica set writes. Nothing of that needs a password. */
-  async awaitMajority(signal?: AbortSignal): Promise<void> {
+  /** Starts the server on the new files, and waits until the majority has what the restored replica set writes. */
+  async serve(): Promise<void> {
     const { lastWrite } = this.#journal
+    if (this.phase !== 'started') await this.#reach('started')
+    await this.#start()
+    // Nothing of that needs a password.
     const isThere = async () => {
       const { isWritablePrimary, secondary, lastWrite: written } = await greetNode(this.#context.uri)
       const ts: Timestamp | undefined = written?.majorityOpTime?.ts
       return (isWritablePrimary === true || secondary === true) && ts?.greaterThan(lastWrite) === true
     }
-    await awaitServer('the restored replica set has no majority that writes', isThere, MAJORITY_MS, signal)
+    await awaitServer(
+      'the restored replica set has no majority that writes',
+      isThere,
+      MAJORITY_MS + replayMs(this.#journal),
+    )
   }
 
   /** The old files come back, and the server with them. */
@@ -151,8 +164,9 @@ export class TakeOver {
   async #start(): Promise<void> {
     const { startCommand, uri, log } = this.#context
     if (await this.#isUp()) return
-    await startServer(this.#journal.program, startCommand)
-    await awaitServer('the mongod does not serve', async () => (await greetNode(uri)) !== undefined, SERVE_MS)
+    const timeoutMs = SERVE_MS + replayMs(this.#journal)
+    await startServer(this.#journal.program, startCommand, timeoutMs)
+    await awaitServer('the mongod does not serve', async () => (await greetNode(uri)) !== undefined, timeoutMs)
     log.info('the mongod runs again')
   }
 
@@ -186,40 +200,9 @@ export class TakeOver {
   }
 }
 
-export interface Recovered {
-  readonly record: RestoreDocument
-  readonly status: 'done' | 'partlyDone' | 'error'
-  readonly error?: string
-}
-
-/** What is done for a member whose agent was killed in the middle: nobody of the others can be asked. */
-export async function recoverTakeOver(context: TakeOverContext): Promise<Recovered | undefined> {
-  const journal = await context.file.read()
-  if (journal === undefined) return undefined
-  const { log } = context
-  const { record } = journal
-  log.warning(`restore ${record.name} was broken off here in phase ${journal.phase}`)
-  const takeOver = new TakeOver(context, journal)
-  const broken = 'its agent was killed in the middle'
-  if (journal.phase === 'empty') {
-    await takeOver.begin()
-    return { record, status: 'partlyDone', error: broken }
-  }
-  const back = async (error: string): Promise<Recovered> => {
-    await takeOver.goBack()
-    return { record, status: 'error', error }
-  }
-  if (!PLACED.has(journal.phase)) return await back(broken)
-  // The others have gone on or back meanwhile. Where no majority has the new identity, they have gone back.
-  try {
-    await takeOver.goForward()
-    await takeOver.awaitMajority()
-    await takeOver.finish({ isDecided: true })
-    return { record, status: 'done' }
-  } catch (error) {
-    log.error(`the new files can't be used: ${errorText(error)}`)
-    return await back(errorText(error))
-  }
+/** How long a server may take for what it has to apply at its start, in milliseconds: many times what was measured. */
+export function replayMs({ oplog }: Pick<TakeOverJournal, 'oplog'>): number {
+  return oplog === undefined ? 0 : oplog.entries + oplog.bytes / 1_000
 }
 
 /** Throws RESTORE_LEFT where another restore has left old files, which must not be lost. */

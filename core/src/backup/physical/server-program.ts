@@ -22,8 +22,6 @@ export interface ServerProgram {
 
 const SHUTDOWN_MS = 600_000
 const POLL_MS = 100
-/** A start command may wait until the server serves. */
-const COMMAND_MS = 300_000
 
 /** Throws SERVER_UNKNOWN where the process can't be seen: in another container, or of another user. */
 export async function programOf({ dbPath, argv }: ServerOptions): Promise<ServerProgram> {
@@ -78,8 +76,15 @@ async function holdsFiles(pid: number, dbPath: string, path: string): Promise<bo
   }
 }
 
-/** By a command of this machine's own, else as it was started before. Resolves when it was started, not when it serves. */
-export async function startServer(program: ServerProgram, command: string | undefined): Promise<void> {
+/**
+ * By a command of this machine's own, else as it was started before. Resolves when it was started, not when it serves: such a
+ * command may wait for that, up to `timeoutMs`.
+ */
+export async function startServer(
+  program: ServerProgram,
+  command: string | undefined,
+  timeoutMs: number,
+): Promise<void> {
   const env = neededEnvironment(process.env)
   if (command === undefined) {
     const { path, argv, cwd } = program
@@ -91,8 +96,8 @@ export async function startServer(program: ServerProgram, command: string | unde
     return
   }
   const child = spawn('/bin/sh', ['-c', command], { env, stdio: ['ignore', 'ignore', 'ignore'] })
-  const late = () => new PbmError('SERVER_START', `the start command has not ended within ${COMMAND_MS / 1000} s`)
-  const [code, signal] = (await inTime(once(child, 'exit'), COMMAND_MS, late)) as [number | null, string | null]
+  const late = () => new PbmError('SERVER_START', `the start command has not ended within ${timeoutMs / 1000} s`)
+  const [code, signal] = (await inTime(once(child, 'exit'), timeoutMs, late)) as [number | null, string | null]
   if (code === 0) return
   throw new PbmError('SERVER_START', `the start command of the mongod ended with ${signal ?? `exit code ${code}`}`, {
     hint: 'See --mongod-start of the agent, and run the command by hand as its user',

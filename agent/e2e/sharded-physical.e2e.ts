@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { temporaryFolder } from '@pbmkit/conformance/testbed'
+import {
+  type BackupDocument,
+  clusterTime,
+  connectLeader,
+  findRestore,
+  listChunks,
+  type RestoreCommand,
+  type RestoreDocument,
+} from '@pbmkit/core'
+import { backupEnded, filesystemConfig, outputs, sendBackup, sendRestore, until } from './cluster.support.js'
+import { serviceManager, startCommand } from './services.support.js'
+import { type ShardedBench, startShardedBench } from './sharded.support.js'
+import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.support.js'
+
+describe('physical backups of a sharded cluster', function () {
+  this.timeout(300_000)
+
+  let bench: ShardedBench
+  let folder: string
+  let stopManager: () => Promise<void>
+  let backup: BackupDocument
+  let restores = 0
+
+  before(async () => {
+    folder = await temporaryFolder('pbmkit-services-')
+    await mkdir(join(folder, 'state'))
+    // Under such transactions primaries can't all be locked at once: each keeps the other's lock from being granted.
+    bench = await startShardedBench({
+      membersPerReplset: 2,
+      configMembers: 1,
+      physical: true,
+      environment: ({ port }) => ({
+        PBM_STATE_FOLDER: join(folder, 'state'),
+        PBM_MONGOD_START: startCommand(folder, port),
+      }),
+    })
+    stopManager = serviceManager(() => bench.cluster.replsets.flatMap(({ members }) => members), folder)
+    await loadAccounts(bench.cluster)
+    await bench.configure(filesystemConfig(bench.storage, 'pitr:\n  enabled: true\n  oplogSpanMin: 0.05\n'))
+  })
+  after(async () => {
+    await stopManager()
+    await bench.stop()
+  })
+
+  const fresh = () => connectLeader(bench.cluster.config.adminUri, { appName: 'test' })
+  const restored = async (given: Partial<RestoreCommand> = {}) => {
+    const sender = await fresh()
+    const sent = await sendRestore(sender.client, backup.name, given).finally(() => sender.client.close())
+    let record: RestoreDocument | undefined
+    const look = async () => {
+      const found = await fresh().catch(() => undefined)
+      if (found !== undefined) record = await findRestore(found.client, sent).catch(() => undefined)
+      await found?.client.close()
+      return ['done', 'error', 'partlyDone'].includes(record?.status ?? '')
+    }
+    await until('the end of the restore', look, 180).catch((error: unknown) => {
+      throw new Error(`${error}; ${record?.status}\n${outputs(bench)}`)
+    })
+    assert.deepEqual([record?.status, record?.error ?? ''], ['done', ''], outputs(bench))
+    restores++
+    await Promise.all(bench.cluster.replsets.map((set) => set.forgetClient()))
+    await Promise.all(bench.cluster.replsets.map((set) => set.ready()))
+    await bench.cluster.refresh('bank.accounts')
+    await until('all agents', async () =>
+      bench.agents.every(({ output }) => output().split('started beside').length > restores + 1),
+    )
+    return record
+  }
+  const accountsOf = async (id: string) => {
+    const client = await bench.cluster.shard(id).set.client()
+    return await client.db('bank').collection('accounts').find().sort({ _id: 1 }).toArray()
+  }
+  const allAccounts = () => Promise.all(['s1', 's2'].map(accountsOf))
+
+  /** Makes transfers while `work` is done, and at least a few. */
+  const transferring = async (work: () => Promise<void> = async () => undefined) => {
+    const transfers = new Transfers(bench.cluster)
+    const running = transfers.run()
+    try {
+      await until('transfers', async () => transfers.done > 3)
+      await work()
+      const before = transfers.done
+      await until('more transfers', async () => transfers.done > before + 3)
+    } finally {
+      transfers.stop()
+      await running
+    }
+  }
+
+  it('are of one time, under transfers between the shards', async () => {
+    await transferring(async () => {
+      backup = await backupEnded(bench, await sendBackup(bench.leader, { type: 'physical' }), 180)
+    })
+    assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(bench))
+    for (const { last_write_ts } of backup.replsets) assert.ok(last_write_ts.equals(backup.last_write_ts))
+  })
+
+  it('bring back the time that is asked for, on all shards', async () => {
+    // Each knows of what the others write a little later.
+    const { replsets } = bench.cluster
+    const times = await Promise.all(replsets.map(async (set) => clusterTime(await set.client())))
+    const time = times.reduce((a, b) => (b.greaterThan(a) ? b : a))
+    const then = await allAccounts()
+    await transferring()
+    await until('the oplog to be stored', async () => {
+      const chunks = await listChunks(bench.leader)
+      return ['cfg', 's1', 's2'].every((rs) =>
+        chunks.some((chunk) => chunk.rs === rs && chunk.end_ts.greaterThanOrEqual(time)),
+      )
+    })
+    await restored({ oplogTS: time })
+    assert.deepEqual(await allAccounts(), then)
+    assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
+  })
+
+  it('bring back every transfer on both shards or on none', async () => {
+    await restored()
+    assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
+    await transferring()
+    assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
+    await until('all to have ended', async () => (await readdir(join(folder, 'state'))).length === 0)
+  })
+})

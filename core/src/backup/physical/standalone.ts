@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { type Document, MongoClient, type Timestamp } from 'mongodb'
+import { PbmError } from '../../errors.js'
+import { neededEnvironment } from '../../plugin-host/needed-environment.js'
+import { systemClock } from '../../time/clock.js'
+import { until } from '../../time/until.js'
+import { stopServer } from './server-program.js'
+
+export interface StandaloneOptions {
+  readonly dbPath: string
+  /** The binary that is to serve the files later. */
+  readonly path: string
+  readonly port: number
+  readonly mongodOpts: Readonly<Record<string, unknown>>
+}
+
+const SERVE_MS = 600_000
+const POLL_MS = 100
+/** Enough to change a little; it runs beside a server that has its own. */
+const CACHE_GB = '0.25'
+
+/**
+ * Runs `work` with a server on files that nobody else uses, and ends it cleanly. It is no member of a replica set, and listens on
+ * a socket in a folder of this user alone, so that it needs no password. Throws FILES_UNUSABLE.
+ *
+ * @param log file of its log
+ */
+export async function withStandalone(
+  options: StandaloneOptions,
+  log: string,
+  work: (client: MongoClient) => Promise<void>,
+): Promise<void> {
+  const sockets = await mkdtemp(join(tmpdir(), 'pbm-'))
+  await chmod(sockets, 0o700)
+  const socket = join(sockets, 's.sock')
+  const child = start(options, socket, log)
+  let client: MongoClient | undefined
+  try {
+    client = await connectWhenServing(socket, child, log)
+    await work(client)
+    await stopServer(client, options.dbPath, child.pid)
+  } finally {
+    await client?.close().catch(() => undefined)
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    }
+    await rm(sockets, { recursive: true, force: true })
+  }
+}
+
+/** Backwards: forwards would hang once entries were put there. */
+export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp; t: unknown } | undefined> {
+  const oplog = client.db('local').collection('oplog.rs')
+  const options = { sort: { $natural: -1 }, projection: { _id: 0, ts: 1, t: 1 }, promoteLongs: false } as const
+  return ((await oplog.findOne({}, options)) ?? undefined) as { ts: Timestamp; t: unknown } | undefined
+}
+
+function start({ dbPath, path, port, mongodOpts }: StandaloneOptions, socket: string, log: string): ChildProcess {
+  const storage = mongodOpts.storage as Document
+  const engine = storage.wiredTiger.engineConfig as Document
+  const args = [
+    ...['--dbpath', dbPath, '--bind_ip', socket, '--unixSocketPrefix', dirname(socket)],
+    ...['--port', String(port), '--logpath', log],
+    ...['--setParameter', 'disableLogicalSessionCacheRefresh=true', '--setParameter', 'ttlMonitorEnabled=false'],
+    ...['--setParameter', 'diagnosticDataCollectionEnabled=false'],
+    // The files of a shard or a config server, which it is not.
+    ...['--setParameter', 'skipShardingConfigurationChecks=true'],
+    ...(storage.directoryPerDB === true ? ['--directoryperdb'] : []),
+    ...(engine.directoryForIndexes === true ? ['--wiredTigerDirectoryForIndexes'] : []),
+    ...['--wiredTigerJournalCompressor', String(engine.journalCompressor)],
+    ...['--wiredTigerCacheSizeGB', CACHE_GB],
+  ]
+  const child = spawn(path, args, { env: neededEnvironment(process.env), stdio: 'ignore' })
+  child.on('error', () => undefined)
+  return child
+}
+
+async function connectWhenServing(socket: string, child: ChildProcess, log: string): Promise<MongoClient> {
+  const look = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      const text = await readFile(log, 'utf8').catch(() => '')
+      const fatal = text.split('\n').findLast((line) => /"s":"[FE]"/.test(line))
+      const end = child.signalCode ?? `exit code ${child.exitCode}`
+      throw new PbmError(
+        'FILES_UNUSABLE',
+        `a mongod can't open the restored files: ${end}${fatal === undefined ? '' : `: ${fatal.slice(0, 500)}`}`,
+        { hint: `Is it of the version that the backup was made of? Its log is ${log}` },
+      )
+    }
+    return await connect(socket).catch(() => undefined)
+  }
+  const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })
+  if (client !== undefined) return client
+  throw new PbmError('FILES_UNUSABLE', `a mongod on the restored files does not serve within ${SERVE_MS / 1000} s`)
+}
+
+async function connect(socket: string): Promise<MongoClient> {
+  const uri = `mongodb://${encodeURIComponent(socket)}/?directConnection=true`
+  const client = new MongoClient(uri, { serverSelectionTimeoutMS: 2_000 })
+  client.on('error', () => undefined)
+  return await client.connect().catch(async (error: unknown) => {
+    await client.close()
+    throw error
+  })
+}
