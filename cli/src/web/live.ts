@@ -75,9 +75,7 @@ export class Live {
   #begin(): void {
     const stop = new AbortController()
     this.#stop = stop
-    // What happened while nobody looked is read first.
     this.#clusterAt = 0
-    this.#historyAt = 0
     // What was there when somebody looked last is no news; only of the past is it nearly all.
     for (const part of ['running', 'cluster', 'trouble'] as const) this.#told.delete(part)
     this.#lines = []

@@ -174,7 +174,7 @@ describe('the page of pbm web, in a browser', () => {
     await page.locator('.health').getByText('All is well').first().waitFor()
     const { port } = new URL(web.origin)
     await web.stop()
-    await page.getByText('pbm web does not answer').waitFor()
+    await page.getByText('the session is over').waitFor()
     web = await startWeb(cluster.uri, ['--port', port])
     await page.goto(web.url)
     await page.locator('.health').getByText('All is well').first().waitFor()

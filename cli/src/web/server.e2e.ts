@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { createTlsFiles, PBM_USER } from '@pbmkit/conformance/testbed'
 import { databaseRole } from '@pbmkit/core'
-import type { MongoClient } from 'mongodb'
+import { type MongoClient, Timestamp } from 'mongodb'
 import { type Cluster, startCluster, until } from '../cluster.support.js'
 import { Session } from '../session.js'
 import type { ClusterSection } from '../status/cluster.js'
@@ -161,7 +161,10 @@ describe('pbm web', () => {
         const credentials = { 'access-key-id': 'k', 'secret-access-key': SECRET }
         const s3 = { endpointUrl: 'http://127.0.0.1:1', bucket: 'b', region: 'r', credentials }
         const config = admin.db('admin').collection('pbmConfig')
-        await config.updateOne({ profile: { $ne: true } }, { $set: { storage: { type: 's3', s3 } } })
+        await config.updateOne(
+          { profile: { $ne: true } },
+          { $set: { storage: { type: 's3', s3 }, epoch: new Timestamp({ t: 1, i: 1 }) } },
+        )
         const { text, value } = await looking.get('/api/config')
         assert.equal((value as Outcome).line, 'pbm config --list')
         assert.match((value as Outcome<string>).result ?? '', /secret-access-key: "?\*\*\*/)
@@ -196,7 +199,11 @@ describe('pbm web', () => {
 
     it('lets in users of the database, and their roles decide', async () => {
       assert.equal((await ask(`${team.origin}/api/visit`, { ca })).status, 401)
-      assert.equal((await login('nobody', 'nothing')).status, 401)
+      const { status, text } = await login('nobody', 'nothing')
+      assert.deepEqual(
+        [status, JSON.parse(text)],
+        [401, { Error: 'the user or the password is wrong', code: 'WEB_LOGIN' }],
+      )
       const viewer = await cluster.set.createUser(databaseRole('viewer'), 'looker')
       const entered = await login(viewer, PBM_USER.password)
       assert.equal(entered.status, 200, entered.text)

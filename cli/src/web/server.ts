@@ -15,6 +15,8 @@ import { UserVisitors } from './visitors.js'
 const BODY_BYTES = 64 * 1024
 /** Headers and body have to be there by then. */
 const REQUEST_MS = 20_000
+/** A page holds one, and a browser opens six at most. */
+const MOST_CONNECTIONS = 500
 
 /** The page and what it asks for. Nothing is told before the host, the origin and the session of a request are right. */
 export function webServer(options: ServerOptions): FastifyInstance {
@@ -37,6 +39,7 @@ export function webServer(options: ServerOptions): FastifyInstance {
     if (visitor === undefined) throw new PbmError('WEB_LOGIN', 'not logged in')
     return visitor
   }
+  app.server.maxConnections = MOST_CONNECTIONS
   // A form of another site can send this type without being asked by the browser first.
   app.removeContentTypeParser('text/plain')
 
@@ -105,13 +108,13 @@ const LOGIN = {
 
 const STATUS: Readonly<Record<string, number>> = {
   WEB_LOGIN: 401,
-  AUTHENTICATION: 401,
-  UNAUTHORIZED: 401,
+  UNAUTHORIZED: 403,
   WEB_FOREIGN: 403,
   WEB_READ_ONLY: 403,
   WEB_CHANGED: 409,
   WEB_CONFIRM: 409,
   WEB_LOGINS: 429,
+  WEB_DATABASE: 502,
 }
 
 function tell(error: unknown, reply: FastifyReply): FastifyReply {

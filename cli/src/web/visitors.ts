@@ -1,4 +1,4 @@
-import { type Clock, PbmError, uriForUser } from '@pbmkit/core'
+import { type Clock, errorText, maskText, PbmError, uriForUser } from '@pbmkit/core'
 import { codeOf } from '../errors.js'
 import type { Session } from '../session.js'
 import { isSameSecret, secret } from './access.js'
@@ -82,8 +82,8 @@ export class UserVisitors implements Visitors {
   }
 
   /**
-   * The secret for the cookie of who logged in. `from`: the address, for the limit. Rejects as connecting does: with
-   * AUTHENTICATION for a wrong password; and with WEB_LOGINS beyond the limits.
+   * The secret for the cookie of who logged in. `from`: the address, for the limit. Rejects with WEB_LOGIN for a wrong
+   * password, WEB_LOGINS beyond the limits, WEB_DATABASE, and UNAUTHORIZED for a user without a role for it.
    */
   async enter(user: string, password: string, from: string): Promise<string> {
     await this.endIdle()
@@ -94,9 +94,8 @@ export class UserVisitors implements Visitors {
     try {
       await session.leader()
     } catch (error) {
-      if (codeOf(error) === 'AUTHENTICATION') this.#countFailure(from)
       await session.close()
-      throw error
+      throw this.#refusal(error, from)
     } finally {
       this.#entering -= 1
     }
@@ -131,6 +130,19 @@ export class UserVisitors implements Visitors {
 
   async close(): Promise<void> {
     await Promise.all([...this.#known.keys()].map((cookie) => this.leave(cookie)))
+  }
+
+  /** Where the database is, and how it is, is no matter of who has not logged in. */
+  #refusal(error: unknown, from: string): unknown {
+    const code = codeOf(error)
+    if (code === 'AUTHENTICATION') {
+      this.#countFailure(from)
+      return new PbmError('WEB_LOGIN', 'the user or the password is wrong')
+    }
+    // Known to the database, and without a right to its control collections.
+    if (code === 'UNAUTHORIZED') return error
+    this.#session.output.warn(`a log-in failed: ${maskText(errorText(error))}`)
+    return new PbmError('WEB_DATABASE', 'the database can not be reached', { hint: 'What pbm web prints says more.' })
   }
 
   #isIdle({ lastSeen }: Known): boolean {

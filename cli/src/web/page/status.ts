@@ -5,9 +5,10 @@ import { newestOf, type Past } from './moments.js'
 import { ago, count, utc } from './text.js'
 
 /** What needs somebody's attention, most urgent first. */
-export function problemsOf({ cluster = [], history, running, trouble, isConnected }: Seen): string[] {
+export function problemsOf({ cluster = [], history, running, trouble, isConnected, hasEnded }: Seen): string[] {
   const found: string[] = []
-  if (!isConnected) found.push('pbm web does not answer; what is shown is old')
+  if (hasEnded) found.push('the session is over: open the address that pbm web has printed')
+  else if (!isConnected) found.push('pbm web does not answer; what is shown is old')
   if (trouble) found.push(trouble)
   if (running?.stale === true) found.push(`the agents of the running ${running.type} are dead`)
   for (const { rs, error } of cluster) if (error !== undefined) found.push(`${rs}: ${error}`)

@@ -14,6 +14,8 @@ const PRESETS: readonly (readonly [text: string, seconds: number])[] = [
 ]
 /** Pixels a pointer may move in a click. */
 const CLICK_SLOP = 4
+/** Above it, a pointer means the second; below, the backup. */
+const MARKS_FROM = 58
 
 export interface TimelineProps {
   readonly past: Past
@@ -35,10 +37,13 @@ export function Timeline({ past, now, chosen, onChoose, onGo }: TimelineProps): 
   const [asked, setAsked] = useState<View | undefined>()
   const view = asked ?? whole
   const [hovered, setHovered] = useState<number | undefined>()
+  const [isLow, setLow] = useState(false)
   const { element, width } = useWidth()
   const drag = useRef<{ x: number; from: View; isMoved: boolean } | undefined>(undefined)
 
   const place = (event: MouseEvent) => event.clientX - (element.current?.getBoundingClientRect().left ?? 0)
+  const isAtMarks = (event: MouseEvent) =>
+    event.clientY - (element.current?.getBoundingClientRect().top ?? 0) > MARKS_FROM
   const show = (next: View) => setAsked(next.to - next.from >= whole.to - whole.from ? undefined : next)
   const zoom = (factor: number, around = chosen?.at ?? (view.from + view.to) / 2) =>
     show(zoomed(view, factor, Math.min(Math.max(around, view.from), view.to), whole))
@@ -90,7 +95,7 @@ export function Timeline({ past, now, chosen, onChoose, onGo }: TimelineProps): 
   }
   const picture = useMemo(() => drawing({ past, view, width, now: minute }), [past, view, width, minute])
   const pointed = hovered === undefined ? undefined : momentAt(hovered, view, width)
-  const markAt = hovered === undefined ? undefined : picture.markAt(hovered)
+  const markAt = hovered === undefined || !isLow ? undefined : picture.markAt(hovered)
 
   return h('div', { class: 'timeline' }, [
     h('div', { class: 'timeline-tools', role: 'group', 'aria-label': 'What of the time line is shown' }, [
@@ -123,6 +128,7 @@ export function Timeline({ past, now, chosen, onChoose, onGo }: TimelineProps): 
         onPointerMove: (event: PointerEvent) => {
           const x = place(event)
           setHovered(x)
+          setLow(isAtMarks(event))
           const { current } = drag
           if (current === undefined) return
           if (Math.abs(x - current.x) > CLICK_SLOP) current.isMoved = true
@@ -132,7 +138,9 @@ export function Timeline({ past, now, chosen, onChoose, onGo }: TimelineProps): 
         onPointerUp: (event: PointerEvent) => {
           const wasMoved = drag.current?.isMoved
           drag.current = undefined
-          if (wasMoved === false) choose(momentAt(place(event), view, width), picture.markAt(place(event)))
+          if (wasMoved !== false) return
+          const x = place(event)
+          choose(momentAt(x, view, width), isAtMarks(event) ? picture.markAt(x) : undefined)
         },
         onPointerCancel: () => {
           drag.current = undefined
