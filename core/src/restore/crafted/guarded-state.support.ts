@@ -19,7 +19,7 @@ const WITH_DOCUMENTS = [
 ]
 
 /** Which storage is used is remembered there, anew with each storage; and how far a shard is with commands. */
-const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$|^_shardsvr|^sharding/ }
+const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$|^_shardsvr|^sharding|Stats$/ }
 
 /** Config servers have no databases of users. */
 export async function plantGuarded(admin: MongoClient, databases = ['config', 'local', ELSEWHERE]): Promise<void> {
