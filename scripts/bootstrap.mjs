@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { bundlePage } from './bundle-page.mjs'
 import { removeStaleOutputs } from './stale-outputs.mjs'
 
 const OLDEST_NODE = 20
@@ -81,6 +82,7 @@ async function main() {
   await step('compiling', () => run(bin('tsc'), ['-b']))
   // Not before: what the compiler believes to have written has to be there.
   removeStaleOutputs(root)
+  await bundlePage()
 
   linkPrograms()
 

@@ -2,12 +2,14 @@
  * Packs what is installed on hosts: agent, command line, plugins. Run by `npm run pack`, which builds first:
  *   npm run pack                                          all plugins, into packed/
  *   npm run pack -- /tmp/packed --with storage-s3         the storage S3 alone, beside what agent and command line need
+ *   npm run pack -- --deb                                 a Debian package as well, with a Node.js of its own
  */
 import { execFileSync } from 'node:child_process'
 import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { makeDeb } from './deb.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -21,7 +23,10 @@ const packages = new Map(
     .map(([manifest, folder]) => [manifest.name, { manifest, folder }]),
 )
 
-const { values, positionals } = parseArgs({ options: { with: { type: 'string' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { with: { type: 'string' }, deb: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
 const target = resolve(positionals[0] ?? join(root, 'packed'))
 const plugins = [...packages].filter(([, { folder }]) => folder.startsWith('plugins')).map(([name]) => name)
 const chosen = values.with?.split(',').map((name) => (packages.has(name) ? name : `@pbmkit/${name}`)) ?? plugins
@@ -57,3 +62,7 @@ console.log(`${wanted.size} packages are in ${shown}. On every host, with Node.j
   npm install --prefix /opt/pbmkit ${shown}/*.tgz
   ln -s /opt/pbmkit/node_modules/.bin/pbm /opt/pbmkit/node_modules/.bin/pbm-agent /usr/local/bin/
 `)
+if (values.deb) {
+  const { version } = packages.get('@pbmkit/agent').manifest
+  console.log(`Debian and Ubuntu, without any other Node.js:\n\n  apt-get install ${makeDeb(target, version)}\n`)
+}

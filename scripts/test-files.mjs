@@ -11,6 +11,7 @@ import { delimiter, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const BUNDLE = 'scripts/bundle-page.mjs'
 const TEST = /\.(spec|e2e)\.(ts|js)$/
 
 class UsageError extends Error {}
@@ -88,7 +89,11 @@ try {
   const { files, mocha, list } = parse(process.argv.slice(2))
   const targets = files.map((file) => relative(root, compiled(file)))
   if (list) for (const target of targets) console.log(target)
-  else if (targets.length > 0) process.exitCode = run('tsc', ['-b']) || run('mocha', [...mocha, ...targets])
+  else if (targets.length > 0)
+    process.exitCode =
+      run('tsc', ['-b']) ||
+      (existsSync(join(root, BUNDLE)) ? run('node', [join(root, BUNDLE)]) : 0) ||
+      run('mocha', [...mocha, ...targets])
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   console.error(`test: ${error.message}`)

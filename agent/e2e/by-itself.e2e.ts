@@ -22,8 +22,8 @@ import { type Cluster, loadSmallData, outputs, startCluster, until } from './clu
 
 const HOUR = 3_600_000
 const PAGE = fileURLToPath(new URL('../../../docs/operations.md', import.meta.url))
-/** A winter's day, at noon. */
-const BEGIN = Date.parse('2031-02-03T12:00:00Z')
+/** A Friday in winter, at noon. */
+const BEGIN = Date.parse('2031-02-07T12:00:00Z')
 
 /** The file of "From a fresh replica set to backups by themselves". */
 async function documentedFile(): Promise<string> {
@@ -89,22 +89,25 @@ describe('the file of the operations page', () => {
     const done: string[] = []
     for (let now = BEGIN; now <= BEGIN + 48 * HOUR; ) {
       const again = await scheduler.look(await readRunDocuments(leader), now)
-      for (const { cmd, backup, cleanup } of await commands.find().sort({ _id: 1 }).skip(done.length).toArray()) {
-        const detail = backup === undefined ? Object.keys(cleanup ?? {}).join() : `${backup.type} ${backup.compression}`
+      for (const { cmd, backup, cleanup, verify } of await commands
+        .find()
+        .sort({ _id: 1 })
+        .skip(done.length)
+        .toArray()) {
+        const keys = Object.keys(cleanup ?? verify ?? {}).join()
+        const detail = backup === undefined ? keys : `${backup.type} ${backup.compression}`
         done.push(`${new Date(now).toISOString().slice(8, 16)} ${cmd} ${detail}`.trim())
       }
       // Nobody takes it up, so what was sent ends after a minute.
       now = again - now < 10_000 ? now + 61_000 : again
     }
-    // 2:30 and 6:30 in Berlin, and 7:00.
-    assert.deepEqual(
-      done,
-      ['04', '05'].flatMap((day) => [
-        `${day}T01:30 backup logical zstd`,
-        `${day}T05:30 cleanup olderThan,profile,lifecycleAt`,
-        `${day}T07:00 deletePitr`,
-      ]),
-    )
+    // 2:30 and 6:30 in Berlin, and 7:00; on Sunday 8:00.
+    const daily = ['08', '09'].flatMap((day) => [
+      `${day}T01:30 backup logical zstd`,
+      `${day}T05:30 cleanup olderThan,profile,lifecycleAt`,
+      `${day}T07:00 deletePitr`,
+    ])
+    assert.deepEqual(done, [...daily, '09T08:00 verify all,since,readData'])
   })
 
   it('tells who asked when no backup comes', async () => {
@@ -143,7 +146,9 @@ describe('the file of the operations page', () => {
     await cluster.agentsWell()
     const { tick, ...times } = soon(3)
     const broken: ScheduleConfig = { name: 'broken', do: 'backup', profile: 'nowhere', ...times }
-    const change = (one: ScheduleConfig) => (one.name === 'nightly' ? { ...one, ...times } : one)
+    const { tick: _, ...later } = soon(8)
+    const changes: Readonly<Record<string, object>> = { nightly: times, proof: later }
+    const change = (one: ScheduleConfig): ScheduleConfig => ({ ...one, ...changes[one.name] })
     await writeSchedules(leader, (schedules) => [...schedules.map(change), broken], Date.now())
     await until('the backup', async () => (await lastOf('nightly'))?.tick === tick)
     assert.equal((await lastOf('nightly'))?.status, 'done', outputs(cluster))
@@ -152,6 +157,8 @@ describe('the file of the operations page', () => {
     assert.deepEqual([path, text.startsWith(`${set.name}: backup of the schedule broken`)], ['/hooks/T1', true])
     const name = (await lastOf('nightly'))?.name ?? 'none'
     await until('the mail', async () => mail.mails.some((one) => one.includes(`backup ${name}: done`)), 60)
+    await until('the verification', async () => (await lastOf('proof')) !== undefined)
+    assert.equal((await lastOf('proof'))?.status, 'done', outputs(cluster))
     assert.equal(outputs(cluster).includes('secret of the mail'), false)
   })
 

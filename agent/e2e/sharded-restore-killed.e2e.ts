@@ -211,6 +211,12 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
           await until('the others to notice', failedByThen(name))
         },
         'the config primary steps down': async () => void (await cluster.cluster.config.stepDown(10)),
+        'the primary of a shard steps down': async () => {
+          const { set } = cluster.cluster.shard('s1')
+          const admin = (await set.client()).db('admin')
+          await admin.command({ replSetStepDown: 1, force: true }).catch(() => undefined)
+          await until('it to be primary again', async () => (await admin.command({ hello: 1 })).isWritablePrimary)
+        },
       }
       const isOver = async (name: string, before: RoutedState) => {
         await cluster.heal()
@@ -232,6 +238,9 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
         ['running', 'the config primary steps down'],
         ['dumpDone', 'the agent of a shard is killed'],
         ['dumpDone', 'the config primary steps down'],
+        ['starting', 'the primary of a shard steps down'],
+        ['running', 'the primary of a shard steps down'],
+        ['dumpDone', 'the primary of a shard steps down'],
       ] as const) {
         it(`touches nothing else when ${what} in state ${state}; the next one is exact`, async () => {
           await accountsLater()
@@ -243,6 +252,37 @@ describe('a restore of a sharded cluster that loses agents and servers', () => {
           await until(`state ${state}`, async () => (await findRestore(cluster.leader, name))?.status === state)
           await faults[what](name)
           await isOver(name, before)
+        })
+      }
+
+      for (const what of ['the agent of a shard is killed', 'the primary of a shard steps down'] as const) {
+        it(`leaves nothing aside when ${what} while documents are put back; the next one puts back all`, async () => {
+          await accountsLater()
+          for (const { set } of cluster.cluster.shards)
+            await (await set.client())
+              .db('bank')
+              .collection<{ _id: number }>('accounts')
+              .deleteMany({ _id: { $mod: [3, 0] } })
+          const before = await routedState(cluster.cluster)
+          const back = { nss, keepExisting: true }
+          const name = await cluster.heldRestore('types', backup, 'running', back)
+          await faults[what](name)
+          await cluster.heal()
+          assert.equal((await restoreEnded(cluster, name)).status, 'error')
+          await cluster.startMissing()
+          await unlocked(cluster)
+          await until('nothing to be left aside', async () => {
+            const states = Object.values((await routedState(cluster.cluster)).shards)
+            return !states.some((dbs) => Object.keys(dbs).some((db) => db.startsWith('pbmkit_staging')))
+          })
+          assert.deepEqual(others(await routedState(cluster.cluster)), others(before))
+          await cluster.agentsWell()
+          await restore(cluster, backup, back)
+          const { shards, exact } = await routedState(cluster.cluster)
+          assert.equal(exact['bank.accounts'], before.exact['bank.accounts'])
+          const counts = (state: RoutedState['shards']) => Object.values(state).map(({ bank }) => bank?.accounts?.count)
+          assert.deepEqual(counts(shards), counts(then.shards))
+          await restore(cluster, backup, { nss })
         })
       }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { snapshotShardedState } from '@pbmkit/conformance/testbed'
 import type { Document } from 'mongodb'
-import { filesystemConfig } from './cluster.support.js'
+import { filesystemConfig, outputs, restoreEnded, sendRestore, unlocked } from './cluster.support.js'
 import { backUp, restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { compareChosen, ofDatabase, routedState } from './sharded-selective.support.js'
@@ -144,5 +144,18 @@ describe('sharded time series', function () {
     await restore(bench, name, { nss, oplogTS })
     assert.deepEqual(compareChosen(nss, { before, then, after: await routedState(cluster) }), [])
     await assertSameUuids()
+  })
+
+  it('are missed before anything is dropped, where a backup lacks what a shard had of them', async () => {
+    await (await inBank('s2')).collection('system.buckets.rates').drop()
+    // The oplog of the backup begins with the last entry before it, which must not be the drop.
+    await (await inBank('s2')).collection('note').insertOne({})
+    const { name } = await backUp(bench)
+    const before = await snapshotShardedState(bench.cluster)
+    const { status, error = '' } = await restoreEnded(bench, await sendRestore(bench.leader, name))
+    assert.equal(status, 'error', outputs(bench))
+    assert.match(error, /lacks what bank\.system\.buckets\.rates had on shard s2.*Nothing of the data was changed/)
+    await unlocked(bench)
+    assertSameState(before, await snapshotShardedState(bench.cluster))
   })
 })

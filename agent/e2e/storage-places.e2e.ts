@@ -181,6 +181,18 @@ describe('one path that is another place on each host', () => {
     await cluster.agentsWell()
   })
 
+  it('stores no oplog where it can only be read: another one goes on', async () => {
+    const { member } = await slicingAgent(cluster)
+    const host = hosts[cluster.set.members.indexOf(member)]
+    assert(host !== undefined)
+    await writeFile(`${folderOf(host)}.read-only`, '')
+    await slicingAgent(cluster, member.host)
+    await storedUntilNow(cluster)
+    assertChain(await listChunks(cluster.leader))
+    await rm(`${folderOf(host)}.read-only`)
+    await cluster.agentsWell()
+  })
+
   it('is not taken for a new one where the share is mounted nowhere: nothing is written there', async () => {
     await slicingAgent(cluster)
     await storedUntilNow(cluster)

@@ -142,7 +142,11 @@ export class Agent {
       ...{ leader, node, self, clock: systemClock, log: checkup },
       backsUp: () => this.#tasks.running.some(({ kind }) => kind === 'backup'),
     })
-    this.#slicing = new Slicing(this.#context, (context) => this.#central.operation(context))
+    this.#slicing = new Slicing(
+      this.#context,
+      (context) => this.#central.operation(context),
+      () => this.#storage.doubt(),
+    )
     const { localAccess, allowNotify: allowed } = settings
     const send = noticeSender({ cluster: leaderReplset, localAccess, allowed, host, signal })
     this.#duties = new RunDuties(this.#context, this.#central, send)

@@ -67,6 +67,7 @@ async function connectOnce(uri: string, onWaiting: (text: string) => void): Prom
     const { client: leader, replset: leaderReplset } = await connectLeader(uri, {
       appName: 'pbm-agent-leader',
       onWaiting,
+      isLasting: true,
     })
     return {
       node,

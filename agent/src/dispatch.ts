@@ -8,6 +8,7 @@ import { runReplay } from './operations/replay.js'
 import { runRestore } from './operations/restore.js'
 import { runResync } from './operations/resync.js'
 import { runRotateKeys } from './operations/rotate-keys.js'
+import { runVerify } from './operations/verify.js'
 
 export interface Dispatched {
   readonly kind: string
@@ -42,6 +43,8 @@ export function dispatch(command: CommandDocument): Dispatched {
       return named(command.cmd, '', runRotateKeys)
     case 'planRestore':
       return named(command.cmd, command.restore.name, runPlanRestore)
+    case 'verify':
+      return named(command.cmd, command.verify.backup ?? '', runVerify)
     case 'cancelBackup':
       return named(command.cmd, '', async () => undefined)
   }

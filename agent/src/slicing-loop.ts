@@ -34,7 +34,8 @@ export class Slicing {
   readonly #worker: SlicingWorker
   #epoch: Timestamp | undefined
 
-  constructor(context: AgentContext, log: (context: LogContext) => OperationLog) {
+  /** `onFailing` is told each time that storing fails. */
+  constructor(context: AgentContext, log: (context: LogContext) => OperationLog, onFailing: () => void) {
     this.#context = context
     this.#log = log
     const { leader, node, withPrimary, self, host, clock } = context
@@ -42,6 +43,7 @@ export class Slicing {
       ...{ leader, node, withPrimary, self, host, clock, log },
       openStore: (config, jobLog) => openSealed({ leader, host, self, config, log: jobLog }),
       makeSlicer: (store, jobLog) => makeSlicer(context, store, jobLog),
+      onFailing,
     })
   }
 

@@ -86,6 +86,12 @@ export class StorageWatch {
     return status
   }
 
+  /** Something could not be stored: the next look tries to write, for another member may be able to. */
+  doubt(): void {
+    if (this.#writtenAt !== Number.POSITIVE_INFINITY) this.#writtenAt = 0
+    this.#probedAt = 0
+  }
+
   /** What the agent's status says of the storage. Never rejects. */
   async check(config: Config | undefined): Promise<SubsystemStatus> {
     return await this.#checkFor(config)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 describe('the systemd unit', () => {
   it('is taken by systemd without a word', function () {
-    const unit = fileURLToPath(new URL('../../systemd/pbm-agent.service', import.meta.url))
+    const unit = fileURLToPath(new URL('../../../deploy/systemd/pbm-agent.service', import.meta.url))
     const { error, status, stderr } = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8' })
     // Only where systemd is.
     if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') this.skip()

@@ -35,9 +35,11 @@ export interface Agent {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-export async function startCluster(options: { tls?: boolean; members?: 1 | 2 } = {}): Promise<Cluster> {
+export async function startCluster(
+  options: { tls?: boolean; members?: 1 | 2; physical?: boolean } = {},
+): Promise<Cluster> {
   const set = await startReplicaSet({ members: options.members ?? 1, auth: true, tls: options.tls ?? false })
-  const user = await set.createUser(databaseRole('agent'))
+  const user = await set.createUser(databaseRole('agent', { physical: options.physical ?? false }))
   const uri = set.uri({ user: await set.createUser(databaseRole('operator'), 'operator') })
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'cli-e2e' })
   const folder = await temporaryFolder('pbmkit-cli-e2e-')

@@ -223,6 +223,15 @@ describe('pbm and an agent', () => {
     await rm(folder, { recursive: true })
   })
 
+  it('top: one snapshot where there is no terminal', async () => {
+    const { code, stdout } = await cluster.pbm(['top', '--lines', '3'])
+    assert.equal(code, 0)
+    assert.match(stdout, new RegExp(`^Agents$.*${cluster.host} +PRIMARY .*^Running\n {2}nothing$.*^Log$.*backup`, 'ms'))
+    const { value } = await cluster.json(['top'])
+    const { agents, operations, pitr, log } = value as { agents: object[]; operations: []; pitr: object; log: object[] }
+    assert.deepEqual([agents.length, operations, pitr, log.length], [1, [], { enabled: false, slicing: [] }, 10])
+  })
+
   it('logs: filters, and follows until Ctrl-C', async () => {
     const { value } = await cluster.json(['logs', '-e', `backup/${name}`, '-s', 'D', '-t', '0'])
     const entries = value as Record<string, unknown>[]

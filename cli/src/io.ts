@@ -11,6 +11,8 @@ export interface Io {
   readonly env: NodeJS.ProcessEnv
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
+  /** Answers questions where nobody sits at a terminal; the page of `pbm web` asks its own user. */
+  readonly ask?: (question: string) => Promise<boolean>
 }
 
 /** A whole file, or standard input for `-`. Fails with FILE_UNREADABLE. */
@@ -30,6 +32,10 @@ export async function readTextOf(file: string, io: Io): Promise<string> {
  * CANCELED: exit code 0 is for what really happened. Without a terminal there is nobody to ask: CONFIRMATION.
  */
 export async function confirm(question: string, io: Io): Promise<void> {
+  if (io.ask !== undefined) {
+    if (!(await io.ask(question))) throw canceled()
+    return
+  }
   if (io.stdin.isTTY !== true)
     throw new PbmError('CONFIRMATION', 'this needs a confirmation, and standard input is not a terminal', {
       hint: 'Add -y (--yes) to go ahead without being asked.',
@@ -37,8 +43,12 @@ export async function confirm(question: string, io: Io): Promise<void> {
   const lines = createInterface({ input: io.stdin, output: io.stderr })
   try {
     const answer = await lines.question(`${question} [y/N] `, { signal: io.signal })
-    if (!/^y(es)?$/i.test(answer.trim())) throw new PbmError('CANCELED', 'canceled: nothing was done')
+    if (!/^y(es)?$/i.test(answer.trim())) throw canceled()
   } finally {
     lines.close()
   }
+}
+
+function canceled(): PbmError {
+  return new PbmError('CANCELED', 'canceled: nothing was done')
 }

@@ -9,6 +9,7 @@ import { coloursFor } from './output/colour.js'
 import { type Format, Output } from './output/output.js'
 import { buildProgram } from './program.js'
 import { Session } from './session.js'
+import { withSubcommands } from './subcommands.js'
 
 /** How long a command may take to say something itself after Ctrl-C. */
 const LAST_WORDS_MS = 2000
@@ -60,10 +61,6 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     tell(error, args, io)
     return exitCodeOf(error)
   }
-}
-
-function withSubcommands(command: Command): Command[] {
-  return [command, ...command.commands.flatMap(withSubcommands)]
 }
 
 /** As people type it: `pbm key`. */

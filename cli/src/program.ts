@@ -20,7 +20,10 @@ import { scheduleCommand } from './commands/schedule.js'
 import { setupRolesCommand } from './commands/setup-roles.js'
 import { statusCommand } from './commands/status.js'
 import { storageCommand } from './commands/storage.js'
+import { topCommand } from './commands/top.js'
+import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
+import { webCommand } from './commands/web.js'
 import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
 
@@ -78,7 +81,9 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     backupCommand(run, compressions),
     listCommand(run),
     statusCommand(run),
+    topCommand(run),
     describeBackupCommand(run),
+    verifyCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),
@@ -95,6 +100,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     storageCommand(run),
     diagnosticCommand(run),
     setupRolesCommand(run),
+    webCommand(run, (inner) => buildProgram(inner, compressions)),
     versionCommand(run),
     completionCommand(run, () => program),
   ]) {

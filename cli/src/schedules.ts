@@ -1,4 +1,6 @@
 import {
+  type Clock,
+  clusterTime,
   type Delivery,
   type EndedRun,
   nextTick,
@@ -26,6 +28,14 @@ export interface ShownRun {
   opid?: string
   name?: string
   why?: string
+}
+
+/**
+ * From when on what is set now counts; milliseconds since the epoch. Of two clocks the one that is behind: a host whose clock is
+ * ahead must not have agents pass over what is due by theirs.
+ */
+export async function beginning(leader: MongoClient, clock: Clock): Promise<number> {
+  return Math.min(clock.now(), (await clusterTime(leader)).t * 1000)
 }
 
 export async function shownSchedules(leader: MongoClient, now: number): Promise<ShownSchedule[]> {

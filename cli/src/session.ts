@@ -34,19 +34,25 @@ export class Session {
   finishFirst = false
   readonly #options: GlobalOptions
   #connection: Promise<{ client: MongoClient; replset: string }> | undefined
+  readonly #host: Session | undefined
 
+  /** With a host, over its connection, which stays open when this one is closed. */
   constructor(
     readonly io: Io,
     options: GlobalOptions,
+    host?: Session,
   ) {
     this.#options = options
+    this.#host = host
     this.output = new Output(parseFormat(options.out ?? 'text'), io.stdout, io.stderr, io.env)
     const pluginDir = options.pluginDir ?? setting(io.env.PBM_PLUGIN_DIR)
-    this.plugins = new PluginHost({
-      resolveFrom: import.meta.url,
-      pluginDir,
-      localAccess: localAccess(options, io.env),
-    })
+    this.plugins =
+      host?.plugins ??
+      new PluginHost({
+        resolveFrom: import.meta.url,
+        pluginDir,
+        localAccess: localAccess(options, io.env),
+      })
   }
 
   get signal(): AbortSignal {
@@ -67,12 +73,18 @@ export class Session {
     return mongodbUri(this.#options, this.io.env)
   }
 
+  /** The same for another connection string, in JSON. */
+  elsewhere(uri: string): Session {
+    return new Session(this.io, { ...this.#options, mongodbUri: uri, out: 'json' })
+  }
+
   async close(): Promise<void> {
     const connection = await this.#connection?.catch(() => undefined)
     await connection?.client.close()
   }
 
   #connect(): Promise<{ client: MongoClient; replset: string }> {
+    if (this.#host !== undefined) return this.#host.#connect()
     this.#connection ??= this.uri().then((uri) => {
       const ignored = ignoredUriOptionsText(uri)
       if (ignored !== undefined) this.output.note(ignored)

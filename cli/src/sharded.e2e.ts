@@ -12,7 +12,7 @@ import {
   startShardedCluster,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
-import { databaseRole } from '@pbmkit/core'
+import { databaseRole, type VerificationReport } from '@pbmkit/core'
 import { until } from './cluster.support.js'
 import { pbm, type RunOptions } from './run.support.js'
 
@@ -100,6 +100,10 @@ describe('pbm on sharded clusters', () => {
       ['s1', false],
       ['second', false],
     ])
+    // By an agent of the config servers, for all.
+    const verified = await one.json<VerificationReport>(['verify', name], { replset: 's1' })
+    const [whole] = verified.backups
+    assert.deepEqual([verified.result, whole?.objects === whole?.objectsRead], ['good', true], JSON.stringify(whole))
     const before = await snapshotShardedState(one.cluster)
     for (const part of [[], ['--ns', 'shop.orders']]) {
       const plan = await one.json<Plan>(['restore', name, ...part, '--dry-run'])

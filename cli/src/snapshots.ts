@@ -1,7 +1,8 @@
-import { type BackupDocument, type Config, isMain, isStale, profileOf } from '@pbmkit/core'
+import { type BackupDocument, type Config, isMain, isStale, profileOf, type VerifiedBackup } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import { rfc3339, tableTime } from './output/times.js'
 import { sealedState, sealedWord } from './sealed.js'
+import { verifiedWord } from './verification.js'
 import { failureReason } from './wait/failure.js'
 
 /** One backup in the JSON of `list` and `status`, with PBM's names (PBM: cli-and-config.md §1.3). */
@@ -25,6 +26,8 @@ export interface Snapshot {
   signed?: boolean
   /** Ours, likewise: the method, `no` or `partly`. */
   encryption?: string
+  /** Ours: what came of its last verification. */
+  verification?: VerifiedBackup
 }
 
 /** `incompatible` says why this cluster can't restore a finished backup. A dead unfinished one reads as an error. */
@@ -44,6 +47,7 @@ export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?
     type: backup.type,
     src: backup.src_backup ?? '',
     ...(sealed === undefined ? {} : { ...sealed, encryption: sealedWord(backup) }),
+    ...(backup.verification === undefined ? {} : { verification: backup.verification }),
   }
 }
 
@@ -82,6 +86,16 @@ export function isSelective(snapshot: { nss?: readonly string[] }): boolean {
 export function sealedColumn(snapshots: readonly Snapshot[]): { head: string[]; cell: (of: Snapshot) => string[] } {
   const isTold = snapshots.some(({ encryption }) => encryption !== undefined)
   return isTold ? { head: ['SEALED'], cell: (of) => [of.encryption ?? 'no'] } : { head: [], cell: () => [] }
+}
+
+/** The same of verifications; `now` in Unix seconds. */
+export function verifiedColumn(
+  snapshots: readonly Snapshot[],
+  now: number,
+): { head: string[]; cell: (of: Snapshot) => string[] } {
+  const isTold = snapshots.some(({ verification }) => verification !== undefined)
+  if (!isTold) return { head: [], cell: () => [] }
+  return { head: ['VERIFIED'], cell: ({ verification }) => [verifiedWord(verification, now)] }
 }
 
 /** For tables; `-` where the backup does not know it (PBM writes the timestamp (1,1) for "unset"). */

@@ -29,6 +29,7 @@ export const CORE_FLOORS: readonly string[] = [
   'notify',
   'backup',
   'restore',
+  'verification',
   'slicer',
   'index.ts',
 ]

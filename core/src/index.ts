@@ -96,6 +96,7 @@ export {
   type CommandDocument,
   isRestore,
   type RestoreCommand,
+  type VerifyCommand,
 } from './control/command-document.js'
 export { noteDeadResync, noteRefused, sendCommand } from './control/commands.js'
 export {
@@ -108,7 +109,15 @@ export {
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
-export { type LockDocument, type LockHeader, listLiveLocks, listLocks, listSlicerLocks } from './control/locks.js'
+export { historyMark } from './control/history-mark.js'
+export {
+  type LockDocument,
+  type LockHeader,
+  listLiveLocks,
+  listLocks,
+  listSlicerLocks,
+  listVerifyLocks,
+} from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
 export { type Log, type LogContext, openLog } from './control/log-writer.js'
@@ -129,6 +138,7 @@ export {
   type RotationRecord,
   recordOperation,
 } from './control/operations.js'
+export { requireOwnAgents } from './control/own-agents.js'
 export { findPitr } from './control/pitr.js'
 export type { PitrChunkDocument } from './control/pitr-chunk-document.js'
 export { insertChunk, listChunks } from './control/pitr-chunks.js'
@@ -171,6 +181,14 @@ export {
 export { checkedSelection, Selection } from './control/selection.js'
 export { ensureControlCollection, ensureControlCollections } from './control/setup.js'
 export { forgetIdentity, wasUsed } from './control/storage-memory.js'
+export { findVerification, noteVerification, setVerified } from './control/verification.js'
+export type {
+  BackupVerification,
+  ChunksVerification,
+  Damage,
+  VerificationReport,
+  VerifiedBackup,
+} from './control/verification-document.js'
 export { Ciphers, isSealing, type OpenMethod } from './encryption/ciphers.js'
 export {
   createWrappingKey,
@@ -202,7 +220,7 @@ export {
   nodeInfo,
   type ReplsetTopology,
 } from './mongo/topology.js'
-export { ignoredUriOptionsText, maskText, parseUri } from './mongo/uri.js'
+export { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './mongo/uri.js'
 export { mailTexts, noticeFields, webhookBody } from './notify/message.js'
 export { Notifier, type SendNotice } from './notify/notifier.js'
 export { enqueue } from './notify/queue.js'
@@ -300,4 +318,6 @@ export { nextTick } from './time/cron.js'
 export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
+export { sampleOf } from './verification/sample.js'
+export { type ListedStorage, type VerifyScope, verifyStorage } from './verification/verify.js'
 export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, untriedServerText, VERSION } from './version.js'

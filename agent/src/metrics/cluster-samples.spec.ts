@@ -82,7 +82,8 @@ describe('what metrics tell of a cluster', () => {
           backup('4', { startedAt: 400, changedAt: 460, last_write_ts: at(450) }),
           backup('3', { nss: ['a.b'], startedAt: 300, changedAt: 301, last_write_ts: at(999) }),
           backup('2', { store: { profile: true, name: 'far', type: 's3' }, startedAt: 200, changedAt: 230 }),
-          backup('1'),
+          backup('1', { verification: { at: 900, result: 'damaged' } }),
+          backup('0', { verification: { at: 800, result: 'good' } }),
         ],
       }),
     )
@@ -94,9 +95,11 @@ describe('what metrics tell of a cluster', () => {
     assert.equal(found.get(`backup_last_uncompressed_bytes ${main},replica_set=rs0`), 30)
     assert.equal(found.get('backup_last_success_timestamp_seconds type=selective,profile=main'), 301)
     assert.equal(found.get('backup_last_success_timestamp_seconds type=logical,profile=far'), 230)
-    assert.equal(found.get('backups status=done,profile=main'), 3)
+    assert.equal(found.get('backups status=done,profile=main'), 4)
     assert.equal(found.get('backups status=error,profile=main'), 1)
-    assert.equal(found.get('backup_stored_bytes profile=main'), 30)
+    assert.equal(found.get('backup_stored_bytes profile=main'), 40)
+    assert.equal(found.get('backup_verified_timestamp_seconds profile=main'), 800)
+    assert.equal(found.get('backups_damaged profile=main'), 1)
     // A part of the data is no state of the cluster.
     assert.equal(found.get('newest_restorable_timestamp_seconds'), 450)
     assert.equal(found.get('oldest_restorable_timestamp_seconds'), 150)

@@ -29,7 +29,9 @@ export function clusterSamples(view: ClusterView, history: HistoryFacts | undefi
     ...lockSamples(view),
     ...operationSamples(view),
     ...pitrSamples(view, history),
-    ...(history === undefined ? [] : [...backupSamples(history.backups), ...restorableSamples(history)]),
+    ...(history === undefined
+      ? []
+      : [...backupSamples(history.backups), ...verificationSamples(history.backups), ...restorableSamples(history)]),
     ...restoreSamples(view),
   ]
 }
@@ -150,6 +152,21 @@ function backupSamples(backups: readonly BackupFacts[]): Sample[] {
     if (status === 'done') samples.push(sample('pbmkit_backup_stored_bytes', bytes, { profile }))
   }
   return samples.slice(0, MOST_SERIES)
+}
+
+function verificationSamples(backups: readonly BackupFacts[]): Sample[] {
+  const verified = backups.flatMap((backup) =>
+    backup.verification === undefined ? [] : [{ profile: profileOf(backup), ...backup.verification }],
+  )
+  return [...Map.groupBy(verified, ({ profile }) => profile)].flatMap(([profile, own]) => {
+    const good = own.filter(({ result }) => result === 'good').map(({ at }) => at)
+    const damaged = own.filter(({ result }) => result === 'damaged').length
+    const newest = good.reduce((latest, at) => Math.max(latest, at), 0)
+    return [
+      ...(good.length === 0 ? [] : [sample('pbmkit_backup_verified_timestamp_seconds', newest, { profile })]),
+      sample('pbmkit_backups_damaged', damaged, { profile }),
+    ]
+  })
 }
 
 function profileOf({ store }: BackupFacts): string {

@@ -37,6 +37,11 @@ const CLUSTER_FAMILIES = {
   },
   pbmkit_backups: { help: 'Listed backups by state', labels: ['status', 'profile'] },
   pbmkit_backup_stored_bytes: { help: 'All good backups together, as stored', labels: ['profile'] },
+  pbmkit_backup_verified_timestamp_seconds: {
+    help: 'When a backup was last verified and found good (Unix time)',
+    labels: ['profile'],
+  },
+  pbmkit_backups_damaged: { help: 'Backups whose last verification found damage', labels: ['profile'] },
   pbmkit_restore_last_success_timestamp_seconds: {
     help: 'When the newest restore or replay that succeeded ended (Unix time)',
     labels: [],

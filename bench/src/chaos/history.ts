@@ -14,7 +14,8 @@ import type { Target } from './restores.js'
 import { pick } from './shape.js'
 import type { Work } from './work.js'
 
-const CATCH_UP_SECONDS = 90
+/** Where a majority needs the member that is delayed, each chunk takes longer than what it holds. */
+const CATCH_UP_SECONDS = 300
 
 /** What was there in a stretch of time: optimes, both inclusive. */
 interface Known {

@@ -16,6 +16,7 @@ const URI_OPTIONS = [
   // Alone it does not go with majority reads, and is refused.
   'w=1&readConcernLevel=local',
   'w=2',
+  'w=2&wtimeoutMS=100',
   'w=majority',
   'maxPoolSize=1',
   'readPreference=secondary',

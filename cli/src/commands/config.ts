@@ -22,6 +22,7 @@ import { codeOf, usageError } from '../errors.js'
 import { readTextOf } from '../io.js'
 import { yamlText } from '../output/yaml.js'
 import { CONFIG_PATIENCE_MS, refuseIfBusy, requireLeaderAgent } from '../preflight.js'
+import { beginning } from '../schedules.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { requireGoodReports } from '../storage-reports.js'
@@ -81,7 +82,7 @@ async function config(session: Session, key: string | undefined, options: Config
     const text = await readTextOf(options.file, session.io)
     const parsed = await parseConfig(text, session.plugins, (await readConfig(leader))?.storage)
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
-    const change = await writeWholeConfig(leader, parsed, session.plugins, session.clock.now())
+    const change = await writeWholeConfig(leader, parsed, session.plugins, await beginning(leader, session.clock))
     warnOfSealing(session, change)
     await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)

@@ -62,6 +62,7 @@ function describe(backup: BackupDocument, collections: ReadonlyMap<string, strin
     pbm_version: backup.pbm_version,
     status: backup.status,
     ...sizes(backup),
+    verification: verified(backup),
     error: backup.error || undefined,
     replsets: backup.replsets.map((replset) => ({
       name: replset.name,
@@ -89,6 +90,12 @@ function sizes(part: { size: number; size_uncompressed: number }) {
     size_h: prettySize(size),
     size_uncompressed_h: prettySize(uncompressed),
   }
+}
+
+function verified({ verification }: BackupDocument) {
+  if (verification === undefined) return undefined
+  const { at, result, readData, by, opid, damages, restorable } = verification
+  return { time: rfc3339(Number(at)), result, read_data: readData, by, opid, restorable, damages }
 }
 
 /** What storing it took; PBM's agents do not say. */

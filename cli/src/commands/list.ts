@@ -24,7 +24,15 @@ import { addRemappingOption, type RemappingOption, remappingOf } from '../replse
 import { restoredPartText, shortened } from '../restored-part.js'
 import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Run, Session } from '../session.js'
-import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
+import {
+  isSelective,
+  ofProfile,
+  restoreTime,
+  type Snapshot,
+  sealedColumn,
+  toSnapshot,
+  verifiedColumn,
+} from '../snapshots.js'
 
 interface ListOptions extends RemappingOption {
   restore?: boolean
@@ -136,13 +144,14 @@ function snapshotsText(
   const lines: string[] = []
   if (config === undefined) lines.push(colours.caution(NO_CONFIG))
   const { head, cell } = sealedColumn(snapshots)
+  const verified = verifiedColumn(snapshots, Math.floor(session.clock.now() / 1000))
   if (snapshots.length === 0) lines.push(noneText(hidden, config))
   else
     lines.push(
       'Backups:',
       indent(
         table(
-          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', ...head, 'RESTORE TIME (UTC)'],
+          ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', 'BASE', ...head, ...verified.head, 'RESTORE TIME (UTC)'],
           snapshots.map((snapshot) => [
             snapshot.name,
             snapshot.size === undefined ? '' : prettySize(snapshot.size),
@@ -151,6 +160,7 @@ function snapshotsText(
             isSelective(snapshot) ? 'yes' : 'no',
             snapshot.type === 'incremental' && snapshot.src === '' ? 'yes' : 'no',
             ...cell(snapshot),
+            ...verified.cell(snapshot),
             restoreTime(snapshot),
           ]),
           colours,
@@ -178,7 +188,7 @@ export function rangeText({ range, noBaseSnapshot }: PitrRange): string {
 }
 
 /** One restore in the JSON of `list --restore`, with PBM's names. */
-interface RestoreEntry {
+export interface RestoreEntry {
   start: number
   status: string
   type: 'snapshot' | 'pitr' | 'replay'
@@ -195,8 +205,7 @@ interface RestoreEntry {
 }
 
 async function printRestores(session: Session, leader: MongoClient, options: ListOptions): Promise<void> {
-  const restores = (await listRestores(leader)).sort((a, b) => Number(a.start_ts) - Number(b.start_ts))
-  const entries = newest(restores, options.size).map(toRestoreEntry)
+  const entries = newest(await restoreEntries(leader), options.size)
   session.output.result(entries, () => {
     if (entries.length === 0) return 'No restores.'
     const { colours } = session.output
@@ -211,6 +220,12 @@ async function printRestores(session: Session, leader: MongoClient, options: Lis
     ])
     return `Restores:\n${indent(table(['NAME', 'KIND', 'BACKUP', 'POINT IN TIME', 'WHAT', 'STARTED', 'OUTCOME'], rows, colours))}`
   })
+}
+
+/** Oldest first. */
+export async function restoreEntries(leader: MongoClient): Promise<RestoreEntry[]> {
+  const restores = await listRestores(leader)
+  return restores.sort((a, b) => Number(a.start_ts) - Number(b.start_ts)).map(toRestoreEntry)
 }
 
 function toRestoreEntry(restore: RestoreDocument): RestoreEntry {

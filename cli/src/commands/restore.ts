@@ -14,6 +14,7 @@ import {
   profileOf,
   type RestoreCommand,
   requireConfig,
+  requireOwnAgents,
   Selection,
   withoutReshardings,
 } from '@pbmkit/core'
@@ -28,7 +29,6 @@ import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../output/times.js'
-import { requireOwnAgents } from '../own-extensions.js'
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { canReplaceFiles, refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
@@ -36,6 +36,7 @@ import { mergedText, restoredPartText } from '../restored-part.js'
 import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
+import { damageWarning } from '../verification.js'
 import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForPhysicalRestoreEnd } from '../wait/physical-restore.js'
@@ -140,6 +141,8 @@ async function restore(session: Session, given: string | undefined, options: Res
   const isPhysical = backup.type === 'physical'
   if (isPhysical) refuseParts(options)
   if (mustBeSealed) refuseUnsealed(config, { backup })
+  const damage = damageWarning(backup)
+  if (damage !== undefined) session.output.warn(damage)
   await requireRestoreAgents(leader)
   const part = asked ?? partOf(backup)
   const isSharded = (await nodeInfo(leader)).isConfigServer

@@ -15,7 +15,7 @@ import type { MongoClient } from 'mongodb'
 import { usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { schedulesText, shownSchedules } from '../schedules.js'
+import { beginning, schedulesText, shownSchedules } from '../schedules.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
@@ -84,6 +84,8 @@ function addOptions(command: Command, ofBackup: string): Command {
     .option('--num-parallel-collections <n>', `${ofBackup}`, wholeNumber('--num-parallel-collections'))
     .option('--num-parallel-files <n>', `${ofBackup}, physical`, wholeNumber('--num-parallel-files'))
     .option('--older-than <duration>', 'of cleanup and delete-pitr, such as 30d')
+    .option('--newer-than <duration>', 'of verify: only what ended since, such as 8d; default: everything')
+    .option('--read-data <percent>', 'of verify: read only so many of the objects', wholeNumber('--read-data'))
 }
 
 async function list(session: Session): Promise<void> {
@@ -106,7 +108,7 @@ async function add(session: Session, name: string, { catchUp, ...given }: AddOpt
         throw usageError(`there is a schedule ${name} already`, `Remove it first: pbm schedule remove ${name}`)
       return [...schedules, schedule]
     },
-    session.clock.now(),
+    await beginning(leader, session.clock),
   )
   await tell(session, leader, name, 'added')
 }
@@ -124,7 +126,7 @@ async function change(
       if (!schedules.some((one) => one.name === name)) throw unknown(name)
       return schedules.flatMap((one) => (one.name === name ? (to(one) ?? []) : one))
     },
-    session.clock.now(),
+    await beginning(leader, session.clock),
   )
   await tell(session, leader, name, what)
 }
@@ -153,7 +155,12 @@ async function doNow(session: Session, name: string, options: WaitOptions): Prom
   await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
   const now = session.clock.now()
-  const command = await ACTIONS[schedule.do].command(schedule, { leader, config, now })
+  const command = await ACTIONS[schedule.do].command(schedule, {
+    leader,
+    leaderReplset: await session.leaderReplset(),
+    config,
+    now,
+  })
   const opid = await send(leader, command)
   const backup = command.cmd === 'backup' ? { name: command.backup.name } : {}
   const sent: ScheduledRun = { tick: now, opid, status: 'sent', by: 'pbm schedule run', sentAt: now, ...backup }
@@ -179,9 +186,10 @@ async function waitForRun(
 ): Promise<void> {
   const hint = `See pbm logs -i ${run.opid} -t 0.`
   const { clock, signal } = session
+  const leaderReplset = await session.leaderReplset()
   const ended = async () => {
     const config = await requireConfig(leader)
-    return await ACTIONS[kind].outcome(run, { leader, config, now: clock.now() })
+    return await ACTIONS[kind].outcome(run, { leader, leaderReplset, config, now: clock.now() })
   }
   const outcome = await poll(ended, {
     ...{ clock, signal, deadline },

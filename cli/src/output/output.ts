@@ -71,7 +71,7 @@ export class Output {
 const PAINT = new RegExp(`(${String.fromCharCode(0x1b)}\\[(?:1|2|22|31|32|33|39)m)`)
 
 /** The text as a terminal may have it, painted as it is. */
-function shown(text: string): string {
+export function shown(text: string): string {
   return text
     .split(PAINT)
     .map((part, index) => (index % 2 === 1 ? part : printable(part)))

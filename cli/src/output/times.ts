@@ -32,14 +32,14 @@ export function restoreName(milliseconds: number, extraNanoseconds = 0): string 
  * `T,I` (a BSON timestamp) or `30d` (days before `nowSeconds`). Fails with USAGE on anything else, and on a time that
  * lies after `nowSeconds`.
  */
-export function parseOlderThan(text: string, nowSeconds: number): Timestamp {
+export function parseOlderThan(text: string, nowSeconds: number, option = '--older-than'): Timestamp {
   const days = /^(\d+)d$/.exec(text)
   const limit =
     days?.[1] !== undefined
       ? new Timestamp({ t: nowSeconds - Number(days[1]) * DAY_SECONDS, i: 0 })
-      : parseTime(text, '--older-than', ', or days as 30d')
+      : parseTime(text, option, ', or days as 30d')
   if (limit.t > nowSeconds)
-    throw usageError(`--older-than ${text} (${rfc3339(limit.t)}) is after now (${rfc3339(nowSeconds)})`)
+    throw usageError(`${option} ${text} (${rfc3339(limit.t)}) is after now (${rfc3339(nowSeconds)})`)
   return limit
 }
 

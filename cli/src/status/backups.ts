@@ -8,7 +8,15 @@ import { tableTime } from '../output/times.js'
 import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Session } from '../session.js'
-import { isSelective, ofProfile, restoreTime, type Snapshot, sealedColumn, toSnapshot } from '../snapshots.js'
+import {
+  isSelective,
+  ofProfile,
+  restoreTime,
+  type Snapshot,
+  sealedColumn,
+  toSnapshot,
+  verifiedColumn,
+} from '../snapshots.js'
 import { storagePlace } from '../storage-place.js'
 
 /** How PBM's status calls its storages; others are called as in the configuration. */
@@ -81,6 +89,7 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
   if (section.snapshot.length === 0) lines.push('No backups. Make one with pbm backup --wait.')
   else {
     const { head, cell } = sealedColumn(section.snapshot)
+    const verified = verifiedColumn(section.snapshot, Math.floor(Date.now() / 1000))
     const rows = section.snapshot.map((snapshot) => [
       snapshot.name,
       snapshot.size === undefined ? '-' : prettySize(snapshot.size),
@@ -88,11 +97,16 @@ export function backupsText(section: BackupsSection, colours: Colours): string {
       snapshot.profile ?? 'main',
       isSelective(snapshot) ? 'yes' : 'no',
       ...cell(snapshot),
+      ...verified.cell(snapshot),
       snapshot.printStatus === 'success' ? restoreTime(snapshot) : '-',
       stateText(snapshot, colours),
     ])
     lines.push(
-      table(['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', ...head, 'RESTORE TIME (UTC)', 'STATE'], rows, colours),
+      table(
+        ['NAME', 'SIZE', 'TYPE', 'PROFILE', 'SELECTIVE', ...head, ...verified.head, 'RESTORE TIME (UTC)', 'STATE'],
+        rows,
+        colours,
+      ),
     )
   }
   const { pitrChunks: ranges, size, unsealed } = section.pitrChunks

@@ -3,8 +3,10 @@ import {
   clusterTime,
   findBackupByOpid,
   findRestoreByOpid,
+  findVerification,
   isStale,
   listLocks,
+  listVerifyLocks,
   type RestoreDocument,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
@@ -32,7 +34,8 @@ export interface RunningSection {
 }
 
 export async function runningSection(leader: MongoClient): Promise<RunningSection> {
-  const [locks, now] = await Promise.all([listLocks(leader), clusterTime(leader)])
+  const [operations, beside, now] = await Promise.all([listLocks(leader), listVerifyLocks(leader), clusterTime(leader)])
+  const locks = [...operations, ...beside]
   const lock = locks.find(({ hb }) => !isStale(hb, now)) ?? locks[0]
   if (lock === undefined) return {}
   const opid = lock.opid ?? ''
@@ -51,6 +54,11 @@ export async function runningSection(leader: MongoClient): Promise<RunningSectio
     const restore = await findRestoreByOpid(leader, opid)
     const part = restore && restoredPartText(restore)
     return { ...running, ...details(restore, restore?.backup, 'restore'), ...(part === undefined ? {} : { part }) }
+  }
+  if (lock.type === 'verify') {
+    const progress = (await findVerification(leader, opid))?.progress
+    const overall = progress && overallProgress([{ progress }])
+    return { ...running, ...(overall === undefined ? {} : { progress: overall }) }
   }
   return running
 }

@@ -1,4 +1,13 @@
-import { clusterTime, hasOperation, isStale, type LockDocument, listLocks, PbmError, STALE_SECONDS } from '@pbmkit/core'
+import {
+  clusterTime,
+  hasOperation,
+  isStale,
+  type LockDocument,
+  listLocks,
+  listVerifyLocks,
+  PbmError,
+  STALE_SECONDS,
+} from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Session } from '../session.js'
 import { lost, notBegun } from './failure.js'
@@ -41,7 +50,7 @@ export async function waitForOperation(
   await poll(
     async () => {
       const [locks, recorded, errors] = await Promise.all([
-        listLocks(leader, { opid }),
+        locksOf(leader, opid),
         hasOperation(leader, opid, replset),
         operationErrors(leader, opid),
       ])
@@ -84,4 +93,8 @@ export async function waitForOperation(
       onInterrupt: () => new PbmError('INTERRUPTED', `stopped waiting; the ${title} goes on`, { hint }),
     },
   )
+}
+
+async function locksOf(leader: MongoClient, opid: string): Promise<LockDocument[]> {
+  return (await Promise.all([listLocks(leader, { opid }), listVerifyLocks(leader, { opid })])).flat()
 }

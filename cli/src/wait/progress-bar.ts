@@ -26,10 +26,10 @@ const PLAIN_MILLISECONDS = 10_000
  */
 export function showProgress(
   { output, io, clock }: ProgressPlace,
-  operation: 'backup' | 'restore' | 'replay' | 'key rotation' | 'dry run',
+  operation: 'backup' | 'restore' | 'replay' | 'key rotation' | 'dry run' | 'verification',
   name: string,
 ): ProgressDisplay {
-  const label = `${operation} ${name}`
+  const label = `${operation} ${name}`.trimEnd()
   if (io.stderr.isTTY === true) return bar(io.stderr, label)
   return output.json ? jsonLines(output, operation, name) : plainLines(output, label, clock)
 }

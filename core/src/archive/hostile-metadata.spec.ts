@@ -74,4 +74,24 @@ describe('A list of namespaces that somebody has changed', () => {
       },
     )
   })
+
+  it('is read the same when its definitions are large', async () => {
+    const key = '{"v":{"$numberInt":"2"},"key":{"a":{"$numberInt":"1"}},"name":"a_1"}'
+    const many = (count: number, make: (at: number) => string) => Array.from({ length: count }, (_, at) => make(at))
+    const nested = `{"deep":[{"x":{"$oid":"6b0268fcbcfde2227186d740"}},[1,"a",null]],"n":{"$numberLong":"5"},"e":{},"l":[]}`
+    const options = `{${many(3_000, (at) => `"k${at}":${at % 7 === 0 ? nested : at}`)}}`
+    const metadata = `{"options":${options},"indexes":[${many(600, () => key)}],"uuid":"x","type":"collection"}`
+    await readBoth(JSON.stringify({ namespaces: [{ db: 'a', collection: 'b', metadata }] }))
+    await readBoth(
+      JSON.stringify({ namespaces: [{ db: 'a', collection: 'b', metadata: metadata.replace('"k1"', '"\\u0000"') }] }),
+    )
+  })
+
+  it('is refused with numbers of more digits than there are', async () => {
+    const crc = { $numberLong: '9'.repeat(5_000_000) }
+    await assert.rejects(
+      readMetadataJsonGently(JSON.stringify({ namespaces: [{ db: 'a', collection: 'b', metadata: '{}', crc }] })),
+      { code: 'METADATA_INVALID' },
+    )
+  })
 })

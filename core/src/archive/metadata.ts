@@ -1,8 +1,8 @@
-import { BSON } from 'bson'
 import { arrayElement, buildDocument, documentElement, stringElement } from '../bson/build.js'
-import { BSON_INT64 } from '../bson/elements.js'
-import { documentFromJson, toExtendedJson } from '../bson/extended-json.js'
-import { inTurns, type JsonValue, parseJson, parseJsonGently } from '../bson/ordered-json.js'
+import { BSON_INT64, findField } from '../bson/elements.js'
+import { documentFromJson, documentFromJsonGently, toExtendedJson } from '../bson/extended-json.js'
+import { type JsonValue, parseJson, parseJsonGently } from '../bson/ordered-json.js'
+import { Turns } from '../bson/turns.js'
 import { PbmError } from '../errors.js'
 
 /** The list of a replica set's namespaces: `metadata.json` beside the namespace files (PBM: storage-format.md §3). */
@@ -94,19 +94,64 @@ export function readDefinition(text: string, collection: string, type: string): 
       `the definition of ${JSON.stringify(collection)} is longer than ${MAX_DEFINITION_CHARACTERS} characters`,
     )
   }
-  const value = parseMap(text, `the definition of ${JSON.stringify(collection)}`)
+  const value = parseMap(text, definitionWords(collection))
   const options = value.get('options')
   const indexes = value.get('indexes')
+  try {
+    return definitionOf(value, collection, type, {
+      options: options instanceof Map && options.size > 0 ? documentFromJson(options) : undefined,
+      indexes: Array.isArray(indexes) ? indexes.map((index) => documentFromJson(asMap(index, 'an index'))) : null,
+    })
+  } catch (error) {
+    throw notDefinition(error, collection)
+  }
+}
+
+/** The same for one of any length: everybody else gets a turn meanwhile. */
+async function readDefinitionGently(text: string, collection: string, type: string): Promise<CollectionDefinition> {
+  if (text.length < SHORT_DEFINITION || text.length > MAX_DEFINITION_CHARACTERS)
+    return readDefinition(text, collection, type)
+  try {
+    const value = asMap(await parseJsonGently(text), definitionWords(collection))
+    const options = value.get('options')
+    const given = value.get('indexes')
+    const indexes: Buffer[] = []
+    const turns = new Turns(1)
+    for (const index of Array.isArray(given) ? given : [])
+      indexes.push(await documentFromJsonGently(asMap(index, 'an index'), turns))
+    return definitionOf(value, collection, type, {
+      options: options instanceof Map && options.size > 0 ? await documentFromJsonGently(options, turns) : undefined,
+      indexes: Array.isArray(given) ? indexes : null,
+    })
+  } catch (error) {
+    throw notDefinition(error, collection)
+  }
+}
+
+function definitionOf(
+  value: Map<string, JsonValue>,
+  collection: string,
+  type: string,
+  { options, indexes }: { readonly options: Buffer | undefined; readonly indexes: Buffer[] | null },
+): CollectionDefinition {
   const uuid = value.get('uuid')
-  const rawOptions = options instanceof Map && options.size > 0 ? documentFromJson(options) : undefined
   return {
-    options: rawOptions,
-    indexes: Array.isArray(indexes) ? indexes.map((index) => documentFromJson(asMap(index, 'an index'))) : null,
+    options,
+    indexes,
     uuid: typeof uuid === 'string' && uuid !== '' ? uuid : undefined,
     collectionName: textOf(value.get('collectionName')) ?? collection,
-    type: namespaceType(type || (textOf(value.get('type')) ?? ''), rawOptions),
+    type: namespaceType(type || (textOf(value.get('type')) ?? ''), options),
     ...bucketsOf(value),
   }
+}
+
+function definitionWords(collection: string): string {
+  return `the definition of ${JSON.stringify(collection)}`
+}
+
+function notDefinition(error: unknown, collection: string): PbmError {
+  if (error instanceof PbmError && error.code === 'METADATA_INVALID') return error
+  return invalid(`${definitionWords(collection)} is not right`, error)
 }
 
 function bucketsOf(value: Map<string, JsonValue>): Pick<CollectionDefinition, 'bucketsUuid' | 'bucketsOnly'> {
@@ -121,9 +166,8 @@ function bucketsOf(value: Map<string, JsonValue>): Pick<CollectionDefinition, 'b
 function namespaceType(type: string, options: Buffer | undefined): NamespaceType {
   if (type === 'view' || type === 'timeseries') return type
   if (options !== undefined) {
-    const decoded = BSON.deserialize(options)
-    if ('viewOn' in decoded) return 'view'
-    if ('timeseries' in decoded) return 'timeseries'
+    if (findField(options, 'viewOn') !== undefined) return 'view'
+    if (findField(options, 'timeseries') !== undefined) return 'timeseries'
   }
   return 'collection'
 }
@@ -162,7 +206,13 @@ export function writeMetadataJson(metadata: ArchiveMetadata): string {
 /** Reads `metadata.json` of PBM 2.0 and later, and ours. Throws `METADATA_INVALID` with what is wrong. */
 export function readMetadataJson(text: string): ArchiveMetadata {
   const value = parseMap(text, LIST)
-  return { ...headOf(value), namespaces: entriesOf(value).map(readNamespace) }
+  return {
+    ...headOf(value),
+    namespaces: entriesOf(value).map((one, index) => {
+      const entry = entryOf(one, index)
+      return namespaceOf(entry, readDefinition(entry.text, entry.collection, entry.type))
+    }),
+  }
 }
 
 /** The same for a list of any length: everybody else gets a turn meanwhile. */
@@ -170,11 +220,17 @@ export async function readMetadataJsonGently(text: string): Promise<ArchiveMetad
   const value = asMap(await parseJsonGently(text).catch(notJson), LIST)
   const entries = entriesOf(value)
   const namespaces: NamespaceMetadata[] = []
-  await inTurns(() => {
-    const index = namespaces.length
-    if (index < entries.length) namespaces.push(readNamespace(entries[index] ?? null, index))
-    return namespaces.length === entries.length
-  }, 1)
+  const turns = new Turns(1)
+  for (const [index, one] of entries.entries()) {
+    if (turns.areDue()) await turns.give()
+    const entry = entryOf(one, index)
+    const { collection, text, type } = entry
+    const isShort = text.length < SHORT_DEFINITION
+    const definition = isShort
+      ? readDefinition(text, collection, type)
+      : await readDefinitionGently(text, collection, type)
+    namespaces.push(namespaceOf(entry, definition))
+  }
   return { ...headOf(value), namespaces }
 }
 
@@ -182,6 +238,8 @@ const LIST = 'metadata.json'
 /** No server is known to live with more; and of one definition, with a longer one. */
 const MAX_NAMESPACES = 1_000_000
 const MAX_DEFINITION_CHARACTERS = 4 * 1024 * 1024
+/** Read in no time. */
+const SHORT_DEFINITION = 32 * 1024
 
 function headOf(value: Map<string, JsonValue>): Omit<ArchiveMetadata, 'namespaces'> {
   return {
@@ -199,11 +257,24 @@ function entriesOf(value: Map<string, JsonValue>): JsonValue[] {
   return namespaces
 }
 
-function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
+interface Entry {
+  readonly entry: Map<string, JsonValue>
+  readonly db: string
+  readonly collection: string
+  /** The definition. */
+  readonly text: string
+  readonly type: string
+}
+
+function entryOf(value: JsonValue, index: number): Entry {
   const entry = asMap(value, `namespaces[${index}]`)
   const db = textOf(entry.get('db'))
   const collection = textOf(entry.get('collection'))
   if (db === undefined || collection === undefined) throw invalid(`metadata.json: namespaces[${index}] has no name`)
+  return { entry, db, collection, text: textOf(entry.get('metadata')) ?? '', type: textOf(entry.get('type')) ?? '' }
+}
+
+function namespaceOf({ entry, db, collection }: Entry, definition: CollectionDefinition): NamespaceMetadata {
   const packedCrc = entry.get('packed_crc')
   const packedSize = entry.get('packed_size')
   const packed =
@@ -218,7 +289,7 @@ function readNamespace(value: JsonValue, index: number): NamespaceMetadata {
   return {
     db,
     collection,
-    ...readDefinition(textOf(entry.get('metadata')) ?? '', collection, textOf(entry.get('type')) ?? ''),
+    ...definition,
     crc: BigInt.asIntN(64, bigintOf(entry.get('crc') ?? 0, `the crc of ${db}.${collection}`)),
     size: numberOf(entry.get('size') ?? 0, `the size of ${db}.${collection}`),
     count: count === undefined ? undefined : numberOf(count, `the documents of ${db}.${collection}`),
@@ -282,7 +353,11 @@ function textOf(value: JsonValue | undefined): string | undefined {
 /** Canonical, relaxed and plain numbers are all accepted. */
 function bigintOf(value: JsonValue, what: string): bigint {
   const inner = value instanceof Map ? (value.get('$numberLong') ?? value.get('$numberInt')) : value
-  if ((typeof inner === 'string' && /^-?\d+$/.test(inner)) || (typeof inner === 'number' && Number.isInteger(inner))) {
+  // Longer ones take hours.
+  if (
+    (typeof inner === 'string' && /^-?\d{1,20}$/.test(inner)) ||
+    (typeof inner === 'number' && Number.isInteger(inner))
+  ) {
     return BigInt(inner)
   }
   throw invalid(`metadata.json: ${what} is not a whole number`)

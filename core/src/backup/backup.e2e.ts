@@ -214,16 +214,17 @@ describe('a logical backup', () => {
     assert.equal(failure, undefined)
     const document = await findBackup(leader, name)
     assert(document !== undefined)
-    const oplog = await readdir(join(folder, name, set.name, 'oplog'))
-    assert.equal(oplog.length, 1)
-    const bytes = await readAll(await store.read(`${name}/${set.name}/oplog/${oplog[0]}`), 'zstd')
-    const tally = (of: Buffer) => {
-      const sum = new Tally()
+    const [piece, ...more] = await readdir(join(folder, name, set.name, 'oplog'))
+    assert.deepEqual(more, [])
+    const object = `${name}/${set.name}/oplog/${piece}`
+    const bytes = await readAll(await store.read(object), 'zstd')
+    const tally = (of: Buffer, sum = new Tally()) => {
       sum.add(of)
       return sum
     }
     const { replsets } = fromStorageJson(await readFile(join(folder, `${name}.pbm.json`), 'utf8'))
-    const stored = { name: `${name}/${set.name}/oplog/${oplog[0]}`, crc: tally(bytes).crcText() }
+    const packed = tally(await readFile(join(folder, object)))
+    const stored = { name: object, crc: tally(bytes).crcText(), storedCrc: packed.crcText() }
     assert.deepEqual(replsets[0]?.oplog_objects, [stored])
     const list = readMetadataJson(await readFile(join(folder, name, set.name, 'metadata.json'), 'utf8'))
     const rowsOf = list.namespaces.find(({ db, collection }) => `${db}.${collection}` === 'load.rows')

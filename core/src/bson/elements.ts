@@ -119,13 +119,16 @@ export function findString(buffer: Buffer, name: string, offset = 0): string | u
 
 /** The values of a raw array, in order, as views of its embedded documents; other types are refused. */
 export function documentsOfArray(array: Buffer): Buffer[] {
-  const documents: Buffer[] = []
+  return [...eachOfArray(array)]
+}
+
+/** The same, one by one. */
+export function* eachOfArray(array: Buffer): Generator<Buffer> {
   const position: ElementPosition = { type: 0, start: 0, value: 0, end: 0 }
   for (let at = 4; readElement(array, at, array.length, position); at = position.end) {
     if (position.type !== BSON_DOCUMENT) throw corrupt(at)
-    documents.push(array.subarray(position.value, position.end))
+    yield array.subarray(position.value, position.end)
   }
-  return documents
 }
 
 function corrupt(offset: number): PbmError {

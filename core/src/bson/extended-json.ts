@@ -3,6 +3,7 @@ import { PbmError } from '../errors.js'
 import { buildDocument } from './build.js'
 import { BSON_ARRAY, BSON_BOOLEAN, BSON_DOCUMENT, BSON_STRING, type ElementPosition, readElement } from './elements.js'
 import { type JsonValue, parseJson } from './ordered-json.js'
+import type { Turns } from './turns.js'
 
 /**
  * Canonical Extended JSON v2 to and from raw BSON, with every key where it was. JavaScript objects would move
@@ -38,9 +39,64 @@ export function fromExtendedJson(text: string, options: { uniqueKeys?: boolean }
   return documentFromJson(value)
 }
 
-/** A parsed object as raw BSON. */
+/** A parsed object as raw BSON. Throws `JSON_INVALID`. */
 export function documentFromJson(value: ReadonlyMap<string, JsonValue>): Buffer {
-  return Buffer.from(BSON.serialize(toSerializable(value) as Map<string, unknown>, { ignoreUndefined: false }))
+  const serializable = toSerializable(value) as Map<string, unknown>
+  try {
+    return Buffer.from(BSON.serialize(serializable, { ignoreUndefined: false }))
+  } catch (cause) {
+    throw new PbmError('JSON_INVALID', 'The Extended JSON can not become BSON', { cause })
+  }
+}
+
+/** Values beside each other that are made in one turn. */
+const TOGETHER = 200
+
+/** The same of an object of any size: everybody else gets a turn meanwhile. */
+export async function documentFromJsonGently(value: ReadonlyMap<string, JsonValue>, turns: Turns): Promise<Buffer> {
+  return await gently([...value], turns)
+}
+
+async function gently(entries: readonly [string, JsonValue][], turns: Turns): Promise<Buffer> {
+  const bodies: Buffer[] = []
+  let together: [string, JsonValue][] = []
+  const put = () => {
+    if (together.length > 0) bodies.push(documentFromJson(new Map(together)).subarray(4, -1))
+    together = []
+  }
+  for (const [key, inner] of entries) {
+    if (turns.areDue()) await turns.give()
+    const type = typeOfLarge(inner)
+    if (type !== undefined) {
+      put()
+      const items =
+        inner instanceof Map
+          ? [...inner]
+          : (inner as JsonValue[]).map((item, at) => [String(at), item] as [string, JsonValue])
+      bodies.push(elementBytes(key, type, await gently(items, turns)))
+    } else if (together.push([key, inner]) >= TOGETHER) put()
+  }
+  put()
+  return documentOfBytes(bodies)
+}
+
+function elementBytes(name: string, type: number, value: Buffer): Buffer {
+  if (name.includes('\0')) throw new PbmError('JSON_INVALID', 'The Extended JSON has a key with a NUL')
+  return Buffer.concat([Buffer.of(type), Buffer.from(`${name}\0`), value])
+}
+
+function documentOfBytes(bodies: readonly Buffer[]): Buffer {
+  const document = Buffer.concat([Buffer.alloc(4), ...bodies, Buffer.alloc(1)])
+  document.writeInt32LE(document.length, 0)
+  return document
+}
+
+/** BSON's type of what has parts of its own; undefined for what is made in no time. */
+function typeOfLarge(value: JsonValue): number | undefined {
+  if (Array.isArray(value)) return BSON_ARRAY
+  if (!(value instanceof Map)) return undefined
+  const [first] = value.keys()
+  return first !== undefined && WRAPPERS.has(first) ? undefined : BSON_DOCUMENT
 }
 
 /** What marks an object of JSON as one BSON value (Extended JSON v2). */
@@ -67,8 +123,16 @@ function toSerializable(value: JsonValue | ReadonlyMap<string, JsonValue>): unkn
   if (Array.isArray(value)) return value.map(toSerializable)
   if (!(value instanceof Map)) return value
   const [first] = value.keys()
-  if (first !== undefined && WRAPPERS.has(first)) return EJSON.parse(jsonText(value), { relaxed: false })
+  if (first !== undefined && WRAPPERS.has(first)) return wrapped(value, first)
   return new Map([...value].map(([key, inner]) => [key, toSerializable(inner)]))
+}
+
+function wrapped(value: ReadonlyMap<string, JsonValue>, type: string): unknown {
+  try {
+    return EJSON.parse(jsonText(value), { relaxed: false })
+  } catch (cause) {
+    throw new PbmError('JSON_INVALID', `The Extended JSON has a ${type} that is none`, { cause })
+  }
 }
 
 function jsonText(value: JsonValue | ReadonlyMap<string, JsonValue>): string {

@@ -1,54 +1,43 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { PbmError } from '../errors.js'
+import { inTurns } from './turns.js'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | Map<string, JsonValue>
 
 /** The text has more values than who reads it wants. */
 export class TooManyValues extends Error {}
 
+export interface JsonLimits {
+  /** Refuses an object that has a key twice, of which a Map keeps the last. */
+  readonly uniqueKeys?: boolean
+  /** Values. */
+  readonly most?: number
+  /** Characters of a string, as they stand in the text. */
+  readonly longest?: number
+}
+
 /** How deep a server nests, with room: deeper text is refused before it overflows anybody's stack. */
 const MAX_DEPTH = 250
 /** No number is longer. */
 const SCALAR = /[^\s,\]}]{0,400}/y
-/** How long others may have to wait for their turn, and how many steps are no time at all. */
-const TURN_MS = 15
-const STEPS_A_LOOK = 256
+/** Characters of a string, and of blanks: more of them would be read in one turn, in which nobody else has one. */
+const LONGEST_STRING = 8 * 1024 * 1024
+const LONGEST_SPACE = 1024 * 1024
 
 /**
  * Parses JSON into Maps, which keep every key where it was; `JSON.parse` moves integer-like keys to the front.
- * Throws `JSON_INVALID` with the position; with `uniqueKeys`, also where an object has a key twice, of which a Map keeps the last.
+ * Throws `JSON_INVALID` with the position.
  */
-export function parseJson(text: string, { uniqueKeys = false } = {}): JsonValue {
-  const parser = new Parser(text, Number.POSITIVE_INFINITY, uniqueKeys)
+export function parseJson(text: string, limits: Pick<JsonLimits, 'uniqueKeys'> = {}): JsonValue {
+  const parser = new Parser(text, limits)
   while (!parser.step());
   return parser.value
 }
 
-/** The same for a large text: everybody else gets a turn meanwhile. Rejects with {@link TooManyValues} beyond `most`. */
-export async function parseJsonGently(text: string, most = Number.POSITIVE_INFINITY): Promise<JsonValue> {
-  const parser = new Parser(text, most)
+/** The same for a large text: everybody else gets a turn meanwhile. Rejects with {@link TooManyValues} beyond `limits.most`. */
+export async function parseJsonGently(text: string, limits: JsonLimits = {}): Promise<JsonValue> {
+  const parser = new Parser(text, limits)
   await inTurns(() => parser.step())
   return parser.value
-}
-
-/** Calls `step` until it is true, with turns for everybody else in between. */
-export async function inTurns(step: () => boolean, stepsALook = STEPS_A_LOOK): Promise<void> {
-  let since = performance.now()
-  for (let steps = 1; !step(); steps++) {
-    if (steps % stepsALook !== 0 || performance.now() - since < TURN_MS) continue
-    await turn()
-    since = performance.now()
-  }
-}
-
-/** Calls `work` with each of many, with turns for everybody else in between. */
-export async function eachInTurns<T>(items: Iterable<T>, work: (item: T) => void): Promise<void> {
-  const iterator = items[Symbol.iterator]()
-  await inTurns(() => {
-    const { done, value } = iterator.next()
-    if (done !== true) work(value)
-    return done === true
-  })
 }
 
 interface Open {
@@ -57,6 +46,9 @@ interface Open {
   key: string
   isEmpty: boolean
 }
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 
 /** Without recursion, so that it can stop between any two values. */
 class Parser {
@@ -67,10 +59,15 @@ class Parser {
   readonly #uniqueKeys: boolean
   /** Values that may still come. */
   #left: number
+  readonly #longest: number
 
-  constructor(text: string, most = Number.POSITIVE_INFINITY, uniqueKeys = false) {
+  constructor(
+    text: string,
+    { uniqueKeys = false, most = Number.POSITIVE_INFINITY, longest = LONGEST_STRING }: JsonLimits = {},
+  ) {
     this.#text = text
     this.#left = most
+    this.#longest = longest
     this.#uniqueKeys = uniqueKeys
   }
 
@@ -137,17 +134,27 @@ class Parser {
   #string(): string {
     const start = this.#at
     if (this.#text[start] !== '"') this.#fail('a string should begin here')
-    let end = start
-    do end = this.#text.indexOf('"', end + 1)
-    while (end >= 0 && this.#isEscaped(end))
-    this.#at = end < 0 ? this.#text.length : end + 1
+    this.#at = this.#endOfString(start)
+    if (this.#at - start > this.#longest) {
+      this.#at = start
+      this.#fail(`a text is longer than ${this.#longest} characters`)
+    }
     return this.#native(start) as string
   }
 
-  #isEscaped(quote: number): boolean {
-    let before = quote
-    while (this.#text[before - 1] === '\\') before--
-    return (quote - before) % 2 === 1
+  /** Behind its last quote; of one that has none, that of the text. */
+  #endOfString(start: number): number {
+    const text = this.#text
+    const next = text.indexOf('"', start + 1)
+    if (next < 0) return text.length
+    if (text[next - 1] !== '\\') return next + 1
+    for (let at = start + 1; at < text.length; at++) {
+      const code = text.charCodeAt(at)
+      if (code === QUOTE) return at + 1
+      if (code === BACKSLASH) at++
+      if (at - start > this.#longest) return at
+    }
+    return text.length
   }
 
   #scalar(): JsonValue {
@@ -173,7 +180,10 @@ class Parser {
   }
 
   #space(): void {
-    while (isSpace(this.#text.charCodeAt(this.#at))) this.#at++
+    const start = this.#at
+    while (isSpace(this.#text.charCodeAt(this.#at))) {
+      if (++this.#at - start > LONGEST_SPACE) this.#fail('too many blanks')
+    }
   }
 
   #fail(why: string): never {

@@ -11,6 +11,8 @@ import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
+import { PITR_FOLDER } from '../store/layout/names.js'
+import { deleteOwnChecksum } from './chunk-checksums.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
 import { lifecyclePlan, minKeepFault } from './lifecycle.js'
@@ -86,9 +88,12 @@ export async function deleteOld(
   for (const chunk of old.chunks) {
     // The index first: a chunk without its document is harmless, a document without its chunk breaks a restore.
     await deleteChunk(leader, chunk)
+    // Whatever a document names: only the oplog's objects go with it.
+    if (!chunk.fname.startsWith(`${PITR_FOLDER}/`)) continue
     await store.delete(chunk.fname, { signal }).catch((error: unknown) => {
       if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
     })
+    await deleteOwnChecksum(store, chunk, { signal })
   }
   for (const [rs, names] of keys) await deleteBareKeys(store, rs, names, { signal })
   const backups = what.backups ? old.backups.toReversed() : []

@@ -26,6 +26,7 @@ import {
 } from '../store/layout/names.js'
 import { readRecordText } from '../store/layout/read-record.js'
 import { checkFiles } from './check-files.js'
+import { ChunkChecksums } from './chunk-checksums.js'
 import { withBeginnings } from './first-chunks.js'
 import { INIT } from './init-object.js'
 import { acceptStorage } from './known-storage.js'
@@ -112,7 +113,9 @@ export async function resync(options: ResyncOptions): Promise<ResyncResult> {
   if (foreign.size > 0) log.info(`left out backups of other storages below this one, in ${listed([...foreign])}`)
   if (profile === undefined) {
     const noted = withNotes(listing.chunks, await listChunks(leader))
-    await replaceChunks(leader, await withBeginnings(noted, options))
+    // Last: who has only these has not looked into the chunk.
+    const chunks = (await withBeginnings(noted, options)).map((chunk) => listing.checksums.complete(chunk))
+    await replaceChunks(leader, chunks)
     await takeRestores(options)
   }
   await acceptStorage(store, options, { signal })
@@ -147,12 +150,13 @@ async function listCatalog(store: ObjectStore, skipped: { object: string; reason
   const metadata: string[] = []
   const chunks: PitrChunkDocument[] = []
   const bounds = new Set<string>()
+  const checksums = new ChunkChecksums()
   for await (const { name, size } of store.list(call)) {
     if (parseBackupMetadataName(name) !== undefined) metadata.push(name)
     if (!name.startsWith(`${PITR_FOLDER}/`)) continue
+    if (isKeyObject(name) || checksums.add(name)) continue
     const chunk = parsePitrChunkName(name)
     const key = `${chunk?.replset} ${chunk?.start} ${chunk?.end}`
-    if (isKeyObject(name)) continue
     if (chunk === undefined) skipped.push({ object: name, reason: 'not the name of an oplog chunk' })
     else if (size === 0) skipped.push({ object: name, reason: 'it is empty' })
     else if (bounds.has(key)) skipped.push({ object: name, reason: 'a chunk with the same bounds is there already' })
@@ -163,17 +167,18 @@ async function listCatalog(store: ObjectStore, skipped: { object: string; reason
       chunks.push({ rs, fname: name, compression: compressionBySuffix(name), start_ts, end_ts, size, ...sealed })
     }
   }
-  return { metadata, chunks }
+  return { metadata, chunks, checksums }
 }
 
 /** What slicers note is in the control collections only: it is kept for objects that are the same as before. */
 function withNotes(chunks: readonly PitrChunkDocument[], known: readonly PitrChunkDocument[]): PitrChunkDocument[] {
   const notes = new Map(known.map((chunk) => [`${chunk.fname} ${chunk.size}`, chunk]))
   return chunks.map((chunk) => {
-    const { crc, barriers, fromNothing } = notes.get(`${chunk.fname} ${chunk.size}`) ?? {}
+    const { crc, storedCrc, barriers, fromNothing } = notes.get(`${chunk.fname} ${chunk.size}`) ?? {}
     return {
       ...chunk,
       ...(crc === undefined ? {} : { crc }),
+      ...(storedCrc === undefined ? {} : { storedCrc }),
       ...(barriers === undefined ? {} : { barriers }),
       ...(fromNothing === undefined ? {} : { fromNothing }),
     }

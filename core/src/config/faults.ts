@@ -48,7 +48,9 @@ function toFault(error: ErrorObject, root: SchemaNode, document: unknown, at: re
     return { path: [...path, String(params.missingProperty)], text: 'is missing', unknownKey: false }
   // What is refused there may be a key in place of where one is to be found, and only its plugin knows what those look like.
   const mayBeKey = [...at, ...path][0] === 'encryption' && typeof error.data === 'string'
-  const isHidden = isSecretAt(document, path, root) || typeof error.data === 'object'
+  // Where the blank behind a colon was forgotten, keys and values are one text: `secret-access-key:hunter2`.
+  const isUnread = error.keyword === 'type' && [params.type].flat().includes('object')
+  const isHidden = isUnread || isSecretAt(document, path, root) || typeof error.data === 'object'
   const shown = isHidden ? '' : `, not ${shorten(JSON.stringify(error.data))}`
   const text = `${demand(error, params, parent)}${mayBeKey ? '; not shown here, since it may be a key' : shown}`
   return { path, text, unknownKey: false }

@@ -227,6 +227,16 @@ describe('parseConfig', () => {
       )
   })
 
+  it('shows no secret where a colon lacks its blank, nor where a line is no YAML', async () => {
+    const broken = [
+      lines(...STORAGE, '    credentials:', '      secret-access-key:hunter2'),
+      lines(...STORAGE, '    credentials: >secret-access-key: hunter2'),
+      lines(...STORAGE, '    credentials: >', '    secret-access-key: hunter2', 'x'),
+      lines(...STORAGE, '    credentials: secret-access-key: hunter2'),
+    ]
+    for (const yaml of broken) assert.doesNotMatch(await refusal(parseConfig(yaml, host)), /hunter2/)
+  })
+
   it('shows no secret in a fault', async () => {
     for (const value of [
       '[s3cr3t]',

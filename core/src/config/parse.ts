@@ -73,9 +73,10 @@ function readYaml(yaml: string): { root: Node | null; lineOf: (node: Node) => nu
   return { root: document.contents, lineOf: (node) => lineCounter.linePos(node.range?.[0] ?? 0).line }
 }
 
+/** Messages of the parser quote what they met, behind a colon or in quotes; that may be part of a secret. */
 function firstLine(message: string): string {
-  // Some messages of the parser quote what it met; that may be part of a secret.
-  return (message.split('\n')[0] ?? message).replace(/:? ?(?:"[^"]*"|'[^']*'|`[^`]*`).*$/, '')
+  const line = message.split('\n')[0] ?? message
+  return line.replace(/:.*$/s, '').replace(/ ?(?:"[^"]*"|'[^']*'|`[^`]*`).*$/, '')
 }
 
 function typeOfStorage(root: YAMLMap): unknown {

@@ -27,7 +27,7 @@ describe('schedules in the configuration', () => {
       'line 2: schedules.0.ns: does not go with type: physical, which is a backup of all data',
       'line 3: schedules.1.name: stands here a second time',
       'line 3: schedules.1.cron: is no cron expression; write minute, hour, day, month and weekday: 30 2 * * * is each day at 2:30',
-      'line 4: schedules.2.do: must be backup, lifecycle, cleanup or delete-pitr, not "drill"',
+      'line 4: schedules.2.do: must be backup, lifecycle, cleanup, delete-pitr or verify, not "drill"',
       'line 5: schedules.3.timezone: is no time zone; write it as the IANA does: Europe/Berlin, UTC',
       'line 5: schedules.3.olderThan: is missing; do: cleanup needs it',
       'line 6: schedules.4.when: unknown key',

@@ -39,6 +39,10 @@ export interface ScheduleConfig {
   numParallelFiles?: number
   /** Such as `30d`. */
   olderThan?: string
+  /** The same, of what is verified. Everything when absent. */
+  newerThan?: string
+  /** Percent of the objects that are read through; 100 when absent. */
+  readData?: number
 }
 
 /** What can be done by a schedule, and the keys that go with it. Of each, `schedule/actions.ts` says how. */
@@ -53,6 +57,7 @@ export const SCHEDULED = {
   lifecycle: { may: ['profile'], needs: [] },
   cleanup: { may: ['olderThan', 'profile'], needs: ['olderThan'] },
   'delete-pitr': { may: ['olderThan'], needs: ['olderThan'] },
+  verify: { may: ['newerThan', 'readData', 'profile'], needs: [] },
 } as const satisfies Readonly<Record<string, { may: readonly string[]; needs: readonly string[] }>>
 
 export type ScheduledKind = keyof typeof SCHEDULED
@@ -64,6 +69,7 @@ const COMMON: readonly string[] = ['name', 'cron', 'timezone', 'do', 'enabled', 
 const MOST = 100
 
 const count = { type: 'integer', minimum: 0, maximum: 10_000 } as const
+const percent = { type: 'number', minimum: 0, maximum: 100 } as const
 const level = { type: 'integer', minimum: -100, maximum: 100 } as const
 
 const SCHEDULE = section(
@@ -84,6 +90,8 @@ const SCHEDULE = section(
     numParallelCollections: count,
     numParallelFiles: count,
     olderThan: duration,
+    newerThan: duration,
+    readData: percent,
   },
   ['name', 'cron', 'do'],
 )

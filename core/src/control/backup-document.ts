@@ -1,4 +1,5 @@
 import type { Timestamp } from 'bson'
+import type { VerifiedBackup } from './verification-document.js'
 
 /** One backup in `pbmBackups`, field for field as PBM has it (PBM: control-plane.md §1.4). Times are Unix seconds. */
 export interface BackupDocument {
@@ -48,6 +49,8 @@ export interface BackupDocument {
   layout?: 'archive'
   /** Ours; PBM ignores it: what the record on the storage is authenticated with, see `signedText`. */
   signature?: string
+  /** Ours; PBM ignores it, and no record on a storage has it: what came of the last `pbm verify`. */
+  verification?: VerifiedBackup
 }
 
 export type BackupStatus =
@@ -139,6 +142,8 @@ export interface BackupOplogObject {
   name: string
   /** CRC-64/XZ of the entries, uncompressed: 16 hexadecimal digits. */
   crc: string
+  /** The same of the object, before it was sealed. Absent in backups of earlier versions. */
+  storedCrc?: string
 }
 
 /** An object as it was given to the storage. */

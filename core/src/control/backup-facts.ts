@@ -18,6 +18,8 @@ export interface BackupFacts {
   readonly changedAt: number
   readonly size: number
   readonly last_write_ts: Timestamp
+  /** What the last `pbm verify` of it found; absent where it never was. */
+  readonly verification?: { readonly at: number; readonly result: string }
   readonly replsets: readonly ReplsetFacts[]
 }
 
@@ -34,7 +36,7 @@ export const BACKUP_FACTS: Document = {
   ...{ name: 1, opid: 1, type: 1, status: 1, nss: 1, start_ts: 1, last_transition_ts: 1, size: 1, last_write_ts: 1 },
   ...{ 'store.profile': 1, 'store.name': 1, 'store.type': 1 },
   ...{ 'replsets.name': 1, 'replsets.node': 1, 'replsets.size': 1, 'replsets.size_uncompressed': 1 },
-  'replsets.progress': 1,
+  ...{ 'replsets.progress': 1, 'verification.at': 1, 'verification.result': 1 },
 }
 
 /** All of them, newest first. */
@@ -49,7 +51,7 @@ export async function listBackupFacts(leader: MongoClient): Promise<BackupFacts[
 
 /** Undefined for a document without a name: whatever it is, it is no backup. */
 export function toBackupFacts(found: Document): BackupFacts | undefined {
-  const { name, opid, type, status, store } = found
+  const { name, opid, type, status, store, verification } = found
   if (typeof name !== 'string') return undefined
   return {
     name,
@@ -62,6 +64,9 @@ export function toBackupFacts(found: Document): BackupFacts | undefined {
     changedAt: readNumber(found.last_transition_ts),
     size: readNumber(found.size),
     last_write_ts: found.last_write_ts instanceof Timestamp ? found.last_write_ts : UNSET_TIMESTAMP,
+    ...(isDocument(verification) && {
+      verification: { at: readNumber(verification.at), result: String(verification.result) },
+    }),
     replsets: readList(found.replsets as Document[] | null)
       .filter(isDocument)
       .map(toReplsetFacts),

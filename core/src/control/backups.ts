@@ -234,9 +234,13 @@ export async function replaceBackups(
   const refused: { name: string; error: unknown }[] = []
   for (const backup of found) {
     try {
-      const kept = await backups(leader).findOne({ name: backup.name }, { projection: { status: 1, store: 1 } })
+      const projection = { opid: 1, verification: 1 }
+      const kept = await backups(leader).findOne({ name: backup.name }, { projection })
+      // Written nowhere else.
+      const isSame = kept?.opid === backup.opid && kept.verification !== undefined
+      const verified = isSame ? { verification: kept.verification } : {}
       if (kept === null) await backups(leader).insertOne(toWire(backup))
-      else await backups(leader).replaceOne({ ...ended, _id: kept._id }, toWire(backup))
+      else await backups(leader).replaceOne({ ...ended, _id: kept._id }, { ...toWire(backup), ...verified })
     } catch (error) {
       if (!isRefusedDocument(error)) throw error
       refused.push({ name: backup.name, error })

@@ -22,6 +22,22 @@ export type Command =
   | { cmd: 'rotateKeys'; rotateKeys: { dryRun: boolean } }
   /** Ours: tells what the restore would do. */
   | { cmd: 'planRestore'; restore: RestoreCommand }
+  /** Ours: reads through what is on the storage. */
+  | { cmd: 'verify'; verify: VerifyCommand }
+
+/** One of `backup`, `all`, `pitr` and `time` says what. */
+export interface VerifyCommand {
+  backup?: string
+  all?: boolean
+  pitr?: boolean
+  time?: Timestamp
+  /** Unix seconds; with `all` and `pitr`. */
+  since?: number
+  /** Percent of the objects. */
+  readData?: number
+  /** With `all`: whose backups, instead of those on the main storage. */
+  profile?: string
+}
 
 export interface ResyncCommand {
   name?: string

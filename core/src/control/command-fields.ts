@@ -123,6 +123,9 @@ const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
   }),
   removeConfigProfile: payload('profile', { name: must(TEXT) }),
   rotateKeys: payload('rotateKeys', { dryRun: FLAG }),
+  verify: payload('verify', {
+    ...{ backup: TEXT, all: FLAG, pitr: FLAG, time: TIME, since: NUMBER, readData: NUMBER, profile: TEXT },
+  }),
 }
 
 /** What keeps a document from being a command of PBM's or ours, in words; undefined where nothing does. */

@@ -34,6 +34,7 @@ describe('A document of pbmCmd', () => {
       { cmd: 'addConfigProfile', profile: { name: 'a', profile: true, storage: { type: 'filesystem' } } },
       { cmd: 'removeConfigProfile', profile: { name: 'a' } },
       { cmd: 'rotateKeys', rotateKeys: { dryRun: true } },
+      { cmd: 'verify', verify: { all: true, since: 1_764_500_000, readData: 10 } },
     ]) {
       assert.equal(refusalOf({ _id, ts: 1, ...command }), undefined, command.cmd)
       assert.equal(readCommand({ _id, ts: Long.fromNumber(1), ...command })?.ts, 1)
@@ -69,6 +70,7 @@ describe('A document of pbmCmd', () => {
       [{ cmd: 'addConfigProfile', profile: { name: 'a' } }, /profile\.storage/],
       [{ cmd: 'removeConfigProfile', profile: {} }, /profile\.name/],
       [{ cmd: 'rotateKeys' }, /rotateKeys is missing/],
+      [{ cmd: 'verify', verify: { time: 1 } }, /verify.time is not a timestamp/],
       [{ cmd: 'toString' }, /cmd/],
       [{ cmd: { toString: 1 } }, /cmd/],
     ]

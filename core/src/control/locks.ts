@@ -20,9 +20,14 @@ export interface LockDocument extends LockHeader {
   hb: Timestamp
 }
 
-/** `pbmLock` for operations, `pbmLockOp` for slicers. */
+/** What goes on beside operations, each kind alone: slicing, and reading through what is stored, which changes nothing. */
+export function isBesideOperations(type: LockHeader['type']): boolean {
+  return type === 'pitr' || type === 'verify'
+}
+
+/** `pbmLock` for operations, `pbmLockOp` for what goes on beside them, where PBM's agents look for slicers only. */
 export function lockCollection(type: LockHeader['type']): string {
-  return type === 'pitr' ? SLICER_LOCKS : LOCKS
+  return isBesideOperations(type) ? SLICER_LOCKS : LOCKS
 }
 
 /** The header as PBM stores and matches it: no field that is empty. */
@@ -42,7 +47,11 @@ export async function listLocks(leader: MongoClient, query: LockQuery = {}): Pro
 }
 
 export async function listSlicerLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
-  return find(leader, SLICER_LOCKS, query)
+  return find(leader, SLICER_LOCKS, { type: 'pitr', ...query })
+}
+
+export async function listVerifyLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
+  return find(leader, SLICER_LOCKS, { type: 'verify', ...query })
 }
 
 /** The operation locks whose holders are alive by cluster time: what forbids another operation. */

@@ -23,12 +23,14 @@ export interface PitrChunkDocument {
   size: number
   /**
    * Ours, which PBM ignores: CRC-64/XZ of the entries before compression, 16 hexadecimal digits. Unknown for chunks of
-   * PBM's, and for those that a resync found on the storage without having known them before.
+   * PBM's, and for sealed ones that a resync found on the storage without having known them before.
    */
   crc?: string
+  /** Ours: the same of the object, before it was sealed. */
+  storedCrc?: string
   /** Ours: the name of the method that it is sealed with. */
   encryption?: string
-  /** Ours: what no replay leads across, in a chunk of config servers. Unknown where `crc` is. */
+  /** Ours: what no replay leads across, in a chunk of config servers. Unknown for chunks that only a resync has seen. */
   barriers?: readonly Barrier[]
   /** Ours: it begins with the first entry that its replica set ever wrote, which was empty then. */
   fromNothing?: true

@@ -59,6 +59,18 @@ describe('the index of chunks', () => {
     assert.deepEqual(await index(), [])
   })
 
+  it('tells of chunks past what somebody has put beside them', async () => {
+    const [start_ts, end_ts] = [new Timestamp({ t: 5, i: 1 }), new Timestamp({ t: 9, i: 1 })]
+    const chunk: PitrChunkDocument = { rs: 'rs0', fname: 'pbmPitr/rs0/5', compression: 's2', start_ts, end_ts, size: 1 }
+    await insertChunk(leader, chunk)
+    const odd = [{ fname: 5 }, { rs: {} }, { start_ts: 'x' }, { end_ts: 'z' }]
+    for (const [at, fields] of odd.entries())
+      await collection(PITR_CHUNKS).insertOne({ ...chunk, start_ts: new Timestamp({ t: 20 + at, i: 1 }), ...fields })
+    assert.deepEqual(await listChunks(leader), [chunk])
+    assert.deepEqual(await findLastChunk(leader, 'rs0'), chunk)
+    assert.deepEqual(await listChunksFrom(leader, 'rs0', start_ts), [chunk])
+  })
+
   it('tells of a chunk that the primary does not know the majority to have, so that its object stays', async () => {
     const start_ts = new Timestamp({ t: 40, i: 1 })
     const document = { rs: 'rs0', fname: 'pbmPitr/rs0/40', start_ts, end_ts: new Timestamp({ t: 50, i: 1 }) }

@@ -25,7 +25,7 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   const found = await chunks(leader)
     .find({ ...query }, { sort: { start_ts: 1 } })
     .toArray()
-  return found.map(fromRecord)
+  return found.flatMap((one) => fromRecord(one) ?? [])
 }
 
 /** Those that end after this Unix second and began at most a day before it; oldest first. */
@@ -35,7 +35,7 @@ export async function listChunksSince(leader: MongoClient, second: number): Prom
   const found = await chunks(leader)
     .find({ ...since, ...begun }, { sort: { start_ts: 1 } })
     .toArray()
-  return found.map(fromRecord)
+  return found.flatMap((one) => fromRecord(one) ?? [])
 }
 
 /** Where the chunks of each replica set end. */
@@ -73,8 +73,10 @@ export function countChunks(leader: MongoClient): Promise<number> {
 
 /** The chunk of a replica set that ends last. */
 export async function findLastChunk(leader: MongoClient, rs: string): Promise<PitrChunkDocument | undefined> {
-  const found = await chunks(leader).findOne({ rs }, { sort: { end_ts: -1 } })
-  return found === null ? undefined : fromRecord(found)
+  const [last] = await chunks(leader)
+    .find({ rs, ...OF_CHUNKS }, { sort: { end_ts: -1 }, limit: 1 })
+    .toArray()
+  return last === undefined ? undefined : fromRecord(last)
 }
 
 /**
@@ -86,7 +88,7 @@ export async function listChunksFrom(leader: MongoClient, rs: string, start: Tim
   const found = await chunks(leader)
     .find({ rs, start_ts: start }, { readConcern: { level: 'local' } })
     .toArray()
-  return found.map(fromRecord)
+  return found.flatMap((one) => fromRecord(one) ?? [])
 }
 
 /** False when that very slice is indexed already. */
@@ -149,9 +151,18 @@ function toRecord(chunk: PitrChunkDocument): Document {
   return toWire(encryption === undefined ? chunk : { ...chunk, fname: `${fname}${FOR_US_ALONE}` })
 }
 
-/** Takes a sealed chunk as an earlier version listed it, too. */
-function fromRecord({ _id, ...raw }: Document): PitrChunkDocument {
-  const { fname, ...rest } = raw as PitrChunkDocument
+/** Types of what each chunk has: one odd document must not keep all others from being seen. */
+const OF_CHUNKS: Document = {
+  fname: { $type: 'string' },
+  start_ts: { $type: 'timestamp' },
+  end_ts: { $type: 'timestamp' },
+}
+
+/** Takes a sealed chunk as an earlier version listed it, too. Undefined for what is no chunk. */
+function fromRecord({ _id, ...raw }: Document): PitrChunkDocument | undefined {
+  const { rs, fname, start_ts, end_ts } = raw
+  if (typeof rs !== 'string' || typeof fname !== 'string') return undefined
+  if (![start_ts, end_ts].every((time) => time instanceof Timestamp)) return undefined
   const object = fname.endsWith(FOR_US_ALONE) ? fname.slice(0, -FOR_US_ALONE.length) : fname
-  return { ...rest, fname: object, size: readNumber(raw.size) }
+  return { ...(raw as PitrChunkDocument), fname: object, size: readNumber(raw.size) }
 }

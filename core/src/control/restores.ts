@@ -6,7 +6,7 @@ import { findSettled } from './find-settled.js'
 import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
 import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
-import { readList, readNumber, toWire } from './wire.js'
+import { isDocument, readList, readNumber, toWire } from './wire.js'
 
 const restores = (leader: MongoClient) => leader.db(CONTROL_DATABASE).collection(RESTORES)
 
@@ -204,14 +204,16 @@ function readRestore(found: Document | null): RestoreDocument | undefined {
     start_ts: readNumber(raw.start_ts),
     last_transition_ts: readNumber(raw.last_transition_ts),
     hb: (raw.hb as Timestamp | undefined) ?? NEVER,
-    conditions: readList(raw.conditions as RestoreDocument['conditions'] | null),
-    replsets: readList(raw.replsets as RestoreReplset[] | null).map((replset) => ({
-      ...replset,
-      start_ts: readNumber(replset.start_ts),
-      last_transition_ts: readNumber(replset.last_transition_ts),
-      committed_txn: replset.committed_txn ?? null,
-      partial_txn: replset.partial_txn ?? null,
-      conditions: readList(replset.conditions),
-    })),
+    conditions: readList(raw.conditions as RestoreDocument['conditions'] | null).filter(isDocument),
+    replsets: readList(raw.replsets as RestoreReplset[] | null)
+      .filter(isDocument)
+      .map((replset) => ({
+        ...replset,
+        start_ts: readNumber(replset.start_ts),
+        last_transition_ts: readNumber(replset.last_transition_ts),
+        committed_txn: replset.committed_txn ?? null,
+        partial_txn: replset.partial_txn ?? null,
+        conditions: readList(replset.conditions).filter(isDocument),
+      })),
   }
 }

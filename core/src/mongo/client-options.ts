@@ -15,7 +15,7 @@ export const TIMING = {
 
 /**
  * How long the majority may take to acknowledge a control document, in milliseconds: after that, a heartbeat would be
- * stale anyway. `wtimeoutMS` in the URI overrides it.
+ * stale anyway. `wtimeoutMS` in the URI overrides it; for an agent it can only lengthen it.
  */
 export const ACKNOWLEDGE_MS = STALE_SECONDS * 1000
 
@@ -35,8 +35,14 @@ const NOT_OF_THE_URI = [
  * Locks and states are written and read by majority whatever the URI says: PBM's `w=2` is acknowledged by members that a
  * majority read does not ask (PBM: control-plane.md §1.1). Only `w=1&readConcernLevel=local` together, for replica sets
  * that have to go on without a majority, is taken as it is.
+ *
+ * @param acknowledge how long writes wait for it: `bounded` as the URI says; `lasting` for who has locks and heartbeats to
+ * keep up; `patient` without end.
  */
-export function clientOptions(target: ConnectionString, acknowledge: 'bounded' | 'patient'): MongoClientOptions {
+export function clientOptions(
+  target: ConnectionString,
+  acknowledge: 'bounded' | 'lasting' | 'patient',
+): MongoClientOptions {
   const given = new Map(NOT_OF_THE_URI.map((name) => [name, takeOption(target, name)]))
   const inUri = new Set([...target.searchParams.keys()].map((key) => key.toLowerCase()))
   const defaults = Object.fromEntries(Object.entries(TIMING).filter(([name]) => !inUri.has(name.toLowerCase())))
@@ -44,12 +50,14 @@ export function clientOptions(target: ConnectionString, acknowledge: 'bounded' |
   const poolSize = pool > 0 ? { maxPoolSize: Math.max(pool, LEAST_POOL_SIZE) } : pool === 0 ? { maxPoolSize: 0 } : {}
   const isLocal = given.get('w') === '1' && given.get('readConcernLevel') === 'local'
   if (isLocal) return { ...defaults, ...poolSize, readConcernLevel: 'local', w: 1 }
-  const wtimeoutMS = Number(given.get('wtimeoutMS') ?? given.get('wtimeout') ?? 0)
+  const asked = Number(given.get('wtimeoutMS') ?? given.get('wtimeout') ?? 0) || ACKNOWLEDGE_MS
   return {
     ...defaults,
     ...poolSize,
     readConcernLevel: 'majority',
     w: 'majority',
-    ...(acknowledge === 'bounded' && { wtimeoutMS: wtimeoutMS > 0 ? wtimeoutMS : ACKNOWLEDGE_MS }),
+    ...(acknowledge !== 'patient' && {
+      wtimeoutMS: acknowledge === 'bounded' ? asked : Math.max(asked, ACKNOWLEDGE_MS),
+    }),
   }
 }

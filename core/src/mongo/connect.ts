@@ -19,6 +19,8 @@ export interface ConnectOptions {
 export interface LeaderOptions extends ConnectOptions {
   /** Told what a write waits for that is not acknowledged soon, and when writes are acknowledged again. */
   onWaiting?: (text: string) => void
+  /** Keeps up locks and heartbeats, which a short `wtimeoutMS` in the URI would lose. Default false. */
+  isLasting?: boolean
 }
 
 /**
@@ -88,7 +90,7 @@ export async function connectPrimary(uri: string, options: ConnectOptions): Prom
   takeOption(target, 'replicaSet')
   const { host, setName } = await anyMember(target, uri, options)
   target.hosts = [host]
-  return open(target, uri, { ...options, replicaSet: setName }).catch((error: PbmError) => {
+  return open(target, uri, { ...options, isLasting: true, replicaSet: setName }).catch((error: PbmError) => {
     throw error.code === 'UNREACHABLE' ? noPrimary(setName, host, error) : error
   })
 }
@@ -130,11 +132,11 @@ const REACH_MS = 5_000
 async function open(
   target: ConnectionString,
   uri: string,
-  { onWaiting, ...options }: LeaderOptions & ({ directConnection: true } | { replicaSet: string }),
+  { onWaiting, isLasting, ...options }: LeaderOptions & ({ directConnection: true } | { replicaSet: string }),
 ): Promise<MongoClient> {
   const isNode = 'directConnection' in options
   const client = guardedSync(target, uri, () => {
-    const driver = clientOptions(target, isNode ? 'patient' : 'bounded')
+    const driver = clientOptions(target, isNode ? 'patient' : isLasting === true ? 'lasting' : 'bounded')
     if (isNode && driver.serverSelectionTimeoutMS !== undefined) driver.serverSelectionTimeoutMS = REACH_MS
     const monitorCommands = onWaiting !== undefined
     return new MongoClient(target.toString(), {

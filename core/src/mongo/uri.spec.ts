@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { PbmError } from '../errors.js'
-import { ignoredUriOptionsText, maskText, parseUri } from './uri.js'
+import { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './uri.js'
 
 const codeOf = (uri: string): string | undefined => {
   try {
@@ -82,6 +82,15 @@ describe('MongoDB URI', () => {
       ),
       { numRuns: 2000 },
     )
+  })
+
+  it('is made for another user of the same servers, whatever is in the password', () => {
+    const uri = 'h1:1,h2:2/?replicaSet=rs&tls=true&authMechanism=MONGODB-X509&authSource=users'
+    const given = parseUri(uriForUser(uri, 'a@b', 'p:/?#%@&authSource=x'))
+    assert.deepEqual(given.hosts, ['h1:1', 'h2:2'])
+    assert.deepEqual([given.username, given.password].map(decodeURIComponent), ['a@b', 'p:/?#%@&authSource=x'])
+    assert.deepEqual(Object.fromEntries(given.searchParams), { replicaSet: 'rs', tls: 'true', authSource: 'users' })
+    assert.equal(parseUri(uriForUser('mongodb://me:secret@h:1/', 'you', 'x')).username, 'you')
   })
 
   it('is masked inside texts, and so are its secrets alone', () => {

@@ -29,6 +29,18 @@ export function parseUri(uri: string): ConnectionString {
   return parsed
 }
 
+/**
+ * The same servers for another user, who logs in with a password against the database that the URI names for that. Throws
+ * as {@link parseUri}.
+ */
+export function uriForUser(uri: string, user: string, password: string): string {
+  const target = parseUri(uri)
+  for (const option of ['authMechanism', 'authMechanismProperties']) takeOption(target, option)
+  target.username = encodeURIComponent(user)
+  target.password = encodeURIComponent(password)
+  return target.toString()
+}
+
 /** None where it can't be read, which connecting tells. */
 function ignoredUriOptions(uri: string): string[] {
   try {

@@ -1,5 +1,12 @@
 import { type Document, type MongoClient, ObjectId } from 'mongodb'
-import { headerDocument, type LockDocument, type LockHeader, lockCollection, removeLock } from '../control/locks.js'
+import {
+  headerDocument,
+  isBesideOperations,
+  type LockDocument,
+  type LockHeader,
+  lockCollection,
+  removeLock,
+} from '../control/locks.js'
 import { recordOperation } from '../control/operations.js'
 import { ensureControlCollection } from '../control/setup.js'
 import { isDuplicateKey } from '../control/wire.js'
@@ -195,6 +202,6 @@ async function peerOf(leader: MongoClient, header: LockHeader): Promise<LockDocu
   const found = await leader
     .db(CONTROL_DATABASE)
     .collection(lockCollection(type))
-    .findOne(type === 'pitr' ? { replset, type } : { replset })
+    .findOne(isBesideOperations(type) ? { replset, type } : { replset })
   return found === null ? undefined : (found as unknown as LockDocument)
 }

@@ -3,6 +3,7 @@ import { MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../errors.js'
 import { PluginError } from '../plugin/errors.js'
 import { PluginHost } from '../plugin-host/host.js'
+import { chunkChecksumName } from '../store/layout/chunk-checksum.js'
 import { pitrChunkName } from '../store/layout/names.js'
 import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
 import { recoverChunks } from './recover-chunks.js'
@@ -50,8 +51,10 @@ describe('recoverChunks', () => {
     assert.equal(store.objects.size, 0)
   })
 
-  it('deletes a broken one', async () => {
-    store.put(pitrChunkName('rs0', start, end, ''), 'no BSON at all')
+  it('deletes a broken one, and its checksums', async () => {
+    const name = pitrChunkName('rs0', start, end, '')
+    store.put(name, 'no BSON at all')
+    store.put(chunkChecksumName(name, { size: 14, crc: '0'.repeat(16), storedCrc: 'f'.repeat(16) }), 'x')
     assert.deepEqual(await recover(), start)
     assert.equal(store.objects.size, 0)
   })

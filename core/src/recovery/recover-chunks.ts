@@ -1,7 +1,8 @@
 import { type MongoClient, Timestamp } from 'mongodb'
-import { crcText, createCrc64 } from '../archive/crc64.js'
+import { Tally } from '../archive/tally.js'
 import { documentsIn, wholeDocuments } from '../bson/documents.js'
 import { BSON_TIMESTAMP, findField } from '../bson/elements.js'
+import { deleteChecksums, storeChecksum } from '../catalog/chunk-checksums.js'
 import type { Barrier, PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { findLastChunk, insertChunk, listChunksFrom } from '../control/pitr-chunks.js'
 import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
@@ -49,11 +50,15 @@ export async function recoverChunks(options: RecoverOptions): Promise<Timestamp>
         const compression = compressionBySuffix(fname)
         const sealed = name.encryption === undefined ? {} : { encryption: name.encryption }
         const told = { rs, fname, compression, start_ts: start, end_ts: name.end }
-        await insertChunk(options.leader, { ...told, size, ...sealed, ...whole })
+        const chunk = { ...told, size, ...sealed, ...whole }
+        // It may have died before that.
+        await storeChecksum(store, chunk, { log, signal })
+        await insertChunk(options.leader, chunk)
         next = name.end
         log.info(`listed chunk ${fname}, which a slicer stored before it died`)
       } else {
         await store.delete(object.name, { signal })
+        await deleteChecksums(store, object.name, { signal })
         log.info(`deleted ${object.name}, which a slicer left when it died`)
       }
     }
@@ -89,6 +94,7 @@ export async function deleteStrays(
   for await (const { name } of store.list({ prefix: prefixOf(rs, start), signal })) {
     if (listed.has(name) || parsePitrChunkName(name) === undefined) continue
     await store.delete(name, { signal })
+    await deleteChecksums(store, name, { signal })
     log.info(`deleted ${name}, which a slicer stored after it lost its lock`)
   }
 }
@@ -106,16 +112,17 @@ async function readWhole(
   object: ObjectInfo,
   { start, end }: PitrChunkName,
   { store, host, signal }: RecoverOptions,
-): Promise<Pick<PitrChunkDocument, 'crc' | 'barriers' | 'fromNothing'> | undefined> {
+): Promise<Pick<PitrChunkDocument, 'crc' | 'storedCrc' | 'barriers' | 'fromNothing'> | undefined> {
   try {
     const compression = await host.compression(compressionBySuffix(object.name))
-    const crc = createCrc64()
+    const [plain, packed] = [new Tally(), new Tally()]
     let last: Timestamp | undefined
     let fromNothing: boolean | undefined
     const barriers: Barrier[] = []
-    for await (const documents of wholeDocuments(compression.decompress(await store.read(object.name, { signal })))) {
+    const stored = packed.through(await store.read(object.name, { signal }))
+    for await (const documents of wholeDocuments(compression.decompress(stored))) {
       fromNothing ??= beginWithInitiation(documents)
-      crc.update(documents)
+      plain.add(documents)
       for (const entry of documentsIn(documents)) {
         const ts = findField(entry, 'ts')
         if (ts?.type !== BSON_TIMESTAMP) return undefined
@@ -126,7 +133,9 @@ async function readWhole(
     }
     if (last?.equals(end) !== true) return undefined
     return {
-      crc: crcText(crc),
+      crc: plain.crcText(),
+      // A codec may stop at its own end mark; of a sealed object the size is another one.
+      ...(packed.size === object.size ? { storedCrc: packed.crcText() } : {}),
       ...(barriers.length === 0 ? {} : { barriers }),
       ...(fromNothing === true ? { fromNothing } : {}),
     }

@@ -5,19 +5,23 @@ import type { ScheduleConfig, ScheduledKind } from '../config/schedules.js'
 import { findBackup, findBackupByOpid } from '../control/backups.js'
 import type { Command } from '../control/command-document.js'
 import { wasRefused } from '../control/commands.js'
-import { listLocks } from '../control/locks.js'
+import { listLocks, listVerifyLocks } from '../control/locks.js'
 import { queryLog } from '../control/log.js'
 import { isMain, lifecycleOf, requireStorage } from '../control/profiles.js'
 import { namespacesOf } from '../control/run-documents.js'
 import type { ScheduledRun } from '../control/schedule-state.js'
 import { checkedSelection } from '../control/selection.js'
 import { BACKUP_STATES, isTerminal } from '../control/state-machine.js'
+import { findVerification } from '../control/verification.js'
+import { faultOf } from '../control/verification-document.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { saysBusy } from '../protocol/busy.js'
 
 /** What a schedule does: the command that a person would send, and how one sees that it has ended. */
 export interface ScheduledAction {
+  /** It takes the lock of operations: of those one runs at a time. */
+  readonly locks: boolean
   /** Rejects where there is nothing that agents could carry out. */
   command(schedule: ScheduleConfig, context: ActionContext): Promise<Command>
   /** Undefined while it goes on. */
@@ -26,6 +30,8 @@ export interface ScheduledAction {
 
 export interface ActionContext {
   readonly leader: MongoClient
+  /** Name of the leader replica set. */
+  readonly leaderReplset: string
   readonly config: Config
   /** Milliseconds since the epoch. */
   readonly now: number
@@ -39,8 +45,9 @@ export interface Outcome {
 
 /** One row for each kind of `config/schedules.ts`. */
 export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
-  backup: { command: backupOf, outcome: backupOutcome },
+  backup: { locks: true, command: backupOf, outcome: backupOutcome },
   lifecycle: {
+    locks: true,
     command: async ({ profile = '' }, { leader }) => {
       await requireStorage(leader, profile)
       if ((await lifecycleOf(leader, profile)).enabled !== true)
@@ -53,6 +60,7 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     outcome: lockedOutcome,
   },
   cleanup: {
+    locks: true,
     command: async ({ profile = '', olderThan = '' }, { leader }) => {
       await requireStorage(leader, profile)
       const limit = new Timestamp({ t: await limitOf(leader, olderThan), i: 0 })
@@ -61,11 +69,21 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     outcome: lockedOutcome,
   },
   'delete-pitr': {
+    locks: true,
     command: async ({ olderThan = '' }, { leader }) => ({
       cmd: 'deletePitr',
       deletePitr: { olderthan: await limitOf(leader, olderThan) },
     }),
     outcome: lockedOutcome,
+  },
+  verify: {
+    locks: false,
+    command: async ({ newerThan, readData = 100, profile = '' }, { leader }) => {
+      await requireStorage(leader, profile)
+      const since = newerThan === undefined ? {} : { since: await limitOf(leader, newerThan) }
+      return { cmd: 'verify', verify: { all: true, ...since, readData, ...(!isMain(profile) && { profile }) } }
+    },
+    outcome: verifyOutcome,
   },
 }
 
@@ -116,6 +134,18 @@ async function lockedOutcome(run: ScheduledRun, context: ActionContext): Promise
   const ended = await loggedOutcome(run, context)
   if (ended !== undefined) return ended
   const isHeld = (await listLocks(context.leader, { opid: run.opid })).length > 0
+  return isHeld ? undefined : unanswered(run, context)
+}
+
+/** That all was looked at is not enough: it has to be right. */
+async function verifyOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  const { leader } = context
+  const report = (await findVerification(leader, run.opid))?.report
+  if (report !== undefined)
+    return report.result === 'good' ? { status: 'done' } : { status: 'failed', why: faultOf(report) }
+  const ended = await loggedOutcome(run, context)
+  if (ended !== undefined) return ended
+  const isHeld = (await listVerifyLocks(leader, { opid: run.opid })).length > 0
   return isHeld ? undefined : unanswered(run, context)
 }
 

@@ -6,9 +6,11 @@ import { listLiveLocks } from '../control/locks.js'
 import type { LogContext } from '../control/log-writer.js'
 import type { RunDocuments } from '../control/run-documents.js'
 import { changeRun, type EndedRun, endRun, type ScheduledRun, takeTick } from '../control/schedule-state.js'
+import { ensureControlCollection } from '../control/setup.js'
 import { isDuplicateKey } from '../control/wire.js'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
+import { COMMANDS } from '../mongo/control-names.js'
 import type { Member } from '../mongo/topology.js'
 import { busyText } from '../protocol/busy.js'
 import { nextTick } from '../time/cron.js'
@@ -20,6 +22,7 @@ const BUSY_MS = 2_000
 
 export interface SchedulerOptions {
   readonly leader: MongoClient
+  /** A member of the leader replica set. */
   readonly self: Member
   readonly log: (context: LogContext) => OperationLog
   /** Told when something has ended, or was left. */
@@ -93,7 +96,7 @@ export class Scheduler {
     let inTheWay: string | undefined
     for (const { schedule, run } of open.filter((one) => one.run.status === 'sent')) {
       if (await this.#settle(schedule, run, now)) continue
-      inTheWay ??= `${schedule.name} (schedule) is under way`
+      if (ACTIONS[schedule.do].locks) inTheWay ??= `${schedule.name} (schedule) is under way`
       isUnderWay = true
     }
     for (const { schedule, run } of open.filter((one) => one.run.status === 'waiting')) {
@@ -101,9 +104,11 @@ export class Scheduler {
         await this.#end(schedule, run, { status: 'skipped', why: 'it was paused' }, now)
         continue
       }
-      inTheWay ??= await busyWith(leader)
-      if (inTheWay === undefined) {
-        if (await this.#send(schedule, run, now)) inTheWay = `${schedule.name} (schedule) is under way`
+      const { locks } = ACTIONS[schedule.do]
+      if (locks) inTheWay ??= await busyWith(leader)
+      if (inTheWay === undefined || !locks) {
+        const isSent = await this.#send(schedule, run, now)
+        if (isSent && locks) inTheWay = `${schedule.name} (schedule) is under way`
       } else if (schedule.overlap === 'skip') {
         await this.#end(schedule, run, { status: 'skipped', why: inTheWay }, now)
         continue
@@ -123,10 +128,12 @@ export class Scheduler {
     const config = await readConfig(leader)
     try {
       if (config === undefined) throw new Error('no configuration is set')
-      const context = { leader, config, now }
+      const context = { leader, leaderReplset: this.#options.self.rs, config, now }
       const command = await ACTIONS[schedule.do].command(schedule, context)
       let sent = command
       const _id = new ObjectId(run.opid)
+      // Where somebody dropped it, an insert would make one that agents can't follow.
+      await ensureControlCollection(leader, COMMANDS)
       await sendCommand(leader, command, _id).catch(async (error: unknown) => {
         if (!isDuplicateKey(error)) throw error
         // Another agent that leads, or led, has sent it, and called the backup by its own time.
@@ -148,7 +155,9 @@ export class Scheduler {
     const { leader } = this.#options
     const config = await readConfig(leader)
     if (config === undefined) return false
-    const outcome = await ACTIONS[schedule.do].outcome(run, { leader, config, now })
+    const outcome = await ACTIONS[schedule.do].outcome(run, {
+      ...{ leader, leaderReplset: this.#options.self.rs, config, now },
+    })
     if (outcome === undefined) return false
     if (outcome.status === 'busy') {
       if (schedule.overlap !== 'skip') {

@@ -1,5 +1,5 @@
 import type { MongoClient, Timestamp } from 'mongodb'
-import { crcText, createCrc64 } from '../archive/crc64.js'
+import { Tally } from '../archive/tally.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { hello } from '../mongo/topology.js'
 import { findBarriers } from '../oplog/reading/find-barriers.js'
@@ -64,18 +64,19 @@ export async function storeChunk({
   const isConfigServer = (await hello(node)).configsvr !== undefined
   const barriers = isConfigServer ? await findBarriers(node, { start, end }, signal) : []
   const fname = pitrChunkName(rs, start, end, plugin.suffix, encryption)
-  const crc = createCrc64()
+  const [plain, packed] = [new Tally(), new Tally()]
   let fromNothing: boolean | undefined
   const raw = readOplog(node, { start, end }, { signal, onProgress: count })
   const checked = async function* () {
     for await (const documents of raw) {
       fromNothing ??= beginWithInitiation(documents)
-      crc.update(documents)
+      plain.add(documents)
       yield documents
     }
     assertHeld()
   }
-  const { size } = await store.save(fname, plugin.compress(checked(), level === undefined ? {} : { level }), { signal })
+  const body = plugin.compress(checked(), level === undefined ? {} : { level })
+  const { size } = await store.save(fname, packed.through(body), { signal })
   const sealed = encryption === undefined ? {} : { encryption }
   const told = { rs, fname, compression: name, start_ts: start, end_ts: end }
   const found = {
@@ -83,6 +84,7 @@ export async function storeChunk({
     // Slicing never begins there unless the replica set was empty: see `lackOfHistory`.
     ...(fromNothing === true ? { fromNothing } : {}),
   }
-  const document = { ...told, size, crc: crcText(crc), ...sealed, ...found }
+  const sums = { crc: plain.crcText(), storedCrc: packed.crcText() }
+  const document = { ...told, size, ...sums, ...sealed, ...found }
   return { document, entries, bytes }
 }

@@ -1,5 +1,6 @@
 import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
+import { storeChecksum } from '../catalog/chunk-checksums.js'
 import { listSlicerLocks } from '../control/locks.js'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { errorText, PbmError } from '../errors.js'
@@ -181,6 +182,7 @@ export class Slicer {
     })
     // A share may have gone meanwhile: what went elsewhere must not be listed.
     await requirePlace()
+    await storeChecksum(store, chunk.document, { log, signal })
     log.info(`created chunk ${timeText(start)} to ${timeText(end)}: ${chunk.entries} entries`)
     return { ...chunk, more: last.greaterThan(end) }
   }

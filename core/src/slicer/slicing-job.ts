@@ -30,6 +30,8 @@ export interface SlicingJobOptions {
   readonly openStore: () => Promise<ObjectStore>
   /** The pipeline, made for this storage. */
   readonly makeSlicer: (store: ObjectStore) => Slicer
+  /** Each time that storing fails. */
+  readonly onFailing: () => void
 }
 
 /** How long work that was told to stop at once may take to let go: a read from a server that hangs never does. */
@@ -177,6 +179,7 @@ export class SlicingJob {
   async #report({ stored, error }: SlicerState): Promise<void> {
     const { leader, self, log } = this.#options
     this.#isFailing = error !== undefined
+    if (this.#isFailing) this.#options.onFailing()
     const told = error === undefined ? {} : { error }
     await reportPitrReplset(
       leader,

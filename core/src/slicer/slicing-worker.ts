@@ -29,6 +29,8 @@ export interface SlicingWorkerOptions {
   readonly log: (context: LogContext) => OperationLog
   readonly openStore: (config: Config, log: OperationLog) => Promise<ObjectStore>
   readonly makeSlicer: (store: ObjectStore, log: OperationLog) => Slicer
+  /** Each time that storing fails. */
+  readonly onFailing: () => void
 }
 
 /** For the last chunk when slicing is switched off; a restore waits for 120 s. */

@@ -96,10 +96,11 @@ export function dumpArchive(namespaces: readonly DumpNamespace[], options: Archi
     await saving
     const dump = { name: dumpName, size: packed.size, crc: packed.crcText() }
     const oplogName = archiveOplogName(backup, replset, compression.suffix)
-    const tally = new Tally()
+    const [tally, packedOplog] = [new Tally(), new Tally()]
     const entries = tally.through(readOplog(node, { start, end }, { signal }))
-    await store.save(oplogName, compression.compress(entries, level), { signal })
-    return { dump, dumpBytes, oplog: [{ name: oplogName, crc: tally.crcText() }], oplogBytes: tally.size }
+    await store.save(oplogName, packedOplog.through(compression.compress(entries, level)), { signal })
+    const oplog = [{ name: oplogName, crc: tally.crcText(), storedCrc: packedOplog.crcText() }]
+    return { dump, dumpBytes, oplog, oplogBytes: tally.size }
   }
   const ended = saving.then(
     () => undefined,

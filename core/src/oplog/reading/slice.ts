@@ -106,9 +106,10 @@ export class OplogSlicer {
     async function* joined() {
       for (const piece of pieces) yield* await store.read(piece.name, { signal })
     }
-    await store.save(name, joined(), { signal, sizeHint: this.#storedBytes })
+    const packed = new Tally()
+    await store.save(name, packed.through(joined()), { signal, sizeHint: this.#storedBytes })
     for (const piece of pieces) if (piece.name !== name) await store.delete(piece.name, { signal })
-    this.#stored = [{ name, crc: this.#tally.crcText() }]
+    this.#stored = [{ name, crc: this.#tally.crcText(), storedCrc: packed.crcText() }]
   }
 
   async #piece(end: Timestamp): Promise<void> {
@@ -135,8 +136,9 @@ export class OplogSlicer {
       // The first piece of several must not have the name of the whole: it would be overwritten while it is read.
       const name = oplogChunkName(backup, replset, first ? start : this.#last, end, compression.suffix)
       const body = compression.compress(tallied(), level === undefined ? {} : { level })
-      const saved = await store.save(name, body, { signal })
-      this.#stored.push({ name, crc: tally.crcText() })
+      const packed = new Tally()
+      const saved = await store.save(name, packed.through(body), { signal })
+      this.#stored.push({ name, crc: tally.crcText(), storedCrc: packed.crcText() })
       this.#bytes += tally.size - before
       this.#storedBytes += saved.size
       this.#last = end

@@ -10,7 +10,7 @@ const IS_LONG = PBMKIT_CRAFTED_COUNT !== undefined
 
 const TARGETS = [
   { name: 'set', title: 'a replica set', count: 24, start: startReplicaSetTarget },
-  { name: 'cluster', title: 'a sharded cluster', count: 6, start: startShardedTarget },
+  { name: 'cluster', title: 'a sharded cluster', count: 4, start: startShardedTarget },
 ]
 
 /** Whatever lies on a storage: nothing crashes, nothing is written where no restore may, and what reads as done is right. */

@@ -92,10 +92,11 @@ function routingChange(random: Random, known: Known): Document {
   return { op, ns, ui: uuid(random, known), o: document }
 }
 
-/** A document of the routing tables that no server has written. */
+/** A document of the routing tables that no server has written; none has `elsewhere` as a database of the backup. */
 export function forgedRoute(random: Random, known: Known): { readonly table: string; readonly document: Document } {
   const table = pick(random, ['databases', 'collections', 'chunks', 'tags', 'settings', 'shards'])
   const ns = random(4) === 0 ? name(random, known) : pick(random, ROUTED)
+  const db = ns.split('.')[0]
   const shard = pick<unknown>(random, ['s1', 's2', 's2', 'cfg', 'config', '', value(random)])
   const version = { uuid: new UUID(bytes(random, 16)), timestamp: time(random), lastMod: 1 }
   const bounds = pick<[unknown, unknown]>(random, [
@@ -108,7 +109,7 @@ export function forgedRoute(random: Random, known: Known): { readonly table: str
   const [min, max] = bounds.map((bound) => ({ _id: bound }))
   const shapes: Record<string, () => Document> = {
     databases: () => ({
-      _id: pick(random, [ns.split('.')[0], 'elsewhere', 'admin', 'config']),
+      _id: pick(random, [db === 'elsewhere' ? 'bank' : db, 'bank', 'admin', 'config']),
       primary: shard,
       version,
     }),

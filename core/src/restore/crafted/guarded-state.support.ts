@@ -18,8 +18,8 @@ const WITH_DOCUMENTS = [
   `${ELSEWHERE}.keep`,
 ]
 
-/** Which storage is used is remembered there, anew with each storage; and how far a shard has heard of its config servers. */
-const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$/ }
+/** Which storage is used is remembered there, anew with each storage; and how far a shard is with commands. */
+const NOT_MEMORY = { $not: /^pbmkit\.storage|^minOpTimeRecovery$|^_shardsvr|^sharding|Stats$/ }
 
 /** Config servers have no databases of users. */
 export async function plantGuarded(admin: MongoClient, databases = ['config', 'local', ELSEWHERE]): Promise<void> {
@@ -50,7 +50,7 @@ export async function guardedState(admin: MongoClient, users: readonly string[])
       .collection(rest.join('.'))
       .find({ _id: NOT_MEMORY }, { projection: { epoch: 0 }, sort: { _id: 1 } })
       .toArray()
-    state.set(`documents of ${ns}`, digest(found))
+    state.set(`documents of ${ns}`, ns === 'admin.system.version' ? BSON.EJSON.stringify(found) : digest(found))
   }
   for (const user of users) {
     state.set(
@@ -73,7 +73,9 @@ const OF_CLUSTERS = new RegExp(
 export function guardedDifferences(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
   const changed = [...before].filter(([name, text]) => after.get(name) !== text)
   const added = [...after.keys()].filter((name) => !before.has(name) && !MADE_BY_SERVERS.test(name))
-  return [...changed.map(([name]) => `${name} changed`), ...added.map((name) => `${name} is new`)]
+  const shown = (text = '') => text.slice(0, 700)
+  const told = changed.map(([name, text]) => `${name} changed: ${shown(text)} became ${shown(after.get(name))}`)
+  return [...told, ...added.map((name) => `${name} is new`)]
 }
 
 /** Of all members that can be reached by these clients. */

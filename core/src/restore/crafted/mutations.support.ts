@@ -35,7 +35,11 @@ export async function craft(crafting: Crafting): Promise<Crafted> {
   const done: Crafted[] = []
   const wanted = 1 + crafting.random(crafting.random(3) + 1)
   while (done.length < wanted) {
-    const one = await pick(crafting.random, [...MUTATIONS, ...crafting.more])(crafting)
+    // What another change has broken before can't be read for this one.
+    const one = await pick(crafting.random, [...MUTATIONS, ...crafting.more])(crafting).catch((error: unknown) => ({
+      what: `half a change: ${error}`,
+      isForged: true,
+    }))
     if (one !== undefined) done.push(one)
   }
   return { what: done.map(({ what }) => what).join('; '), isForged: done.some(({ isForged }) => isForged) }

@@ -192,6 +192,7 @@ async function guardedOfCluster(parts: readonly TargetPart[], admin: MongoClient
   await read('databases', { _id: ELSEWHERE })
   await read('collections', { _id: { $regex: `^${ELSEWHERE}\\.` } })
   await read('chunks', { uuid: routed?.uuid }, { history: 0 })
+  await read('settings', { _id: 'balancer' })
   // Which zones a shard is in is restored.
   await read('shards', {}, { tags: 0, topologyTime: 0 })
   await read('version', {})

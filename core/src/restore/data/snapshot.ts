@@ -72,10 +72,24 @@ export async function openSnapshot(
   compression: CompressionPlugin,
   options: CallOptions = {},
 ): Promise<Snapshot> {
+  const oplog = await oplogPieces(store, backup, replset, compression, options)
+  return await openDump({ store, backup, replset, compression, oplog }, options)
+}
+
+/** As {@link openSnapshot}, with pieces of oplog that were found before. */
+export async function openDump(
+  {
+    store,
+    backup,
+    replset,
+    compression,
+    oplog,
+  }: Pick<Source, 'store' | 'compression' | 'oplog'> & { backup: BackupDocument; replset: BackupReplset },
+  options: CallOptions = {},
+): Promise<Snapshot> {
   const dump = replset.dump_name ?? ''
   if (dump === '') throw missing(`The metadata of backup ${backup.name} names no dump of ${replset.name}`)
-  refuseElsewhere(backup.name, [dump, replset.oplog_name ?? ''])
-  const oplog = await oplogPieces(store, backup, replset, compression, options)
+  refuseElsewhere(backup.name, [dump])
   const known = new Map(replset.objects?.map((object) => [object.name, packedOf(object)]))
   return isLegacyArchive(backup.pbm_version)
     ? openArchive({ store, object: dump, compression, oplog, known }, options)
@@ -210,13 +224,13 @@ export function objectOfNamespace(namespace: NamespaceMetadata, list: string, su
   return object ?? posix.join(posix.dirname(list), `${namespaceFile(db, collection)}${suffix}`)
 }
 
-function packedOf({ name, size, crc }: StoredObject): PackedBytes {
+export function packedOf({ name, size, crc }: StoredObject): PackedBytes {
   if (!/^[0-9a-f]{16}$/.test(crc)) throw damaged(`The record of the backup has no checksum of ${name}`)
   return { size, crc: BigInt.asIntN(64, BigInt(`0x${crc}`)) }
 }
 
 /** The pieces of the oplog, oldest first: stock PBM may have stored several. */
-async function oplogPieces(
+export async function oplogPieces(
   store: ObjectStore,
   backup: BackupDocument,
   replset: BackupReplset,
@@ -225,6 +239,7 @@ async function oplogPieces(
 ): Promise<OplogPiece[]> {
   const name = replset.oplog_name ?? ''
   if (name === '') throw missing(`The metadata of backup ${backup.name} names no oplog of ${replset.name}`)
+  refuseElsewhere(backup.name, [name])
   const crcs = new Map(replset.oplog_objects?.map((known) => [known.name, known.crc]))
   if (isLegacyBackupOplog(backup.pbm_version)) {
     await store.stat(name, options).catch((error: unknown) => {

@@ -74,11 +74,14 @@ export async function* readPiece(
  */
 export async function* checkedDocuments(
   { store, object, compression, namespace }: StoredDocuments,
-  options: CallOptions,
+  options: ReadStoredOptions,
 ): AsyncGenerator<Buffer> {
   const { packed } = namespace
   const tally = new Tally()
-  const onStored = (chunk: Uint8Array) => tally.add(chunk)
+  const onStored = (chunk: Uint8Array) => {
+    tally.add(chunk)
+    options.onStored?.(chunk)
+  }
   const stored = readObject(store, object, compression, packed === undefined ? options : { ...options, onStored })
   let size = 0
   try {
@@ -95,7 +98,8 @@ export async function* checkedDocuments(
   if (size > namespace.size) throw damaged(`${object} has more than ${namespace.size} bytes of documents`)
   if (size < namespace.size) throw damaged(`${object} has ${size} bytes of documents instead of ${namespace.size}`)
   // A codec may stop at its own end mark, without a look at whether that is the end of the object.
-  if (packed !== undefined && tally.size < packed.size) await verifyPacked({ store, object, packed }, options)
+  if (packed !== undefined && tally.size < packed.size)
+    await verifyPacked({ store, object, packed }, { signal: options.signal })
   else if (tally.crc !== (packed ?? namespace).crc) throw altered(object)
 }
 
@@ -152,6 +156,11 @@ export function missing(message: string, cause?: unknown): PbmError {
     hint: 'The backup is incomplete; restore another one, or bring the object back.',
     ...(cause === undefined ? {} : { cause }),
   })
+}
+
+/** Whether an object of a backup is not there. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof PbmError && error.code === 'BACKUP_OBJECT_MISSING'
 }
 
 /** The fault of an object in the words of a backup; faults of the storage itself stay as they are. */

@@ -6,12 +6,11 @@ import { Tally } from '../../archive/tally.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
-import { bodyOf } from '../../plugin-kit/streams.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import { decodeFileList, fileObject, type ListedFile, readEntry } from '../../store/layout/file-list.js'
 import { filelistName } from '../../store/layout/names.js'
 import { hasFilelistFile } from '../../store/layout/pbm-version.js'
-import { damaged, objectError, readObject } from '../data/stored-objects.js'
+import { damaged, objectError, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
 import { makeWay } from './folders.js'
 import { refuseUnfitFiles } from './unfit-files.js'
 
@@ -28,10 +27,16 @@ export interface FetchOptions {
 
 /** Throws BACKUP_DAMAGED, BACKUP_OBJECT_MISSING and FILE_LIST_INVALID. */
 export async function readFileList(options: FetchOptions): Promise<ListedFile[]> {
+  const files = await readAnyFileList(options)
+  refuseUnfitFiles(files)
+  return files
+}
+
+/** The same of increments, too, whose files are in other backups. */
+export async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
   const { backup, part } = options
   const files = hasFilelistFile(backup.pbm_version) ? await readStoredList(options) : (part.files ?? []).map(readEntry)
   if (files.length === 0) throw damaged(`The list of files of ${part.name} names none`)
-  refuseUnfitFiles(files)
   return files
 }
 
@@ -48,11 +53,15 @@ async function readStoredList({ store, backup, part, signal }: FetchOptions): Pr
     if (known !== undefined && known.crc !== tally.crcText())
       throw damaged(`${object} is altered: its checksum is wrong`)
     const files: ListedFile[] = []
-    for await (const file of decodeFileList(bodyOf(Buffer.concat(chunks)))) files.push(file)
+    for await (const file of decodeFileList(bodiesOf(chunks))) files.push(file)
     return files
   } catch (error) {
     throw objectError(error, object)
   }
+}
+
+async function* bodiesOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks
 }
 
 export interface FetchTarget {
@@ -94,32 +103,17 @@ async function fetchFile(
   const object = fileObject(backup.name, part.name, file, compression.suffix)
   const path = join(folder, file.filename)
   await makeWay(path)
-  const [plain, packed] = [new Tally(), new Tally()]
   // A file may come in several parts. Nobody but its user and his group ever needs one.
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT, (file.mode & 0o660) | 0o600)
   try {
     let at = file.offset
-    const most = file.length > 0 ? file.length : file.fileSize
-    for await (const bytes of readObject(store, object, compression, {
-      signal,
-      onStored: (chunk) => packed.add(chunk),
-    })) {
-      plain.add(bytes)
-      if (plain.size > most) throw damaged(`${object} has more than ${most} bytes`)
+    for await (const bytes of readFilePart(store, { object, file, compression }, { signal })) {
       for (let done = 0; done < bytes.length; ) {
         const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done)
         done += bytesWritten
       }
       at += bytes.length
       progress?.add(0, bytes.length)
-    }
-    // Of a part that goes up to the end of its file, less may be stored (PBM: physical.md §2.3).
-    const least = file.length > 0 ? Math.min(file.length, file.fileSize - file.offset) : file.fileSize
-    if (plain.size < least) throw damaged(`${object} has ${plain.size} bytes instead of ${least}`)
-    if (file.crc !== undefined && file.crc !== plain.crcText())
-      throw damaged(`${object} is altered: its checksum is wrong`)
-    if (file.storedCrc !== undefined && file.storedCrc !== packed.crcText()) {
-      throw damaged(`${object} is altered: the checksum of what is stored is wrong`)
     }
     if (file.fileSize > 0) await handle.truncate(file.fileSize)
     await handle.sync()
@@ -128,5 +122,38 @@ async function fetchFile(
     throw error
   } finally {
     await handle.close()
+  }
+}
+
+export interface StoredFile {
+  readonly object: string
+  readonly file: ListedFile
+  readonly compression: CompressionPlugin
+}
+
+/** What is stored of a file; throws BACKUP_DAMAGED, at the latest behind the last byte, where it is not what the list says. */
+export async function* readFilePart(
+  store: ObjectStore,
+  { object, file, compression }: StoredFile,
+  { onStored, ...call }: ReadStoredOptions,
+): AsyncGenerator<Uint8Array> {
+  const [plain, packed] = [new Tally(), new Tally()]
+  const most = file.length > 0 ? file.length : file.fileSize
+  const seen = (chunk: Uint8Array) => {
+    packed.add(chunk)
+    onStored?.(chunk)
+  }
+  for await (const bytes of readObject(store, object, compression, { ...call, onStored: seen })) {
+    plain.add(bytes)
+    if (plain.size > most) throw damaged(`${object} has more than ${most} bytes`)
+    yield bytes
+  }
+  // Of a part that goes up to the end of its file, less may be stored (PBM: physical.md §2.3).
+  const least = file.length > 0 ? Math.min(file.length, file.fileSize - file.offset) : file.fileSize
+  if (plain.size < least) throw damaged(`${object} has ${plain.size} bytes instead of ${least}`)
+  if (file.crc !== undefined && file.crc !== plain.crcText())
+    throw damaged(`${object} is altered: its checksum is wrong`)
+  if (file.storedCrc !== undefined && file.storedCrc !== packed.crcText()) {
+    throw damaged(`${object} is altered: the checksum of what is stored is wrong`)
   }
 }

@@ -79,7 +79,12 @@ async function holdsData(folder: string): Promise<boolean> {
 export async function refuseMounts(dbPath: string): Promise<void> {
   const { dev } = await lstat(dbPath)
   for (const name of await serverEntries(dbPath)) {
-    if ((await lstat(join(dbPath, name))).dev === dev) continue
+    // A server that runs has collections dropped at any moment.
+    const found = await lstat(join(dbPath, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    if (found === undefined || found.dev === dev) continue
     throw new PbmError('MOUNTS_INSIDE', `${join(dbPath, name)} is a file system of its own: it can't be moved aside`, {
       hint: 'Restore a logical backup; or have a link there to a folder of that file system instead',
     })

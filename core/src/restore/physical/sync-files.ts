@@ -216,7 +216,8 @@ export class SyncFiles {
 
   /** What the leader says that it failed by. */
   async clusterError(): Promise<string> {
-    return await this.#errorIn(`${this.#folder}cluster.error`)
+    const read = async () => ({ text: await this.#errorIn(`${this.#folder}cluster.error`) })
+    return (await this.#until(read))?.text ?? ''
   }
 
   /** Says that this member is alive until the returned function is called. A beat that fails is left to the next. */
@@ -287,7 +288,7 @@ export class SyncFiles {
 
   async #refuseFailed(): Promise<void> {
     if (!(await this.#exists(`${this.#folder}cluster.error`))) return
-    throw failed('the restore has failed', await this.clusterError())
+    throw failed('the restore has failed', await this.#errorIn(`${this.#folder}cluster.error`))
   }
 
   async #requireBeat(name: string, who: string): Promise<void> {
@@ -338,6 +339,8 @@ export class SyncFiles {
       return await readText(store, name, { signal, maxBytes: LONGEST_BYTES })
     } catch (error) {
       if (hasCode(error, 'STORAGE_NOT_FOUND') || hasCode(error, 'STORAGE_EMPTY')) return undefined
+      // It is there, and none of ours.
+      if (error instanceof PbmError && error.code === 'OBJECT_TOO_LARGE') return ''
       throw new StorageAway(error)
     }
   }

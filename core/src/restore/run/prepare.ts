@@ -145,12 +145,14 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
     {
       onCommand: (command, ts) => {
         foreign.see(command)
+        restore.sharding?.lost?.see(command)
         history?.see(command, ts)
       },
       onTouch: (operation) => touched.see(operation),
     },
   )
   foreign.refuse()
+  restore.sharding?.lost?.refuse()
   if (!isLegacyArchive(backup.pbm_version)) warnOfLostIndexFlags(snapshot, namespaces, log)
   const changesUsers = tuning.withoutUsersAndRoles !== true
   const gained = changesUsers ? await gainedRoles(client, snapshot, kept, { signal: guard.signal }) : []
@@ -235,7 +237,8 @@ async function verify(
   if (tuning.verify === false) {
     log.warning('restore.verify is off: a damaged object will be found only after data was dropped')
     // The only place that tells whether a replay leads there, and whose those collections are.
-    const isNeeded = restore.sharding?.routing !== undefined || (hasOthers && chosen === undefined)
+    const isAsked = restore.sharding?.routing !== undefined || restore.sharding?.lost?.isEmpty === false
+    const isNeeded = isAsked || (hasOthers && chosen === undefined)
     if (isNeeded) await verifyPieces(store, oplog, { ...range, ...watchers })
     return stored
   }

@@ -1,6 +1,7 @@
 import { inject, injectable } from 'tsyringe'
 import { namespacePairs, type RestoreCommand, type RestoreCommandDocument } from '../../control/command-document.js'
 import { emptyRestore } from '../../control/new-restore.js'
+import { requireOwnAgents } from '../../control/own-agents.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { setRestoreFields, setRestoreReplsetFields, wasInterrupted } from '../../control/restores.js'
 import { stagingDatabase } from '../../control/staging-name.js'
@@ -74,6 +75,8 @@ export class Restore {
     const { node, leader, self, log, host, clock, ciphers } = this.#context
     const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
+    // Whoever has sent it: ours would wait for what theirs never say.
+    if (wanted !== undefined && info.isSharded) await requireOwnAgents(leader, 'how shards agree on chosen namespaces')
     if (wanted !== undefined) await setRestoreFields(leader, command.name, selectionFields(wanted))
     const replsets = cluster.map(({ rs }) => rs)
     const shardingOptions: ShardingOptions = {

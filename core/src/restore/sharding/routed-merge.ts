@@ -2,7 +2,7 @@ import { BSON, type Document } from 'bson'
 import type { MongoClient } from 'mongodb'
 import { arrayElement, buildDocument, documentElement, type RawElement } from '../../bson/build.js'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
-import { BSON_ARRAY, BSON_INT32, findDocument, findField, findString } from '../../bson/elements.js'
+import { BSON_ARRAY, BSON_INT32, BSON_STRING, findDocument, findField, findString } from '../../bson/elements.js'
 import type { OperationLog } from '../../log.js'
 import { RawValue } from '../../mongo/raw-command.js'
 import { readCursor, readDocuments } from '../../mongo/raw-read.js'
@@ -132,20 +132,32 @@ export class RoutedMerge {
     const [db, collection] = [databaseOf(name), collectionOf(name)]
     // Documents match by the rules of their collection, and ranges by none.
     if (query !== undefined) await this.#deleteOthers(db, collection, query)
+    const hint = await this.#indexOn(db, collection, key)
+    for await (const { min, max } of ranges) {
+      const command = {
+        find: collection,
+        ...{ min: RawValue.document(min), max: RawValue.document(max) },
+        ...{ hint, collation: SIMPLE, noCursorTimeout: true, readConcern: { level: 'local' } },
+      }
+      yield* readCursor(client, db, command, { signal: guard.signal })
+    }
+  }
+
+  /** Gives its name. */
+  async #indexOn(db: string, collection: string, key: Buffer): Promise<string> {
+    const { client, guard } = this.#context
+    const [field, ...more] = elementsOf(key)
+    // The server makes no second one on it.
+    if (field?.name === '_id' && field.type !== BSON_STRING && more.length === 0) return '_id_'
     const index = buildDocument([
       documentElement('key', key),
       ...elementsOf(Buffer.from(BSON.serialize({ name: OWN_INDEX, collation: SIMPLE }))),
     ])
     guard.throwIfStopped()
-    await client.db(db).command({ createIndexes: collection, indexes: RawValue.documents([index]) })
-    for await (const { min, max } of ranges) {
-      const command = {
-        find: collection,
-        ...{ min: RawValue.document(min), max: RawValue.document(max) },
-        ...{ hint: OWN_INDEX, collation: SIMPLE, noCursorTimeout: true, readConcern: { level: 'local' } },
-      }
-      yield* readCursor(client, db, command, { signal: guard.signal })
-    }
+    const indexes = RawValue.documents([index])
+    // Nobody else reads it.
+    await client.db(db).command({ createIndexes: collection, indexes, commitQuorum: 1 })
+    return OWN_INDEX
   }
 
   async #deleteOthers(db: string, collection: string, query: Buffer): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Document, MongoClient, UUID } from 'mongodb'
+import { type Document, type MongoClient, UUID } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { arrayElement, stringElement } from '../../bson/build.js'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
@@ -10,12 +10,13 @@ import { type RawReadOptions, readDocuments } from '../../mongo/raw-read.js'
 import { insertDocuments } from '../../mongo/raw-write.js'
 import { reshardingRunning, runningReshardings } from '../../mongo/resharding.js'
 import { splitConnectionString } from '../../mongo/topology.js'
-import type { Operation } from '../../oplog/entry.js'
+import { databaseOf, type Operation } from '../../oplog/entry.js'
 import { findUuid, withField, withoutFields } from '../../oplog/raw-fields.js'
 import { isReshardingCopy } from '../../oplog/replay/barriers.js'
 import type { RoutingReplay } from '../../oplog/replay/options.js'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Snapshot } from '../data/snapshot.js'
+import { refuseForeignCollection, routedDatabase } from './routing-fit.js'
 
 const TABLES = ['databases', 'collections', 'chunks', 'tags', 'settings', 'shards'] as const
 type Table = (typeof TABLES)[number]
@@ -45,17 +46,24 @@ export class RoutingTables implements RoutingReplay {
   /**
    * Before anything is touched: while a resharding runs here, the server would not let go of its collection; and of one that
    * was ending when the backup began, the documents are not in the backup. `concerns`: which collections are looked at.
-   * Throws `RESHARDING_RUNNING` and `BACKUP_RESHARDING`.
+   * Throws `RESHARDING_RUNNING`, `BACKUP_RESHARDING` and `BACKUP_DAMAGED`.
    */
   async check(snapshot: Snapshot, signal: AbortSignal, concerns = (_ns: string) => true): Promise<void> {
     const running = (await runningReshardings(this.#client)).find(({ ns }) => concerns(ns))
     if (running !== undefined) throw reshardingRunning(running, 'nothing can be restored')
     await snapshot.readNamespaces(
-      async (_, documents) => {
+      async ({ collection }, documents) => {
         for await (const whole of wholeDocuments(documents))
-          for (const one of documentsIn(whole)) if (concerns(findString(one, '_id') ?? '')) refuseEnding(one)
+          for (const one of documentsIn(whole)) {
+            if (collection === 'databases') routedDatabase(one)
+            else if (concerns(findString(one, '_id') ?? '')) refuseEnding(one)
+          }
       },
-      { width: 1, signal, select: ({ db, collection }) => db === 'config' && collection === 'collections' },
+      {
+        width: 1,
+        signal,
+        select: ({ db, collection }) => db === 'config' && /^(?:collections|databases)$/.test(collection),
+      },
     )
   }
 
@@ -89,20 +97,21 @@ export class RoutingTables implements RoutingReplay {
 
   /**
    * Puts the tables in the place of the target's. What belongs to databases that the backup does not have stays, as does
-   * the target's own collection of sessions. `shardIds`: of the backup → of the target.
+   * the target's own collection of sessions. `shardIds`: of the backup → of the target. Throws `BACKUP_DAMAGED`, with
+   * nothing written, for tables that no cluster has.
    */
   async publish(shardIds: ReadonlyMap<string, string>, guard: DeadlineGuard): Promise<void> {
-    const staged = await this.#staging('collections')
-      .find({}, { projection: { uuid: 1 } })
-      .toArray()
-    const uuids = staged.filter(({ _id }) => isRestored(_id)).map(({ uuid }) => uuid as UUID)
-    const known = new Set(uuids.map((uuid) => uuid.toHexString(false)))
-    const databases = (
-      await this.#staging('databases')
-        .find({}, { projection: { _id: 1 } })
-        .toArray()
-    ).map(({ _id }) => _id)
-    await this.#clear(databases, uuids, guard)
+    const databases = new Set<string>()
+    for await (const one of this.staged('databases')) databases.add(routedDatabase(one))
+    const target = await this.#routedNow()
+    const known = new Set<string>()
+    for await (const one of this.staged('collections')) {
+      if (!isRestored(findString(one, '_id'))) continue
+      refuseForeignCollection(one, databases, target)
+      known.add(findUuid(one, 'uuid')?.toString('hex') ?? '')
+    }
+    const uuids = [...known].filter((uuid) => uuid !== '').map((uuid) => new UUID(uuid))
+    await this.#clear([...databases], uuids, guard)
     const renamed = (document: Buffer, field: string) => {
       const id = findString(document, field) ?? ''
       const now = shardIds.get(id)
@@ -115,7 +124,10 @@ export class RoutingTables implements RoutingReplay {
       const isOwn = uuid === undefined ? findString(document, 'ns') !== SESSIONS : known.has(uuid)
       return isOwn ? renamedHistory(renamed(document, 'shard'), renamed) : undefined
     })
-    await this.#copy('tags', guard, (document) => (isRestored(findString(document, 'ns')) ? document : undefined))
+    await this.#copy('tags', guard, (document) => {
+      const ns = findString(document, 'ns')
+      return isRestored(ns) && databases.has(databaseOf(ns ?? '')) ? document : undefined
+    })
     await this.#copySettings()
     await this.#zonesOfShards(shardIds)
     // Last: a collection that is listed has all its chunks.
@@ -124,9 +136,15 @@ export class RoutingTables implements RoutingReplay {
     )
     await this.dropStaging()
     await this.#client.db('admin').command({ flushRouterConfig: 1 })
-    this.#log.info(
-      `restored the routing tables of ${databases.length} databases and ${uuids.length} sharded collections`,
-    )
+    this.#log.info(`restored the routing tables of ${databases.size} databases and ${uuids.length} sharded collections`)
+  }
+
+  /** What the target has sharded at this moment: by UUID, its namespace. */
+  async #routedNow(): Promise<Map<string, string>> {
+    const found = await this.#config('collections')
+      .find({}, { projection: { uuid: 1 } })
+      .toArray()
+    return new Map(found.flatMap(({ _id, uuid }) => (uuid instanceof UUID ? [[uuid.toHexString(false), _id]] : [])))
   }
 
   get #admin() {
@@ -198,7 +216,9 @@ export class RoutingTables implements RoutingReplay {
   async #zonesOfShards(shardIds: ReadonlyMap<string, string>): Promise<void> {
     for await (const { _id, tags } of this.#staging('shards').find()) {
       if (typeof _id !== 'string') continue
-      const change = Array.isArray(tags) ? { $set: { tags } } : { $unset: { tags: '' } }
+      // No server lives with a zone that is no text.
+      const isZones = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string')
+      const change = isZones ? { $set: { tags } } : { $unset: { tags: '' } }
       await this.#config('shards').updateOne({ _id: shardIds.get(_id) ?? _id }, change as Document)
     }
   }
@@ -228,7 +248,7 @@ function refuseEnding(collection: Buffer): void {
 }
 
 /** Where a chunk was before; snapshot reads in the past look there. */
-function renamedHistory(chunk: Buffer, renamed: (document: Buffer, field: string) => Buffer): Buffer {
+export function renamedHistory(chunk: Buffer, renamed: (document: Buffer, field: string) => Buffer): Buffer {
   const history = findDocument(chunk, 'history')
   if (history === undefined) return chunk
   const entries = documentsOfArray(history)

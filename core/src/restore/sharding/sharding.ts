@@ -14,9 +14,9 @@ import { openSnapshot, type Snapshot } from '../data/snapshot.js'
 import type { OwnPart } from '../selective/choose.js'
 import type { Agreement } from '../selective/plan.js'
 import { settleTransactions } from './distributed-transactions.js'
-import { refuseLostBuckets } from './lost-buckets.js'
+import { LostBuckets, refuseLostBuckets, routedBuckets } from './lost-buckets.js'
 import type { RoutedMerge } from './routed-merge.js'
-import { RoutingTables } from './routing-tables.js'
+import { isRoutingTable, RoutingTables } from './routing-tables.js'
 import { dropShardedDatabases, refreshRouting } from './shard-cleanup.js'
 import { shardIds } from './shard-ids.js'
 
@@ -51,6 +51,8 @@ export interface Sharding {
   readonly merge?: RoutedMerge | undefined
   /** Nothing has been touched yet. `own` is undefined where the backup has no part for this replica set. */
   prepare(own: Snapshot | undefined): Promise<void>
+  /** After {@link prepare}, on shards: what only their oplog can still tell to be there. */
+  readonly lost?: LostBuckets | undefined
   /** Whether {@link cleanUp} drops the database whole. */
   drops(db: string): boolean
   cleanUp(): Promise<void>
@@ -70,6 +72,7 @@ export class ShardedRestore implements Sharding {
   readonly #options: ShardingOptions
   readonly #tables: RoutingTables | undefined
   #replaced: ReadonlySet<string> = new Set()
+  #lost: LostBuckets | undefined
 
   /** Throws SERVER_TOO_OLD. */
   constructor(options: ShardingOptions) {
@@ -90,7 +93,11 @@ export class ShardedRestore implements Sharding {
    */
   async prepare(own: Snapshot | undefined): Promise<void> {
     if (own !== undefined) await this.#tables?.check(own, this.#options.guard.signal)
-    if (this.#options.info.shardId !== undefined) this.#replaced = await this.#databases(own)
+    if (this.#options.info.shardId !== undefined) await this.#lookAtOthers(own)
+  }
+
+  get lost(): LostBuckets | undefined {
+    return this.#lost
   }
 
   drops(db: string): boolean {
@@ -138,14 +145,20 @@ export class ShardedRestore implements Sharding {
   async discard(): Promise<void> {}
 
   /** Of all replica sets: a collection may lie on shards now where the backup does not have it. */
-  async #databases(own: Snapshot | undefined): Promise<Set<string>> {
-    const { backup, self, rsMap } = this.#options
-    const others = backup.replsets.filter(({ name }) => (rsMap[name] ?? name) !== self.rs)
+  async #lookAtOthers(own: Snapshot | undefined): Promise<void> {
+    const { backup, self, rsMap, info, guard } = this.#options
+    const isOwn = ({ name }: BackupReplset) => (rsMap[name] ?? name) === self.rs
+    const others = backup.replsets.filter((part) => !isOwn(part))
     const snapshots = await Promise.all(others.map((part) => this.#snapshotOf(part)))
     const namespaces = [...(own === undefined ? [] : [own]), ...snapshots].flatMap((snapshot) => snapshot.namespaces)
     const databases = new Set(namespaces.map(({ db }) => db))
     for (const db of ['admin', 'config', 'local']) databases.delete(db)
-    return databases
+    this.#replaced = databases
+    const config = snapshots.find((snapshot) => snapshot.namespaces.some(isRoutingTable))
+    const part = backup.replsets.find(isOwn)
+    if (own === undefined || part === undefined || config === undefined) return
+    const routed = await routedBuckets(config, part.name, guard.signal)
+    this.#lost = new LostBuckets(info.shardId ?? '', routed, own.namespaces)
   }
 
   async #snapshotOf(part: BackupReplset): Promise<Snapshot> {

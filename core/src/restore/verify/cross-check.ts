@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { documentsOfArray, findDocument, findField, findString } from '../../bson/elements.js'
-import { eachInTurns } from '../../bson/ordered-json.js'
+import { documentsOfArray, eachOfArray, findDocument, findField, findString } from '../../bson/elements.js'
+import { eachInTurns } from '../../bson/turns.js'
 import { PbmError } from '../../errors.js'
 import { bucketsOf } from '../../mongo/time-series.js'
 import { hasCode } from '../../plugin/errors.js'
@@ -113,7 +113,7 @@ async function specificationsOf(bytes: Buffer, object: string): Promise<Map<stri
   try {
     const array = findDocument(bytes, 'specifications')
     const specs = new Map<string, Buffer>()
-    await eachInTurns(array === undefined ? [] : documentsOfArray(array), (spec) => {
+    await eachInTurns(array === undefined ? [] : eachOfArray(array), (spec) => {
       specs.set(`${findString(spec, 'db')}.${findString(spec, 'name')}`, spec)
     })
     return specs

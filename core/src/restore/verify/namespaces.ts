@@ -1,5 +1,5 @@
 import type { NamespaceMetadata } from '../../archive/metadata.js'
-import { eachInTurns } from '../../bson/ordered-json.js'
+import { eachInTurns } from '../../bson/turns.js'
 import { elementsOf } from '../../oplog/raw-fields.js'
 import { isViews } from '../../oplog/replay/namespaces.js'
 import { damaged } from '../data/stored-objects.js'
@@ -7,6 +7,10 @@ import { damaged } from '../data/stored-objects.js'
 /** What the server takes; a dot in a database's name would make another namespace of it. */
 const DATABASE = /^[^/\\. "$\0]{1,63}$/
 const COLLECTION = /^[^.$\0][^\0]{0,254}$/
+
+export function isDatabaseName(name: string): boolean {
+  return DATABASE.test(name)
+}
 
 /**
  * Throws `BACKUP_DAMAGED` for a list of namespaces that no backup has: names that are none, or twice the same, and
@@ -18,7 +22,7 @@ export async function refuseInvalidNamespaces(namespaces: readonly NamespaceMeta
   await eachInTurns(namespaces, ({ db, collection, uuid, bucketsUuid, options }) => {
     const ns = `${db}.${collection}`
     const shown = JSON.stringify(ns)
-    if (!DATABASE.test(db) || !COLLECTION.test(collection)) throw refused(`${shown} is not a namespace`)
+    if (!isDatabaseName(db) || !COLLECTION.test(collection)) throw refused(`${shown} is not a namespace`)
     if (isViews(ns)) throw refused(`${shown} is not in a backup: views are listed one by one`)
     if (names.has(ns)) throw refused(`${shown} is there twice`)
     names.add(ns)

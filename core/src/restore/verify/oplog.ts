@@ -1,10 +1,7 @@
 import pLimit from 'p-limit'
-import { documentsIn, wholeDocuments } from '../../bson/documents.js'
-import { findString } from '../../bson/elements.js'
 import { chunkMethod } from '../../encryption/sealed-store.js'
 import { PbmError } from '../../errors.js'
-import { type Operation, type OplogEntry, optimeText, parseEntry } from '../../oplog/entry.js'
-import { withoutControlEntry } from '../../oplog/reading/control-entries.js'
+import { earlier, type Operation, type OplogEntry, optimeText } from '../../oplog/entry.js'
 import { barrierOf } from '../../oplog/replay/barriers.js'
 import { classify, operationsInside } from '../../oplog/replay/classify.js'
 import { Coordinators, type UnderWay } from '../../oplog/replay/coordinators.js'
@@ -15,7 +12,8 @@ import { transactionCut, transactionKey, transactionStep } from '../../oplog/rep
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { parsePitrChunkName } from '../../store/layout/names.js'
 import type { OplogPiece } from '../data/stored-objects.js'
-import { damaged, objectError, readPiece } from '../data/stored-objects.js'
+import { damaged, objectError } from '../data/stored-objects.js'
+import { type ReadPiece, readInOrder, verifyBorder, verifyOverlap } from './pieces.js'
 
 /** Look-ups under way at once. */
 const WIDTH = 16
@@ -137,42 +135,25 @@ interface Watchers {
   readonly coordinators: Coordinators | undefined
 }
 
-interface ReadPiece {
-  readonly piece: OplogPiece
-  readonly first: RawEntry | undefined
-  readonly last: RawEntry | undefined
-}
-
 async function verifyPiece(
   store: ObjectStore,
   piece: OplogPiece,
   options: OplogVerification,
   { transactions, coordinators }: Watchers,
 ): Promise<ReadPiece> {
-  const { exactEnds, start, end } = options
-  const isBounded = exactEnds || parsePitrChunkName(piece.object) !== undefined
-  let first: RawEntry | undefined
-  let last: RawEntry | undefined
-  let reached = 0n
-  for await (const found of readRaw(store, piece, options)) {
-    const { entry, raw } = found
-    const { ts } = entry
-    options.onBytes?.(raw.length)
-    if (ts < reached) throw damaged(`${piece.object} is not in order at ${optimeText(ts)}`)
-    if (isBounded && (ts < piece.start || ts > piece.end)) {
-      throw damaged(`${piece.object} has an entry of ${optimeText(ts)}, which is not what its name says`)
-    }
-    reached = ts
-    first ??= found
-    last = found
-    if (ts <= end && (ts >= start || transactionStep(entry) !== undefined)) verifyEntry(entry, ts, options)
-    coordinators?.take(entry)
-    transactions.take(entry)
-  }
-  if (exactEnds && reached < piece.end && reached < end) {
-    throw damaged(`${piece.object} ends at ${optimeText(reached)} instead of ${optimeText(piece.end)}`)
-  }
-  return { piece, first, last }
+  const { exactEnds, start, end, signal, onBytes } = options
+  return await readInOrder(store, piece, {
+    signal,
+    isBounded: exactEnds || parsePitrChunkName(piece.object) !== undefined,
+    mustReach: exactEnds ? earlier(piece.end, end) : undefined,
+    onEntry: ({ entry, raw }) => {
+      const { ts } = entry
+      onBytes?.(raw.length)
+      if (ts <= end && (ts >= start || transactionStep(entry) !== undefined)) verifyEntry(entry, ts, options)
+      coordinators?.take(entry)
+      transactions.take(entry)
+    },
+  })
 }
 
 /** The dump has what is before the start, but for transactions that end after it. */
@@ -226,78 +207,6 @@ class OpenTransactions {
     if (begun || step === 'abort' || entry.ts < this.#range.start || this.#cut?.areInDump(entry) === true) return
     throw transactionCut(entry)
   }
-}
-
-/** Neighbours share the entry at their border. */
-function verifyBorder(before: ReadPiece, after: ReadPiece): void {
-  const [one, other] = [before.last, after.first]
-  if (one === undefined || other === undefined || one.entry.ts !== other.entry.ts) return
-  if (!isSame(one, other)) throw differing(before.piece, after.piece, one.entry.ts)
-}
-
-/** A stretch that was stored twice must be the same both times. */
-async function verifyOverlap(
-  store: ObjectStore,
-  before: OplogPiece,
-  after: OplogPiece,
-  options: OplogVerification,
-): Promise<void> {
-  const end = before.end < after.end ? before.end : after.end
-  const start = before.start > after.start ? before.start : after.start
-  const range = { start, end: end < options.end ? end : options.end }
-  const [left, right] = [changes(store, before, range, options), changes(store, after, range, options)]
-  try {
-    for (;;) {
-      const [one, other] = [await left.next(), await right.next()]
-      if (one.done === true && other.done === true) return
-      if (one.done !== true && other.done !== true && isSame(one.value, other.value)) continue
-      const at = one.done === true ? other.value?.entry.ts : one.value.entry.ts
-      throw differing(before, after, at ?? range.start)
-    }
-  } finally {
-    await Promise.all([left.return(undefined), right.return(undefined)])
-  }
-}
-
-/** PBM stores entries of control collections as they are. */
-function isSame(one: RawEntry, other: RawEntry): boolean {
-  return one.raw.equals(other.raw) || withoutControlEntry(one.raw).equals(withoutControlEntry(other.raw))
-}
-
-/** Without no-ops, and what others would store as one: some writers leave them out. */
-async function* changes(
-  store: ObjectStore,
-  piece: OplogPiece,
-  range: { start: bigint; end: bigint },
-  options: CallOptions,
-): AsyncGenerator<RawEntry, undefined> {
-  for await (const found of readRaw(store, piece, options)) {
-    if (found.entry.ts > range.end) return
-    if (found.entry.ts >= range.start && !isNoOperation(found)) yield found
-  }
-}
-
-function isNoOperation({ raw, entry }: RawEntry): boolean {
-  return entry.op === 'n' || (entry.ns.startsWith('admin.') && findString(withoutControlEntry(raw), 'op') === 'n')
-}
-
-interface RawEntry {
-  readonly raw: Buffer
-  readonly entry: OplogEntry
-}
-
-async function* readRaw(store: ObjectStore, piece: OplogPiece, { signal }: CallOptions): AsyncGenerator<RawEntry> {
-  try {
-    for await (const documents of wholeDocuments(readPiece(store, piece, { signal }))) {
-      for (const raw of documentsIn(documents)) yield { raw, entry: parseEntry(raw) }
-    }
-  } catch (error) {
-    throw objectError(error, piece.object)
-  }
-}
-
-function differing(before: OplogPiece, after: OplogPiece, at: bigint) {
-  return damaged(`${before.object} and ${after.object} overlap and differ at ${optimeText(at)}`)
 }
 
 function gap(from: bigint, to: bigint, objects: readonly string[]) {

@@ -77,7 +77,7 @@ describe('metadata of a backup on the storage', () => {
     assert.deepEqual(fromStorageJson(toStorageJson(DOCUMENT)), DOCUMENT)
     const replsets = DOCUMENT.replsets.map((replset) => ({
       ...replset,
-      oplog_objects: [{ name: 'b/rs/oplog/1', crc: '00000000000000ff' }],
+      oplog_objects: [{ name: 'b/rs/oplog/1', crc: '00000000000000ff', storedCrc: '00000000000000fe' }],
       objects: [{ name: 'b/rs/metadata.json', size: 12, crc: '00000000000000ff' }],
       encryption: { type: 'aes-gcm', keyIds: ['a'], objects: 3 },
       transfer: { objects: 1, bytes: 2, millis: 3, retries: 0 },

@@ -1,27 +1,27 @@
-import { Timestamp } from 'bson'
+import type { Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
-import { type JsonValue, parseJsonGently, TooManyValues } from '../../bson/ordered-json.js'
+import { type JsonValue, parseJson, parseJsonGently, TooManyValues } from '../../bson/ordered-json.js'
+import { inTurns } from '../../bson/turns.js'
 import type { BackupDocument } from '../../control/backup-document.js'
 import { PbmError } from '../../errors.js'
 import { maskSecrets } from '../../secrets/documents.js'
+import {
+  Budget,
+  type Decoding,
+  decodeFields,
+  type Field,
+  isEmpty,
+  type Kind,
+  MOST_VALUES,
+  tooManyValues,
+  wrongType,
+} from './decode-fields.js'
 import { goJson } from './go-json.js'
 
-/**
+/*
  * `<name>.pbm.json`: the backup's document as PBM writes it to the storage (PBM: storage-format.md §2). One table serves
  * both directions; its order is the order of the keys in the file.
  */
-interface Field {
-  /** In the JSON. */
-  readonly key: string
-  /** In the document, where that differs. */
-  readonly as?: string
-  readonly kind: Kind
-  /** `empty`: left out when empty; `absent`: only when the document has none. Otherwise the key always stands. */
-  readonly omit?: 'empty' | 'absent'
-}
-type Name = 'string' | 'integer' | 'boolean' | 'timestamp' | 'strings' | 'map' | 'object' | 'store' | 'list'
-/** An array of fields is a list of such documents; `fields` one of them. */
-type Kind = Name | Field[] | { readonly fields: Field[] }
 
 const CONDITION: Field[] = [
   { key: 'timestamp', kind: 'integer' },
@@ -38,6 +38,7 @@ const NOMINATION: Field[] = [
 const OPLOG_OBJECT: Field[] = [
   { key: 'name', kind: 'string' },
   { key: 'crc', kind: 'string' },
+  { key: 'storedCrc', kind: 'string', omit: 'empty' },
 ]
 
 const STORED_OBJECT: Field[] = [
@@ -124,7 +125,17 @@ const TAIL = 256
 /** The text of a record with its checksum, anew where it has one. */
 export function withChecksum(record: string): string {
   const summed = partsOf(record) ?? partsOf(record.replace(/\n\}$/, `,\n\t"${CHECKSUM}": "${UNSUMMED}"\n}`))
-  return summed === undefined ? record : `${summed.before}${crcOf(summed)}${summed.after}`
+  if (summed === undefined) return record
+  const summing = crcOf(summed)
+  for (;;) {
+    const step = summing.next()
+    if (step.done === true) return `${summed.before}${step.value}${summed.after}`
+  }
+}
+
+/** Whether the record is of a version of ours that gives each a checksum. */
+export function isOwnRecord({ replsets }: BackupDocument): boolean {
+  return replsets.some(({ objects }) => objects !== undefined)
 }
 
 /** The text around the digits of the checksum; undefined where it has none. */
@@ -135,10 +146,23 @@ function partsOf(record: string): { before: string; crc: string; after: string }
   return { before: record.slice(0, record.length - after.length - crc.length), crc, after }
 }
 
-function crcOf({ before, after }: { before: string; after: string }): string {
+function* crcOf({ before, after }: { before: string; after: string }): Decoding<string> {
   const crc = createCrc64()
-  for (const part of [before, UNSUMMED, after]) crc.update(Buffer.from(part))
+  for (const part of [before, UNSUMMED, after]) {
+    for (let at = 0; at < part.length; ) {
+      const end = at + SUMMED
+      // Both halves of a character come together.
+      const next = isLowSurrogate(part.charCodeAt(end)) ? end + 1 : end
+      crc.update(Buffer.from(part.slice(at, next)))
+      at = next
+      yield
+    }
+  }
   return crcText(crc)
+}
+
+function isLowSurrogate(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff
 }
 
 /**
@@ -155,40 +179,53 @@ export function toStorageJson(document: BackupDocument, store: unknown = maskSec
  * value of the wrong type, or the place where the text is no JSON, and for one that is not what its checksum says.
  */
 export function fromStorageJson(text: string): BackupDocument {
-  let parsed: unknown
+  let parsed: JsonValue
   try {
-    parsed = JSON.parse(text)
+    parsed = parseJson(text)
   } catch (error) {
-    throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
+    throw notJson(error)
   }
-  return documentOf(parsed, text)
+  const decoding = decodeRecord(parsed, text)
+  for (;;) {
+    const step = decoding.next()
+    if (step.done === true) return step.value
+  }
 }
 
 /** The same for a text of any length: everybody else gets a turn meanwhile. */
 export async function fromStorageJsonGently(text: string): Promise<BackupDocument> {
   if (text.length < SHORT) return fromStorageJson(text)
-  const parsed = await parseJsonGently(text, MOST_VALUES).catch((error: unknown) => {
-    if (error instanceof TooManyValues) throw tooMany()
-    throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
+  const limits = { most: MOST_VALUES, longest: LONGEST_TEXT }
+  const decoding = decodeRecord(await parseJsonGently(text, limits).catch(notJson), text)
+  let record: BackupDocument | undefined
+  await inTurns(() => {
+    const step = decoding.next()
+    if (step.done === true) record = step.value
+    return step.done === true
   })
-  return documentOf(plain(parsed), text)
+  if (record === undefined) throw new RangeError('the record was not decoded')
+  return record
 }
 
 /** Parsed in no time. */
-const SHORT = 256 * 1024
+const SHORT = 16 * 1024
+/** No field of a record is longer. */
+const LONGEST_TEXT = 1024 * 1024
+/** Characters that are summed in one turn. */
+const SUMMED = 1024 * 1024
 
-function plain(value: JsonValue): unknown {
-  if (Array.isArray(value)) return value.map(plain)
-  return value instanceof Map ? Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)])) : value
+function notJson(error: unknown): never {
+  if (error instanceof TooManyValues) throw tooManyValues()
+  throw new PbmError('BACKUP_METADATA_INVALID', `not JSON: ${error instanceof Error ? error.message : error}`)
 }
 
-function documentOf(parsed: unknown, text: string): BackupDocument {
-  if (!isRecord(parsed)) throw wrongType('the whole document', 'an object', parsed)
-  const summed = Object.hasOwn(parsed, CHECKSUM) ? partsOf(text) : undefined
-  if (Object.hasOwn(parsed, CHECKSUM) && (summed === undefined || summed.crc !== crcOf(summed))) {
+function* decodeRecord(parsed: JsonValue, text: string): Decoding<BackupDocument> {
+  if (!(parsed instanceof Map)) throw wrongType('the whole document', 'an object', parsed)
+  const summed = parsed.has(CHECKSUM) ? partsOf(text) : undefined
+  if (parsed.has(CHECKSUM) && (summed === undefined || summed.crc !== (yield* crcOf(summed)))) {
     throw new PbmError('BACKUP_METADATA_INVALID', 'it was altered: its checksum is wrong')
   }
-  return decodeFields(BACKUP, parsed, '', new Budget()) as unknown as BackupDocument
+  return (yield* decodeFields(BACKUP, parsed, '', new Budget())) as unknown as BackupDocument
 }
 
 function encodeFields(fields: readonly Field[], document: Record<string, unknown>): Record<string, unknown> {
@@ -235,149 +272,4 @@ function encode(kind: Kind, value: unknown): unknown {
     case 'list':
       return value ?? null
   }
-}
-
-function isEmpty(value: unknown): boolean {
-  if (value === undefined || value === '' || value === 0 || value === false) return true
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
-}
-
-/**
- * What a record may have of fields and entries, those counted that are filled in: more than a cluster of a thousand shards
- * has. Decoding and storing that many takes no longer than others may wait for their turn.
- */
-const MOST_VALUES = 250_000
-
-class Budget {
-  #left = MOST_VALUES
-
-  take(count: number): void {
-    this.#left -= count
-    if (this.#left < 0) throw tooMany()
-  }
-}
-
-function tooMany(): PbmError {
-  return new PbmError(
-    'BACKUP_METADATA_INVALID',
-    `it has more than ${MOST_VALUES} values, as no record of a backup does`,
-  )
-}
-
-function decodeFields(
-  fields: readonly Field[],
-  json: Record<string, unknown>,
-  path: string,
-  budget: Budget,
-): Record<string, unknown> {
-  budget.take(fields.length)
-  const byLowerCase = new Map(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]))
-  const document: Record<string, unknown> = {}
-  for (const { key, as, kind, omit } of fields) {
-    const value = (Object.hasOwn(json, key) ? json[key] : byLowerCase.get(key.toLowerCase())) ?? undefined
-    const decoded = decode(kind, value, `${path}${key}`, budget)
-    if (omit === 'absent' && value === undefined) continue
-    if (omit === 'empty' && isEmpty(decoded)) continue
-    document[as ?? key] = decoded
-  }
-  return document
-}
-
-function decode(kind: Kind, value: unknown, path: string, budget: Budget): unknown {
-  if (Array.isArray(kind)) {
-    const decodeItem = (item: unknown, at: string) => {
-      if (!isRecord(item)) throw wrongType(at, 'an object', item)
-      return decodeFields(kind, item, `${at}.`, budget)
-    }
-    return decodeList(value, path, budget, decodeItem)
-  }
-  if (typeof kind === 'object') {
-    if (value === undefined) return {}
-    if (!isRecord(value)) throw wrongType(path, 'an object', value)
-    return decodeFields(kind.fields, value, `${path}.`, budget)
-  }
-  switch (kind) {
-    case 'string':
-      return decodeString(value ?? '', path)
-    case 'integer':
-      if (value === undefined) return 0
-      if (!Number.isSafeInteger(value)) throw wrongType(path, 'an integer', value)
-      return value
-    case 'boolean':
-      if (value !== undefined && typeof value !== 'boolean') throw wrongType(path, 'true or false', value)
-      return value ?? false
-    case 'timestamp':
-      return decodeTimestamp(value, path, budget)
-    case 'strings':
-      return decodeList(value, path, budget, decodeString)
-    case 'list':
-      refuseDeep(value, path, budget)
-      return decodeList(value, path, budget, (item) => item)
-    case 'map':
-      if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
-      for (const [key, item] of Object.entries(value ?? {})) {
-        budget.take(1)
-        decodeString(item, `${path}.${key}`)
-      }
-      return value ?? {}
-    case 'object':
-    case 'store':
-      if (value !== undefined && !isRecord(value)) throw wrongType(path, 'an object', value)
-      refuseDeep(value, path, budget)
-      return value ?? {}
-  }
-}
-
-/** No server takes a document that is nested deeper. */
-const MAX_DEPTH = 100
-
-function refuseDeep(value: unknown, path: string, budget: Budget, depth = 0): void {
-  budget.take(1)
-  if (typeof value !== 'object' || value === null) return
-  if (depth > MAX_DEPTH) throw new PbmError('BACKUP_METADATA_INVALID', `key ${path} is nested too deep`)
-  for (const inner of Object.values(value)) refuseDeep(inner, path, budget, depth + 1)
-}
-
-function decodeString(value: unknown, path: string): string {
-  if (typeof value !== 'string') throw wrongType(path, 'a string', value)
-  return value
-}
-
-function decodeList(
-  value: unknown,
-  path: string,
-  budget: Budget,
-  item: (value: unknown, path: string) => unknown,
-): unknown[] {
-  if (value === undefined) return []
-  if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
-  budget.take(value.length)
-  return value.map((element, index) => item(element, `${path}[${index}]`))
-}
-
-/** Zero becomes (1,1): the server replaces a top-level Timestamp(0,0) by its own time on insert (PBM: control-plane.md §1.2). */
-function decodeTimestamp(value: unknown, path: string, budget: Budget): Timestamp {
-  if (value === undefined) return new Timestamp({ t: 1, i: 1 })
-  if (!isRecord(value)) throw wrongType(path, 'an object {"T": seconds, "I": increment}', value)
-  const parts = decodeFields(
-    [
-      { key: 'T', kind: 'integer' },
-      { key: 'I', kind: 'integer' },
-    ],
-    value,
-    `${path}.`,
-    budget,
-  )
-  const [t, i] = [Number(parts.T), Number(parts.I)]
-  if (t < 0 || i < 0 || t > 0xffffffff || i > 0xffffffff) throw wrongType(path, 'two unsigned 32-bit integers', value)
-  return t === 0 && i === 0 ? new Timestamp({ t: 1, i: 1 }) : new Timestamp({ t, i })
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function wrongType(path: string, expected: string, found: unknown): PbmError {
-  const shown = JSON.stringify(found)?.slice(0, 40) ?? 'nothing'
-  return new PbmError('BACKUP_METADATA_INVALID', `key ${path}: expected ${expected}, found ${shown}`)
 }

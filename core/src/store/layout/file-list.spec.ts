@@ -37,6 +37,10 @@ describe('the list of files', () => {
       const bytes = serialize({ filename, offset: 0, length: 0, fileSize: 1, stgSize: 1, fmode: 384 })
       await assert.rejects(read(bytes), { code: 'FILE_LIST_INVALID' }, JSON.stringify(filename))
     }
+    const broken = Buffer.from(serialize({ filename: 'abc' }))
+    broken.writeInt32LE(99, 14)
+    await assert.rejects(read(broken), { code: 'FILE_LIST_INVALID' })
+    await assert.rejects(read(serialize({ ...file, more: 'x'.repeat(70_000) })), { code: 'FILE_LIST_INVALID' })
     assert.throws(() => readEntry({ filename: 'a', object: '../../other/secret' }), { code: 'FILE_LIST_INVALID' })
     assert.throws(() => readEntry({ filename: 'a', fileSize: -7 }), { code: 'FILE_LIST_INVALID' })
     assert.throws(() => readEntry({ filename: 'a', length: 'many' }), { code: 'FILE_LIST_INVALID' })

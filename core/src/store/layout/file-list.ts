@@ -1,5 +1,6 @@
 import { deserialize, Int32, Long, serialize } from 'bson'
 import { documentsIn, wholeDocuments } from '../../bson/documents.js'
+import { Turns } from '../../bson/turns.js'
 import { PbmError } from '../../errors.js'
 import { replsetFolder } from './names.js'
 
@@ -43,8 +44,24 @@ export function encodeFileList(files: readonly ListedFile[]): Buffer {
 
 /** Throws FILE_LIST_INVALID for what can't be an entry: a name that leads out of the dbPath above all. */
 export async function* decodeFileList(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<ListedFile> {
+  const turns = new Turns()
   for await (const whole of wholeDocuments(bytes)) {
-    for (const document of documentsIn(whole)) yield readEntry(deserialize(document))
+    for (const document of documentsIn(whole)) {
+      if (turns.areDue()) await turns.give()
+      yield readEntry(decoded(document))
+    }
+  }
+}
+
+/** Bytes of an entry: a name and some numbers. */
+const LONGEST_ENTRY = 64 * 1024
+
+function decoded(document: Buffer): Record<string, unknown> {
+  if (document.length > LONGEST_ENTRY) throw invalid(`an entry has ${document.length} bytes`)
+  try {
+    return deserialize(document)
+  } catch (cause) {
+    throw invalid('an entry is no document', cause)
   }
 }
 
@@ -88,8 +105,9 @@ function isRelative(path: string): boolean {
   return !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
 }
 
-function invalid(what: string): PbmError {
+function invalid(what: string, cause?: unknown): PbmError {
   return new PbmError('FILE_LIST_INVALID', `the list of files is wrong: ${what}`, {
     hint: 'The backup can not be restored as it is; restore another one.',
+    cause,
   })
 }

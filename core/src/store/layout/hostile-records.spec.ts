@@ -103,6 +103,15 @@ describe('The record of a backup that somebody has changed', () => {
     await assert.rejects(readRecord(store, 'b.pbm.json', {}), { code: 'OBJECT_TOO_LARGE', message: /b\.pbm\.json/ })
   })
 
+  it('is refused with a text that no field has, and with keys without end in one', async () => {
+    const refused = { code: 'BACKUP_METADATA_INVALID' }
+    for (const error of ['x'.repeat(1_100_000), '"'.repeat(600_000)])
+      await assert.rejects(fromStorageJsonGently(JSON.stringify({ ...VALID, error })), refused)
+    const shardRemap = Object.fromEntries(many(11_000, '').map((_, at) => [`k${at}`, 'x']))
+    await assert.rejects(fromStorageJsonGently(JSON.stringify({ ...VALID, shardRemap })), refused)
+    await assert.rejects(fromStorageJsonGently(`${JSON.stringify(VALID)}${' '.repeat(1_100_000)}`), refused)
+  })
+
   it('is read when it is large all the same', async () => {
     const files = Array.from({ length: 20_000 }, (_, index) => ({ filename: `collection-${index}.wt`, length: 0 }))
     const text = JSON.stringify({ ...VALID, replsets: [{ name: 'rs0', files }] })

@@ -1,0 +1,128 @@
+import {
+  type BackupVerification,
+  findBackup,
+  hasOperation,
+  isMain,
+  type ListedStorage,
+  listAgents,
+  listBackups,
+  listChunks,
+  noteVerification,
+  PbmError,
+  ProgressPublisher,
+  profileOf,
+  requireKnownStorage,
+  requireStorage,
+  type StorageConfig,
+  sampleOf,
+  setVerified,
+  until,
+  type VerifyCommand,
+  type VerifyScope,
+  verifyStorage,
+} from '@pbmkit/core'
+import { ciphersOf, withStore } from '../storages.js'
+import type { OperationContext } from './context.js'
+import { onOneLeaderMember } from './lead-only.js'
+import { storageOf } from './restore.js'
+
+/** Reading and unpacking costs a host something: the one of the primary leaves it to others for so long. */
+const STAND_BACK_MS = 2_000
+const LOOK_MS = 100
+/** Damages kept in the record of a backup; the report has all. */
+const KEPT_DAMAGES = 10
+
+/** Beside a running backup and slicing: nothing is changed but what is noted of it. */
+export async function runVerify(context: OperationContext): Promise<void> {
+  const { command } = context
+  if (command.cmd !== 'verify') return
+  const { verify } = command
+  const scope = scopeOf(verify)
+  await standBack(context)
+  await onOneLeaderMember(context, 'verify', async (signal, held) => {
+    const { storage, profile } = await placeOf(held, verify)
+    await withStore(
+      { ...held, signal },
+      async (store) => {
+        const { leader, host, self, clock, opid, log } = held
+        // Elsewhere nothing would be there, and all would count as damaged.
+        await requireKnownStorage(store, { leader, host, storage, profile }, { signal })
+        const about = { opid, replset: self.rs }
+        const progress = new ProgressPublisher(clock, (told) => noteVerification(leader, about, { progress: told }))
+        const readData = Math.min(100, Math.max(0, Number(verify.readData ?? 100)))
+        const report = await verifyStorage(scope, {
+          ...{ store, host, ciphers: ciphersOf(held), signal, progress, readData },
+          sample: sampleOf(readData, opid),
+          listed: await listedOn(held, profile),
+          onBackup: (verified) => keep(held, verified, readData),
+        })
+        await progress.settle()
+        await noteVerification(leader, about, { report })
+        const text = `verified ${report.backups.length} backups${report.chunks === undefined ? '' : ' and the stored oplog'}`
+        if (report.result === 'good') log.info(`${text}: all is right`)
+        else log.warning(`${text}: ${report.result}; see pbm verify`)
+        log.info('done')
+      },
+      storage,
+    )
+  })
+}
+
+/** Throws COMMAND_INVALID. */
+function scopeOf({ backup, all, pitr, time, since }: VerifyCommand): VerifyScope {
+  const from = since === undefined ? {} : { since: Number(since) }
+  if (backup !== undefined && backup !== '') return { backup }
+  if (all === true) return { all, ...from }
+  if (pitr === true) return { chunks: true, ...from }
+  if (time) return { time }
+  throw new PbmError('COMMAND_INVALID', 'the command does not say what is to be verified')
+}
+
+async function standBack({ leader, info, self, opid, clock, signal }: OperationContext): Promise<void> {
+  if (!info.isPrimary) return
+  const isTaken = () => hasOperation(leader, opid, self.rs)
+  const others = (await listAgents(leader)).filter(({ rs, n, arb }) => rs === self.rs && n !== self.node && !arb)
+  if (others.length > 0) await until(isTaken, { clock, signal, everyMs: LOOK_MS, timeoutMs: STAND_BACK_MS })
+}
+
+async function placeOf(
+  held: OperationContext,
+  { backup = '', profile }: VerifyCommand,
+): Promise<{ storage: StorageConfig; profile: string | undefined }> {
+  const { leader } = held
+  if (backup !== '') {
+    const found = await findBackup(leader, backup)
+    return { storage: await storageOf(held, backup), profile: found === undefined ? undefined : profileOf(found) }
+  }
+  const named = isMain(profile) ? undefined : profile
+  return { storage: await requireStorage(leader, named), profile: named }
+}
+
+/** What the cluster has on the list. */
+async function listedOn({ leader }: OperationContext, profile: string | undefined): Promise<ListedStorage> {
+  const backups = await listBackups(leader, { profile: profile ?? null, status: 'done' })
+  const isListed = async (name: string) => (await findBackup(leader, name))?.status === 'done'
+  const all = profile === undefined ? await listChunks(leader) : undefined
+  const isChunkListed = async ({ fname, rs }: { fname: string; rs: string }) =>
+    (await listChunks(leader, { rs })).some((chunk) => chunk.fname === fname)
+  return {
+    backups: backups.map(({ name }) => name),
+    isBackupListed: isListed,
+    chunks: all && { all, isListed: isChunkListed },
+  }
+}
+
+/** In the record of the backup; one that was deleted meanwhile has none. */
+async function keep(
+  { leader, self, opid, clock }: OperationContext,
+  { name, result, damages, restorable }: BackupVerification,
+  readData: number,
+): Promise<void> {
+  if (result === 'gone') return
+  const backup = await findBackup(leader, name)
+  if (backup === undefined) return
+  await setVerified(leader, backup, {
+    ...{ at: Math.floor(clock.now() / 1000), result, readData, by: `${self.rs}/${self.node}`, opid },
+    ...{ damages: damages.slice(0, KEPT_DAMAGES), restorable },
+  })
+}

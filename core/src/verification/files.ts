@@ -1,0 +1,29 @@
+import type { BackupReplset } from '../control/backup-document.js'
+import { readAnyFileList, readFileList, readFilePart } from '../restore/physical/fetch.js'
+import { fileObject } from '../store/layout/file-list.js'
+import { filelistName } from '../store/layout/names.js'
+import type { PartContext } from './context.js'
+import { verifyOplog } from './oplog.js'
+
+/** One replica set's part of a physical backup: its list, every file that has an object, and its oplog where it has one. */
+export async function verifyFiles(replset: BackupReplset, part: PartContext): Promise<void> {
+  const { store, backup, compression, findings, signal, known, queue } = part
+  const [rs, list] = [replset.name, filelistName(backup.name, replset.name)]
+  const readList = backup.type === 'physical' ? readFileList : readAnyFileList
+  const files = await findings.look({ object: list, rs }, () =>
+    readList({ store, backup, part: replset, compression, signal }),
+  )
+  known.add(list)
+  const listed = replset.objects?.find(({ name }) => name === list)
+  if (files !== undefined && listed !== undefined) findings.seenWhole(listed.size)
+  for (const file of files ?? []) {
+    // Unchanged since the backup that this one builds on.
+    if (file.length < 0) continue
+    const object = fileObject(backup.name, rs, file, compression.suffix)
+    queue({ object, rs, size: file.storedSize || undefined }, async ({ onBytes }) => {
+      const onStored = ({ length }: Uint8Array) => onBytes(length)
+      for await (const _ of readFilePart(store, { object, file, compression }, { signal, onStored }));
+    })
+  }
+  if ((replset.oplog_name ?? '') !== '') await verifyOplog(replset, part)
+}
