@@ -37,12 +37,11 @@ const RESTORES: readonly { victim: Victim; at: string; inCi?: true }[] = [
   { victim: 'mongod', at: 'placed', inCi: true },
   { victim: 'mongod', at: 'started' },
 ]
+// Not while a lock is asked for: it may be granted for an hour, and that long its record stays.
 const BACKUPS: readonly { victim: Victim; at: string; inCi?: true }[] = [
   { victim: 'agent', at: 'copy' },
-  { victim: 'agent', at: 'asked' },
   { victim: 'agent', at: 'locked' },
   { victim: 'agent', at: 'stored' },
-  { victim: 'watchdog', at: 'asked' },
   { victim: 'watchdog', at: 'locked', inCi: true },
   { victim: 'mongod', at: 'copy' },
   { victim: 'mongod', at: 'locked' },
@@ -94,7 +93,7 @@ describe('kills in a physical operation', () => {
   const state = () => withClient(snapshotState)
   const journal = () => {
     try {
-      const [name] = readdirSync(join(folder, 'state'))
+      const name = readdirSync(join(folder, 'state')).find((one) => one.endsWith('.json'))
       return name === undefined ? undefined : readFileSync(join(folder, 'state', name), 'utf8')
     } catch {
       return undefined

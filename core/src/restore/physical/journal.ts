@@ -55,7 +55,7 @@ export class JournalFile {
 
   async write(journal: TakeOverJournal): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    const temporary = `${this.#path}.new`
+    const temporary = this.#temporary
     await writeFile(temporary, EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true }), {
       mode: 0o600,
       flush: true,
@@ -63,7 +63,13 @@ export class JournalFile {
     await rename(temporary, this.#path)
   }
 
+  get #temporary(): string {
+    return `${this.#path}.new`
+  }
+
   async read(): Promise<TakeOverJournal | undefined> {
+    // Of who was killed while he wrote it: the one before counts.
+    await rm(this.#temporary, { force: true })
     const text = await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined
       throw error

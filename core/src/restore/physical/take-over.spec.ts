@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Timestamp } from 'bson'
@@ -22,7 +22,10 @@ describe('the old files of a member that has the restored ones', () => {
     const server = { dbPath, path: '/mongod', port: 1, mongodOpts: {} }
     const lastWrite = new Timestamp({ t: 7, i: 3 })
     await file.write({ phase: 'aside', server, lastWrite, oplog: undefined } as TakeOverJournal)
+    const [name] = await readdir(join(dbPath, 'state'))
+    await writeFile(join(dbPath, 'state', `${name}.new`), 'half of')
     const read = await file.read()
+    assert.deepEqual(await readdir(join(dbPath, 'state')), [name])
     assert.deepEqual([read?.phase, read?.lastWrite, read?.oplog], ['aside', lastWrite, undefined])
   })
 
