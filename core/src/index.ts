@@ -72,6 +72,7 @@ export {
   agentErrors,
   isAgentOk,
   listAgents,
+  PRIMARY_STATE,
   publishAgent,
   removeAgent,
   type SubsystemStatus,
@@ -244,6 +245,7 @@ export { watchCommands } from './protocol/command-feed.js'
 export { type AgentNeeds, physicalNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
 export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
+export { priorityOf } from './protocol/priority.js'
 export { ProgressPublisher } from './protocol/progress.js'
 export { recordRefusal } from './protocol/refusal.js'
 export {

@@ -7,6 +7,8 @@ import {
   majorityStatus,
   otherPlaceText,
   type PitrConfig,
+  PRIMARY_STATE,
+  priorityOf,
   readConfig,
   type StoragePlace,
   storagePlaces,
@@ -63,7 +65,7 @@ export async function clusterSection(leader: MongoClient, withPriority: boolean)
     ...(rs === majority.set && !majority.isThere && { error: withoutMajority(majority) }),
     nodes: members.map(({ host, role }) => {
       const agent = view.agents.find((candidate) => candidate.rs === rs && candidate.n === host)
-      const priority = (map: Priority) => (withPriority ? priorityOf(host, role, map).toFixed(1) : '')
+      const priority = (map: Priority) => (withPriority ? priorityOfMember(host, role, map).toFixed(1) : '')
       return {
         host,
         agent: agent === undefined ? '' : `v${agent.v}`,
@@ -109,13 +111,11 @@ function condition(
   return errors.length === 0 ? { ok: true, ...noted } : { ok: false, errors }
 }
 
-/** PBM: control-plane.md §4. */
-function priorityOf(host: string, role: MemberRole, map: Priority): number {
-  if (map !== undefined && Object.keys(map).length > 0) {
-    const configured = map[host] ?? 1
-    return configured < 0 ? 1 : configured
-  }
-  return { primary: 0.5, secondary: 1, hidden: 2, delayed: 0, arbiter: 0 }[role]
+/** As for a nomination; also of a member that has no agent. */
+function priorityOfMember(host: string, role: MemberRole, priority: Priority): number {
+  const facts = { n: host, s: role === 'primary' ? PRIMARY_STATE : 0, delay: role === 'delayed' ? 1 : 0 }
+  if (role === 'arbiter' && Object.keys(priority ?? {}).length === 0) return 0
+  return priorityOf({ ...facts, hdn: role === 'hidden' }, { priority })
 }
 
 export function clusterText(section: readonly ClusterSection[], withPriority: boolean, colours: Colours): string {

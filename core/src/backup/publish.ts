@@ -1,8 +1,8 @@
-import type { MongoClient, Timestamp } from 'mongodb'
+import type { MongoClient } from 'mongodb'
 import { checkFiles } from '../catalog/check-files.js'
 import { maskStorage } from '../config/mask.js'
 import type { BackupDocument } from '../control/backup-document.js'
-import { findBackup, isTimestampSet, setBackupFields, setWriteTimestamps } from '../control/backups.js'
+import { isTimestampSet, setBackupFields } from '../control/backups.js'
 import { unixSeconds } from '../control/wire.js'
 import type { Ciphers } from '../encryption/ciphers.js'
 import { signRecord } from '../encryption/record-signature.js'
@@ -14,34 +14,8 @@ import { bodyOf } from '../plugin-kit/streams.js'
 import { toStorageJson, withChecksum } from '../store/layout/backup-metadata.js'
 import { backupMetadataName } from '../store/layout/names.js'
 import type { DeadlineGuard } from '../time/deadline-guard.js'
+import { requireRecord, setClusterTime } from './cut.js'
 import { withoutNames } from './sealing.js'
-
-/** The cluster's first write is the latest of the replica sets', its last the earliest (PBM: control-plane.md §5.1). */
-export async function setClusterTime(leader: MongoClient, name: string, which: 'first' | 'last'): Promise<void> {
-  const document = await requireRecord(leader, name)
-  const times = document.replsets.map((replset) => (which === 'first' ? replset.first_write_ts : replset.last_write_ts))
-  const set = times.filter(isTimestampSet).sort((a, b) => a.compare(b))
-  const chosen = which === 'first' ? set.at(-1) : set[0]
-  if (chosen === undefined) throw new PbmError('OPERATION_GONE', `backup ${name} has no ${which} write`)
-  await setWriteTimestamps(leader, name, which === 'first' ? { first: chosen } : { last: chosen })
-}
-
-/** Of copies of files: all of them get what leads to the latest (PBM: physical.md §2.3, step 5). */
-export async function setLatestWrite(leader: MongoClient, name: string): Promise<void> {
-  const { replsets } = await requireRecord(leader, name)
-  const latest = replsets.map(({ last_write_ts }) => last_write_ts).reduce((a, b) => (b.greaterThan(a) ? b : a))
-  await setWriteTimestamps(leader, name, { last: latest })
-}
-
-export async function lastWriteOf(leader: MongoClient, name: string): Promise<Timestamp> {
-  return (await requireRecord(leader, name)).last_write_ts
-}
-
-async function requireRecord(leader: MongoClient, name: string): Promise<BackupDocument> {
-  const document = await findBackup(leader, name)
-  if (document === undefined) throw new PbmError('OPERATION_GONE', `the record of backup ${name} is gone`)
-  return document
-}
 
 export interface PublishContext {
   readonly leader: MongoClient

@@ -2,14 +2,7 @@ import type { MongoClient } from 'mongodb'
 import type { DeadlineGuard } from '../../time/deadline-guard.js'
 import type { Operation } from '../entry.js'
 import { ReplayBatch, sendBatch } from './apply-batch.js'
-import { documentHash, hashText } from './lanes.js'
-
-/** The server takes up to 16 MiB a command. Small ones are done soon, so that other writes get their turn. */
-const MAX_BATCH_BYTES = 4 * 1024 * 1024
-const MAX_BATCH_OPERATIONS = 1000
-
-/** Batches under way at once; more only wait for each other in the server. */
-const LANES = 4
+import { LANES, Lane, laneFor } from './lanes.js'
 
 /** Where a replay sends what is to be done, with the namespace and UUID of the target already put right. */
 export interface OperationSink {
@@ -46,8 +39,7 @@ export class Applier implements OperationSink {
     // The server keeps views in memory too, and misses changes that come as one with others.
     if (operation.ns.endsWith('.system.views')) return this.command(operation)
     this.#throwFailure()
-    const hash = inOrder ? undefined : documentHash(operation)
-    const lane = this.#lanes[(hash ?? hashText(operation.ns)) % this.#lanes.length]
+    const { lane, hash } = laneFor(operation, inOrder, this.#lanes)
     const full = lane?.add(operation, hash)
     // Most calls end here: to wait for nothing costs more than the rest.
     if (full !== undefined) await full
@@ -79,36 +71,5 @@ export class Applier implements OperationSink {
     } catch (error) {
       this.#failure ??= { error: this.#guard.signal.aborted ? this.#guard.signal.reason : error }
     }
-  }
-}
-
-/** The changes of the documents that share it, in order. */
-class Lane {
-  readonly #run: (batch: ReplayBatch) => Promise<void>
-  #batch = new ReplayBatch()
-  #underWay: Promise<void> = Promise.resolve()
-
-  constructor(run: (batch: ReplayBatch) => Promise<void>) {
-    this.#run = run
-  }
-
-  /** `hash` is the document's; undefined where all of the collection keep their order. A promise when the batch is full. */
-  add(operation: Operation, hash: number | undefined): Promise<void> | undefined {
-    this.#batch.addChange(operation, hash)
-    const isFull = this.#batch.operations >= MAX_BATCH_OPERATIONS || this.#batch.bytes >= MAX_BATCH_BYTES
-    return isFull ? this.#send() : undefined
-  }
-
-  async flush(): Promise<void> {
-    if (this.#batch.operations > 0) await this.#send()
-    await this.#underWay
-  }
-
-  /** Waits for the batch before, then starts this one. */
-  async #send(): Promise<void> {
-    await this.#underWay
-    const batch = this.#batch
-    this.#batch = new ReplayBatch()
-    this.#underWay = this.#run(batch)
   }
 }

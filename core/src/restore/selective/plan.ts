@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { stringElement } from '../../bson/build.js'
 import { findString } from '../../bson/elements.js'
@@ -11,6 +10,7 @@ import { collectionOf, databaseOf } from '../../oplog/entry.js'
 import { withField, withoutFields } from '../../oplog/raw-fields.js'
 import { nearest } from '../../similar-words.js'
 import { type Incarnation, type NamespaceHistory, viewKey } from './history.js'
+import { randomUuid } from './new-uuids.js'
 import { type Destination, TEMPORARY } from './selected-operations.js'
 
 /** How many names a message has. */
@@ -210,20 +210,4 @@ function refuseIncomplete(found: readonly (readonly [string, Incarnation])[]): v
     `The backup does not have all documents of ${names.join(', ')}: what was renamed to that is not in it`,
     { hint: 'Restore from a full backup, or to a time before the rename.' },
   )
-}
-
-/** Each replica set makes the same one of the same restore and UUID (hex), by itself. */
-export function derivedUuid(restore: string, uuid: string): Buffer {
-  return version4(createHash('sha256').update(`${restore}\0${uuid}`).digest().subarray(0, 16))
-}
-
-function randomUuid(): Buffer {
-  return version4(randomBytes(16))
-}
-
-/** As the server makes them. */
-function version4(bytes: Buffer): Buffer {
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
-  return bytes
 }

@@ -3,7 +3,8 @@ import type { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'
 import { databaseOf } from '../../oplog/entry.js'
 import { isHidden } from '../selective/choose.js'
-import { type Agreement, absentFrom, derivedUuid, type Missing, refuseMissing } from '../selective/plan.js'
+import { derivedUuid } from '../selective/new-uuids.js'
+import { type Agreement, absentFrom, type Missing, refuseMissing } from '../selective/plan.js'
 
 /** How many names a message has. */
 const NAMED = 5

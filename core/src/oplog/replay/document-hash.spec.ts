@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { BSON, Decimal128, Double, Int32, Long } from 'bson'
 import fc from 'fast-check'
 import type { Operation } from '../entry.js'
-import { documentHash } from './lanes.js'
+import { documentHash } from './document-hash.js'
 import { raw } from './oplog-entries.support.js'
 
 function change(op: string, _id: unknown, ns = 'shop.a'): Operation {
