@@ -66,6 +66,15 @@ describe('throttledStore', () => {
     assert.ok(clock.now() - began > 800, 'the pause was made up for')
   })
 
+  it('does not hold up what has a higher limit by what was moved under a lower one', async () => {
+    const clock = new LeapingClock()
+    const buckets = newBuckets(clock)
+    await throttledStore(new FaultyStore(), { upload: 1 }, buckets).save('a', chunked(Buffer.alloc(4 * KB), 4 * KB))
+    const began = clock.now()
+    await throttledStore(new FaultyStore(), { upload: 100 * KB }, buckets).save('b', chunked(Buffer.alloc(10 * KB), KB))
+    assert.ok(clock.now() - began < 1_000, `${clock.now() - began} ms for 0.1 s of bytes`)
+  })
+
   it('goes on at its rate when the clock is set back', async () => {
     const clock = new LeapingClock()
     const throttled = throttledStore(new FaultyStore(), { upload: 100 * KB }, newBuckets(clock))

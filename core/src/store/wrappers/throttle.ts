@@ -24,6 +24,8 @@ export class Bucket {
   /** When the bytes let through so far will have taken their time. */
   #due = 0
   #last = 0
+  /** Of the last who took. */
+  #rate = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -35,6 +37,9 @@ export class Bucket {
     // Where the clock was set back, everybody would wait until it is there again.
     if (now < this.#last) this.#due -= this.#last - now
     this.#last = now
+    // What is still to wait for are bytes: a limit that was far too low would hold up what runs with another for hours.
+    if (this.#due > now) this.#due = now + (this.#due - now) * Math.min(1, this.#rate / rate)
+    this.#rate = rate
     const wait = Math.max(0, this.#due - now)
     this.#due = Math.max(this.#due, now - BURST_MS) + (bytes * 1000) / rate
     if (wait > 0) await this.#clock.sleep(wait, signal)
