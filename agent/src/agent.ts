@@ -123,7 +123,7 @@ export class Agent {
       await this.#status.publish()
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
-    const physical = { handOver, takeOverFile: takeOverFile(settings) }
+    const physical = { handOver, takeOverFile: takeOverFile(settings), startCommand: settings.mongodStart }
     const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }

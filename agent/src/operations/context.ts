@@ -62,6 +62,8 @@ export interface AgentContext {
   readonly handOver: (handedOver: HandedOver) => void
   /** What such a restore writes down. */
   readonly takeOverFile: JournalFile
+  /** How the mongod is started, where that is told. */
+  readonly startCommand: string | undefined
   /** Publishes whether this agent saw what a backup had written to its storage. */
   readonly answerWithMark: (mark: AgentMark) => Promise<void>
 }

@@ -35,10 +35,10 @@ async function isPhysical(context: OperationContext, name: string): Promise<bool
 
 /** On all members, each with its own mongod. */
 async function runPhysical(context: OperationContext, command: CommandDocument & { cmd: 'restore' }): Promise<void> {
-  const { config, signal, takeOverFile: file } = context
+  const { config, signal, takeOverFile: file, startCommand } = context
   const prepare = (main: OpenStore, backup: OpenStore) =>
     withContainer(context, { storage: async () => config.storage }, (container) =>
-      container.resolve(PhysicalRestore).prepare(command, { main, backup, file }, signal),
+      container.resolve(PhysicalRestore).prepare(command, { main, backup, file, startCommand }, signal),
     )
   const planned = await withStore(context, async (main) => {
     const storage = await storageOf(context, command.restore.backupName)

@@ -62,7 +62,8 @@ export class EntriesFile {
     }
     const block = Buffer.concat(kept)
     this.#bytes += block.length
-    await this.#file.write(block)
+    // All of it: a single write may take less.
+    await this.#file.appendFile(block)
   }
 
   async close(): Promise<void> {

@@ -9,7 +9,7 @@ import { bodyOf } from '../../plugin-kit/streams.js'
 import { decodeFileList, type ListedFile } from '../../store/layout/file-list.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { fetchFiles } from '../physical/fetch.js'
-import { RESTORE_WORK_FOLDER, serverEntries } from '../physical/folders.js'
+import { layoutOf, RESTORE_WORK_FOLDER, serverEntries } from '../physical/folders.js'
 import { type PrepareContext, preparePhysical } from '../physical/prepare.js'
 import { restoreCommand } from '../restore.support.js'
 import type { Base } from './bases.support.js'
@@ -50,7 +50,7 @@ export async function fetchCrafted(given: FetchedFiles): Promise<{ files: Map<st
     const prepared = await preparePhysical(restoreCommand(base.backup).restore, context)
     await fetchFiles(prepared.fetching, prepared.files, { folder: prepared.folder, parallel: 4, progress: undefined })
     const files = await hashes(prepared.folder)
-    const entries = await serverEntries(prepared.folder)
+    const entries = await serverEntries(prepared.folder, layoutOf(prepared.server.mongodOpts))
     const odd = (await readdir(prepared.folder)).filter((name) => !entries.includes(name))
     return { files, faults: [...odd.map((name) => `${name} is no file of a server`), ...(await outside())] }
   } catch (error) {

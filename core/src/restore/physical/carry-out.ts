@@ -136,7 +136,7 @@ async function finalState(
     // The others wait until its server has ended, too.
     const isCertain = fault !== undefined && !wasDown
     const outcomes = isCertain ? undefined : await sync.outcomes(nodes, finalMs).catch(() => undefined)
-    const own = outcomes === undefined ? unheard(fault) : judge(nodes, outcomes, fault)
+    const own = outcomes === undefined ? unheard(fault) : judge(nodes, outcomes, { node: party.node, fault })
     await sync.tellReplset(own.status, own.error).catch(() => undefined)
     if (sync.leads) {
       const ends = isCertain ? undefined : sync.replsetOutcomes(party.replsets, finalMs)
@@ -159,13 +159,13 @@ export function unheard(fault: string | undefined): TakeOverOutcome {
   return { status: 'partlyDone', error: 'a majority writes, and how each member has ended could not be read' }
 }
 
-/** A majority that has the new files goes on. Pure. */
+/** A majority that has the new files goes on; `node`, which judges, is of it only without a fault. Pure. */
 export function judge(
   nodes: readonly string[],
   outcomes: ReadonlyMap<string, EndState | undefined>,
-  fault: string | undefined,
+  { node: own, fault }: { readonly node: string; readonly fault: string | undefined },
 ): TakeOverOutcome {
-  const done = nodes.filter((node) => outcomes.get(node) === 'done')
+  const done = nodes.filter((node) => outcomes.get(node) === 'done' && (node !== own || fault === undefined))
   if (done.length === nodes.length) return { status: 'done' }
   const others = nodes.filter((node) => !done.includes(node)).join(', ')
   const error = fault ?? `not done: ${others}`

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { Tally } from '../../archive/tally.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
@@ -11,7 +11,7 @@ import { decodeFileList, fileObject, type ListedFile, readEntry } from '../../st
 import { filelistName } from '../../store/layout/names.js'
 import { hasFilelistFile } from '../../store/layout/pbm-version.js'
 import { damaged, objectError, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
-import { makeWay } from './folders.js'
+import { makeWay, syncFolder } from './folders.js'
 import { refuseUnfitFiles } from './unfit-files.js'
 
 /** Bytes of a list of files: a hundred thousand collections have less. */
@@ -92,6 +92,14 @@ export async function fetchFiles(
     ),
   )
   for (const result of results) if (result.status === 'rejected') throw signal.reason ?? result.reason
+  for (const made of foldersOf(files)) await syncFolder(join(folder, made))
+}
+
+/** All that files are in, the folder of all, `.`, too. */
+function foldersOf(files: readonly ListedFile[]): Set<string> {
+  const found = new Set(['.'])
+  for (const { filename } of files) for (let at = dirname(filename); !found.has(at); at = dirname(at)) found.add(at)
+  return found
 }
 
 async function fetchFile(

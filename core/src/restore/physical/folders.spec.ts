@@ -12,6 +12,8 @@ import {
   serverEntries,
 } from './folders.js'
 
+const LAYOUT = { directoryPerDB: true, directoryForIndexes: true }
+
 describe('the folders of a physical restore', () => {
   let dbPath: string
   const put = async (path: string, text: string) => {
@@ -40,7 +42,7 @@ describe('the folders of a physical restore', () => {
   const entries = async (folder: string) => (await readdir(folder)).sort()
 
   it('take what the server has made, and nothing else', async () => {
-    assert.deepEqual((await serverEntries(dbPath)).sort(), SERVER)
+    assert.deepEqual((await serverEntries(dbPath, LAYOUT)).sort(), SERVER)
   })
 
   it('change places, back too, wherever it was broken off', async () => {
@@ -50,16 +52,16 @@ describe('the folders of a physical restore', () => {
     await mkdir(folders.old, { recursive: true })
     // As a process leaves it that is killed in the middle.
     await put('.pbmkit-restore/old/z-9.wt', 'old')
-    await moveServerFiles(dbPath, folders.old)
-    await moveServerFiles(dbPath, folders.old)
+    await moveServerFiles(dbPath, folders.old, LAYOUT)
+    await moveServerFiles(dbPath, folders.old, LAYOUT)
     assert.deepEqual(await entries(folders.old), [...SERVER, 'z-9.wt'])
     assert.deepEqual(await entries(dbPath), ['.hidden', '.pbmkit-restore', 'keyfile', 'mongod.log', 'notes'])
     await placeFiles(folders)
     await placeFiles(folders)
     assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'new')
-    await removeServerFiles(dbPath)
-    await moveServerFiles(folders.old, dbPath)
-    assert.deepEqual((await serverEntries(dbPath)).sort(), [...SERVER, 'z-9.wt'])
+    await removeServerFiles(dbPath, LAYOUT)
+    await moveServerFiles(folders.old, dbPath, LAYOUT)
+    assert.deepEqual((await serverEntries(dbPath, LAYOUT)).sort(), [...SERVER, 'z-9.wt'])
     assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'old')
     assert.equal(await readFile(join(dbPath, 'notes'), 'utf8'), 'not of the server')
   })
@@ -84,7 +86,31 @@ describe('the folders of a physical restore', () => {
   })
 
   it('leave to people what is theirs', async () => {
-    await refuseTakenPlaces(dbPath, ['WiredTiger', 'shop/collection/7.wt', 'new/1.wt'])
-    await assert.rejects(refuseTakenPlaces(dbPath, ['WiredTiger', 'notes/1.wt']), { code: 'PLACE_TAKEN' })
+    await refuseTakenPlaces(dbPath, ['WiredTiger', 'shop/collection/7.wt', 'new/1.wt'], LAYOUT)
+    await assert.rejects(refuseTakenPlaces(dbPath, ['WiredTiger', 'notes/1.wt'], LAYOUT), { code: 'PLACE_TAKEN' })
+  })
+
+  it("leave folders to people where the server makes none, or which are a dbPath's copy", async () => {
+    await put('copy/WiredTiger', 'of somebody')
+    await put('copy/1.wt', 'of somebody')
+    await put('collection/1.wt', 'old')
+    const names = async (layout: Partial<typeof LAYOUT>) => {
+      const found = await serverEntries(dbPath, { directoryPerDB: false, directoryForIndexes: false, ...layout })
+      return found.filter((name) => ['collection', 'copy', 'shop'].includes(name)).sort()
+    }
+    assert.deepEqual(await names({}), [])
+    assert.deepEqual(await names({ directoryForIndexes: true }), ['collection'])
+    assert.deepEqual(await names({ directoryPerDB: true }), ['collection', 'shop'])
+    const paths = ['shop/1.wt']
+    const layout = { directoryPerDB: false, directoryForIndexes: false }
+    await assert.rejects(refuseTakenPlaces(dbPath, paths, layout), { code: 'PLACE_TAKEN' })
+  })
+
+  it('never get a new file into the place of another', async () => {
+    await put('.pbmkit-restore/new/a-1.wt', 'new')
+    await put('.pbmkit-restore/new/0.wt', 'new')
+    await assert.rejects(placeFiles(restoreFolders(dbPath)), { code: 'PLACE_TAKEN' })
+    assert.equal(await readFile(join(dbPath, 'a-1.wt'), 'utf8'), 'old')
+    assert.ok(!(await entries(dbPath)).includes('0.wt'))
   })
 })

@@ -1,5 +1,6 @@
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Document } from 'mongodb'
 import { PbmError } from '../../errors.js'
 
 /** What a physical restore keeps in the dbPath: files change places by renames, within one file system. */
@@ -24,15 +25,37 @@ export function restoreFolders(dbPath: string): RestoreFolders {
 /** Files of the server at the top of a dbPath, and its folders. All else is not its own: logs, keys, what people lay there. */
 const SERVER_FILE = /^(?:WiredTiger(?:HS|LAS)?(?:\.[a-z]+)?|.+\.wt|mongod\.lock|storage\.bson)$/
 const SERVER_FOLDERS: ReadonlySet<string> = new Set(['journal', 'diagnostic.data', '_tmp', 'rollback'])
+const FOLDERS_OF_INDEXES: ReadonlySet<string> = new Set(['collection', 'index'])
 
-/** The names at the top of a dbPath that a server has made; folders of databases are known by what is in them. */
-export async function serverEntries(folder: string): Promise<string[]> {
+/** How a server lays out its files: one that has none of both has no folders of databases. */
+export interface FileLayout {
+  readonly directoryPerDB: boolean
+  readonly directoryForIndexes: boolean
+}
+
+/** @param options as the record of a backup and {@link ServerOptions} have them */
+export function layoutOf(options: Readonly<Record<string, unknown>> | undefined): FileLayout {
+  const storage = options?.storage as Document | undefined
+  return {
+    directoryPerDB: storage?.directoryPerDB === true,
+    directoryForIndexes: storage?.wiredTiger?.engineConfig?.directoryForIndexes === true,
+  }
+}
+
+/**
+ * The names at the top of a dbPath that a server of that layout has made; folders of databases are known by what is in them. Any
+ * other folder is somebody's own, whatever is in it: a copy of a dbPath, for example.
+ */
+export async function serverEntries(folder: string, layout: FileLayout): Promise<string[]> {
   const found: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const { name } = entry
     if (name.startsWith('.')) continue
     if (!entry.isFile() && SERVER_FOLDERS.has(name)) found.push(name)
-    else if (entry.isFile() ? SERVER_FILE.test(name) : await holdsData(join(folder, name))) found.push(name)
+    else if (
+      entry.isFile() ? SERVER_FILE.test(name) : mayHoldData(name, layout) && (await holdsData(join(folder, name)))
+    )
+      found.push(name)
   }
   return found
 }
@@ -54,8 +77,8 @@ export function isServerPath(path: string): boolean {
 }
 
 /** Throws PLACE_TAKEN where a file of the backup would take the place of what somebody has laid into the dbPath. */
-export async function refuseTakenPlaces(dbPath: string, paths: readonly string[]): Promise<void> {
-  const moved = new Set(await serverEntries(dbPath))
+export async function refuseTakenPlaces(dbPath: string, paths: readonly string[], layout: FileLayout): Promise<void> {
+  const moved = new Set(await serverEntries(dbPath, layout))
   const others = new Set((await readdir(dbPath)).filter((name) => !moved.has(name)))
   const taken = paths.map((path) => path.split('/')[0] ?? '').find((name) => others.has(name))
   if (taken === undefined) return
@@ -64,8 +87,14 @@ export async function refuseTakenPlaces(dbPath: string, paths: readonly string[]
   })
 }
 
+function mayHoldData(name: string, { directoryPerDB, directoryForIndexes }: FileLayout): boolean {
+  return directoryPerDB || (directoryForIndexes && FOLDERS_OF_INDEXES.has(name))
+}
+
 async function holdsData(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch((): string[] => [])
+  // A dbPath of its own, or a copy of one.
+  if (names.includes('WiredTiger')) return false
   if (names.some((name) => name.endsWith('.wt'))) return true
   const below = await Promise.all(
     ['collection', 'index']
@@ -76,14 +105,11 @@ async function holdsData(folder: string): Promise<boolean> {
 }
 
 /** Throws MOUNTS_INSIDE: what lies on another file system can't change its place by a rename. */
-export async function refuseMounts(dbPath: string): Promise<void> {
+export async function refuseMounts(dbPath: string, layout: FileLayout): Promise<void> {
   const { dev } = await lstat(dbPath)
-  for (const name of await serverEntries(dbPath)) {
+  for (const name of await serverEntries(dbPath, layout)) {
     // A server that runs has collections dropped at any moment.
-    const found = await lstat(join(dbPath, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
+    const found = await lstat(join(dbPath, name)).catch(unlessMissing)
     if (found === undefined || found.dev === dev) continue
     throw new PbmError('MOUNTS_INSIDE', `${join(dbPath, name)} is a file system of its own: it can't be moved aside`, {
       hint: 'Restore a logical backup; or have a link there to a folder of that file system instead',
@@ -91,19 +117,55 @@ export async function refuseMounts(dbPath: string): Promise<void> {
   }
 }
 
-/** Moves the server's files from one folder to another. Goes on where it was broken off. */
-export async function moveServerFiles(from: string, to: string): Promise<void> {
+/** Moves the server's files from one folder to another, for good when it resolves. Goes on where it was broken off. */
+export async function moveServerFiles(from: string, to: string, layout: FileLayout): Promise<void> {
   await mkdir(to, { recursive: true })
-  for (const name of await serverEntries(from)) await rename(join(from, name), join(to, name))
+  for (const name of await serverEntries(from, layout)) await rename(join(from, name), join(to, name))
+  for (const folder of [dirname(to), to, from]) await syncFolder(folder)
 }
 
-/** Puts the files of the backup into the empty place. Goes on where it was broken off. */
+/**
+ * Puts the files of the backup into the empty place, for good when it resolves. Goes on where it was broken off. Throws
+ * PLACE_TAKEN, and has then moved nothing, where a file would take the place of another.
+ */
 export async function placeFiles({ fresh, dbPath }: RestoreFolders): Promise<void> {
-  for (const name of await readdir(fresh)) await rename(join(fresh, name), join(dbPath, name))
+  const names = await readdir(fresh)
+  for (const name of names) {
+    const found = await lstat(join(dbPath, name)).catch(unlessMissing)
+    // Only an empty folder gives way to a rename.
+    if (found === undefined || found.isDirectory()) continue
+    throw new PbmError('PLACE_TAKEN', `The backup has ${name}, and ${join(dbPath, name)} is still there`, {
+      hint: 'It was to be moved aside before; see whether somebody has put it there meanwhile',
+    })
+  }
+  for (const name of names) await rename(join(fresh, name), join(dbPath, name))
+  for (const folder of [dbPath, fresh]) await syncFolder(folder)
 }
 
-export async function removeServerFiles(folder: string): Promise<void> {
-  for (const name of await serverEntries(folder)) await rm(join(folder, name), { recursive: true, force: true })
+/** @param keep names that stay */
+export async function removeServerFiles(
+  folder: string,
+  layout: FileLayout,
+  keep: ReadonlySet<string> = new Set(),
+): Promise<void> {
+  for (const name of await serverEntries(folder, layout))
+    if (!keep.has(name)) await rm(join(folder, name), { recursive: true, force: true })
+  await syncFolder(folder)
+}
+
+/** Empty where there is no such folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(unlessMissing)) ?? []
+}
+
+/** The names in a folder outlive a power cut only then, whatever was done for the files. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  await handle.sync().finally(() => handle.close())
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
 }
 
 /** Makes the folders above a file. */

@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
 import type { ServerProgram } from '../../backup/physical/server-program.js'
@@ -7,6 +8,7 @@ import type { StandaloneOptions } from '../../backup/physical/standalone.js'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
+import { syncFolder } from './folders.js'
 import type { KeptDocuments, ShardingIdentity } from './identity.js'
 import type { KeptOplog } from './oplog-file.js'
 import type { TakeOverParty } from './sync-files.js'
@@ -14,10 +16,10 @@ import type { TakeOverParty } from './sync-files.js'
 /**
  * How far a member is with taking over the files of a backup. `down`: its server ends, or has ended, on the old files.
  * `aside`: the old files are being moved aside. `placing`: the new ones take their place; `placed`: they have it, and may have
- * their identity. `started`: the server is to run on them. `undo`: they are being removed again. `back`: the old ones come back. `empty`: the others went on without it,
- * and the server begins anew with nothing.
+ * their identity. `started`: the server is to run on them. `undo`: they are being removed again. `back`: the old ones come back. The others went on without it:
+ * `emptying`: the new files are being removed; `empty`: the server begins anew with nothing.
  */
-export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' | 'undo' | 'back' | 'empty'
+export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' | 'undo' | 'back' | 'emptying' | 'empty'
 
 /**
  * What it takes to go on after this process was killed. The configuration is in it, with its secrets: there may be no database
@@ -39,7 +41,6 @@ export interface TakeOverJournal {
   /** What leads there from the end of the files; undefined where nothing is needed. */
   readonly oplog: Pick<KeptOplog, 'entries' | 'bytes'> | undefined
   readonly sharding: ShardingIdentity | undefined
-  readonly keepOldFiles: boolean
 }
 
 /** On this machine, outside of the dbPath: who reads it may not be able to ask the server where that is. */
@@ -54,13 +55,15 @@ export class JournalFile {
   }
 
   async write(journal: TakeOverJournal): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    const made = await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    if (made !== undefined) await syncFolder(dirname(made))
     const temporary = this.#temporary
     await writeFile(temporary, EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true }), {
       mode: 0o600,
       flush: true,
     })
     await rename(temporary, this.#path)
+    await syncFolder(this.#folder)
   }
 
   get #temporary(): string {
@@ -87,5 +90,7 @@ export class JournalFile {
 
   async remove(): Promise<void> {
     await rm(this.#path, { force: true })
+    // What it would go on with is removed next.
+    if (existsSync(this.#folder)) await syncFolder(this.#folder)
   }
 }

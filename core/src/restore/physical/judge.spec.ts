@@ -4,7 +4,7 @@ import { judge, unheard } from './carry-out.js'
 describe('the end of a physical restore', () => {
   const nodes = ['a:1', 'b:1', 'c:1']
   const outcome = (...ends: ('done' | 'error' | undefined)[]) =>
-    judge(nodes, new Map(nodes.map((node, index) => [node, ends[index]])), undefined)
+    judge(nodes, new Map(nodes.map((node, index) => [node, ends[index]])), { node: 'a:1', fault: undefined })
 
   it('is done where all are', () => {
     assert.deepEqual(outcome('done', 'done', 'done'), { status: 'done' })
@@ -17,7 +17,13 @@ describe('the end of a physical restore', () => {
 
   it('is the old data where no majority has the new', () => {
     assert.deepEqual(outcome('done', 'error', undefined), { status: 'error', error: 'not done: b:1, c:1' })
-    assert.equal(judge(nodes, new Map(), 'the storage is away').error, 'the storage is away')
+    assert.equal(judge(nodes, new Map(), { node: 'a:1', fault: 'the storage is away' }).error, 'the storage is away')
+  })
+
+  it('does not count who judges where it has failed, whatever it has said before', () => {
+    const all = new Map(nodes.map((node) => [node, 'done' as const]))
+    assert.equal(judge(nodes, all, { node: 'a:1', fault: 'no start' }).status, 'partlyDone')
+    assert.equal(judge(['a:1'], all, { node: 'a:1', fault: 'no start' }).status, 'error')
   })
 
   it('does not go back from what a majority writes where the others can not be heard', () => {

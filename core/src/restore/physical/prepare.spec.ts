@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Timestamp } from 'mongodb'
 import type { RestoreCommand } from '../../control/command-document.js'
 import { restoreCommand } from '../restore.support.js'
-import { refuseParts } from './prepare.js'
+import { refuseParts, refuseUnitsOwn } from './prepare.js'
 
 describe('a physical restore', () => {
   const PARTS: Partial<RestoreCommand>[] = [
@@ -23,5 +23,15 @@ describe('a physical restore', () => {
     refuseParts({ ...restore, nss: [], nsFrom: '', pairs: [] })
     for (const part of PARTS)
       assert.throws(() => refuseParts({ ...restore, ...part }), { code: 'RESTORE_UNSUPPORTED' }, JSON.stringify(part))
+  })
+
+  it('is refused by an agent of systemd that is not told how its mongod is started', () => {
+    const env = { INVOCATION_ID: 'a', SYSTEMD_EXEC_PID: '7' }
+    assert.throws(() => refuseUnitsOwn(undefined, env, 7), { code: 'RESTORE_UNSUPPORTED' })
+    assert.throws(() => refuseUnitsOwn(undefined, { INVOCATION_ID: 'a' }, 7), { code: 'RESTORE_UNSUPPORTED' })
+    refuseUnitsOwn('systemctl start mongod', env, 7)
+    // Started by what a unit has started, and by hand.
+    refuseUnitsOwn(undefined, env, 8)
+    refuseUnitsOwn(undefined, {}, 7)
   })
 })

@@ -20,7 +20,7 @@ import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
 import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
 import { type FetchOptions, readFileList } from './fetch.js'
-import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
+import { layoutOf, refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
 import { type KeptOplog, keepOplog } from './oplog-file.js'
@@ -78,7 +78,8 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const server = await requirePhysical(node)
   refuseOtherServer(backup, part, info, server)
-  await refuseMounts(server.dbPath)
+  const layout = layoutOf(server.mongodOpts)
+  await refuseMounts(server.dbPath, layout)
   const program = await programOf(server)
   const compression = await host.compression(backup.compression)
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
@@ -86,6 +87,7 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   await refuseTakenPlaces(
     server.dbPath,
     files.map(({ filename }) => filename),
+    layout,
   )
   const { fresh } = await prepareFolders(server.dbPath)
   await requireSpace(fresh, totalSize(files))
@@ -113,7 +115,7 @@ export async function journalOf(
     node,
     oplog,
     ...given
-  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding' | 'keepOldFiles'> & {
+  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding'> & {
     node: MongoClient
     oplog: KeptOplog | undefined
   },
@@ -160,6 +162,23 @@ export function refuseParts(command: RestoreCommand): void {
   }
 }
 
+/**
+ * A mongod that an agent of systemd starts itself would belong to the unit of the agent, with its limits, and end with it. Throws
+ * RESTORE_UNSUPPORTED. Exported for tests.
+ */
+export function refuseUnitsOwn(startCommand: string | undefined, env = process.env, pid = process.pid): void {
+  if (startCommand !== undefined || env.INVOCATION_ID === undefined) return
+  // Whatever a unit starts inherits both.
+  if (env.SYSTEMD_EXEC_PID !== undefined && env.SYSTEMD_EXEC_PID !== String(pid)) return
+  throw new PbmError(
+    'RESTORE_UNSUPPORTED',
+    'this agent runs under systemd, and is not told how its mongod is started',
+    {
+      hint: 'Set mongod.start (PBM_MONGOD_START, --mongod-start) of the agent: systemctl start mongod',
+    },
+  )
+}
+
 /** Names of shards are in the data themselves. */
 function refuseOtherCluster(
   backup: BackupDocument,
@@ -179,21 +198,13 @@ function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: No
     version.split('.').slice(0, 2).join('.'),
   )
   if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
-  const [stored, own] = [storageOf(part.mongod_opts), storageOf(server.mongodOpts)]
+  const [stored, own] = [layoutOf(part.mongod_opts), layoutOf(server.mongodOpts)]
   for (const key of ['directoryPerDB', 'directoryForIndexes'] as const) {
     if (stored[key] === own[key]) continue
     throw unfit(`backup ${backup.name} was made with ${key} ${stored[key]}, and this server runs with ${own[key]}`)
   }
   if (part.mongod_opts?.security !== undefined)
     throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
-}
-
-function storageOf(options: Readonly<Record<string, unknown>> | undefined) {
-  const storage = options?.storage as Document | undefined
-  return {
-    directoryPerDB: storage?.directoryPerDB === true,
-    directoryForIndexes: storage?.wiredTiger?.engineConfig?.directoryForIndexes === true,
-  }
 }
 
 async function requireSpace(folder: string, size: number): Promise<void> {

@@ -30,7 +30,15 @@ import { fetchFiles } from './fetch.js'
 import { shardingIdentityOf } from './identity.js'
 import type { JournalFile, TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
-import { fetchOplog, journalOf, keptDocuments, type Prepared, preparePhysical, removeFresh } from './prepare.js'
+import {
+  fetchOplog,
+  journalOf,
+  keptDocuments,
+  type Prepared,
+  preparePhysical,
+  refuseUnitsOwn,
+  removeFresh,
+} from './prepare.js'
 import { SyncFiles } from './sync-files.js'
 
 /** What is left to be done when the agent has let go of its mongod. */
@@ -52,6 +60,8 @@ interface Given {
   readonly backup: OpenStore
   readonly main: OpenStore
   readonly file: JournalFile
+  /** This machine's own, of its mongod. */
+  readonly startCommand: string | undefined
 }
 
 /**
@@ -123,7 +133,7 @@ export class PhysicalRestore {
     given: Given & { info: NodeInfo; signal: AbortSignal; isCoordinator: boolean },
   ): Promise<TakeOverJournal> {
     const { node, leader, self, log, clock, host, ciphers } = this.#context
-    const { info, backup: store, main, file, signal, isCoordinator } = given
+    const { info, backup: store, main, file, startCommand, signal, isCoordinator } = given
     const { restore } = command
     const party = partyOf(record, self, isCoordinator)
     const sync = new SyncFiles({ store: main, restore: record.name, party, signal, clock })
@@ -133,6 +143,7 @@ export class PhysicalRestore {
     try {
       log.info(`physical restore of ${restore.backupName} begins`)
       if (sync.leads) await requireAgents(leader, record)
+      refuseUnitsOwn(startCommand)
       const preparing = { node, leader, self, log, host, ciphers, info, store, signal }
       prepared = await preparePhysical(restore, preparing)
       await sync.reach('starting', { timeoutMs: JOIN_MS })
@@ -179,7 +190,7 @@ export class PhysicalRestore {
     const { node, leader } = this.#context
     const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
     const sharding = await shardingIdentityOf(node, info)
-    return await journalOf(prepared, { ...given, sharding, node, config, kept, keepOldFiles: false })
+    return await journalOf(prepared, { ...given, sharding, node, config, kept })
   }
 
   #startHeartbeat({ name }: RestoreDocument): Heartbeat {

@@ -104,6 +104,26 @@ describe('the files by which members agree on a physical restore', () => {
     await assert.rejects(passing(waiting, 120), /the agent of rs0b:1 has been silent for 60 s/)
   })
 
+  it('say of one that was done, and has failed when it began again, that it has failed', async () => {
+    const one = member('rs0a:1', { isCoordinator: true })
+    for (const state of ['done', 'error'] as const) {
+      await one.tell(state)
+      await one.tellReplset(state)
+    }
+    assert.equal((await one.outcomes(['rs0a:1'], 0)).get('rs0a:1'), 'error')
+    assert.equal((await one.replsetOutcomes(['rs0'], 0)).get('rs0'), 'error')
+  })
+
+  it('say how all has ended also where the storage is away for a while', async () => {
+    const one = member('rs0a:1', { isCoordinator: true })
+    await one.tellCluster('done')
+    away('read')
+    const asked = one.decision()
+    await clock.advance(20_000)
+    store.fault = () => undefined
+    assert.equal(await passing(asked), 'done')
+  })
+
   it('say how all has ended to whoever comes later', async () => {
     const late = member('rs0b:1')
     assert.equal(await late.decision(), undefined)

@@ -23,7 +23,10 @@ const SILENT_MS = 60_000
 /** How long the storage may be away. */
 const AWAY_MS = 30_000
 const LONGEST_BYTES = 64 * 1024
-const ENDS: readonly EndState[] = ['done', 'partlyDone', 'error']
+/** In the order in which they count. What the leader has said once is acted upon: an error that it has then changes nothing. */
+const DECISIONS: readonly EndState[] = ['done', 'partlyDone', 'error']
+/** Of a member or a replica set: what was killed after its end may have failed when it began again. */
+const ENDS: readonly EndState[] = ['error', 'partlyDone', 'done']
 
 /** Who takes part in a physical restore. */
 export interface TakeOverParty {
@@ -155,7 +158,7 @@ export class SyncFiles {
   /** Waits until no member of the cluster serves the old files any more, or the restore has ended: gives how. */
   async awaitAllDown(timeoutMs: number): Promise<EndState | undefined> {
     const look = async () => {
-      const end = await this.decision()
+      const end = await this.#decision()
       if (end !== undefined) return { end }
       const down = `${this.#folder}rs.${this.#context.party.leading}/rs.down`
       return (await this.#exists(down)) ? { end } : undefined
@@ -178,7 +181,11 @@ export class SyncFiles {
     return await this.#outcomes(replsets, timeoutMs, async () => {
       const ended = new Map<string, EndState>()
       for (const rs of replsets)
-        for (const end of ENDS) if (await this.#exists(`${this.#folder}rs.${rs}/rs.${end}`)) ended.set(rs, end)
+        for (const end of ENDS) {
+          if (!(await this.#exists(`${this.#folder}rs.${rs}/rs.${end}`))) continue
+          ended.set(rs, end)
+          break
+        }
       return (rs) => ended.get(rs)
     })
   }
@@ -200,13 +207,17 @@ export class SyncFiles {
 
   /** How the whole has ended; undefined where nobody has said it yet. */
   async decision(): Promise<EndState | undefined> {
-    for (const end of ENDS) if (await this.#exists(`${this.#folder}cluster.${end}`)) return end
+    return (await this.#until(async () => ({ end: await this.#decision() })))?.end
+  }
+
+  async #decision(): Promise<EndState | undefined> {
+    for (const end of DECISIONS) if (await this.#exists(`${this.#folder}cluster.${end}`)) return end
     return undefined
   }
 
   /** The same, waited for; undefined when time is over. */
   async awaitDecision(timeoutMs: number): Promise<EndState | undefined> {
-    return await this.#until(() => this.decision(), timeoutMs)
+    return await this.#until(() => this.#decision(), timeoutMs)
   }
 
   /** Whether all had come so far. */

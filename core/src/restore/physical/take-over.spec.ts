@@ -37,7 +37,7 @@ describe('the old files of a member that has the restored ones', () => {
         await mkdir(old, { recursive: true })
         await writeFile(join(old, 'storage.bson'), 'old')
         const file = new JournalFile(join(dbPath, 'state'), 'key')
-        const journal = { phase: 'started', server: { dbPath }, keepOldFiles: false } as TakeOverJournal
+        const journal = { phase: 'started', server: { dbPath } } as TakeOverJournal
         await file.write(journal)
         const context = { uri: '', startCommand: undefined, file, log: new RecordedLog(), clock: systemClock }
         await new TakeOver(context, journal).finish({ isDecided })
@@ -46,4 +46,56 @@ describe('the old files of a member that has the restored ones', () => {
       },
     )
   }
+
+  const memberIn = async (phase: TakeOverJournal['phase'], nodes: string[]) => {
+    const file = new JournalFile(join(dbPath, 'state'), 'key')
+    const server = { dbPath, path: '/mongod', port: 1, mongodOpts: {} }
+    const program = { path: '/bin/true', argv: ['true'], cwd: '/', pid: 0 }
+    const party = { rs: 'rs0', node: 'h:1', nodes }
+    const journal = {
+      phase,
+      server,
+      program,
+      party,
+      lastWrite: new Timestamp({ t: 7, i: 3 }),
+    } as unknown as TakeOverJournal
+    await file.write(journal)
+    // Nobody serves there, and the server that is to begin can't: what has been done before is looked at.
+    const context = { uri: '', startCommand: 'exit 1', file, log: new RecordedLog(), clock: systemClock }
+    return { file, takeOver: new TakeOver(context, journal) }
+  }
+
+  it('and the restored ones stay where this member has served these, and no other does', async () => {
+    const { file, takeOver } = await memberIn('started', ['h:1'])
+    await writeFile(join(dbPath, 'storage.bson'), 'new')
+    await takeOver.begin()
+    assert.ok(existsSync(join(dbPath, 'storage.bson')))
+    assert.equal(await file.read(), undefined)
+  })
+
+  it('are moved aside for a member that begins anew, which is written down before', async () => {
+    const { file, takeOver } = await memberIn('down', ['h:1', 'h:2'])
+    await writeFile(join(dbPath, 'storage.bson'), 'old')
+    const phases: string[] = []
+    const write = file.write.bind(file)
+    file.write = async (journal) => {
+      phases.push(`${journal.phase}: ${existsSync(join(dbPath, 'storage.bson')) ? 'there' : 'aside'}`)
+      await write(journal)
+    }
+    await assert.rejects(takeOver.begin(), { code: 'SERVER_START' })
+    assert.deepEqual(phases, ['aside: there', 'empty: aside'])
+    assert.ok(existsSync(join(restoreFolders(dbPath).old, 'storage.bson')))
+  })
+
+  it('come back also where one of them was never moved', async () => {
+    const { takeOver } = await memberIn('undo', ['h:1'])
+    const { old, fresh } = restoreFolders(dbPath)
+    for (const folder of [old, fresh]) await mkdir(folder, { recursive: true })
+    for (const name of ['storage.bson', 'a.wt']) await writeFile(join(dbPath, name), 'in place')
+    for (const name of ['storage.bson', 'b.wt']) await writeFile(join(fresh, name), 'new')
+    await writeFile(join(old, 'b.wt'), 'old')
+    await assert.rejects(takeOver.goBack(), { code: 'SERVER_START' })
+    const there = ['a.wt', 'b.wt', 'storage.bson'].map((name) => existsSync(join(dbPath, name)))
+    assert.deepEqual(there, [false, true, true])
+  })
 })

@@ -5,8 +5,19 @@ import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { connectNode, greetNode } from '../../mongo/connect.js'
 import { serverOptions } from '../../mongo/server-options.js'
+import { parseUri } from '../../mongo/uri.js'
 import type { Clock } from '../../time/clock.js'
-import { moveServerFiles, placeFiles, type RestoreFolders, removeServerFiles, restoreFolders } from './folders.js'
+import { until } from '../../time/until.js'
+import {
+  type FileLayout,
+  layoutOf,
+  moveServerFiles,
+  namesIn,
+  placeFiles,
+  type RestoreFolders,
+  removeServerFiles,
+  restoreFolders,
+} from './folders.js'
 import { giveIdentity } from './identity.js'
 import type { JournalFile, TakeOverJournal, TakeOverPhase } from './journal.js'
 
@@ -14,6 +25,9 @@ import type { JournalFile, TakeOverJournal, TakeOverPhase } from './journal.js'
 const SERVE_MS = 300_000
 const MAJORITY_MS = 180_000
 const STOP_MS = 60_000
+/** How long the others may take to have a primary again. */
+const ELECTION_MS = 60_000
+const ELECTION_POLL_MS = 1_000
 
 /** The old files are all aside. */
 const PLACED: ReadonlySet<TakeOverPhase> = new Set(['placing', 'placed', 'started'])
@@ -36,12 +50,14 @@ export interface TakeOverContext {
 export class TakeOver {
   readonly #context: TakeOverContext
   readonly #folders: RestoreFolders
+  readonly #layout: FileLayout
   #journal: TakeOverJournal
 
   constructor(context: TakeOverContext, journal: TakeOverJournal) {
     this.#context = context
     this.#journal = journal
     this.#folders = restoreFolders(journal.server.dbPath)
+    this.#layout = layoutOf(journal.server.mongodOpts)
   }
 
   get phase(): TakeOverPhase {
@@ -55,7 +71,7 @@ export class TakeOver {
 
   /** The same of {@link begin}. */
   get isBeginning(): boolean {
-    return this.phase === 'empty'
+    return this.phase === 'emptying' || this.phase === 'empty'
   }
 
   /** Ends the server, whose files stay as they are. */
@@ -71,7 +87,7 @@ export class TakeOver {
     const { server, lastWrite, replset, kept, oplog, sharding } = this.#journal
     if (this.phase === 'down') await this.#reach('aside')
     if (this.phase === 'aside') {
-      await moveServerFiles(this.#folders.dbPath, this.#folders.old)
+      await moveServerFiles(this.#folders.dbPath, this.#folders.old, this.#layout)
       await this.#reach('placing')
     }
     if (this.phase === 'placing') {
@@ -107,29 +123,49 @@ export class TakeOver {
   /** The old files come back, and the server with them. */
   async goBack(): Promise<void> {
     const { log } = this.#context
-    const { dbPath, old } = this.#folders
+    const { dbPath, fresh, old } = this.#folders
     if (PLACED.has(this.phase)) {
       await this.#stop()
       await this.#reach('undo')
     }
     if (this.phase === 'undo') {
-      await removeServerFiles(dbPath)
+      // A file whose new one has not been placed, and which is not aside either, is the old one itself.
+      const aside = await namesIn(old)
+      const kept = (await namesIn(fresh)).filter((name) => !aside.includes(name))
+      await removeServerFiles(dbPath, this.#layout, new Set(kept))
       await this.#reach('back')
     }
     if (this.phase === 'aside') await this.#reach('back')
-    if (this.phase === 'back') await moveServerFiles(old, dbPath)
+    if (this.phase === 'back') await moveServerFiles(old, dbPath, this.#layout)
     await this.#start()
+    if ((await namesIn(old)).length > 0) {
+      await this.#context.file.remove()
+      log.warning(`the mongod runs, and ${old} has files of before: look whether they are needed`)
+      return
+    }
     await this.#end()
     log.warning('the old files are in place again, and the mongod runs on them')
   }
 
-  /** The others have the new files and go on: this member gets its own from them. The old files stay aside. */
+  /**
+   * The others have the new files and go on: this member gets its own from them. The old files stay aside. Files that it has
+   * served before are only given up where another member serves.
+   */
   async begin(): Promise<void> {
+    if (this.phase === 'started' && !(await this.#othersServe())) {
+      this.#context.log.error('no other member can be seen to be the primary: the restored files stay as they are')
+      await this.finish({ isDecided: false })
+      return
+    }
     if (this.phase !== 'empty') {
+      const { dbPath, old } = this.#folders
       await this.#stop()
-      if (this.phase === 'down' || this.phase === 'aside')
-        await moveServerFiles(this.#folders.dbPath, this.#folders.old)
-      else await removeServerFiles(this.#folders.dbPath)
+      if (this.phase === 'down') await this.#reach('aside')
+      if (this.phase === 'aside') await moveServerFiles(dbPath, old, this.#layout)
+      else {
+        await this.#reach('emptying')
+        await removeServerFiles(dbPath, this.#layout)
+      }
       await this.#reach('empty')
     }
     await rm(this.#folders.fresh, { recursive: true, force: true })
@@ -142,8 +178,7 @@ export class TakeOver {
 
   /** The new files have proven themselves. Where nobody has said that all stay with them, the others may go back. */
   async finish({ isDecided }: { readonly isDecided: boolean }): Promise<void> {
-    const { keepOldFiles } = this.#journal
-    if (keepOldFiles || !isDecided) {
+    if (!isDecided) {
       await this.#context.file.remove()
       this.#context.log.info(`the old files are kept in ${this.#folders.old}`)
     } else await this.#end()
@@ -191,6 +226,25 @@ export class TakeOver {
     const { program, server } = this.#journal
     await endServerOf(server.dbPath, program.path)
     await awaitServer('the mongod still serves', async () => !(await this.#isUp()), STOP_MS)
+  }
+
+  /** Whether another member is the primary: there is no other one to begin anew from for sure. */
+  async #othersServe(): Promise<boolean> {
+    const { node, nodes } = this.#journal.party
+    const others = nodes.filter((name) => name !== node)
+    if (others.length === 0) return false
+    const isPrimary = async (host: string) => {
+      const target = parseUri(this.#context.uri)
+      target.hosts = [host]
+      const { isWritablePrimary, setName } = await greetNode(target.toString())
+      return isWritablePrimary === true && setName === this.#journal.party.rs
+    }
+    const look = async () => {
+      const found = await Promise.all(others.map((host) => isPrimary(host).catch(() => false)))
+      return found.includes(true)
+    }
+    const { clock } = this.#context
+    return (await until(look, { clock, everyMs: ELECTION_POLL_MS, timeoutMs: ELECTION_MS })) === true
   }
 
   async #isUp(): Promise<boolean> {
