@@ -74,6 +74,7 @@ describe('pbm schedule, notify', () => {
       [['x', '--cron', 'nightly'], /no cron expression/],
       [['x', '--cron', '0 2 * * *', '--do', 'cleanup'], /olderThan: is missing/],
       [['x', '--cron', '0 2 * * *', '--ns', 'admin.*'], /database admin/],
+      [['x', '--cron', '0 2 * * *', '--profile', 'nowhere'], /no profile 'nowhere'/],
       [['x', '--cron', '0 2 * * *', '--do', 'lifecycle', '--type', 'physical'], /does not go with do: lifecycle/],
     ] as const)
       assert.match((await refused('schedule', 'add', ...args)).Error, pattern)

@@ -113,6 +113,9 @@ describe('pbm verify', () => {
     const shown = succeeded(await cluster.pbm(['verify', '--all', '--local', '-c', yaml], { env }))
     assert.match(shown.stdout, new RegExp(`Backup ${plain}: all is right`))
     assert.match(shown.stdout, /Stored oplog: all is right/)
+    await writeFile(yaml, config('not-mounted'))
+    const empty = await cluster.json(['verify', '--all', '--local', '-c', yaml], { env })
+    assert.deepEqual([empty.code, (empty.value as { code: string }).code], [1, 'NOTHING_TO_VERIFY'])
   })
 
   it('has the checksums of chunks from the storage alone', async () => {

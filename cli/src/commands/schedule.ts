@@ -4,6 +4,7 @@ import {
   PbmError,
   readRunDocuments,
   requireConfig,
+  requireStorage,
   SCHEDULED,
   type ScheduleConfig,
   type ScheduledKind,
@@ -99,7 +100,7 @@ async function list(session: Session): Promise<void> {
 
 async function add(session: Session, name: string, { catchUp, ...given }: AddOptions): Promise<void> {
   const leader = await session.leader()
-  await requireConfig(leader)
+  await requireStorage(leader, given.profile)
   const schedule = { name, ...given, ...(catchUp ? {} : { catchUp }) } as ScheduleConfig
   await writeSchedules(
     leader,

@@ -163,13 +163,25 @@ async function verifyLocally(session: Session, asked: VerifyCommand, { config: f
   )
   try {
     const sample = sampleOf(readData, String(clock.now()))
-    return await verifyStorage(scopeOf(asked), { store, host: plugins, ciphers, signal, progress, readData, sample })
+    const report = await verifyStorage(scopeOf(asked), {
+      ...{ store, host: plugins, ciphers, signal, progress, readData, sample },
+    })
+    requireAnything(report)
+    return report
   } catch (error) {
     throw signal.aborted ? new PbmError('INTERRUPTED', 'interrupted') : error
   } finally {
     display.stop()
     await store.close()
   }
+}
+
+/** An agent knows the storage by its identity; here the folder of a share that is not mounted looks like a new storage. */
+function requireAnything({ backups, chunks }: VerificationReport): void {
+  if (backups.length > 0 || (chunks !== undefined && (chunks.objects > 0 || chunks.unread.length > 0))) return
+  throw new PbmError('NOTHING_TO_VERIFY', 'there is nothing to verify on the storage', {
+    hint: 'Is it the right place and prefix, and is the share mounted on this host?',
+  })
 }
 
 function scopeOf({ backup, all, pitr, time, since }: VerifyCommand): VerifyScope {

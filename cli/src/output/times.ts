@@ -30,14 +30,15 @@ export function restoreName(milliseconds: number, extraNanoseconds = 0): string 
 /**
  * A limit as `--older-than` takes it: `2031-02-03T04:05:06` (UTC; a trailing `Z` is accepted too), `2031-02-03`,
  * `T,I` (a BSON timestamp) or `30d` (days before `nowSeconds`). Fails with USAGE on anything else, and on a time that
- * lies after `nowSeconds`.
+ * lies after `nowSeconds` or before 1970.
  */
 export function parseOlderThan(text: string, nowSeconds: number, option = '--older-than'): Timestamp {
-  const days = /^(\d+)d$/.exec(text)
+  const days = /^(\d+)d$/.exec(text)?.[1]
+  const daysAgo = days === undefined ? undefined : nowSeconds - Number(days) * DAY_SECONDS
+  if (daysAgo !== undefined && daysAgo < 0)
+    throw usageError(`${option} ${text} lies before 1970`, 'Write days as 30d: fewer than have passed since then.')
   const limit =
-    days?.[1] !== undefined
-      ? new Timestamp({ t: nowSeconds - Number(days[1]) * DAY_SECONDS, i: 0 })
-      : parseTime(text, option, ', or days as 30d')
+    daysAgo === undefined ? parseTime(text, option, ', or days as 30d') : new Timestamp({ t: daysAgo, i: 0 })
   if (limit.t > nowSeconds)
     throw usageError(`${option} ${text} (${rfc3339(limit.t)}) is after now (${rfc3339(nowSeconds)})`)
   return limit

@@ -64,7 +64,7 @@ export function addActions(app: FastifyInstance, visitorOf: VisitorOf, options: 
       })
       const line = shellLine(wordsOf(choice))
       if (question === undefined) return { line, notes, ...(error === undefined ? {} : { error }) }
-      return { line, notes, result: { question, canBePlanned: !(await isPhysical(request, choice)) } }
+      return { line, notes, result: { question, canBePlanned: !(await isPhysical(request, choice, question)) } }
     })
 
     acting.post('/api/plan', { schema: { body: RESTORE } }, async (request) => {
@@ -93,9 +93,11 @@ export function addActions(app: FastifyInstance, visitorOf: VisitorOf, options: 
     })
   })
 
-  async function isPhysical(request: FastifyRequest, { backup }: RestoreChoice): Promise<boolean> {
-    if (backup === undefined) return false
-    const { result } = await run(request, ['describe-backup', ...named(backup)])
+  /** The question names the backup that a restore to a time starts from. */
+  async function isPhysical(request: FastifyRequest, choice: RestoreChoice, question: string): Promise<boolean> {
+    const name = choice.backup ?? choice.base ?? /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/.exec(question)?.[0]
+    if (name === undefined) return false
+    const { result } = await run(request, ['describe-backup', ...named(name)])
     return (result as { type?: string } | undefined)?.type === 'physical'
   }
 }

@@ -45,7 +45,6 @@ export function webServer(options: ServerOptions): FastifyInstance {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS)
-    if (isSecure) reply.header('strict-transport-security', 'max-age=31536000')
     const fault = foreignFault(request, scheme, isHost)
     if (fault !== undefined) throw new PbmError('WEB_FOREIGN', `the request is refused: ${fault}`)
   })

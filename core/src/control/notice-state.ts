@@ -8,8 +8,8 @@ export interface Notice {
   /** Unique; the same for whoever notices it. */
   readonly id: string
   readonly event: NoticeEvent | 'test'
-  /** Of what lasts: that it began, goes on, or is over. */
-  readonly state?: 'begun' | 'lasting' | 'over'
+  /** Of what lasts: that it goes on, told again each day, or is over. */
+  readonly state?: 'firing' | 'resolved'
   readonly subject: string
   readonly text: string
   readonly at: number

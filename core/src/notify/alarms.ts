@@ -37,17 +37,17 @@ export function stepAlarms(
     const alarm: Alarm = { key, event, text, since: known?.since ?? now, ...(to !== undefined && { to }) }
     const isDue = known?.toldAt === undefined ? now - alarm.since >= patienceMs : now - known.toldAt >= AGAIN_MS
     if (!isDue) return known?.toldAt === undefined ? alarm : { ...alarm, toldAt: known.toldAt }
-    notices.push(noticeOf(alarm, known?.toldAt === undefined ? 'begun' : 'lasting', now))
+    notices.push(noticeOf(alarm, 'firing', now))
     return { ...alarm, toldAt: now }
   })
   for (const alarm of alarms) {
     if (alarm.toldAt !== undefined && !lasting.some(({ key }) => key === alarm.key))
-      notices.push(noticeOf(alarm, 'over', now))
+      notices.push(noticeOf(alarm, 'resolved', now))
   }
   return { alarms: lasting, notices }
 }
 
-function noticeOf({ key, event, text, to }: Alarm, state: 'begun' | 'lasting' | 'over', now: number): AddressedNotice {
-  const told = state === 'over' ? `over: ${text}` : text
+function noticeOf({ key, event, text, to }: Alarm, state: 'firing' | 'resolved', now: number): AddressedNotice {
+  const told = state === 'resolved' ? `over: ${text}` : text
   return { notice: { id: `${key}/${state}/${now}`, event, state, subject: told, text: told, at: now }, to }
 }

@@ -246,7 +246,7 @@ describe('what happens by itself, on a server', () => {
       const late = sent.filter(({ notice }) => notice.event === 'late')
       assert.deepEqual(
         late.map(({ notice }) => notice.state),
-        ['begun', 'lasting', 'over'],
+        ['firing', 'firing', 'resolved'],
       )
       assert.match(late[0]?.notice.text ?? '', /no good backup within 26h/)
     })
@@ -288,8 +288,8 @@ describe('what happens by itself, on a server', () => {
       assert.deepEqual(
         sent.map(({ notice }) => [notice.event, notice.state]),
         [
-          ['gap', 'begun'],
-          ['gap', 'over'],
+          ['gap', 'firing'],
+          ['gap', 'resolved'],
         ],
       )
     })
