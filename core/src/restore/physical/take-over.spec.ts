@@ -98,4 +98,12 @@ describe('the old files of a member that has the restored ones', () => {
     const there = ['a.wt', 'b.wt', 'storage.bson'].map((name) => existsSync(join(dbPath, name)))
     assert.deepEqual(there, [false, true, true])
   })
+
+  it('are in place already where it was killed before the first was moved', async () => {
+    const { file, takeOver } = await memberIn('aside', ['h:1'])
+    await writeFile(join(dbPath, 'storage.bson'), 'old')
+    await assert.rejects(takeOver.goBack(), { code: 'SERVER_START' })
+    assert.ok(existsSync(join(dbPath, 'storage.bson')))
+    assert.equal((await file.read())?.phase, 'back')
+  })
 })

@@ -136,7 +136,8 @@ export class TakeOver {
       await this.#reach('back')
     }
     if (this.phase === 'aside') await this.#reach('back')
-    if (this.phase === 'back') await moveServerFiles(old, dbPath, this.#layout)
+    // None is aside where it was killed before the first.
+    if (this.phase === 'back' && (await namesIn(old)).length > 0) await moveServerFiles(old, dbPath, this.#layout)
     await this.#start()
     if ((await namesIn(old)).length > 0) {
       await this.#context.file.remove()
