@@ -15,7 +15,7 @@ import {
   sealedStore,
   type VerificationReport,
   type VerifyCommand,
-  type VerifyScope,
+  verifyScopeOf,
   verifyStorage,
 } from '@pbmkit/core'
 import { Command } from 'commander'
@@ -163,22 +163,21 @@ async function verifyLocally(session: Session, asked: VerifyCommand, { config: f
   )
   try {
     const sample = sampleOf(readData, String(clock.now()))
-    return await verifyStorage(scopeOf(asked), { store, host: plugins, ciphers, signal, progress, readData, sample })
+    return await verifyStorage(verifyScopeOf(asked), {
+      store,
+      host: plugins,
+      ciphers,
+      signal,
+      progress,
+      readData,
+      sample,
+    })
   } catch (error) {
     throw signal.aborted ? new PbmError('INTERRUPTED', 'interrupted') : error
   } finally {
     display.stop()
     await store.close()
   }
-}
-
-function scopeOf({ backup, all, pitr, time, since }: VerifyCommand): VerifyScope {
-  const from = since === undefined ? {} : { since }
-  if (backup !== undefined) return { backup }
-  if (time !== undefined) return { time }
-  if (all === true) return { all, ...from }
-  if (pitr === true) return { chunks: true, ...from }
-  throw new Error('unreachable')
 }
 
 /** The exit code is 0 only when all is right. */
