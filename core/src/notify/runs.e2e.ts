@@ -297,7 +297,7 @@ describe('what happens by itself, on a server', () => {
       await round(one)
       assert.deepEqual(
         sent.map(({ notice }) => [notice.event, notice.state]),
-        [['late', 'begun']],
+        [['late', 'firing']],
       )
       const documents = await readRunDocuments(leader)
       const bad = new Proxy(documents, {
@@ -314,7 +314,7 @@ describe('what happens by itself, on a server', () => {
       await one.look(bad)
       await round(one)
       assert.equal(bench.lines.filter((line) => line.includes('broken')).length, 1)
-      assert.deepEqual(sent.map(({ notice }) => notice.state).slice(1), ['lasting'])
+      assert.deepEqual(sent.map(({ notice }) => notice.state).slice(1), ['firing'])
     })
 
     it('tells of a gap in the stored oplog', async () => {
