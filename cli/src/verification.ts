@@ -19,7 +19,7 @@ export function reportText({ backups, chunks, readData, more }: VerificationRepo
   const lines = backups.map((backup) => backupText(backup, colours))
   if (chunks !== undefined) lines.push(chunksText(chunks, colours))
   if (lines.length === 0) lines.push('There is nothing to verify.')
-  if (more > 0) lines.push(`And ${more} more damages.`)
+  if (more > 0) lines.push(`And ${more} more, for which there is no room here.`)
   if (readData < 100)
     lines.push(`Of the objects, ${readData} % were read; of the others only names and sizes were compared.`)
   return lines.join('\n')

@@ -49,7 +49,6 @@ export {
   type PitrConfig,
   type StorageConfig,
 } from './config/document.js'
-export { durationOf } from './config/duration.js'
 export { maskConfig, maskStorage, secretsOf, secretsOfStorage } from './config/mask.js'
 export type { NoticeFields } from './config/notice-template.js'
 export {
@@ -78,7 +77,7 @@ export {
   type SubsystemStatus,
 } from './control/agents.js'
 export type { BackupDocument, BackupReplset, BackupStatus, Progress } from './control/backup-document.js'
-export type { BackupFacts, ReplsetFacts } from './control/backup-facts.js'
+export { type BackupFacts, listBackupFacts, type ReplsetFacts } from './control/backup-facts.js'
 export {
   findBackup,
   findBackupByOpid,
@@ -142,7 +141,7 @@ export {
 export { requireOwnAgents } from './control/own-agents.js'
 export { findPitr } from './control/pitr.js'
 export type { PitrChunkDocument } from './control/pitr-chunk-document.js'
-export { insertChunk, listChunks } from './control/pitr-chunks.js'
+export { insertChunk, isChunkListed, listChunks } from './control/pitr-chunks.js'
 export {
   findProfile,
   isMain,
@@ -224,7 +223,7 @@ export {
 export { ignoredUriOptionsText, maskText, parseUri, uriForUser } from './mongo/uri.js'
 export { mailTexts, noticeFields, webhookBody } from './notify/message.js'
 export { Notifier, type SendNotice } from './notify/notifier.js'
-export { enqueue } from './notify/queue.js'
+export { channelsOf, enqueue } from './notify/queue.js'
 export { optime } from './oplog/entry.js'
 export type { CompressionPlugin } from './plugin/compression.js'
 export { hasCode } from './plugin/errors.js'
@@ -321,5 +320,6 @@ export { inTime } from './time/deadline.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
 export { sampleOf } from './verification/sample.js'
-export { type ListedStorage, type VerifyScope, verifyStorage } from './verification/verify.js'
+export { type VerifyScope, verifyScopeOf } from './verification/scope.js'
+export { type ListedStorage, verifyStorage } from './verification/verify.js'
 export { buildFacts, buildText, PBM_COMPATIBLE_VERSION, untriedServerText, VERSION } from './version.js'

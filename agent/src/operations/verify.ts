@@ -2,13 +2,13 @@ import {
   type BackupVerification,
   findBackup,
   hasOperation,
+  isChunkListed,
   isMain,
   type ListedStorage,
   listAgents,
-  listBackups,
+  listBackupFacts,
   listChunks,
   noteVerification,
-  PbmError,
   ProgressPublisher,
   profileOf,
   requireKnownStorage,
@@ -18,7 +18,7 @@ import {
   setVerified,
   until,
   type VerifyCommand,
-  type VerifyScope,
+  verifyScopeOf,
   verifyStorage,
 } from '@pbmkit/core'
 import { ciphersOf, withStore } from '../storages.js'
@@ -37,7 +37,7 @@ export async function runVerify(context: OperationContext): Promise<void> {
   const { command } = context
   if (command.cmd !== 'verify') return
   const { verify } = command
-  const scope = scopeOf(verify)
+  const scope = verifyScopeOf(verify)
   await standBack(context)
   await onOneLeaderMember(context, 'verify', async (signal, held) => {
     const { storage, profile } = await placeOf(held, verify)
@@ -68,16 +68,6 @@ export async function runVerify(context: OperationContext): Promise<void> {
   })
 }
 
-/** Throws COMMAND_INVALID. */
-function scopeOf({ backup, all, pitr, time, since }: VerifyCommand): VerifyScope {
-  const from = since === undefined ? {} : { since: Number(since) }
-  if (backup !== undefined && backup !== '') return { backup }
-  if (all === true) return { all, ...from }
-  if (pitr === true) return { chunks: true, ...from }
-  if (time) return { time }
-  throw new PbmError('COMMAND_INVALID', 'the command does not say what is to be verified')
-}
-
 async function standBack({ leader, info, self, opid, clock, signal }: OperationContext): Promise<void> {
   if (!info.isPrimary) return
   const isTaken = () => hasOperation(leader, opid, self.rs)
@@ -100,15 +90,17 @@ async function placeOf(
 
 /** What the cluster has on the list. */
 async function listedOn({ leader }: OperationContext, profile: string | undefined): Promise<ListedStorage> {
-  const backups = await listBackups(leader, { profile: profile ?? null, status: 'done' })
+  const all = (await listBackupFacts(leader)).filter((one) => one.status === 'done')
+  const backups = all.filter(({ store }) => profileOf({ store }) === profile)
   const isListed = async (name: string) => (await findBackup(leader, name))?.status === 'done'
-  const all = profile === undefined ? await listChunks(leader) : undefined
-  const isChunkListed = async ({ fname, rs }: { fname: string; rs: string }) =>
-    (await listChunks(leader, { rs })).some((chunk) => chunk.fname === fname)
+  const chunks = profile === undefined ? await listChunks(leader) : undefined
   return {
     backups: backups.map(({ name }) => name),
     isBackupListed: isListed,
-    chunks: all && { all, isListed: isChunkListed },
+    chunks: chunks && {
+      all: new Map(chunks.map(({ barriers: _, ...chunk }) => [chunk.fname, chunk])),
+      isListed: (chunk) => isChunkListed(leader, chunk),
+    },
   }
 }
 

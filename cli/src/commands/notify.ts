@@ -1,4 +1,12 @@
-import { changeNotices, enqueue, type Notice, type NotificationConfig, PbmError, readRunDocuments } from '@pbmkit/core'
+import {
+  changeNotices,
+  channelsOf,
+  enqueue,
+  type Notice,
+  type NotificationConfig,
+  PbmError,
+  readRunDocuments,
+} from '@pbmkit/core'
 import { Command } from 'commander'
 import { type MongoClient, ObjectId } from 'mongodb'
 import { requireLeaderAgent } from '../preflight.js'
@@ -54,10 +62,7 @@ async function arrived(
   chosen: readonly NotificationConfig[],
   id: string,
 ): Promise<{ name: string; channel: string; error?: string }[]> {
-  const wanted = chosen.flatMap(({ name, webhook, email }) => [
-    ...(webhook === undefined ? [] : [{ name, channel: 'webhook' }]),
-    ...(email === undefined ? [] : [{ name, channel: 'email' }]),
-  ])
+  const wanted = chosen.flatMap((one) => channelsOf(one).map((channel) => ({ name: one.name, channel })))
   const { clock, signal } = session
   const all = async () => {
     const { notices } = await readRunDocuments(leader)

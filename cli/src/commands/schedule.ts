@@ -1,5 +1,6 @@
 import {
   ACTIONS,
+  clusterTime,
   noteRun,
   PbmError,
   readRunDocuments,
@@ -155,17 +156,13 @@ async function doNow(session: Session, name: string, options: WaitOptions): Prom
     })
   await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
-  const now = session.clock.now()
-  const command = await ACTIONS[schedule.do].command(schedule, {
-    leader,
-    leaderReplset: await session.leaderReplset(),
-    config,
-    now,
-  })
+  const now = await clusterNow(leader)
+  const command = await ACTIONS[schedule.do].command(schedule, { leader, config, now })
   const opid = await send(leader, command)
   const backup = command.cmd === 'backup' ? { name: command.backup.name } : {}
   const sent: ScheduledRun = { tick: now, opid, status: 'sent', by: 'pbm schedule run', sentAt: now, ...backup }
-  await noteRun(leader, name, sent)
+  if (!(await noteRun(leader, name, sent)))
+    session.output.warn(`an agent has begun a run of ${name} meanwhile: pbm schedule list has that one`)
   const told = { schedule: name, cmd: command.cmd, opid, ...backup }
   if (options.wait !== true) {
     session.output.result(
@@ -187,10 +184,9 @@ async function waitForRun(
 ): Promise<void> {
   const hint = `See pbm logs -i ${run.opid} -t 0.`
   const { clock, signal } = session
-  const leaderReplset = await session.leaderReplset()
   const ended = async () => {
     const config = await requireConfig(leader)
-    return await ACTIONS[kind].outcome(run, { leader, leaderReplset, config, now: clock.now() })
+    return await ACTIONS[kind].outcome(run, { leader, config, now: await clusterNow(leader) })
   }
   const outcome = await poll(ended, {
     ...{ clock, signal, deadline },
@@ -205,6 +201,11 @@ async function waitForRun(
       `the ${kind} does not begin: ${outcome.why ?? 'another operation is running'}`,
     )
   throw new PbmError('OPERATION_FAILED', `the ${kind} failed: ${outcome.why ?? 'no reason was recorded'}`, { hint })
+}
+
+/** What agents reckon from; the clock of this host may be wrong. Milliseconds since the epoch. */
+async function clusterNow(leader: MongoClient): Promise<number> {
+  return (await clusterTime(leader)).t * 1000
 }
 
 function unknown(name: string): PbmError {

@@ -15,7 +15,7 @@ import {
   sealedStore,
   type VerificationReport,
   type VerifyCommand,
-  type VerifyScope,
+  verifyScopeOf,
   verifyStorage,
 } from '@pbmkit/core'
 import { Command } from 'commander'
@@ -163,7 +163,7 @@ async function verifyLocally(session: Session, asked: VerifyCommand, { config: f
   )
   try {
     const sample = sampleOf(readData, String(clock.now()))
-    const report = await verifyStorage(scopeOf(asked), {
+    const report = await verifyStorage(verifyScopeOf(asked), {
       ...{ store, host: plugins, ciphers, signal, progress, readData, sample },
     })
     requireAnything(report)
@@ -182,15 +182,6 @@ function requireAnything({ backups, chunks }: VerificationReport): void {
   throw new PbmError('NOTHING_TO_VERIFY', 'there is nothing to verify on the storage', {
     hint: 'Is it the right place and prefix, and is the share mounted on this host?',
   })
-}
-
-function scopeOf({ backup, all, pitr, time, since }: VerifyCommand): VerifyScope {
-  const from = since === undefined ? {} : { since }
-  if (backup !== undefined) return { backup }
-  if (time !== undefined) return { time }
-  if (all === true) return { all, ...from }
-  if (pitr === true) return { chunks: true, ...from }
-  throw new Error('unreachable')
 }
 
 /** The exit code is 0 only when all is right. */

@@ -49,6 +49,16 @@ export async function listBackupFacts(leader: MongoClient): Promise<BackupFacts[
   return found.flatMap((document) => toBackupFacts(document) ?? [])
 }
 
+/** Those that are done, the one with the newest data first. */
+export async function* eachDoneBackup(leader: MongoClient): AsyncGenerator<BackupFacts> {
+  const done = { status: 'done', last_write_ts: { $type: 'timestamp' } } as Document
+  const found = leader.db(CONTROL_DATABASE).collection(BACKUPS).find(done, { projection: BACKUP_FACTS })
+  for await (const document of found.sort({ last_write_ts: -1 })) {
+    const backup = toBackupFacts(document)
+    if (backup !== undefined) yield backup
+  }
+}
+
 /** Undefined for a document without a name: whatever it is, it is no backup. */
 export function toBackupFacts(found: Document): BackupFacts | undefined {
   const { name, opid, type, status, store, verification } = found

@@ -28,6 +28,15 @@ export async function listChunks(leader: MongoClient, query: { rs?: string } = {
   return found.flatMap((one) => fromRecord(one) ?? [])
 }
 
+/** Whether that very object is on the list. */
+export async function isChunkListed(
+  leader: MongoClient,
+  { rs, start_ts, end_ts, fname }: Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts' | 'fname'>,
+): Promise<boolean> {
+  const names = { $in: [fname, `${fname}${FOR_US_ALONE}`] }
+  return (await chunks(leader).findOne({ rs, start_ts, end_ts, fname: names }, { projection: { _id: 1 } })) !== null
+}
+
 /** Those that end after this Unix second and began at most a day before it; oldest first. */
 export async function listChunksSince(leader: MongoClient, second: number): Promise<PitrChunkDocument[]> {
   const since = { end_ts: { $gt: new Timestamp({ t: second, i: 0 }) } }

@@ -3,6 +3,9 @@ import { isRecord } from '../config/values.js'
 import { ownDocuments, SCHEDULE_STATE_ID } from './own-documents.js'
 import { isDuplicateKey } from './wire.js'
 
+/** More than the clocks of two agents differ: a tick must not be done again by one whose clock is behind. */
+const CLOCKS_DIFFER_MS = 3_600_000
+
 /** How far a schedule is. Times are milliseconds since the epoch. */
 export interface ScheduleState {
   /** The newest time of the schedule that somebody has taken on: none before it is due any more. */
@@ -36,11 +39,16 @@ export interface EndedRun {
   readonly why?: string
 }
 
+/** Whether the tick of a state can only come from a wrong clock: nothing is kept from being due by it. */
+export function isAhead({ tick }: ScheduleState, now: number): boolean {
+  return tick > now + CLOCKS_DIFFER_MS
+}
+
 /** Of what stands in the collection, as far as it can be used. */
 export function readScheduleStates(value: unknown): Record<string, ScheduleState> {
   if (!isRecord(value)) return {}
   const states = Object.entries(value).flatMap(([name, state]): [string, ScheduleState][] => {
-    if (!isRecord(state) || typeof state.tick !== 'number') return []
+    if (!isRecord(state) || !isTime(state.tick)) return []
     const run = isRun(state.run) ? { run: state.run } : {}
     const last = isEnded(state.last) ? { last: state.last } : {}
     return [[name, { tick: state.tick, ...run, ...last }]]
@@ -51,7 +59,7 @@ export function readScheduleStates(value: unknown): Record<string, ScheduleState
 function isRun(value: unknown): value is ScheduledRun {
   return (
     isRecord(value) &&
-    typeof value.tick === 'number' &&
+    isTime(value.tick) &&
     typeof value.opid === 'string' &&
     /^[0-9a-f]{24}$/.test(value.opid) &&
     (value.status === 'waiting' || value.status === 'sent')
@@ -59,16 +67,21 @@ function isRun(value: unknown): value is ScheduledRun {
 }
 
 function isEnded(value: unknown): value is EndedRun {
-  return isRecord(value) && typeof value.tick === 'number' && typeof value.endedAt === 'number'
+  return isRecord(value) && isTime(value.tick) && isTime(value.endedAt)
+}
+
+/** Whether it is a time that can be written as a date. */
+function isTime(value: unknown): value is number {
+  return Number.isInteger(value) && !Number.isNaN(new Date(Number(value)).getTime())
 }
 
 /**
- * Takes a time of a schedule on, with what is known from then on. False where another agent has taken it, or a later one: two
- * that both believe to lead can't both have it.
+ * Takes a time of a schedule on at `now`, with what is known from then on. False where another agent has taken it, or a later
+ * one: two that both believe to lead can't both have it. One that {@link isAhead} is replaced.
  */
-export async function takeTick(leader: MongoClient, name: string, state: ScheduleState): Promise<boolean> {
-  const earlier = { [`runs.${name}.tick`]: { $not: { $gte: state.tick } } }
-  return await update(leader, earlier, { $set: { profile: 'pbmkit', [`runs.${name}`]: state } }, true)
+export async function takeTick(leader: MongoClient, name: string, state: ScheduleState, now: number): Promise<boolean> {
+  const free = { [`runs.${name}.tick`]: { $not: { $gte: state.tick, $lte: now + CLOCKS_DIFFER_MS } } }
+  return await update(leader, free, { $set: { profile: 'pbmkit', [`runs.${name}`]: state } }, true)
 }
 
 /** Changes what is under way; false where it is another run by now, or in another state. */
@@ -92,10 +105,10 @@ export async function endRun(
   return await update(leader, same(name, from), change)
 }
 
-/** What a person had done now, which was due at no time. */
-export async function noteRun(leader: MongoClient, name: string, run: ScheduledRun): Promise<void> {
-  const fields = { [`runs.${name}.run`]: run, [`runs.${name}.tick`]: run.tick }
-  await update(leader, {}, { $set: { profile: 'pbmkit', ...fields } }, true)
+/** What a person had done now, which was due at no time. False where an agent has taken one on meanwhile, which stays. */
+export async function noteRun(leader: MongoClient, name: string, run: ScheduledRun): Promise<boolean> {
+  const change = { $set: { profile: 'pbmkit', [`runs.${name}.run`]: run }, $max: { [`runs.${name}.tick`]: run.tick } }
+  return await update(leader, { [`runs.${name}.run.opid`]: { $exists: false } }, change, true)
 }
 
 /** Of schedules that are gone. */

@@ -10,6 +10,6 @@ describe('what a verification has found, in one line', () => {
     const bad: BackupVerification = { ...good, name: 'b', result: 'damaged', damages: [damage, damage] }
     const unread: BackupVerification = { ...good, name: 'c', result: 'unread', unread: ['c/y: no key'] }
     const report = { result: 'damaged' as const, readData: 100, backups: [good, bad, unread], more: 1 }
-    assert.equal(faultOf(report), 'backup b: b/x is altered; backup c: c/y: no key; 3 damages in all')
+    assert.equal(faultOf(report), 'backup b: b/x is altered; backup c: c/y: no key; 3 findings in all')
   })
 })

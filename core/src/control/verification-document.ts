@@ -61,7 +61,7 @@ export interface VerificationReport {
   readonly readData: number
   readonly backups: readonly BackupVerification[]
   readonly chunks?: ChunksVerification
-  /** How many damages are not listed, because there are too many. */
+  /** How many damages, notes and other entries of the lists are left out, because there are too many. */
   readonly more: number
 }
 
@@ -87,5 +87,5 @@ export function faultOf({ backups, chunks, more }: VerificationReport): string {
     .filter(({ result }) => result === 'damaged' || result === 'unread')
     .map(({ what, damages, unread }) => `${what}: ${damages[0]?.what ?? unread[0] ?? 'damaged'}`)
   const count = parts.reduce((sum, { damages }) => sum + damages.length, more)
-  return [...told.slice(0, 3), ...(count > told.length ? [`${count} damages in all`] : [])].join('; ')
+  return [...told.slice(0, 3), ...(count > told.length ? [`${count} findings in all`] : [])].join('; ')
 }

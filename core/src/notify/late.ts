@@ -1,17 +1,14 @@
 import type { MongoClient } from 'mongodb'
+import { isBaseSnapshot } from '../catalog/retention.js'
 import { durationOf } from '../config/duration.js'
-import { listBackups } from '../control/backups.js'
+import { eachDoneBackup } from '../control/backup-facts.js'
 import type { NoticeContext, Noticed } from './noticed.js'
 
-/** `late`: no whole backup is newer than somebody expects. Wherever it lies; one of a part is none. */
+/** `late`: no whole backup is newer than somebody expects. Wherever it lies; one of a part, or found damaged, is none. */
 export async function lateBackups(leader: MongoClient, { documents, now }: NoticeContext): Promise<Noticed> {
   const expecting = documents.notifications.filter(({ on }) => on.includes('late'))
   if (expecting.length === 0) return {}
-  const done = await listBackups(leader, { status: 'done', limit: 50 })
-  const newest = Math.max(
-    0,
-    ...done.filter(({ nss = [] }) => nss.length === 0).map((one) => one.last_write_ts.t * 1000),
-  )
+  const newest = await newestGood(leader)
   // Of a cluster that has none yet, nobody can expect one from before anybody asked.
   const begin = Math.max(newest, newest === 0 ? documents.notificationsSince : 0)
   const found =
@@ -24,4 +21,12 @@ export async function lateBackups(leader: MongoClient, { documents, now }: Notic
         text: `no good backup within ${expect}: ${found}`,
       })),
   }
+}
+
+/** What the newest good backup has the data of, in milliseconds since the epoch; 0 where there is none. */
+async function newestGood(leader: MongoClient): Promise<number> {
+  for await (const backup of eachDoneBackup(leader)) {
+    if (isBaseSnapshot(backup) && backup.verification?.result !== 'damaged') return backup.last_write_ts.t * 1000
+  }
+  return 0
 }

@@ -6,6 +6,7 @@ import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import type { Clock } from '../time/clock.js'
 import { stepAlarms } from './alarms.js'
+import type { NoticeContext, Noticed } from './noticed.js'
 import { enqueue, MOST_ATTEMPTS, settle, takeDue } from './queue.js'
 import { NOTICE_SOURCES } from './sources.js'
 
@@ -31,6 +32,7 @@ export interface NotifierOptions {
 export class Notifier {
   readonly #options: NotifierOptions
   #nextLook = 0
+  readonly #failing = new Set<string>()
   #delivering: Promise<void> | undefined
 
   constructor(options: NotifierOptions) {
@@ -68,7 +70,7 @@ export class Notifier {
   /** Whether there is something to be sent. */
   async #notice(documents: RunDocuments, now: number): Promise<boolean> {
     const { leader } = this.#options
-    const found = await Promise.all(NOTICE_SOURCES.map((look) => look(leader, { documents, now })))
+    const found = await this.#lookAtAll(leader, { documents, now })
     const conditions = found.flatMap((one) => one.conditions ?? [])
     const { alarms, notices } = stepAlarms(documents.notices.alarms, conditions, now)
     const changes: Partial<NoticeState> = { alarms }
@@ -82,6 +84,25 @@ export class Notifier {
       if (comparable(state) !== seen) return { state, result: false }
       const next = enqueue({ ...state, ...changes }, told, documents.notifications)
       return { state: next, result: next.queue.length > 0 }
+    })
+  }
+
+  /** One that fails keeps nobody from being told of the others; what was the case by it stays so. */
+  async #lookAtAll(leader: MongoClient, context: NoticeContext): Promise<Noticed[]> {
+    const looks = await Promise.allSettled(NOTICE_SOURCES.map((source) => source.look(leader, context)))
+    const failed = looks.find((look) => look.status === 'rejected')
+    // That is the server, and told by who asked.
+    if (failed !== undefined && looks.every(({ status }) => status === 'rejected')) throw failed.reason
+    return NOTICE_SOURCES.map(({ what, lasting }, at): Noticed => {
+      const look = looks[at]
+      if (look?.status === 'fulfilled') {
+        this.#failing.delete(what)
+        return look.value
+      }
+      if (!this.#failing.has(what)) this.#options.log.warning(`${what} can't be looked at: ${errorText(look?.reason)}`)
+      this.#failing.add(what)
+      const alarms = context.documents.notices.alarms.filter(({ event }) => event === lasting)
+      return { conditions: alarms.map((alarm) => ({ ...alarm, patienceMs: Number.POSITIVE_INFINITY })) }
     })
   }
 

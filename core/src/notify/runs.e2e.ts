@@ -8,12 +8,13 @@ import { configCollection, MAIN, readConfig } from '../control/config.js'
 import type { QueuedNotice } from '../control/notice-state.js'
 import { insertChunk } from '../control/pitr-chunks.js'
 import { readRunDocuments, readWholeConfig, writeNotifications } from '../control/run-documents.js'
-import { takeTick } from '../control/schedule-state.js'
+import { noteRun, takeTick } from '../control/schedule-state.js'
 import { ensureControlCollections } from '../control/setup.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { connectLeader } from '../mongo/connect.js'
 import { AGENTS, BACKUPS, CONFIG, LOG, PITR_CHUNKS } from '../mongo/control-names.js'
 import { ManualClock } from '../time/manual-clock.support.js'
+import { lateBackups } from './late.js'
 import { Notifier } from './notifier.js'
 import { RunsBench } from './runs.support.js'
 
@@ -73,8 +74,8 @@ describe('what happens by itself, on a server', () => {
       await bench.schedule(EVENING, NIGHTLY)
       const opid = new ObjectId()
       const taken = { tick: TWO, opid: opid.toHexString(), status: 'waiting' as const, by: 'rs/dead:1' }
-      assert.ok(await takeTick(leader, 'nightly', { tick: TWO, run: taken }))
-      assert.equal(await takeTick(leader, 'nightly', { tick: TWO, run: taken }), false)
+      assert.ok(await takeTick(leader, 'nightly', { tick: TWO, run: taken }, TWO))
+      assert.equal(await takeTick(leader, 'nightly', { tick: TWO, run: taken }, TWO), false)
       await bench.look(TWO + 40_000)
       assert.deepEqual(await bench.sent(), ['backup'])
 
@@ -84,10 +85,32 @@ describe('what happens by itself, on a server', () => {
       await ensureControlCollections(leader)
       const backup = { type: 'logical', base: false, name: 'by the dead one', compression: 'none' } as const
       await sendCommand(leader, { cmd: 'backup', backup }, opid)
-      await takeTick(leader, 'nightly', { tick: TWO, run: taken })
+      await takeTick(leader, 'nightly', { tick: TWO, run: taken }, TWO)
       await bench.look(TWO + 24 * HOUR)
       assert.deepEqual(await bench.sent(), ['backup'])
       assert.deepEqual((await bench.state('nightly'))?.run?.name, 'by the dead one')
+    })
+
+    it('goes on where a wrong clock has noted a time that lies far ahead', async () => {
+      await bench.schedule(EVENING, NIGHTLY)
+      await takeTick(leader, 'nightly', { tick: TWO + 100 * 24 * HOUR }, TWO + 100 * 24 * HOUR)
+      const documents = await readRunDocuments(leader)
+      await Promise.all(['a:1', 'b:1'].map((node) => bench.scheduler(node).look(documents, TWO)))
+      await bench.look(TWO + 2_000)
+      assert.deepEqual([await bench.sent(), (await bench.state('nightly'))?.tick], [['backup'], TWO])
+    })
+
+    it('keeps what an agent has taken on from a run that somebody asks for', async () => {
+      await bench.schedule(EVENING, NIGHTLY)
+      const run = { tick: TWO - 5, opid: '0123456789abcdef01234567', status: 'sent' as const, by: 'somebody' }
+      await takeTick(leader, 'nightly', { tick: TWO, run: { ...run, tick: TWO, by: 'rs/a:1' } }, TWO)
+      assert.equal(await noteRun(leader, 'nightly', run), false)
+      assert.equal((await bench.state('nightly'))?.run?.by, 'rs/a:1')
+      await bench.schedule(EVENING, NIGHTLY)
+      await takeTick(leader, 'nightly', { tick: TWO }, TWO)
+      assert.equal(await noteRun(leader, 'nightly', run), true)
+      const state = await bench.state('nightly')
+      assert.deepEqual([state?.tick, state?.run?.by], [TWO, 'somebody'])
     })
 
     it('is made up once for all that were missed', async () => {
@@ -249,6 +272,49 @@ describe('what happens by itself, on a server', () => {
         ['firing', 'firing', 'resolved'],
       )
       assert.match(late[0]?.notice.text ?? '', /no good backup within 26h/)
+    })
+
+    it('takes for a good backup whatever has everything and was not found damaged', async () => {
+      await writeNotifications(leader, [], 0)
+      await writeNotifications(leader, [OPS], clock.now() - 48 * HOUR)
+      await bench.backup('whole', 'done')
+      await collection(BACKUPS).updateOne({ name: 'whole' }, { $set: { nss: ['*.*'] } })
+      for (let n = 0; n < 60; n++) await bench.backup(`part ${n}`, 'done')
+      await collection(BACKUPS).updateMany({ name: /^part/ }, { $set: { nss: ['shop.orders'] } })
+      const isLate = async () => {
+        const { conditions = [] } = await lateBackups(leader, { documents: await readRunDocuments(leader), now })
+        return conditions.length > 0
+      }
+      const now = clock.now() + 25 * HOUR
+      assert.equal(await isLate(), false)
+      await collection(BACKUPS).updateOne({ name: 'whole' }, { $set: { verification: { at: 1, result: 'damaged' } } })
+      assert.equal(await isLate(), true)
+    })
+
+    it('goes on where one of what it looks at can not be read, which is told once', async () => {
+      const one = notifier()
+      clock.jump(27 * HOUR)
+      await round(one)
+      assert.deepEqual(
+        sent.map(({ notice }) => [notice.event, notice.state]),
+        [['late', 'firing']],
+      )
+      const documents = await readRunDocuments(leader)
+      const bad = new Proxy(documents, {
+        get: (target, key) => {
+          // As only the look at operations that ended reads them.
+          if (key === 'schedules') throw new Error('broken')
+          return Reflect.get(target, key)
+        },
+      })
+      clock.jump(25 * HOUR)
+      one.wake()
+      await one.look(bad)
+      one.wake()
+      await one.look(bad)
+      await round(one)
+      assert.equal(bench.lines.filter((line) => line.includes('broken')).length, 1)
+      assert.deepEqual(sent.map(({ notice }) => notice.state).slice(1), ['firing'])
     })
 
     it('tells of a gap in the stored oplog', async () => {

@@ -30,8 +30,6 @@ export interface ScheduledAction {
 
 export interface ActionContext {
   readonly leader: MongoClient
-  /** Name of the leader replica set. */
-  readonly leaderReplset: string
   readonly config: Config
   /** Milliseconds since the epoch. */
   readonly now: number

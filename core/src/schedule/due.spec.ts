@@ -39,6 +39,12 @@ describe('what is due of a schedule', () => {
     assert.deepEqual(due('03T02:00:00', undefined, { enabled: false }), { kind: 'nothing' })
   })
 
+  it('is what was due last, where what was taken lies far ahead: that was a wrong clock', () => {
+    assert.deepEqual(due('03T02:00:10', { tick: at('05T00:00:00') }), { kind: 'run', tick: TICK, isLate: false })
+    // An agent whose clock is a little behind does it not again.
+    assert.deepEqual(due('03T01:50:00', { tick: TICK }), { kind: 'nothing' })
+  })
+
   it('takes the place of one that still waits', () => {
     const state = { tick: at('02T02:00:00'), run: run('waiting', at('02T02:00:00')) }
     assert.deepEqual(due('03T02:00:00', state), {

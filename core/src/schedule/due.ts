@@ -1,5 +1,5 @@
 import type { ScheduleConfig } from '../config/schedules.js'
-import type { ScheduleState } from '../control/schedule-state.js'
+import { isAhead, type ScheduleState } from '../control/schedule-state.js'
 import { lastTick } from '../time/cron.js'
 
 /** What is late by less is no more than an election, or agents that are restarted one after another. */
@@ -26,7 +26,8 @@ export function dueOf(
 ): Due {
   if (schedule.enabled === false) return NOTHING
   const tick = lastTick(schedule, now)
-  if (tick === undefined || tick <= Math.max(since, state?.tick ?? 0)) return NOTHING
+  const taken = state === undefined || isAhead(state, now) ? 0 : state.tick
+  if (tick === undefined || tick <= Math.max(since, taken)) return NOTHING
   const run = state?.run
   if (run?.status === 'sent') {
     // Its turn comes when the one before has ended.

@@ -70,7 +70,7 @@ export class Scheduler {
     const log = this.#log(name, run?.opid)
     if (due.kind === 'leave') {
       const ended: EndedRun = { tick, status: due.status, why: due.why, endedAt: now }
-      const taken = await takeTick(leader, name, { tick, ...(run !== undefined && { run }), last: ended })
+      const taken = await takeTick(leader, name, { tick, ...(run !== undefined && { run }), last: ended }, now)
       if (taken) this.#options.onEnded?.()
       if (taken) log.warning(`${due.status} what was due at ${timeText(tick)}: ${due.why}`)
       return run
@@ -81,8 +81,8 @@ export class Scheduler {
     // The same id: it may have been sent by an agent that died before it noted that.
     const opid = run?.opid ?? new ObjectId().toHexString()
     const next: ScheduledRun = { tick, opid, status: 'waiting', by: `${self.rs}/${self.node}` }
-    if (!(await takeTick(leader, name, { tick, run: next, ...(ended !== undefined && { last: ended }) })))
-      return undefined
+    const state = { tick, run: next, ...(ended !== undefined && { last: ended }) }
+    if (!(await takeTick(leader, name, state, now))) return undefined
     if (due.instead !== undefined) this.#options.onEnded?.()
     if (due.instead !== undefined) log.warning(`skipped what was due at ${timeText(due.instead)}: ${why}`)
     if (due.isLate) this.#log(name, opid).info(`makes up for ${timeText(tick)}, when no agent that leads was running`)
@@ -128,7 +128,7 @@ export class Scheduler {
     const config = await readConfig(leader)
     try {
       if (config === undefined) throw new Error('no configuration is set')
-      const context = { leader, leaderReplset: this.#options.self.rs, config, now }
+      const context = { leader, config, now }
       const command = await ACTIONS[schedule.do].command(schedule, context)
       let sent = command
       const _id = new ObjectId(run.opid)
@@ -155,9 +155,7 @@ export class Scheduler {
     const { leader } = this.#options
     const config = await readConfig(leader)
     if (config === undefined) return false
-    const outcome = await ACTIONS[schedule.do].outcome(run, {
-      ...{ leader, leaderReplset: this.#options.self.rs, config, now },
-    })
+    const outcome = await ACTIONS[schedule.do].outcome(run, { leader, config, now })
     if (outcome === undefined) return false
     if (outcome.status === 'busy') {
       if (schedule.overlap !== 'skip') {

@@ -9,8 +9,9 @@ import { chunkMethod, sealedStore } from '../encryption/sealed-store.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { bound } from '../store/open-store.js'
 import { randomFlip, whileFlipped } from './bit-flips.support.js'
+import type { VerifyScope } from './scope.js'
 import { StoredBackups } from './stored-backups.support.js'
-import { type VerifyScope, verifyStorage } from './verify.js'
+import { verifyStorage } from './verify.js'
 
 const NAME = '2031-02-03T04:05:06Z'
 /** `npm run bit-flips` has many more. */

@@ -27,11 +27,10 @@ export async function verifyChunks(asked: ChunksToVerify, context: VerifyContext
   for (const own of byReplset(wanted)) gaps.push(...(await verifyLine(own, findings, asked, context)))
   for (const { object, rs } of await missingChunks(asked, context))
     findings.damage({ object, rs }, 'BACKUP_OBJECT_MISSING', `${object} is missing on the storage`)
-  const bad = new Set(findings.damages.map(({ object }) => object))
   const { damages, unread, notes, more, looked, result } = findings
   return {
     ...{ result, damages, unread, notes, more, ...looked, gaps },
-    good: asked.chunks.filter(({ fname }) => !bad.has(fname)),
+    good: asked.chunks.filter(({ fname }) => !findings.damaged.has(fname)),
   }
 }
 
@@ -83,7 +82,7 @@ async function verifyChunk(
   const { fname: object, size, encryption, start_ts, end_ts } = chunk
   findings.seen(size)
   if (size === 0) throw damaged(`${object} is empty`)
-  const noted = listed?.all.find(({ fname }) => fname === object)
+  const noted = listed?.all.get(object)
   // Stored twice, one of them is right.
   const sums = [...checksums.of(chunk), ...(noted === undefined ? [] : [{ ...noted, size }])]
   const sizes = checksums.of(chunk).map((sum) => sum.size)

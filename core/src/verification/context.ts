@@ -55,7 +55,10 @@ export interface ChunksToVerify {
 
 /** What the control collections have of chunks, where there is a database. */
 export interface ListedChunks {
-  readonly all: readonly PitrChunkDocument[]
+  /** By the name of its object. */
+  readonly all: ReadonlyMap<string, ListedChunk>
   /** Whether it is in the list still: who deletes a chunk begins there. */
-  readonly isListed: (chunk: PitrChunkDocument) => Promise<boolean>
+  readonly isListed: (chunk: ListedChunk) => Promise<boolean>
 }
+
+export type ListedChunk = Pick<PitrChunkDocument, 'rs' | 'fname' | 'start_ts' | 'end_ts' | 'crc' | 'storedCrc'>

@@ -3,7 +3,9 @@ import { isKeyObjectGone, isUnopened } from '../encryption/ciphers.js'
 import { errorText } from '../errors.js'
 
 /** Told one by one; of more, only how many there are. */
-export const MOST_DAMAGES = 500
+const MOST_DAMAGES = 500
+/** Names come from the storage, and are as long as somebody likes. */
+const MOST_LETTERS = 2_000
 /** Of notes and of what could not be looked at. */
 const MOST_LINES = 50
 
@@ -28,7 +30,9 @@ export class Findings {
   readonly damages: Damage[] = []
   readonly unread: string[] = []
   readonly notes: string[] = []
-  /** Damages beyond those that are told. */
+  /** All objects that are damaged, those that are not told too. */
+  readonly damaged = new Set<string>()
+  /** What is beyond that. */
   more = 0
   readonly #looked = { objects: 0, bytes: 0, objectsRead: 0, bytesRead: 0 }
   readonly #signal: AbortSignal
@@ -62,16 +66,17 @@ export class Findings {
   }
 
   damage({ object, rs, ns }: About, code: string, what: string, offset = 0): void {
+    this.damaged.add(object)
     if (this.damages.length >= MOST_DAMAGES) {
       this.more += 1
       return
     }
-    const where = { ...(rs === undefined ? {} : { rs }), ...(ns === undefined ? {} : { ns }) }
-    this.damages.push({ ...where, object, code, what, ...(offset === 0 ? {} : { offset }) })
+    const where = { ...(rs === undefined ? {} : { rs }), ...(ns === undefined ? {} : { ns: short(ns) }) }
+    this.damages.push({ ...where, object: short(object), code, what: short(what), ...(offset === 0 ? {} : { offset }) })
   }
 
   note(text: string): void {
-    if (this.notes.length < MOST_LINES) this.notes.push(text)
+    this.#addTo(this.notes, text)
   }
 
   /**
@@ -97,14 +102,23 @@ export class Findings {
     }
   }
 
+  #addTo(list: string[], text: string): void {
+    if (list.length < MOST_LINES) list.push(short(text))
+    else this.more += 1
+  }
+
   #take(error: unknown, about: About, offset: number): void {
     const code = (error as { code?: unknown } | null)?.code
     if (isUnopened(error) && !isKeyObjectGone(error)) {
-      if (this.unread.length < MOST_LINES) this.unread.push(`${about.object}: ${errorText(error)}`)
+      this.#addTo(this.unread, `${about.object}: ${errorText(error)}`)
     } else if (isKeyObjectGone(error)) this.damage(about, 'BACKUP_OBJECT_MISSING', messageOf(error), offset)
     else if (typeof code === 'string' && OF_OBJECTS.test(code)) this.damage(about, code, messageOf(error), offset)
     else throw error
   }
+}
+
+function short(text: string): string {
+  return text.length > MOST_LETTERS ? `${text.slice(0, MOST_LETTERS)}…` : text
 }
 
 /** With its causes, which say where; the hints are for who restores. */

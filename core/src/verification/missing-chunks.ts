@@ -22,18 +22,23 @@ export async function missingChunks(
 ): Promise<MissingChunk[]> {
   const found = new Set(chunks.map(({ fname }) => fname))
   const missing: MissingChunk[] = []
-  for (const chunk of listed?.all ?? []) {
+  /** Their names without the suffix of the codec. */
+  const told = new Set<string>()
+  for (const chunk of listed?.all.values() ?? []) {
     const { rs, fname: object } = chunk
     if (found.has(object) || !isWanted(chunk) || (await isThere(store, object, { signal }))) continue
-    if ((await listed?.isListed(chunk)) === true) missing.push({ rs, object })
+    if ((await listed?.isListed(chunk)) !== true) continue
+    missing.push({ rs, object })
+    told.add(pitrChunkName(rs, chunk.start_ts, chunk.end_ts, ''))
   }
   const chains = chainsByReplset(chunks.map(({ rs, start_ts, end_ts }) => ({ rs, start_ts, end_ts })))
   for (const sum of checksums.all()) {
     const { rs, start, end } = sum
     if (!isWanted({ rs, start_ts: start, end_ts: end }) || !isInside(sum, chains.get(rs) ?? [])) continue
     const object = pitrChunkName(rs, start, end, '')
-    if (missing.some((one) => one.object.startsWith(object)) || (await isStored(store, sum, { signal }))) continue
+    if (told.has(object) || (await isStored(store, sum, { signal }))) continue
     missing.push({ rs, object })
+    told.add(object)
   }
   return missing
 }

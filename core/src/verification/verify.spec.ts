@@ -6,8 +6,9 @@ import { PluginHost } from '../plugin-host/host.js'
 import { openStore } from '../store/open.js'
 import { bound } from '../store/open-store.js'
 import { failure } from '../store/wrappers/faulty-store.support.js'
+import type { VerifyScope } from './scope.js'
 import { at, FIRST, StoredBackups } from './stored-backups.support.js'
-import { type ListedStorage, type VerifyOptions, type VerifyScope, verifyStorage } from './verify.js'
+import { type ListedStorage, type VerifyOptions, verifyStorage } from './verify.js'
 
 const NAME = '2031-02-03T04:05:06Z'
 const OTHER = '2031-02-04T04:05:06Z'
@@ -152,6 +153,13 @@ describe('verifying what is on a storage', () => {
     assert.deepEqual([result, backups.length, chunks?.objects], ['good', 1, 2])
     await assert.rejects(verify({ time: at(FIRST + 99, 0) }), { code: 'RESTORE_TIME' })
     assert.equal((await verify({ chunks: true, since: FIRST + 45 })).result, 'damaged')
+  })
+
+  it('starts from a physical backup too, as a restore to a time does', async () => {
+    await made.backup({ ...folder, kind: 'physical' })
+    await made.chunks('zstd', 2)
+    const { result, backups, chunks } = await verify({ time: at(FIRST + 25, 0) })
+    assert.deepEqual([result, backups.length, chunks?.ranges.length], ['good', 1, 1])
   })
 
   it('finds what is wrong in a chunk without checksums, as PBM has them', async () => {

@@ -1,11 +1,11 @@
 import type { Timestamp } from 'bson'
 import { ChunkChecksums } from '../catalog/chunk-checksums.js'
 import { planPointInTime } from '../catalog/plan-restore.js'
-import { isBaseSnapshot } from '../catalog/retention.js'
-import { chainsByReplset, newcomers, timelines, wholeSeconds } from '../catalog/timelines.js'
+import { isPointInTimeBase } from '../catalog/retention.js'
+import { type Base, chainsByReplset, newcomers, timelines, wholeSeconds } from '../catalog/timelines.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
-import type { BackupVerification, ChunksVerification, VerificationReport } from '../control/verification-document.js'
+import type { BackupVerification, VerificationReport } from '../control/verification-document.js'
 import { PbmError } from '../errors.js'
 import { optime } from '../oplog/entry.js'
 import { compressionBySuffix } from '../plugin-host/naming.js'
@@ -18,18 +18,10 @@ import {
 } from '../store/layout/names.js'
 import { readRecord } from '../store/layout/read-record.js'
 import { verifyBackup } from './backup.js'
-import { type VerifiedChunks, verifyChunks } from './chunks.js'
+import { verifyChunks } from './chunks.js'
 import type { ListedChunks, VerifyContext } from './context.js'
-import { MOST_DAMAGES } from './findings.js'
-
-/** What is to be verified: one of these. */
-export type VerifyScope =
-  | { readonly backup: string }
-  /** Every backup, and the chunks, of what ends at or after `since` (Unix seconds). */
-  | { readonly all: true; readonly since?: number }
-  | { readonly chunks: true; readonly since?: number }
-  /** All that a restore to this time takes. */
-  | { readonly time: Timestamp }
+import { reportOf } from './report.js'
+import type { VerifyScope } from './scope.js'
 
 /** What the cluster knows of the storage. */
 export interface ListedStorage {
@@ -65,7 +57,7 @@ export async function verifyStorage(scope: VerifyScope, options: VerifyOptions):
   }
   const catalog = await listStorage(options)
   const since = 'since' in scope ? (scope.since ?? 0) : 0
-  const bases = catalog.records.filter(isBaseSnapshot)
+  const bases = catalog.records.filter(({ isBase }) => isBase)
   const planned = 'time' in scope ? planOf(scope.time, catalog.chunks, bases) : undefined
   const names =
     planned !== undefined
@@ -79,12 +71,12 @@ export async function verifyStorage(scope: VerifyScope, options: VerifyOptions):
     const verified = await verifyListed(name, options)
     if (verified !== undefined) backups.push(verified)
   }
-  const hasChunks = catalog.chunks.length > 0 || (listed?.chunks?.all.length ?? 0) > 0
+  const hasChunks = catalog.chunks.length > 0 || (listed?.chunks?.all.size ?? 0) > 0
   if (!('chunks' in scope) && !hasChunks) return reportOf(backups, undefined, options)
   const isWanted = planned?.isWanted ?? (({ end_ts }: Pick<PitrChunkDocument, 'end_ts'>) => end_ts.t >= since)
   const chunks = await verifyChunks({ ...catalog, isWanted, listed: listed?.chunks }, options)
   const bad = new Set(backups.filter(({ result }) => result === 'damaged').map(({ name }) => name))
-  const good = bases.filter(({ name, type }) => !bad.has(name) && type === 'logical')
+  const good = bases.filter(({ name }) => !bad.has(name))
   const ranges = timelines(chunks.good, good).ranges.flatMap((range) => wholeSeconds(range) ?? [])
   return reportOf(backups, { ...chunks, ranges }, options)
 }
@@ -106,11 +98,17 @@ async function verifyListed(
   return verified
 }
 
+/** What is used of a record: a storage may have many, and each may be large. */
+interface KnownBackup extends Base {
+  /** A restore to a time can start from it. */
+  readonly isBase: boolean
+}
+
 interface StorageCatalog {
   /** Of backups, at the root. */
   readonly names: readonly string[]
   /** Those of them that can be read. */
-  readonly records: readonly BackupDocument[]
+  readonly records: readonly KnownBackup[]
   readonly chunks: readonly PitrChunkDocument[]
   readonly checksums: ChunkChecksums
 }
@@ -129,15 +127,21 @@ async function listStorage({ store, signal }: VerifyOptions): Promise<StorageCat
     chunks.push({ rs, fname: name, compression: compressionBySuffix(name), start_ts, end_ts, size, ...sealed })
   }
   const own = names.filter(isSafeBackupName)
-  const records: BackupDocument[] = []
+  const records: KnownBackup[] = []
   for (const name of own) {
     const record = await readRecord(store, backupMetadataName(name), { signal }).catch((error: unknown) => {
       if (isOfRecord(error)) return undefined
       throw error
     })
-    if (record !== undefined) records.push(record)
+    if (record !== undefined) records.push(knownOf(record))
   }
   return { names: own, records, chunks, checksums }
+}
+
+function knownOf({ name, type, status, nss, last_write_ts, replsets }: BackupDocument): KnownBackup {
+  // Chunks lie on the main storage, so beside chunks it is none of a profile's, whatever it was once.
+  const isBase = isPointInTimeBase({ type, status, store: { type: '' }, ...(nss === undefined ? {} : { nss }) })
+  return { name, last_write_ts, replsets: replsets.map((one) => ({ name: one.name })), isBase }
 }
 
 const OF_RECORDS: ReadonlySet<unknown> = new Set([
@@ -156,35 +160,13 @@ function namesSince(since: number, { names, records }: StorageCatalog, listed: r
 }
 
 /** The base and the chunks of a restore to `time`. Throws RESTORE_TIME. */
-function planOf(time: Timestamp, chunks: readonly PitrChunkDocument[], records: readonly BackupDocument[]) {
+function planOf(time: Timestamp, chunks: readonly PitrChunkDocument[], bases: readonly KnownBackup[]) {
   const target = optime(time)
-  const bases = records.filter(({ type }) => type === 'logical')
   const base = planPointInTime({ chunks, bases, target })
   const added = newcomers(base, chainsByReplset(chunks), target)
   const isWanted = ({ rs, start_ts, end_ts }: Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts'>) =>
     optime(start_ts) <= target && optime(end_ts) >= (added.get(rs) ?? optime(base.last_write_ts))
   return { base, isWanted }
-}
-
-function reportOf(
-  found: readonly (BackupVerification & { more: number })[],
-  foundChunks: (ChunksVerification & Pick<VerifiedChunks, 'more' | 'good'>) | undefined,
-  { readData }: Pick<VerifyOptions, 'readData'>,
-): VerificationReport {
-  let more = (foundChunks?.more ?? 0) + found.reduce((sum, one) => sum + one.more, 0)
-  let left = MOST_DAMAGES
-  const within = <T extends { readonly damages: readonly unknown[] }>(one: T): T => {
-    const damages = one.damages.slice(0, left)
-    left -= damages.length
-    more += one.damages.length - damages.length
-    return { ...one, damages }
-  }
-  const backups = found.map(({ more: _, ...one }) => within(one))
-  const { more: _more, good: _good, ...told } = foundChunks ?? { more: 0, good: [] }
-  const chunks = foundChunks === undefined ? undefined : within(told as ChunksVerification)
-  const results = [...backups, ...(chunks === undefined ? [] : [chunks])].map(({ result }) => result)
-  const result = results.includes('damaged') ? 'damaged' : results.includes('unread') ? 'unread' : 'good'
-  return { result, readData, backups, ...(chunks === undefined ? {} : { chunks }), more }
 }
 
 function notFound(name: string): PbmError {
