@@ -126,7 +126,7 @@ describe('the file of the operations page', () => {
       while (await notifier.look(await readRunDocuments(leader)));
       await notifier.underWay
     }
-    assert.deepEqual(told, ['27 h: chat begun', '51 h: chat lasting', '51 h: mail begun'])
+    assert.deepEqual(told, ['27 h: chat firing', '51 h: chat firing', '51 h: mail firing'])
     for (const collection of ['pbmCmd', 'pbmLog']) await leader.db('admin').collection(collection).drop()
     await own().deleteMany({ _id: /^pbmkit/ as unknown as string })
   })
