@@ -337,12 +337,12 @@ describe('PluginHost', () => {
       const write = `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(seen)}, JSON.stringify(process.env))`
       await install('@pbmkit/storage-here', `${write}\n${storageSource('here')}`)
       const secrets = { PBM_MONGODB_URI: 'mongodb://a:secret@b', AWS_SECRET_ACCESS_KEY: 'secret', VAULT: 'secret' }
-      const before = { ...process.env }
       Object.assign(process.env, secrets)
       try {
         assert.equal((await inspectApart(options()))?.find(({ name }) => name === 'here')?.apiVersion, 1)
       } finally {
-        process.env = before
+        // Another object in its place would not be the environment that others have taken hold of.
+        for (const name of Object.keys(secrets)) delete process.env[name]
       }
       const environment = JSON.parse(await readFile(seen, 'utf8')) as Record<string, string>
       assert.equal(environment.PATH, process.env.PATH)
