@@ -12,6 +12,7 @@ import {
   PbmError,
   physicalNeeds,
   type ReplsetTopology,
+  rfc3339,
   type Unfitness,
   unfitness,
   until,
@@ -19,7 +20,6 @@ import {
 import type { MongoClient, Timestamp } from 'mongodb'
 import { withAgentsWord } from './members.js'
 import { shortDuration } from './output/durations.js'
-import { rfc3339 } from './output/times.js'
 import type { Session } from './session.js'
 
 /** An agent that fails to reach its storage tries again with each report, every 5 s. */

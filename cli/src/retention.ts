@@ -1,6 +1,12 @@
-import { type BackupDocument, isBaseSnapshot, isSelective, type PitrChunkDocument } from '@pbmkit/core'
+import {
+  type BackupDocument,
+  isBaseSnapshot,
+  isSelective,
+  type PitrChunkDocument,
+  rfc3339,
+  tableTime,
+} from '@pbmkit/core'
 import { prettySize } from './output/bytes.js'
-import { rfc3339, tableTime } from './output/times.js'
 import { touched } from './pitr-ranges.js'
 
 export function backupLine(backup: BackupDocument): string {

@@ -6,13 +6,14 @@ import {
   nextTick,
   type RunDocuments,
   readRunDocuments,
+  rfc3339,
   type ScheduleConfig,
   type ScheduledRun,
+  tableTime,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import type { Colours } from './output/colour.js'
 import { table } from './output/table.js'
-import { rfc3339, tableTime } from './output/times.js'
 
 /** A schedule as `pbm schedule list` and `pbm status` show it. Times are RFC 3339. */
 export interface ShownSchedule extends ScheduleConfig {

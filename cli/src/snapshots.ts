@@ -1,6 +1,14 @@
-import { type BackupDocument, type Config, isMain, isStale, profileOf, type VerifiedBackup } from '@pbmkit/core'
+import {
+  type BackupDocument,
+  type Config,
+  isMain,
+  isStale,
+  profileOf,
+  rfc3339,
+  tableTime,
+  type VerifiedBackup,
+} from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
-import { rfc3339, tableTime } from './output/times.js'
 import { sealedState, sealedWord } from './sealed.js'
 import { verifiedWord } from './verification.js'
 import { failureReason } from './wait/failure.js'

@@ -6,10 +6,10 @@ import type {
   VerificationReport,
   VerifiedBackup,
 } from '@pbmkit/core'
+import { tableTime } from '@pbmkit/core'
 import { prettySize } from './output/bytes.js'
 import type { Colours } from './output/colour.js'
 import { indent } from './output/table.js'
-import { tableTime } from './output/times.js'
 
 /** For people; JSON has all. */
 const MOST_SHOWN = 20

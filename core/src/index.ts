@@ -317,6 +317,7 @@ export { onStorageCalls, type StorageCall } from './store/wrappers/storage-calls
 export { type Clock, systemClock } from './time/clock.js'
 export { nextTick } from './time/cron.js'
 export { inTime } from './time/deadline.js'
+export { rfc3339, tableTime } from './time/text.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
 export { sampleOf } from './verification/sample.js'

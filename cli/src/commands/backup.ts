@@ -6,6 +6,7 @@ import {
   PbmError,
   requireConfig,
   requireStorage,
+  rfc3339,
   until,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
@@ -14,7 +15,6 @@ import { chosenNamespaces } from '../chosen-namespaces.js'
 import { notSupportedYet, usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
-import { rfc3339 } from '../output/times.js'
 import { refuseIfBusy, requireBackupAgents } from '../preflight.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'

@@ -12,13 +12,13 @@ import {
   readConfig,
   readMetadataJsonGently,
   readText,
+  rfc3339,
   storageOfBackup,
   storeOf,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import { requireBackup } from '../find-backup.js'
 import { prettySize } from '../output/bytes.js'
-import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
 import { sealedState } from '../sealed.js'
 import type { Run, Session } from '../session.js'

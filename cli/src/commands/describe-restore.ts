@@ -6,10 +6,10 @@ import {
   parseConfig,
   type RestoreDocument,
   readPhysicalRestore,
+  rfc3339,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import { readTextOf } from '../io.js'
-import { rfc3339 } from '../output/times.js'
 import { yamlText } from '../output/yaml.js'
 import type { Run, Session } from '../session.js'
 import { suggest } from '../suggest.js'

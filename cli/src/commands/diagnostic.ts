@@ -1,11 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errorText, PbmError } from '@pbmkit/core'
+import { errorText, PbmError, rfc3339 } from '@pbmkit/core'
 import { Command } from 'commander'
 import { zipSync } from 'fflate'
 import { collectReport, type Report } from '../diagnostic/collect.js'
 import { usageError } from '../errors.js'
-import { rfc3339 } from '../output/times.js'
 import type { Run, Session } from '../session.js'
 
 interface DiagnosticOptions {

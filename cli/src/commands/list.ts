@@ -10,6 +10,8 @@ import {
   type RestoreDocument,
   readConfig,
   requireProfile,
+  rfc3339,
+  tableTime,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
 import type { MongoClient } from 'mongodb'
@@ -18,7 +20,6 @@ import { NO_CONFIG } from '../no-configuration.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { indent, table } from '../output/table.js'
-import { rfc3339, tableTime } from '../output/times.js'
 import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import { restoredPartText, shortened } from '../restored-part.js'

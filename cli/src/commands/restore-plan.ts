@@ -6,11 +6,11 @@ import {
   type PlannedOplog,
   type RestoreCommand,
   type RestorePlan,
+  rfc3339,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { prettySize } from '../output/bytes.js'
 import { indent, table } from '../output/table.js'
-import { rfc3339 } from '../output/times.js'
 import { send } from '../send.js'
 import type { Session } from '../session.js'
 import { waitForOperation } from '../wait/operation.js'

@@ -15,7 +15,9 @@ import {
   type RestoreCommand,
   requireConfig,
   requireOwnAgents,
+  rfc3339,
   Selection,
+  tableTime,
   withoutReshardings,
 } from '@pbmkit/core'
 
@@ -28,7 +30,7 @@ import { incompatibilities } from '../incompatibilities.js'
 import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
-import { momentText, parseMoment, restoreName, rfc3339, tableTime } from '../output/times.js'
+import { momentText, parseMoment, restoreName } from '../output/times.js'
 import { basesOf, rangesOf } from '../pitr-ranges.js'
 import { canReplaceFiles, refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'

@@ -6,11 +6,11 @@ import {
   queryLog,
   type RawDiagnostics,
   readDiagnostics,
+  rfc3339,
 } from '@pbmkit/core'
 import { BSON, type MongoClient } from 'mongodb'
 import { coloursFor } from '../output/colour.js'
 import { logLine } from '../output/log-line.js'
-import { rfc3339 } from '../output/times.js'
 import type { Session } from '../session.js'
 import { backupsSection } from '../status/backups.js'
 import { clusterSection } from '../status/cluster.js'

@@ -1,7 +1,6 @@
-import { type LogEntry, printable, printableLine } from '@pbmkit/core'
+import { type LogEntry, printable, printableLine, rfc3339 } from '@pbmkit/core'
 import { usageError } from '../errors.js'
 import type { Colours } from './colour.js'
-import { rfc3339 } from './times.js'
 
 const LETTERS = ['F', 'E', 'W', 'I', 'D'] as const
 

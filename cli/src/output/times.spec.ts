@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { rfc3339, tableTime } from '@pbmkit/core'
 import fc from 'fast-check'
-import { momentText, parseMoment, parseOlderThan, restoreName, rfc3339, tableTime } from './times.js'
+import { momentText, parseMoment, parseOlderThan, restoreName } from './times.js'
 
 const NOW = Date.parse('2031-02-10T00:00:00Z') / 1000
 

@@ -1,10 +1,18 @@
-import { clusterTime, isMain, listBackups, listChunks, readConfig, requireStorage, storageOptions } from '@pbmkit/core'
+import {
+  clusterTime,
+  isMain,
+  listBackups,
+  listChunks,
+  readConfig,
+  requireStorage,
+  storageOptions,
+  tableTime,
+} from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { incompatibilities } from '../incompatibilities.js'
 import { prettySize } from '../output/bytes.js'
 import type { Colours } from '../output/colour.js'
 import { indent, table } from '../output/table.js'
-import { tableTime } from '../output/times.js'
 import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Session } from '../session.js'

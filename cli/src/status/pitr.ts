@@ -14,6 +14,7 @@ import {
   readConfig,
   restoreTimes,
   slicingLag,
+  tableTime,
   timelines,
   toBase,
   touchedSeconds,
@@ -21,7 +22,6 @@ import {
 import type { MongoClient } from 'mongodb'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
-import { tableTime } from '../output/times.js'
 import { slicingBasesOf } from '../pitr-ranges.js'
 
 /** The `pitr` section, with PBM's names. */

@@ -8,12 +8,12 @@ import {
   listLocks,
   listVerifyLocks,
   type RestoreDocument,
+  rfc3339,
 } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { prettySize } from '../output/bytes.js'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
-import { rfc3339 } from '../output/times.js'
 import { restoredPartText } from '../restored-part.js'
 import { countedIn, type OverallProgress, overallProgress } from '../wait/progress.js'
 

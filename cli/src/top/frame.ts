@@ -6,6 +6,7 @@ import {
   isStale,
   type LogEntry,
   type RestoreFacts,
+  rfc3339,
   secondsOf,
 } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
@@ -13,7 +14,6 @@ import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
 import { logLine } from '../output/log-line.js'
 import { indent, table } from '../output/table.js'
-import { rfc3339 } from '../output/times.js'
 import { lastHeard } from '../preflight.js'
 import { type OverallProgress, overallProgress, progressLine } from '../wait/progress.js'
 

@@ -1,5 +1,4 @@
-import { type BackupDocument, type LockDocument, PbmError, type RestoreDocument, saysBusy } from '@pbmkit/core'
-import { rfc3339 } from '../output/times.js'
+import { type BackupDocument, type LockDocument, PbmError, type RestoreDocument, rfc3339, saysBusy } from '@pbmkit/core'
 
 /** Why a backup or restore failed: its own error, and what its replica sets say beyond that. */
 export function failureReason(document: BackupDocument | RestoreDocument): string {

@@ -1,8 +1,8 @@
 import type { Progress } from '@pbmkit/core'
+import { tableTime } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import { prettySize } from '../output/bytes.js'
 import { shortDuration } from '../output/durations.js'
-import { tableTime } from '../output/times.js'
 
 /** What the replica sets of an operation have told so far, summed. */
 export interface OverallProgress {

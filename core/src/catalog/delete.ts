@@ -12,6 +12,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { PITR_FOLDER } from '../store/layout/names.js'
+import { rfc3339 } from '../time/text.js'
 import { deleteOwnChecksum } from './chunk-checksums.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
@@ -157,8 +158,7 @@ function isOfType(backup: BackupDocument, type: string): boolean {
 async function pastTime(leader: MongoClient, seconds: number): Promise<Timestamp> {
   const now = await clusterTime(leader)
   if (seconds > now.t) {
-    const text = (unix: number) => new Date(unix * 1000).toISOString().replace('.000', '')
-    throw new PbmError('TIME_IN_FUTURE', `${text(seconds)} lies after the cluster time ${text(now.t)}`)
+    throw new PbmError('TIME_IN_FUTURE', `${rfc3339(seconds)} lies after the cluster time ${rfc3339(now.t)}`)
   }
   return new Timestamp({ t: seconds, i: 0 })
 }

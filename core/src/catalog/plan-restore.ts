@@ -1,5 +1,6 @@
 import { PbmError } from '../errors.js'
 import { optime } from '../oplog/entry.js'
+import { tableTime } from '../time/text.js'
 import {
   type Base,
   baseReaching,
@@ -127,7 +128,7 @@ function gapText(found: { rs: string; gap: TimeRange } | undefined): string {
 function refusal(message: string, ranges: readonly TimeRange[], target: bigint): PbmError {
   const nearest = Object.values(closestSeconds(ranges, target))
     .filter((seconds, at, all) => all.indexOf(seconds) === at)
-    .map((seconds) => secondsText(seconds))
+    .map((seconds) => tableTime(seconds))
   const hint =
     nearest.length === 0
       ? 'pbm list shows what can be restored.'
@@ -138,9 +139,5 @@ function refusal(message: string, ranges: readonly TimeRange[], target: bigint):
 /** As `--time` takes it: UTC, with an increment as `T,I` behind it where there is one. */
 function moment(time: bigint): string {
   const [seconds, increment] = [Number(time >> 32n), Number(time & 0xffffffffn)]
-  return increment === 0 ? secondsText(seconds) : `${secondsText(seconds)} (${seconds},${increment})`
-}
-
-function secondsText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 19)
+  return increment === 0 ? tableTime(seconds) : `${tableTime(seconds)} (${seconds},${increment})`
 }

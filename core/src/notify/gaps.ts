@@ -3,6 +3,7 @@ import { readConfigAndTime } from '../control/config.js'
 import type { ChunkEnd, Notice } from '../control/notice-state.js'
 import { listChunksSince, listNewestEnds } from '../control/pitr-chunks.js'
 import { clusterMembers } from '../mongo/topology.js'
+import { rfc3339 } from '../time/text.js'
 import type { Condition } from './alarms.js'
 import type { NoticeContext, Noticed } from './noticed.js'
 
@@ -25,7 +26,7 @@ export async function newGaps(leader: MongoClient, { documents, now }: NoticeCon
     const before = ends.get(rs)
     if (before !== undefined && !end_ts.greaterThan(timestampOf(before))) continue
     if (before !== undefined && start_ts.greaterThan(timestampOf(before))) {
-      const text = `the stored oplog of ${rs} has a gap from ${timeText(before.t)} to ${timeText(start_ts.t)}: make a backup, to be able to restore to times after it`
+      const text = `the stored oplog of ${rs} has a gap from ${rfc3339(before.t)} to ${rfc3339(start_ts.t)}: make a backup, to be able to restore to times after it`
       const subject = `point-in-time recovery: a gap in ${rs}`
       notices.push({ id: `gap/${rs}/${start_ts.t}.${start_ts.i}`, event: 'gap', subject, text, at: now, name: rs })
     }
@@ -54,7 +55,7 @@ async function standingStill(
     .filter(({ rs }) => there.has(rs))
     .map(({ rs, t }) => ({
       ...{ key: `gap/${rs}`, event: 'gap' as const, patienceMs: 0 },
-      text: `nothing of the oplog of ${rs} was stored since ${timeText(t)}: see pbm status -s pitr`,
+      text: `nothing of the oplog of ${rs} was stored since ${rfc3339(t)}: see pbm status -s pitr`,
     }))
   return { conditions, gone: new Set(still.map(({ rs }) => rs).filter((rs) => !there.has(rs))) }
 }
@@ -65,8 +66,4 @@ function endOf(rs: string, { t, i }: Timestamp): ChunkEnd {
 
 function timestampOf({ t, i }: ChunkEnd): Timestamp {
   return new Timestamp({ t, i })
-}
-
-function timeText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('.000', '')
 }

@@ -2,6 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { isBaseSnapshot } from '../catalog/retention.js'
 import { durationOf } from '../config/duration.js'
 import { eachDoneBackup } from '../control/backup-facts.js'
+import { rfc3339 } from '../time/text.js'
 import type { NoticeContext, Noticed } from './noticed.js'
 
 /** `late`: no whole backup is newer than somebody expects. Wherever it lies; one of a part, or found damaged, is none. */
@@ -11,8 +12,7 @@ export async function lateBackups(leader: MongoClient, { documents, now }: Notic
   const newest = await newestGood(leader)
   // Of a cluster that has none yet, nobody can expect one from before anybody asked.
   const begin = Math.max(newest, newest === 0 ? documents.notificationsSince : 0)
-  const found =
-    newest === 0 ? 'there is none' : `the newest has the data of ${new Date(newest).toISOString().slice(0, 19)}Z`
+  const found = newest === 0 ? 'there is none' : `the newest has the data of ${rfc3339(newest / 1000)}`
   return {
     conditions: expecting
       .filter(({ expect = '' }) => now - begin > durationOf(expect))

@@ -2,11 +2,12 @@ import { expandTemplate, type NoticeFields } from '../config/notice-template.js'
 import { isJsonWebhook, type WebhookConfig } from '../config/notifications.js'
 import type { Notice } from '../control/notice-state.js'
 import { printable } from '../secrets/printable.js'
+import { rfc3339 } from '../time/text.js'
 
 /** What a template and a message are made of. `cluster`: the name of the leader replica set. */
 export function noticeFields(notice: Notice, cluster: string): NoticeFields {
   const { event, state = '', subject, text, operation = '', name = '', error = '', at } = notice
-  const time = new Date(at).toISOString().replace(/\.\d+/, '')
+  const time = rfc3339(at / 1000)
   const fields = { event, state, subject, text, cluster, operation, name, error, time }
   // Texts of errors may hold what others wrote.
   const shown = Object.entries(fields).map(([key, value]) => [key, printable(value)])

@@ -7,6 +7,7 @@ import type { RestoreDocument } from '../control/restore-document.js'
 import { listEndedRestores } from '../control/restores.js'
 import type { EndedRun } from '../control/schedule-state.js'
 import { clusterTime } from '../mongo/cluster-time.js'
+import { rfc3339 } from '../time/text.js'
 import type { NoticeContext, Noticed } from './noticed.js'
 
 /** A record may be written some time after what it says. */
@@ -63,7 +64,7 @@ function noticeOfDamage({ name }: BackupDocument, { opid, at }: FoundDamage): No
 }
 
 function noticeOfRun({ name, do: operation }: ScheduleConfig, { tick, status, why, endedAt }: EndedRun): Notice {
-  const due = new Date(tick).toISOString().replace('.000', '')
+  const due = rfc3339(tick / 1000)
   const subject = `${operation} of the schedule ${name}, due at ${due}: ${status}`
   return {
     ...{ id: `schedule/${name}/${tick}/${status}`, event: status === 'done' ? 'succeeded' : 'failed', at: endedAt },

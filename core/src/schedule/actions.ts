@@ -17,6 +17,7 @@ import { faultOf } from '../control/verification-document.js'
 import { PbmError } from '../errors.js'
 import { clusterTime } from '../mongo/cluster-time.js'
 import { saysBusy } from '../protocol/busy.js'
+import { rfc3339 } from '../time/text.js'
 
 /** What a schedule does: the command that a person would send, and how one sees that it has ended. */
 export interface ScheduledAction {
@@ -113,7 +114,7 @@ async function backupOf(schedule: ScheduleConfig, { leader, config, now }: Actio
 /** A backup is named by its second (PBM: cli-and-config.md §1.1). */
 async function freeName(leader: MongoClient, now: number): Promise<string> {
   for (let second = Math.floor(now / 1000); ; second++) {
-    const name = new Date(second * 1000).toISOString().replace('.000', '')
+    const name = rfc3339(second)
     if ((await findBackup(leader, name)) === undefined) return name
   }
 }

@@ -14,6 +14,7 @@ import { COMMANDS } from '../mongo/control-names.js'
 import type { Member } from '../mongo/topology.js'
 import { busyText } from '../protocol/busy.js'
 import { nextTick } from '../time/cron.js'
+import { rfc3339 } from '../time/text.js'
 import { ACTIONS } from './actions.js'
 import { type Due, dueOf } from './due.js'
 
@@ -208,5 +209,5 @@ function isOutage(error: unknown): boolean {
 }
 
 function timeText(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace('.000', '')
+  return rfc3339(milliseconds / 1000)
 }

@@ -1,5 +1,6 @@
 import type { Timestamp } from 'bson'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
+import { rfc3339 } from '../time/text.js'
 
 /** What decides where slicing begins. All of one replica set, and as the control collections and its oplog say now. */
 export interface CatchUpFacts {
@@ -116,5 +117,5 @@ export function lastEnd(chunks: readonly Pick<PitrChunkDocument, 'end_ts'>[]): T
 
 /** `2026-02-07T02:59:59Z (1770433199, 4)`: as people read it, and as commands take it. */
 export function timeText(timestamp: Timestamp): string {
-  return `${new Date(timestamp.t * 1000).toISOString().replace('.000', '')} (${timestamp.t}, ${timestamp.i})`
+  return `${rfc3339(timestamp.t)} (${timestamp.t}, ${timestamp.i})`
 }

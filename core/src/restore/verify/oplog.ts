@@ -11,6 +11,7 @@ import { refuseOpen } from '../../oplog/replay/open-transactions-limit.js'
 import { transactionCut, transactionKey, transactionStep } from '../../oplog/replay/transactions.js'
 import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
 import { parsePitrChunkName } from '../../store/layout/names.js'
+import { tableTime } from '../../time/text.js'
 import type { OplogPiece } from '../data/stored-objects.js'
 import { damaged, objectError } from '../data/stored-objects.js'
 import { type ReadPiece, readInOrder, verifyBorder, verifyOverlap } from './pieces.js'
@@ -219,8 +220,8 @@ function gap(from: bigint, to: bigint, objects: readonly string[]) {
 /** `before` and `after`: what is just out of reach, as far as it is known. */
 function unreachable(what: string, before: bigint | undefined, after?: bigint): PbmError {
   const times = [
-    ...(before === undefined ? [] : [secondText((before - 1n) >> 32n)]),
-    ...(after === undefined ? [] : [secondText((after >> 32n) + 1n)]),
+    ...(before === undefined ? [] : [tableTime(Number((before - 1n) >> 32n))]),
+    ...(after === undefined ? [] : [tableTime(Number((after >> 32n) + 1n))]),
   ]
   const other = after === undefined ? 'To a later one leads only a backup made after it.' : ''
   const hint = `The nearest time that can be restored to: ${times.join(' or ') || 'see pbm list'}. ${other}`.trim()
@@ -228,9 +229,5 @@ function unreachable(what: string, before: bigint | undefined, after?: bigint): 
 }
 
 function momentText(ts: bigint): string {
-  return `${secondText(ts >> 32n)} (${optimeText(ts)})`
-}
-
-function secondText(seconds: bigint): string {
-  return new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
+  return `${tableTime(Number(ts >> 32n))} (${optimeText(ts)})`
 }
