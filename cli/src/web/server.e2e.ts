@@ -98,6 +98,8 @@ describe('pbm web', () => {
     })
 
     it('backs up as the command line does, says how, and shows that it runs', async () => {
+      // It would end between two looks otherwise.
+      await cluster.pbm(['config', '--set', 'backup.throttle.upload=2000'])
       const lines = visit.event<RunningSection>('running', ({ type }) => type === 'backup')
       const { value } = await visit.post('/api/act', { do: 'backup', type: 'logical' })
       const { line, result, error } = value as Outcome<{ name: string; status: string }>
@@ -107,6 +109,7 @@ describe('pbm web', () => {
       const isDone = ({ backups }: History) =>
         'snapshot' in backups && backups.snapshot.some(({ name, status }) => name === backup && status === 'done')
       await visit.event<History>('history', isDone)
+      await cluster.pbm(['config', '--set', 'backup.throttle.upload=1000000000'])
       const described = await visit.get(`/api/collections?name=${encodeURIComponent(backup)}`)
       const { line: told, result: facts } = described.value as Outcome<{ replsets: { collections: string[] }[] }>
       assert.equal(told, `pbm describe-backup --with-collections ${backup}`)
