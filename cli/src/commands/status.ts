@@ -10,6 +10,7 @@ import { notificationsOf, notificationsText, schedulesOf, schedulesText } from '
 import type { Run, Session } from '../session.js'
 import { backupsSection, backupsText } from '../status/backups.js'
 import { clusterSection, clusterText } from '../status/cluster.js'
+import { type StoredHistory, storedHistory } from '../status/history.js'
 import { pitrSection, pitrText } from '../status/pitr.js'
 import { runningSection, runningText } from '../status/running.js'
 
@@ -26,6 +27,7 @@ interface Section {
     session: Session,
     leader: MongoClient,
     options: StatusOptions,
+    history: StoredHistory,
   ): Promise<{ json: unknown; text: (colours: Colours) => string }>
 }
 
@@ -39,8 +41,8 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   },
   pitr: {
     title: 'Point-in-time recovery',
-    read: async (_session, leader) => {
-      const json = await pitrSection(leader)
+    read: async (_session, leader, _options, history) => {
+      const json = await pitrSection(leader, history)
       return { json, text: (colours) => pitrText(json, colours) }
     },
   },
@@ -53,8 +55,8 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   },
   backups: {
     title: 'Backups',
-    read: async (session, leader, options) => {
-      const json = await backupsSection(session, leader, options.profile, remappingOf(session, options))
+    read: async (session, leader, options, history) => {
+      const json = await backupsSection(session, leader, history, options.profile, remappingOf(session, options))
       return { json, text: (colours) => backupsText(json, colours) }
     },
   },
@@ -101,11 +103,12 @@ async function status(session: Session, options: StatusOptions): Promise<void> {
   const wanted = Object.entries(SECTIONS).filter(
     ([name]) => options.sections.length === 0 || options.sections.includes(name),
   )
+  const history = storedHistory(leader)
   const results = await Promise.all(
     wanted.map(async ([name, section]) => ({
       name,
       title: section.title,
-      ...(await tolerant(section, session, leader, options)),
+      ...(await tolerant(session, () => section.read(session, leader, options, history))),
     })),
   )
   const { output } = session
@@ -122,9 +125,9 @@ function isEmptyList(json: unknown): boolean {
   return Array.isArray(json) && json.length === 0
 }
 
-async function tolerant(section: Section, session: Session, leader: MongoClient, options: StatusOptions) {
+async function tolerant(session: Session, read: () => ReturnType<Section['read']>) {
   try {
-    return await section.read(session, leader, options)
+    return await read()
   } catch (error) {
     // Without a configuration all else of the status is still worth seeing.
     if (error instanceof PbmError && error.code === 'CONFIG_MISSING')

@@ -14,6 +14,7 @@ import { logLine } from '../output/log-line.js'
 import type { Session } from '../session.js'
 import { backupsSection } from '../status/backups.js'
 import { clusterSection } from '../status/cluster.js'
+import { storedHistory } from '../status/history.js'
 import { pitrSection } from '../status/pitr.js'
 import { runningSection } from '../status/running.js'
 import { maskedBackup, maskedConfig, Scrubber, secretsIn } from './scrub.js'
@@ -88,11 +89,12 @@ async function overview(session: Session, leader: MongoClient, raw: RawDiagnosti
 
 /** As `pbm status -o json`. */
 async function statusOf(session: Session, leader: MongoClient): Promise<object> {
+  const stored = storedHistory(leader)
   return {
     cluster: await tolerant(() => clusterSection(leader, true)),
-    pitr: await tolerant(() => pitrSection(leader)),
+    pitr: await tolerant(() => pitrSection(leader, stored)),
     running: await tolerant(() => runningSection(leader)),
-    backups: await tolerant(() => backupsSection(session, leader)),
+    backups: await tolerant(() => backupsSection(session, leader, stored)),
   }
 }
 

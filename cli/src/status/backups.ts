@@ -1,13 +1,4 @@
-import {
-  clusterTime,
-  isMain,
-  listBackups,
-  listChunks,
-  readConfig,
-  requireStorage,
-  storageOptions,
-  tableTime,
-} from '@pbmkit/core'
+import { clusterTime, isMain, readConfig, requireStorage, storageOptions, tableTime } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { incompatibilities } from '../incompatibilities.js'
 import { prettySize } from '../output/bytes.js'
@@ -26,6 +17,7 @@ import {
   verifiedColumn,
 } from '../snapshots.js'
 import { storagePlace } from '../storage-place.js'
+import type { StoredHistory } from './history.js'
 
 /** How PBM's status calls its storages; others are called as in the configuration. */
 const PBM_STORAGE_WORDS: Readonly<Record<string, string>> = {
@@ -53,15 +45,16 @@ export interface BackupsSection {
 export async function backupsSection(
   session: Session,
   leader: MongoClient,
+  history: StoredHistory,
   profile?: string,
   remap: Readonly<Record<string, string>> = {},
 ): Promise<BackupsSection> {
   const storage = await requireStorage(leader, profile)
   const [all, now, config, chunks] = await Promise.all([
-    listBackups(leader),
+    history.backups(),
     clusterTime(leader),
     readConfig(leader),
-    listChunks(leader),
+    history.chunks(),
   ])
   const backups = ofProfile(all, profile)
   const reasons = await incompatibilities(leader, backups, remap)

@@ -3,13 +3,12 @@ import {
   clusterTime,
   findPitr,
   isStale,
-  listBackups,
-  listChunks,
   listRestores,
   listSlicerLocks,
   missingSnapshot,
   newestBaseFirst,
   newestRestoreFirst,
+  type PitrChunkDocument,
   queryLog,
   readConfig,
   restoreTimes,
@@ -23,6 +22,7 @@ import type { MongoClient } from 'mongodb'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
 import { slicingBasesOf } from '../pitr-ranges.js'
+import type { StoredHistory } from './history.js'
 
 /** The `pitr` section, with PBM's names. */
 export interface PitrSection {
@@ -41,18 +41,19 @@ export interface PitrSection {
   gaps?: { rs: string; start: number; end: number }[]
 }
 
-export async function pitrSection(leader: MongoClient): Promise<PitrSection> {
+export async function pitrSection(leader: MongoClient, history: StoredHistory): Promise<PitrSection> {
   const [config, locks, now, chunks] = await Promise.all([
     readConfig(leader),
     listSlicerLocks(leader),
     clusterTime(leader),
-    listChunks(leader),
+    history.chunks(),
   ])
   const live = locks.filter(({ hb }) => !isStale(hb, now))
   const conf = config?.pitr?.enabled === true
   const error = config === undefined ? undefined : await slicingError(leader, config.epoch)
   const lines = timelines(chunks, [])
-  const needed = await snapshotNeeded(leader, conf, config?.pitr?.oplogOnly === true, lines.barriers.at(-1))
+  const oplogOnly = config?.pitr?.oplogOnly === true
+  const needed = await snapshotNeeded(leader, history, { conf, oplogOnly, barrier: lines.barriers.at(-1) })
   const gaps = [...lines.gaps].flatMap(([rs, own]) => own.map((gap) => ({ rs, ...touchedSeconds(gap) })))
   return {
     conf,
@@ -68,9 +69,16 @@ export async function pitrSection(leader: MongoClient): Promise<PitrSection> {
 /** After a restore nothing of before leads on: the chain of chunks begins anew at a snapshot. */
 async function snapshotNeeded(
   leader: MongoClient,
-  conf: boolean,
-  oplogOnly: boolean,
-  barrier: ReturnType<typeof timelines>['barriers'][number] | undefined,
+  history: StoredHistory,
+  {
+    conf,
+    oplogOnly,
+    barrier,
+  }: {
+    readonly conf: boolean
+    readonly oplogOnly: boolean
+    readonly barrier: ReturnType<typeof timelines>['barriers'][number] | undefined
+  },
 ): Promise<string | undefined> {
   if (!conf) {
     return (await findPitr(leader))?.resume === true
@@ -79,7 +87,7 @@ async function snapshotNeeded(
   }
   if (oplogOnly) return undefined
   const [backups, restores] = await Promise.all([
-    listBackups(leader),
+    history.backups(),
     listRestores(leader, { status: ['done', 'partlyDone'] }),
   ])
   const [base] = slicingBasesOf(backups).sort(newestBaseFirst)
@@ -96,7 +104,7 @@ async function snapshotNeeded(
 
 async function storedSoFar(
   leader: MongoClient,
-  chunks: Awaited<ReturnType<typeof listChunks>>,
+  chunks: readonly PitrChunkDocument[],
   now: Awaited<ReturnType<typeof clusterTime>>,
 ) {
   const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)

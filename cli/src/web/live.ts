@@ -5,6 +5,7 @@ import { errorReport } from '../errors.js'
 import type { Session } from '../session.js'
 import { backupsSection } from '../status/backups.js'
 import { clusterSection } from '../status/cluster.js'
+import { storedHistory } from '../status/history.js'
 import { pitrSection } from '../status/pitr.js'
 import { runningSection } from '../status/running.js'
 import type { Failed, History, LiveState, LogLine } from './protocol.js'
@@ -105,9 +106,10 @@ export class Live {
   async #slow(leader: MongoClient, signal: AbortSignal): Promise<void> {
     const mark = await historyMark(leader)
     if (mark === this.#mark && this.#clock.now() - this.#historyAt < HISTORY_EVERY_MS) return
+    const stored = storedHistory(leader)
     const [pitr, backups, restores] = await Promise.all([
-      tolerant(pitrSection(leader)),
-      tolerant(backupsSection(this.#session, leader)),
+      tolerant(pitrSection(leader, stored)),
+      tolerant(backupsSection(this.#session, leader, stored)),
       restoreEntries(leader),
     ])
     const history: History = { pitr, backups, restores }
