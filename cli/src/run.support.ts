@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { Readable, Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { main } from './main.js'
+import { collector } from './output/collector.js'
 
 const BIN = fileURLToPath(new URL('./bin.js', import.meta.url))
 
@@ -54,15 +55,4 @@ export async function pbmProcess(
   await options.during?.(child, () => stdout + stderr)
   const [code] = await closed
   return { code: code as number | null, stdout, stderr }
-}
-
-function collector(): { stream: Writable; text: () => string } {
-  let text = ''
-  const stream = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      text += chunk.toString()
-      done()
-    },
-  })
-  return { stream, text: () => text }
 }

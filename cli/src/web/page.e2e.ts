@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { Long, type MongoClient, Timestamp } from 'mongodb'
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
-import { type Cluster, startCluster, until } from '../cluster.support.js'
+import { type Cluster, until } from '../cluster.support.js'
 import { startBrowser } from './browser.support.js'
 import { writePast } from './past.support.js'
-import { startWeb, type Web } from './web.support.js'
+import { startShop, startWeb, type Web } from './web.support.js'
 
 const HOSTILE = '<img src=x onerror="window.hacked=1">'
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
@@ -25,15 +25,8 @@ describe('the page of pbm web, in a browser', () => {
     const started = await startBrowser()
     if (started === undefined) return this.skip()
     browser = started
-    cluster = await startCluster()
-    await cluster.startAgent()
-    const input = `storage: {type: filesystem, filesystem: {path: ${cluster.folder}/backups}}\n`
-    await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+    cluster = await startShop()
     admin = await cluster.set.client()
-    await admin
-      .db('shop')
-      .collection('orders')
-      .insertMany([{ n: 1 }, { n: 2 }])
     await admin.db('shop').collection(HOSTILE).insertOne({ a: 1 })
     web = await startWeb(cluster.uri)
   })

@@ -1,8 +1,8 @@
-import { Readable, Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Command } from 'commander'
 import { type ErrorReport, EXIT, errorReport, exitCodeOf } from '../errors.js'
 import type { Io } from '../io.js'
-import type { TextStream } from '../output/output.js'
+import { collector } from '../output/collector.js'
 import { type Run, Session } from '../session.js'
 import { withSubcommands } from '../subcommands.js'
 
@@ -68,15 +68,4 @@ function noteOf(line: string): string[] {
   const { note, warning } = JSON.parse(line) as { note?: string; warning?: string }
   const text = warning ?? note
   return text === undefined ? [] : [text]
-}
-
-function collector(): { stream: TextStream & NodeJS.WritableStream; text: () => string } {
-  let text = ''
-  const stream = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      text += chunk.toString()
-      done()
-    },
-  })
-  return { stream, text: () => text }
 }

@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { createTlsFiles, PBM_USER } from '@pbmkit/conformance/testbed'
 import { databaseRole } from '@pbmkit/core'
 import { type MongoClient, Timestamp } from 'mongodb'
-import { type Cluster, startCluster, until } from '../cluster.support.js'
+import { type Cluster, until } from '../cluster.support.js'
 import { Session } from '../session.js'
 import type { ClusterSection } from '../status/cluster.js'
 import type { RunningSection } from '../status/running.js'
 import type { History, LogLine, Outcome, Question, Visit as Visited } from './protocol.js'
 import { UserVisitors } from './visitors.js'
-import { ask, cookieOf, startWeb, Visit, type Web } from './web.support.js'
+import { ask, cookieOf, startShop, startWeb, Visit, type Web } from './web.support.js'
 
 const SECRET = 'a-secret-of-the-storage'
 
@@ -21,15 +21,8 @@ describe('pbm web', () => {
   let backup: string
 
   before(async () => {
-    cluster = await startCluster()
-    await cluster.startAgent()
-    const input = `storage: {type: filesystem, filesystem: {path: ${cluster.folder}/backups}}\n`
-    await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+    cluster = await startShop()
     admin = await cluster.set.client()
-    await admin
-      .db('shop')
-      .collection('orders')
-      .insertMany([{ n: 1 }, { n: 2 }])
     web = await startWeb(cluster.uri)
     visit = await Visit.byToken(web)
   })

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type IncomingHttpHeaders, type RequestOptions, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { PassThrough, Readable } from 'node:stream'
+import { type Cluster, startCluster } from '../cluster.support.js'
 import { main } from '../main.js'
 
 /** `pbm web` in this process. */
@@ -13,6 +14,17 @@ export interface Web {
   readonly token: string
   /** As Ctrl-C. Gives the exit code. */
   stop(): Promise<number>
+}
+
+/** A cluster with an agent, a storage and `shop.orders`. */
+export async function startShop(): Promise<Cluster> {
+  const cluster = await startCluster()
+  await cluster.startAgent()
+  const input = `storage: {type: filesystem, filesystem: {path: ${cluster.folder}/backups}}\n`
+  await cluster.pbm(['config', '--file', '-', '--wait'], { input })
+  const orders = (await cluster.set.client()).db('shop').collection('orders')
+  await orders.insertMany([{ n: 1 }, { n: 2 }])
+  return cluster
 }
 
 export async function startWeb(uri: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Web> {
