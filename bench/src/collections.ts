@@ -1,6 +1,9 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { findRestore, listRestores } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
-import type { Cost } from './measure.js'
+import { type Cost, runMeasured } from './measure.js'
+import type { Peers } from './peers.js'
 import { pbmkit, startSystem } from './system.js'
 import type { Row } from './table.js'
 
@@ -11,25 +14,51 @@ const DOCUMENTS = Array.from({ length: 20 }, (_, _id) => ({ _id, a: _id % 7, b: 
 /** Filled at once. */
 const WIDTH = 4
 
-/** A backup and a restore of many small collections with two indexes each. `say` is told how long each state took. */
-export async function measureCollections(
-  client: MongoClient,
-  uri: { readonly node: string; readonly cluster: string },
-  folder: string,
-  count: number,
-  say: (text: string) => void,
-): Promise<Row[]> {
+export interface CollectionsBench {
+  readonly client: MongoClient
+  readonly uri: { readonly node: string; readonly cluster: string }
+  readonly folder: string
+  readonly count: number
+  readonly peers: Peers
+  /** Is told how long each state took. */
+  readonly say: (text: string) => void
+}
+
+/** A backup and a restore of many small collections with two indexes each, beside mongodump and mongorestore. */
+export async function measureCollections(bench: CollectionsBench): Promise<Row[]> {
+  const { client, uri, folder, count, say } = bench
   await fill(client, count)
+  const dumped = await dumpAndRestore(bench)
   const system = await startSystem(pbmkit(), client, uri, folder)
   try {
     const { cost: backup, name, stored } = await system.backup(CODEC)
     const restore = await system.restore(name)
     for (const line of await states(client)) say(line)
-    const row = (what: string, cost: Cost) => ({ what: `${what} of ${count} collections`, codec: CODEC, cost, stored })
-    return [row('backup', backup), row('restore', restore)]
+    const row = (what: string, cost: Cost, program: keyof Dumped) => ({
+      ...{ what: `${what} of ${count} collections`, codec: CODEC, cost, stored },
+      beside: dumped && { name: program, cost: dumped[program] },
+    })
+    return [row('backup', backup, 'mongodump'), row('restore', restore, 'mongorestore')]
   } finally {
     await system.stop()
     await client.db(DATABASE).dropDatabase()
+  }
+}
+
+interface Dumped {
+  readonly mongodump: Cost
+  readonly mongorestore: Cost
+}
+
+/** Into an archive and back; undefined where they are not there. */
+async function dumpAndRestore({ peers, uri, folder }: CollectionsBench): Promise<Dumped | undefined> {
+  const { mongodump, mongorestore } = peers
+  if (mongodump === undefined || mongorestore === undefined) return undefined
+  const args = [`--uri=${uri.cluster}`, `--archive=${join(folder, 'archive')}`]
+  await mkdir(folder, { recursive: true })
+  return {
+    mongodump: await runMeasured(mongodump, [...args, `--db=${DATABASE}`]),
+    mongorestore: await runMeasured(mongorestore, [...args, '--drop']),
   }
 }
 
