@@ -5,6 +5,7 @@ import { PbmError } from '../errors.js'
 import { clusterTime, isStale, secondsOf } from '../mongo/cluster-time.js'
 import { type Clock, systemClock } from '../time/clock.js'
 import { until } from '../time/until.js'
+import { BACKUP_CANCELED, backupCanceled } from './canceled.js'
 import type { OperationKind, OperationRecord } from './operation-kind.js'
 
 const POLL_MS = 50
@@ -12,7 +13,10 @@ const POLL_MS = 50
 const LIVENESS_MS = 1_000
 /** How often each replica set looks how the others fare. */
 const WATCH_MS = 1_000
-const WATCH_FAULTS: ReadonlySet<string> = new Set(['OPERATION_ENDED', 'REPLSET_FAILED', 'REPLSET_LOST', 'LEADER_LOST'])
+const WATCH_FAULTS: ReadonlySet<string> = new Set([
+  ...['OPERATION_ENDED', 'REPLSET_FAILED', 'REPLSET_LOST', 'LEADER_LOST'],
+  BACKUP_CANCELED,
+])
 
 interface Waiting {
   readonly leader: MongoClient
@@ -30,8 +34,8 @@ export interface StateWait<State> extends Waiting {
 
 /**
  * The leader's wait: until every one of `replsets` has reached `state` (PBM: control-plane.md §5.1, Convergence).
- * Rejects with the signal's reason, OPERATION_GONE, REPLSET_FAILED (one failed or was canceled; its words), REPLSET_LOST
- * (its agent gives no heartbeat), OPERATION_ENDED (the whole was marked failed meanwhile) and CONVERGENCE_TIMEOUT.
+ * Rejects with the signal's reason, OPERATION_GONE, REPLSET_FAILED (one failed; its words), REPLSET_LOST (its agent
+ * gives no heartbeat), BACKUP_CANCELED, OPERATION_ENDED (the whole was marked failed meanwhile) and CONVERGENCE_TIMEOUT.
  */
 export async function awaitReplsets<State extends string>(
   kind: OperationKind<State>,
@@ -58,8 +62,8 @@ export async function awaitReplsets<State extends string>(
 /**
  * A follower's wait: until the operation as a whole has reached `state` (PBM: control-plane.md §5.1, Followers). A record
  * that is not there yet is waited for.
- * Rejects with the signal's reason, OPERATION_GONE (it was there and is not), OPERATION_ENDED, LEADER_LOST (its heartbeat
- * is stale) and CONVERGENCE_TIMEOUT.
+ * Rejects with the signal's reason, OPERATION_GONE (it was there and is not), BACKUP_CANCELED, OPERATION_ENDED,
+ * LEADER_LOST (its heartbeat is stale) and CONVERGENCE_TIMEOUT.
  */
 export async function awaitState<State extends string>(
   kind: OperationKind<State>,
@@ -151,8 +155,14 @@ function refuseFailed<State extends string>(
   part: OperationRecord<State>['replsets'][number],
 ): void {
   if (!isFailure(kind.replsetMachine, part.status)) return
+  refuseCanceled(kind, part.status)
   const reason = part.error ? `: ${part.error}` : ''
   throw new PbmError('REPLSET_FAILED', `replica set ${part.name} is ${part.status}${reason}`)
+}
+
+/** Whoever hears of the cancel from the record, and not from the command, ends as canceled, too. */
+function refuseCanceled<State extends string>(kind: OperationKind<State>, status: State): void {
+  if (status === kind.canceled && status !== kind.failed) throw backupCanceled()
 }
 
 function refuseEnded<State extends string>(
@@ -161,6 +171,7 @@ function refuseEnded<State extends string>(
   operation: OperationRecord<State>,
 ): void {
   if (!isTerminal(kind.machine, operation.status)) return
+  refuseCanceled(kind, operation.status)
   const reason = operation.error ? `: ${operation.error}` : ''
   throw new PbmError('OPERATION_ENDED', `${kind.what} ${name} is ${operation.status}${reason}`)
 }

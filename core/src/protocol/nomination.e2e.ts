@@ -191,6 +191,17 @@ describe('election and convergence', () => {
     await assert.rejects(all, { code: 'REPLSET_FAILED', message: /rs0 is error: disk full/ })
   })
 
+  it('is canceled where a replica set is, though the command was not heard here', async () => {
+    await part('rs0')
+    const wait = { leader, name: backup, signal }
+    const all = awaitReplsets(BACKUP_KIND, { ...wait, state: 'dumpDone', replsets: ['rs0', 'rs1'] })
+    await setReplsetStatus(leader, backup, 'rs0', 'canceled', { error: 'the backup was canceled' })
+    await assert.rejects(all, { code: 'BACKUP_CANCELED' })
+    const whole = awaitState(BACKUP_KIND, { ...wait, state: 'dumpDone' })
+    await setBackupStatus(leader, backup, 'canceled')
+    await assert.rejects(whole, { code: 'BACKUP_CANCELED' })
+  })
+
   it('fails when a replica set’s agent is dead, its leader is dead, or time is up', async () => {
     await part('rs0')
     const dead = new Timestamp({ t: (await clusterTime(leader)).getHighBits() - 31, i: 1 })
@@ -211,7 +222,7 @@ describe('election and convergence', () => {
     })
     await setBackupFields(leader, backup, { hb: dead })
     await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'LEADER_LOST' })
-    await setBackupStatus(leader, backup, 'canceled')
+    await setBackupStatus(leader, backup, 'error')
     await assert.rejects(awaitState(BACKUP_KIND, { ...wait, state: 'running' }), { code: 'OPERATION_ENDED' })
     const gone = awaitState(BACKUP_KIND, { ...wait, name: 'not yet', state: 'running', timeoutMs: 300 })
     await assert.rejects(gone, { code: 'CONVERGENCE_TIMEOUT' })
