@@ -45,6 +45,8 @@ export interface MadeNamespace {
   ns: string
   /** 32 hex digits; of a view, the SHA-256 of its definition in hex. */
   id: string
+  /** At the place of the live one: others may have written into it since. It is finished, not dropped. */
+  stays?: true
 }
 
 /** What became of the documents that were put where others may be. */
@@ -130,6 +132,8 @@ export interface ExistingNamespace {
   ns: string
   type: 'collection' | 'view' | 'timeseries'
   capped?: true
+  /** A restore that failed has made it, so it may lack indexes. */
+  unfinished?: true
 }
 
 export interface ChosenRoutes {

@@ -3,7 +3,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { CONTROL_DATABASE, RESTORES } from '../mongo/control-names.js'
 import type { Condition } from './backup-document.js'
 import { findSettled } from './find-settled.js'
-import type { RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
+import type { MadeNamespace, RestoreDocument, RestoreReplset, RestoreStatus } from './restore-document.js'
 import { hasReached, isTerminal, RESTORE_REPLSET_STATES, RESTORE_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
 import { isDocument, readList, readNumber, toWire } from './wire.js'
@@ -166,9 +166,28 @@ export async function listUnfinishedBeside(leader: MongoClient): Promise<Restore
   return found.flatMap((document) => readRestore(document) ?? [])
 }
 
-/** All of what was made is there. */
+/** All of what was made is there, also what restores before this one had not finished. */
 export async function clearMade(leader: MongoClient, name: string): Promise<void> {
   await restores(leader).updateOne({ name }, { $unset: { 'replsets.$[].made': '' } })
+  const [record, unfinished] = await Promise.all([findRestore(leader, name), listUnfinishedBeside(leader)])
+  const ended = record?.replsets.flatMap(({ merged = [] }) => merged.map(({ ns }) => ns)) ?? []
+  const isLeft = ({ ns, stays }: MadeNamespace) => stays !== true || !ended.includes(ns)
+  for (const { name: other, replsets } of unfinished) {
+    for (const { name: rs, made = [] } of replsets)
+      if (!made.every(isLeft)) await setRestoreReplsetFields(leader, other, rs, { made: made.filter(isLeft) })
+  }
+}
+
+/** The UUIDs (32 hex digits) of what failed restores have made at the place of the live ones, by namespace. */
+export async function unfinishedInPlace(leader: MongoClient): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const made = (await listUnfinishedBeside(leader)).flatMap(({ replsets }) =>
+    replsets.flatMap((part) => part.made ?? []),
+  )
+  const staying = Map.groupBy(
+    made.filter(({ stays }) => stays === true),
+    ({ ns }) => ns,
+  )
+  return new Map([...staying].map(([ns, all]) => [ns, new Set(all.map(({ id }) => id))]))
 }
 
 /** Sets fields of the restore as a whole. False when it is gone. */

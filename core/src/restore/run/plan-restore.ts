@@ -1,7 +1,7 @@
 import type { MongoClient } from 'mongodb'
 import type { RestoreCommand } from '../../control/command-document.js'
 import type { RestorePlan } from '../../control/restore-plan.js'
-import { wasInterrupted } from '../../control/restores.js'
+import { unfinishedInPlace, wasInterrupted } from '../../control/restores.js'
 import { stagingDatabase } from '../../control/staging-name.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
@@ -72,6 +72,7 @@ async function planOwn(
     staging: stagingDatabase('0'.repeat(24)),
     usersInUse: await usersInUse(leader, info, command.sender),
     afterInterrupted: await wasInterrupted(leader, command.name),
+    unfinished: await unfinishedInPlace(leader),
   }
   const prepared = await prepareReplset(restore)
   return await describeRestore(restore, prepared)

@@ -83,6 +83,8 @@ export interface Preparing {
   readonly sharding?: Sharding | undefined
   /** A restore before this one changed data and did not end. Default false. */
   readonly afterInterrupted?: boolean | undefined
+  /** See `unfinishedInPlace`. */
+  readonly unfinished?: ReadonlyMap<string, ReadonlySet<string>> | undefined
   /** Nothing is restored: the oplog is read through, for what it does, and no data. Default false. */
   readonly isDryRun?: boolean
 }
@@ -188,14 +190,14 @@ function oplogRange({ backup, part, guard, pointInTime, progress, tuning }: Prep
 }
 
 async function choose(restore: Preparing, wanted: Wanted, whole: Snapshot): Promise<ChosenPart> {
-  const { client, store, log, progress, staging, sharding } = restore
+  const { client, store, log, progress, staging, sharding, unfinished } = restore
   progress.phase('verify', { bytes: 0, documents: 0 })
   const range = oplogRange(restore, whole)
   const replay = (tables: RoutingTables) => replayRouting(restore, whole, tables)
   const agreeing = sharding?.agree?.bind(sharding)
   const agree = agreeing && ((own: OwnPart) => agreeing(own, replay))
   const oplog = oplogOf(restore, whole)
-  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, staging, agree, oplog })
+  return await chooseNamespaces(whole, { ...range, client, store, wanted, log, staging, unfinished, agree, oplog })
 }
 
 /** On config servers: of the oplog, what changed the routing tables. */

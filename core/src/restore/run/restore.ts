@@ -3,7 +3,7 @@ import { namespacePairs, type RestoreCommand, type RestoreCommandDocument } from
 import { emptyRestore } from '../../control/new-restore.js'
 import { requireOwnAgents } from '../../control/own-agents.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
-import { setRestoreFields, setRestoreReplsetFields, wasInterrupted } from '../../control/restores.js'
+import { setRestoreFields, setRestoreReplsetFields, unfinishedInPlace, wasInterrupted } from '../../control/restores.js'
 import { stagingDatabase } from '../../control/staging-name.js'
 import {
   awaitSlicersGone,
@@ -111,6 +111,7 @@ export class Restore {
         tuning,
         usersInUse: await usersInUse(leader, info, command.sender),
         afterInterrupted: await wasInterrupted(leader, command.name),
+        unfinished: await unfinishedInPlace(leader),
         pointInTime,
         wanted,
         staging: stagingDatabase(opid),

@@ -65,6 +65,8 @@ export interface Choosing extends Omit<OplogVerification, 'onCommand'> {
   readonly oplog: readonly OplogPiece[]
   readonly wanted: Wanted
   readonly log: OperationLog
+  /** See `unfinishedInPlace`. */
+  readonly unfinished?: ReadonlyMap<string, ReadonlySet<string>> | undefined
   /** Name of the database for what is staged. */
   readonly staging: string
   /** In a sharded cluster: waits until all replica sets know what each of them has. */
@@ -107,7 +109,7 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     },
   })
   const agreement = await choosing.agree?.({ whole, wanted, history, resharded })
-  const existing = agreement?.existing ?? existingOf(await listTarget(client))
+  const existing = agreement?.existing ?? existingOf(await listTarget(client), choosing.unfinished)
   const isNarrowed = query !== undefined
   const places = stagedPlaces({ database: choosing.staging, existing, renaming, keepExisting, isNarrowed })
   const plan = planSelective(history, wanted, places, agreement)
@@ -125,7 +127,7 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     restored: plan.restored,
     choice: new SelectedOperations(plan.destinations, databases),
     created: plan.created,
-    made: renaming === undefined ? [] : madeBeside(plan, staged),
+    made: madeOf(wanted, plan, staged, agreement !== undefined),
     placeUuids: plan.placeUuids,
     // In a cluster what any replica set brings: a shard may have a part of it now that the backup does not have there.
     doomed:
@@ -135,6 +137,19 @@ export async function chooseNamespaces(whole: Snapshot, choosing: Choosing): Pro
     storedOplog: sizes.reduce((sum, size) => sum + size, 0),
     databases,
   }
+}
+
+/** What to know of if this restore fails: what is beside the live ones goes, what is at their place is finished. */
+function madeOf(
+  { renaming, keepExisting = false }: Wanted,
+  plan: SelectivePlan,
+  staged: ReadonlyMap<string, Staged>,
+  isSharded: boolean,
+): MadeNamespace[] {
+  if (renaming !== undefined) return madeBeside(plan, staged)
+  // In a sharded cluster what was not routed yet is no collection that anybody sees.
+  if (!keepExisting || isSharded) return []
+  return madeBeside(plan, staged).map((one) => ({ ...one, stays: true }))
 }
 
 /** Whether what was half done at the end may have to do with what is chosen: what is renamed may become it. */

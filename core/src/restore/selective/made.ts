@@ -26,8 +26,9 @@ export function madeBeside(
   for (const { ns, uuid } of destinations.values())
     if (uuid !== undefined && !staged.has(userName(ns))) made.push({ ns, id: uuid.toString('hex') })
   for (const [name, uuid] of placeUuids) {
-    const { ns, kind } = staged.get(name) ?? {}
-    if (ns !== undefined) made.push({ ns: kind === 'timeseries' ? bucketsOf(ns) : ns, id: uuid.toString('hex') })
+    const { ns, kind, exists } = staged.get(name) ?? {}
+    if (ns !== undefined && exists !== true)
+      made.push({ ns: kind === 'timeseries' ? bucketsOf(ns) : ns, id: uuid.toString('hex') })
   }
   for (const { type, db, collection, options } of restored.values())
     if (type === 'view' && options !== undefined) made.push({ ns: `${db}.${collection}`, id: definitionHash(options) })
@@ -61,7 +62,9 @@ export async function dropUnfinished({ node, leader, self, log }: UnfinishedCont
   if ((await listLocks(leader)).some(({ type }) => type === 'restore' || type === 'replay')) return
   for (const { name, replsets } of unfinished) {
     // A shard may have nothing of what it is the primary shard of.
-    const made = new Map(replsets.flatMap((part) => part.made ?? []).map((one) => [one.ns, one]))
+    const all = replsets.flatMap((part) => part.made ?? [])
+    const made = new Map(all.filter(({ stays }) => stays !== true).map((one) => [one.ns, one]))
+    if (made.size === 0) continue
     const routed = info.isSharded ? await routedOf(leader, [...made.values()]) : new Set<string>()
     if (info.shardId !== undefined) {
       const guard = deadlineGuard(new AbortController().signal)
@@ -73,8 +76,9 @@ export async function dropUnfinished({ node, leader, self, log }: UnfinishedCont
       [...made.values()].filter(({ ns }) => !routed.has(ns)),
     )
     for (const ns of dropped) log.info(`dropped ${ns}, which restore ${name} had made and not finished`)
-    const isOwn = replsets.some((part) => part.name === self.rs && (part.made ?? []).length > 0)
-    if (isOwn && routed.size === 0) await setRestoreReplsetFields(leader, name, self.rs, { made: [] })
+    const own = replsets.find((part) => part.name === self.rs)?.made ?? []
+    if (own.length > 0 && routed.size === 0)
+      await setRestoreReplsetFields(leader, name, self.rs, { made: own.filter(({ stays }) => stays === true) })
   }
 }
 

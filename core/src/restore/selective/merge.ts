@@ -125,7 +125,7 @@ export function atTheEnd(
   const final = (ns: string): string | undefined => {
     const found = staged.get(userName(ns))
     if (found === undefined) return ns
-    if (found.exists) return undefined
+    if (!found.isIndexed) return undefined
     return isBuckets(ns) ? bucketsOf(found.ns) : found.ns
   }
   const moved = <T extends { readonly ns: string }>(one: T): T[] => {

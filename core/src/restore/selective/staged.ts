@@ -14,6 +14,8 @@ export interface Staged {
   readonly kind: NamespaceKind
   /** The target has it: what is there stays as it is. */
   readonly exists: boolean
+  /** It gets the indexes of the backup: where a restore that failed has made it, too. */
+  readonly isIndexed: boolean
 }
 
 export interface StagedPlaces extends Places {
@@ -55,15 +57,24 @@ export function stagedPlaces({ database, existing, renaming, keepExisting, isNar
     if (known !== undefined) return known
     const name = `${database}.${staged.size}`
     names.set(ns, name)
-    staged.set(name, { ns: own, from: ns, kind, exists })
+    const isIndexed = !exists || existing.get(own)?.unfinished === true
+    staged.set(name, { ns: own, from: ns, kind, exists, isIndexed })
     return name
   }
   return { of: place, sourceOf: (ns) => final.sourceOf(ns), isStaged: (name) => staged.has(name), staged, left }
 }
 
 /** Of a replica set, all that it has. */
-export function existingOf(target: readonly TargetCollection[]): ReadonlyMap<string, ExistingNamespace> {
-  return new Map(target.map((one) => [`${one.db}.${one.name}`, existingNamespace(one)]))
+export function existingOf(
+  target: readonly TargetCollection[],
+  unfinished: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
+): ReadonlyMap<string, ExistingNamespace> {
+  const marked = (one: TargetCollection): ExistingNamespace => {
+    const known = existingNamespace(one)
+    const isUnfinished = one.uuid !== undefined && unfinished.get(known.ns)?.has(one.uuid) === true
+    return isUnfinished ? { ...known, unfinished: true } : known
+  }
+  return new Map(target.map((one) => [`${one.db}.${one.name}`, marked(one)]))
 }
 
 export function existingNamespace({ db, name, type, options }: TargetCollection): ExistingNamespace {
@@ -87,7 +98,10 @@ export function refuseUnfit(
           : undefined
     if (what === undefined) continue
     throw new PbmError('RESTORE_UNSUPPORTED', `${ns} can't be restored into what is there: ${what}`, {
-      hint: 'Put it beside the live one, with --ns-from and --ns-to, and copy from there.',
+      hint:
+        there.unfinished === true
+          ? 'A restore that failed has made it: drop it if nobody else has written into it, and repeat the restore.'
+          : 'Put it beside the live one, with --ns-from and --ns-to, and copy from there.',
     })
   }
 }

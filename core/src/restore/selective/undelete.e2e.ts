@@ -5,9 +5,25 @@ import type { RestoreCommand } from '../../control/command-document.js'
 import { lockCollection } from '../../control/locks.js'
 import { insertChunk } from '../../control/pitr-chunks.js'
 import { listRestores } from '../../control/restores.js'
+import type { ObjectStore } from '../../plugin/storage.js'
 import { repairStaging } from '../../recovery/staging.js'
 import { PITR_FOLDER, parsePitrChunkName } from '../../store/layout/names.js'
 import { type Bench, pitrManifest, startBench } from '../restore.support.js'
+
+/** Can't be read any more once the documents of the backup are there. */
+function lostDuringReplay(store: ObjectStore, isLoaded: () => Promise<boolean>): ObjectStore {
+  const read: ObjectStore['read'] = async (name, options) => {
+    if (name.includes('/oplog/') && (await isLoaded())) throw new Error('the storage is gone')
+    return await store.read(name, options)
+  }
+  return new Proxy(store, {
+    get(target, key) {
+      if (key === 'read') return read
+      const value: unknown = Reflect.get(target, key)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
 
 /** Documents go back into what is there; PBM has no such thing. */
 describe('Restore of what is missing', () => {
@@ -81,6 +97,36 @@ describe('Restore of what is missing', () => {
       message: /shop\.weather can't be restored into what is there: it is a timeseries/,
     })
     await assert.rejects(restore({ nss: ['shop.capped'], keepExisting: true }), { message: /it is capped/ })
+  })
+
+  it('gives what a restore that failed had made its indexes when it is repeated, and keeps what came since', async () => {
+    assert.equal(await restore({ nss: ['shop.*'] }), 'done')
+    const whole = await snapshotState(bench.node)
+    const shop = bench.admin.db('shop')
+    await shop.collection('strict').drop()
+    const command = { nss: ['shop.strict'], keepExisting: true }
+    const isMade = async () => (await shop.listCollections({ name: 'strict' }).toArray()).length === 1
+    const failing = lostDuringReplay(bench.store, isMade)
+    await assert.rejects(
+      bench.restore(base, { command, withStore: (_signal, work) => work(failing) }),
+      /the storage is gone/,
+    )
+    assert.ok(await isMade())
+    await shop.collection<{ _id: number }>('strict').insertOne({ _id: -7 })
+    assert.equal(await restore(command), 'done')
+    await shop.collection<{ _id: number }>('strict').deleteOne({ _id: -7 })
+    const found = compareStates(whole, await snapshotState(bench.node))
+    assert.deepEqual(
+      found.filter((difference) => !/: uuid /.test(difference)),
+      [],
+    )
+    // From then on its indexes are the user's.
+    await shop.collection('strict').dropIndexes()
+    assert.equal(await restore(command), 'done')
+    assert.deepEqual(
+      (await shop.collection('strict').indexes()).map(({ name }) => name),
+      ['_id_'],
+    )
   })
 
   it('takes only documents that match, back or beside', async () => {
