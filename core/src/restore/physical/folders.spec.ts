@@ -3,7 +3,6 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
-  isServerPath,
   moveServerFiles,
   placeFiles,
   refuseTakenPlaces,
@@ -64,25 +63,6 @@ describe('the folders of a physical restore', () => {
     assert.deepEqual((await serverEntries(dbPath, LAYOUT)).sort(), [...SERVER, 'z-9.wt'])
     assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'old')
     assert.equal(await readFile(join(dbPath, 'notes'), 'utf8'), 'not of the server')
-  })
-
-  it("get nothing from a storage but what can be a server's", async () => {
-    const server = ['WiredTiger', 'WiredTiger.backup', 'storage.bson', 'sizeStorer.wt', 'collection-1--2.wt']
-    const below = ['journal/WiredTigerLog.0000000001', 'shop/collection-1.wt', 'shop/index/1.wt', 'collection/1.wt']
-    for (const path of [...server, ...below]) assert.ok(isServerPath(path), path)
-    const others = ['.bashrc', '.ssh/authorized_keys', '.x/1.wt', '.pbmkit/restore-h_1.json', 'mongod.lock', 'keyfile']
-    const more = ['.node_modules/bson/index.js', 'x/.y/1.wt', 'a/b/c/1.wt', 'WiredTiger.config', 'WiredTiger.basecfg']
-    const odd = [
-      'journal/evil.so',
-      'journal/x.wt',
-      'diagnostic.data/x.wt',
-      'x/1.wt/..',
-      'mongod.conf',
-      '.wt',
-      'x/.wt',
-      '',
-    ]
-    for (const path of [...others, ...more, ...odd]) assert.ok(!isServerPath(path), path)
   })
 
   it('leave to people what is theirs', async () => {

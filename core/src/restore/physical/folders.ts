@@ -1,6 +1,6 @@
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Document } from 'mongodb'
+import { type FileLayout, leadsToData } from '../../backup/physical/layout.js'
 import { PbmError } from '../../errors.js'
 
 /** What a physical restore keeps in the dbPath: files change places by renames, within one file system. */
@@ -23,24 +23,8 @@ export function restoreFolders(dbPath: string): RestoreFolders {
 }
 
 /** Files of the server at the top of a dbPath, and its folders. All else is not its own: logs, keys, what people lay there. */
-const SERVER_FILE = /^(?:WiredTiger(?:HS|LAS)?(?:\.[a-z]+)?|.+\.wt|mongod\.lock|storage\.bson)$/
+const SERVER_FILE = /^(?:WiredTiger(?:HS|LAS)?(?:\.[a-z]+)?|[^.].*\.wt|mongod\.lock|storage\.bson)$/
 const SERVER_FOLDERS: ReadonlySet<string> = new Set(['journal', 'diagnostic.data', '_tmp', 'rollback'])
-const FOLDERS_OF_INDEXES: ReadonlySet<string> = new Set(['collection', 'index'])
-
-/** How a server lays out its files: one that has none of both has no folders of databases. */
-export interface FileLayout {
-  readonly directoryPerDB: boolean
-  readonly directoryForIndexes: boolean
-}
-
-/** @param options as the record of a backup and {@link ServerOptions} have them */
-export function layoutOf(options: Readonly<Record<string, unknown>> | undefined): FileLayout {
-  const storage = options?.storage as Document | undefined
-  return {
-    directoryPerDB: storage?.directoryPerDB === true,
-    directoryForIndexes: storage?.wiredTiger?.engineConfig?.directoryForIndexes === true,
-  }
-}
 
 /**
  * The names at the top of a dbPath that a server of that layout has made; folders of databases are known by what is in them. Any
@@ -50,30 +34,12 @@ export async function serverEntries(folder: string, layout: FileLayout): Promise
   const found: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const { name } = entry
-    if (name.startsWith('.')) continue
-    if (!entry.isFile() && SERVER_FOLDERS.has(name)) found.push(name)
-    else if (
-      entry.isFile() ? SERVER_FILE.test(name) : mayHoldData(name, layout) && (await holdsData(join(folder, name)))
-    )
-      found.push(name)
+    const isOwn = entry.isFile()
+      ? SERVER_FILE.test(name)
+      : SERVER_FOLDERS.has(name) || (leadsToData(name, layout) && (await holdsData(join(folder, name))))
+    if (isOwn) found.push(name)
   }
   return found
-}
-
-/** What a backup may put there. Locks and configurations of WiredTiger are none of it. */
-const STORED_FILE = /^(?:WiredTiger(?:\.(?:backup|turtle))?|storage\.bson|[^./][^/]*\.wt)$/
-const STORED_LOG = /^journal\/WiredTiger(?:Log|Preplog|TmpLog)\.\d+$/
-/** The server has `<db>/collection/` and `<db>/index/` at the most. */
-const STORED_BELOW = /^(?:[^./][^/]*\/){1,2}[^./][^/]*\.wt$/
-
-/**
- * Whether a file of that name, relative to the dbPath, can be a server's. A dbPath is the home of a user often enough: what his
- * shell, his logins or this agent read there must not come from a storage.
- */
-export function isServerPath(path: string): boolean {
-  const [folder = ''] = path.split('/')
-  if (STORED_FILE.test(path) || STORED_LOG.test(path)) return true
-  return STORED_BELOW.test(path) && !SERVER_FOLDERS.has(folder)
 }
 
 /** Throws PLACE_TAKEN where a file of the backup would take the place of what somebody has laid into the dbPath. */
@@ -85,10 +51,6 @@ export async function refuseTakenPlaces(dbPath: string, paths: readonly string[]
   throw new PbmError('PLACE_TAKEN', `The backup has ${taken}, and ${join(dbPath, taken)} is not the server's own`, {
     hint: 'Move it elsewhere: only files of the server are moved aside for a restore',
   })
-}
-
-function mayHoldData(name: string, { directoryPerDB, directoryForIndexes }: FileLayout): boolean {
-  return directoryPerDB || (directoryForIndexes && FOLDERS_OF_INDEXES.has(name))
 }
 
 async function holdsData(folder: string): Promise<boolean> {
@@ -119,9 +81,9 @@ export async function refuseMounts(dbPath: string, layout: FileLayout): Promise<
 
 /** Moves the server's files from one folder to another, for good when it resolves. Goes on where it was broken off. */
 export async function moveServerFiles(from: string, to: string, layout: FileLayout): Promise<void> {
-  await mkdir(to, { recursive: true })
+  await makeFolder(to)
   for (const name of await serverEntries(from, layout)) await rename(join(from, name), join(to, name))
-  for (const folder of [dirname(to), to, from]) await syncFolder(folder)
+  for (const folder of [to, from]) await syncFolder(folder)
 }
 
 /**
@@ -162,6 +124,14 @@ export async function namesIn(folder: string): Promise<string[]> {
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   await handle.sync().finally(() => handle.close())
+}
+
+/** With all above it, for good when it resolves. Only this user may look into what was made. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  // Others may be no business of this user, not even to be read.
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): undefined {

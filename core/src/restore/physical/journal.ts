@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
 import type { ServerProgram } from '../../backup/physical/server-program.js'
@@ -8,7 +8,7 @@ import type { StandaloneOptions } from '../../backup/physical/standalone.js'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
-import { syncFolder } from './folders.js'
+import { makeFolder, syncFolder } from './folders.js'
 import type { KeptDocuments, ShardingIdentity } from './identity.js'
 import type { KeptOplog } from './oplog-file.js'
 import type { TakeOverParty } from './sync-files.js'
@@ -55,8 +55,7 @@ export class JournalFile {
   }
 
   async write(journal: TakeOverJournal): Promise<void> {
-    const made = await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    if (made !== undefined) await syncFolder(dirname(made))
+    await makeFolder(this.#folder)
     const temporary = this.#temporary
     await writeFile(temporary, EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true }), {
       mode: 0o600,

@@ -1,5 +1,6 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import type { MongoClient, Timestamp } from 'mongodb'
+import { type FileLayout, layoutOf } from '../../backup/physical/layout.js'
 import { awaitServer, endServerOf, startServer, stopServer } from '../../backup/physical/server-program.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
@@ -9,8 +10,7 @@ import { parseUri } from '../../mongo/uri.js'
 import type { Clock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
 import {
-  type FileLayout,
-  layoutOf,
+  makeFolder,
   moveServerFiles,
   namesIn,
   placeFiles,
@@ -282,6 +282,6 @@ export async function prepareFolders(dbPath: string): Promise<RestoreFolders> {
     })
   }
   await rm(folders.work, { recursive: true, force: true })
-  await mkdir(folders.fresh, { recursive: true, mode: 0o700 })
+  await makeFolder(folders.fresh)
   return folders
 }
