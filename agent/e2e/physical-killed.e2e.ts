@@ -3,7 +3,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { compareStates, type DatabaseState, snapshotState, temporaryFolder } from '@pbmkit/conformance/testbed'
+import {
+  compareStates,
+  type DatabaseState,
+  serviceManager,
+  snapshotState,
+  startCommand,
+  temporaryFolder,
+} from '@pbmkit/conformance/testbed'
 import { type BackupDocument, connectLeader, findRestore, listAgents } from '@pbmkit/core'
 import { type Document, MongoClient } from 'mongodb'
 import {
@@ -20,7 +27,6 @@ import {
   until,
 } from './cluster.support.js'
 import { backUp } from './finished.support.js'
-import { serviceManager, startCommand } from './services.support.js'
 
 type Victim = 'agent' | 'mongod' | 'watchdog'
 
