@@ -40,8 +40,9 @@ describe('a power cut in a physical restore', () => {
     assert.deepEqual(await synced(() => file.write({ phase: 'down' } as TakeOverJournal)), [
       'a: state',
       '.: a',
+      'a/state/restore-h_1.json.reserve',
       'a/state/restore-h_1.json.new',
-      'a/state: restore-h_1.json',
+      'a/state: restore-h_1.json restore-h_1.json.reserve',
     ])
     assert.deepEqual(await synced(() => file.remove()), ['a/state: '])
   })
