@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -28,10 +28,14 @@ import {
 } from './cluster.support.js'
 import { backUp } from './finished.support.js'
 
-type Victim = 'agent' | 'mongod' | 'watchdog'
+/** `machine`: all at once, and mongod begins before the agent does, as when a machine boots. */
+type Victim = 'agent' | 'mongod' | 'watchdog' | 'machine'
 
-/** Who is killed, and when: a phase of the journal, or before there is one. `inCi`: the others run by `npm run kills`. */
-const RESTORES: readonly { victim: Victim; at: string; inCi?: true }[] = [
+/**
+ * Who is killed, and when: a phase of the journal, or before there is one. `fails`: the new data can't be served. `inCi`: the others
+ * run by `npm run kills`.
+ */
+const RESTORES: readonly { victim: Victim; at: string; fails?: true; inCi?: true }[] = [
   { victim: 'agent', at: 'files' },
   { victim: 'agent', at: 'down' },
   { victim: 'agent', at: 'aside' },
@@ -42,6 +46,16 @@ const RESTORES: readonly { victim: Victim; at: string; inCi?: true }[] = [
   { victim: 'mongod', at: 'down' },
   { victim: 'mongod', at: 'placed', inCi: true },
   { victim: 'mongod', at: 'started' },
+  { victim: 'machine', at: 'files' },
+  { victim: 'machine', at: 'down' },
+  { victim: 'machine', at: 'aside', inCi: true },
+  { victim: 'machine', at: 'placing' },
+  { victim: 'machine', at: 'placed' },
+  { victim: 'machine', at: 'started' },
+  { victim: 'machine', at: 'undo', fails: true },
+  { victim: 'machine', at: 'back', fails: true },
+  { victim: 'agent', at: 'undo', fails: true },
+  { victim: 'agent', at: 'back', fails: true },
 ]
 const BACKUPS: readonly { victim: Victim; at: string; inCi?: true }[] = [
   { victim: 'agent', at: 'copy' },
@@ -54,6 +68,9 @@ const BACKUPS: readonly { victim: Victim; at: string; inCi?: true }[] = [
   { victim: 'mongod', at: 'asked' },
   { victim: 'mongod', at: 'locked' },
   { victim: 'mongod', at: 'stored' },
+  { victim: 'machine', at: 'copy' },
+  { victim: 'machine', at: 'locked' },
+  { victim: 'machine', at: 'stored' },
 ]
 const isChosen = ({ inCi }: { inCi?: true }) => inCi === true || process.env.PBMKIT_KILLS === 'all'
 
@@ -132,13 +149,24 @@ describe('kills in a physical operation', () => {
   }
   const kill = async (victim: Victim) => {
     if (victim === 'agent') return void (await agent()?.stop('SIGKILL'))
+    if (victim === 'machine') {
+      await kill('watchdog')
+      await Promise.all([kill('agent'), kill('mongod')])
+      // What it finds may be nothing to begin with.
+      return void (await member()
+        .restart()
+        .catch(() => undefined))
+    }
     if (victim === 'mongod') {
       const pid = Number((await readFile(join(dbPath, 'mongod.lock'), 'utf8').catch(() => '')).trim())
       if (pid > 0) process.kill(pid, 'SIGKILL')
       return
     }
     const pid = agent()?.pid
-    const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ').map(Number)
+    const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => ''))
+      .trim()
+      .split(' ')
+      .map(Number)
     for (const child of children) {
       const name = await readFile(`/proc/${child}/comm`, 'utf8').catch(() => '')
       if (name.startsWith('pbm-agent-lock')) process.kill(child, 'SIGKILL')
@@ -192,11 +220,12 @@ describe('kills in a physical operation', () => {
     return record
   }
 
-  for (const { victim, at } of RESTORES.filter(isChosen))
+  for (const { victim, at, fails } of RESTORES.filter(isChosen))
     it(`leaves the old data or the new: ${victim}, restore, ${at}`, async () => {
       await serve()
       await withClient((client) => client.db('work').collection(`newer${newer++}`).insertOne({ newer }))
       const old = await state()
+      await (fails === true ? writeFile(join(folder, 'fail'), '') : rm(join(folder, 'fail'), { force: true }))
       const fresh = await connectLeader(cluster.set.adminUri, { appName: 'test' })
       const sent = await sendRestore(fresh.client, backup.name).finally(() => fresh.client.close())
       const isSeen = await awaitPhase(at, sent, () => false)

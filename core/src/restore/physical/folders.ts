@@ -1,5 +1,6 @@
-import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { copyFile, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { serialize } from 'bson'
 import { type FileLayout, leadsToData } from '../../backup/physical/layout.js'
 import { PbmError } from '../../errors.js'
 
@@ -79,11 +80,53 @@ export async function refuseMounts(dbPath: string, layout: FileLayout): Promise<
   }
 }
 
-/** Moves the server's files from one folder to another, for good when it resolves. Goes on where it was broken off. */
-export async function moveServerFiles(from: string, to: string, layout: FileLayout): Promise<void> {
-  await makeFolder(to)
-  for (const name of await serverEntries(from, layout)) await rename(join(from, name), join(to, name))
-  for (const folder of [to, from]) await syncFolder(folder)
+/** By it a server knows the engine of its files: where it does not know that one, it ends at once and touches nothing. */
+export const ENGINE_FILE = 'storage.bson'
+const NO_ENGINE = 'of a physical restore of pbmkit that is under way'
+
+/**
+ * Moves the server's files aside, for good when it resolves. Goes on where it was broken off. From then on no server starts here
+ * until {@link placeFiles} or {@link moveBack} are through: a machine that boots would have it begin anew on what is left.
+ */
+export async function moveAside(folders: RestoreFolders, layout: FileLayout): Promise<void> {
+  const { dbPath, old, work } = folders
+  await makeFolder(old)
+  const aside = new Set(await namesIn(old))
+  if (!aside.has(ENGINE_FILE)) {
+    const copy = join(work, 'engine.bson')
+    await copyFile(join(dbPath, ENGINE_FILE), copy)
+    await syncFolder(copy)
+    await rename(copy, join(old, ENGINE_FILE))
+    await syncFolder(old)
+  }
+  await barServers(folders)
+  // Never over an old one.
+  for (const name of await serverEntries(dbPath, layout))
+    if (name !== ENGINE_FILE && !aside.has(name)) await rename(join(dbPath, name), join(old, name))
+  for (const folder of [old, dbPath]) await syncFolder(folder)
+}
+
+/** Only where its own file is safe. */
+export async function barServers({ dbPath, old, work }: RestoreFolders): Promise<void> {
+  if (!(await namesIn(old)).includes(ENGINE_FILE)) return
+  const bar = join(work, 'no-engine.bson')
+  await writeFile(bar, serialize({ storage: { engine: NO_ENGINE, options: {} } }), { flush: true })
+  await rename(bar, join(dbPath, ENGINE_FILE))
+  await syncFolder(dbPath)
+}
+
+/** The way back of {@link moveAside}. */
+export async function moveBack({ dbPath, old }: RestoreFolders, layout: FileLayout): Promise<void> {
+  const names = await serverEntries(old, layout)
+  for (const name of names) {
+    if (name === ENGINE_FILE) continue
+    // Whatever else has come there.
+    await rm(join(dbPath, name), { recursive: true, force: true })
+    await rename(join(old, name), join(dbPath, name))
+  }
+  for (const folder of [dbPath, old]) await syncFolder(folder)
+  if (names.includes(ENGINE_FILE)) await rename(join(old, ENGINE_FILE), join(dbPath, ENGINE_FILE))
+  for (const folder of [dbPath, old]) await syncFolder(folder)
 }
 
 /**
@@ -91,7 +134,8 @@ export async function moveServerFiles(from: string, to: string, layout: FileLayo
  * PLACE_TAKEN, and has then moved nothing, where a file would take the place of another.
  */
 export async function placeFiles({ fresh, dbPath }: RestoreFolders): Promise<void> {
-  const names = await readdir(fresh)
+  const all = await readdir(fresh)
+  const names = all.filter((name) => name !== ENGINE_FILE)
   for (const name of names) {
     const found = await lstat(join(dbPath, name)).catch(unlessMissing)
     // Only an empty folder gives way to a rename.
@@ -101,6 +145,9 @@ export async function placeFiles({ fresh, dbPath }: RestoreFolders): Promise<voi
     })
   }
   for (const name of names) await rename(join(fresh, name), join(dbPath, name))
+  for (const folder of [dbPath, fresh]) await syncFolder(folder)
+  if (!all.includes(ENGINE_FILE)) return
+  await rename(join(fresh, ENGINE_FILE), join(dbPath, ENGINE_FILE))
   for (const folder of [dbPath, fresh]) await syncFolder(folder)
 }
 
@@ -121,8 +168,8 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /** The names in a folder outlive a power cut only then, whatever was done for the files. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r')
   await handle.sync().finally(() => handle.close())
 }
 

@@ -8,7 +8,7 @@ import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ListedFile } from '../../store/layout/file-list.js'
 import { FaultyStore } from '../../store/wrappers/faulty-store.support.js'
 import { fetchFiles } from './fetch.js'
-import { makeFolder, moveServerFiles, placeFiles, removeServerFiles, restoreFolders } from './folders.js'
+import { makeFolder, moveAside, moveBack, placeFiles, removeServerFiles, restoreFolders } from './folders.js'
 import { JournalFile, type TakeOverJournal } from './journal.js'
 import { syncedBy } from './synced.support.js'
 
@@ -69,21 +69,31 @@ describe('a power cut in a physical restore', () => {
 
   it('finds files where they are said to be', async () => {
     const folders = restoreFolders(dbPath)
-    await put('WiredTiger', 'shop/1.wt', '.pbmkit-restore/new/WiredTiger', '.pbmkit-restore/new/cart/2.wt')
-    assert.deepEqual(await synced(() => moveServerFiles(dbPath, folders.old, LAYOUT)), [
-      '.pbmkit-restore: new old',
-      '.pbmkit-restore/old: WiredTiger shop',
-      '.: .pbmkit-restore',
+    await put('WiredTiger', 'storage.bson', 'shop/1.wt')
+    for (const name of ['WiredTiger', 'storage.bson', 'cart/2.wt']) await put(`.pbmkit-restore/new/${name}`)
+    const [work, old] = ['.pbmkit-restore', '.pbmkit-restore/old']
+    assert.deepEqual(await synced(() => moveAside(folders, LAYOUT)), [
+      `${work}: new old`,
+      `${work}/engine.bson`,
+      `${old}: storage.bson`,
+      `${work}/no-engine.bson`,
+      `.: ${work} WiredTiger shop storage.bson`,
+      `${old}: WiredTiger shop storage.bson`,
+      `.: ${work} storage.bson`,
     ])
     assert.deepEqual(await synced(() => placeFiles(folders)), [
-      '.: .pbmkit-restore WiredTiger cart',
-      '.pbmkit-restore/new: ',
+      `.: ${work} WiredTiger cart storage.bson`,
+      `${work}/new: storage.bson`,
+      `.: ${work} WiredTiger cart storage.bson`,
+      `${work}/new: `,
     ])
-    assert.deepEqual(await synced(() => removeServerFiles(dbPath, LAYOUT)), ['.: .pbmkit-restore'])
+    assert.deepEqual(await synced(() => removeServerFiles(dbPath, LAYOUT)), [`.: ${work}`])
     // Nothing above the dbPath: it may be nobody's to read.
-    assert.deepEqual(await synced(() => moveServerFiles(folders.old, dbPath, LAYOUT)), [
-      '.: .pbmkit-restore WiredTiger shop',
-      '.pbmkit-restore/old: ',
+    assert.deepEqual(await synced(() => moveBack(folders, LAYOUT)), [
+      `.: ${work} WiredTiger shop`,
+      `${old}: storage.bson`,
+      `.: ${work} WiredTiger shop storage.bson`,
+      `${old}: `,
     ])
   })
 })
