@@ -32,10 +32,10 @@ import { backUp } from './finished.support.js'
 type Victim = 'agent' | 'mongod' | 'watchdog' | 'machine'
 
 /**
- * Who is killed, and when: a phase of the journal, or before there is one. `fails`: the new data can't be served. `inCi`: the others
- * run by `npm run kills`.
+ * Who is killed, and when: a phase of the journal, or before there is one. `fails`: the new data can't be served. `away`: until the agent
+ * has given up. `inCi`: the others run by `npm run kills`.
  */
-const RESTORES: readonly { victim: Victim; at: string; fails?: true; inCi?: true }[] = [
+const RESTORES: readonly { victim: Victim; at: string; fails?: true; away?: true; inCi?: true }[] = [
   { victim: 'agent', at: 'files' },
   { victim: 'agent', at: 'down' },
   { victim: 'agent', at: 'aside' },
@@ -43,6 +43,7 @@ const RESTORES: readonly { victim: Victim; at: string; fails?: true; inCi?: true
   { victim: 'agent', at: 'placed' },
   { victim: 'agent', at: 'started' },
   { victim: 'mongod', at: 'files' },
+  { victim: 'mongod', at: 'files', away: true },
   { victim: 'mongod', at: 'down' },
   { victim: 'mongod', at: 'placed', inCi: true },
   { victim: 'mongod', at: 'started' },
@@ -220,8 +221,8 @@ describe('kills in a physical operation', () => {
     return record
   }
 
-  for (const { victim, at, fails } of RESTORES.filter(isChosen))
-    it(`leaves the old data or the new: ${victim}, restore, ${at}`, async () => {
+  for (const { victim, at, fails, away } of RESTORES.filter(isChosen))
+    it(`leaves the old data or the new: ${victim}, restore, ${at}${away ? ', for long' : ''}`, async () => {
       await serve()
       await withClient((client) => client.db('work').collection(`newer${newer++}`).insertOne({ newer }))
       const old = await state()
@@ -231,6 +232,8 @@ describe('kills in a physical operation', () => {
       const isSeen = await awaitPhase(at, sent, () => false)
       await kill(victim)
       assert.ok(isSeen, `${at} was not met\n${outputs(cluster)}`)
+      const hasGivenUp = async () => agent()?.output().includes(`E [rs0/${member().host}] [restore/${sent}]`) === true
+      if (away === true) await until('the agent to give up', hasGivenUp, 100)
       await serve()
       const record = await ended(sent)
       const now = await state()
@@ -238,7 +241,8 @@ describe('kills in a physical operation', () => {
       const told = `${record?.status} ${record?.error}; old ${isOld}, new ${isNew}\n${outputs(cluster)}`
       assert.ok(isOld !== isNew, told)
       if (record?.status === 'done') assert.ok(isNew, told)
-      if (record?.status === 'error') assert.ok(isOld, told)
+      if (record?.status === 'error') assert.ok(isOld && (record.error ?? '') !== '', told)
+      if (away === true) assert.equal(record?.status, 'error', told)
       const left = (await readdir(dbPath)).filter((name) => name.startsWith('.pbmkit-restore'))
       if (left.length > 0) assert.deepEqual(await readdir(join(dbPath, '.pbmkit-restore')), [], told)
     })

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { randomWork, seededRandom } from '@pbmkit/conformance/testbed'
 import type { MongoClient } from 'mongodb'
 
-const DATABASES = ['one', 'two']
+/** The second is no name of a folder as it is. */
+const DATABASES = ['one', 'zwei-é']
 const COUNTERS = 4
 const DOCUMENTS = 5_000
 
@@ -88,13 +89,19 @@ export class Load {
   }
 }
 
-/** What {@link Load} has counted is what it has written down, but for the one that was under way. */
-export async function assertCounted(client: MongoClient): Promise<void> {
+/**
+ * What {@link Load} has counted is what it has written down. Without a transaction a backup, or a server that ends, may come between
+ * the two.
+ *
+ * @param cuts how often one may have
+ */
+export async function assertCounted(client: MongoClient, cuts: number): Promise<void> {
   const db = client.db('counted')
   for (const { _id, n } of await db.collection<Counter>('counters').find().toArray()) {
     const logged = await db.collection('log').distinct('n', { worker: _id })
     const missing = n - logged.length
-    assert.ok(missing === 0 || (_id % 2 === 0 && missing === 1), `counter ${_id} says ${n}, ${logged.length} are there`)
-    assert.equal(Math.max(0, ...logged.map(Number)), n - missing, `counter ${_id}`)
+    const most = _id % 2 === 0 ? cuts : 0
+    assert.ok(missing >= 0 && missing <= most, `counter ${_id} says ${n}, ${logged.length} are there`)
+    assert.ok(Math.max(0, ...logged.map(Number)) <= n, `counter ${_id} says ${n}, and more are there`)
   }
 }

@@ -41,7 +41,9 @@ for (const version of SERVERS)
         folder = await temporaryFolder('pbmkit-services-')
         await mkdir(join(folder, 'state'))
         const mongod = version === '' ? undefined : await findOtherMongod(version, console.error)
-        cluster = await startCluster({ members, agents: 0, physical: true, ...(mongod !== undefined && { mongod }) })
+        const mongodArgs = members === 1 ? ['--directoryperdb', '--wiredTigerDirectoryForIndexes'] : []
+        const options = { members, agents: 0, physical: true, mongodArgs }
+        cluster = await startCluster({ ...options, ...(mongod !== undefined && { mongod }) })
         stopManager = serviceManager(() => cluster.set.members, folder)
         for (const member of cluster.set.members) {
           const env = {
@@ -96,7 +98,7 @@ for (const version of SERVERS)
           await cluster.set.ready()
           await validateAll(cluster.set)
           const client = await cluster.set.client()
-          await assertCounted(client)
+          await assertCounted(client, 2 * round)
           const found = await Promise.all(cluster.set.members.map((member) => withClient(member.uri(), hashes)))
           for (const one of found) assert.deepEqual(one, found[0])
           assert.ok(locked, 'the lock was missed: nothing says what is in the backup')

@@ -59,6 +59,23 @@ describe('the copy of the files', () => {
     await rm(other, { recursive: true })
   })
 
+  it('has databases of any name, and nothing that its server has not made', async () => {
+    const databases = ['.228.184.173.230.150.135', 'my.45db', 'journal', '_tmp']
+    for (const folder of [...databases, 'copied', 'diagnostic.data', '.mine']) {
+      await mkdir(join(dbPath, folder))
+      await put(`${folder}/collection-1.wt`, folder)
+    }
+    await put('copied/WiredTiger', 'a dbPath')
+    await put('WiredTiger.backup', 'the cursor')
+    const clone = new FileClone(dbPath, LAYOUT, signal)
+    await clone.prepare()
+    const names = (await clone.take(signal)).map(({ path }) => path)
+    assert.deepEqual(
+      names.filter((path) => path.includes('/')),
+      databases.map((folder) => `${folder}/collection-1.wt`).sort(),
+    )
+  })
+
   it('is none without the file of the lock', async () => {
     const clone = new FileClone(dbPath, LAYOUT, signal)
     await clone.prepare()
