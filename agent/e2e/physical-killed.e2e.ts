@@ -11,7 +11,15 @@ import {
   startCommand,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
-import { type BackupDocument, connectLeader, findRestore, listAgents, type RestoreDocument } from '@pbmkit/core'
+import {
+  type BackupDocument,
+  clusterTime,
+  connectLeader,
+  findRestore,
+  isStale,
+  listAgents,
+  type RestoreDocument,
+} from '@pbmkit/core'
 import { type Document, MongoClient } from 'mongodb'
 import {
   type AgentProcess,
@@ -173,6 +181,9 @@ describe('kills in a physical operation', () => {
       if (name.startsWith('pbm-agent-lock')) process.kill(child, 'SIGKILL')
     }
   }
+  const tell = (error: unknown) => {
+    throw new Error(`${error}\n${outputs(cluster)}`)
+  }
   /** A service manager would start again what was not to end. */
   const serve = async () => {
     if (agent() === undefined) await begin()
@@ -198,13 +209,14 @@ describe('kills in a physical operation', () => {
             })
         }
         if (!isServing || journal() !== undefined || !/started beside/.test(agent()?.output() ?? '')) return false
-        // Its report of before a restore went with the database.
-        return await withClient(async (client) => (await listAgents(client)).some(({ n }) => n === member().host))
+        // Its report of before a restore went with the database, and time was made to pass.
+        return await withClient(async (client) => {
+          const [reports, now] = [await listAgents(client), await clusterTime(client)]
+          return reports.some(({ n, hb }) => n === member().host && !isStale(hb, now))
+        })
       },
-      110,
-    ).catch((error: unknown) => {
-      throw new Error(`${error}\n${outputs(cluster)}`)
-    })
+      60,
+    ).catch(tell)
   }
   let isRestarting = false
   /** A restore whose database is back may go on; one that nobody goes on with is marked as failed. */
@@ -214,9 +226,7 @@ describe('kills in a physical operation', () => {
       record = await withClient((client) => findRestore(client, sent)).catch(() => record)
       return ['done', 'error', 'partlyDone'].includes(record?.status ?? '')
     }
-    await until('the end of the restore', look, 120).catch((error: unknown) => {
-      throw new Error(`${error}; ${record?.status}\n${outputs(cluster)}`)
-    })
+    await until('the end of the restore', look, 60).catch(tell)
     await serve()
     return record
   }
@@ -259,14 +269,15 @@ describe('kills in a physical operation', () => {
         await kill(victim)
         assert.ok(isSeen, `${at} was not met\n${outputs(cluster)}`)
         await serve()
-        await until('the copy to be gone', async () => !existsSync(join(dbPath, '.pbmkit')), 90)
+        const isClean = async () => !existsSync(join(dbPath, '.pbmkit'))
+        await until('the copy to be gone', isClean, 40).catch(tell)
         assert.deepEqual(compareStates(old, await state()), [])
         await withClient((admin) => passSeconds({ ...one, admin }, 35))
         const isGone = async () => {
           const objects = (await objectsOn(cluster.storage)).filter((object) => object.startsWith(name))
           return objects.length === 0 || existsSync(join(cluster.storage, `${name}.pbm.json`))
         }
-        await until('the objects of what failed to be gone', isGone, 90)
+        await until('the objects of what failed to be gone', isGone, 40).catch(tell)
       } finally {
         await fresh.client.close()
       }

@@ -57,6 +57,6 @@ export async function unlockWrites(client: MongoClient): Promise<number> {
  * that is asked for can't be taken back, and its connection lasts until it is granted. Needs the action `inprog`.
  */
 export async function isConnected(client: MongoClient, appName: string): Promise<boolean> {
-  const stages = [{ $currentOp: { allUsers: true, idleConnections: true } }, { $match: { appName } }, { $limit: 1 }]
-  return (await client.db('admin').aggregate(stages).toArray()).length > 0
+  const { inprog } = await client.db('admin').command({ currentOp: 1, $all: true, appName })
+  return (inprog as unknown[]).length > 0
 }

@@ -81,8 +81,9 @@ export async function endForgottenLock(
   const record = await readLockRecord(dbPath)
   if (record === undefined) return false
   const process = await processOf(node)
-  // Before it is looked for the file: without a connection, none comes any more.
-  const isAsking = process === record.process && record.cursor === undefined && (await isConnected(node, LOCK_APP))
+  // Before it is looked for the file: without a connection, none comes any more. What can't be seen may be there.
+  const mayAsk = process === record.process && record.cursor === undefined
+  const isAsking = mayAsk && (await isConnected(node, LOCK_APP).catch(() => true))
   const verdict = judgeLock(record, { process, found: await findCursorFile(dbPath), isAsking })
   if (verdict === 'wait') return true
   if (verdict === 'unlock') {
