@@ -8,7 +8,9 @@ import {
   loadSampleData,
   randomWork,
   seededRandom,
+  serviceManager,
   snapshotState,
+  startCommand,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
 import {
@@ -31,7 +33,6 @@ import {
   until,
 } from './cluster.support.js'
 import { backUp } from './finished.support.js'
-import { serviceManager, startCommand } from './services.support.js'
 import { storedUntilNow } from './slicing.support.js'
 
 for (const members of [1, 3] as const) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { temporaryFolder } from '@pbmkit/conformance/testbed'
+import { serviceManager, startCommand, temporaryFolder } from '@pbmkit/conformance/testbed'
 import {
   type BackupDocument,
   connectLeader,
@@ -12,7 +12,6 @@ import {
 } from '@pbmkit/core'
 import type { ClusterTime, MongoClient, Timestamp } from 'mongodb'
 import { backupEnded, filesystemConfig, outputs, sendBackup, sendRestore, until } from './cluster.support.js'
-import { serviceManager, startCommand } from './services.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.support.js'
 

@@ -11,6 +11,7 @@ import { type Cost, faster, measureScript, runMeasured } from './measure.js'
 import { loads, measureMemory, memoryMarkdown } from './memory.js'
 import { measureParallel, parallelMarkdown } from './parallel.js'
 import { findPeers, type PeerFlags, type Peers } from './peers.js'
+import { measurePhysical, physicalMarkdown } from './physical.js'
 import { measurePlanning, measureProtocol, protocolMarkdown } from './protocol.js'
 import { measureReplay, replayMarkdown } from './replay.js'
 import { measureSealing } from './sealing.js'
@@ -37,10 +38,12 @@ const PARTS = [
   'collections',
   'selective',
   'parallel',
+  'physical',
 ] as const
 /** Parts that load data of their own, or none. */
 const WITHOUT_DATA: readonly string[] = [
   ...['smallest', 'slicer', 'replay', 'protocol', 'memory', 'storage', 'collections', 'selective', 'parallel'],
+  'physical',
 ]
 const CODECS = ['none', 's2', 'zstd', 'lz4', 'snappy', 'gzip']
 
@@ -87,7 +90,8 @@ async function main(flags: Flags): Promise<void> {
   const folder = await temporaryFolder('pbmkit-bench-')
   try {
     if (flags.parts.includes('storage')) await storages(folder, peers, flags)
-    if (flags.parts.some((part) => part !== 'storage')) await withMongod(folder, peers, flags)
+    if (flags.parts.includes('physical')) await physical(folder, peers, flags)
+    if (flags.parts.some((part) => part !== 'storage' && part !== 'physical')) await withMongod(folder, peers, flags)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -113,6 +117,14 @@ function closesFilesEarly({ parts, collections }: Flags): string[] {
   if (!parts.includes('collections') || collections <= MOST_OPEN_COLLECTIONS) return []
   const fileManager = 'file_manager=(close_handle_minimum=100,close_idle_time=1,close_scan_interval=1)'
   return ['--wiredTigerEngineConfigString', fileManager, '--syncdelay', '5']
+}
+
+/** The server ends and begins again: nobody else may use it. */
+async function physical(folder: string, { mongodump, mongorestore }: Peers, flags: Flags): Promise<void> {
+  const [codec = 's2'] = flags.codecs.length === CODECS.length ? ['s2'] : flags.codecs
+  const { size: megabytes, rounds } = flags
+  const bench = { folder, megabytes, codec, rounds, mongodump, mongorestore, say }
+  console.log(physicalMarkdown(await measurePhysical(bench), bench))
 }
 
 async function withMongod(folder: string, peers: Peers, flags: Flags): Promise<void> {

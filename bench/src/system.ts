@@ -34,8 +34,8 @@ export interface RunningSystem {
   readonly pid: number
   /** The folder of its storage. */
   readonly storage: string
-  /** Makes a backup and gives its cost to the agent, its name and its bytes on the storage. */
-  backup(codec: string): Promise<{ cost: Cost; name: string; stored: number }>
+  /** Makes a backup and gives its cost to the agent, its name and its bytes on the storage. `more`: such as `--type`. */
+  backup(codec: string, more?: readonly string[]): Promise<{ cost: Cost; name: string; stored: number }>
   /** `more`: further arguments, such as `--ns`. */
   restore(backup: string, more?: readonly string[]): Promise<Cost>
   /** Applies the stored oplog between two times (seconds, increment), both inclusive. */
@@ -49,6 +49,8 @@ export interface SystemOptions {
   readonly config?: string
   /** A folder of backups that are there already; it stays. Default: a new one, removed in the end. */
   readonly storage?: string
+  /** Added to the environment of the agent. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /** Starts an agent beside a fresh configuration, and waits until it is ready. */
@@ -65,7 +67,7 @@ export async function startSystem(
   const agent = spawn(command, [...args, '--mongodb-uri', uri.node], {
     stdio: ['ignore', 'ignore', 'ignore'],
     // Keys of sealed backups lie beside the storage.
-    env: { ...process.env, PBM_ALLOW_FILES: tmpdir() },
+    env: { ...process.env, PBM_ALLOW_FILES: tmpdir(), ...options.env },
   })
   const pid = agent.pid ?? 0
   const cli = async (...more: string[]) => {
@@ -91,9 +93,9 @@ export async function startSystem(
     name: programs.name,
     pid,
     storage,
-    backup: async (codec) => {
+    backup: async (codec, more = []) => {
       const before = new Set(await readdir(storage))
-      const cost = await measure([pid], () => cli('backup', '--compression', codec, '--wait'))
+      const cost = await measure([pid], () => cli('backup', '--compression', codec, ...more, '--wait'))
       const name = (await readdir(storage)).find((file) => !before.has(file) && file.endsWith('.pbm.json'))
       if (name === undefined) throw new Error(`${programs.name} made no backup`)
       const backup = name.slice(0, -'.pbm.json'.length)

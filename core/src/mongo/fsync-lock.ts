@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import type { MongoClient } from 'mongodb'
 import { hello } from './topology.js'
 
+/** By which the connections of whoever locks are known on the server. */
+export const LOCK_APP = 'pbm-agent-lock'
+
 /**
  * `fsync` with `lock` opens WiredTiger's backup cursor on every edition of the server. As long as it is open, this file
  * lies in the dbPath; what is in it and in the data files is one state (measured: docs/reference/physical-community.md).
@@ -47,4 +50,13 @@ export async function lockWrites(client: MongoClient): Promise<number> {
 export async function unlockWrites(client: MongoClient): Promise<number> {
   const { lockCount } = await client.db('admin').command({ fsyncUnlock: 1 })
   return Number(lockCount)
+}
+
+/**
+ * Whether somebody of that name is connected to this mongod, or died so lately that it still works on what he had sent: a lock
+ * that is asked for can't be taken back, and its connection lasts until it is granted. Needs the action `inprog`.
+ */
+export async function isConnected(client: MongoClient, appName: string): Promise<boolean> {
+  const { inprog } = await client.db('admin').command({ currentOp: 1, $all: true, appName })
+  return (inprog as unknown[]).length > 0
 }

@@ -7,25 +7,19 @@ const asked: LockRecord = { process: 'one', since: SINCE }
 const held: LockRecord = { ...asked, cursor }
 
 describe('a lock that is written down', () => {
+  const facts = { process: 'one', isAsking: false }
+  const older = { inode: '3', modified: `${SINCE - 5_000}000000` }
   const cases: [string, LockRecord, Parameters<typeof judgeLock>[1], string][] = [
-    ['held by us', held, { process: 'one', found: cursor, now: SINCE }, 'unlock'],
-    ['ended, and nobody holds one', held, { process: 'one', found: undefined, now: SINCE }, 'forget'],
-    [
-      'ended, and somebody else holds one',
-      held,
-      { process: 'one', found: { ...cursor, inode: '18' }, now: SINCE },
-      'forget',
-    ],
-    ['of a server that was restarted', held, { process: 'two', found: cursor, now: SINCE }, 'forget'],
-    ['asked for and granted', asked, { process: 'one', found: cursor, now: SINCE }, 'unlock'],
-    ['asked for and not granted yet', asked, { process: 'one', found: undefined, now: SINCE + 60_000 }, 'wait'],
-    ['asked for in vain', asked, { process: 'one', found: undefined, now: SINCE + 3_600_000 }, 'forget'],
-    [
-      'asked for, while an older one was held',
-      asked,
-      { process: 'one', found: { inode: '3', modified: `${SINCE - 5_000}000000` }, now: SINCE },
-      'forget',
-    ],
+    ['held by us', held, { ...facts, found: cursor }, 'unlock'],
+    ['ended, and nobody holds one', held, { ...facts, found: undefined }, 'forget'],
+    ['ended, and somebody else holds one', held, { ...facts, found: { ...cursor, inode: '18' } }, 'forget'],
+    ['of a server that was restarted', held, { ...facts, process: 'two', found: cursor }, 'forget'],
+    ['asked for and granted', asked, { ...facts, found: cursor }, 'unlock'],
+    ['asked for and granted, and not answered yet', asked, { ...facts, found: cursor, isAsking: true }, 'unlock'],
+    ['asked for and not granted yet', asked, { ...facts, found: undefined, isAsking: true }, 'wait'],
+    ['asked for in vain', asked, { ...facts, found: undefined }, 'forget'],
+    ['asked for, while an older one was held', asked, { ...facts, found: older }, 'forget'],
+    ['asked for beside an older one, and not granted yet', asked, { ...facts, found: older, isAsking: true }, 'wait'],
   ]
   for (const [what, record, facts, verdict] of cases) {
     it(`${what}: ${verdict}`, () => assert.equal(judgeLock(record, facts), verdict))

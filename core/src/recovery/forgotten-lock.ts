@@ -3,14 +3,20 @@ import { join } from 'node:path'
 import type { MongoClient } from 'mongodb'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { type CursorFile, findCursorFile, isSameCursorFile, processOf, unlockWrites } from '../mongo/fsync-lock.js'
+import {
+  type CursorFile,
+  findCursorFile,
+  isConnected,
+  isSameCursorFile,
+  LOCK_APP,
+  processOf,
+  unlockWrites,
+} from '../mongo/fsync-lock.js'
 import { serverOptions } from '../mongo/server-options.js'
 
 /** What physical backups keep while they copy, in the dbPath: a file system clones only within itself. */
 export const WORK_FOLDER = '.pbmkit'
 const RECORD = 'lock.json'
-/** Seconds during which a lock that was asked for by who died may still be granted. */
-const LATE_GRANT_SECONDS = 3600
 
 /** A lock of ours, written down before it is asked for. */
 export interface LockRecord {
@@ -49,17 +55,19 @@ async function readLockRecord(dbPath: string): Promise<LockRecord | undefined> {
 /** What is to be done about a lock that is written down. */
 export type LockVerdict = 'unlock' | 'forget' | 'wait'
 
-/** Pure. `found`: the file of the lock that is held now, whoever holds it. `now`: milliseconds since the epoch. */
+/**
+ * Pure. `found`: the file of the lock that is held now, whoever holds it. `isAsking`: who asked for it is still connected, or
+ * was when it was looked for the file.
+ */
 export function judgeLock(
   record: LockRecord,
-  { process, found, now }: { process: string; found: CursorFile | undefined; now: number },
+  { process, found, isAsking }: { process: string; found: CursorFile | undefined; isAsking: boolean },
 ): LockVerdict {
   if (record.process !== process) return 'forget'
   if (record.cursor !== undefined) return isSameCursorFile(record.cursor, found) ? 'unlock' : 'forget'
   // It was asked for, and who asked died without the answer.
-  if (found !== undefined)
-    return Number(BigInt(found.modified) / 1_000_000n) >= record.since - 1_000 ? 'unlock' : 'forget'
-  return now - record.since < LATE_GRANT_SECONDS * 1_000 ? 'wait' : 'forget'
+  if (found !== undefined && Number(BigInt(found.modified) / 1_000_000n) >= record.since - 1_000) return 'unlock'
+  return isAsking ? 'wait' : 'forget'
 }
 
 /**
@@ -72,8 +80,11 @@ export async function endForgottenLock(
 ): Promise<boolean> {
   const record = await readLockRecord(dbPath)
   if (record === undefined) return false
-  const [process, found] = [await processOf(node), await findCursorFile(dbPath)]
-  const verdict = judgeLock(record, { process, found, now: Date.now() })
+  const process = await processOf(node)
+  // Before it is looked for the file: without a connection, none comes any more. What can't be seen may be there.
+  const mayAsk = process === record.process && record.cursor === undefined
+  const isAsking = mayAsk && (await isConnected(node, LOCK_APP).catch(() => true))
+  const verdict = judgeLock(record, { process, found: await findCursorFile(dbPath), isAsking })
   if (verdict === 'wait') return true
   if (verdict === 'unlock') {
     const left = await unlockWrites(node)

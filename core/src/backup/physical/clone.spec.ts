@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { FileClone } from './clone.js'
 
 const BLOCK = 1024 * 1024
+const LAYOUT = { directoryPerDB: true, directoryForIndexes: false }
 
 describe('the copy of the files', () => {
   let dbPath: string
@@ -25,7 +26,7 @@ describe('the copy of the files', () => {
   it('is what the files are under the lock, whatever they were before', async () => {
     await put('shrinks.wt', Buffer.alloc(BLOCK + 1, 'b'))
     await put('vanishes.wt', 'gone')
-    const clone = new FileClone(dbPath, signal)
+    const clone = new FileClone(dbPath, LAYOUT, signal)
     await clone.prepare()
     const changed = Buffer.concat([Buffer.alloc(BLOCK, 'a'), Buffer.alloc(BLOCK, 'c'), Buffer.alloc(9, 'd')])
     await writeFile(join(dbPath, 'large.wt'), changed)
@@ -50,7 +51,7 @@ describe('the copy of the files', () => {
     await writeFile(join(other, 'collection-1.wt'), 'elsewhere')
     await symlink(other, join(dbPath, 'shop'))
     await put('WiredTiger.backup', 'the cursor')
-    const clone = new FileClone(dbPath, signal)
+    const clone = new FileClone(dbPath, LAYOUT, signal)
     await clone.prepare()
     const files = await clone.take(signal)
     assert.ok(files.some(({ path }) => path === 'shop/collection-1.wt'))
@@ -58,8 +59,25 @@ describe('the copy of the files', () => {
     await rm(other, { recursive: true })
   })
 
+  it('has databases of any name, and nothing that its server has not made', async () => {
+    const databases = ['.228.184.173.230.150.135', 'my.45db', 'journal', '_tmp']
+    for (const folder of [...databases, 'copied', 'diagnostic.data', '.mine']) {
+      await mkdir(join(dbPath, folder))
+      await put(`${folder}/collection-1.wt`, folder)
+    }
+    await put('copied/WiredTiger', 'a dbPath')
+    await put('WiredTiger.backup', 'the cursor')
+    const clone = new FileClone(dbPath, LAYOUT, signal)
+    await clone.prepare()
+    const names = (await clone.take(signal)).map(({ path }) => path)
+    assert.deepEqual(
+      names.filter((path) => path.includes('/')),
+      databases.map((folder) => `${folder}/collection-1.wt`).sort(),
+    )
+  })
+
   it('is none without the file of the lock', async () => {
-    const clone = new FileClone(dbPath, signal)
+    const clone = new FileClone(dbPath, LAYOUT, signal)
     await clone.prepare()
     await assert.rejects(clone.take(signal), { code: 'FILES_CHANGED' })
   })
@@ -67,7 +85,7 @@ describe('the copy of the files', () => {
   it('ends when the lock does', async () => {
     await put('WiredTiger.backup', 'the cursor')
     await mkdir(join(dbPath, '.pbmkit'), { recursive: true })
-    const clone = new FileClone(dbPath, signal)
+    const clone = new FileClone(dbPath, LAYOUT, signal)
     await clone.prepare()
     await assert.rejects(clone.take(AbortSignal.abort(new Error('lost'))), /lost/)
   })

@@ -6,6 +6,7 @@ import { CURSOR_FILE } from '../../mongo/fsync-lock.js'
 import { WORK_FOLDER } from '../../recovery/forgotten-lock.js'
 import { bringUpToDate, tryClone } from './copy-file.js'
 import { type DataFile, isSameStamp, listDataFiles, totalSize } from './data-files.js'
+import type { FileLayout } from './layout.js'
 
 /** Files under way at once. */
 const WIDTH = 4
@@ -20,14 +21,16 @@ const COPY_PART = 1.05
 export class FileClone {
   readonly folder: string
   readonly #dbPath: string
+  readonly #layout: FileLayout
   readonly #signal: AbortSignal
   /** The file system that shares blocks; undefined where it does not. */
   #sharing: bigint | undefined
   /** What was copied before the lock. */
   readonly #copied = new Map<string, DataFile>()
 
-  constructor(dbPath: string, signal: AbortSignal) {
+  constructor(dbPath: string, layout: FileLayout, signal: AbortSignal) {
     this.#dbPath = dbPath
+    this.#layout = layout
     this.#signal = signal
     this.folder = join(dbPath, WORK_FOLDER, 'copy')
   }
@@ -44,7 +47,7 @@ export class FileClone {
   async prepare(): Promise<void> {
     await this.remove()
     await mkdir(this.folder, { recursive: true })
-    const files = await listDataFiles(this.#dbPath)
+    const files = await listDataFiles(this.#dbPath, this.#layout)
     this.#sharing = await this.#canShare(files)
     const others = files.filter((file) => !this.#isShared(file))
     await this.#requireSpace(totalSize(files), totalSize(others))
@@ -57,7 +60,7 @@ export class FileClone {
 
   /** Under the lock: gives the files of the copy. Rejects with the signal's reason, and where a file vanishes. */
   async take(signal: AbortSignal): Promise<DataFile[]> {
-    const files = await listDataFiles(this.#dbPath)
+    const files = await listDataFiles(this.#dbPath, this.#layout)
     if (!files.some(({ path }) => path === CURSOR_FILE)) throw changed(CURSOR_FILE)
     await this.#each(files, async (file) => {
       signal.throwIfAborted()

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type FileLayout, isServerPath, leadsToData } from './layout.js'
 
 /** A file of the dbPath. */
 export interface DataFile {
@@ -21,11 +22,6 @@ export interface FileStamp {
   readonly size: bigint
 }
 
-/** The server has `<db>/collection/` and `<db>/index/` at the most. */
-const DEEPEST = 3
-
-const SKIPPED: ReadonlySet<string> = new Set(['diagnostic.data', '_tmp', 'journal'])
-
 /**
  * What belongs to a backup. Everything else in a dbPath is the server's for the moment (locks, metrics, spilled sorts), or not
  * the server's at all: logs, keys, and what people lay there. WiredTiger makes its own metadata anew from `WiredTiger.backup`;
@@ -43,23 +39,29 @@ export function isClosedFile(path: string): boolean {
   return isDataFile(path) || path === 'WiredTiger.wt' || path === 'WiredTiger.turtle'
 }
 
-/** All data files below `dbPath`, through links to other places; sorted. What vanishes meanwhile is left out. */
+/**
+ * All data files below `dbPath`, through links to other places; sorted. What vanishes meanwhile is left out, and so is what a
+ * server of that layout has not made: a copy of a dbPath that somebody keeps there.
+ */
 export async function listDataFiles(
   dbPath: string,
+  layout: FileLayout,
   isWanted: (path: string) => boolean = isDataFile,
 ): Promise<DataFile[]> {
   const found: DataFile[] = []
-  const walk = async (folder: string, depth: number): Promise<void> => {
+  const walk = async (folder: string): Promise<void> => {
     const names = await readdir(join(dbPath, folder)).catch(ifThere<string[]>([]))
+    if (folder !== '' && names.includes('WiredTiger')) return
     for (const name of names) {
       const path = folder === '' ? name : `${folder}/${name}`
-      if (name.startsWith('.') || SKIPPED.has(name)) continue
+      const [isFolder, isFile] = [leadsToData(path, layout), isWanted(path) && isServerPath(path, layout)]
+      if (!isFolder && !isFile) continue
       const stats = await stat(join(dbPath, path), { bigint: true }).catch(ifThere<BigIntStats | undefined>(undefined))
-      if (stats?.isDirectory() === true && depth < DEEPEST) await walk(path, depth + 1)
-      else if (stats?.isFile() === true && isWanted(path)) found.push(fileOf(path, stats))
+      if (isFolder && stats?.isDirectory() === true) await walk(path)
+      else if (isFile && stats?.isFile() === true) found.push(fileOf(path, stats))
     }
   }
-  await walk('', 0)
+  await walk('')
   return found.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 

@@ -20,6 +20,7 @@ import { until } from '../../time/until.js'
 import { FileClone } from './clone.js'
 import { completeCopy } from './complete.js'
 import { type DataFile, isClosedFile, listDataFiles, totalSize } from './data-files.js'
+import { layoutOf } from './layout.js'
 import { whileLocked } from './watchdog.js'
 
 export interface PhysicalPartOptions {
@@ -73,7 +74,8 @@ const READ_BYTES = 1024 * 1024
 /** Copies the files of a member under a lock, and stores the copy (PBM: physical.md §2.3; here without its cursor). */
 export async function storeFiles(options: PhysicalPartOptions): Promise<PhysicalPartResult> {
   const { server, signal, log, progress } = options
-  const clone = new FileClone(server.dbPath, signal)
+  const layout = layoutOf(server.mongodOpts)
+  const clone = new FileClone(server.dbPath, layout, signal)
   try {
     progress.phase('copy')
     await clone.prepare()
@@ -85,7 +87,7 @@ export async function storeFiles(options: PhysicalPartOptions): Promise<Physical
     if (end === undefined) return { ...(await upload(options, clone.folder, files)), lastWrite }
     progress.phase('oplog')
     await completeCopy({ ...options, folder: clone.folder, top: lastWrite, end })
-    const completed = await listDataFiles(clone.folder, isClosedFile)
+    const completed = await listDataFiles(clone.folder, layout, isClosedFile)
     const stored = completed.filter(({ size }) => size > 0)
     return { ...(await upload(options, clone.folder, stored)), lastWrite: end }
   } finally {

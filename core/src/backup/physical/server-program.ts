@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type MongoClient, MongoServerError } from 'mongodb'
 import { PbmError } from '../../errors.js'
@@ -17,7 +17,6 @@ export interface ServerProgram {
   /** The first is the program's name. */
   readonly argv: readonly string[]
   readonly cwd: string
-  readonly pid: number
 }
 
 const SHUTDOWN_MS = 600_000
@@ -25,10 +24,10 @@ const POLL_MS = 100
 
 /** Throws SERVER_UNKNOWN where the process can't be seen: in another container, or of another user. */
 export async function programOf({ dbPath, argv }: ServerOptions): Promise<ServerProgram> {
-  const pid = Number((await readFile(join(dbPath, 'mongod.lock'), 'utf8')).trim())
+  const pid = await pidIn(dbPath)
   try {
     const [path, cwd] = await Promise.all([readlink(`/proc/${pid}/exe`), readlink(`/proc/${pid}/cwd`)])
-    return { path, argv, cwd, pid }
+    return { path, argv, cwd }
   } catch (cause) {
     throw new PbmError('SERVER_UNKNOWN', `the process of the mongod (${pid}) can't be seen`, {
       hint: 'Run the agent as the user of its mongod, on the same machine or in the same process namespace',
@@ -37,8 +36,13 @@ export async function programOf({ dbPath, argv }: ServerOptions): Promise<Server
   }
 }
 
-/** Resolves when the process has ended: nothing holds its files any more. Throws SERVER_STAYS. */
-export async function stopServer(client: MongoClient, dbPath: string, pid: number | undefined): Promise<void> {
+/**
+ * Resolves when nothing holds the files of the server any more: with whether it has closed them itself. It may be killed
+ * meanwhile. Throws SERVER_STAYS.
+ *
+ * @param pid of a child of this process
+ */
+export async function stopServer(client: MongoClient, dbPath: string, pid: number | undefined): Promise<boolean> {
   await client
     .db('admin')
     .command({ shutdown: 1, force: true, timeoutSecs: 0 })
@@ -46,34 +50,45 @@ export async function stopServer(client: MongoClient, dbPath: string, pid: numbe
     .catch((error: unknown) => {
       if (error instanceof MongoServerError) throw error
     })
-  const hasEnded = async () => {
-    const lock = await stat(join(dbPath, 'mongod.lock')).catch(() => undefined)
-    return (lock === undefined || lock.size === 0) && (pid === undefined || !isAlive(pid))
+  const look = async () => {
+    const noted = await pidIn(dbPath)
+    const isOver = (pid === undefined || !isAlive(pid)) && (noted === undefined || !(await holdsFiles(noted, dbPath)))
+    return isOver && { isClosed: noted === undefined }
   }
-  if (await until(hasEnded, { everyMs: POLL_MS, timeoutMs: SHUTDOWN_MS })) return
-  throw new PbmError('SERVER_STAYS', `the mongod of ${dbPath} does not end`)
+  const over = await until(look, { everyMs: POLL_MS, timeoutMs: SHUTDOWN_MS })
+  if (over !== undefined) return over.isClosed
+  throw stays(dbPath)
 }
 
 /** Ends the server that has these files open, if it is of that program: no other process is ever sent a signal. */
 export async function endServerOf(dbPath: string, path: string): Promise<void> {
-  const pid = Number((await readFile(join(dbPath, 'mongod.lock'), 'utf8').catch(() => '')).trim())
-  const isOurs = async () => pid > 0 && isAlive(pid) && (await holdsFiles(pid, dbPath, path))
-  if (!(await isOurs())) return
+  const pid = await pidIn(dbPath)
+  if (pid === undefined || !(await holdsFiles(pid, dbPath, path))) return
   process.kill(pid, 'SIGTERM')
-  const hasEnded = async () => !(await isOurs())
+  const hasEnded = async () => !(await holdsFiles(pid, dbPath, path))
   if (await until(hasEnded, { everyMs: POLL_MS, timeoutMs: SHUTDOWN_MS })) return
-  throw new PbmError('SERVER_STAYS', `the mongod of ${dbPath} does not end`)
+  throw stays(dbPath)
 }
 
-async function holdsFiles(pid: number, dbPath: string, path: string): Promise<boolean> {
+/** Of the server that has the files open, or was killed with them open. */
+async function pidIn(dbPath: string): Promise<number | undefined> {
+  return Number((await readFile(join(dbPath, 'mongod.lock'), 'utf8').catch(() => '')).trim()) || undefined
+}
+
+/** @param path of its program; any where left out */
+async function holdsFiles(pid: number, dbPath: string, path?: string): Promise<boolean> {
   try {
-    if ((await readlink(`/proc/${pid}/exe`)) !== path) return false
+    if (path !== undefined && (await readlink(`/proc/${pid}/exe`)) !== path) return false
     const open = await readdir(`/proc/${pid}/fd`)
     const targets = await Promise.all(open.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
-    return targets.includes(join(dbPath, 'mongod.lock'))
+    return targets.includes(await realpath(join(dbPath, 'mongod.lock')))
   } catch {
     return false
   }
+}
+
+function stays(dbPath: string): PbmError {
+  return new PbmError('SERVER_STAYS', `the mongod of ${dbPath} does not end`)
 }
 
 /**

@@ -44,7 +44,7 @@ export async function withStandalone(
   try {
     client = await connectWhenServing(socket, child, log)
     await work(client)
-    await stopServer(client, options.dbPath, child.pid)
+    if (!(await stopServer(client, options.dbPath, child.pid))) throw await unusable(child, log)
   } catch (error) {
     // What the driver says of a server that has died is no reason: its log has one.
     if (error instanceof PbmError || !(await hasEnded(child))) throw error

@@ -5,6 +5,7 @@ import {
   type CursorFile,
   findCursorFile,
   isSameCursorFile,
+  LOCK_APP,
   lockWrites,
   processOf,
   unlockWrites,
@@ -24,7 +25,7 @@ const UNLOCK_PAUSE_MS = 250
 /** A mongod that can't be reached for so long has been shut down, and its lock with it. */
 const UNREACHABLE_MS = 300_000
 
-process.title = 'pbm-agent-lock'
+process.title = LOCK_APP
 
 let client: MongoClient | undefined
 let opened: (WatchdogOrder & { kind: 'open' }) | undefined
@@ -58,7 +59,7 @@ async function take(order: WatchdogOrder): Promise<void> {
   if (order.kind === 'open') {
     opened = order
     // While it is still nobody's: logging in takes longer on a busy machine.
-    client = await connectNode(order.uri, { appName: 'pbm-agent-lock' })
+    client = await connectNode(order.uri, { appName: LOCK_APP })
     await tell({ kind: 'ready' })
   } else if (order.kind === 'lock') {
     asked = now()

@@ -3,6 +3,7 @@ import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { Tally } from '../../archive/tally.js'
+import { layoutOf } from '../../backup/physical/layout.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -28,7 +29,7 @@ export interface FetchOptions {
 /** Throws BACKUP_DAMAGED, BACKUP_OBJECT_MISSING and FILE_LIST_INVALID. */
 export async function readFileList(options: FetchOptions): Promise<ListedFile[]> {
   const files = await readAnyFileList(options)
-  refuseUnfitFiles(files)
+  refuseUnfitFiles(files, layoutOf(options.part.mongod_opts))
   return files
 }
 

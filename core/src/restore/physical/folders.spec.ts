@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { deserialize } from 'bson'
 import {
-  isServerPath,
-  moveServerFiles,
+  barServers,
+  ENGINE_FILE,
+  moveAside,
+  moveBack,
   placeFiles,
   refuseTakenPlaces,
   removeServerFiles,
@@ -39,6 +42,7 @@ describe('the folders of a physical restore', () => {
     for (const name of OTHERS) await put(name, 'not of the server')
   })
   afterEach(() => rm(dbPath, { recursive: true, force: true }))
+  const text = (path: string) => readFile(join(dbPath, path), 'utf8')
   const entries = async (folder: string) => (await readdir(folder)).sort()
 
   it('take what the server has made, and nothing else', async () => {
@@ -49,40 +53,40 @@ describe('the folders of a physical restore', () => {
     const folders = restoreFolders(dbPath)
     await put('.pbmkit-restore/new/WiredTiger', 'new')
     await put('.pbmkit-restore/new/b-2.wt', 'new')
+    await put('.pbmkit-restore/new/storage.bson', 'new')
     await mkdir(folders.old, { recursive: true })
     // As a process leaves it that is killed in the middle.
     await put('.pbmkit-restore/old/z-9.wt', 'old')
-    await moveServerFiles(dbPath, folders.old, LAYOUT)
-    await moveServerFiles(dbPath, folders.old, LAYOUT)
+    await moveAside(folders, LAYOUT)
+    await moveAside(folders, LAYOUT)
     assert.deepEqual(await entries(folders.old), [...SERVER, 'z-9.wt'])
-    assert.deepEqual(await entries(dbPath), ['.hidden', '.pbmkit-restore', 'keyfile', 'mongod.log', 'notes'])
+    const barred = ['.hidden', '.pbmkit-restore', 'keyfile', 'mongod.log', 'notes', 'storage.bson']
+    assert.deepEqual(await entries(dbPath), barred)
     await placeFiles(folders)
     await placeFiles(folders)
-    assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'new')
-    await removeServerFiles(dbPath, LAYOUT)
-    await moveServerFiles(folders.old, dbPath, LAYOUT)
+    for (const name of ['WiredTiger', 'storage.bson']) assert.equal(await text(name), 'new')
+    await barServers(folders)
+    await removeServerFiles(dbPath, LAYOUT, new Set([ENGINE_FILE]))
+    assert.deepEqual(await entries(dbPath), barred)
+    await moveBack(folders, LAYOUT)
+    await moveBack(folders, LAYOUT)
     assert.deepEqual((await serverEntries(dbPath, LAYOUT)).sort(), [...SERVER, 'z-9.wt'])
-    assert.equal(await readFile(join(dbPath, 'WiredTiger'), 'utf8'), 'old')
-    assert.equal(await readFile(join(dbPath, 'notes'), 'utf8'), 'not of the server')
+    for (const name of ['WiredTiger', 'storage.bson']) assert.equal(await text(name), 'old')
+    assert.equal(await text('notes'), 'not of the server')
   })
 
-  it("get nothing from a storage but what can be a server's", async () => {
-    const server = ['WiredTiger', 'WiredTiger.backup', 'storage.bson', 'sizeStorer.wt', 'collection-1--2.wt']
-    const below = ['journal/WiredTigerLog.0000000001', 'shop/collection-1.wt', 'shop/index/1.wt', 'collection/1.wt']
-    for (const path of [...server, ...below]) assert.ok(isServerPath(path), path)
-    const others = ['.bashrc', '.ssh/authorized_keys', '.x/1.wt', '.pbmkit/restore-h_1.json', 'mongod.lock', 'keyfile']
-    const more = ['.node_modules/bson/index.js', 'x/.y/1.wt', 'a/b/c/1.wt', 'WiredTiger.config', 'WiredTiger.basecfg']
-    const odd = [
-      'journal/evil.so',
-      'journal/x.wt',
-      'diagnostic.data/x.wt',
-      'x/1.wt/..',
-      'mongod.conf',
-      '.wt',
-      'x/.wt',
-      '',
-    ]
-    for (const path of [...others, ...more, ...odd]) assert.ok(!isServerPath(path), path)
+  it('are nothing for a server to begin with before all are in place', async () => {
+    const folders = restoreFolders(dbPath)
+    await mkdir(folders.old, { recursive: true })
+    const engine = async () => deserialize(await readFile(join(dbPath, ENGINE_FILE))).storage.engine
+    await moveAside(folders, LAYOUT)
+    assert.match(await engine(), /restore of pbmkit/)
+    // A server that has begun all the same.
+    await put('WiredTiger', 'of nobody')
+    await moveAside(folders, LAYOUT)
+    await put('journal/WiredTigerLog.1', 'of nobody')
+    await moveBack(folders, LAYOUT)
+    for (const name of ['WiredTiger', 'journal/WiredTigerLog.1', 'storage.bson']) assert.equal(await text(name), 'old')
   })
 
   it('leave to people what is theirs', async () => {
@@ -110,7 +114,7 @@ describe('the folders of a physical restore', () => {
     await put('.pbmkit-restore/new/a-1.wt', 'new')
     await put('.pbmkit-restore/new/0.wt', 'new')
     await assert.rejects(placeFiles(restoreFolders(dbPath)), { code: 'PLACE_TAKEN' })
-    assert.equal(await readFile(join(dbPath, 'a-1.wt'), 'utf8'), 'old')
+    assert.equal(await text('a-1.wt'), 'old')
     assert.ok(!(await entries(dbPath)).includes('0.wt'))
   })
 })

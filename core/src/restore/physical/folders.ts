@@ -1,6 +1,7 @@
-import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { copyFile, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Document } from 'mongodb'
+import { serialize } from 'bson'
+import { type FileLayout, leadsToData } from '../../backup/physical/layout.js'
 import { PbmError } from '../../errors.js'
 
 /** What a physical restore keeps in the dbPath: files change places by renames, within one file system. */
@@ -23,24 +24,8 @@ export function restoreFolders(dbPath: string): RestoreFolders {
 }
 
 /** Files of the server at the top of a dbPath, and its folders. All else is not its own: logs, keys, what people lay there. */
-const SERVER_FILE = /^(?:WiredTiger(?:HS|LAS)?(?:\.[a-z]+)?|.+\.wt|mongod\.lock|storage\.bson)$/
+const SERVER_FILE = /^(?:WiredTiger(?:HS|LAS)?(?:\.[a-z]+)?|[^.].*\.wt|mongod\.lock|storage\.bson)$/
 const SERVER_FOLDERS: ReadonlySet<string> = new Set(['journal', 'diagnostic.data', '_tmp', 'rollback'])
-const FOLDERS_OF_INDEXES: ReadonlySet<string> = new Set(['collection', 'index'])
-
-/** How a server lays out its files: one that has none of both has no folders of databases. */
-export interface FileLayout {
-  readonly directoryPerDB: boolean
-  readonly directoryForIndexes: boolean
-}
-
-/** @param options as the record of a backup and {@link ServerOptions} have them */
-export function layoutOf(options: Readonly<Record<string, unknown>> | undefined): FileLayout {
-  const storage = options?.storage as Document | undefined
-  return {
-    directoryPerDB: storage?.directoryPerDB === true,
-    directoryForIndexes: storage?.wiredTiger?.engineConfig?.directoryForIndexes === true,
-  }
-}
 
 /**
  * The names at the top of a dbPath that a server of that layout has made; folders of databases are known by what is in them. Any
@@ -50,30 +35,12 @@ export async function serverEntries(folder: string, layout: FileLayout): Promise
   const found: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const { name } = entry
-    if (name.startsWith('.')) continue
-    if (!entry.isFile() && SERVER_FOLDERS.has(name)) found.push(name)
-    else if (
-      entry.isFile() ? SERVER_FILE.test(name) : mayHoldData(name, layout) && (await holdsData(join(folder, name)))
-    )
-      found.push(name)
+    const isOwn = entry.isFile()
+      ? SERVER_FILE.test(name)
+      : SERVER_FOLDERS.has(name) || (leadsToData(name, layout) && (await holdsData(join(folder, name))))
+    if (isOwn) found.push(name)
   }
   return found
-}
-
-/** What a backup may put there. Locks and configurations of WiredTiger are none of it. */
-const STORED_FILE = /^(?:WiredTiger(?:\.(?:backup|turtle))?|storage\.bson|[^./][^/]*\.wt)$/
-const STORED_LOG = /^journal\/WiredTiger(?:Log|Preplog|TmpLog)\.\d+$/
-/** The server has `<db>/collection/` and `<db>/index/` at the most. */
-const STORED_BELOW = /^(?:[^./][^/]*\/){1,2}[^./][^/]*\.wt$/
-
-/**
- * Whether a file of that name, relative to the dbPath, can be a server's. A dbPath is the home of a user often enough: what his
- * shell, his logins or this agent read there must not come from a storage.
- */
-export function isServerPath(path: string): boolean {
-  const [folder = ''] = path.split('/')
-  if (STORED_FILE.test(path) || STORED_LOG.test(path)) return true
-  return STORED_BELOW.test(path) && !SERVER_FOLDERS.has(folder)
 }
 
 /** Throws PLACE_TAKEN where a file of the backup would take the place of what somebody has laid into the dbPath. */
@@ -85,10 +52,6 @@ export async function refuseTakenPlaces(dbPath: string, paths: readonly string[]
   throw new PbmError('PLACE_TAKEN', `The backup has ${taken}, and ${join(dbPath, taken)} is not the server's own`, {
     hint: 'Move it elsewhere: only files of the server are moved aside for a restore',
   })
-}
-
-function mayHoldData(name: string, { directoryPerDB, directoryForIndexes }: FileLayout): boolean {
-  return directoryPerDB || (directoryForIndexes && FOLDERS_OF_INDEXES.has(name))
 }
 
 async function holdsData(folder: string): Promise<boolean> {
@@ -117,11 +80,53 @@ export async function refuseMounts(dbPath: string, layout: FileLayout): Promise<
   }
 }
 
-/** Moves the server's files from one folder to another, for good when it resolves. Goes on where it was broken off. */
-export async function moveServerFiles(from: string, to: string, layout: FileLayout): Promise<void> {
-  await mkdir(to, { recursive: true })
-  for (const name of await serverEntries(from, layout)) await rename(join(from, name), join(to, name))
-  for (const folder of [dirname(to), to, from]) await syncFolder(folder)
+/** By it a server knows the engine of its files: where it does not know that one, it ends at once and touches nothing. */
+export const ENGINE_FILE = 'storage.bson'
+const NO_ENGINE = 'of a physical restore of pbmkit that is under way'
+
+/**
+ * Moves the server's files aside, for good when it resolves. Goes on where it was broken off. From then on no server starts here
+ * until {@link placeFiles} or {@link moveBack} are through: a machine that boots would have it begin anew on what is left.
+ */
+export async function moveAside(folders: RestoreFolders, layout: FileLayout): Promise<void> {
+  const { dbPath, old, work } = folders
+  await makeFolder(old)
+  const aside = new Set(await namesIn(old))
+  if (!aside.has(ENGINE_FILE)) {
+    const copy = join(work, 'engine.bson')
+    await copyFile(join(dbPath, ENGINE_FILE), copy)
+    await syncFolder(copy)
+    await rename(copy, join(old, ENGINE_FILE))
+    await syncFolder(old)
+  }
+  await barServers(folders)
+  // Never over an old one.
+  for (const name of await serverEntries(dbPath, layout))
+    if (name !== ENGINE_FILE && !aside.has(name)) await rename(join(dbPath, name), join(old, name))
+  for (const folder of [old, dbPath]) await syncFolder(folder)
+}
+
+/** Only where its own file is safe. */
+export async function barServers({ dbPath, old, work }: RestoreFolders): Promise<void> {
+  if (!(await namesIn(old)).includes(ENGINE_FILE)) return
+  const bar = join(work, 'no-engine.bson')
+  await writeFile(bar, serialize({ storage: { engine: NO_ENGINE, options: {} } }), { flush: true })
+  await rename(bar, join(dbPath, ENGINE_FILE))
+  await syncFolder(dbPath)
+}
+
+/** The way back of {@link moveAside}. */
+export async function moveBack({ dbPath, old }: RestoreFolders, layout: FileLayout): Promise<void> {
+  const names = await serverEntries(old, layout)
+  for (const name of names) {
+    if (name === ENGINE_FILE) continue
+    // Whatever else has come there.
+    await rm(join(dbPath, name), { recursive: true, force: true })
+    await rename(join(old, name), join(dbPath, name))
+  }
+  for (const folder of [dbPath, old]) await syncFolder(folder)
+  if (names.includes(ENGINE_FILE)) await rename(join(old, ENGINE_FILE), join(dbPath, ENGINE_FILE))
+  for (const folder of [dbPath, old]) await syncFolder(folder)
 }
 
 /**
@@ -129,7 +134,8 @@ export async function moveServerFiles(from: string, to: string, layout: FileLayo
  * PLACE_TAKEN, and has then moved nothing, where a file would take the place of another.
  */
 export async function placeFiles({ fresh, dbPath }: RestoreFolders): Promise<void> {
-  const names = await readdir(fresh)
+  const all = await readdir(fresh)
+  const names = all.filter((name) => name !== ENGINE_FILE)
   for (const name of names) {
     const found = await lstat(join(dbPath, name)).catch(unlessMissing)
     // Only an empty folder gives way to a rename.
@@ -139,6 +145,9 @@ export async function placeFiles({ fresh, dbPath }: RestoreFolders): Promise<voi
     })
   }
   for (const name of names) await rename(join(fresh, name), join(dbPath, name))
+  for (const folder of [dbPath, fresh]) await syncFolder(folder)
+  if (!all.includes(ENGINE_FILE)) return
+  await rename(join(fresh, ENGINE_FILE), join(dbPath, ENGINE_FILE))
   for (const folder of [dbPath, fresh]) await syncFolder(folder)
 }
 
@@ -159,9 +168,17 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /** The names in a folder outlive a power cut only then, whatever was done for the files. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r')
   await handle.sync().finally(() => handle.close())
+}
+
+/** With all above it, for good when it resolves. Only this user may look into what was made. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  // Others may be no business of this user, not even to be read.
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): undefined {

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { EJSON } from 'bson'
 import type { Document, Timestamp } from 'mongodb'
 import type { ServerProgram } from '../../backup/physical/server-program.js'
@@ -8,7 +9,7 @@ import type { StandaloneOptions } from '../../backup/physical/standalone.js'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
-import { syncFolder } from './folders.js'
+import { makeFolder, syncFolder } from './folders.js'
 import type { KeptDocuments, ShardingIdentity } from './identity.js'
 import type { KeptOplog } from './oplog-file.js'
 import type { TakeOverParty } from './sync-files.js'
@@ -43,6 +44,9 @@ export interface TakeOverJournal {
   readonly sharding: ShardingIdentity | undefined
 }
 
+/** What is kept free, of what is to be written. */
+const RESERVED_TIMES = 3
+
 /** On this machine, outside of the dbPath: who reads it may not be able to ask the server where that is. */
 export class JournalFile {
   readonly #folder: string
@@ -55,15 +59,28 @@ export class JournalFile {
   }
 
   async write(journal: TakeOverJournal): Promise<void> {
-    const made = await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    if (made !== undefined) await syncFolder(dirname(made))
-    const temporary = this.#temporary
-    await writeFile(temporary, EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true }), {
-      mode: 0o600,
-      flush: true,
-    })
-    await rename(temporary, this.#path)
+    await makeFolder(this.#folder)
+    const text = EJSON.stringify(journal, { relaxed: false, ignoreUndefined: true })
+    // On a disk that has become full meanwhile, the way back has to be written down, too.
+    if (!existsSync(this.#path))
+      await writeFile(this.#reserve, randomBytes(RESERVED_TIMES * text.length), { mode: 0o600, flush: true })
+    try {
+      await this.#replace(text)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      await rm(this.#reserve, { force: true })
+      await this.#replace(text)
+    }
     await syncFolder(this.#folder)
+  }
+
+  async #replace(text: string): Promise<void> {
+    await writeFile(this.#temporary, text, { mode: 0o600, flush: true })
+    await rename(this.#temporary, this.#path)
+  }
+
+  get #reserve(): string {
+    return `${this.#path}.reserve`
   }
 
   get #temporary(): string {
@@ -77,7 +94,10 @@ export class JournalFile {
       if (error.code === 'ENOENT') return undefined
       throw error
     })
-    if (text === undefined) return undefined
+    if (text === undefined) {
+      await rm(this.#reserve, { force: true })
+      return undefined
+    }
     try {
       return EJSON.parse(text, { relaxed: true }) as TakeOverJournal
     } catch (cause) {
@@ -89,7 +109,7 @@ export class JournalFile {
   }
 
   async remove(): Promise<void> {
-    await rm(this.#path, { force: true })
+    for (const path of [this.#path, this.#reserve]) await rm(path, { force: true })
     // What it would go on with is removed next.
     if (existsSync(this.#folder)) await syncFolder(this.#folder)
   }

@@ -22,10 +22,11 @@ describe('the old files of a member that has the restored ones', () => {
     const server = { dbPath, path: '/mongod', port: 1, mongodOpts: {} }
     const lastWrite = new Timestamp({ t: 7, i: 3 })
     await file.write({ phase: 'aside', server, lastWrite, oplog: undefined } as TakeOverJournal)
-    const [name] = await readdir(join(dbPath, 'state'))
+    const names = (await readdir(join(dbPath, 'state'))).sort()
+    const [name] = names
     await writeFile(join(dbPath, 'state', `${name}.new`), 'half of')
     const read = await file.read()
-    assert.deepEqual(await readdir(join(dbPath, 'state')), [name])
+    assert.deepEqual((await readdir(join(dbPath, 'state'))).sort(), names)
     assert.deepEqual([read?.phase, read?.lastWrite, read?.oplog], ['aside', lastWrite, undefined])
   })
 
@@ -50,7 +51,7 @@ describe('the old files of a member that has the restored ones', () => {
   const memberIn = async (phase: TakeOverJournal['phase'], nodes: string[]) => {
     const file = new JournalFile(join(dbPath, 'state'), 'key')
     const server = { dbPath, path: '/mongod', port: 1, mongodOpts: {} }
-    const program = { path: '/bin/true', argv: ['true'], cwd: '/', pid: 0 }
+    const program = { path: '/bin/true', argv: ['true'], cwd: '/' }
     const party = { rs: 'rs0', node: 'h:1', nodes }
     const journal = {
       phase,

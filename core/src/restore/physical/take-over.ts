@@ -1,5 +1,6 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import type { MongoClient, Timestamp } from 'mongodb'
+import { type FileLayout, layoutOf } from '../../backup/physical/layout.js'
 import { awaitServer, endServerOf, startServer, stopServer } from '../../backup/physical/server-program.js'
 import { errorText, PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
@@ -9,9 +10,11 @@ import { parseUri } from '../../mongo/uri.js'
 import type { Clock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
 import {
-  type FileLayout,
-  layoutOf,
-  moveServerFiles,
+  barServers,
+  ENGINE_FILE,
+  makeFolder,
+  moveAside,
+  moveBack,
   namesIn,
   placeFiles,
   type RestoreFolders,
@@ -74,9 +77,9 @@ export class TakeOver {
     return this.phase === 'emptying' || this.phase === 'empty'
   }
 
-  /** Ends the server, whose files stay as they are. */
+  /** Ends the server, whose files stay as they are: the old one, or what a machine that booted has started meanwhile. */
   async takeDown(): Promise<void> {
-    if (this.phase !== 'down') return
+    if (this.phase === 'started') return
     await this.#stop()
     this.#context.log.info('the mongod has ended')
   }
@@ -87,7 +90,7 @@ export class TakeOver {
     const { server, lastWrite, replset, kept, oplog, sharding } = this.#journal
     if (this.phase === 'down') await this.#reach('aside')
     if (this.phase === 'aside') {
-      await moveServerFiles(this.#folders.dbPath, this.#folders.old, this.#layout)
+      await moveAside(this.#folders, this.#layout)
       await this.#reach('placing')
     }
     if (this.phase === 'placing') {
@@ -96,7 +99,6 @@ export class TakeOver {
     }
     if (this.phase === 'placed') {
       log.info('the files of the backup are in place')
-      await this.#endLeftover()
       const entries = oplog === undefined ? undefined : this.#folders.oplog
       await giveIdentity(server, { replset, lastWrite, kept, sharding, oplog: entries })
     }
@@ -124,20 +126,19 @@ export class TakeOver {
   async goBack(): Promise<void> {
     const { log } = this.#context
     const { dbPath, fresh, old } = this.#folders
-    if (PLACED.has(this.phase)) {
-      await this.#stop()
-      await this.#reach('undo')
-    }
+    if (this.phase !== 'down') await this.#stop()
+    if (PLACED.has(this.phase)) await this.#reach('undo')
     if (this.phase === 'undo') {
       // A file whose new one has not been placed, and which is not aside either, is the old one itself.
       const aside = await namesIn(old)
       const kept = (await namesIn(fresh)).filter((name) => !aside.includes(name))
-      await removeServerFiles(dbPath, this.#layout, new Set(kept))
+      await barServers(this.#folders)
+      await removeServerFiles(dbPath, this.#layout, new Set([...kept, ENGINE_FILE]))
       await this.#reach('back')
     }
     if (this.phase === 'aside') await this.#reach('back')
     // None is aside where it was killed before the first.
-    if (this.phase === 'back' && (await namesIn(old)).length > 0) await moveServerFiles(old, dbPath, this.#layout)
+    if (this.phase === 'back' && (await namesIn(old)).length > 0) await moveBack(this.#folders, this.#layout)
     await this.#start()
     if ((await namesIn(old)).length > 0) {
       await this.#context.file.remove()
@@ -159,14 +160,11 @@ export class TakeOver {
       return
     }
     if (this.phase !== 'empty') {
-      const { dbPath, old } = this.#folders
       await this.#stop()
       if (this.phase === 'down') await this.#reach('aside')
-      if (this.phase === 'aside') await moveServerFiles(dbPath, old, this.#layout)
-      else {
-        await this.#reach('emptying')
-        await removeServerFiles(dbPath, this.#layout)
-      }
+      if (this.phase === 'aside') await moveAside(this.#folders, this.#layout)
+      else await this.#reach('emptying')
+      await removeServerFiles(this.#folders.dbPath, this.#layout)
       await this.#reach('empty')
     }
     await rm(this.#folders.fresh, { recursive: true, force: true })
@@ -282,6 +280,6 @@ export async function prepareFolders(dbPath: string): Promise<RestoreFolders> {
     })
   }
   await rm(folders.work, { recursive: true, force: true })
-  await mkdir(folders.fresh, { recursive: true, mode: 0o700 })
+  await makeFolder(folders.fresh)
   return folders
 }

@@ -1,20 +1,20 @@
+import { type FileLayout, isServerPath } from '../../backup/physical/layout.js'
 import { PbmError } from '../../errors.js'
 import type { ListedFile } from '../../store/layout/file-list.js'
-import { isServerPath } from './folders.js'
 
 /** No file system that holds a database has larger files; and what is written beyond one's end would be lost. */
 const LARGEST_FILE = 2 ** 44
 
 /**
- * Refuses a list that no physical backup has: names that are no server's, files that would come from another backup, and
+ * Refuses a list that no physical backup has: names that no server of that layout has, files that would come from another backup, and
  * parts that are not the whole of a file, or come twice. Throws FILE_LIST_INVALID.
  */
-export function refuseUnfitFiles(files: readonly ListedFile[]): void {
+export function refuseUnfitFiles(files: readonly ListedFile[], layout: FileLayout): void {
   const parts = new Map<string, ListedFile[]>()
   for (const file of files) {
     const { filename, offset, length, fileSize } = file
     const shown = JSON.stringify(filename)
-    if (!isServerPath(filename)) throw unfit(`${shown} is no file of a server`)
+    if (!isServerPath(filename, layout)) throw unfit(`${shown} is no file of the server that it was made of`)
     if (offset < 0 || length < 0) throw unfit(`${shown} is in another backup`)
     if (fileSize < 0 || fileSize > LARGEST_FILE) throw unfit(`${shown} is to have ${fileSize} bytes`)
     const others = parts.get(filename)

@@ -15,6 +15,7 @@ import {
 } from './names.js'
 
 const file: ListedFile = { filename: 'a.wt', offset: 0, length: 0, fileSize: 9, mode: 0o600, storedSize: 9 }
+const LAYOUT = { directoryPerDB: true, directoryForIndexes: false }
 const LIST = [file, { ...file, filename: 'shop/b.wt', crc: '0'.repeat(16), object: 'pbmkit.namespaces/1' }]
 
 /** As a restore and a look at the storage read it. */
@@ -22,7 +23,7 @@ async function readList(bytes: Buffer): Promise<void> {
   const files: ListedFile[] = []
   try {
     for await (const one of decodeFileList(bodyOf(bytes))) files.push(one)
-    refuseUnfitFiles(files)
+    refuseUnfitFiles(files, LAYOUT)
   } catch (error) {
     assert.ok(error instanceof PbmError, (error as Error).stack)
     assert.match(error.code, /^(FILE_LIST|BSON)_/)
@@ -72,7 +73,7 @@ describe('A list of files that somebody has changed', () => {
       fc.property(fc.array(entries, { minLength: 1, maxLength: 4 }), (all) => {
         try {
           const files = all.map((one) => readEntry(one))
-          refuseUnfitFiles(files)
+          refuseUnfitFiles(files, LAYOUT)
           for (const one of files) assert.match(fileObject('b', 'rs0', one, ''), /^b\/rs0\/(?!.*\.\.\/)/)
         } catch (error) {
           assert.equal((error as PbmError).code, 'FILE_LIST_INVALID', (error as Error).stack)

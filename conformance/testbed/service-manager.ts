@@ -1,9 +1,9 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MongodProcess } from '@pbmkit/conformance/testbed'
+import type { MongodProcess } from './mongod.js'
 
-/** Fails once where the test says so (`fail`), and waits while it does (`hold`). */
+/** For an agent: how it has its mongod started. Fails once where `fail` is in the folder, and waits while `hold` is. */
 export function startCommand(folder: string, port: number): string {
   const once = `if rm ${folder}/fail 2>/dev/null; then exit 3; fi`
   const held = `while [ -e ${folder}/hold ]; do touch ${folder}/held; sleep 0.05; done`
