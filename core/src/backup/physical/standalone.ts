@@ -16,6 +16,10 @@ export interface StandaloneOptions {
   readonly path: string
   readonly port: number
   readonly mongodOpts: Readonly<Record<string, unknown>>
+  /** GB of its cache, as its option takes them. */
+  readonly cacheGb?: string
+  /** Ends the wait for its start. */
+  readonly signal?: AbortSignal
 }
 
 const SERVE_MS = 600_000
@@ -31,20 +35,21 @@ const CACHE_GB = '0.25'
  *
  * @param log file of its log
  */
-export async function withStandalone(
+export async function withStandalone<T>(
   options: StandaloneOptions,
   log: string,
-  work: (client: MongoClient) => Promise<void>,
-): Promise<void> {
+  work: (client: MongoClient) => Promise<T>,
+): Promise<T> {
   const sockets = await mkdtemp(join(tmpdir(), 'pbm-'))
   await chmod(sockets, 0o700)
   const socket = join(sockets, 's.sock')
   const child = start(options, socket, log)
   let client: MongoClient | undefined
   try {
-    client = await connectWhenServing(socket, child, log)
-    await work(client)
+    client = await connectWhenServing(socket, child, log, options.signal)
+    const result = await work(client)
     if (!(await stopServer(client, options.dbPath, child.pid))) throw await unusable(child, log)
+    return result
   } catch (error) {
     // What the driver says of a server that has died is no reason: its log has one.
     if (error instanceof PbmError || !(await hasEnded(child))) throw error
@@ -67,7 +72,8 @@ export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp;
   return ((await oplog.findOne({}, options)) ?? undefined) as { ts: Timestamp; t: unknown } | undefined
 }
 
-function start({ dbPath, path, port, mongodOpts }: StandaloneOptions, socket: string, log: string): ChildProcess {
+function start(options: StandaloneOptions, socket: string, log: string): ChildProcess {
+  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB } = options
   const storage = mongodOpts.storage as Document
   const engine = storage.wiredTiger.engineConfig as Document
   const args = [
@@ -80,7 +86,7 @@ function start({ dbPath, path, port, mongodOpts }: StandaloneOptions, socket: st
     ...(storage.directoryPerDB === true ? ['--directoryperdb'] : []),
     ...(engine.directoryForIndexes === true ? ['--wiredTigerDirectoryForIndexes'] : []),
     ...['--wiredTigerJournalCompressor', String(engine.journalCompressor)],
-    ...['--wiredTigerCacheSizeGB', CACHE_GB],
+    ...['--wiredTigerCacheSizeGB', cacheGb],
   ]
   const child = spawn(path, args, { env: neededEnvironment(process.env), stdio: 'ignore' })
   child.on('error', () => undefined)
@@ -107,12 +113,17 @@ async function unusable({ exitCode, signalCode }: ChildProcess, log: string): Pr
   )
 }
 
-async function connectWhenServing(socket: string, child: ChildProcess, log: string): Promise<MongoClient> {
+async function connectWhenServing(
+  socket: string,
+  child: ChildProcess,
+  log: string,
+  signal: AbortSignal | undefined,
+): Promise<MongoClient> {
   const look = async () => {
     if (isOver(child)) throw await unusable(child, log)
     return await connect(socket).catch(() => undefined)
   }
-  const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })
+  const client = await until(look, { clock: systemClock, signal, everyMs: POLL_MS, timeoutMs: SERVE_MS })
   if (client !== undefined) return client
   throw new PbmError('FILES_UNUSABLE', `a mongod on the restored files does not serve within ${SERVE_MS / 1000} s`)
 }
