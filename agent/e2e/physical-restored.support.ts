@@ -30,13 +30,20 @@ export async function withClient<T>(uri: string, work: (client: MongoClient) => 
   return await work(client).finally(() => client.close())
 }
 
-/** By database, of those that are users' own: over all documents of all collections. */
+/** What a command has under way in a collection of its own: a server that becomes primary drops it. */
+export const TEMPORARY = /\.tmp\w*\.(?:convertToCapped|agg_out|renameCollection)/
+
+/** By collection, of users' own databases: over all its documents. */
 export async function hashes(client: MongoClient): Promise<Record<string, string>> {
   const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
   const found: Record<string, string> = {}
-  for (const { name } of databases) {
-    if (['admin', 'config', 'local'].includes(name)) continue
-    found[name] = String((await client.db(name).command({ dbHash: 1 })).md5)
+  for (const { name: db } of databases) {
+    if (['admin', 'config', 'local'].includes(db)) continue
+    const { collections } = await client.db(db).command({ dbHash: 1 })
+    for (const [name, hash] of Object.entries(collections)) {
+      const ns = `${db}.${name}`
+      if (!TEMPORARY.test(ns)) found[ns] = String(hash)
+    }
   }
   return found
 }

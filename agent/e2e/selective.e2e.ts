@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   compareStates,
   type DatabaseState,
@@ -7,7 +8,7 @@ import {
   seededRandom,
   snapshotState,
 } from '@pbmkit/conformance/testbed'
-import { clusterTime, listChunks, type RestoreCommand, requireConfig } from '@pbmkit/core'
+import { clusterTime, findRestore, listChunks, type RestoreCommand, requireConfig } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
 import {
   backupEnded,
@@ -18,6 +19,7 @@ import {
   sendRestore,
   startCluster,
   unlocked,
+  until,
 } from './cluster.support.js'
 import { assertHoldsOplog, storedUntilNow } from './slicing.support.js'
 
@@ -35,6 +37,8 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
   this.timeout(300_000)
   const random = seededRandom(SEED)
   const moments: Moment[] = []
+  /** Of restores that were under way. */
+  const during: Moment[] = []
   let cluster: Cluster
   let base = ''
 
@@ -50,6 +54,15 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
   async function workAndNote(): Promise<void> {
     await randomWork(cluster.admin, DATABASES, random, 30)
     moments.push({ state: await snapshotState(cluster.admin), time: await clusterTime(cluster.leader) })
+  }
+
+  /** What the server was still at when its client stopped comes to its end first. */
+  async function settled(): Promise<Moment> {
+    for (;;) {
+      const state = await snapshotState(cluster.admin)
+      const time = await clusterTime(cluster.leader)
+      if (compareStates(state, await snapshotState(cluster.admin)).length === 0) return { state, time }
+    }
   }
 
   async function done(name: string): Promise<string> {
@@ -134,11 +147,36 @@ describe(`restores of chosen namespaces (PBMKIT_SEED=${SEED})`, function () {
     await assertHoldsOplog(cluster, await listChunks(cluster.leader))
   })
 
-  it('let every moment before and after them be gone back to', async () => {
-    for (const { state, time } of [moments.at(-1), moments[2]].flatMap((moment) => moment ?? [])) {
+  it('go on after their agent stood still at some moment', async () => {
+    const [agent] = cluster.agents
+    assert.ok(agent)
+    for (let n = 0; n < 3; n++) {
+      const oplogTS = moments[random(moments.length)]?.time
+      const nss = DATABASES.map((db) => `${db}.*`)
+      const name = await sendRestore(cluster.leader, base, { nss, ...(oplogTS && { oplogTS }) })
+      await until('the restore to change data', async () => {
+        const { status = 'starting' } = (await findRestore(cluster.leader, name)) ?? {}
+        return status !== 'starting'
+      })
+      await sleep(random(300))
+      agent.signal('SIGSTOP')
+      try {
+        during.push(await settled())
+      } finally {
+        agent.signal('SIGCONT')
+      }
+      const { status, error = '' } = await restoreEnded(cluster, name)
+      assert.deepEqual([status, error], ['done', ''], outputs(cluster))
+      await unlocked(cluster)
+    }
+    await storedUntilNow(cluster)
+  })
+
+  it('let every moment before, within and after them be gone back to', async () => {
+    for (const { state, time } of [moments.at(-1), moments[2], ...during].flatMap((moment) => moment ?? [])) {
       for (const db of DATABASES) await cluster.admin.db(db).dropDatabase()
       assert.equal(await restore(base, { oplogTS: time }), undefined)
-      const found = compareStates(state, await snapshotState(cluster.admin), {
+      const found = compareStates(withoutStaging(state), withoutStaging(await snapshotState(cluster.admin)), {
         ignoreUsers: [`admin.${PBM_USER.user}`],
       })
       assert.deepEqual(found, [], `${time.t},${time.i}`)
@@ -157,6 +195,11 @@ function withChosen(before: DatabaseState, state: DatabaseState, nss: readonly s
     }
   }
   return { ...before, dbs }
+}
+
+/** Where a restore puts together what it takes from there: whoever comes back to that moment drops it. */
+function withoutStaging({ dbs, ...rest }: DatabaseState): DatabaseState {
+  return { ...rest, dbs: Object.fromEntries(Object.entries(dbs).filter(([db]) => !db.startsWith('pbmkit_staging_'))) }
 }
 
 /** A restored collection has a UUID of its own. */

@@ -53,7 +53,7 @@ for (const version of SERVERS) {
         console.error(`skipped: ${(error as Error).message.split('\n')[0]}`)
         this.skip()
       }
-      cluster = await startCluster({ members: 1, mongod })
+      cluster = await startCluster({ members: 1, mongod, physical: true })
       await cluster.configure(filesystemConfig(cluster.storage, PITR))
     })
     after(() => cluster?.stop())
@@ -69,6 +69,11 @@ for (const version of SERVERS) {
       const storage = await mkdtemp(join(tmpdir(), 'pbmkit-versions-'))
       await cp(cluster.storage, storage, { recursive: true })
       kept.push({ version, storage, backup: name, state: before })
+    })
+
+    it('physical backup', async () => {
+      const { replsets } = await backUp(cluster, { type: 'physical' })
+      assert.deepEqual(replsets[0]?.last_write_ts, replsets[0]?.first_write_ts)
     })
 
     it('point in time, one collection', async () => {

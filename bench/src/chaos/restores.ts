@@ -17,6 +17,9 @@ const TROUBLES = [
   'a member is killed',
 ]
 
+/** No restore can end in the middle of a command on several shards; it says so before anything is dropped, with the nearest times. */
+const MID_COMMAND = /can't be restored to: \w+ of \S+ was under way from .*Nothing of the data was changed/s
+
 export interface Target {
   readonly work: Work
   readonly backupName: string
@@ -45,6 +48,7 @@ export async function restored(cluster: ChaosCluster, target: Target, random: Ra
       for (const fault of await work.faults(optime(time ?? backup.last_write_ts))) tell(`${what}: ${fault}`)
       return
     }
+    if (time !== undefined && MID_COMMAND.test(outcome?.error ?? '')) return
     if (trouble === undefined) tell(`${what} ended as ${outcome?.status}: ${outcome?.error ?? ''}`)
     else if (outcome?.status === 'error' && (outcome.error ?? '') === '') tell(`${what} failed without a reason`)
   }

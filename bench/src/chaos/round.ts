@@ -2,7 +2,16 @@ import { readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Random, seededRandom } from '@pbmkit/conformance/testbed'
-import { type BackupDocument, findBackup, listBackups, listChunks, listLocks, optime, sendCommand } from '@pbmkit/core'
+import {
+  type BackupDocument,
+  chunkChecksumPrefix,
+  findBackup,
+  listBackups,
+  listChunks,
+  listLocks,
+  optime,
+  sendCommand,
+} from '@pbmkit/core'
 import { MongoClient } from 'mongodb'
 import { type ChaosCluster, until } from './cluster.js'
 import { disturb } from './disturbances.js'
@@ -96,10 +105,12 @@ async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): 
         !['.pbm.init', '.pbmkit.storage', 'pbmPitr'].includes(object) && !known.has(object.replace(/\.pbm\.json$/, '')),
     )
     const listed = new Set(chunks.map(({ fname }) => fname))
+    const sums = chunks.map(({ fname }) => chunkChecksumPrefix(fname))
     const strays = (await readdir(disk.storage, { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => relative(disk.storage, join(parentPath, name)))
       .filter((object) => object.startsWith('pbmPitr/') && !listed.has(object))
+      .filter((object) => !sums.some((prefix) => object.startsWith(prefix)))
     left = [
       ...locks.map(({ type, replset }) => `the ${type} lock of ${replset}`),
       ...[...collections].filter((name) => !before.has(name)).map((name) => `the collection ${name}`),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
-import { BSON, type Document, type MongoClient } from 'mongodb'
+import { BSON, type Document, type MongoClient, type RunCommandOptions } from 'mongodb'
 import { listNamespaces } from './namespaces.js'
 
 describe('what a backup dumps', function () {
@@ -44,7 +44,57 @@ describe('what a backup dumps', function () {
     }
     assert.equal((await list(['lost.whole'])).length, 1)
   })
+
+  it('has of each collection its own indexes, whatever gets its name while they are asked for', async () => {
+    const db = node.db('race')
+    const collation = { locale: 'fr' }
+    await db.createCollection('again', { collation })
+    await db.createCollection('here')
+    await db.collection('here').createIndex({ a: 1 })
+    await db.createCollection('series', { timeseries: { timeField: 't', metaField: 'm' } })
+    const change = async () => {
+      await db.dropCollection('again')
+      await db.createCollection('again')
+      await db.collection('here').rename('there')
+      await db.createCollection('here')
+      await db.dropCollection('series')
+      await db.createCollection('series', { timeseries: { timeField: 't', metaField: 'other' } })
+      await db.collection('series').createIndex({ other: 1 })
+    }
+    const primary = changedBefore(node, 'listIndexes', change)
+    const found = await listNamespaces({ node, primary }, { nss: ['race.*'] })
+    const indexes = found.map(({ collection, indexes }) => [collection, indexes?.map((one) => asShown(one).name)])
+    assert.deepEqual(indexes, [
+      ['again', []],
+      ['here', ['_id_', 'a_1']],
+      ['series', []],
+    ])
+    assert.equal(asShown(found[0]?.options).collation.locale, 'fr')
+  })
 })
+
+/** The first command of a name waits for `change`, as do all of that name after it. */
+function changedBefore(client: MongoClient, name: string, change: () => Promise<void>): MongoClient {
+  let changed: Promise<void> | undefined
+  const intercepted = <T extends object>(target: T, key: string, replacement: unknown): T =>
+    new Proxy(target, {
+      get(_, asked) {
+        if (asked === key) return replacement
+        const value: unknown = Reflect.get(target, asked)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  return intercepted(client, 'db', (of: string) => {
+    const db = client.db(of)
+    return intercepted(db, 'command', async (command: Document, options?: RunCommandOptions) => {
+      if (name in command) {
+        changed ??= change()
+        await changed
+      }
+      return await db.command(command, options)
+    })
+  })
+}
 
 function asShown(document: Buffer | undefined): Document {
   return document === undefined ? {} : BSON.deserialize(document)

@@ -256,17 +256,20 @@ async function describe(
   if (type === 'view') return { ...common, options: listed.options, indexes: [], bytes: 0, documents: 0 }
   const data = type === 'timeseries' ? bucketsOf(listed, all) : listed
   const definition = defined.get(String(data.uuid))
+  // By its UUID: another collection may have got the name meanwhile, and this one another name. Of a time series the server
+  // tells by its name alone what a user knows of it; it can't be renamed.
+  const asked = type === 'timeseries' ? name : (data.uuid ?? name)
   const [indexes, size] = await Promise.all([
     definition === undefined
       ? undefined
-      : listIndexes(primary, db, definition.name, { signal, readPreference: 'primary' }),
+      : indexesOf(primary, db, { asked, data }, { signal, readPreference: 'primary' }),
     estimate(node, db, data.name),
   ])
   return {
     ...common,
     options: (definition ?? listed).options,
     // Dropped on the primary meanwhile: the oplog knows, and needs the collection to exist until it drops it.
-    indexes: indexes ?? (await listIndexes(node, db, name, { signal })) ?? [],
+    indexes: indexes ?? (await indexesOf(node, db, { asked, data }, { signal })) ?? [],
     // mongodump gives a time series no UUID either: its bucket collection has it.
     ...(type === 'timeseries' ? {} : { uuid: data.uuid?.toHexString(false) }),
     ...(type === 'timeseries' && data.uuid !== undefined ? { bucketsUuid: data.uuid.toHexString(false) } : {}),
@@ -277,8 +280,21 @@ async function describe(
   }
 }
 
+/** Undefined where the collection is gone, or the time series is another one by then. */
+async function indexesOf(
+  client: MongoClient,
+  db: string,
+  { asked, data }: { readonly asked: string | UUID; readonly data: ListedCollection },
+  options: CursorOptions,
+): Promise<Buffer[] | undefined> {
+  const found = await listIndexes(client, db, asked, options)
+  if (asked instanceof UUID || found === undefined) return found
+  const [now] = await client.db(db).listCollections({ name: data.name }, { nameOnly: false }).toArray()
+  return String(now?.info?.uuid) === String(data.uuid) ? found : undefined
+}
+
 /** Finished indexes only: one that is being built gets into a restore when, and if, the oplog commits it. */
-async function listIndexes(client: MongoClient, db: string, collection: string, options: CursorOptions) {
+async function listIndexes(client: MongoClient, db: string, collection: string | UUID, options: CursorOptions) {
   const indexes: Buffer[] = []
   const plain = { listIndexes: collection }
   try {

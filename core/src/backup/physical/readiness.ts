@@ -13,7 +13,8 @@ import { hello } from '../../mongo/topology.js'
  * RIGHTS_MISSING.
  */
 export async function requirePhysical(node: MongoClient): Promise<ServerOptions> {
-  await requireRights(node, 'backup-agent', { physical: true })
+  const { version } = await node.db('admin').command({ buildInfo: 1 })
+  await requireRights(node, 'backup-agent', { physical: true, version: String(version) })
   const options = await serverOptions(node)
   if (options.isEncrypted) {
     throw unfit('its mongod encrypts the data files itself', 'Make logical backups, with encryption.type if need be')

@@ -51,7 +51,8 @@ const OF_CLUSTERS: readonly Ask[] = [
     command: { pairs: [{ from: 'bank.*', to: 'then.*' }] },
     touches: (ns) => ns.startsWith('then.'),
   },
-  { title: 'shards swapped', command: { rsMap: SWAPPED } },
+  // The users of one shard on the other would end the sessions of whoever looks at the outcome: they have other ids there.
+  { title: 'shards swapped', command: { rsMap: SWAPPED, withoutUsersAndRoles: true } },
   beside('bank.accounts', 'bank.copy', { rsMap: SWAPPED }),
   { title: 'without users', command: { withoutUsersAndRoles: true } },
 ]

@@ -134,6 +134,26 @@ describe('Collections of the target', () => {
     }
   })
 
+  it('have an _id index of their own collation, whatever is stored of it', async () => {
+    const app = client.db('app')
+    await app.createCollection('collated', { collation: { locale: 'fr' } })
+    const described = async () => (await app.listCollections({ name: 'collated' }, { nameOnly: false }).toArray())[0]
+    const { options } = (await described()) ?? {}
+    const own = await app.collection('collated').indexes()
+    const stored = [[], [raw({ v: 2, key: { _id: 1 }, name: '_id_' })]]
+    for (const [digit, indexes] of stored.entries()) {
+      const wanted = {
+        ...namespace('collated', `${digit}8888888888848888888888888888888`),
+        indexes,
+        options: raw(options ?? {}),
+      }
+      await dropReplaced(client, [wanted], guard)
+      await createCollections(client, [wanted], guard)
+      assert.deepEqual((await described())?.options, options)
+      assert.deepEqual(await app.collection('collated').indexes(), own)
+    }
+  })
+
   it('that can not be created are named, whatever is made together with them', async () => {
     const uuid = (digit: number) => `${digit}7777777777747778777777777777777`
     const made = [1, 2, 3, 4, 5].map((digit) => namespace(`made ${digit}`, uuid(digit)))

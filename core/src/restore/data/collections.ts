@@ -3,7 +3,7 @@ import type { MongoClient } from 'mongodb'
 import pLimit from 'p-limit'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { buildDocument, documentElement, type RawElement, stringElement } from '../../bson/build.js'
-import { findField, findString } from '../../bson/elements.js'
+import { findDocument, findField, findString } from '../../bson/elements.js'
 import { errorText, PbmError } from '../../errors.js'
 import { applyOps, resultsOf } from '../../mongo/apply-ops.js'
 import { RawValue } from '../../mongo/raw-command.js'
@@ -234,10 +234,17 @@ function lastingOptions(options: Buffer | undefined): RawElement[] {
   return options === undefined ? [] : elementsOf(withoutExpiry(options))
 }
 
-function idIndexOf({ indexes }: NamespaceMetadata): Buffer {
-  const listed = indexes?.find((spec) => findString(spec, 'name') === '_id_')
-  if (listed !== undefined) return buildDocument(elementsOf(listed).filter(({ name }) => name !== 'ns'))
-  return DEFAULT_ID_INDEX
+/**
+ * With the collation of the collection, the only one that the server takes: the index may be missing, or that of another
+ * collection, where this one was dropped while the backup asked.
+ */
+function idIndexOf({ indexes, options }: NamespaceMetadata): Buffer {
+  const listed = indexes?.find((spec) => findString(spec, 'name') === '_id_') ?? DEFAULT_ID_INDEX
+  const collation = options === undefined ? undefined : findDocument(options, 'collation')
+  return buildDocument([
+    ...elementsOf(listed).filter(({ name }) => name !== 'ns' && name !== 'collation'),
+    ...(collation === undefined ? [] : [documentElement('collation', collation)]),
+  ])
 }
 
 /** The server makes the bucket collection itself; what indexes it adds are not those of the backup. */

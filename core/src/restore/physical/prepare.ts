@@ -63,7 +63,7 @@ const SPACE_PART = 1.05
 export async function preparePhysical(command: RestoreCommand, context: PrepareContext): Promise<Prepared> {
   const { node, leader, self, log, host, ciphers, info, store, signal } = context
   refuseParts(command)
-  await requireRights(node, 'agent', { physical: true })
+  await requireRights(node, 'agent', { physical: true, version: info.version })
   const listed = await findAnywhere(leader, store, command.backupName, signal)
   if (listed.status !== 'done') {
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${listed.name} can't be restored: it is ${listed.status}`)

@@ -238,6 +238,19 @@ export function isRoutingTable({ db, collection }: Pick<NamespaceMetadata, 'db' 
   return db === 'config' && (TABLES as readonly string[]).includes(collection)
 }
 
+/** The databases that a dump of the config servers knows, those without a collection, too. Throws `BACKUP_DAMAGED`. */
+export async function routedDatabases(config: Snapshot, signal: AbortSignal): Promise<string[]> {
+  const found: string[] = []
+  await config.readNamespaces(
+    async (_, documents) => {
+      for await (const whole of wholeDocuments(documents))
+        for (const one of documentsIn(whole)) found.push(routedDatabase(one))
+    },
+    { width: 1, signal, select: ({ db, collection }) => db === 'config' && collection === 'databases' },
+  )
+  return found
+}
+
 function refuseEnding(collection: Buffer): void {
   const fields = findDocument(collection, 'reshardingFields')
   if (fields === undefined || findString(fields, 'state') !== 'committing') return

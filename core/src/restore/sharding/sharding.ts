@@ -16,7 +16,7 @@ import type { Agreement } from '../selective/plan.js'
 import { settleTransactions } from './distributed-transactions.js'
 import { LostBuckets, refuseLostBuckets, routedBuckets } from './lost-buckets.js'
 import type { RoutedMerge } from './routed-merge.js'
-import { isRoutingTable, RoutingTables } from './routing-tables.js'
+import { isRoutingTable, RoutingTables, routedDatabases } from './routing-tables.js'
 import { dropShardedDatabases, refreshRouting } from './shard-cleanup.js'
 import { shardIds } from './shard-ids.js'
 
@@ -151,10 +151,12 @@ export class ShardedRestore implements Sharding {
     const others = backup.replsets.filter((part) => !isOwn(part))
     const snapshots = await Promise.all(others.map((part) => this.#snapshotOf(part)))
     const namespaces = [...(own === undefined ? [] : [own]), ...snapshots].flatMap((snapshot) => snapshot.namespaces)
-    const databases = new Set(namespaces.map(({ db }) => db))
+    const config = snapshots.find((snapshot) => snapshot.namespaces.some(isRoutingTable))
+    // One without a collection gets the routing of the backup, too: what is in it here would be lost from sight.
+    const empty = config === undefined ? [] : await routedDatabases(config, guard.signal)
+    const databases = new Set([...namespaces.map(({ db }) => db), ...empty])
     for (const db of ['admin', 'config', 'local']) databases.delete(db)
     this.#replaced = databases
-    const config = snapshots.find((snapshot) => snapshot.namespaces.some(isRoutingTable))
     const part = backup.replsets.find(isOwn)
     if (own === undefined || part === undefined || config === undefined) return
     const routed = await routedBuckets(config, part.name, guard.signal)
