@@ -32,6 +32,8 @@ describe('a scratch server', () => {
       assert.equal(argv[0], options.path)
       assert.match(parsed.net.bindIp, /^\/.*\.sock$/)
       assert.equal(parsed.storage.wiredTiger.engineConfig.cacheSizeGB, 0.3)
+      const script = client.db('shop').collection('orders').findOne({ $where: 'true' })
+      await assert.rejects(script, /JavaScript|script/i)
       return await client.db('shop').collection('orders').countDocuments()
     })
     assert.equal(found, 1)
@@ -42,7 +44,11 @@ describe('a scratch server', () => {
     const cancel = new AbortController()
     const reason = new PbmError('INTERRUPTED', 'canceled')
     const work = withScratch({ ...options, signal: cancel.signal }, async (client) => {
-      const endless = client.db('admin').command({ sleep: 1, millis: 600_000, lock: 'none' })
+      const waiting = await client.db('shop').createCollection('waiting', { capped: true, size: 4096 })
+      await waiting.insertOne({})
+      const cursor = waiting.find({}, { tailable: true, awaitData: true, maxAwaitTimeMS: 600_000 })
+      await cursor.next()
+      const endless = cursor.next()
       cancel.abort(reason)
       await endless
     })

@@ -27,7 +27,7 @@ const PORT = 27017
  * an agent left that was killed is removed by {@link removeLeftScratch}, which this does first.
  *
  * Rejects with SCRATCH_SPACE, SCRATCH_FAILED, the signal's reason, and with what `work` rejects with. The signal that `work` is
- * given is aborted when space runs out, too; the client is closed with it.
+ * given is aborted when space runs out, too; the server is killed with it, so that nothing waits for it.
  */
 export async function withScratch<T>(
   options: ScratchOptions,
@@ -46,8 +46,8 @@ export async function withScratch<T>(
     try {
       await fill?.(dbPath, signal)
       signal.throwIfAborted()
-      const server = { ...options, dbPath, port: PORT, signal }
-      return await withStandalone(server, join(folder, 'mongod.log'), (client) => whileAllowed(client, signal, work))
+      const server = { ...options, dbPath, port: PORT, scripting: false, signal }
+      return await withStandalone(server, join(folder, 'mongod.log'), (client) => work(client, signal))
     } finally {
       over.abort()
       await watched
@@ -73,26 +73,6 @@ export async function removeLeftScratch(parent: string): Promise<void> {
 
 function dataOf(folder: string): string {
   return join(folder, 'data')
-}
-
-/** Whatever the work waits for in the driver, it does not outlive the signal. */
-async function whileAllowed<T>(
-  client: MongoClient,
-  signal: AbortSignal,
-  work: (client: MongoClient, signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const close = () => void client.close().catch(() => undefined)
-  signal.addEventListener('abort', close)
-  try {
-    signal.throwIfAborted()
-    return await work(client, signal)
-  } catch (error) {
-    // What the driver says of a closed client is no reason.
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', close)
-  }
 }
 
 async function watchSpace(options: ScratchOptions, full: AbortController, over: AbortSignal): Promise<void> {

@@ -18,7 +18,9 @@ export interface StandaloneOptions {
   readonly mongodOpts: Readonly<Record<string, unknown>>
   /** GB of its cache, as its option takes them. */
   readonly cacheGb?: string
-  /** Ends the wait for its start. */
+  /** Whether it runs scripts of queries; true when absent. */
+  readonly scripting?: boolean
+  /** Kills it at once: for files that nobody needs then. */
   readonly signal?: AbortSignal
 }
 
@@ -45,8 +47,11 @@ export async function withStandalone<T>(
   const socket = join(sockets, 's.sock')
   const child = start(options, socket, log)
   let client: MongoClient | undefined
+  const kill = () => void child.kill('SIGKILL')
+  options.signal?.addEventListener('abort', kill)
   try {
-    client = await connectWhenServing(socket, child, log, options.signal)
+    options.signal?.throwIfAborted()
+    client = await connectWhenServing(socket, child, log)
     const result = await work(client)
     if (!(await stopServer(client, options.dbPath, child.pid))) throw await unusable(child, log)
     return result
@@ -55,6 +60,7 @@ export async function withStandalone<T>(
     if (error instanceof PbmError || !(await hasEnded(child))) throw error
     throw await unusable(child, log)
   } finally {
+    options.signal?.removeEventListener('abort', kill)
     await client?.close().catch(() => undefined)
     if (!isOver(child)) {
       const exited = once(child, 'exit')
@@ -73,7 +79,7 @@ export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp;
 }
 
 function start(options: StandaloneOptions, socket: string, log: string): ChildProcess {
-  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB } = options
+  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB, scripting = true } = options
   const storage = mongodOpts.storage as Document
   const engine = storage.wiredTiger.engineConfig as Document
   const args = [
@@ -87,6 +93,7 @@ function start(options: StandaloneOptions, socket: string, log: string): ChildPr
     ...(engine.directoryForIndexes === true ? ['--wiredTigerDirectoryForIndexes'] : []),
     ...['--wiredTigerJournalCompressor', String(engine.journalCompressor)],
     ...['--wiredTigerCacheSizeGB', cacheGb],
+    ...(scripting ? [] : ['--noscripting']),
   ]
   const child = spawn(path, args, { env: neededEnvironment(process.env), stdio: 'ignore' })
   child.on('error', () => undefined)
@@ -113,17 +120,12 @@ async function unusable({ exitCode, signalCode }: ChildProcess, log: string): Pr
   )
 }
 
-async function connectWhenServing(
-  socket: string,
-  child: ChildProcess,
-  log: string,
-  signal: AbortSignal | undefined,
-): Promise<MongoClient> {
+async function connectWhenServing(socket: string, child: ChildProcess, log: string): Promise<MongoClient> {
   const look = async () => {
     if (isOver(child)) throw await unusable(child, log)
     return await connect(socket).catch(() => undefined)
   }
-  const client = await until(look, { clock: systemClock, signal, everyMs: POLL_MS, timeoutMs: SERVE_MS })
+  const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })
   if (client !== undefined) return client
   throw new PbmError('FILES_UNUSABLE', `a mongod on the restored files does not serve within ${SERVE_MS / 1000} s`)
 }
