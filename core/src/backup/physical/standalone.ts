@@ -16,6 +16,12 @@ export interface StandaloneOptions {
   readonly path: string
   readonly port: number
   readonly mongodOpts: Readonly<Record<string, unknown>>
+  /** GB of its cache, as its option takes them. */
+  readonly cacheGb?: string
+  /** Whether it runs scripts of queries; true when absent. */
+  readonly scripting?: boolean
+  /** Kills it at once: for files that nobody needs then. */
+  readonly signal?: AbortSignal
 }
 
 const SERVE_MS = 600_000
@@ -31,25 +37,30 @@ const CACHE_GB = '0.25'
  *
  * @param log file of its log
  */
-export async function withStandalone(
+export async function withStandalone<T>(
   options: StandaloneOptions,
   log: string,
-  work: (client: MongoClient) => Promise<void>,
-): Promise<void> {
+  work: (client: MongoClient) => Promise<T>,
+): Promise<T> {
   const sockets = await mkdtemp(join(tmpdir(), 'pbm-'))
   await chmod(sockets, 0o700)
   const socket = join(sockets, 's.sock')
   const child = start(options, socket, log)
   let client: MongoClient | undefined
+  const kill = () => void child.kill('SIGKILL')
+  options.signal?.addEventListener('abort', kill)
   try {
+    options.signal?.throwIfAborted()
     client = await connectWhenServing(socket, child, log)
-    await work(client)
+    const result = await work(client)
     if (!(await stopServer(client, options.dbPath, child.pid))) throw await unusable(child, log)
+    return result
   } catch (error) {
     // What the driver says of a server that has died is no reason: its log has one.
     if (error instanceof PbmError || !(await hasEnded(child))) throw error
     throw await unusable(child, log)
   } finally {
+    options.signal?.removeEventListener('abort', kill)
     await client?.close().catch(() => undefined)
     if (!isOver(child)) {
       const exited = once(child, 'exit')
@@ -67,7 +78,8 @@ export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp;
   return ((await oplog.findOne({}, options)) ?? undefined) as { ts: Timestamp; t: unknown } | undefined
 }
 
-function start({ dbPath, path, port, mongodOpts }: StandaloneOptions, socket: string, log: string): ChildProcess {
+function start(options: StandaloneOptions, socket: string, log: string): ChildProcess {
+  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB, scripting = true } = options
   const storage = mongodOpts.storage as Document
   const engine = storage.wiredTiger.engineConfig as Document
   const args = [
@@ -80,7 +92,8 @@ function start({ dbPath, path, port, mongodOpts }: StandaloneOptions, socket: st
     ...(storage.directoryPerDB === true ? ['--directoryperdb'] : []),
     ...(engine.directoryForIndexes === true ? ['--wiredTigerDirectoryForIndexes'] : []),
     ...['--wiredTigerJournalCompressor', String(engine.journalCompressor)],
-    ...['--wiredTigerCacheSizeGB', CACHE_GB],
+    ...['--wiredTigerCacheSizeGB', cacheGb],
+    ...(scripting ? [] : ['--noscripting']),
   ]
   const child = spawn(path, args, { env: neededEnvironment(process.env), stdio: 'ignore' })
   child.on('error', () => undefined)

@@ -1,0 +1,106 @@
+import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { MongoClient } from 'mongodb'
+import { PbmError } from '../../errors.js'
+import { isAbandoned, temporaryName } from '../../plugin-kit/temporary-file.js'
+import { systemClock } from '../../time/clock.js'
+import { until } from '../../time/until.js'
+import { killServerOf } from './server-program.js'
+import { type StandaloneOptions, withStandalone } from './standalone.js'
+
+export interface ScratchOptions extends Pick<StandaloneOptions, 'path' | 'mongodOpts' | 'cacheGb'> {
+  /** A folder of this machine's own settings, made when it is missing. Each server has a folder of its own in it. */
+  readonly parent: string
+  /** Bytes that stay free on the file system of `parent`, for whatever else is there. */
+  readonly keepFree: number
+  readonly signal: AbortSignal
+  /** Puts files there that the server is to open; left out for an empty server. */
+  readonly fill?: (dbPath: string, signal: AbortSignal) => Promise<void>
+}
+
+/** Of the free space. */
+const LOOK_MS = 500
+const PORT = 27017
+
+/**
+ * Runs `work` with a mongod of its own that nobody else can reach, and removes both it and its files, however that ends. What
+ * an agent left that was killed is removed by {@link removeLeftScratch}, which this does first.
+ *
+ * Rejects with SCRATCH_SPACE, SCRATCH_FAILED, the signal's reason, and with what `work` rejects with. The signal that `work` is
+ * given is aborted when space runs out, too; the server is killed with it, so that nothing waits for it.
+ */
+export async function withScratch<T>(
+  options: ScratchOptions,
+  work: (client: MongoClient, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { parent, fill } = options
+  await removeLeftScratch(parent)
+  const folder = join(parent, temporaryName())
+  const dbPath = dataOf(folder)
+  await mkdir(dbPath, { recursive: true, mode: 0o700 })
+  const [full, over] = [new AbortController(), new AbortController()]
+  const signal = AbortSignal.any([options.signal, full.signal])
+  try {
+    await requireSpace(options)
+    const watched = watchSpace(options, full, over.signal)
+    try {
+      await fill?.(dbPath, signal)
+      signal.throwIfAborted()
+      const server = { ...options, dbPath, port: PORT, scripting: false, signal }
+      return await withStandalone(server, join(folder, 'mongod.log'), (client) => work(client, signal))
+    } finally {
+      over.abort()
+      await watched
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error instanceof PbmError && error.code === 'FILES_UNUSABLE' ? asScratch(error) : error
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+/** Of agents that don't live any more: ends their servers and removes the files. Those of others stay. */
+export async function removeLeftScratch(parent: string): Promise<void> {
+  for (const name of await readdir(parent).catch(() => [])) {
+    const folder = join(parent, name)
+    const found = await stat(folder).catch(() => undefined)
+    if (found === undefined || !isAbandoned(name, found.mtime)) continue
+    await killServerOf(dataOf(folder))
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+function dataOf(folder: string): string {
+  return join(folder, 'data')
+}
+
+async function watchSpace(options: ScratchOptions, full: AbortController, over: AbortSignal): Promise<void> {
+  const look = async () => {
+    try {
+      await requireSpace(options)
+      return false
+    } catch (error) {
+      full.abort(error)
+      return true
+    }
+  }
+  await until(look, { clock: systemClock, signal: over, everyMs: LOOK_MS }).catch(() => undefined)
+}
+
+async function requireSpace({ parent, keepFree }: ScratchOptions): Promise<void> {
+  const { bavail, bsize } = await statfs(parent)
+  if (bavail * bsize > keepFree) return
+  const has = `has ${bavail * bsize} bytes left, and ${keepFree} are to stay free`
+  throw new PbmError('SCRATCH_SPACE', `the file system of ${parent} ${has}`, {
+    hint: 'Make room there, or move the folder: see --state-folder of the agent',
+  })
+}
+
+/** The log that the hint of the cause names is removed with the files. */
+function asScratch(cause: PbmError): PbmError {
+  return new PbmError('SCRATCH_FAILED', `the scratch server failed: ${cause.message}`, {
+    hint: 'Is its program of the version that the backup was made of, and is there memory for it?',
+    cause,
+  })
+}
