@@ -20,8 +20,6 @@ import {
   PluginHost,
   recordRefusal,
   removeAgent,
-  removeFetched,
-  repairPhysicalBackup,
   requireConfig,
   seeStorage,
   storageFingerprint,
@@ -40,6 +38,7 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
+import { clearLeftBehind } from './left-behind.js'
 import type { LocalRepair } from './local-repair.js'
 import { type LocalRepairs, localRepairs } from './local-repairs.js'
 import type { MetricsSource } from './metrics/metrics.js'
@@ -47,7 +46,7 @@ import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import { RunDuties } from './run-duties.js'
-import type { Settings } from './settings.js'
+import { type Settings, scratchFolder } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
@@ -123,7 +122,12 @@ export class Agent {
       await this.#status.publish()
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
-    const physical = { handOver, takeOverFile: takeOverFile(settings), startCommand: settings.mongodStart }
+    const physical = {
+      handOver,
+      takeOverFile: takeOverFile(settings),
+      startCommand: settings.mongodStart,
+      scratchFolder: scratchFolder(settings),
+    }
     const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
@@ -171,13 +175,9 @@ export class Agent {
   /** Creates what is missing in the control database. */
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset, node } = options.connections
-    // On a mongod that is locked, nothing can be written.
-    const log = { warning: (text: string) => options.logger.warn(text) }
-    await repairPhysicalBackup({ node, log }).catch((error: unknown) =>
-      log.warning(`cannot see whether a physical backup left this mongod locked: ${errorText(error)}`),
-    )
-    await removeFetched(node).catch((error: unknown) =>
-      log.warning(`what a physical restore had fetched can't be removed: ${errorText(error)}`),
+    await clearLeftBehind(
+      { node, scratchFolder: scratchFolder(options.settings) },
+      { warning: (text) => options.logger.warn(text) },
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)

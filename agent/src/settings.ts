@@ -28,7 +28,7 @@ export interface Settings {
   readonly stopGrace: number
   /** A command that starts the mongod, as its service manager does; undefined to start it as it was started before. */
   readonly mongodStart: string | undefined
-  /** Where a restore writes down how far it is, on this machine. */
+  /** Where a restore writes down how far it is, on this machine, and puts what it opens with a mongod of its own. */
   readonly stateFolder: string
   /** Seconds between two looks at whether the user that the agent connects as has changed. */
   readonly checkUser: number
@@ -138,6 +138,11 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     metrics: metricsSettings(find),
     file: flags.config,
   }
+}
+
+/** Where mongods of the agent itself have their files. */
+export function scratchFolder({ stateFolder }: Settings): string {
+  return join(stateFolder, 'scratch')
 }
 
 function metricsSettings(find: (place: Place) => Source | undefined): MetricsSettings | undefined {

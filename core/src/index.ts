@@ -10,6 +10,7 @@ export { dumpNamespaces } from './backup/logical/dump.js'
 export { listNamespaces } from './backup/logical/namespaces.js'
 export { BackupNominee } from './backup/nominee.js'
 export { requirePhysical } from './backup/physical/readiness.js'
+export { removeLeftScratch } from './backup/physical/scratch.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
@@ -91,6 +92,7 @@ export {
 } from './control/backups.js'
 export { type ClusterView, readClusterView } from './control/cluster-view.js'
 export {
+  asksForPart,
   type BackupCommand,
   type Command,
   type CommandDocument,
@@ -262,6 +264,7 @@ export {
   NODE,
   NODE_URI,
   OPERATION_LOG,
+  SCRATCH_FOLDER,
   SELF,
   STORE,
   WITH_PRIMARY,

@@ -8,11 +8,13 @@ import { until } from '../../time/until.js'
 import { killServerOf } from './server-program.js'
 import { type StandaloneOptions, withStandalone } from './standalone.js'
 
-export interface ScratchOptions extends Pick<StandaloneOptions, 'path' | 'mongodOpts' | 'cacheGb'> {
+export interface ScratchOptions extends Pick<StandaloneOptions, 'path' | 'mongodOpts' | 'cacheGb' | 'appliesOplog'> {
   /** A folder of this machine's own settings, made when it is missing. Each server has a folder of its own in it. */
   readonly parent: string
   /** Bytes that stay free on the file system of `parent`, for whatever else is there. */
   readonly keepFree: number
+  /** Bytes that `fill` will need; 0 where absent. */
+  readonly needs?: number
   readonly signal: AbortSignal
   /** Puts files there that the server is to open; left out for an empty server. */
   readonly fill?: (dbPath: string, signal: AbortSignal) => Promise<void>
@@ -41,7 +43,7 @@ export async function withScratch<T>(
   const [full, over] = [new AbortController(), new AbortController()]
   const signal = AbortSignal.any([options.signal, full.signal])
   try {
-    await requireSpace(options)
+    await requireSpace(options, options.needs)
     const watched = watchSpace(options, full, over.signal)
     try {
       await fill?.(dbPath, signal)
@@ -88,13 +90,18 @@ async function watchSpace(options: ScratchOptions, full: AbortController, over: 
   await until(look, { clock: systemClock, signal: over, everyMs: LOOK_MS }).catch(() => undefined)
 }
 
-async function requireSpace({ parent, keepFree }: ScratchOptions): Promise<void> {
+async function requireSpace({ parent, keepFree }: ScratchOptions, needs = 0): Promise<void> {
   const { bavail, bsize } = await statfs(parent)
-  if (bavail * bsize > keepFree) return
-  const has = `has ${bavail * bsize} bytes left, and ${keepFree} are to stay free`
-  throw new PbmError('SCRATCH_SPACE', `the file system of ${parent} ${has}`, {
-    hint: 'Make room there, or move the folder: see --state-folder of the agent',
-  })
+  const free = bavail * bsize
+  if (free > keepFree + needs) return
+  const needed = needs === 0 ? '' : `${needs} are needed, and `
+  throw new PbmError(
+    'SCRATCH_SPACE',
+    `the file system of ${parent} has ${free} bytes left: ${needed}${keepFree} stay free`,
+    {
+      hint: 'Make room there, or move the folder: see --state-folder of the agent',
+    },
+  )
 }
 
 /** The log that the hint of the cause names is removed with the files. */

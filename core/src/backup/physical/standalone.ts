@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Document, MongoClient, type Timestamp } from 'mongodb'
+import { type Document, MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../../errors.js'
 import { neededEnvironment } from '../../plugin-host/needed-environment.js'
 import { systemClock } from '../../time/clock.js'
@@ -20,6 +20,8 @@ export interface StandaloneOptions {
   readonly cacheGb?: string
   /** Whether it runs scripts of queries; true when absent. */
   readonly scripting?: boolean
+  /** Whether it applies its oplog first, and takes no writes then; false when absent. */
+  readonly appliesOplog?: boolean
   /** Kills it at once: for files that nobody needs then. */
   readonly signal?: AbortSignal
 }
@@ -71,6 +73,28 @@ export async function withStandalone<T>(
   }
 }
 
+/**
+ * Has the server apply its oplog exactly up to `lastWrite` when it is started next, as a member or with `appliesOplog` (PBM:
+ * physical.md §5, step 9). Throws BACKUP_DAMAGED where the oplog ends before.
+ */
+export async function endOplogAt(client: MongoClient, lastWrite: Timestamp): Promise<void> {
+  const top = (await newestEntry(client))?.ts
+  if (top === undefined || top.lessThan(lastWrite)) {
+    throw new PbmError('BACKUP_DAMAGED', 'the restored oplog ends before the backup does', {
+      hint: 'The backup can not be restored as it is; restore another one.',
+    })
+  }
+  const local = client.db('local')
+  for (const name of ['minvalid', 'oplogTruncateAfterPoint', 'election', 'initialSyncId']) {
+    await local.collection(`replset.${name}`).deleteMany({})
+  }
+  await local.collection('replset.minvalid').insertOne({ t: -1, ts: new Timestamp({ t: 0, i: 1 }) })
+  if (!top.greaterThan(lastWrite)) return
+  // PBM's copies go beyond the end of their backup.
+  const point: Document = { _id: 'oplogTruncateAfterPoint', oplogTruncateAfterPoint: lastWrite }
+  await local.collection('replset.oplogTruncateAfterPoint').insertOne(point)
+}
+
 /** Backwards: forwards would hang once entries were put there. */
 export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp; t: unknown } | undefined> {
   const oplog = client.db('local').collection('oplog.rs')
@@ -79,7 +103,7 @@ export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp;
 }
 
 function start(options: StandaloneOptions, socket: string, log: string): ChildProcess {
-  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB, scripting = true } = options
+  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB, scripting = true, appliesOplog = false } = options
   const storage = mongodOpts.storage as Document
   const engine = storage.wiredTiger.engineConfig as Document
   const args = [
@@ -94,6 +118,7 @@ function start(options: StandaloneOptions, socket: string, log: string): ChildPr
     ...['--wiredTigerJournalCompressor', String(engine.journalCompressor)],
     ...['--wiredTigerCacheSizeGB', cacheGb],
     ...(scripting ? [] : ['--noscripting']),
+    ...(appliesOplog ? ['--setParameter', 'recoverFromOplogAsStandalone=true'] : []),
   ]
   const child = spawn(path, args, { env: neededEnvironment(process.env), stdio: 'ignore' })
   child.on('error', () => undefined)

@@ -141,7 +141,11 @@ async function droppedOf(client: MongoClient, { db, name, type }: TargetCollecti
 
 /** What has documents that are restored. */
 async function objectsOf(restore: Preparing, { whole, chosen, namespaces }: Prepared): Promise<PlannedObject[]> {
-  const { store, backup, part, compression, guard } = restore
+  const { store, backup, part, compression, guard, files } = restore
+  if (files !== undefined) {
+    const names = files.objects.map((name) => ({ name }))
+    return await sized(store, names, guard)
+  }
   const list = part.dump_name ?? ''
   if (isLegacyArchive(backup.pbm_version)) return await sized(store, [{ name: list }], guard)
   const stored = chosen === undefined ? namespaces : [...chosen.restored.keys()]

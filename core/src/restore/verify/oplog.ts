@@ -95,7 +95,7 @@ export function verifyCoverage(pieces: readonly OplogPiece[], range: { start: bi
     covered = end
     last = object
   }
-  if (covered < range.end || pieces.length === 0) throw gap(covered, range.end, [last])
+  if (covered < range.end) throw gap(covered, range.end, [last])
 }
 
 /**
