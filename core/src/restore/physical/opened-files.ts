@@ -5,16 +5,17 @@ import { withScratch } from '../../backup/physical/scratch.js'
 import { programOf } from '../../backup/physical/server-program.js'
 import { endOplogAt, type StandaloneOptions, withStandalone } from '../../backup/physical/standalone.js'
 import { requireRights } from '../../control/rights.js'
-import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { serverOptions } from '../../mongo/server-options.js'
 import type { NodeInfo } from '../../mongo/topology.js'
+import { optime } from '../../oplog/entry.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import { fileObject } from '../../store/layout/file-list.js'
 import { snapshotOfServer } from '../data/server-snapshot.js'
 import type { Snapshot } from '../data/snapshot.js'
 import { type FetchOptions, fetchFiles, readFileList, totalSize } from './fetch.js'
 import { refuseOtherVersion } from './prepare.js'
+import { transactionEntries } from './transaction-entries.js'
 
 export interface OpeningFiles extends FetchOptions {
   /** The mongod beside this agent, whose program opens the files. */
@@ -24,8 +25,8 @@ export interface OpeningFiles extends FetchOptions {
   readonly folder: string
   /** Files fetched at a time. */
   readonly parallel: number
-  /** Whether oplog is replayed on top of it. */
-  readonly goesOn: boolean
+  /** Where the oplog begins that is replayed on top of it; undefined where none is. */
+  readonly goesOnAt: bigint | undefined
   readonly log: OperationLog
   readonly progress: ProgressPublisher
 }
@@ -65,8 +66,9 @@ export async function withOpenedFiles<T>(opening: OpeningFiles, work: (opened: O
   const scratch = { ...server, parent, needs: bytes, keepFree: KEEP_FREE, signal, fill, appliesOplog: true }
   return await withScratch(scratch, async (client, open) => {
     log.info(`a mongod of this agent's own has the files of ${backup.name} open`)
-    if (!opening.goesOn) await refuseUndecided(client, backup.name)
-    const snapshot = await snapshotOfServer(client, { signal: open })
+    const end = optime(part.last_write_ts)
+    const oplog = info.isSharded ? await transactionEntries(client, end, opening.goesOnAt) : []
+    const snapshot = { ...(await snapshotOfServer(client, { signal: open })), oplog }
     const objects = files.map((file) => fileObject(backup.name, part.name, file, compression.suffix))
     return await work({ snapshot, objects })
   })
@@ -78,15 +80,6 @@ async function endAt(server: Omit<StandaloneOptions, 'port'>, { part }: OpeningF
   await withStandalone(options, join(server.dbPath, '..', 'first.log'), (client) =>
     endOplogAt(client, part.last_write_ts),
   )
-}
-
-/** Of a transaction over several shards that was not decided here by then, another shard may have its part. */
-async function refuseUndecided(client: MongoClient, name: string): Promise<void> {
-  const open = await client.db('config').collection('transactions').findOne({ state: 'prepared' })
-  if (open === null) return
-  throw new PbmError('RESTORE_UNSUPPORTED', `a transaction over several shards was under way at the end of ${name}`, {
-    hint: 'Restore to a time after it, with --time and --base-snapshot, or choose another backup.',
-  })
 }
 
 /** As the record has them, which comes from a storage: nothing else of it gets into a command line. */

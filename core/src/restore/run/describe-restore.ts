@@ -161,7 +161,8 @@ async function objectsOf(restore: Preparing, { whole, chosen, namespaces }: Prep
 
 async function oplogObjects(restore: Preparing, whole: Snapshot): Promise<PlannedOplog[]> {
   const own = new Set(whole.oplog)
-  const pieces = oplogOf(restore, whole).map((piece: OplogPiece) => ({
+  const stored = oplogOf(restore, whole).filter(({ read }) => read === undefined)
+  const pieces = stored.map((piece: OplogPiece) => ({
     name: piece.object,
     kind: own.has(piece) ? ('backup' as const) : ('chunk' as const),
     start: Number(piece.start >> 32n),

@@ -26,7 +26,7 @@ export async function withFilesOf<T>(
   if (backup.type === 'logical' || part === undefined || pointInTime?.newcomers.has(part.name) === true)
     return await work(undefined)
   const { scratchFolder: folder, ...given } = context
-  const goesOn = pointInTime !== undefined
+  const goesOnAt = pointInTime?.chunks[0]?.start
   const parallel = tuning.numParallelFiles ?? DEFAULT_PARALLEL_FILES
-  return await withOpenedFiles({ ...given, backup, part, compression, store, folder, parallel, goesOn }, work)
+  return await withOpenedFiles({ ...given, backup, part, compression, store, folder, parallel, goesOnAt }, work)
 }

@@ -63,8 +63,9 @@ export async function checkPieces(
   verifyCoverage(pieces, options)
   const limit = pLimit(WIDTH)
   return await Promise.all(
-    pieces.map(({ object }) =>
+    pieces.map(({ object, read }) =>
       limit(async () => {
+        if (read !== undefined) return 0
         const { size } = await store.stat(object, { signal: options.signal }).catch((error: unknown) => {
           throw objectError(error, object)
         })
