@@ -12,8 +12,16 @@ export interface Io {
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   /** Answers questions where nobody sits at a terminal; the page of `pbm web` asks its own user. */
-  readonly ask?: (question: string) => Promise<boolean>
+  readonly ask?: Ask
 }
+
+/** What is known of the question beside its words. */
+export interface Asked {
+  /** Of a restore: it replaces files. */
+  readonly isPhysical?: boolean
+}
+
+export type Ask = (question: string, asked: Asked) => Promise<boolean>
 
 /** A whole file, or standard input for `-`. Fails with FILE_UNREADABLE. */
 export async function readTextOf(file: string, io: Io): Promise<string> {
@@ -31,9 +39,9 @@ export async function readTextOf(file: string, io: Io): Promise<string> {
  * Asks on standard error, so that standard output stays pure. Anything but y or yes is a no, which ends the command with
  * CANCELED: exit code 0 is for what really happened. Without a terminal there is nobody to ask: CONFIRMATION.
  */
-export async function confirm(question: string, io: Io): Promise<void> {
+export async function confirm(question: string, io: Io, asked: Asked = {}): Promise<void> {
   if (io.ask !== undefined) {
-    if (!(await io.ask(question))) throw canceled()
+    if (!(await io.ask(question, asked))) throw canceled()
     return
   }
   if (io.stdin.isTTY !== true)

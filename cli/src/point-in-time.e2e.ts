@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import {
   compareStates,
   type DatabaseState,
@@ -262,12 +262,18 @@ describe('pbm and points in time', () => {
     assert.equal((await listChunks(cluster.leader)).length, before.length)
     assert.match((await cluster.pbm(['cleanup', ...until])).stderr, /Add -y/)
 
+    // PBM's agents delete a chunk and leave these.
+    const sums = join(dirname(file(before[0]?.fname ?? '')), '../20200101/pbmkit.sums')
+    await mkdir(sums, { recursive: true })
+    await writeFile(join(sums, `20200101000000-1.20200101000100-1.5-${'0'.repeat(16)}-${'f'.repeat(16)}`), 'x')
     const chunksOnly = (await cluster.json(['delete-pitr', ...until, '-y', '--wait'])).value as {
       deleted: boolean
       msg: string
     }
     const left = await listChunks(cluster.leader)
     assert.ok(left.length < before.length, chunksOnly.msg)
+    // The storage may have removed the empty folder.
+    assert.deepEqual(await readdir(sums).catch(() => []), [])
     assert.ok(left.every(({ end_ts }) => end_ts.greaterThan(newer)))
     await refused(['restore', '--time', moment(second.time), '-y'], 'RESTORE_TIME')
     const cleaned = (await cluster.json(['cleanup', ...until, '-y', '--wait'])).value as { deleted: boolean }

@@ -24,6 +24,7 @@ import {
 } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { type Agent, type Cluster, startCluster, until } from './cluster.support.js'
+import type { RunningSection } from './status/running.js'
 
 /** Backups of every kind of layout and the oplog after them, damaged in every way. One story, in order. */
 describe('pbm verify', () => {
@@ -285,7 +286,14 @@ describe('pbm verify', () => {
     await backup()
     const { value, code } = await cluster.json(['verify', plain])
     assert.deepEqual([(value as { code?: string }).code, code], ['OPERATION_RUNNING', 4])
-    assert.match((await cluster.pbm(['status', '-s', 'running'])).stdout, /verify on /)
+    const locks = cluster.leader.db('admin').collection('pbmLock')
+    const silentSince = { hb: new Timestamp({ t: 1, i: 1 }), epoch: new Timestamp({ t: 1, i: 1 }) }
+    await locks.insertOne({ type: 'cleanup', replset: 'rs0', node: 'lost:1', opid: '0'.repeat(24), ...silentSince })
+    assert.match((await cluster.pbm(['status', '-s', 'running'])).stdout, /verify on .*cleanup on rs0\/lost:1/s)
+    const { value: shown } = await cluster.json(['status', '-s', 'running'])
+    const { type, beside = [] } = (shown as { running: RunningSection }).running
+    assert.deepEqual([type, beside.map((one) => [one.type, one.stale])], ['verify', [['cleanup', true]]])
+    await locks.deleteMany({ node: 'lost:1' })
     // As if its agent had died long ago.
     await agent.stop('SIGKILL')
     const silent = { $set: { hb: new Timestamp({ t: 1_000_000_000, i: 1 }) } }

@@ -225,8 +225,7 @@ async function printRestores(session: Session, leader: MongoClient, options: Lis
 
 /** Oldest first. */
 export async function restoreEntries(leader: MongoClient): Promise<RestoreEntry[]> {
-  const restores = await listRestores(leader)
-  return restores.sort((a, b) => Number(a.start_ts) - Number(b.start_ts)).map(toRestoreEntry)
+  return (await listRestores(leader)).map(toRestoreEntry).reverse()
 }
 
 function toRestoreEntry(restore: RestoreDocument): RestoreEntry {

@@ -181,6 +181,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     await confirm(
       question(backup, target, { pitrIsOn: pitrWasOn, balancerIsOn: balancerWasOn, remap, withUsers, part }),
       session.io,
+      { isPhysical },
     )
 
   const cmd = asked?.own === undefined ? 'restore' : 'restorePart'

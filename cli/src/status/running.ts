@@ -5,12 +5,13 @@ import {
   findRestoreByOpid,
   findVerification,
   isStale,
+  type LockDocument,
   listLocks,
   listVerifyLocks,
   type RestoreDocument,
   rfc3339,
 } from '@pbmkit/core'
-import type { MongoClient } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import { prettySize } from '../output/bytes.js'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
@@ -31,15 +32,24 @@ export interface RunningSection {
   part?: string
   /** Its agents are dead. */
   stale?: true
+  /** What runs beside it: a verification, or the dead rest of another operation. */
+  beside?: RunningSection[]
 }
 
 export async function runningSection(leader: MongoClient): Promise<RunningSection> {
   const [operations, beside, now] = await Promise.all([listLocks(leader), listVerifyLocks(leader), clusterTime(leader)])
-  const locks = [...operations, ...beside]
-  const lock = locks.find(({ hb }) => !isStale(hb, now)) ?? locks[0]
+  const isAlive = ({ hb }: LockDocument) => !isStale(hb, now)
+  // Those that are alive first, each operation with all of its locks.
+  const locks = [...operations, ...beside].sort((a, b) => Number(isAlive(b)) - Number(isAlive(a)))
+  const byOperation = [...Map.groupBy(locks, ({ opid }) => opid).values()]
+  const [first, ...others] = await Promise.all(byOperation.map((own) => operationOf(leader, own, now)))
+  return { ...first, ...(others.length === 0 ? {} : { beside: others }) }
+}
+
+async function operationOf(leader: MongoClient, own: readonly LockDocument[], now: Timestamp): Promise<RunningSection> {
+  const [lock] = own
   if (lock === undefined) return {}
   const opid = lock.opid ?? ''
-  const own = locks.filter((other) => other.opid === lock.opid)
   const running: RunningSection = {
     type: lock.type,
     opID: opid,
@@ -85,9 +95,13 @@ function statusWords(status: string, kind: string): string {
 
 export function runningText(running: RunningSection, colours: Colours): string {
   if (running.type === undefined) return 'nothing'
+  return [running, ...(running.beside ?? [])].map((one) => operationText(one, colours)).join('\n\n')
+}
+
+function operationText(running: RunningSection, colours: Colours): string {
   const lines = [
     [
-      colours.strong(running.type),
+      colours.strong(running.type ?? ''),
       ...(running.name === undefined ? [] : [running.name]),
       ...(running.status === undefined ? [] : [`(${running.status})`]),
       `on ${running.nodes?.join(', ')}`,

@@ -1,6 +1,7 @@
 import { PbmError } from '@pbmkit/core'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type Choice, named, type RestoreChoice, shellLine, wordsOf } from './action-line.js'
+import type { Ask } from '../io.js'
+import { type Choice, type RestoreChoice, shellLine, wordsOf } from './action-line.js'
 import type { Outcome, Question } from './protocol.js'
 import { type LineOutcome, runLine } from './run-line.js'
 import type { ServerOptions, VisitorOf } from './server-options.js'
@@ -31,14 +32,14 @@ const CONFIRMED = object(['restore', 'question', 'cluster'], {
 /** What the page can have done. Each is a command line; a server that is read-only has none of these. */
 export function addActions(app: FastifyInstance, visitorOf: VisitorOf, options: ServerOptions): void {
   const { build, signal, readOnly } = options
-  const run = (request: FastifyRequest, words: string[], ask?: (question: string) => Promise<boolean>) => {
+  const run = (request: FastifyRequest, words: string[], ask?: Ask) => {
     const { session, ended } = visitorOf(request)
     return runLine(build, session, words, {
       signal: AbortSignal.any([signal, ended]),
       ...(ask === undefined ? {} : { ask }),
     })
   }
-  const act = async (request: FastifyRequest, choice: Choice, ask?: (question: string) => Promise<boolean>) => {
+  const act = async (request: FastifyRequest, choice: Choice, ask?: Ask) => {
     const outcome = toOutcome(choice, await run(request, wordsOf(choice), ask))
     visitorOf(request).live.expectChange()
     return outcome
@@ -58,13 +59,15 @@ export function addActions(app: FastifyInstance, visitorOf: VisitorOf, options: 
     acting.post('/api/question', { schema: { body: RESTORE } }, async (request): Promise<Outcome<Question>> => {
       const choice = request.body as RestoreChoice
       let question: string | undefined
-      const { notes, error } = await run(request, wordsOf(choice), async (asked) => {
-        question = asked
+      let canBePlanned = true
+      const { notes, error } = await run(request, wordsOf(choice), async (words, asked) => {
+        question = words
+        canBePlanned = asked.isPhysical !== true
         return false
       })
       const line = shellLine(wordsOf(choice))
       if (question === undefined) return { line, notes, ...(error === undefined ? {} : { error }) }
-      return { line, notes, result: { question, canBePlanned: !(await isPhysical(request, choice, question)) } }
+      return { line, notes, result: { question, canBePlanned } }
     })
 
     acting.post('/api/plan', { schema: { body: RESTORE } }, async (request) => {
@@ -92,14 +95,6 @@ export function addActions(app: FastifyInstance, visitorOf: VisitorOf, options: 
       })
     })
   })
-
-  /** The question names the backup that a restore to a time starts from. */
-  async function isPhysical(request: FastifyRequest, choice: RestoreChoice, question: string): Promise<boolean> {
-    const name = choice.backup ?? choice.base ?? /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/.exec(question)?.[0]
-    if (name === undefined) return false
-    const { result } = await run(request, ['describe-backup', ...named(name)])
-    return (result as { type?: string } | undefined)?.type === 'physical'
-  }
 }
 
 function toOutcome(choice: Choice, { result, error, notes }: LineOutcome): Outcome {

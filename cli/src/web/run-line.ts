@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Command } from 'commander'
 import { type ErrorReport, EXIT, errorReport, exitCodeOf } from '../errors.js'
-import type { Io } from '../io.js'
+import type { Ask, Io } from '../io.js'
 import { collector } from '../output/collector.js'
 import { type Run, Session } from '../session.js'
 import { withSubcommands } from '../subcommands.js'
@@ -12,7 +12,7 @@ export type BuildProgram = (run: Run) => Command
 export interface LineOptions {
   readonly signal: AbortSignal
   /** Answers the command's question; without it, a command that asks is refused. */
-  readonly ask?: (question: string) => Promise<boolean>
+  readonly ask?: Ask
   /** `text` for what people read; otherwise the result is the value that `-o json` prints. */
   readonly out?: 'json' | 'text'
 }

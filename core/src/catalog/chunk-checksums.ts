@@ -34,7 +34,7 @@ export async function storeChecksum(
 export async function deleteChecksums(store: ObjectStore, chunk: string, { signal }: CallOptions): Promise<void> {
   const names: string[] = []
   for await (const { name } of store.list({ prefix: chunkChecksumPrefix(chunk), signal })) names.push(name)
-  for (const name of names) await forget(store, name, { signal })
+  for (const name of names) await forgetObject(store, name, { signal })
 }
 
 /** The same of a listed chunk, whose record names it: without a look at the storage. */
@@ -44,10 +44,11 @@ export async function deleteOwnChecksum(
   { signal }: CallOptions,
 ): Promise<void> {
   if (encryption !== undefined || crc === undefined || storedCrc === undefined) return
-  await forget(store, chunkChecksumName(fname, { size, crc, storedCrc }), { signal })
+  await forgetObject(store, chunkChecksumName(fname, { size, crc, storedCrc }), { signal })
 }
 
-async function forget(store: ObjectStore, name: string, { signal }: CallOptions): Promise<void> {
+/** Deletes an object that may be gone already. */
+export async function forgetObject(store: ObjectStore, name: string, { signal }: CallOptions): Promise<void> {
   await store.delete(name, { signal }).catch((error: unknown) => {
     if (!hasCode(error, 'STORAGE_NOT_FOUND')) throw error
   })

@@ -5,7 +5,7 @@ import { readConfig } from '../control/config.js'
 import { markDeletion } from '../control/deletion-mark.js'
 import { listSlicerLocks } from '../control/locks.js'
 import { deleteChunk, listChunks } from '../control/pitr-chunks.js'
-import { lifecycleOf } from '../control/profiles.js'
+import { isMain, lifecycleOf } from '../control/profiles.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
 import { clusterTime } from '../mongo/cluster-time.js'
@@ -13,6 +13,7 @@ import { hasCode } from '../plugin/errors.js'
 import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { PITR_FOLDER } from '../store/layout/names.js'
 import { rfc3339 } from '../time/text.js'
+import { deleteBareChecksums } from './bare-checksums.js'
 import { deleteOwnChecksum } from './chunk-checksums.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
@@ -77,9 +78,10 @@ export async function deleteOld(
   limit: number,
   what: { readonly backups: boolean },
 ): Promise<{ backups: number; chunks: number }> {
-  const { leader, store, signal, profile } = context
+  const { leader, store, log, signal, profile } = context
   const inventory = await readInventory(leader)
-  const old = expired(inventory, await pastTime(leader, limit), profile)
+  const time = await pastTime(leader, limit)
+  const old = expired(inventory, time, profile)
   const { chunks } = inventory
   const keys = new Map<string, string[]>()
   for (const rs of new Set(old.chunks.filter(({ encryption }) => encryption !== undefined).map((chunk) => chunk.rs))) {
@@ -97,6 +99,12 @@ export async function deleteOld(
     await deleteOwnChecksum(store, chunk, { signal })
   }
   for (const [rs, names] of keys) await deleteBareKeys(store, rs, names, { signal })
+  if (isMain(profile)) {
+    const gone = new Set(old.chunks)
+    const kept = chunks.filter((chunk) => !gone.has(chunk))
+    const bare = await deleteBareChecksums({ store, chunks: kept, limit: time, signal })
+    if (bare > 0) log.info(`deleted the checksums of ${bare} chunks that were deleted before`)
+  }
   const backups = what.backups ? old.backups.toReversed() : []
   for (const backup of backups) await remove(context, backup)
   return { backups: backups.length, chunks: old.chunks.length }

@@ -20,6 +20,7 @@ describe('schedules in the configuration', () => {
   - {name: a, cron: 0 2 * * *, do: backup, type: physical, ns: shop.*}
   - {name: a, cron: nightly, do: backup}
   - {name: c, cron: 0 2 * * *, do: drill}
+  - {name: s, cron: '*/10 * * * * *', do: backup}
   - {name: d, cron: 0 2 * * *, timezone: Middle/Earth, do: cleanup}
   - {name: e.f, cron: 0 2 * * *, do: lifecycle, type: logical, when: never}
   - {name: g, cron: 0 2 * * *, do: delete-pitr, olderThan: often}`
@@ -28,12 +29,13 @@ describe('schedules in the configuration', () => {
       'line 3: schedules.1.name: stands here a second time',
       'line 3: schedules.1.cron: is no cron expression; write minute, hour, day, month and weekday: 30 2 * * * is each day at 2:30',
       'line 4: schedules.2.do: must be backup, lifecycle, cleanup, delete-pitr or verify, not "drill"',
-      'line 5: schedules.3.timezone: is no time zone; write it as the IANA does: Europe/Berlin, UTC',
-      'line 5: schedules.3.olderThan: is missing; do: cleanup needs it',
-      'line 6: schedules.4.when: unknown key',
-      'line 6: schedules.4.name: must be: up to 64 letters, digits, - and _, a letter or digit first, not "e.f"',
-      'line 6: schedules.4.type: does not go with do: lifecycle',
-      'line 7: schedules.5.olderThan: must be: a number with s, m, h or d: 45m, 26h, 30d, not "often"',
+      'line 5: schedules.3.cron: comes more often than once a minute; leave the seconds out, or write one: 0 30 2 * * *',
+      'line 6: schedules.4.timezone: is no time zone; write it as the IANA does: Europe/Berlin, UTC',
+      'line 6: schedules.4.olderThan: is missing; do: cleanup needs it',
+      'line 7: schedules.5.when: unknown key',
+      'line 7: schedules.5.name: must be: up to 64 letters, digits, - and _, a letter or digit first, not "e.f"',
+      'line 7: schedules.5.type: does not go with do: lifecycle',
+      'line 8: schedules.6.olderThan: must be: a number with s, m, h or d: 45m, 26h, 30d, not "often"',
     ])
   })
 })

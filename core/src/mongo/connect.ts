@@ -1,4 +1,6 @@
 import { lookup } from 'node:dns/promises'
+import { once } from 'node:events'
+import { connect as connectSocket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { MongoClient, ReadPreference } from 'mongodb'
 import type { ConnectionString } from 'mongodb-connection-string-url'
@@ -107,6 +109,7 @@ export async function greetNode(uri: string): Promise<Hello> {
   for (const option of ['replicaSet', 'authSource', 'authMechanism', 'authMechanismProperties', 'directConnection']) {
     takeOption(target, option)
   }
+  if (!target.searchParams.has('proxyHost')) await refuseClosedPort(target.hosts[0] ?? '')
   const timing = { serverSelectionTimeoutMS: GREET_MS, connectTimeoutMS: GREET_MS, socketTimeoutMS: GREET_MS }
   const client = new MongoClient(target.toString(), { ...timing, directConnection: true, appName: 'pbm-agent' })
   client.on('error', () => undefined)
@@ -118,6 +121,24 @@ export async function greetNode(uri: string): Promise<Hello> {
 }
 
 const GREET_MS = 3_000
+
+/** At once: the driver would try again for as long as it may. Whatever else is the matter is for it to find out. */
+async function refuseClosedPort(host: string): Promise<void> {
+  const { hostname, port } = URL.canParse(`tcp://${host}`) ? new URL(`tcp://${host}`) : { hostname: '', port: '' }
+  if (hostname === '' || host.endsWith('.sock')) return
+  const socket = connectSocket({
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port) || 27_017,
+    timeout: GREET_MS,
+  })
+  try {
+    await Promise.race([once(socket, 'connect'), once(socket, 'timeout')])
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') throw error
+  } finally {
+    socket.destroy()
+  }
+}
 
 function noPrimary(rs: string, where: string, cause: PbmError): PbmError {
   return new PbmError('NO_PRIMARY', `replica set ${rs} has no primary that can be reached (${where})`, {

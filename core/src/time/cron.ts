@@ -9,6 +9,7 @@ export interface CronTimes {
 }
 
 const LONGEST = 100
+const OFTEN = 'comes more often than once a minute; leave the seconds out, or write one: 0 30 2 * * *'
 
 /** What is wrong with it; undefined where it names times, at least one of them to come. */
 export function cronFault(times: CronTimes, now: number): { key: 'cron' | 'timezone'; text: string } | undefined {
@@ -19,13 +20,20 @@ export function cronFault(times: CronTimes, now: number): { key: 'cron' | 'timez
   // To the library the time at which it is read, so that it would be due always.
   if (cron.includes('?')) return { key: 'cron', text: 'must not have a ?' }
   try {
-    return nextTick(times, now) === undefined ? { key: 'cron', text: 'names no time that ever comes' } : undefined
+    if (nextTick(times, now) === undefined) return { key: 'cron', text: 'names no time that ever comes' }
+    return isEachMinute(cron) ? undefined : { key: 'cron', text: OFTEN }
   } catch {
     return {
       key: 'cron',
       text: 'is no cron expression; write minute, hour, day, month and weekday: 30 2 * * * is each day at 2:30',
     }
   }
+}
+
+/** At the most: operations are kept apart by their second, and the agents look at the clock once in a while. */
+function isEachMinute(cron: string): boolean {
+  const parts = cron.trim().split(/\s+/)
+  return parts.length < 6 || /^\d+$/.test(parts[0] ?? '')
 }
 
 /** The first time after `after`; milliseconds since the epoch. */

@@ -37,7 +37,9 @@ export function NowSection({ running, now, readOnly, onBackup }: NowProps): Comp
         ? h('p', { class: 'quiet' }, 'Reading …')
         : isIdle
           ? h('p', { class: 'quiet' }, 'Nothing runs.')
-          : h(Operation, { running, now, readOnly }),
+          : [running, ...(running.beside ?? [])].map((one) =>
+              h(Operation, { key: one.opID ?? '', running: one, now, readOnly }),
+            ),
   })
 }
 

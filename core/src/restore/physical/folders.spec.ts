@@ -57,8 +57,8 @@ describe('the folders of a physical restore', () => {
     await mkdir(folders.old, { recursive: true })
     // As a process leaves it that is killed in the middle.
     await put('.pbmkit-restore/old/z-9.wt', 'old')
-    await moveAside(folders, LAYOUT)
-    await moveAside(folders, LAYOUT)
+    await moveAside(folders, LAYOUT, async () => undefined)
+    await moveAside(folders, LAYOUT, async () => undefined)
     assert.deepEqual(await entries(folders.old), [...SERVER, 'z-9.wt'])
     const barred = ['.hidden', '.pbmkit-restore', 'keyfile', 'mongod.log', 'notes', 'storage.bson']
     assert.deepEqual(await entries(dbPath), barred)
@@ -79,11 +79,15 @@ describe('the folders of a physical restore', () => {
     const folders = restoreFolders(dbPath)
     await mkdir(folders.old, { recursive: true })
     const engine = async () => deserialize(await readFile(join(dbPath, ENGINE_FILE))).storage.engine
-    await moveAside(folders, LAYOUT)
+    const before = async () => {
+      assert.match(await engine(), /restore of pbmkit/)
+      assert.equal(await text('WiredTiger'), 'old')
+    }
+    await moveAside(folders, LAYOUT, before)
     assert.match(await engine(), /restore of pbmkit/)
     // A server that has begun all the same.
     await put('WiredTiger', 'of nobody')
-    await moveAside(folders, LAYOUT)
+    await moveAside(folders, LAYOUT, async () => undefined)
     await put('journal/WiredTigerLog.1', 'of nobody')
     await moveBack(folders, LAYOUT)
     for (const name of ['WiredTiger', 'journal/WiredTigerLog.1', 'storage.bson']) assert.equal(await text(name), 'old')

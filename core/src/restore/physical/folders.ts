@@ -87,8 +87,14 @@ const NO_ENGINE = 'of a physical restore of pbmkit that is under way'
 /**
  * Moves the server's files aside, for good when it resolves. Goes on where it was broken off. From then on no server starts here
  * until {@link placeFiles} or {@link moveBack} are through: a machine that boots would have it begin anew on what is left.
+ *
+ * @param endServer called when none can start any more, and nothing is moved yet: one may have started just before
  */
-export async function moveAside(folders: RestoreFolders, layout: FileLayout): Promise<void> {
+export async function moveAside(
+  folders: RestoreFolders,
+  layout: FileLayout,
+  endServer: () => Promise<void>,
+): Promise<void> {
   const { dbPath, old, work } = folders
   await makeFolder(old)
   const aside = new Set(await namesIn(old))
@@ -100,6 +106,7 @@ export async function moveAside(folders: RestoreFolders, layout: FileLayout): Pr
     await syncFolder(old)
   }
   await barServers(folders)
+  await endServer()
   // Never over an old one.
   for (const name of await serverEntries(dbPath, layout))
     if (name !== ENGINE_FILE && !aside.has(name)) await rename(join(dbPath, name), join(old, name))

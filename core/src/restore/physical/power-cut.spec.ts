@@ -72,7 +72,7 @@ describe('a power cut in a physical restore', () => {
     await put('WiredTiger', 'storage.bson', 'shop/1.wt')
     for (const name of ['WiredTiger', 'storage.bson', 'cart/2.wt']) await put(`.pbmkit-restore/new/${name}`)
     const [work, old] = ['.pbmkit-restore', '.pbmkit-restore/old']
-    assert.deepEqual(await synced(() => moveAside(folders, LAYOUT)), [
+    assert.deepEqual(await synced(() => moveAside(folders, LAYOUT, async () => undefined)), [
       `${work}: new old`,
       `${work}/engine.bson`,
       `${old}: storage.bson`,

@@ -90,7 +90,7 @@ export class TakeOver {
     const { server, lastWrite, replset, kept, oplog, sharding } = this.#journal
     if (this.phase === 'down') await this.#reach('aside')
     if (this.phase === 'aside') {
-      await moveAside(this.#folders, this.#layout)
+      await moveAside(this.#folders, this.#layout, () => this.#stop())
       await this.#reach('placing')
     }
     if (this.phase === 'placing') {
@@ -162,7 +162,7 @@ export class TakeOver {
     if (this.phase !== 'empty') {
       await this.#stop()
       if (this.phase === 'down') await this.#reach('aside')
-      if (this.phase === 'aside') await moveAside(this.#folders, this.#layout)
+      if (this.phase === 'aside') await moveAside(this.#folders, this.#layout, () => this.#stop())
       else await this.#reach('emptying')
       await removeServerFiles(this.#folders.dbPath, this.#layout)
       await this.#reach('empty')
