@@ -16,6 +16,7 @@ import {
   nodeInfo,
   noteRefused,
   openLog,
+  operationCanceled,
   PbmError,
   PluginHost,
   recordRefusal,
@@ -46,7 +47,7 @@ import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import { RunDuties } from './run-duties.js'
-import { type Settings, scratchFolder } from './settings.js'
+import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
@@ -122,13 +123,9 @@ export class Agent {
       await this.#status.publish()
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
-    const physical = {
-      handOver,
-      takeOverFile: takeOverFile(settings),
-      startCommand: settings.mongodStart,
-      scratchFolder: scratchFolder(settings),
-    }
-    const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const physical = { handOver, takeOverFile: takeOverFile(settings), startCommand: settings.mongodStart }
+    const { scratch } = settings
+    const work = { ...physical, scratch, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -176,7 +173,7 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset, node } = options.connections
     await clearLeftBehind(
-      { node, scratchFolder: scratchFolder(options.settings) },
+      { node, scratchFolder: options.settings.scratch.folder },
       { warning: (text) => options.logger.warn(text) },
     )
     await ensureControlCollections(leader)
@@ -274,17 +271,18 @@ export class Agent {
     })
     for await (const command of commands) {
       try {
-        this.#take(command)
+        if (command.cmd === 'cancelBeside') this.#cancel(command, command.cancelBeside.kind, operationCanceled())
+        else this.#take(command)
       } catch (error) {
         log.error(`command ${command._id.toHexString()} can't be carried out: ${errorText(error)}`)
       }
     }
   }
 
-  #cancel(command: CommandDocument): void {
+  #cancel(command: CommandDocument, kind = 'backup', reason = backupCanceled()): void {
     const log = this.#central.operation({ event: command.cmd, opid: command._id.toHexString() })
-    if (this.#tasks.abort('backup', backupCanceled()) > 0) log.info('canceling the backup')
-    else log.debug('no backup runs here')
+    if (this.#tasks.abort(kind, reason) > 0) log.info(`canceling the ${kind}`)
+    else log.debug(`no ${kind} runs here`)
   }
 
   #take(command: CommandDocument): Task {

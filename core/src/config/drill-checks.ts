@@ -1,4 +1,7 @@
-import { duration, listOf, section, shortText } from './nodes.js'
+import { errorText } from '../errors.js'
+import { duration, type EntryFault, listOf, section, shortText } from './nodes.js'
+import { parseQuery } from './query.js'
+import { isRecord } from './values.js'
 
 /** What a user wants to see in what was restored. */
 export interface DrillCheck {
@@ -35,7 +38,7 @@ const field = {
 } as const
 const count = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
 
-/** Of `drill.checks`. A query is judged by `parseQuery`, which refuses what would run a script in the server. */
+/** Of `drill.checks`. */
 export const DRILL_CHECKS_SCHEMA = listOf(
   section(
     {
@@ -48,3 +51,19 @@ export const DRILL_CHECKS_SCHEMA = listOf(
   ),
   MOST,
 )
+
+/** What the schema can't say of the section `drill`, which may be anything: above all, a query that would run a script. */
+export function drillFaults(drill: unknown): EntryFault[] {
+  const checks = isRecord(drill) && Array.isArray(drill.checks) ? drill.checks : []
+  return checks.flatMap((check: unknown, index) => {
+    const query = isRecord(check) ? check.query : undefined
+    if (typeof query !== 'string') return []
+    try {
+      parseQuery(query)
+      return []
+    } catch (error) {
+      const path = ['drill', 'checks', String(index), 'query']
+      return [{ path, text: errorText(error), unknownKey: false as const }]
+    }
+  })
+}

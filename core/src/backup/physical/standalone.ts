@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type Document, MongoClient, Timestamp } from 'mongodb'
 import { PbmError } from '../../errors.js'
 import { neededEnvironment } from '../../plugin-host/needed-environment.js'
@@ -22,20 +22,27 @@ export interface StandaloneOptions {
   readonly scripting?: boolean
   /** Whether it applies its oplog first, and takes no writes then; false when absent. */
   readonly appliesOplog?: boolean
+  /** Name of the replica set that it is a member of; none when absent. */
+  readonly replset?: string | undefined
+  /** Folder of its socket, of this user alone, which stays; one is made and removed when absent. */
+  readonly sockets?: string
+  /** Milliseconds that it may take to serve; 10 minutes when absent. */
+  readonly serveMs?: number
   /** Kills it at once: for files that nobody needs then. */
   readonly signal?: AbortSignal
 }
 
 const SERVE_MS = 600_000
 const POLL_MS = 100
+const SOCKETS = 'pbm-'
 /** How long after its connections a server may take to end. */
 const DYING_MS = 3_000
 /** Enough to change a little; it runs beside a server that has its own. */
 const CACHE_GB = '0.25'
 
 /**
- * Runs `work` with a server on files that nobody else uses, and ends it cleanly. It is no member of a replica set, and listens on
- * a socket in a folder of this user alone, so that it needs no password. Throws FILES_UNUSABLE.
+ * Runs `work` with a server on files that nobody else uses, and ends it cleanly. It listens on a socket in a folder of this user
+ * alone, so that it needs no password. Throws FILES_UNUSABLE.
  *
  * @param log file of its log
  */
@@ -44,16 +51,15 @@ export async function withStandalone<T>(
   log: string,
   work: (client: MongoClient) => Promise<T>,
 ): Promise<T> {
-  const sockets = await mkdtemp(join(tmpdir(), 'pbm-'))
-  await chmod(sockets, 0o700)
-  const socket = join(sockets, 's.sock')
+  const sockets = options.sockets ?? (await makeSockets())
+  const socket = socketIn(sockets)
   const child = start(options, socket, log)
   let client: MongoClient | undefined
   const kill = () => void child.kill('SIGKILL')
   options.signal?.addEventListener('abort', kill)
   try {
     options.signal?.throwIfAborted()
-    client = await connectWhenServing(socket, child, log)
+    client = await connectWhenServing(socket, child, { log, serveMs: options.serveMs ?? SERVE_MS })
     const result = await work(client)
     if (!(await stopServer(client, options.dbPath, child.pid))) throw await unusable(child, log)
     return result
@@ -69,8 +75,24 @@ export async function withStandalone<T>(
       child.kill('SIGKILL')
       await exited
     }
-    await rm(sockets, { recursive: true, force: true })
+    if (options.sockets === undefined) await rm(sockets, { recursive: true, force: true })
   }
+}
+
+/** Short: the path of a socket has at most 107 bytes. */
+export async function makeSockets(): Promise<string> {
+  const sockets = await mkdtemp(join(tmpdir(), SOCKETS))
+  await chmod(sockets, 0o700)
+  return sockets
+}
+
+/** Whether a folder is one that {@link makeSockets} makes. */
+export function isSockets(folder: string): boolean {
+  return dirname(folder) === tmpdir() && basename(folder).startsWith(SOCKETS)
+}
+
+export function socketIn(sockets: string): string {
+  return join(sockets, 's.sock')
 }
 
 /**
@@ -103,7 +125,16 @@ export async function newestEntry(client: MongoClient): Promise<{ ts: Timestamp;
 }
 
 function start(options: StandaloneOptions, socket: string, log: string): ChildProcess {
-  const { dbPath, path, port, mongodOpts, cacheGb = CACHE_GB, scripting = true, appliesOplog = false } = options
+  const {
+    dbPath,
+    path,
+    port,
+    mongodOpts,
+    cacheGb = CACHE_GB,
+    scripting = true,
+    appliesOplog = false,
+    replset,
+  } = options
   const storage = mongodOpts.storage as Document
   const engine = storage.wiredTiger.engineConfig as Document
   const args = [
@@ -119,6 +150,7 @@ function start(options: StandaloneOptions, socket: string, log: string): ChildPr
     ...['--wiredTigerCacheSizeGB', cacheGb],
     ...(scripting ? [] : ['--noscripting']),
     ...(appliesOplog ? ['--setParameter', 'recoverFromOplogAsStandalone=true'] : []),
+    ...(replset === undefined ? [] : ['--replSet', replset]),
   ]
   const child = spawn(path, args, { env: neededEnvironment(process.env), stdio: 'ignore' })
   child.on('error', () => undefined)
@@ -145,14 +177,18 @@ async function unusable({ exitCode, signalCode }: ChildProcess, log: string): Pr
   )
 }
 
-async function connectWhenServing(socket: string, child: ChildProcess, log: string): Promise<MongoClient> {
+async function connectWhenServing(
+  socket: string,
+  child: ChildProcess,
+  { log, serveMs }: { readonly log: string; readonly serveMs: number },
+): Promise<MongoClient> {
   const look = async () => {
     if (isOver(child)) throw await unusable(child, log)
     return await connect(socket).catch(() => undefined)
   }
-  const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: SERVE_MS })
+  const client = await until(look, { clock: systemClock, everyMs: POLL_MS, timeoutMs: serveMs })
   if (client !== undefined) return client
-  throw new PbmError('FILES_UNUSABLE', `a mongod on the restored files does not serve within ${SERVE_MS / 1000} s`)
+  throw new PbmError('FILES_UNUSABLE', `a mongod on the restored files does not serve within ${serveMs / 1000} s`)
 }
 
 async function connect(socket: string): Promise<MongoClient> {

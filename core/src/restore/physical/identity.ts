@@ -71,8 +71,11 @@ const OUTDATED: readonly string[] = [
  * Starts a server on restored files that nobody else can reach, gives them their new identity, and ends it (PBM: physical.md
  * §5, steps 9 and 12). It listens on a socket in a folder of this user alone, so that it needs no password.
  */
-export async function giveIdentity(options: StandaloneOptions, identity: NewIdentity): Promise<void> {
-  const log = join(restoreFolders(options.dbPath).work, 'standalone.log')
+export async function giveIdentity(
+  options: StandaloneOptions,
+  identity: NewIdentity,
+  log = join(restoreFolders(options.dbPath).work, 'standalone.log'),
+): Promise<void> {
   await withStandalone(options, log, (client) => rewrite(client, identity))
 }
 

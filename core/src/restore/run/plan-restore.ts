@@ -1,4 +1,5 @@
 import type { MongoClient } from 'mongodb'
+import type { ScratchSettings } from '../../backup/physical/scratch-server.js'
 import type { RestoreCommand } from '../../control/command-document.js'
 import type { RestorePlan } from '../../control/restore-plan.js'
 import { unfinishedInPlace, wasInterrupted } from '../../control/restores.js'
@@ -26,7 +27,7 @@ export interface PlanContext extends SourcesContext {
   readonly node: MongoClient
   readonly progress: ProgressPublisher
   /** See {@link withFilesOf}. */
-  readonly scratchFolder: string
+  readonly scratch: ScratchSettings
 }
 
 /**

@@ -1,9 +1,10 @@
 import { BSON } from 'bson'
 import type { Document, MongoClient } from 'mongodb'
-import type { DrillCheck } from '../config/drill-checks.js'
-import { durationOf } from '../config/duration.js'
-import { parseQuery } from '../control/query.js'
-import { errorText } from '../errors.js'
+import type { DrillCheck } from '../../config/drill-checks.js'
+import { durationOf } from '../../config/duration.js'
+import { parseQuery } from '../../config/query.js'
+import type { CheckResult } from '../../control/drill-document.js'
+import { errorText } from '../../errors.js'
 
 export interface CheckOptions {
   /** Unix milliseconds of what was restored: data does not get older by lying on a storage. */
@@ -11,17 +12,6 @@ export interface CheckOptions {
   readonly signal: AbortSignal
   /** Of each check. */
   readonly timeoutMs: number
-}
-
-/** How a check ended; `fault` is absent where all is as it should be. */
-export interface CheckResult {
-  readonly ns: string
-  readonly query?: string
-  /** Documents that fit; counting ends at what was asked for. Absent where they could not be counted. */
-  readonly count?: number
-  /** Unix milliseconds. */
-  readonly newest?: number
-  readonly fault?: string
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type Standalone, startStandalone } from '@pbmkit/conformance/testbed'
-import type { DrillCheck } from '../config/drill-checks.js'
-import { runChecks } from './drill-checks.js'
+import type { DrillCheck } from '../../config/drill-checks.js'
+import { runChecks } from './run-checks.js'
 
 const AT = Date.parse('2031-02-07T00:00:00Z')
 
