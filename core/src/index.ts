@@ -11,7 +11,6 @@ export { listNamespaces } from './backup/logical/namespaces.js'
 export { BackupNominee } from './backup/nominee.js'
 export { requirePhysical } from './backup/physical/readiness.js'
 export { removeLeftScratch } from './backup/physical/scratch.js'
-export type { ScratchSettings } from './backup/physical/scratch-server.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
@@ -225,6 +224,7 @@ export { COMMANDS, LOCKS } from './mongo/control-names.js'
 export { type MajorityStatus, majorityStatus } from './mongo/majority.js'
 export { readDocuments } from './mongo/raw-read.js'
 export { awaitMajority, insertDocuments } from './mongo/raw-write.js'
+export type { ScratchSettings } from './mongo/scratch-settings.js'
 export {
   clusterMembers,
   type Member,

@@ -1,20 +1,10 @@
 import type { MongoClient } from 'mongodb'
 import { errorText, PbmError } from '../../errors.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import { serverOptions } from '../../mongo/server-options.js'
 import { layoutOf } from './layout.js'
 import type { ScratchOptions } from './scratch.js'
 import { programOf } from './server-program.js'
-
-/** Of a server that the agent starts itself: this machine's own settings. */
-export interface ScratchSettings {
-  readonly folder: string
-  /** GB of its cache, as its option takes them. */
-  readonly cacheGb: string
-  /** Bytes that stay free on that file system. */
-  readonly keepFree: number
-  /** Its program; that of the mongod beside the agent when absent. */
-  readonly mongod?: string
-}
 
 export interface ScratchContext {
   /** Direct connection to the mongod beside the agent, which is only asked how it was started. */

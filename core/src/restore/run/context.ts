@@ -1,8 +1,8 @@
 import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import type { ScratchSettings } from '../../backup/physical/scratch-server.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import type { OperationLog } from '../../log.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import type { Member } from '../../mongo/topology.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import {

@@ -1,6 +1,6 @@
 import type { MongoClient } from 'mongodb'
-import type { ScratchSettings } from '../../backup/physical/scratch-server.js'
 import type { OperationLog } from '../../log.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import { DEFAULT_PARALLEL_FILES } from '../physical/fetch.js'
