@@ -16,11 +16,13 @@ import {
   nodeInfo,
   noteRefused,
   openLog,
+  operationCanceled,
   PbmError,
   PluginHost,
   recordRefusal,
   removeAgent,
   removeFetched,
+  removeLeftScratch,
   repairPhysicalBackup,
   requireConfig,
   seeStorage,
@@ -47,7 +49,7 @@ import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import { RunDuties } from './run-duties.js'
-import type { Settings } from './settings.js'
+import { type Settings, scratchFolder } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
@@ -124,7 +126,8 @@ export class Agent {
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
     const physical = { handOver, takeOverFile: takeOverFile(settings), startCommand: settings.mongodStart }
-    const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const scratch = { scratchFolder: scratchFolder(settings), scratch: settings.scratch }
+    const work = { ...physical, ...scratch, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -178,6 +181,9 @@ export class Agent {
     )
     await removeFetched(node).catch((error: unknown) =>
       log.warning(`what a physical restore had fetched can't be removed: ${errorText(error)}`),
+    )
+    await removeLeftScratch(scratchFolder(options.settings)).catch((error: unknown) =>
+      log.warning(`what a mongod of an agent before this one had can't be removed: ${errorText(error)}`),
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
@@ -274,17 +280,18 @@ export class Agent {
     })
     for await (const command of commands) {
       try {
-        this.#take(command)
+        if (command.cmd === 'cancelBeside') this.#cancel(command, command.cancelBeside.kind, operationCanceled())
+        else this.#take(command)
       } catch (error) {
         log.error(`command ${command._id.toHexString()} can't be carried out: ${errorText(error)}`)
       }
     }
   }
 
-  #cancel(command: CommandDocument): void {
+  #cancel(command: CommandDocument, kind = 'backup', reason = backupCanceled()): void {
     const log = this.#central.operation({ event: command.cmd, opid: command._id.toHexString() })
-    if (this.#tasks.abort('backup', backupCanceled()) > 0) log.info('canceling the backup')
-    else log.debug('no backup runs here')
+    if (this.#tasks.abort(kind, reason) > 0) log.info(`canceling the ${kind}`)
+    else log.debug(`no ${kind} runs here`)
   }
 
   #take(command: CommandDocument): Task {

@@ -10,9 +10,9 @@ import {
   findBackup,
   findVerification,
   listBackups,
+  listBesideLocks,
   listChunks,
   listSlicerLocks,
-  listVerifyLocks,
   openStore,
   type PitrChunkDocument,
   PluginHost,
@@ -278,7 +278,7 @@ describe('pbm verify', () => {
     succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=500']))
     const verifying = cluster.json(['verify', plain])
     await until('its first word', async () => {
-      const [lock] = await listVerifyLocks(cluster.leader)
+      const [lock] = await listBesideLocks(cluster.leader)
       return (await findVerification(cluster.leader, lock?.opid ?? ''))?.progress !== undefined
     })
     // What it has opened stays slow.
@@ -302,7 +302,7 @@ describe('pbm verify', () => {
     assert.deepEqual([(lost.value as { code?: string }).code, lost.code], ['STUCK', 1])
     agent = await cluster.startAgent()
     await verify([plain])
-    assert.deepEqual(await listVerifyLocks(cluster.leader), [])
+    assert.deepEqual(await listBesideLocks(cluster.leader), [])
   })
 
   it('does not take a storage that is gone for a damaged one', async () => {

@@ -20,7 +20,7 @@ import { findAnywhere } from '../run/find-backup.js'
 import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
 import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
-import { type FetchOptions, readFileList } from './fetch.js'
+import { type FetchOptions, readFileList, totalSize } from './fetch.js'
 import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
@@ -103,10 +103,6 @@ export async function fetchOplog({ fetching, files, server, pointInTime }: Prepa
   const reserve = Math.ceil(totalSize(files) * (SPACE_PART - 1))
   const start = optime(part.last_write_ts)
   return await keepOplog({ store, pieces, start, end, signal, reserve }, restoreFolders(server.dbPath).oplog)
-}
-
-function totalSize(files: Prepared['files']): number {
-  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
 }
 
 /** What the member does when its server has ended. */
@@ -195,15 +191,20 @@ function refuseOtherCluster(
 }
 
 function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {
-  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
-    version.split('.').slice(0, 2).join('.'),
-  )
-  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
+  refuseOtherVersion(backup, part, info)
   const [stored, own] = [layoutOf(part.mongod_opts), layoutOf(server.mongodOpts)]
   for (const key of ['directoryPerDB', 'directoryForIndexes'] as const) {
     if (stored[key] === own[key]) continue
     throw unfit(`backup ${backup.name} was made with ${key} ${stored[key]}, and this server runs with ${own[key]}`)
   }
+}
+
+/** Throws RESTORE_UNSUPPORTED where a server of that version can't open the files. */
+export function refuseOtherVersion(backup: BackupDocument, part: BackupReplset, info: NodeInfo): void {
+  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
+    version.split('.').slice(0, 2).join('.'),
+  )
+  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
   if (part.mongod_opts?.security !== undefined)
     throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
 }
