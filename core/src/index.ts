@@ -93,6 +93,7 @@ export {
 } from './control/backups.js'
 export { type ClusterView, readClusterView } from './control/cluster-view.js'
 export {
+  asksForPart,
   type BackupCommand,
   type Command,
   type CommandDocument,
