@@ -1,0 +1,51 @@
+import type { MongoClient } from 'mongodb'
+import { errorText, PbmError } from '../../errors.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
+import { serverOptions } from '../../mongo/server-options.js'
+import { layoutOf } from './layout.js'
+import type { ScratchOptions } from './scratch.js'
+import { programOf } from './server-program.js'
+
+export interface ScratchContext {
+  /** Direct connection to the mongod beside the agent, which is only asked how it was started. */
+  readonly node: MongoClient
+  readonly scratch: ScratchSettings
+  readonly signal: AbortSignal
+}
+
+const JOURNAL_COMPRESSORS: readonly unknown[] = ['none', 'snappy', 'zlib', 'zstd']
+
+/**
+ * A scratch server of this machine, without its files. Throws SERVER_UNKNOWN.
+ *
+ * @param recorded options of the server that the files are of
+ */
+export async function scratchServer(
+  { node, scratch, signal }: ScratchContext,
+  recorded?: Readonly<Record<string, unknown>>,
+): Promise<ScratchOptions> {
+  const { folder: parent, cacheGb, keepFree, mongod } = scratch
+  const path = mongod ?? (await programBeside(node))
+  return { parent, path, mongodOpts: openingOptions(recorded), cacheGb, keepFree, signal }
+}
+
+/** Throws SERVER_UNKNOWN. */
+export async function programBeside(node: MongoClient): Promise<string> {
+  try {
+    return (await programOf(await serverOptions(node))).path
+  } catch (cause) {
+    throw new PbmError('SERVER_UNKNOWN', `it is not known which mongod to start: ${errorText(cause)}`, {
+      hint: 'Say which with --scratch-mongod of the agent (PBM_SCRATCH_MONGOD)',
+      cause,
+    })
+  }
+}
+
+/** How files were laid out, by a record that comes from a storage: nothing else of it gets into a command line. */
+function openingOptions(recorded: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
+  const { directoryPerDB, directoryForIndexes } = layoutOf(recorded)
+  const storage = recorded?.storage as Record<string, Record<string, Record<string, unknown>>> | undefined
+  const compressor = storage?.wiredTiger?.engineConfig?.journalCompressor
+  const journalCompressor = JOURNAL_COMPRESSORS.includes(compressor) ? compressor : 'snappy'
+  return { storage: { directoryPerDB, wiredTiger: { engineConfig: { directoryForIndexes, journalCompressor } } } }
+}
