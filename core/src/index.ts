@@ -34,6 +34,7 @@ export {
 export { identityObject, lookForIdentity } from './catalog/storage-identity.js'
 export {
   type Base,
+  type ChunkBounds,
   type SecondsRange,
   type TimeRange,
   timelines,
@@ -109,7 +110,6 @@ export {
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
-export { historyMark } from './control/history-mark.js'
 export {
   type LockDocument,
   type LockHeader,
