@@ -21,9 +21,6 @@ import {
   PluginHost,
   recordRefusal,
   removeAgent,
-  removeFetched,
-  removeLeftScratch,
-  repairPhysicalBackup,
   requireConfig,
   seeStorage,
   storageFingerprint,
@@ -42,6 +39,7 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
+import { clearLeftBehind } from './left-behind.js'
 import type { LocalRepair } from './local-repair.js'
 import { type LocalRepairs, localRepairs } from './local-repairs.js'
 import type { MetricsSource } from './metrics/metrics.js'
@@ -174,16 +172,9 @@ export class Agent {
   /** Creates what is missing in the control database. */
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset, node } = options.connections
-    // On a mongod that is locked, nothing can be written.
-    const log = { warning: (text: string) => options.logger.warn(text) }
-    await repairPhysicalBackup({ node, log }).catch((error: unknown) =>
-      log.warning(`cannot see whether a physical backup left this mongod locked: ${errorText(error)}`),
-    )
-    await removeFetched(node).catch((error: unknown) =>
-      log.warning(`what a physical restore had fetched can't be removed: ${errorText(error)}`),
-    )
-    await removeLeftScratch(scratchFolder(options.settings)).catch((error: unknown) =>
-      log.warning(`what a mongod of an agent before this one had can't be removed: ${errorText(error)}`),
+    await clearLeftBehind(
+      { node, scratchFolder: scratchFolder(options.settings) },
+      { warning: (text) => options.logger.warn(text) },
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
@@ -320,7 +311,7 @@ export class Agent {
           throw error
         } finally {
           if (command.cmd === 'replay') this.#repairs.ttl.begin(this.#stopping.signal)
-          if (command.cmd === 'backup' && command.backup.type === 'physical')
+          if (command.cmd === 'backup' && command.backup.type !== 'logical')
             this.#repairs.lock.begin(this.#stopping.signal)
         }
       },

@@ -10,6 +10,7 @@ import { describeBackupCommand } from './commands/describe-backup.js'
 import { describeRestoreCommand } from './commands/describe-restore.js'
 import { diagnosticCommand } from './commands/diagnostic.js'
 import { drillCommand } from './commands/drill.js'
+import { backupFinishCommand } from './commands/external-backup.js'
 import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
@@ -30,7 +31,7 @@ import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
 
 /** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
-const LATER = ['backup-finish', 'restore-finish'] as const
+const LATER = ['restore-finish'] as const
 
 /**
  * Commands that ignore arguments they have no use for, as PBM's do. Where one more could be meant to do something
@@ -90,6 +91,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),
+    backupFinishCommand(run),
     cancelCommand(run),
     oplogReplayCommand(run),
     deleteBackupCommand(run),

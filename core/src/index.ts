@@ -93,6 +93,7 @@ export {
 } from './control/backups.js'
 export { type ClusterView, readClusterView } from './control/cluster-view.js'
 export {
+  asksForPart,
   type BackupCommand,
   type Command,
   type CommandDocument,
@@ -252,7 +253,7 @@ export { bodyOf } from './plugin-kit/streams.js'
 export { busyText, saysBusy } from './protocol/busy.js'
 export { backupCanceled, isCanceled, operationCanceled } from './protocol/canceled.js'
 export { watchCommands } from './protocol/command-feed.js'
-export { type AgentNeeds, physicalNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
+export { type AgentNeeds, EXTERNAL_NEEDS, physicalNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
 export { acquireLock, isHeld } from './protocol/lock.js'
 export { acquireLockAfterResync, isResync, operationInTheWay } from './protocol/lock-wait.js'
 export { priorityOf } from './protocol/priority.js'
@@ -290,6 +291,7 @@ export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { type CarryOutContext, carryOut } from './restore/physical/carry-out.js'
+export { readStoredFileList } from './restore/physical/fetch.js'
 export { JournalFile, type TakeOverJournal } from './restore/physical/journal.js'
 export {
   type EndedTakeOver,
@@ -320,7 +322,7 @@ export { newestBaseFirst, newestRestoreFirst, restoreTimes, toBase } from './sli
 export { CALM_SLICING_POLL_MS, readSlicingView, SLICING_POLL_MS, type SlicingView } from './slicer/view.js'
 export { toStorageJson, withChecksum } from './store/layout/backup-metadata.js'
 export { chunkChecksumPrefix } from './store/layout/chunk-checksum.js'
-export { namespaceListName, parsePitrChunkName, pitrChunkName } from './store/layout/names.js'
+export { filelistName, namespaceListName, parsePitrChunkName, pitrChunkName } from './store/layout/names.js'
 export { isLegacyArchive } from './store/layout/pbm-version.js'
 export { readText } from './store/layout/read-text.js'
 export { type OpenOptions, openStore, storageOptions, wrappedStore } from './store/open.js'

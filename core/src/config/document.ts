@@ -79,6 +79,8 @@ export interface PhysicalConfig {
   maxLockSeconds?: number
   /** Locks for as long as copying takes where the file system can't clone. False when absent. */
   allowLongLock?: boolean
+  /** How long a secondary may be locked for an external backup; 3600 when absent. */
+  maxExternalLockSeconds?: number
 }
 
 /** What `pbm cleanup --lifecycle` keeps; of the main storage, and in a profile of the profile's (PBM: parity.md §6). */

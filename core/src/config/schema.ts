@@ -14,6 +14,7 @@ const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
 const minutes = { type: 'number', minimum: 0 } as const
 const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
 const lockSeconds = { type: 'integer', minimum: 1, maximum: 86_400 } as const
+const externalLockSeconds = { type: 'integer', minimum: 1, maximum: 604_800 } as const
 const bytesPerSecond = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
 const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
 const priority = { type: 'object', additionalProperties: { type: 'number' } } as const
@@ -36,7 +37,12 @@ const backup = section({
   numParallelCollections: count,
   numParallelFiles: count,
   layout: { type: 'string', enum: ['pbm', 'archive'] },
-  physical: section({ allowPrimary: boolean, maxLockSeconds: lockSeconds, allowLongLock: boolean }),
+  physical: section({
+    allowPrimary: boolean,
+    maxLockSeconds: lockSeconds,
+    allowLongLock: boolean,
+    maxExternalLockSeconds: externalLockSeconds,
+  }),
   throttle: section({ upload: bytesPerSecond, download: bytesPerSecond }),
 })
 

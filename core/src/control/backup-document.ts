@@ -113,6 +113,8 @@ export interface BackupReplset {
   journal?: Record<string, unknown>[]
   /** Physical: name of the backup cursor, where a retry changed it. */
   this_id?: string
+  /** Ours; PBM ignores it, and no record on a storage has it. External: when the lock ends at the latest, in Unix seconds. */
+  locked_until?: number
   /** Ours; PBM ignores it. */
   progress?: Progress
   /** Ours; PBM ignores it: what came of storing the data. */

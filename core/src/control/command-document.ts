@@ -71,6 +71,11 @@ export function namespacePairs({ nsFrom, nsTo, pairs }: RestoreCommand): Namespa
   return [...(from === '' && to === '' ? [] : [{ from, to }]), ...(pairs ?? [])]
 }
 
+/** Of what a backup has. */
+export function asksForPart(command: RestoreCommand): boolean {
+  return (command.nss ?? []).length > 0 || namespacePairs(command).length > 0
+}
+
 export interface CleanupCommand {
   /** `Timestamp(0,0)` with `lifecycleAt`: an older agent then finds nothing that old. */
   olderThan: Timestamp

@@ -4,7 +4,7 @@ import { layoutOf } from '../../backup/physical/layout.js'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
+import { asksForPart, type RestoreCommand } from '../../control/command-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -151,11 +151,14 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
 
 /** Rather than all of it where something else was asked for. Exported for tests. */
 export function refuseParts(command: RestoreCommand): void {
-  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
+  const { usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
   if (external) throw unfit('a restore of external data is not supported by this version')
-  const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
-  if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
-    throw unfit('a physical backup is restored with all that is in it, users and roles too')
+  if (
+    asksForPart(command) ||
+    (query ?? '') !== '' ||
+    [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)
+  ) {
+    throw unfit('without --ns, a physical backup is restored with all that is in it, users and roles too')
   }
 }
 
