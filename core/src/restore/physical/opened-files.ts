@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { Document, MongoClient } from 'mongodb'
-import { layoutOf } from '../../backup/physical/layout.js'
+import type { MongoClient } from 'mongodb'
+import { openingOptions } from '../../backup/physical/layout.js'
 import { withScratch } from '../../backup/physical/scratch.js'
 import { programOf } from '../../backup/physical/server-program.js'
 import { endOplogAt, type StandaloneOptions, withStandalone } from '../../backup/physical/standalone.js'
@@ -42,7 +42,6 @@ export interface OpenedFiles {
 const PORT = 27017
 /** For whatever else is on that file system. */
 const KEEP_FREE = 512 * 1024 * 1024
-const JOURNAL_COMPRESSORS: readonly unknown[] = ['none', 'snappy', 'zlib', 'zstd']
 
 /**
  * Runs `work` with the part of a physical backup opened by a mongod that nobody else can reach, exactly as it was at the end of
@@ -80,13 +79,4 @@ async function endAt(server: Omit<StandaloneOptions, 'port'>, { part }: OpeningF
   await withStandalone(options, join(server.dbPath, '..', 'first.log'), (client) =>
     endOplogAt(client, part.last_write_ts),
   )
-}
-
-/** As the record has them, which comes from a storage: nothing else of it gets into a command line. */
-function openingOptions(recorded: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const { directoryPerDB, directoryForIndexes } = layoutOf(recorded)
-  const storage = recorded?.storage as Document | undefined
-  const compressor: unknown = storage?.wiredTiger?.engineConfig?.journalCompressor
-  const journalCompressor = JOURNAL_COMPRESSORS.includes(compressor) ? compressor : 'snappy'
-  return { storage: { directoryPerDB, wiredTiger: { engineConfig: { directoryForIndexes, journalCompressor } } } }
 }

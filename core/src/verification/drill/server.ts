@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises'
-import { layoutOf } from '../../backup/physical/layout.js'
+import { openingOptions } from '../../backup/physical/layout.js'
 import { requireSpace, type ScratchOptions } from '../../backup/physical/scratch.js'
 import { programOf } from '../../backup/physical/server-program.js'
 import { errorText, PbmError } from '../../errors.js'
@@ -8,8 +8,6 @@ import type { DrillContext } from './context.js'
 
 /** Name of the replica set; nobody else is ever a member. */
 export const SCRATCH_REPLSET = 'scratch'
-
-const JOURNAL_COMPRESSORS: readonly unknown[] = ['none', 'snappy', 'zlib', 'zstd']
 
 /** The server of a drill, without its files. Throws SERVER_UNKNOWN. */
 export async function drillServer(
@@ -52,13 +50,4 @@ async function programBeside(node: DrillContext['node']): Promise<string> {
       cause,
     })
   }
-}
-
-/** How files were laid out, by a record that comes from a storage: nothing else of it gets into a command line. */
-function openingOptions(recorded: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const { directoryPerDB, directoryForIndexes } = layoutOf(recorded)
-  const storage = recorded?.storage as Record<string, Record<string, Record<string, unknown>>> | undefined
-  const compressor = storage?.wiredTiger?.engineConfig?.journalCompressor
-  const journalCompressor = JOURNAL_COMPRESSORS.includes(compressor) ? compressor : 'snappy'
-  return { storage: { directoryPerDB, wiredTiger: { engineConfig: { directoryForIndexes, journalCompressor } } } }
 }
