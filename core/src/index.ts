@@ -35,6 +35,7 @@ export {
 export { identityObject, lookForIdentity } from './catalog/storage-identity.js'
 export {
   type Base,
+  type ChunkBounds,
   type SecondsRange,
   type TimeRange,
   timelines,
@@ -122,7 +123,6 @@ export {
   lastDrill,
   readDrills,
 } from './control/drill-document.js'
-export { historyMark } from './control/history-mark.js'
 export {
   type LockDocument,
   type LockHeader,

@@ -2,7 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { errorText, PbmError } from '../../errors.js'
 import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import { serverOptions } from '../../mongo/server-options.js'
-import { layoutOf } from './layout.js'
+import { openingOptions } from './layout.js'
 import type { ScratchOptions } from './scratch.js'
 import { programOf } from './server-program.js'
 
@@ -12,8 +12,6 @@ export interface ScratchContext {
   readonly scratch: ScratchSettings
   readonly signal: AbortSignal
 }
-
-const JOURNAL_COMPRESSORS: readonly unknown[] = ['none', 'snappy', 'zlib', 'zstd']
 
 /**
  * A scratch server of this machine, without its files. Throws SERVER_UNKNOWN.
@@ -39,13 +37,4 @@ export async function programBeside(node: MongoClient): Promise<string> {
       cause,
     })
   }
-}
-
-/** How files were laid out, by a record that comes from a storage: nothing else of it gets into a command line. */
-function openingOptions(recorded: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const { directoryPerDB, directoryForIndexes } = layoutOf(recorded)
-  const storage = recorded?.storage as Record<string, Record<string, Record<string, unknown>>> | undefined
-  const compressor = storage?.wiredTiger?.engineConfig?.journalCompressor
-  const journalCompressor = JOURNAL_COMPRESSORS.includes(compressor) ? compressor : 'snappy'
-  return { storage: { directoryPerDB, wiredTiger: { engineConfig: { directoryForIndexes, journalCompressor } } } }
 }
