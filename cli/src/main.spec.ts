@@ -143,7 +143,8 @@ describe('pbm without a server', () => {
       [['logs', '--timezone', 'Mars/Base'], /no time zone/],
       [['diagnostic'], /--path is missing/],
       [['diagnostic', '--path', 'x', '--name', 'a', '--opid', 'b'], /two ways/],
-      [['backup-finish'], /pbm backup-finish: not supported yet/],
+      [['backup', '-l'], /--list-files goes only with --type external/],
+      [['backup-finish'], /missing required argument 'name'/],
       [['completion', 'powershell'], /bash/],
     ]
     for (const [args, message] of wrong) failed(await pbm(args, { env }), 2, message)

@@ -3,6 +3,7 @@ import {
   DEFAULT_COMPRESSION,
   findBackup,
   isMain,
+  isSealing,
   PbmError,
   requireConfig,
   requireStorage,
@@ -21,6 +22,7 @@ import type { Run, Session } from '../session.js'
 import { storagePlace } from '../storage-place.js'
 import { waitForBackupEnd, waitForBackupStart } from '../wait/backup.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { tellCopyReady } from './external-backup.js'
 
 interface BackupOptions extends WaitOptions {
   type: string
@@ -35,8 +37,8 @@ interface BackupOptions extends WaitOptions {
   listFiles?: boolean
 }
 
-/** PBM's flags that need incremental or external backups. */
-const LATER = ['--base', '-l, --list-files'] as const
+/** PBM's flags that need incremental backups. */
+const LATER = ['--base'] as const
 
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
 export function backupCommand(run: Run, compressions: readonly string[]): Command {
@@ -44,7 +46,7 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
     .description('start a backup of all databases, or of those chosen')
     .option(
       '-t, --type <type>',
-      'logical, or physical: the files of a member; PBM has more, not supported yet',
+      'logical; physical: the files of a member; external: you copy the files; incremental: not supported yet',
       'logical',
     )
     .option(
@@ -69,6 +71,7 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
       'with --type physical: files stored at a time; 0 takes it from the configuration',
       wholeNumber('--num-parallel-files'),
     )
+    .option('-l, --list-files', 'with --type external: tell which files are to be copied')
   for (const flags of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
   return addWaitOptions(command, 'the backup has ended; exit code 0 only when it is done').action(
     (options: BackupOptions, self: Command) => run(self, (session) => backup(session, options)),
@@ -92,7 +95,10 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const storage = await requireStorage(leader, profile)
   await refuseIfBusy(session, leader, { deadline })
   const compression = await usableCompression(session, config, options)
-  await requireBackupAgents(leader, { ...config, storage }, { compression, isPhysical: options.type === 'physical' })
+  const type = isType(options.type) ? options.type : 'logical'
+  if (options.listFiles === true && isSealing(config.encryption))
+    throw usageError('--list-files: with encryption no list is stored', 'filelist.pbm in the dbPath names the files.')
+  await requireBackupAgents(leader, { ...config, storage }, { compression, type })
 
   const name = await freeName(session, leader)
   // A configured level is meant for the configured method.
@@ -101,7 +107,7 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const opid = await send(leader, {
     cmd: 'backup',
     backup: {
-      type: isType(options.type) ? options.type : 'logical',
+      type,
       base: false,
       name,
       compression,
@@ -109,12 +115,16 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
       ...(profile === undefined ? {} : { profile }),
       ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
       ...(options.numParallelFiles ? { numParallelFiles: options.numParallelFiles } : {}),
+      ...(options.listFiles === true ? { filelist: true } : {}),
       ...(selection === undefined ? {} : { nss: [...selection.entries] }),
       ...(options.withUsersAndRoles === true ? { usersAndRoles: true } : {}),
     },
   })
   if (!session.output.json) session.output.note(`Starting backup ${name} …`)
   await waitForBackupStart(session, leader, { name, opid })
+  // PBM waits here too, whatever the options say.
+  if (type === 'external')
+    return await tellCopyReady(session, leader, { name, opid }, { withFiles: options.listFiles === true })
 
   const storagePath = await storagePlace(session.plugins, storage)
   const told = { name, ...(profile === undefined ? {} : { profile }), storagePath, opid }
@@ -135,22 +145,24 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
 }
 
 function refuseUnsupported(options: BackupOptions): void {
-  if (['incremental', 'external'].includes(options.type))
-    throw notSupportedYet(`--type ${options.type}`, 'Logical and physical backups are.')
+  if (options.type === 'incremental')
+    throw notSupportedYet(`--type ${options.type}`, 'Logical, physical and external backups are.')
   if (!isType(options.type)) throw usageError(`--type: '${options.type}' is no type of backup`)
   if (options.base === true) throw notSupportedYet('--base (incremental backup)')
-  if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')
   const isPhysical = options.type === 'physical'
-  if (isPhysical && (options.ns !== undefined || options.withUsersAndRoles === true))
-    throw usageError('--type physical is one of all data', 'Leave --ns and --with-users-and-roles out.')
-  if (isPhysical && options.numParallelCollections !== undefined)
+  const isOfFiles = isPhysical || options.type === 'external'
+  if (options.listFiles === true && options.type !== 'external')
+    throw usageError('--list-files goes only with --type external')
+  if (isOfFiles && (options.ns !== undefined || options.withUsersAndRoles === true))
+    throw usageError(`--type ${options.type} is one of all data`, 'Leave --ns and --with-users-and-roles out.')
+  if (isOfFiles && options.numParallelCollections !== undefined)
     throw usageError('--num-parallel-collections goes only with logical backups', 'Say --num-parallel-files.')
   if (!isPhysical && options.numParallelFiles !== undefined)
     throw usageError('--num-parallel-files goes only with --type physical', 'Say --num-parallel-collections.')
 }
 
-function isType(type: string): type is 'logical' | 'physical' {
-  return type === 'logical' || type === 'physical'
+function isType(type: string): type is 'logical' | 'physical' | 'external' {
+  return ['logical', 'physical', 'external'].includes(type)
 }
 
 /** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */

@@ -1,11 +1,10 @@
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import type { Document, MongoClient, Timestamp } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import pLimit from 'p-limit'
 import { Tally } from '../../archive/tally.js'
 import type { StoredObject } from '../../control/backup-document.js'
 import type { BackupCommand } from '../../control/command-document.js'
-import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
@@ -16,11 +15,11 @@ import { encodeFileList, fileObject, type ListedFile } from '../../store/layout/
 import { filelistName } from '../../store/layout/names.js'
 import { FALLBACK_FOLDER } from '../../store/layout/namespace-objects.js'
 import type { Clock } from '../../time/clock.js'
-import { until } from '../../time/until.js'
 import { FileClone } from './clone.js'
 import { completeCopy } from './complete.js'
 import { type DataFile, isClosedFile, listDataFiles, totalSize } from './data-files.js'
 import { layoutOf } from './layout.js'
+import { newestEntry, requireMajority } from './locked-member.js'
 import { whileLocked } from './watchdog.js'
 
 export interface PhysicalPartOptions {
@@ -66,9 +65,6 @@ export interface PhysicalPartResult {
   readonly stored: StoredObject[]
 }
 
-/** How long what was copied may take to be the majority's. */
-const MAJORITY_MS = 60_000
-const MAJORITY_POLL_MS = 100
 const READ_BYTES = 1024 * 1024
 
 /** Copies the files of a member under a lock, and stores the copy (PBM: physical.md §2.3; here without its cursor). */
@@ -108,30 +104,6 @@ async function copyLocked(options: PhysicalPartOptions, clone: FileClone) {
     `copied ${copied.files.length} files of ${totalSize(copied.files)} bytes; locked for ${Math.round(lockedMs)} ms`,
   )
   return copied
-}
-
-/** Backwards: this also works where reading forwards would wait. */
-async function newestEntry(node: MongoClient): Promise<Timestamp> {
-  const newest = await oplog(node, 'local').findOne({}, { sort: { $natural: -1 }, projection: { _id: 0, ts: 1 } })
-  if (newest === null) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
-  return newest.ts as Timestamp
-}
-
-/** A member may have what is rolled back later. What it is to be restored from must not. */
-async function requireMajority({ node, clock, signal }: PhysicalPartOptions, ts: Timestamp): Promise<void> {
-  const isThere = async () =>
-    (await oplog(node, 'majority').findOne({ ts }, { projection: { _id: 0, ts: 1 } })) !== null
-  const patience = { everyMs: MAJORITY_POLL_MS, timeoutMs: MAJORITY_MS }
-  if (await until(isThere, { clock, signal, ...patience })) return
-  throw new PbmError('COPY_NOT_OF_MAJORITY', 'the copied files have a write that the majority does not have', {
-    hint: 'It was rolled back, or a majority is away: see rs.status(), and make the backup again',
-  })
-}
-
-function oplog(node: MongoClient, level: 'local' | 'majority') {
-  return node
-    .db('local')
-    .collection<Document>('oplog.rs', { readConcern: { level }, readPreference: 'primaryPreferred' })
 }
 
 async function upload(options: PhysicalPartOptions, folder: string, files: readonly DataFile[]) {

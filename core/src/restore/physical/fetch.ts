@@ -15,6 +15,8 @@ import { damaged, objectError, type ReadStoredOptions, readObject } from '../dat
 import { makeWay, syncFolder } from './folders.js'
 import { refuseUnfitFiles } from './unfit-files.js'
 
+/** Fetched at a time. */
+export const DEFAULT_PARALLEL_FILES = 4
 /** Bytes of a list of files: a hundred thousand collections have less. */
 const LONGEST_LIST = 512 * 1024 * 1024
 
@@ -33,6 +35,11 @@ export async function readFileList(options: FetchOptions): Promise<ListedFile[]>
   return files
 }
 
+/** Bytes on the disk. */
+export function totalSize(files: readonly ListedFile[]): number {
+  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
+}
+
 /** The same of increments, too, whose files are in other backups. */
 export async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
   const { backup, part } = options
@@ -43,7 +50,18 @@ export async function readAnyFileList(options: FetchOptions): Promise<ListedFile
 
 async function readStoredList({ store, backup, part, signal }: FetchOptions): Promise<ListedFile[]> {
   const object = filelistName(backup.name, part.name)
-  const known = part.objects?.find(({ name }) => name === object)
+  return await readStoredFileList(store, object, {
+    signal,
+    crc: part.objects?.find(({ name }) => name === object)?.crc,
+  })
+}
+
+/** An object that is a list of files. Throws as {@link readAnyFileList}. */
+export async function readStoredFileList(
+  store: ObjectStore,
+  object: string,
+  { signal, crc }: { readonly signal: AbortSignal; readonly crc?: string | undefined },
+): Promise<ListedFile[]> {
   const tally = new Tally()
   const chunks: Uint8Array[] = []
   try {
@@ -51,8 +69,7 @@ async function readStoredList({ store, backup, part, signal }: FetchOptions): Pr
       if (tally.size > LONGEST_LIST) throw damaged(`${object} is too large for a list of files`)
       chunks.push(chunk)
     }
-    if (known !== undefined && known.crc !== tally.crcText())
-      throw damaged(`${object} is altered: its checksum is wrong`)
+    if (crc !== undefined && crc !== tally.crcText()) throw damaged(`${object} is altered: its checksum is wrong`)
     const files: ListedFile[] = []
     for await (const file of decodeFileList(bodiesOf(chunks))) files.push(file)
     return files

@@ -26,7 +26,7 @@ import type { OpenStore } from '../../store/open-store.js'
 import { until } from '../../time/until.js'
 import { RestoreContext } from '../run/context.js'
 import { announceRestore, partyOf, requireAgents } from './announce.js'
-import { fetchFiles } from './fetch.js'
+import { DEFAULT_PARALLEL_FILES, fetchFiles } from './fetch.js'
 import { shardingIdentityOf } from './identity.js'
 import type { JournalFile, TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
@@ -52,7 +52,6 @@ export interface PlannedTakeOver {
 const RECORD_MS = 45_000
 const JOIN_MS = 120_000
 const POLL_MS = 200
-const DEFAULT_PARALLEL_FILES = 4
 
 type Command = CommandDocument & { cmd: 'restore' }
 
