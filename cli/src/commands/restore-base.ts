@@ -7,7 +7,6 @@ import {
   listChunks,
   optime,
   PbmError,
-  type PitrChunkDocument,
   planPointInTime,
   profileOf,
   tableTime,
@@ -74,22 +73,8 @@ export async function baseOf(
   const sealed = mustBeSealed ? bases.filter(isWhollySealed) : []
   const all = sealed.length === 0 ? bases : sealed
   // For a part, all files of a physical one would have to be fetched.
-  const documents = isPart ? all.filter(({ type }) => type === 'logical') : []
-  const chosen = leadingTo(documents, chunks, target64)
-  return chosen ?? planPointInTime({ chunks, bases: all, target: target64 })
-}
-
-function leadingTo(
-  bases: readonly BackupDocument[],
-  chunks: readonly PitrChunkDocument[],
-  target: bigint,
-): BackupDocument | undefined {
-  try {
-    return planPointInTime({ chunks, bases, target })
-  } catch (error) {
-    if (error instanceof PbmError && error.code === 'RESTORE_TIME') return undefined
-    throw error
-  }
+  const isPreferred = ({ type }: BackupDocument) => !isPart || type === 'logical'
+  return planPointInTime({ chunks, bases: all, target: target64, isPreferred })
 }
 
 /** Fails with BACKUP_NOT_FOUND and BACKUP_NOT_DONE. */
