@@ -46,7 +46,7 @@ function backup(name: string, more: Partial<BackupFacts> = {}): BackupFacts {
 
 function history(more: Partial<HistoryFacts> = {}): HistoryFacts {
   const lines = { ranges: [], unbacked: [], perReplset: new Map(), gaps: new Map(), barriers: [] }
-  return { backups: [], lines, chunks: new Map(), ...more }
+  return { backups: [], lines, chunks: new Map(), bounds: [], ...more }
 }
 
 /** `name{a="b"}` → value. */
@@ -134,8 +134,8 @@ describe('what metrics tell of a cluster', () => {
       gaps: new Map([['rs0', [{ start: second(100), end: second(130) }]]]),
     }
     const chunks = new Map([
-      ['rs0', { end: at(NOW - 600), bytes: 77 }],
-      ['rs1', { end: at(NOW - 700), bytes: 1 }],
+      ['rs0', { end: at(NOW - 600), bytes: 77, unsealed: 0 }],
+      ['rs1', { end: at(NOW - 700), bytes: 1, unsealed: 0 }],
     ])
     const slicing = {
       ...{ start_ts: 1, hb: at(NOW), status: 'running' as const, n: [] },

@@ -1,9 +1,7 @@
 import { access, constants } from 'node:fs/promises'
-import { openingOptions } from '../../backup/physical/layout.js'
 import { requireSpace, type ScratchOptions } from '../../backup/physical/scratch.js'
-import { programOf } from '../../backup/physical/server-program.js'
+import { programBeside, type ScratchContext, scratchServer } from '../../backup/physical/scratch-server.js'
 import { errorText, PbmError } from '../../errors.js'
-import { serverOptions } from '../../mongo/server-options.js'
 import type { DrillContext } from './context.js'
 
 /** Name of the replica set; nobody else is ever a member. */
@@ -11,13 +9,10 @@ export const SCRATCH_REPLSET = 'scratch'
 
 /** The server of a drill, without its files. Throws SERVER_UNKNOWN. */
 export async function drillServer(
-  { node, scratch, signal }: Pick<DrillContext, 'node' | 'scratch' | 'signal'>,
+  context: ScratchContext,
   recorded?: Readonly<Record<string, unknown>>,
 ): Promise<ScratchOptions> {
-  const { folder: parent, cacheGb, keepFree, mongod } = scratch
-  const path = mongod ?? (await programBeside(node))
-  const mongodOpts = openingOptions(recorded)
-  return { parent, path, mongodOpts, cacheGb, keepFree, signal, replset: SCRATCH_REPLSET }
+  return { ...(await scratchServer(context, recorded)), replset: SCRATCH_REPLSET }
 }
 
 /**
@@ -37,17 +32,6 @@ export async function requireDrillable(
       throw new PbmError('SERVER_UNKNOWN', `${mongod} can't be run: ${errorText(cause)}`, {
         hint: 'See --scratch-mongod of the agent',
       })
-    })
-  }
-}
-
-async function programBeside(node: DrillContext['node']): Promise<string> {
-  try {
-    return (await programOf(await serverOptions(node))).path
-  } catch (cause) {
-    throw new PbmError('SERVER_UNKNOWN', `it is not known which mongod to start: ${errorText(cause)}`, {
-      hint: 'Say which with --scratch-mongod of the agent (PBM_SCRATCH_MONGOD)',
-      cause,
     })
   }
 }
