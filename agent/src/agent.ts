@@ -10,6 +10,7 @@ import {
   errorText,
   inTime,
   isCanceled,
+  isOfFiles,
   type Log,
   leftoversOf,
   type Member,
@@ -313,7 +314,7 @@ export class Agent {
           throw error
         } finally {
           if (command.cmd === 'replay') this.#repairs.ttl.begin(this.#stopping.signal)
-          if (command.cmd === 'backup' && command.backup.type === 'physical')
+          if (command.cmd === 'backup' && isOfFiles(command.backup.type))
             this.#repairs.lock.begin(this.#stopping.signal)
         }
       },

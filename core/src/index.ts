@@ -13,6 +13,7 @@ export { requirePhysical } from './backup/physical/readiness.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
+export { chainUpTo, sourceName } from './catalog/chain.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld, readInventory } from './catalog/delete.js'
 export { History, type HistoryFacts, type StoredOplog } from './catalog/history.js'
@@ -76,7 +77,13 @@ export {
   removeAgent,
   type SubsystemStatus,
 } from './control/agents.js'
-export type { BackupDocument, BackupReplset, BackupStatus, Progress } from './control/backup-document.js'
+export {
+  type BackupDocument,
+  type BackupReplset,
+  type BackupStatus,
+  isOfFiles,
+  type Progress,
+} from './control/backup-document.js'
 export { type BackupFacts, listBackupFacts, type ReplsetFacts } from './control/backup-facts.js'
 export {
   findBackup,

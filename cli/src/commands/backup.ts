@@ -1,12 +1,15 @@
 import {
+  type BackupCommand,
   type Config,
   DEFAULT_COMPRESSION,
   findBackup,
   isMain,
+  isOfFiles,
   PbmError,
   requireConfig,
   requireStorage,
   rfc3339,
+  sourceName,
   until,
 } from '@pbmkit/core'
 import { Command, Option } from 'commander'
@@ -35,8 +38,8 @@ interface BackupOptions extends WaitOptions {
   listFiles?: boolean
 }
 
-/** PBM's flags that need incremental or external backups. */
-const LATER = ['--base', '-l, --list-files'] as const
+/** PBM's flags that need external backups. */
+const LATER = ['-l, --list-files'] as const
 
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
 export function backupCommand(run: Run, compressions: readonly string[]): Command {
@@ -44,9 +47,10 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
     .description('start a backup of all databases, or of those chosen')
     .option(
       '-t, --type <type>',
-      'logical, or physical: the files of a member; PBM has more, not supported yet',
+      'logical; physical: the files of a member; incremental: what has changed of them. External is not supported yet',
       'logical',
     )
+    .option('--base', 'with --type incremental: all files, as the base of a new chain; the first one is that by itself')
     .option(
       '--compression <method>',
       `${compressions.length === 0 ? 'a method' : compressions.join(', ')}; default: backup.compression, then s2`,
@@ -66,7 +70,7 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
     )
     .option(
       '--num-parallel-files <n>',
-      'with --type physical: files stored at a time; 0 takes it from the configuration',
+      'with --type physical, incremental: files stored at a time; 0 takes it from the configuration',
       wholeNumber('--num-parallel-files'),
     )
   for (const flags of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
@@ -82,7 +86,7 @@ function firstLevel(text: string, given?: number): number {
 }
 
 async function backup(session: Session, options: BackupOptions): Promise<void> {
-  refuseUnsupported(options)
+  const type = checkedType(options)
   const selection = chosenNamespaces(options)
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
@@ -92,7 +96,7 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const storage = await requireStorage(leader, profile)
   await refuseIfBusy(session, leader, { deadline })
   const compression = await usableCompression(session, config, options)
-  await requireBackupAgents(leader, { ...config, storage }, { compression, isPhysical: options.type === 'physical' })
+  await requireBackupAgents(leader, { ...config, storage }, { compression, isPhysical: isOfFiles(type) })
 
   const name = await freeName(session, leader)
   // A configured level is meant for the configured method.
@@ -101,8 +105,8 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const opid = await send(leader, {
     cmd: 'backup',
     backup: {
-      type: isType(options.type) ? options.type : 'logical',
-      base: false,
+      type,
+      base: options.base === true,
       name,
       compression,
       ...(level === undefined ? {} : { level }),
@@ -128,29 +132,31 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
     return
   }
   const done = await waitForBackupEnd(session, leader, name, deadline)
-  session.output.result({ ...told, status: done.status, size: Number(done.size) }, () => {
+  const source = sourceName(done)
+  const kind = type === 'incremental' ? { src_backup: source ?? '' } : {}
+  session.output.result({ ...told, status: done.status, size: Number(done.size), ...kind }, () => {
     const { good } = session.output.colours
-    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}, in ${storage.type} ${storagePath}`
+    const upon =
+      type === 'incremental' ? `, ${source === undefined ? 'a new base' : `an increment upon ${source}`}` : ''
+    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}${upon}, in ${storage.type} ${storagePath}`
   })
 }
 
-function refuseUnsupported(options: BackupOptions): void {
-  if (['incremental', 'external'].includes(options.type))
-    throw notSupportedYet(`--type ${options.type}`, 'Logical and physical backups are.')
-  if (!isType(options.type)) throw usageError(`--type: '${options.type}' is no type of backup`)
-  if (options.base === true) throw notSupportedYet('--base (incremental backup)')
+function checkedType(options: BackupOptions): BackupCommand['type'] {
+  const { type } = options
+  if (type === 'external') throw notSupportedYet('--type external', 'Logical, physical and incremental backups are.')
+  if (type !== 'logical' && type !== 'physical' && type !== 'incremental')
+    throw usageError(`--type: '${type}' is no type of backup`)
+  if (options.base === true && type !== 'incremental') throw usageError('--base goes only with --type incremental')
   if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')
-  const isPhysical = options.type === 'physical'
-  if (isPhysical && (options.ns !== undefined || options.withUsersAndRoles === true))
-    throw usageError('--type physical is one of all data', 'Leave --ns and --with-users-and-roles out.')
-  if (isPhysical && options.numParallelCollections !== undefined)
+  const hasFiles = isOfFiles(type)
+  if (hasFiles && (options.ns !== undefined || options.withUsersAndRoles === true))
+    throw usageError(`--type ${type} is one of all data`, 'Leave --ns and --with-users-and-roles out.')
+  if (hasFiles && options.numParallelCollections !== undefined)
     throw usageError('--num-parallel-collections goes only with logical backups', 'Say --num-parallel-files.')
-  if (!isPhysical && options.numParallelFiles !== undefined)
+  if (!hasFiles && options.numParallelFiles !== undefined)
     throw usageError('--num-parallel-files goes only with --type physical', 'Say --num-parallel-collections.')
-}
-
-function isType(type: string): type is 'logical' | 'physical' {
-  return type === 'logical' || type === 'physical'
+  return type
 }
 
 /** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */

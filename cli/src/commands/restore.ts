@@ -3,6 +3,7 @@ import {
   clusterTime,
   isBalancerOn,
   isBaseSnapshot,
+  isOfFiles,
   isSealing,
   isWhollySealed,
   listBackups,
@@ -140,7 +141,7 @@ async function restore(session: Session, given: string | undefined, options: Res
       ? await restorableBackup(session, leader, given ?? '', remap)
       : await baseOf(session, leader, target, { ...options, mustBeSealed, isPart: asked !== undefined }, remap)
   const backupName = backup.name
-  const isPhysical = backup.type === 'physical'
+  const isPhysical = isOfFiles(backup.type)
   if (isPhysical) refuseParts(options)
   if (mustBeSealed) refuseUnsealed(config, { backup })
   const damage = damageWarning(backup)
@@ -323,7 +324,7 @@ async function restorableBackup(
       }`,
       { hint: 'pbm list shows the backups that can be.' },
     )
-  if (backup.type !== 'logical' && backup.type !== 'physical')
+  if (backup.type !== 'logical' && !isOfFiles(backup.type))
     throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
   // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.
   const reason = (await incompatibilities(leader, [backup], remap)).get(name)
@@ -356,7 +357,7 @@ function question(backup: BackupDocument, target: Timestamp | undefined, situati
   if (part !== undefined) return [`${part.text}, by ${what}. All else is left alone.`, 'Go ahead?'].join('\n')
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
-    ...(backup.type === 'physical'
+    ...(isOfFiles(backup.type)
       ? [`Every mongod of ${replsets} is stopped and started again: nothing can be read or written meanwhile.`]
       : []),
     withUsers

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { Tally } from '../../archive/tally.js'
 import { layoutOf } from '../../backup/physical/layout.js'
+import { sourceName } from '../../catalog/chain.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -13,7 +14,8 @@ import { filelistName } from '../../store/layout/names.js'
 import { hasFilelistFile } from '../../store/layout/pbm-version.js'
 import { damaged, objectError, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
 import { makeWay, syncFolder } from './folders.js'
-import { refuseUnfitFiles } from './unfit-files.js'
+import type { PlannedFile } from './planned-files.js'
+import { refuseUnfitFiles, refuseUnfitIncrement } from './unfit-files.js'
 
 /** Bytes of a list of files: a hundred thousand collections have less. */
 const LONGEST_LIST = 512 * 1024 * 1024
@@ -28,13 +30,14 @@ export interface FetchOptions {
 
 /** Throws BACKUP_DAMAGED, BACKUP_OBJECT_MISSING and FILE_LIST_INVALID. */
 export async function readFileList(options: FetchOptions): Promise<ListedFile[]> {
+  const { backup, part } = options
   const files = await readAnyFileList(options)
-  refuseUnfitFiles(files, layoutOf(options.part.mongod_opts))
+  const refuse = sourceName(backup) === undefined ? refuseUnfitFiles : refuseUnfitIncrement
+  refuse(files, layoutOf(part.mongod_opts))
   return files
 }
 
-/** The same of increments, too, whose files are in other backups. */
-export async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
+async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
   const { backup, part } = options
   const files = hasFilelistFile(backup.pbm_version) ? await readStoredList(options) : (part.files ?? []).map(readEntry)
   if (files.length === 0) throw damaged(`The list of files of ${part.name} names none`)
@@ -69,23 +72,21 @@ export interface FetchTarget {
   readonly folder: string
   readonly parallel: number
   readonly progress: ProgressPublisher | undefined
+  readonly signal: AbortSignal
 }
 
 /** Brings all files into a folder, each with its checksum looked at where the backup has one. Nothing else is touched. */
-export async function fetchFiles(
-  options: FetchOptions,
-  files: readonly ListedFile[],
-  { folder, parallel, progress }: FetchTarget,
-): Promise<void> {
+export async function fetchFiles(files: readonly PlannedFile[], target: FetchTarget): Promise<void> {
+  const { folder, parallel } = target
   const failed = new AbortController()
-  const signal = AbortSignal.any([options.signal, failed.signal])
+  const signal = AbortSignal.any([target.signal, failed.signal])
   const limit = pLimit(Math.max(1, parallel))
   const largestFirst = files.toSorted((a, b) => b.fileSize - a.fileSize)
   const results = await Promise.allSettled(
     largestFirst.map((file) =>
       limit(async () => {
         signal.throwIfAborted()
-        await fetchFile({ ...options, signal }, file, folder, progress)
+        await fetchFile(file, { ...target, signal })
       }).catch((error: unknown) => {
         failed.abort(error)
         throw error
@@ -97,34 +98,36 @@ export async function fetchFiles(
 }
 
 /** All that files are in, the folder of all, `.`, too. */
-function foldersOf(files: readonly ListedFile[]): Set<string> {
+function foldersOf(files: readonly PlannedFile[]): Set<string> {
   const found = new Set(['.'])
   for (const { filename } of files) for (let at = dirname(filename); !found.has(at); at = dirname(at)) found.add(at)
   return found
 }
 
 async function fetchFile(
-  { store, backup, part, compression, signal }: FetchOptions,
-  file: ListedFile,
-  folder: string,
-  progress: ProgressPublisher | undefined,
+  { filename, fileSize, mode, pieces }: PlannedFile,
+  { folder, progress, signal }: FetchTarget,
 ): Promise<void> {
-  const object = fileObject(backup.name, part.name, file, compression.suffix)
-  const path = join(folder, file.filename)
+  const path = join(folder, filename)
   await makeWay(path)
-  // A file may come in several parts. Nobody but its user and his group ever needs one.
-  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, (file.mode & 0o660) | 0o600)
+  // Nobody but its user and his group ever needs one.
+  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, (mode & 0o660) | 0o600)
   try {
-    let at = file.offset
-    for await (const bytes of readFilePart(store, { object, file, compression }, { signal })) {
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done)
-        done += bytesWritten
+    for (const { from, file } of pieces) {
+      signal.throwIfAborted()
+      const object = fileObject(from.backup.name, from.part.name, file, from.compression.suffix)
+      const stored = { object, file, compression: from.compression }
+      let at = file.offset
+      for await (const bytes of readFilePart(from.store, stored, { signal })) {
+        for (let done = 0; done < bytes.length; ) {
+          const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done)
+          done += bytesWritten
+        }
+        at += bytes.length
+        progress?.add(0, bytes.length)
       }
-      at += bytes.length
-      progress?.add(0, bytes.length)
     }
-    if (file.fileSize > 0) await handle.truncate(file.fileSize)
+    if (fileSize > 0) await handle.truncate(fileSize)
     await handle.sync()
   } catch (error) {
     await rm(path, { force: true })

@@ -3,6 +3,7 @@ import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { layoutOf } from '../../backup/physical/layout.js'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
+import { chainUpTo } from '../../catalog/chain.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { requireRights } from '../../control/rights.js'
@@ -25,6 +26,7 @@ import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
 import { type KeptOplog, keepOplog } from './oplog-file.js'
+import { type Layer, type PlannedFile, plannedFiles } from './planned-files.js'
 import { prepareFolders } from './take-over.js'
 
 export interface PrepareContext {
@@ -44,7 +46,7 @@ export interface PrepareContext {
 export interface Prepared {
   readonly backup: BackupDocument
   readonly fetching: FetchOptions
-  readonly files: Awaited<ReturnType<typeof readFileList>>
+  readonly files: readonly PlannedFile[]
   readonly server: ServerOptions
   readonly program: ServerProgram
   /** Where the new files go. */
@@ -82,9 +84,23 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const layout = layoutOf(server.mongodOpts)
   await refuseMounts(server.dbPath, layout)
   const program = await programOf(server)
-  const compression = await host.compression(backup.compression)
-  const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
-  const files = await readFileList(fetching)
+  const chain = await chainUpTo(backup, async (name) => {
+    const link = await findAnywhere(leader, store, name, signal).catch(unlessGone)
+    return link && (await trusted.backup(store, link, { signal }))
+  })
+  const layers: Layer[] = []
+  for (const link of chain) {
+    const own = link.replsets.find(({ name }) => name === part.name)
+    if (own === undefined)
+      throw unfit(`backup ${link.name}, which ${backup.name} builds on, has nothing for ${part.name}`)
+    const compression = await host.compression(link.compression)
+    const linked = trusted.store(storeOf(store, ciphers, link), link)
+    const from = { store: linked, backup: link, part: own, compression, signal }
+    layers.push({ from, files: await readFileList(from) })
+  }
+  const fetching = layers.at(-1)?.from
+  if (fetching === undefined) throw new Error('unreachable')
+  const files = plannedFiles(layers)
   await refuseTakenPlaces(
     server.dbPath,
     files.map(({ filename }) => filename),
@@ -147,6 +163,10 @@ export async function keptDocuments(leader: MongoClient): Promise<KeptDocuments>
   const control = leader.db(CONTROL_DATABASE)
   const [config, pitr] = await Promise.all([CONFIG, PITR].map((name) => control.collection(name).find().toArray()))
   return { config: config ?? [], pitr: pitr ?? [] }
+}
+
+function unlessGone(error: unknown): undefined {
+  if (!(error instanceof PbmError) || error.code !== 'BACKUP_NOT_FOUND') throw error
 }
 
 export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise<void> {

@@ -22,6 +22,7 @@ import { type HeldLock, isHeld } from '../../protocol/lock.js'
 import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import { ProgressPublisher } from '../../protocol/progress.js'
 import { resumeAfterRestore, suspendOthers } from '../../recovery/suspension.js'
+import { storedPlainSize } from '../../store/layout/file-list.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { until } from '../../time/until.js'
 import { RestoreContext } from '../run/context.js'
@@ -217,11 +218,13 @@ export class PhysicalRestore {
     const progress = isCoordinator
       ? new ProgressPublisher(clock, (told) => setRestoreReplsetFields(leader, name, self.rs, { progress: told }))
       : undefined
-    const bytes = files.reduce((sum, { fileSize }) => sum + fileSize, 0)
+    const stored = files.flatMap(({ pieces }) => pieces.map(({ file }) => storedPlainSize(file)))
+    const bytes = stored.reduce((sum, size) => sum + size, 0)
     progress?.phase('files', { bytes, documents: 0 })
     const configured = (await readConfig(leader))?.restore?.numParallelFiles
     const width = parallel || configured || DEFAULT_PARALLEL_FILES
-    await fetchFiles(fetching, files, { folder, parallel: width, progress }).finally(() => progress?.settle())
+    const { signal } = fetching
+    await fetchFiles(files, { folder, parallel: width, progress, signal }).finally(() => progress?.settle())
   }
 
   async #fail({ name }: RestoreDocument, text: string): Promise<void> {
