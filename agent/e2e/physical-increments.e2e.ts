@@ -142,17 +142,14 @@ describe('incremental backups', function () {
     assert.ok(last < base * 0.15, `${last} of ${base}`)
   })
 
-  it('are restored exactly, from the middle and to the end', async () => {
-    for (const at of [1, -1]) {
-      const { backup, state: was } = link(at)
-      const record = await isRestored(backup.name)
-      const upTo = made.findIndex((one) => one.backup.name === backup.name) + 1
-      assert.deepEqual(
-        record.bcp_chain,
-        made.slice(0, upTo).map((one) => one.backup.name),
-      )
-      assert.deepEqual(compareStates(was, await state()), [])
-    }
+  it('are restored exactly, also from the middle', async () => {
+    const { backup, state: was } = link(-2)
+    const record = await isRestored(backup.name)
+    assert.deepEqual(
+      record.bcp_chain,
+      made.slice(0, -1).map((one) => one.backup.name),
+    )
+    assert.deepEqual(compareStates(was, await state()), [])
     await validateAll(cluster.set)
   })
 
@@ -193,6 +190,7 @@ describe('incremental backups', function () {
     await remember(backup)
     await isRestored(backup.name)
     assert.deepEqual(compareStates(link(-1).state, await state()), [])
+    await validateAll(cluster.set)
   })
 
   it('are deleted with their base alone', async () => {

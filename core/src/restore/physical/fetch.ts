@@ -3,70 +3,13 @@ import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { Tally } from '../../archive/tally.js'
-import { layoutOf } from '../../backup/physical/layout.js'
-import { sourceName } from '../../catalog/chain.js'
-import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
-import { decodeFileList, fileObject, type ListedFile, readEntry } from '../../store/layout/file-list.js'
-import { filelistName } from '../../store/layout/names.js'
-import { hasFilelistFile } from '../../store/layout/pbm-version.js'
-import { damaged, objectError, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
+import { fileObject, type ListedFile } from '../../store/layout/file-list.js'
+import { damaged, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
 import { makeWay, syncFolder } from './folders.js'
 import type { PlannedFile } from './planned-files.js'
-import { refuseUnfitFiles, refuseUnfitIncrement } from './unfit-files.js'
-
-/** Bytes of a list of files: a hundred thousand collections have less. */
-const LONGEST_LIST = 512 * 1024 * 1024
-
-export interface FetchOptions {
-  readonly store: ObjectStore
-  readonly backup: BackupDocument
-  readonly part: BackupReplset
-  readonly compression: CompressionPlugin
-  readonly signal: AbortSignal
-}
-
-/** Throws BACKUP_DAMAGED, BACKUP_OBJECT_MISSING and FILE_LIST_INVALID. */
-export async function readFileList(options: FetchOptions): Promise<ListedFile[]> {
-  const { backup, part } = options
-  const files = await readAnyFileList(options)
-  const refuse = sourceName(backup) === undefined ? refuseUnfitFiles : refuseUnfitIncrement
-  refuse(files, layoutOf(part.mongod_opts))
-  return files
-}
-
-async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
-  const { backup, part } = options
-  const files = hasFilelistFile(backup.pbm_version) ? await readStoredList(options) : (part.files ?? []).map(readEntry)
-  if (files.length === 0) throw damaged(`The list of files of ${part.name} names none`)
-  return files
-}
-
-async function readStoredList({ store, backup, part, signal }: FetchOptions): Promise<ListedFile[]> {
-  const object = filelistName(backup.name, part.name)
-  const known = part.objects?.find(({ name }) => name === object)
-  const tally = new Tally()
-  const chunks: Uint8Array[] = []
-  try {
-    for await (const chunk of tally.through(await store.read(object, { signal }))) {
-      if (tally.size > LONGEST_LIST) throw damaged(`${object} is too large for a list of files`)
-      chunks.push(chunk)
-    }
-    if (known !== undefined && known.crc !== tally.crcText())
-      throw damaged(`${object} is altered: its checksum is wrong`)
-    const files: ListedFile[] = []
-    for await (const file of decodeFileList(bodiesOf(chunks))) files.push(file)
-    return files
-  } catch (error) {
-    throw objectError(error, object)
-  }
-}
-
-async function* bodiesOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
 
 export interface FetchTarget {
   readonly folder: string

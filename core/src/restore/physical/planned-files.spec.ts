@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ListedFile } from '../../store/layout/file-list.js'
-import type { FetchOptions } from './fetch.js'
+import type { FetchOptions } from './listed-files.js'
 import { type Layer, plannedFiles } from './planned-files.js'
 
 const WHOLE: ListedFile = { filename: 'a.wt', offset: 0, length: 0, fileSize: 100, mode: 0o600, storedSize: 1 }

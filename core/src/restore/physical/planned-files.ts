@@ -1,5 +1,5 @@
 import type { ListedFile } from '../../store/layout/file-list.js'
-import type { FetchOptions } from './fetch.js'
+import type { FetchOptions } from './listed-files.js'
 import { unfit } from './unfit-files.js'
 
 /** A backup of a chain, or the only one, with its list of files. */
