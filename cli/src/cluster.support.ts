@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type ReplicaSet, spawnSupervised, startReplicaSet, temporaryFolder } from '@pbmkit/conformance/testbed'
+import {
+  type ReplicaSet,
+  type ReplicaSetOptions,
+  spawnSupervised,
+  startReplicaSet,
+  temporaryFolder,
+} from '@pbmkit/conformance/testbed'
 import { connectLeader, databaseRole, listAgents } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { type Ended, pbm, type RunOptions } from './run.support.js'
@@ -36,9 +42,18 @@ export interface Agent {
 }
 
 export async function startCluster(
-  options: { tls?: boolean; members?: 1 | 2; physical?: boolean } = {},
+  options: {
+    tls?: boolean
+    members?: 1 | 2
+    physical?: boolean
+    memberConfig?: ReplicaSetOptions['memberConfig']
+  } = {},
 ): Promise<Cluster> {
-  const set = await startReplicaSet({ members: options.members ?? 1, auth: true, tls: options.tls ?? false })
+  const { memberConfig } = options
+  const set = await startReplicaSet({
+    ...{ members: options.members ?? 1, auth: true, tls: options.tls ?? false },
+    ...(memberConfig === undefined ? {} : { memberConfig }),
+  })
   const user = await set.createUser(databaseRole('agent', { physical: options.physical ?? false }))
   const uri = set.uri({ user: await set.createUser(databaseRole('operator'), 'operator') })
   const { client: leader } = await connectLeader(set.uri({ user }), { appName: 'cli-e2e' })

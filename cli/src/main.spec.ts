@@ -103,7 +103,6 @@ describe('pbm without a server', () => {
       [['backup', '--wait=maybe'], /neither true nor false/],
       [['backup', '-w', '--wait-time', '5'], /is not a duration/],
       [['backup', '--compression-level', 'x'], /--compression-level/],
-      [['backup', '-t', 'external'], /--type external: not supported yet/],
       [['backup', '-t', 'physical', '--base'], /--base goes only with --type incremental/],
       [['backup', '-t', 'physical', '--ns', 'a.b'], /--type physical is one of all data/],
       [['backup', '--ns', 'shop'], /--ns: "shop" is no namespace/],
@@ -144,7 +143,8 @@ describe('pbm without a server', () => {
       [['logs', '--timezone', 'Mars/Base'], /no time zone/],
       [['diagnostic'], /--path is missing/],
       [['diagnostic', '--path', 'x', '--name', 'a', '--opid', 'b'], /two ways/],
-      [['backup-finish'], /pbm backup-finish: not supported yet/],
+      [['backup', '-l'], /--list-files goes only with --type external/],
+      [['backup-finish'], /missing required argument 'name'/],
       [['completion', 'powershell'], /bash/],
     ]
     for (const [args, message] of wrong) failed(await pbm(args, { env }), 2, message)

@@ -1,9 +1,11 @@
 import {
   type AgentDocument,
   type AgentNeeds,
+  type BackupDocument,
   type Config,
   clusterMembers,
   clusterTime,
+  EXTERNAL_NEEDS,
   isResync,
   isStale,
   listAgents,
@@ -85,15 +87,14 @@ async function operationAfterResync({ clock, signal, output }: Session, leader: 
 export async function requireBackupAgents(
   leader: MongoClient,
   config: Config,
-  { compression, isPhysical }: { readonly compression: string; readonly isPhysical: boolean },
+  { compression, type }: { readonly compression: string; readonly type: BackupDocument['type'] },
 ): Promise<void> {
   const encryption = config.encryption?.type ?? 'none'
   const needs = { storage: config.storage.type, compression, encryption }
   const mayBegin = async () => {
     const view = await agentsView(leader)
     const faults = view.replsets.flatMap((replset) => {
-      const physical = isPhysical ? physicalNeeds(replset, config.backup?.physical) : undefined
-      return backupFaults(replset, view, { ...needs, physical })
+      return backupFaults(replset, view, { ...needs, physical: filesNeeds(type, replset, config) })
     })
     if (faults.length === 0) {
       requirePrimaryAgents(view, view.replsets.slice(0, 1), 'start a backup')
@@ -105,6 +106,11 @@ export async function requireBackupAgents(
     return false
   }
   await until(mayBegin, { everyMs: LOOK_AGAIN_MS })
+}
+
+function filesNeeds(type: BackupDocument['type'], replset: ReplsetTopology, config: Config): AgentNeeds['physical'] {
+  if (type === 'logical') return undefined
+  return type === 'external' ? EXTERNAL_NEEDS : physicalNeeds(replset, config.backup?.physical)
 }
 
 /** What a restore needs: a live agent beside every replica set's primary, which may. */

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { backupCommand } from './commands/backup.js'
+import { cancelCommand } from './commands/cancel.js'
 import { cancelBackupCommand } from './commands/cancel-backup.js'
 import { cleanupCommand, deletePitrCommand } from './commands/cleanup.js'
 import { completionCommand } from './commands/completion.js'
@@ -8,6 +9,8 @@ import { deleteBackupCommand } from './commands/delete-backup.js'
 import { describeBackupCommand } from './commands/describe-backup.js'
 import { describeRestoreCommand } from './commands/describe-restore.js'
 import { diagnosticCommand } from './commands/diagnostic.js'
+import { drillCommand } from './commands/drill.js'
+import { backupFinishCommand } from './commands/external-backup.js'
 import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
@@ -28,7 +31,7 @@ import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
 
 /** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
-const LATER = ['backup-finish', 'restore-finish'] as const
+const LATER = ['restore-finish'] as const
 
 /**
  * Commands that ignore arguments they have no use for, as PBM's do. Where one more could be meant to do something
@@ -84,9 +87,12 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     topCommand(run),
     describeBackupCommand(run),
     verifyCommand(run),
+    drillCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),
+    backupFinishCommand(run),
+    cancelCommand(run),
     oplogReplayCommand(run),
     deleteBackupCommand(run),
     deletePitrCommand(run),

@@ -1,4 +1,5 @@
 import {
+  asksForPart,
   type CommandDocument,
   findAnywhere,
   findBackup,
@@ -17,8 +18,8 @@ import { onPrimary } from './primary-only.js'
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (!isRestore(command)) return
-  if (command.cmd === 'restore' && (await isPhysical(context, command.restore.backupName)))
-    return await runPhysical(context, command)
+  const isWhole = command.cmd === 'restore' && !asksForPart(command.restore)
+  if (isWhole && (await isPhysical(context, command.restore.backupName))) return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),

@@ -4,7 +4,7 @@ import {
   DEFAULT_COMPRESSION,
   findBackup,
   isMain,
-  isOfFiles,
+  isSealing,
   PbmError,
   requireConfig,
   requireStorage,
@@ -12,10 +12,10 @@ import {
   sourceName,
   until,
 } from '@pbmkit/core'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { chosenNamespaces } from '../chosen-namespaces.js'
-import { notSupportedYet, usageError } from '../errors.js'
+import { usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { refuseIfBusy, requireBackupAgents } from '../preflight.js'
@@ -24,6 +24,7 @@ import type { Run, Session } from '../session.js'
 import { storagePlace } from '../storage-place.js'
 import { waitForBackupEnd, waitForBackupStart } from '../wait/backup.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { tellCopyReady } from './external-backup.js'
 
 interface BackupOptions extends WaitOptions {
   type: string
@@ -38,16 +39,13 @@ interface BackupOptions extends WaitOptions {
   listFiles?: boolean
 }
 
-/** PBM's flags that need external backups. */
-const LATER = ['-l, --list-files'] as const
-
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
 export function backupCommand(run: Run, compressions: readonly string[]): Command {
   const command = new Command('backup')
     .description('start a backup of all databases, or of those chosen')
     .option(
       '-t, --type <type>',
-      'logical; physical: the files of a member; incremental: what has changed of them. External is not supported yet',
+      'logical; physical: the files of a member; incremental: what has changed of them; external: you copy the files',
       'logical',
     )
     .option('--base', 'with --type incremental: all files, as the base of a new chain; the first one is that by itself')
@@ -73,7 +71,7 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
       'with --type physical, incremental: files stored at a time; 0 takes it from the configuration',
       wholeNumber('--num-parallel-files'),
     )
-  for (const flags of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
+    .option('-l, --list-files', 'with --type external: tell which files are to be copied')
   return addWaitOptions(command, 'the backup has ended; exit code 0 only when it is done').action(
     (options: BackupOptions, self: Command) => run(self, (session) => backup(session, options)),
   )
@@ -96,7 +94,9 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const storage = await requireStorage(leader, profile)
   await refuseIfBusy(session, leader, { deadline })
   const compression = await usableCompression(session, config, options)
-  await requireBackupAgents(leader, { ...config, storage }, { compression, isPhysical: isOfFiles(type) })
+  if (options.listFiles === true && isSealing(config.encryption))
+    throw usageError('--list-files: with encryption no list is stored', 'filelist.pbm in the dbPath names the files.')
+  await requireBackupAgents(leader, { ...config, storage }, { compression, type })
 
   const name = await freeName(session, leader)
   // A configured level is meant for the configured method.
@@ -113,12 +113,16 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
       ...(profile === undefined ? {} : { profile }),
       ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
       ...(options.numParallelFiles ? { numParallelFiles: options.numParallelFiles } : {}),
+      ...(options.listFiles === true ? { filelist: true } : {}),
       ...(selection === undefined ? {} : { nss: [...selection.entries] }),
       ...(options.withUsersAndRoles === true ? { usersAndRoles: true } : {}),
     },
   })
   if (!session.output.json) session.output.note(`Starting backup ${name} …`)
   await waitForBackupStart(session, leader, { name, opid })
+  // PBM waits here too, whatever the options say.
+  if (type === 'external')
+    return await tellCopyReady(session, leader, { name, opid }, { withFiles: options.listFiles === true })
 
   const storagePath = await storagePlace(session.plugins, storage)
   const told = { name, ...(profile === undefined ? {} : { profile }), storagePath, opid }
@@ -144,12 +148,11 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
 
 function checkedType(options: BackupOptions): BackupCommand['type'] {
   const { type } = options
-  if (type === 'external') throw notSupportedYet('--type external', 'Logical, physical and incremental backups are.')
-  if (type !== 'logical' && type !== 'physical' && type !== 'incremental')
+  if (type !== 'logical' && type !== 'physical' && type !== 'incremental' && type !== 'external')
     throw usageError(`--type: '${type}' is no type of backup`)
   if (options.base === true && type !== 'incremental') throw usageError('--base goes only with --type incremental')
-  if (options.listFiles === true) throw notSupportedYet('--list-files (external backup)')
-  const hasFiles = isOfFiles(type)
+  if (options.listFiles === true && type !== 'external') throw usageError('--list-files goes only with --type external')
+  const hasFiles = type !== 'logical'
   if (hasFiles && (options.ns !== undefined || options.withUsersAndRoles === true))
     throw usageError(`--type ${type} is one of all data`, 'Leave --ns and --with-users-and-roles out.')
   if (hasFiles && options.numParallelCollections !== undefined)

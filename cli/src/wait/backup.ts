@@ -89,6 +89,19 @@ export async function waitForBackupEnd(
   }
 }
 
+/** Waits until the files of an external backup may be copied, which takes no longer than the lock. Fails as {@link waitForBackupStart}. */
+export async function waitForCopyReady(session: Session, leader: MongoClient, name: string): Promise<BackupDocument> {
+  return await poll(
+    async () => {
+      const backup = await findBackup(leader, name)
+      if (backup === undefined) throw vanished(name)
+      await refuseFailed(session, leader, backup)
+      return ['copyReady', 'copyDone', 'done'].includes(backup.status) ? backup : undefined
+    },
+    { clock: session.clock, signal: session.signal, onInterrupt: () => interrupted(name) },
+  )
+}
+
 async function refuseFailed(session: Session, leader: MongoClient, backup: BackupDocument): Promise<void> {
   if (backup.status === 'error' || backup.status === 'canceled') {
     // The others stop a moment after the one that failed.

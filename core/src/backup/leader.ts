@@ -21,7 +21,7 @@ import type { CompressionPlugin } from '../plugin/compression.js'
 import { missingPluginHint } from '../plugin-host/naming.js'
 import { busyText } from '../protocol/busy.js'
 import { isCanceled } from '../protocol/canceled.js'
-import { type AgentNeeds, candidates, physicalNeeds, unfitness } from '../protocol/fitness.js'
+import { type AgentNeeds, candidates, EXTERNAL_NEEDS, physicalNeeds, unfitness } from '../protocol/fitness.js'
 import { operationInTheWay } from '../protocol/lock-wait.js'
 import { backupBallot, nominate } from '../protocol/nomination.js'
 import { nominationGroups } from '../protocol/priority.js'
@@ -98,7 +98,7 @@ export class BackupLeader {
     signal: AbortSignal,
   ): Promise<PbmError | undefined> {
     const { leader, clock } = this.#context
-    const typeFault = this.#typeFault(backup)
+    const typeFault = this.#typeFault(backup) ?? (await this.#externalFault(backup))
     if (typeFault !== undefined) return typeFault
     if (!isSafeBackupName(backup.name)) {
       return new PbmError('BACKUP_NAME', `${JSON.stringify(backup.name)} can't be the name of a backup`)
@@ -129,17 +129,29 @@ export class BackupLeader {
 
   #typeFault({ type, nss, usersAndRoles }: BackupCommand): PbmError | undefined {
     if (type === 'logical') return undefined
-    if (!isOfFiles(type)) {
+    if (!isOfFiles(type) && type !== 'external') {
       return new PbmError('BACKUP_TYPE', `a backup of type ${type} can't be made`, {
-        hint: 'Logical, physical and incremental backups are supported: leave the type out, or say one of these',
+        hint: 'There are logical, physical, incremental and external ones: leave the type out, or say one of these',
       })
     }
     if ((nss ?? []).length > 0 || usersAndRoles === true) {
-      return new PbmError('BACKUP_TYPE', 'a physical backup is one of all data: files hold no single collections', {
-        hint: 'Make a logical backup of the collections, or leave out which',
-      })
+      return new PbmError(
+        'BACKUP_TYPE',
+        `a${type === 'physical' ? '' : 'n'} ${type} backup is one of all data: files hold no single collections`,
+        {
+          hint: 'Make a logical backup of the collections, or leave out which',
+        },
+      )
     }
     return undefined
+  }
+
+  /** Locks of several replica sets begin at several moments, and what lies between can't be put into files that others copy. */
+  async #externalFault({ type }: BackupCommand): Promise<PbmError | undefined> {
+    if (type !== 'external' || !(await nodeInfo(this.#context.leader)).isSharded) return undefined
+    return new PbmError('BACKUP_TYPE', "an external backup of a sharded cluster can't be made", {
+      hint: 'Make a physical one: all its parts are of one time',
+    })
   }
 
   /** As it was before any backup stopped it. */
@@ -225,8 +237,12 @@ export class BackupLeader {
     const source = type === 'incremental' ? await this.#sourceOf(asked) : undefined
     const priority = given.backup?.priority
     const [all, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
-    const needsOf = (replset: ReplsetTopology): AgentNeeds =>
-      isOfFiles(type) ? { ...given.needs, physical: physicalNeeds(replset, given.backup?.physical) } : given.needs
+    const needsOf = (replset: ReplsetTopology): AgentNeeds => {
+      if (type === 'external') return { ...given.needs, physical: EXTERNAL_NEEDS }
+      return isOfFiles(type)
+        ? { ...given.needs, physical: physicalNeeds(replset, given.backup?.physical) }
+        : given.needs
+    }
     const fit = replsets.flatMap((replset) => {
       const known = all.filter((agent) => agent.rs === replset.rs)
       return candidates(known, now, needsOf(replset))

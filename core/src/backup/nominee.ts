@@ -3,7 +3,7 @@ import { inject, injectable } from 'tsyringe'
 import { beginUsing, requireKnownStorage } from '../catalog/known-storage.js'
 import { refuseTakenName } from '../catalog/taken-name.js'
 import type { Config } from '../config/document.js'
-import { type BackupDocument, type BackupReplset, type BackupStatus, isOfFiles } from '../control/backup-document.js'
+import type { BackupDocument, BackupReplset, BackupStatus } from '../control/backup-document.js'
 import {
   acknowledgeNomination,
   addBackupSize,
@@ -64,6 +64,7 @@ import { joinBackup } from './join.js'
 import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
 import { requireOneFolder } from './mark.js'
+import { holdPart, requireSpareMember } from './physical/external-part.js'
 import { decidedSource, decideSource, makeBase, requireChain } from './physical/increment.js'
 import { longestLock } from './physical/longest-lock.js'
 import { type OnePoint, storeFiles } from './physical/part.js'
@@ -207,8 +208,10 @@ export class BackupNominee {
     const { leader, node, self, log, clock, store, compression, ciphers, host } = this.#context
     const { name, type } = command.backup
     await requireRights(node, 'backup-agent', { sharded: info.isSharded, version: info.version })
-    const server = isOfFiles(type) ? await requirePhysical(node) : undefined
-    const sealing = await this.#sealing(config, type)
+    const server = type === 'logical' ? undefined : await requirePhysical(node)
+    if (type === 'external') await requireSpareMember(node, info)
+    // Of an external one, only the record is stored.
+    const sealing = type === 'external' ? undefined : await this.#sealing(config, type)
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
     const storage = await this.#configured(command)
@@ -230,9 +233,7 @@ export class BackupNominee {
     if (leads) await setClusterTime(leader, name, 'first')
     if (leads && info.isSharded) await requireAllShards(leader, name)
 
-    const { ended, objects } = await (server === undefined
-      ? this.#storeData(work, sealing, toTimestamp(from))
-      : this.#storeFiles(work, sealing, server))
+    const { ended, objects } = await this.#storePart(work, sealing, { server, from: toTimestamp(from) })
     await setReplsetFields(leader, name, self.rs, { ...ended, ...sealing?.ended(objects) })
     const transfer = transferOf(store.figures?.())
     if (transfer !== undefined) await setReplsetFields(leader, name, self.rs, { transfer })
@@ -249,6 +250,16 @@ export class BackupNominee {
     }
     await reach('done', { before: publish })
     log.info('backup finished')
+  }
+
+  async #storePart(
+    work: BackupWork,
+    sealing: PartSealing | undefined,
+    { server, from }: { readonly server: ServerOptions | undefined; readonly from: Timestamp },
+  ): Promise<StoredPart> {
+    if (server === undefined) return await this.#storeData(work, sealing, from)
+    if (work.command.backup.type !== 'external') return await this.#storeFiles(work, sealing, server)
+    return { ended: await holdPart(this.#context, work, server), objects: 0 }
   }
 
   async #storeData(

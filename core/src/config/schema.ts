@@ -1,6 +1,7 @@
 import type { Ajv } from 'ajv'
 import { isPackageName, PBM_COMPRESSIONS } from '../plugin-host/naming.js'
 import { type SchemaNode, schemaValidator } from '../plugin-host/schema.js'
+import { DRILL_CHECKS_SCHEMA } from './drill-checks.js'
 import { boolean, compression, section } from './nodes.js'
 import { NOTIFICATIONS_SCHEMA } from './notifications.js'
 import { SCHEDULES_SCHEMA } from './schedules.js'
@@ -13,6 +14,7 @@ const count = { type: 'integer', minimum: 0, maximum: MAX_INT32 } as const
 const minutes = { type: 'number', minimum: 0 } as const
 const seconds = { type: 'integer', minimum: 0, maximum: MAX_UINT32, int64: true } as const
 const lockSeconds = { type: 'integer', minimum: 1, maximum: 86_400 } as const
+const externalLockSeconds = { type: 'integer', minimum: 1, maximum: 604_800 } as const
 const bytesPerSecond = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, int64: true } as const
 const compressionLevel = { type: 'integer', minimum: -MAX_INT32, maximum: MAX_INT32 } as const
 const priority = { type: 'object', additionalProperties: { type: 'number' } } as const
@@ -35,7 +37,12 @@ const backup = section({
   numParallelCollections: count,
   numParallelFiles: count,
   layout: { type: 'string', enum: ['pbm', 'archive'] },
-  physical: section({ allowPrimary: boolean, maxLockSeconds: lockSeconds, allowLongLock: boolean }),
+  physical: section({
+    allowPrimary: boolean,
+    maxLockSeconds: lockSeconds,
+    allowLongLock: boolean,
+    maxExternalLockSeconds: externalLockSeconds,
+  }),
   throttle: section({ upload: bytesPerSecond, download: bytesPerSecond }),
 })
 
@@ -130,6 +137,7 @@ function schemaWith(
   return {
     ...section({
       ...{ name: text, storage: block, pitr, backup, restore, encryption: sealing, lifecycle: LIFECYCLE_SCHEMA },
+      drill: section({ checks: DRILL_CHECKS_SCHEMA }),
       ...{ schedules: SCHEDULES_SCHEMA, notifications: NOTIFICATIONS_SCHEMA },
     }),
     required: ['storage'],

@@ -75,6 +75,8 @@ const OPERATOR: readonly Privilege[] = [
   // Where somebody dropped it, the command line makes it anew.
   privilege('admin', COMMANDS, 'convertToCapped', 'createCollection', 'insert'),
   privilege('admin', CONFIG, 'insert', 'update'),
+  // Says that the files of an external backup are copied.
+  privilege('admin', BACKUPS, 'update'),
   privilege('admin', PITR, 'update'),
 ]
 

@@ -12,7 +12,7 @@ export const MAX_LAG_SECONDS = 21
 /** The plugins that an operation needs, as the configuration names them. */
 export interface AgentNeeds extends Readonly<Partial<Record<PluginKind, string>>> {
   /** Set where the files of a member are to be copied. */
-  readonly physical?: { readonly allowPrimary: boolean } | undefined
+  readonly physical?: { readonly allowPrimary: boolean; readonly isExternal?: boolean } | undefined
 }
 
 /**
@@ -43,11 +43,16 @@ export function unfitness(agent: AgentDocument, now: Timestamp, needs: AgentNeed
   return needs.physical === undefined ? undefined : physicalUnfitness(agent, needs.physical)
 }
 
-function physicalUnfitness({ s, physical }: AgentDocument, { allowPrimary }: { readonly allowPrimary: boolean }) {
+function physicalUnfitness(
+  { s, physical }: AgentDocument,
+  { allowPrimary, isExternal }: NonNullable<AgentNeeds['physical']>,
+) {
   const unfit = (reason: string): Unfitness => ({ code: 'physical', reason })
   if (physical === undefined) return unfit('its agent makes no physical backups')
   if (!physical.ok) return unfit(physical.e)
   if (s !== PRIMARY_STATE || allowPrimary) return undefined
+  if (isExternal === true)
+    return unfit('it is the primary, where nothing could be written for as long as the copy takes')
   return unfit('it is the primary, which would be locked (backup.physical.allowPrimary allows it)')
 }
 
@@ -58,6 +63,9 @@ export function physicalNeeds(
 ): AgentNeeds['physical'] {
   return { allowPrimary: allowPrimary === true || members.filter(({ role }) => role !== 'arbiter').length === 1 }
 }
+
+/** What an external one needs: never a primary, for not even its own record could be written while that is locked. */
+export const EXTERNAL_NEEDS: AgentNeeds['physical'] = { allowPrimary: false, isExternal: true }
 
 /** The agents whose nodes may be asked. */
 export function candidates(agents: readonly AgentDocument[], now: Timestamp, needs: AgentNeeds = {}): AgentDocument[] {

@@ -1,5 +1,5 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { MongoClient } from 'mongodb'
 import { errorText } from '../errors.js'
 import type { OperationLog } from '../log.js'
@@ -17,6 +17,8 @@ import { serverOptions } from '../mongo/server-options.js'
 /** What physical backups keep while they copy, in the dbPath: a file system clones only within itself. */
 export const WORK_FOLDER = '.pbmkit'
 const RECORD = 'lock.json'
+/** Names of what an external backup lays beside the files. */
+const LAID = 'laid.json'
 
 /** A lock of ours, written down before it is asked for. */
 export interface LockRecord {
@@ -34,6 +36,25 @@ export async function writeLockRecord(dbPath: string, record: LockRecord): Promi
   const temporary = join(folder, `${RECORD}.new`)
   await writeFile(temporary, JSON.stringify(record), { flush: true })
   await rename(temporary, join(folder, RECORD))
+}
+
+/** Writes files into the dbPath, of which the next agent knows where this one is killed. */
+export async function layFiles(dbPath: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
+  await mkdir(join(dbPath, WORK_FOLDER), { recursive: true })
+  await writeFile(join(dbPath, WORK_FOLDER, LAID), JSON.stringify(Object.keys(files)), { flush: true })
+  for (const [name, content] of Object.entries(files))
+    await writeFile(join(dbPath, name), content, { mode: 0o600, flush: true })
+}
+
+/** Removes what {@link layFiles} has laid there. */
+export async function removeLaidFiles(dbPath: string): Promise<void> {
+  const record = join(dbPath, WORK_FOLDER, LAID)
+  const text = await readFile(record, 'utf8').catch(() => undefined)
+  if (text === undefined) return
+  const names: unknown = JSON.parse(text)
+  for (const name of Array.isArray(names) ? names.map(String) : [])
+    if (basename(name) === name && /\.(?:json|pbm)$/.test(name)) await rm(join(dbPath, name), { force: true })
+  await rm(record, { force: true })
 }
 
 export async function removeLockRecord(dbPath: string): Promise<void> {
@@ -109,7 +130,11 @@ export async function repairPhysicalBackup(context: {
   const { dbPath } = options
   const isWaiting = await endForgottenLock(context, dbPath)
   if (isWaiting) return true
-  await rm(join(dbPath, WORK_FOLDER), { recursive: true, force: true }).catch((error: unknown) =>
+  const remove = async () => {
+    await removeLaidFiles(dbPath)
+    await rm(join(dbPath, WORK_FOLDER), { recursive: true, force: true })
+  }
+  await remove().catch((error: unknown) =>
     context.log.warning(`what a physical backup had left can't be removed: ${errorText(error)}`),
   )
   return false

@@ -14,3 +14,11 @@ export function longestLock(
   if (isPrimary) return 1000 * (allowLongLock ? PRIMARY_SECONDS : Math.min(PRIMARY_SECONDS, maxLockSeconds))
   return allowLongLock ? undefined : 1000 * maxLockSeconds
 }
+
+/** A snapshot of a volume takes seconds, a copy by hand as long as its files are large. */
+const EXTERNAL_SECONDS = 3_600
+
+/** How long a member may be locked for an external backup, in milliseconds. Pure. */
+export function longestExternalLock({ backup }: Pick<Config, 'backup'>): number {
+  return 1000 * (backup?.physical?.maxExternalLockSeconds ?? EXTERNAL_SECONDS)
+}

@@ -1,18 +1,18 @@
-import type { Document, MongoClient, Timestamp } from 'mongodb'
+import type { MongoClient, Timestamp } from 'mongodb'
 import type { BackupCommand } from '../../control/command-document.js'
-import { errorText, PbmError } from '../../errors.js'
+import { errorText } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import type { Clock } from '../../time/clock.js'
-import { until } from '../../time/until.js'
 import { Blocks, type IncrementSource } from './blocks.js'
 import { FileClone, type TakenFile } from './clone.js'
 import { completeCopy } from './complete.js'
 import { type DataFile, isClosedFile, isSameStamp, listDataFiles, totalSize } from './data-files.js'
 import { layoutOf } from './layout.js'
+import { newestEntry, requireMajority } from './locked-member.js'
 import { type CopiedFile, type UploadedFiles, uploadFiles } from './upload.js'
 import { whileLocked } from './watchdog.js'
 
@@ -54,10 +54,6 @@ export interface PhysicalPartResult extends UploadedFiles {
   /** The last write that is in the files. */
   readonly lastWrite: Timestamp
 }
-
-/** How long what was copied may take to be the majority's. */
-const MAJORITY_MS = 60_000
-const MAJORITY_POLL_MS = 100
 
 /** Copies the files of a member under a lock, and stores the copy (PBM: physical.md §2.3; here without its cursor). */
 export async function storeFiles(options: PhysicalPartOptions): Promise<PhysicalPartResult> {
@@ -123,28 +119,4 @@ async function copyLocked(options: PhysicalPartOptions, clone: FileClone) {
     `copied ${copied.files.length} files of ${totalSize(copied.files)} bytes; locked for ${Math.round(lockedMs)} ms`,
   )
   return copied
-}
-
-/** Backwards: this also works where reading forwards would wait. */
-async function newestEntry(node: MongoClient): Promise<Timestamp> {
-  const newest = await oplog(node, 'local').findOne({}, { sort: { $natural: -1 }, projection: { _id: 0, ts: 1 } })
-  if (newest === null) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
-  return newest.ts as Timestamp
-}
-
-/** A member may have what is rolled back later. What it is to be restored from must not. */
-async function requireMajority({ node, clock, signal }: PhysicalPartOptions, ts: Timestamp): Promise<void> {
-  const isThere = async () =>
-    (await oplog(node, 'majority').findOne({ ts }, { projection: { _id: 0, ts: 1 } })) !== null
-  const patience = { everyMs: MAJORITY_POLL_MS, timeoutMs: MAJORITY_MS }
-  if (await until(isThere, { clock, signal, ...patience })) return
-  throw new PbmError('COPY_NOT_OF_MAJORITY', 'the copied files have a write that the majority does not have', {
-    hint: 'It was rolled back, or a majority is away: see rs.status(), and make the backup again',
-  })
-}
-
-function oplog(node: MongoClient, level: 'local' | 'majority') {
-  return node
-    .db('local')
-    .collection<Document>('oplog.rs', { readConcern: { level }, readPreference: 'primaryPreferred' })
 }

@@ -22,6 +22,8 @@ export interface WatchdogOptions {
   readonly maxLockMs: number | undefined
   readonly log: OperationLog
   readonly signal: AbortSignal
+  /** Somebody else copies the files, for as long as that takes. Default false. */
+  readonly isLong?: boolean
 }
 
 /**
@@ -127,7 +129,7 @@ class Watchdog {
         // It goes on alone until the server has granted what was asked for.
         this.#child.unref()
         this.#child.channel?.unref()
-        throw expired(word.fault)
+        throw this.#expired(word.fault)
       }
     } catch (error) {
       if (error instanceof PbmError) throw error
@@ -146,16 +148,19 @@ class Watchdog {
     this.#met.set(word.kind, word)
     this.#waiting.get(word.kind)?.(word)
     if (word.kind === 'failed') this.#lose(new PbmError(word.code, word.error))
-    if (word.kind === 'released' && word.fault !== undefined) this.#lose(expired(word.fault))
+    if (word.kind === 'released' && word.fault !== undefined) this.#lose(this.#expired(word.fault))
   }
 
   #lose(reason: PbmError): void {
     if (!this.#isEnding || this.#met.get('released') === undefined) this.#lost.abort(reason)
   }
-}
 
-function expired(fault: string): PbmError {
-  return new PbmError('LOCK_EXPIRED', `the lock was ended before everything was copied: ${fault}`, {
-    hint: 'See backup.physical.maxLockSeconds and allowLongLock; on a primary a transaction that stays open holds a lock up',
-  })
+  #expired(fault: string): PbmError {
+    return new PbmError('LOCK_EXPIRED', `the lock was ended before everything was copied: ${fault}`, {
+      hint:
+        this.#options.isLong === true
+          ? 'What was copied is no backup. See backup.physical.maxExternalLockSeconds'
+          : 'See backup.physical.maxLockSeconds and allowLongLock; on a primary a transaction that stays open holds a lock up',
+    })
+  }
 }

@@ -6,10 +6,13 @@ import { Tally } from '../../archive/tally.js'
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
-import { fileObject, type ListedFile } from '../../store/layout/file-list.js'
+import type { ListedFile } from '../../store/layout/file-list.js'
 import { damaged, type ReadStoredOptions, readObject } from '../data/stored-objects.js'
 import { makeWay, syncFolder } from './folders.js'
-import type { PlannedFile } from './planned-files.js'
+import { objectOf, type PlannedFile } from './planned-files.js'
+
+/** Fetched at a time. */
+export const DEFAULT_PARALLEL_FILES = 4
 
 export interface FetchTarget {
   readonly folder: string
@@ -56,10 +59,10 @@ async function fetchFile(
   // Nobody but its user and his group ever needs one.
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT, (mode & 0o660) | 0o600)
   try {
-    for (const { from, file } of pieces) {
+    for (const piece of pieces) {
       signal.throwIfAborted()
-      const object = fileObject(from.backup.name, from.part.name, file, from.compression.suffix)
-      const stored = { object, file, compression: from.compression }
+      const { from, file } = piece
+      const stored = { object: objectOf(piece), file, compression: from.compression }
       let at = file.offset
       for await (const bytes of readFilePart(from.store, stored, { signal })) {
         for (let done = 0; done < bytes.length; ) {

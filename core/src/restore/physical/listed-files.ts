@@ -39,7 +39,18 @@ async function readAnyFileList(options: FetchOptions): Promise<ListedFile[]> {
 
 async function readStoredList({ store, backup, part, signal }: FetchOptions): Promise<ListedFile[]> {
   const object = filelistName(backup.name, part.name)
-  const known = part.objects?.find(({ name }) => name === object)
+  return await readStoredFileList(store, object, {
+    signal,
+    crc: part.objects?.find(({ name }) => name === object)?.crc,
+  })
+}
+
+/** An object that is a list of files. Throws as {@link readFileList}. */
+export async function readStoredFileList(
+  store: ObjectStore,
+  object: string,
+  { signal, crc }: { readonly signal: AbortSignal; readonly crc?: string | undefined },
+): Promise<ListedFile[]> {
   const tally = new Tally()
   const chunks: Uint8Array[] = []
   try {
@@ -47,8 +58,7 @@ async function readStoredList({ store, backup, part, signal }: FetchOptions): Pr
       if (tally.size > LONGEST_LIST) throw damaged(`${object} is too large for a list of files`)
       chunks.push(chunk)
     }
-    if (known !== undefined && known.crc !== tally.crcText())
-      throw damaged(`${object} is altered: its checksum is wrong`)
+    if (crc !== undefined && crc !== tally.crcText()) throw damaged(`${object} is altered: its checksum is wrong`)
     const files: ListedFile[] = []
     for await (const file of decodeFileList(bodiesOf(chunks))) files.push(file)
     return files

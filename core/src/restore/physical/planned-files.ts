@@ -1,4 +1,4 @@
-import type { ListedFile } from '../../store/layout/file-list.js'
+import { fileObject, type ListedFile, storedPlainSize } from '../../store/layout/file-list.js'
 import type { FetchOptions } from './listed-files.js'
 import { unfit } from './unfit-files.js'
 
@@ -17,6 +17,21 @@ export interface Piece {
 /** A file as it is to be, and the pieces that are written one after the other for it. */
 export interface PlannedFile extends Pick<ListedFile, 'filename' | 'fileSize' | 'mode'> {
   readonly pieces: readonly Piece[]
+}
+
+/** The object that a piece is stored in. */
+export function objectOf({ from, file }: Piece): string {
+  return fileObject(from.backup.name, from.part.name, file, from.compression.suffix)
+}
+
+/** Bytes on the disk. */
+export function totalSize(files: readonly PlannedFile[]): number {
+  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
+}
+
+/** Bytes that are fetched, before they were compressed. */
+export function fetchedSize(files: readonly PlannedFile[]): number {
+  return files.reduce((sum, { pieces }) => pieces.reduce((own, { file }) => own + storedPlainSize(file), sum), 0)
 }
 
 interface Range {

@@ -3,9 +3,8 @@ import { type Document, type MongoClient, ObjectId } from 'mongodb'
 import { layoutOf } from '../../backup/physical/layout.js'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
-import { chainUpTo } from '../../catalog/chain.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
+import { asksForPart, type RestoreCommand } from '../../control/command-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -21,12 +20,13 @@ import { findAnywhere } from '../run/find-backup.js'
 import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
 import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
+import { filesOfChain } from './chain-files.js'
 import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
-import { type FetchOptions, readFileList } from './listed-files.js'
+import type { FetchOptions } from './listed-files.js'
 import { type KeptOplog, keepOplog } from './oplog-file.js'
-import { type Layer, type PlannedFile, plannedFiles } from './planned-files.js'
+import { type PlannedFile, totalSize } from './planned-files.js'
 import { prepareFolders } from './take-over.js'
 
 export interface PrepareContext {
@@ -84,23 +84,9 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const layout = layoutOf(server.mongodOpts)
   await refuseMounts(server.dbPath, layout)
   const program = await programOf(server)
-  const chain = await chainUpTo(backup, async (name) => {
-    const link = await findAnywhere(leader, store, name, signal).catch(unlessGone)
-    return link && (await trusted.backup(store, link, { signal }))
-  })
-  const layers: Layer[] = []
-  for (const link of chain) {
-    const own = link.replsets.find(({ name }) => name === part.name)
-    if (own === undefined)
-      throw unfit(`backup ${link.name}, which ${backup.name} builds on, has nothing for ${part.name}`)
-    const compression = await host.compression(link.compression)
-    const linked = trusted.store(storeOf(store, ciphers, link), link)
-    const from = { store: linked, backup: link, part: own, compression, signal }
-    layers.push({ from, files: await readFileList(from) })
-  }
-  const fetching = layers.at(-1)?.from
-  if (fetching === undefined) throw new Error('unreachable')
-  const files = plannedFiles(layers)
+  const compression = await host.compression(backup.compression)
+  const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
+  const files = await filesOfChain(backup, part.name, { leader, store, host, ciphers, trusted, signal })
   await refuseTakenPlaces(
     server.dbPath,
     files.map(({ filename }) => filename),
@@ -119,10 +105,6 @@ export async function fetchOplog({ fetching, files, server, pointInTime }: Prepa
   const reserve = Math.ceil(totalSize(files) * (SPACE_PART - 1))
   const start = optime(part.last_write_ts)
   return await keepOplog({ store, pieces, start, end, signal, reserve }, restoreFolders(server.dbPath).oplog)
-}
-
-function totalSize(files: Prepared['files']): number {
-  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
 }
 
 /** What the member does when its server has ended. */
@@ -165,21 +147,20 @@ export async function keptDocuments(leader: MongoClient): Promise<KeptDocuments>
   return { config: config ?? [], pitr: pitr ?? [] }
 }
 
-function unlessGone(error: unknown): undefined {
-  if (!(error instanceof PbmError) || error.code !== 'BACKUP_NOT_FOUND') throw error
-}
-
 export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise<void> {
   await rm(folder, { recursive: true, force: true })
 }
 
 /** Rather than all of it where something else was asked for. Exported for tests. */
 export function refuseParts(command: RestoreCommand): void {
-  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
+  const { usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
   if (external) throw unfit('a restore of external data is not supported by this version')
-  const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
-  if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
-    throw unfit('a physical backup is restored with all that is in it, users and roles too')
+  if (
+    asksForPart(command) ||
+    (query ?? '') !== '' ||
+    [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)
+  ) {
+    throw unfit('without --ns, a physical backup is restored with all that is in it, users and roles too')
   }
 }
 
@@ -215,15 +196,20 @@ function refuseOtherCluster(
 }
 
 function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {
-  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
-    version.split('.').slice(0, 2).join('.'),
-  )
-  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
+  refuseOtherVersion(backup, part, info)
   const [stored, own] = [layoutOf(part.mongod_opts), layoutOf(server.mongodOpts)]
   for (const key of ['directoryPerDB', 'directoryForIndexes'] as const) {
     if (stored[key] === own[key]) continue
     throw unfit(`backup ${backup.name} was made with ${key} ${stored[key]}, and this server runs with ${own[key]}`)
   }
+}
+
+/** Throws RESTORE_UNSUPPORTED where a server of that version can't open the files. */
+export function refuseOtherVersion(backup: BackupDocument, part: BackupReplset, info: NodeInfo): void {
+  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
+    version.split('.').slice(0, 2).join('.'),
+  )
+  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
   if (part.mongod_opts?.security !== undefined)
     throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
 }

@@ -22,15 +22,15 @@ import { type HeldLock, isHeld } from '../../protocol/lock.js'
 import { acquireLockAfterResync } from '../../protocol/lock-wait.js'
 import { ProgressPublisher } from '../../protocol/progress.js'
 import { resumeAfterRestore, suspendOthers } from '../../recovery/suspension.js'
-import { storedPlainSize } from '../../store/layout/file-list.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { until } from '../../time/until.js'
 import { RestoreContext } from '../run/context.js'
 import { announceRestore, partyOf, requireAgents } from './announce.js'
-import { fetchFiles } from './fetch.js'
+import { DEFAULT_PARALLEL_FILES, fetchFiles } from './fetch.js'
 import { shardingIdentityOf } from './identity.js'
 import type { JournalFile, TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
+import { fetchedSize } from './planned-files.js'
 import {
   fetchOplog,
   journalOf,
@@ -53,7 +53,6 @@ export interface PlannedTakeOver {
 const RECORD_MS = 45_000
 const JOIN_MS = 120_000
 const POLL_MS = 200
-const DEFAULT_PARALLEL_FILES = 4
 
 type Command = CommandDocument & { cmd: 'restore' }
 
@@ -218,8 +217,7 @@ export class PhysicalRestore {
     const progress = isCoordinator
       ? new ProgressPublisher(clock, (told) => setRestoreReplsetFields(leader, name, self.rs, { progress: told }))
       : undefined
-    const stored = files.flatMap(({ pieces }) => pieces.map(({ file }) => storedPlainSize(file)))
-    const bytes = stored.reduce((sum, size) => sum + size, 0)
+    const bytes = fetchedSize(files)
     progress?.phase('files', { bytes, documents: 0 })
     const configured = (await readConfig(leader))?.restore?.numParallelFiles
     const width = parallel || configured || DEFAULT_PARALLEL_FILES

@@ -10,6 +10,8 @@ import { openTransactionBytes } from '../../oplog/replay/open-transactions-limit
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
+import { filesOfChain } from '../physical/chain-files.js'
+import type { PlannedFile } from '../physical/planned-files.js'
 import type { Wanted } from '../selective/plan.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { sealedOnly } from '../verify/sealed-only.js'
@@ -44,13 +46,15 @@ export interface Sources {
   readonly tuning: RestoreTuning
   /** Opens what is sealed, and refuses what should be. */
   readonly stored: OpenStore
+  /** Of this replica set's part of a backup of files: all that lead there. */
+  readonly listFiles: () => Promise<PlannedFile[]>
 }
 
 /** Finds what a command asks for, and refuses what can't be had or is not supported. No data is read. */
 export async function findSources(command: RestoreCommand, context: SourcesContext): Promise<Sources> {
   const { leader, self, log, host, ciphers, store, signal } = context
   refuseUnsupported(command)
-  const listed = await findRestorable(leader, store, command.backupName, signal)
+  const listed = await findRestorable(leader, store, command, signal)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   refuseProfileBase(backup, command)
@@ -62,12 +66,25 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const pointInTime = await chunksUpTo(chunksOf)
   const whole = withNewcomers(backup, pointInTime?.newcomers ?? new Map())
   checkReplsets(whole, cluster, rsMap)
-  const part = replsetOfBackup(whole, self.rs, rsMap)
+  const part = partOf(whole, self.rs, rsMap)
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const compression = await host.compression(backup.compression)
   const tuning = tuningOf(command, (await readConfig(leader))?.restore ?? {})
   const stored = trusted.store(storeOf(store, ciphers, backup), backup)
-  return { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored }
+  const chain = { leader, store, host, ciphers, trusted, signal }
+  const listFiles = () => filesOfChain(backup, nameInBackup(self.rs, rsMap), chain)
+  return { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored, listFiles }
+}
+
+/** What files hold is of one moment: nothing of the oplog before belongs to it. */
+function partOf(
+  backup: BackupDocument,
+  rs: string,
+  rsMap: Readonly<Record<string, string>>,
+): BackupReplset | undefined {
+  const part = replsetOfBackup(backup, rs, rsMap)
+  if (part === undefined || backup.type === 'logical') return part
+  return { ...part, first_write_ts: part.last_write_ts }
 }
 
 function tuningOf(
@@ -75,6 +92,7 @@ function tuningOf(
   config: {
     verify?: boolean
     numParallelCollections?: number
+    numParallelFiles?: number
     numInsertionWorkers?: number
     batchSize?: number
     indexCommitQuorum?: string
@@ -84,6 +102,7 @@ function tuningOf(
   return {
     verify: config.verify,
     numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
+    numParallelFiles: command.numParallelFiles || config.numParallelFiles || undefined,
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
     batchSize: config.batchSize || undefined,
     openTransactionBytes: openTransactionBytes(config),

@@ -2,7 +2,7 @@ import type { Timestamp } from 'bson'
 import { crcText, createCrc64 } from '../../archive/crc64.js'
 import { type JsonValue, parseJson, parseJsonGently, TooManyValues } from '../../bson/ordered-json.js'
 import { inTurns } from '../../bson/turns.js'
-import type { BackupDocument } from '../../control/backup-document.js'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import { PbmError } from '../../errors.js'
 import { maskSecrets } from '../../secrets/documents.js'
 import {
@@ -171,6 +171,11 @@ function isLowSurrogate(code: number): boolean {
  */
 export function toStorageJson(document: BackupDocument, store: unknown = maskSecrets(document.store)): string {
   return goJson(encodeFields(BACKUP, { ...document, store }))
+}
+
+/** The part of one replica set, as it stands there (PBM: physical.md §2.5). */
+export function replsetJson(part: BackupReplset): string {
+  return goJson(encodeFields(REPLSET, { ...part }))
 }
 
 /**
