@@ -13,7 +13,16 @@ import {
   startCommand,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
-import { type BackupDocument, clusterTime, connectLeader, findBackup, listBackups, sendCommand } from '@pbmkit/core'
+import {
+  type BackupDocument,
+  clusterTime,
+  connectLeader,
+  findBackup,
+  isStale,
+  listAgents,
+  listBackups,
+  sendCommand,
+} from '@pbmkit/core'
 import {
   backupEnded,
   type Cluster,
@@ -184,6 +193,10 @@ describe('incremental backups', function () {
     await withLeader(async (now) => {
       await onServer((admin) => passSeconds({ ...now, admin }, 35))
       await until('its end', async () => (await findBackup(now.leader, name))?.status === 'error', 40)
+      await until('the agent to report again', async () => {
+        const [reports, time] = await Promise.all([listAgents(now.leader), clusterTime(now.leader)])
+        return reports.every(({ hb }) => !isStale(hb, time))
+      })
     })
     const backup = await backUp()
     assert.equal(backup.src_backup, link(-1).backup.name, outputs(cluster))
