@@ -1,8 +1,8 @@
 import {
   type BackupDocument,
   type Base,
+  type ChunkBounds,
   isPointInTimeBase,
-  type PitrChunkDocument,
   type SecondsRange,
   type TimeRange,
   timelines,
@@ -19,8 +19,6 @@ export interface PitrRange {
 export interface PitrRanges {
   ranges: PitrRange[]
   rsRanges: Record<string, PitrRange[]>
-  /** Of all chunks, in bytes. */
-  size: number
 }
 
 /** The backups that a restore to a time can start from, and slicing goes on from. Those of a profile only by name. */
@@ -30,7 +28,7 @@ export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
 
 /** What of the stored chunks can be restored to, oldest first. */
 export function rangesOf(
-  chunks: readonly PitrChunkDocument[],
+  chunks: readonly ChunkBounds[],
   bases: readonly Base[],
   options: { readonly unbacked?: boolean },
 ): PitrRanges {
@@ -42,12 +40,11 @@ export function rangesOf(
     rsRanges: Object.fromEntries(
       [...lines.perReplset].map(([rs, chains]) => [rs, chains.map((chain) => ({ range: touchedSeconds(chain) }))]),
     ),
-    size: chunks.reduce((total, { size }) => total + Number(size), 0),
   }
 }
 
 /** The unbroken stretches of each replica set. */
-export function touched(chunks: readonly PitrChunkDocument[]): Map<string, SecondsRange[]> {
+export function touched(chunks: readonly ChunkBounds[]): Map<string, SecondsRange[]> {
   return new Map([...timelines(chunks, []).perReplset].map(([rs, chains]) => [rs, chains.map(touchedSeconds)]))
 }
 

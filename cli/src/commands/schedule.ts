@@ -78,7 +78,11 @@ function addOptions(command: Command, ofBackup: string): Command {
     )
     .option('--no-catch-up', 'do not make up what was missed while no agent ran')
     .addOption(
-      new Option('-t, --type <type>', `${ofBackup}; default: logical`).choices(['logical', 'physical', 'incremental']),
+      new Option('-t, --type <type>', `${ofBackup} (default: logical) or of drill (the newest)`).choices([
+        'logical',
+        'physical',
+        'incremental',
+      ]),
     )
     .option('--base', `${ofBackup}, incremental: the base of a new chain`)
     .option('--ns <namespaces>', `${ofBackup}: only these, with commas; default: everything`)
