@@ -85,6 +85,12 @@ async function measureRound(
     const physical = await system.backup(codec, ['--type', 'physical'])
     const [{ cost, stored }, locked] = [physical, await lockedMs(client)]
     add({ work: 'physical backup', cost, stored, ...(locked !== undefined && { locked }) })
+    const base = await system.backup(codec, ['--type', 'incremental', '--base'])
+    add({ work: 'base of increments', cost: base.cost, stored: base.stored })
+    await changeSome(client)
+    const changed = await hashOf(client)
+    const increment = await system.backup(codec, ['--type', 'incremental'])
+    add({ work: 'increment of 0.1 %', cost: increment.cost, stored: increment.stored })
     if (mongodump !== undefined && mongorestore !== undefined) {
       const archive = `--archive=${join(folder, 'archive')}`
       const dumped = await runMeasured(mongodump, [`--uri=${uri.cluster}`, `--db=${DATABASE}`, archive])
@@ -92,18 +98,28 @@ async function measureRound(
       add({ work: 'mongorestore', cost: await runMeasured(mongorestore, [`--uri=${uri.cluster}`, '--drop', archive]) })
       await rm(join(folder, 'archive'))
     }
-    const check = async (work: string) => {
-      if ((await withClient(uri.cluster, hashOf)) !== hash)
+    const check = async (work: string, expected = hash) => {
+      if ((await withClient(uri.cluster, hashOf)) !== expected)
         throw new Error(`the ${work} did not give back what was there`)
     }
     add({ work: 'logical restore', cost: await system.restore(logical.name) })
     await check('logical restore')
     add({ work: 'physical restore', cost: await restoredFiles(system, physical.name, uri.cluster) })
     await check('physical restore')
+    add({ work: 'restore of the increment', cost: await restoredFiles(system, increment.name, uri.cluster) })
+    await check('restore of the increment', changed)
   } finally {
     await system.stop()
     await set.forgetClient()
   }
+}
+
+/** One of a thousand documents, at random. */
+async function changeSome(client: MongoClient): Promise<void> {
+  const db = client.db(DATABASE)
+  const chosen = { $expr: { $lt: [{ $rand: {} }, 0.001] } }
+  for (const { name } of await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray())
+    await db.collection(name).updateMany(chosen, { $set: { changed: true } })
 }
 
 /** As fast as it goes: blocks are shared where the file system can. Locked, for a server removes files at any time. */
@@ -179,17 +195,21 @@ async function hashOf(client: MongoClient): Promise<string> {
 /** What each is compared with; the first that was measured. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   'physical backup': ['logical backup', 'mongodump', 'cp of the dbPath'],
+  'increment of 0.1 %': ['base of increments'],
+  'restore of the increment': ['physical restore'],
   'physical restore': ['logical restore', 'mongorestore', 'cp of the dbPath'],
 }
 
 export function physicalMarkdown(rows: readonly PhysicalRow[], { megabytes, codec }: PhysicalBench): string {
   const head = ['work', 'wall s', 'CPU s', 'peak RSS MB', 'stored MB', 'locked ms', 'wall ratio']
-  const wallOf = (work: string) => rows.find((row) => row.work === work)?.cost.wall
+  const rowOf = (work: string) => rows.find((row) => row.work === work)
   const lines = rows.map(({ work, cost, stored, locked, isFloor }) => {
     const ratios = (BESIDE[work] ?? []).flatMap((other) => {
-      const wall = wallOf(other)
+      const wall = rowOf(other)?.cost.wall
       return wall === undefined ? [] : [`${(cost.wall / wall).toFixed(2)} of ${other}`]
     })
+    const whole = work === 'increment of 0.1 %' ? rowOf('base of increments')?.stored : undefined
+    if (whole !== undefined && stored !== undefined) ratios.push(`${(stored / whole).toFixed(2)} of its bytes`)
     return [
       ...[work, cost.wall.toFixed(1), cost.cpu.toFixed(1), isFloor ? '' : cost.rss.toFixed(0)],
       ...[stored === undefined ? '' : (stored / 1e6).toFixed(0), String(locked ?? ''), ratios.join(', ')],

@@ -103,7 +103,7 @@ describe('pbm without a server', () => {
       [['backup', '--wait=maybe'], /neither true nor false/],
       [['backup', '-w', '--wait-time', '5'], /is not a duration/],
       [['backup', '--compression-level', 'x'], /--compression-level/],
-      [['backup', '-t', 'incremental'], /--type incremental: not supported yet/],
+      [['backup', '-t', 'physical', '--base'], /--base goes only with --type incremental/],
       [['backup', '-t', 'physical', '--ns', 'a.b'], /--type physical is one of all data/],
       [['backup', '--ns', 'shop'], /--ns: "shop" is no namespace/],
       [['backup', '--with-users-and-roles'], /users and roles go only with chosen databases/],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { BackupDocument, PitrChunkDocument } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
-import { basesOf, rangesOf, slicingBasesOf } from './pitr-ranges.js'
+import { basesOf, rangesOf } from './pitr-ranges.js'
 
 const at = (t: number, i = 1) => new Timestamp({ t, i })
 const base = (end: number) => ({ name: `b${end}`, last_write_ts: at(end), replsets: [{ name: 'rs0' }] })
@@ -36,10 +36,9 @@ describe('pitrRanges', () => {
     assert.deepEqual(rangesOf([chunk(90, 100)], [base(100)], {}).ranges, [])
   })
 
-  it('begin at no increment, though slicing goes on from it', () => {
+  it('begin at backups of all types that have all data', () => {
     const backup = (type: BackupDocument['type']) => ({ type, status: 'done', store: {} }) as BackupDocument
     const all = [backup('logical'), backup('physical'), backup('incremental')]
-    assert.deepEqual(slicingBasesOf(all), all)
-    assert.deepEqual(basesOf(all), all.slice(0, 2))
+    assert.deepEqual(basesOf(all), all)
   })
 })

@@ -2,7 +2,6 @@ import {
   type BackupDocument,
   type Base,
   type ChunkBounds,
-  isBaseSnapshot,
   isPointInTimeBase,
   type SecondsRange,
   type TimeRange,
@@ -22,12 +21,7 @@ export interface PitrRanges {
   rsRanges: Record<string, PitrRange[]>
 }
 
-/** The backups that slicing goes on from: those on the storage of the chunks. */
-export function slicingBasesOf(backups: readonly BackupDocument[]): BackupDocument[] {
-  return backups.filter((backup) => backup.store.profile !== true && isBaseSnapshot(backup))
-}
-
-/** Those of them that a restore to a time can start from. Those of a profile only by name. */
+/** The backups that a restore to a time can start from, and slicing goes on from. Those of a profile only by name. */
 export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
   return backups.filter(isPointInTimeBase)
 }

@@ -14,6 +14,7 @@ export { removeLeftScratch } from './backup/physical/scratch.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
+export { chainUpTo, sourceName } from './catalog/chain.js'
 export { incompatibility } from './catalog/compatible.js'
 export { deleteBackup, deleteBackupsBefore, deleteByLifecycle, deleteOld, readInventory } from './catalog/delete.js'
 export { History, type HistoryFacts, type StoredOplog } from './catalog/history.js'
@@ -79,7 +80,13 @@ export {
   removeAgent,
   type SubsystemStatus,
 } from './control/agents.js'
-export type { BackupDocument, BackupReplset, BackupStatus, Progress } from './control/backup-document.js'
+export {
+  type BackupDocument,
+  type BackupReplset,
+  type BackupStatus,
+  isOfFiles,
+  type Progress,
+} from './control/backup-document.js'
 export { type BackupFacts, listBackupFacts, type ReplsetFacts } from './control/backup-facts.js'
 export {
   findBackup,
@@ -292,8 +299,8 @@ export { repairStaging } from './recovery/staging.js'
 export { watchStaleOperations } from './recovery/stale-operations.js'
 export { repairTtlMonitor } from './recovery/ttl-pause.js'
 export { type CarryOutContext, carryOut } from './restore/physical/carry-out.js'
-export { readStoredFileList } from './restore/physical/fetch.js'
 export { JournalFile, type TakeOverJournal } from './restore/physical/journal.js'
+export { readStoredFileList } from './restore/physical/listed-files.js'
 export {
   type EndedTakeOver,
   PhysicalRestore,

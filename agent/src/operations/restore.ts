@@ -3,6 +3,7 @@ import {
   type CommandDocument,
   findAnywhere,
   findBackup,
+  isOfFiles,
   isRestore,
   type OpenStore,
   PhysicalRestore,
@@ -29,9 +30,10 @@ export async function runRestore(context: OperationContext): Promise<void> {
 async function isPhysical(context: OperationContext, name: string): Promise<boolean> {
   const { leader, signal } = context
   const listed = await findBackup(leader, name)
-  if (listed !== undefined) return listed.type === 'physical'
+  if (listed !== undefined) return isOfFiles(listed.type)
   const stored = withStore(context, (store) => findAnywhere(leader, store, name, signal), context.config.storage)
-  return (await stored.catch(() => undefined))?.type === 'physical'
+  const found = await stored.catch(() => undefined)
+  return found !== undefined && isOfFiles(found.type)
 }
 
 /** On all members, each with its own mongod. */

@@ -1,4 +1,5 @@
 import {
+  type BackupCommand,
   type Config,
   DEFAULT_COMPRESSION,
   findBackup,
@@ -8,12 +9,13 @@ import {
   requireConfig,
   requireStorage,
   rfc3339,
+  sourceName,
   until,
 } from '@pbmkit/core'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import type { MongoClient } from 'mongodb'
 import { chosenNamespaces } from '../chosen-namespaces.js'
-import { notSupportedYet, usageError } from '../errors.js'
+import { usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { refuseIfBusy, requireBackupAgents } from '../preflight.js'
@@ -37,18 +39,16 @@ interface BackupOptions extends WaitOptions {
   listFiles?: boolean
 }
 
-/** PBM's flags that need incremental backups. */
-const LATER = ['--base'] as const
-
 /** `pbm backup`: checks what can be checked before anything is sent, then follows the backup until it runs, or ends. */
 export function backupCommand(run: Run, compressions: readonly string[]): Command {
   const command = new Command('backup')
     .description('start a backup of all databases, or of those chosen')
     .option(
       '-t, --type <type>',
-      'logical; physical: the files of a member; external: you copy the files; incremental: not supported yet',
+      'logical; physical: the files of a member; incremental: what has changed of them; external: you copy the files',
       'logical',
     )
+    .option('--base', 'with --type incremental: all files, as the base of a new chain; the first one is that by itself')
     .option(
       '--compression <method>',
       `${compressions.length === 0 ? 'a method' : compressions.join(', ')}; default: backup.compression, then s2`,
@@ -68,11 +68,10 @@ export function backupCommand(run: Run, compressions: readonly string[]): Comman
     )
     .option(
       '--num-parallel-files <n>',
-      'with --type physical: files stored at a time; 0 takes it from the configuration',
+      'with --type physical, incremental: files stored at a time; 0 takes it from the configuration',
       wholeNumber('--num-parallel-files'),
     )
     .option('-l, --list-files', 'with --type external: tell which files are to be copied')
-  for (const flags of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
   return addWaitOptions(command, 'the backup has ended; exit code 0 only when it is done').action(
     (options: BackupOptions, self: Command) => run(self, (session) => backup(session, options)),
   )
@@ -85,7 +84,7 @@ function firstLevel(text: string, given?: number): number {
 }
 
 async function backup(session: Session, options: BackupOptions): Promise<void> {
-  refuseUnsupported(options)
+  const type = checkedType(options)
   const selection = chosenNamespaces(options)
   const deadline = waitDeadline(options, session.clock)
   const leader = await session.leader()
@@ -95,7 +94,6 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
   const storage = await requireStorage(leader, profile)
   await refuseIfBusy(session, leader, { deadline })
   const compression = await usableCompression(session, config, options)
-  const type = isType(options.type) ? options.type : 'logical'
   if (options.listFiles === true && isSealing(config.encryption))
     throw usageError('--list-files: with encryption no list is stored', 'filelist.pbm in the dbPath names the files.')
   await requireBackupAgents(leader, { ...config, storage }, { compression, type })
@@ -108,7 +106,7 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
     cmd: 'backup',
     backup: {
       type,
-      base: false,
+      base: options.base === true,
       name,
       compression,
       ...(level === undefined ? {} : { level }),
@@ -138,31 +136,30 @@ async function backup(session: Session, options: BackupOptions): Promise<void> {
     return
   }
   const done = await waitForBackupEnd(session, leader, name, deadline)
-  session.output.result({ ...told, status: done.status, size: Number(done.size) }, () => {
+  const source = sourceName(done)
+  const kind = type === 'incremental' ? { src_backup: source ?? '' } : {}
+  session.output.result({ ...told, status: done.status, size: Number(done.size), ...kind }, () => {
     const { good } = session.output.colours
-    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}, in ${storage.type} ${storagePath}`
+    const upon =
+      type === 'incremental' ? `, ${source === undefined ? 'a new base' : `an increment upon ${source}`}` : ''
+    return `${good('Done:')} backup ${name}, ${prettySize(Number(done.size))}${upon}, in ${storage.type} ${storagePath}`
   })
 }
 
-function refuseUnsupported(options: BackupOptions): void {
-  if (options.type === 'incremental')
-    throw notSupportedYet(`--type ${options.type}`, 'Logical, physical and external backups are.')
-  if (!isType(options.type)) throw usageError(`--type: '${options.type}' is no type of backup`)
-  if (options.base === true) throw notSupportedYet('--base (incremental backup)')
-  const isPhysical = options.type === 'physical'
-  const isOfFiles = isPhysical || options.type === 'external'
-  if (options.listFiles === true && options.type !== 'external')
-    throw usageError('--list-files goes only with --type external')
-  if (isOfFiles && (options.ns !== undefined || options.withUsersAndRoles === true))
-    throw usageError(`--type ${options.type} is one of all data`, 'Leave --ns and --with-users-and-roles out.')
-  if (isOfFiles && options.numParallelCollections !== undefined)
+function checkedType(options: BackupOptions): BackupCommand['type'] {
+  const { type } = options
+  if (type !== 'logical' && type !== 'physical' && type !== 'incremental' && type !== 'external')
+    throw usageError(`--type: '${type}' is no type of backup`)
+  if (options.base === true && type !== 'incremental') throw usageError('--base goes only with --type incremental')
+  if (options.listFiles === true && type !== 'external') throw usageError('--list-files goes only with --type external')
+  const hasFiles = type !== 'logical'
+  if (hasFiles && (options.ns !== undefined || options.withUsersAndRoles === true))
+    throw usageError(`--type ${type} is one of all data`, 'Leave --ns and --with-users-and-roles out.')
+  if (hasFiles && options.numParallelCollections !== undefined)
     throw usageError('--num-parallel-collections goes only with logical backups', 'Say --num-parallel-files.')
-  if (!isPhysical && options.numParallelFiles !== undefined)
+  if (!hasFiles && options.numParallelFiles !== undefined)
     throw usageError('--num-parallel-files goes only with --type physical', 'Say --num-parallel-collections.')
-}
-
-function isType(type: string): type is 'logical' | 'physical' | 'external' {
-  return ['logical', 'physical', 'external'].includes(type)
+  return type
 }
 
 /** An unknown method means "no compression" to PBM's agents; here it is an error before anything is sent. */

@@ -9,6 +9,7 @@ import {
   PbmError,
   readInventory,
   requireStorage,
+  sourceName,
 } from '@pbmkit/core'
 import { Command } from 'commander'
 import type { MongoClient, Timestamp } from 'mongodb'
@@ -109,7 +110,7 @@ async function deletable(leader: MongoClient, name: string, now: Timestamp): Pro
     throw new PbmError('BACKUP_RUNNING', `backup ${name} is running (${backup.status})`, {
       hint: 'Wait for its end, or stop it with pbm cancel-backup.',
     })
-  if (backup.type === 'incremental' && backup.src_backup)
+  if (backup.status === 'done' && sourceName(backup) !== undefined)
     throw new PbmError('BACKUP_INCREMENT', `backup ${name} is an increment: only its whole chain can be deleted`, {
       hint: 'Delete the base of the chain; pbm list shows it.',
     })

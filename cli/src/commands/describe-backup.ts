@@ -14,6 +14,7 @@ import {
   readMetadataJsonGently,
   readText,
   rfc3339,
+  sourceName,
   storageOfBackup,
   storeOf,
 } from '@pbmkit/core'
@@ -49,6 +50,7 @@ function describe(backup: BackupDocument, collections: ReadonlyMap<string, strin
     storage_type: backup.store.type,
     opid: backup.opid,
     type: backup.type,
+    src_backup: sourceName(backup),
     last_write_ts: own.last_write_ts,
     last_transition_ts: own.last_transition_ts,
     last_write_time: own.last_write_time,

@@ -4,6 +4,7 @@ import {
   clusterTime,
   type DrillReport,
   findDrill,
+  isOfFiles,
   isStale,
   listBackups,
   listChunks,
@@ -92,14 +93,14 @@ async function chosen(
     throw new PbmError('BACKUP_NOT_DONE', `backup ${backup.name} can't be restored: it is '${backup.status}'`, {
       hint: 'pbm list shows the backups that can be.',
     })
-  if (backup.type !== 'logical' && backup.type !== 'physical')
+  if (backup.type !== 'logical' && !isOfFiles(backup.type))
     throw notSupportedYet(`a drill of ${backup.type} backups`, 'Choose a logical or a physical one.')
   return backup
 }
 
 async function newest(leader: MongoClient): Promise<BackupDocument> {
   const done = (await listBackups(leader)).filter(
-    ({ status, type }) => status === 'done' && (type === 'logical' || type === 'physical'),
+    ({ status, type }) => status === 'done' && (type === 'logical' || isOfFiles(type)),
   )
   const [first] = done.toSorted((a, b) => b.last_write_ts.compare(a.last_write_ts))
   if (first !== undefined) return first

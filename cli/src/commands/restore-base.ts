@@ -2,6 +2,7 @@ import {
   type BackupDocument,
   clusterTime,
   isBaseSnapshot,
+  isOfFiles,
   isWhollySealed,
   listBackups,
   listChunks,
@@ -93,7 +94,7 @@ export async function restorableBackup(
       }`,
       { hint: 'pbm list shows the backups that can be.' },
     )
-  if (backup.type !== 'logical' && backup.type !== 'physical')
+  if (backup.type !== 'logical' && !isOfFiles(backup.type))
     throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
   // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.
   const reason = (await incompatibilities(leader, [backup], remap)).get(name)

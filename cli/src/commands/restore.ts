@@ -1,6 +1,7 @@
 import {
   type BackupDocument,
   isBalancerOn,
+  isOfFiles,
   isSealing,
   nodeInfo,
   type RestoreCommand,
@@ -126,10 +127,11 @@ async function restore(session: Session, given: string | undefined, options: Res
       ? await restorableBackup(session, leader, given ?? '', remap)
       : await baseOf(session, leader, target, { ...options, mustBeSealed, isPart: asked !== undefined }, remap)
   const backupName = backup.name
+  const hasFiles = isOfFiles(backup.type)
   // Of a part, the files are read by a mongod of the agent's own.
-  const isPhysical = backup.type === 'physical' && asked === undefined
+  const isPhysical = hasFiles && asked === undefined
   if (isPhysical) refuseParts(options)
-  else if (backup.type === 'physical') await requireOwnAgents(leader, '--ns of physical backups')
+  else if (hasFiles) await requireOwnAgents(leader, '--ns of physical backups')
   if (mustBeSealed) refuseUnsealed(config, { backup })
   const damage = damageWarning(backup)
   if (damage !== undefined) session.output.warn(damage)
@@ -269,12 +271,12 @@ function question(backup: BackupDocument, target: Timestamp | undefined, situati
       : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
   if (part !== undefined) {
     const files = `All files of the backup (${size}, compressed) are fetched for it, to the state folder of the agent.`
-    const told = [`${part.text}, by ${what}. All else is left alone.`, ...(backup.type === 'physical' ? [files] : [])]
+    const told = [`${part.text}, by ${what}. All else is left alone.`, ...(isOfFiles(backup.type) ? [files] : [])]
     return [...told, 'Go ahead?'].join('\n')
   }
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
-    ...(backup.type === 'physical'
+    ...(isOfFiles(backup.type)
       ? [`Every mongod of ${replsets} is stopped and started again: nothing can be read or written meanwhile.`]
       : []),
     withUsers

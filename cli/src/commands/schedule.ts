@@ -81,15 +81,17 @@ function addOptions(command: Command, ofBackup: string): Command {
       new Option('-t, --type <type>', `${ofBackup} (default: logical) or of drill (the newest)`).choices([
         'logical',
         'physical',
+        'incremental',
       ]),
     )
+    .option('--base', `${ofBackup}, incremental: the base of a new chain`)
     .option('--ns <namespaces>', `${ofBackup}: only these, with commas; default: everything`)
     .option('--with-users-and-roles', `${ofBackup} of whole databases: their users and roles too`)
     .option('--profile <name>', 'on the storage of this profile; default: the main storage')
     .option('--compression <method>', `${ofBackup}; default: as configured`)
     .option('--compression-level <level>', `${ofBackup}`, wholeNumber('--compression-level', -10))
     .option('--num-parallel-collections <n>', `${ofBackup}`, wholeNumber('--num-parallel-collections'))
-    .option('--num-parallel-files <n>', `${ofBackup}, physical`, wholeNumber('--num-parallel-files'))
+    .option('--num-parallel-files <n>', `${ofBackup}, physical and incremental`, wholeNumber('--num-parallel-files'))
     .option('--older-than <duration>', 'of cleanup and delete-pitr, such as 30d')
     .option('--newer-than <duration>', 'of verify: only what ended since, such as 8d; default: everything')
     .option('--read-data <percent>', 'of verify: read only so many of the objects', wholeNumber('--read-data'))

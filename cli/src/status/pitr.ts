@@ -21,7 +21,7 @@ import {
 import type { MongoClient } from 'mongodb'
 import type { Colours } from '../output/colour.js'
 import { shortDuration } from '../output/durations.js'
-import { slicingBasesOf } from '../pitr-ranges.js'
+import { basesOf } from '../pitr-ranges.js'
 import type { StoredHistory } from './history.js'
 
 /** The `pitr` section, with PBM's names. */
@@ -90,7 +90,7 @@ async function snapshotNeeded(
     history.backups(),
     listRestores(leader, { status: ['done', 'partlyDone'] }),
   ])
-  const [base] = slicingBasesOf(backups).sort(newestBaseFirst)
+  const [base] = basesOf(backups).sort(newestBaseFirst)
   const [restore] = restores.sort(newestRestoreFirst)
   const missing = missingSnapshot(
     base && toBase(base),

@@ -2,7 +2,7 @@ import type { MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { BackupConfig } from '../config/document.js'
 import { type AgentDocument, listAgents } from '../control/agents.js'
-import type { BackupDocument } from '../control/backup-document.js'
+import { type BackupDocument, isOfFiles } from '../control/backup-document.js'
 import { findBackup, insertBackup, setBackupStatus } from '../control/backups.js'
 import type { BackupCommand, CommandDocument } from '../control/command-document.js'
 import { requireConfig } from '../control/config.js'
@@ -31,6 +31,7 @@ import { repairBalancer } from '../recovery/balancer-pause.js'
 import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
 import { awaitReshardingEnds } from './cluster-changes.js'
+import { sourceFor } from './physical/increment.js'
 import { refuseLayout } from './sealing.js'
 
 export interface RunOptions {
@@ -128,15 +129,15 @@ export class BackupLeader {
 
   #typeFault({ type, nss, usersAndRoles }: BackupCommand): PbmError | undefined {
     if (type === 'logical') return undefined
-    if (type !== 'physical' && type !== 'external') {
+    if (!isOfFiles(type) && type !== 'external') {
       return new PbmError('BACKUP_TYPE', `a backup of type ${type} can't be made`, {
-        hint: 'Logical, physical and external backups are supported: leave the type out, or say one of these',
+        hint: 'There are logical, physical, incremental and external ones: leave the type out, or say one of these',
       })
     }
     if ((nss ?? []).length > 0 || usersAndRoles === true) {
       return new PbmError(
         'BACKUP_TYPE',
-        `a${type === 'external' ? 'n' : ''} ${type} backup is one of all data: files hold no single collections`,
+        `a${type === 'physical' ? '' : 'n'} ${type} backup is one of all data: files hold no single collections`,
         {
           hint: 'Make a logical backup of the collections, or leave out which',
         },
@@ -217,19 +218,28 @@ export class BackupLeader {
     return new Map(errors.map(({ node, msg }) => [node, msg]))
   }
 
+  /** Only the members that it was made of have its files. */
+  async #sourceOf(command: BackupCommand): Promise<BackupDocument | undefined> {
+    const { leader, ciphers } = this.#context
+    const found = await sourceFor(leader, command, (await ciphers?.current())?.name)
+    return 'why' in found ? undefined : found.source
+  }
+
   async #elect(
-    { _id, backup: { name: backup, type } }: CommandDocument & { cmd: 'backup' },
+    { _id, backup: asked }: CommandDocument & { cmd: 'backup' },
     replsets: ReplsetTopology[],
     given: { needs: AgentNeeds; backup: BackupConfig | undefined; signal: AbortSignal },
   ) {
     const { leader, log, clock } = this.#context
     const opid = _id.toHexString()
+    const { name: backup, type } = asked
     const { signal } = given
+    const source = type === 'incremental' ? await this.#sourceOf(asked) : undefined
     const priority = given.backup?.priority
     const [all, now] = await Promise.all([listAgents(leader), clusterTime(leader)])
     const needsOf = (replset: ReplsetTopology): AgentNeeds => {
       if (type === 'external') return { ...given.needs, physical: EXTERNAL_NEEDS }
-      return type === 'physical'
+      return isOfFiles(type)
         ? { ...given.needs, physical: physicalNeeds(replset, given.backup?.physical) }
         : given.needs
     }
@@ -250,7 +260,8 @@ export class BackupLeader {
     }
     await Promise.all(
       replsets.map(async ({ rs }) => {
-        const groups = nominationGroups(fit, rs, { priority })
+        const first = source?.replsets.find(({ name }) => name === rs)?.node
+        const groups = nominationGroups(fit, rs, { priority, first })
         const declined = async () => new Set((await this.#declined(opid, rs)).keys())
         const winner = await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log, clock })
         if (winner !== undefined) return log.debug(`${winner} takes the backup of ${rs}`)

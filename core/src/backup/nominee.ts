@@ -65,6 +65,7 @@ import type { RunOptions } from './leader.js'
 import { ReplsetBackup } from './logical/replset.js'
 import { requireOneFolder } from './mark.js'
 import { holdPart, requireSpareMember } from './physical/external-part.js'
+import { decidedSource, decideSource, makeBase, requireChain } from './physical/increment.js'
 import { longestLock } from './physical/longest-lock.js'
 import { type OnePoint, storeFiles } from './physical/part.js'
 import { requirePhysical } from './physical/readiness.js'
@@ -214,7 +215,7 @@ export class BackupNominee {
     const { from, start } = await findOplogStart(node)
     log.info(`backup of ${self.rs} from ${self.node} begins`)
     const storage = await this.#configured(command)
-    if (leads) await this.#initialise(command, storage, signal)
+    if (leads) await this.#initialise(command, storage, { sealing, signal })
     if (leads && info.isSharded) {
       await pauseBalancer(leader, name, { signal, clock, log, timeoutSeconds: config.backup?.timeouts?.balancerStop })
     }
@@ -242,6 +243,7 @@ export class BackupNominee {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
       await this.#startBalancerAgain(name, info)
       if (server !== undefined && !info.isSharded) await setClusterTime(leader, name, 'first')
+      if (type === 'incremental') await requireChain({ leader, store, signal }, name)
       // A share may have gone while it was written to.
       await requireKnownStorage(store, storage, { signal })
       await publishBackup({ leader, store, ciphers, host, guard }, name)
@@ -297,11 +299,12 @@ export class BackupNominee {
   /** What was acknowledged before the command is in the files, however far this member was behind. */
   async #storeFiles(work: BackupWork, sealing: PartSealing | undefined, server: ServerOptions): Promise<StoredPart> {
     const { command, config, info, signal, progress } = work
-    const { node, withPrimary, self, store, compression, log, clock, uri = '' } = this.#context
-    const { numParallelFiles, name } = command.backup
+    const { node, leader, withPrimary, self, store, compression, log, clock, ciphers, uri = '' } = this.#context
+    const { numParallelFiles, name, type } = command.backup
+    const source = type === 'incremental' ? await decidedSource({ leader, store }, ciphers, name) : undefined
     const begun = await withPrimary((primary) => writtenByNow(primary))
     await lastWriteAfter(node, begun, { member: self.node, clock, signal, log })
-    const { lastWrite, objects, bytes, uncompressedBytes, stored } = await storeFiles({
+    const { lastWrite, objects, bytes, uncompressedBytes, stored, isUpon } = await storeFiles({
       ...{ node, uri, server, compression, log, clock, signal, progress },
       store: sealing?.store(name) ?? store,
       sealed: sealing !== undefined,
@@ -310,8 +313,11 @@ export class BackupNominee {
       level: compressionLevel(command.backup, config),
       maxLockMs: longestLock(config, info),
       parallel: numParallelFiles || config.backup?.numParallelFiles || DEFAULT_PARALLEL_FILES,
+      increment: type === 'incremental' ? { source } : undefined,
       cluster: info.isSharded ? this.#onePoint(work) : undefined,
     })
+    // Of a cluster, other parts may be made upon it.
+    if (source !== undefined && !isUpon && !info.isSharded) await makeBase({ leader, log }, name)
     const ended = {
       // What changes the cluster is looked for from where it began.
       ...{ ...(!info.isSharded && { first_write_ts: lastWrite }), last_write_ts: lastWrite },
@@ -345,13 +351,19 @@ export class BackupNominee {
   }
 
   /** Nobody writes into the backup's folder before. */
-  async #initialise(command: BackupCommandDocument, storage: ConfiguredStorage, signal: AbortSignal): Promise<void> {
-    const { store, leader, clock, log } = this.#context
-    const { name } = command.backup
+  async #initialise(
+    command: BackupCommandDocument,
+    storage: ConfiguredStorage,
+    { sealing, signal }: { sealing: PartSealing | undefined; signal: AbortSignal },
+  ): Promise<void> {
+    const { store, leader, clock, log, self } = this.#context
+    const { name, type } = command.backup
     await beginUsing(store, storage, { signal })
     await refuseTakenName(store, name, { signal })
     await setBackupFields(leader, name, { began_here: true })
     await requireOneFolder({ leader, store, clock, log, signal }, { backup: name, opid: command._id.toHexString() })
+    if (type === 'incremental')
+      await decideSource({ leader, store, self, log, signal }, command.backup, sealing?.record.type)
   }
 
   /** Before anything is written: a backup whose key is missing must not begin. */

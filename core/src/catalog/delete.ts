@@ -14,11 +14,12 @@ import type { CallOptions, ObjectStore } from '../plugin/storage.js'
 import { PITR_FOLDER } from '../store/layout/names.js'
 import { rfc3339 } from '../time/text.js'
 import { deleteBareChecksums } from './bare-checksums.js'
+import { sourceName } from './chain.js'
 import { deleteOwnChecksum } from './chunk-checksums.js'
 import { deleteBareKeys, finishedKeys } from './chunk-keys.js'
 import { deleteBackupObjects } from './delete-objects.js'
 import { lifecyclePlan, minKeepFault } from './lifecycle.js'
-import { expired, type Inventory, isFinished, isNeededForSlicing, isSelective } from './retention.js'
+import { expired, type Inventory, isFinished, isNeededForSlicing, isSelective, withIncrements } from './retention.js'
 
 export interface DeleteContext extends CallOptions {
   readonly leader: MongoClient
@@ -47,7 +48,7 @@ export async function deleteBackup(context: DeleteContext, name: string): Promis
       hint: 'Wait for its end or stop it: pbm cancel-backup',
     })
   }
-  if (chain.some((one) => isNeededForSlicing(one, inventory))) {
+  if (isNeededForSlicing(backup, inventory)) {
     throw new PbmError('NEEDED_FOR_PITR', `backup ${name} is the last base of point-in-time recovery, which is on`, {
       hint: 'Make another backup first, or switch it off: pbm config --set pitr.enabled=false',
     })
@@ -142,19 +143,15 @@ export async function readInventory(leader: MongoClient): Promise<Inventory> {
   return { backups, chunks, slicing: config?.pitr?.enabled === true && config.pitr.oplogOnly !== true }
 }
 
-/** The backup and, for the base of a chain, every increment upon it; newest first. */
+/** The backup and, for the base of a chain, every increment upon it; newest first. One that failed is no link of any. */
 function chainOf(backup: BackupDocument, { backups }: Inventory): BackupDocument[] {
-  if (backup.type !== 'incremental') return [backup]
-  if (backup.src_backup !== undefined && backup.src_backup !== '') {
-    throw new PbmError('BACKUP_INCREMENT', `backup ${backup.name} is an increment upon ${backup.src_backup}`, {
+  const source = sourceName(backup)
+  if (source !== undefined && backup.status === 'done') {
+    throw new PbmError('BACKUP_INCREMENT', `backup ${backup.name} is an increment upon ${source}`, {
       hint: 'Delete the base of the chain: all increments go with it',
     })
   }
-  const chain = [backup]
-  for (const one of chain) {
-    for (const next of backups) if (next.src_backup === one.name && !chain.includes(next)) chain.push(next)
-  }
-  return chain.toReversed()
+  return withIncrements(backup, backups).toReversed()
 }
 
 function isOfType(backup: BackupDocument, type: string): boolean {

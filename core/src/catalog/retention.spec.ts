@@ -48,28 +48,21 @@ describe('what may be deleted', () => {
     assert.deepEqual(files(found), ['rs/100-150', 'rs/150-200'])
   })
 
-  it('keeps the base that a time can be reached from, beside an increment that only PBM starts from', () => {
-    const increment = backup('p', 150, { type: 'incremental' })
+  it('takes an increment for a base, and keeps the chain that it is in', () => {
+    const base = backup('i0', 50, { type: 'incremental' })
+    const increment = backup('i1', 150, { type: 'incremental', src_backup: 'i0' })
     const chunks = [chunk(50, 100), chunk(100, 150), chunk(150, 200), chunk(200, 300)]
-    for (const limit of [at(150), at(250)]) {
-      const found = expired(inventory([a, increment], chunks), limit)
-      assert.deepEqual(names(found), [])
-      assert.deepEqual(files(found), ['rs/50-100'])
-    }
-    // Without another one, that of PBM is what is needed.
-    const other = backup('q', 100, { type: 'incremental' })
-    assert.deepEqual(names(expired(inventory([other, increment], chunks), at(250))), ['q'])
-    // Nothing leads from the other one to then.
-    assert.deepEqual(names(expired(inventory([a, increment], [chunk(150, 300)]), at(250))), ['a'])
-    // A physical one serves both.
-    assert.deepEqual(names(expired(inventory([a, backup('p', 150, { type: 'physical' })], chunks), at(250))), ['a'])
+    const found = expired(inventory([a, base, increment], chunks), at(250))
+    assert.deepEqual([names(found), files(found)], [['a'], ['rs/50-100', 'rs/100-150']])
   })
 
-  it('keeps the last base that ours start from, beside a newer one that only PBM does', () => {
-    const increment = backup('p', 300, { type: 'incremental' })
-    assert.equal(isNeededForSlicing(a, inventory([a, increment], [], true)), true)
-    assert.equal(isNeededForSlicing(increment, inventory([a, increment], [], true)), true)
-    assert.equal(isNeededForSlicing(a, inventory([a, backup('p', 300, { type: 'physical' })], [], true)), false)
+  it('does not let the last chain go, whose links are bases of each other', () => {
+    const base = backup('i0', 200, { type: 'incremental' })
+    const increment = backup('i1', 300, { type: 'incremental', src_backup: 'i0' })
+    const chunks = [chunk(200, 300), chunk(300, 400)]
+    assert.equal(isNeededForSlicing(base, inventory([base, increment], chunks, true)), true)
+    assert.equal(isNeededForSlicing(base, inventory([base, increment, backup('c', 400)], chunks, true)), false)
+    assert.equal(isNeededForSlicing(base, inventory([a, base, increment], [chunk(50, 200), ...chunks], true)), false)
   })
 
   it('keeps the base and chunks from which the time can be reached without a gap', () => {

@@ -4,6 +4,7 @@ import { isTimestampSet } from '../control/backups.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { profileOf } from '../control/profiles.js'
 import { optime } from '../oplog/entry.js'
+import { sourceName } from './chain.js'
 import { type Chain, chainsByReplset, contains, restorableFrom } from './timelines.js'
 
 /**
@@ -43,33 +44,35 @@ export function isBaseSnapshot(backup: Pick<BackupDocument, 'status' | 'type' | 
   return backup.status === 'done' && backup.type !== 'external' && !isSelective(backup)
 }
 
-/** Whether ours can, too: increments are restored by PBM alone. */
-function isOwnBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss'>): boolean {
-  return isBaseSnapshot(backup) && backup.type !== 'incremental'
-}
-
 /** Whether a restore to a time can start from it without being told to. */
 export function isPointInTimeBase(backup: Pick<BackupDocument, 'status' | 'type' | 'nss' | 'store'>): boolean {
-  return backup.store.profile !== true && isOwnBase(backup)
+  return backup.store.profile !== true && isBaseSnapshot(backup)
 }
 
 /**
- * Whether point-in-time recovery rests on this backup, that of PBM or ours: no later base exists, and the oplog up to it does
+ * Whether point-in-time recovery rests on this backup: no later base exists, and the oplog up to it does
  * not reach back to an earlier base without a gap. Stricter than PBM, which lets the only base go while no chunk exists yet.
  */
 export function isNeededForSlicing(backup: BackupDocument, inventory: Inventory): boolean {
   if (!inventory.slicing || backup.store.profile === true) return false
-  return [isBaseSnapshot, isOwnBase].some((isBase) => isBase(backup) && isLastBase(backup, inventory, isBase))
+  // All that builds on it goes with it.
+  const going = withIncrements(backup, inventory.backups)
+  const staying = { ...inventory, backups: inventory.backups.filter((one) => !going.includes(one)) }
+  return going.some((one) => isBaseSnapshot(one) && isLastBase(one, staying))
 }
 
-function isLastBase(
-  backup: BackupDocument,
-  inventory: Inventory,
-  isBase: (backup: BackupDocument) => boolean,
-): boolean {
-  const bases = inventory.backups.filter(
-    (other) => other.name !== backup.name && other.store.profile !== true && isBase(other),
-  )
+/** A backup and all that builds on it, in the order in which they do. */
+export function withIncrements(backup: BackupDocument, backups: readonly BackupDocument[]): BackupDocument[] {
+  const chain = [backup]
+  if (backup.type !== 'incremental') return chain
+  for (const one of chain) {
+    for (const next of backups) if (sourceName(next) === one.name && !chain.includes(next)) chain.push(next)
+  }
+  return chain
+}
+
+function isLastBase(backup: BackupDocument, inventory: Inventory): boolean {
+  const bases = inventory.backups.filter((other) => other.name !== backup.name && isPointInTimeBase(other))
   if (bases.some(({ last_write_ts }) => last_write_ts.greaterThan(backup.last_write_ts))) return false
   const previous = bases.reduce<BackupDocument | undefined>(
     (newest, base) => (newest?.last_write_ts.greaterThan(base.last_write_ts) === true ? newest : base),
@@ -97,25 +100,9 @@ function isCovered(
 /**
  * What may be deleted of all that ends at or before `limit` (seconds count, as in PBM). Every time from `limit` on that
  * could be restored to still can be: never a base that the chunks after it need to reach `limit`, nor one that slicing
- * needs, nor a chunk that a later base needs (which PBM deletes), nor a chain with increments after `limit`. PBM's agents
- * start from increments, too, and ours do not: both can be restored from.
+ * needs, nor a chunk that a later base needs (which PBM deletes), nor a chain with increments after `limit`.
  */
 export function expired(inventory: Inventory, limit: Timestamp, profile = ''): Expired {
-  const all = expiredBy(inventory, limit, profile, isBaseSnapshot)
-  const own = expiredBy(inventory, limit, profile, isOwnBase)
-  const [backups, chunks] = [new Set(own.backups), new Set(own.chunks)]
-  return {
-    backups: all.backups.filter((backup) => backups.has(backup)),
-    chunks: all.chunks.filter((chunk) => chunks.has(chunk)),
-  }
-}
-
-function expiredBy(
-  inventory: Inventory,
-  limit: Timestamp,
-  profile: string,
-  isBase: (backup: BackupDocument) => boolean,
-): Expired {
   const older = inventory.backups
     .filter((backup) => isFinished(backup) && isOfProfile(backup, profile))
     .filter((backup) => endOf(backup).t <= limit.t)
@@ -126,13 +113,13 @@ function expiredBy(
     chunks.filter((chunk) => chunk.end_ts.lessThanOrEqual(end) && !isFromNothing(chunk, base, chains))
 
   // Not simply the last of all: one of the same second, that is no base, may have ended after it.
-  const last = older.findLast(isBase)
+  const last = older.findLast(isBaseSnapshot)
   if (last?.last_write_ts.t === limit.t) {
     const others = older.filter((backup) => backup !== last)
     return { backups: withoutLiveChain(others, inventory), chunks: endingBy(last.last_write_ts, last) }
   }
   if (profile !== '') return { backups: withoutLiveChain(older, inventory), chunks }
-  const base = neededBase(older.filter(isBase), { inventory, limit, isBase })
+  const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
   const kept = older.filter(({ name }) => name !== base?.name)
   return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit, base) }
 }
@@ -154,22 +141,16 @@ function endOf({ status, last_write_ts, last_transition_ts }: BackupDocument): T
   return new Timestamp({ t: Number(last_transition_ts), i: 1 })
 }
 
-interface NeededBase {
-  readonly inventory: Inventory
-  readonly limit: Timestamp
-  readonly isBase: (backup: BackupDocument) => boolean
-}
-
 /** The newest of the bases from which a time at or after `limit` can be reached, or will be by slicing. */
 function neededBase(
   bases: readonly BackupDocument[],
-  { inventory, limit, isBase }: NeededBase,
+  inventory: Inventory,
+  limit: Timestamp,
 ): BackupDocument | undefined {
   const chains = chainsByReplset(inventory.chunks)
   const reaching = bases.findLast(({ replsets, last_write_ts }) => isCovered(chains, replsets, last_write_ts, limit))
   if (reaching !== undefined || !inventory.slicing) return reaching
-  const isLater = (backup: BackupDocument) =>
-    backup.store.profile !== true && isBase(backup) && backup.last_write_ts.greaterThan(limit)
+  const isLater = (backup: BackupDocument) => isPointInTimeBase(backup) && backup.last_write_ts.greaterThan(limit)
   return inventory.backups.some(isLater) ? undefined : bases.at(-1)
 }
 

@@ -27,7 +27,9 @@ export interface ScheduleConfig {
   /** While another operation runs: `wait` for its end (when absent), or `skip` this time. */
   overlap?: 'wait' | 'skip'
   /** Logical when absent; of a drill, whichever is the newest. */
-  type?: 'logical' | 'physical'
+  type?: 'logical' | 'physical' | 'incremental'
+  /** Of an incremental one: the base of a new chain. */
+  base?: boolean
   /** `db.collection` or `db.*`, with commas; all when absent. */
   ns?: string
   withUsersAndRoles?: boolean
@@ -49,7 +51,7 @@ export interface ScheduleConfig {
 export const SCHEDULED = {
   backup: {
     may: [
-      ...['type', 'ns', 'withUsersAndRoles', 'profile', 'compression', 'compressionLevel'],
+      ...['type', 'base', 'ns', 'withUsersAndRoles', 'profile', 'compression', 'compressionLevel'],
       ...['numParallelCollections', 'numParallelFiles'],
     ],
     needs: [],
@@ -82,7 +84,8 @@ const SCHEDULE = section(
     enabled: boolean,
     catchUp: boolean,
     overlap: choiceOf(['wait', 'skip']),
-    type: choiceOf(['logical', 'physical']),
+    type: choiceOf(['logical', 'physical', 'incremental']),
+    base: boolean,
     ns: shortText,
     withUsersAndRoles: boolean,
     profile: shortText,
@@ -144,13 +147,16 @@ function keyFaults(schedule: Record<string, unknown>): { key: string; text: stri
   const missing = needs
     .filter((key) => schedule[key] === undefined)
     .map((key) => ({ key, text: `is missing; do: ${kind} needs it` }))
-  const isPhysical = schedule.type === 'physical'
+  const { type } = schedule
+  const isPhysical = type === 'physical' || type === 'incremental'
   const unfit = ['ns', 'withUsersAndRoles', 'numParallelCollections']
     .filter((key) => isPhysical && schedule[key] !== undefined)
-    .map((key) => ({ key, text: 'does not go with type: physical, which is a backup of all data' }))
+    .map((key) => ({ key, text: `does not go with type: ${type}, which is a backup of all data` }))
   const files = !isPhysical && kind === 'backup' && schedule.numParallelFiles !== undefined
-  const onlyPhysical = files ? [{ key: 'numParallelFiles', text: 'goes only with type: physical' }] : []
-  return [...faults, ...missing, ...unfit, ...onlyPhysical]
+  const onlyPhysical = files ? [{ key: 'numParallelFiles', text: 'goes only with type: physical or incremental' }] : []
+  const isNoBase = type !== 'incremental' && kind === 'backup' && schedule.base !== undefined
+  const onlyIncremental = isNoBase ? [{ key: 'base', text: 'goes only with type: incremental' }] : []
+  return [...faults, ...missing, ...unfit, ...onlyPhysical, ...onlyIncremental]
 }
 
 const KNOWN = Object.keys(SCHEDULE.properties ?? {})

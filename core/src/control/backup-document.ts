@@ -56,6 +56,11 @@ export interface BackupDocument {
   drills?: DrilledReplset[]
 }
 
+/** Whether a backup is one of files, which are copied under a lock. */
+export function isOfFiles(type: BackupDocument['type']): type is 'physical' | 'incremental' {
+  return type === 'physical' || type === 'incremental'
+}
+
 export type BackupStatus =
   | 'starting'
   | 'running'

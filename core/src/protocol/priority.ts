@@ -5,8 +5,10 @@ const DEFAULT_SCORE = 1
 export interface PriorityRules {
   /** `backup.priority` of the configuration: `host:port` → score. Any entry turns all other rules off. */
   priority?: Readonly<Record<string, number>> | undefined
-  /** `host:port` → factor, for what an operation knows of nodes: the source of an increment, a node that slices. */
+  /** `host:port` → factor, for what an operation knows of nodes: one that slices, say. */
   coefficients?: Readonly<Record<string, number>> | undefined
+  /** `host:port` of the one that is asked before all others, whatever the rest says. */
+  first?: string | undefined
 }
 
 /**
@@ -44,7 +46,16 @@ export function nominationGroups(
     const score = priorityOf(agent, rules)
     groups.set(score, [...(groups.get(score) ?? []), agent.n])
   }
-  return [...groups].sort(([a], [b]) => b - a).map(([, nodes]) => shuffle(nodes, random))
+  const { first } = rules
+  const isFirst = (node: string) => node === first
+  const all = [...groups].sort(([a], [b]) => b - a).map(([, nodes]) => nodes)
+  const others = all.map((nodes) =>
+    shuffle(
+      nodes.filter((node) => !isFirst(node)),
+      random,
+    ),
+  )
+  return [all.flat().filter(isFirst), ...others].filter((nodes) => nodes.length > 0)
 }
 
 function shuffle(nodes: readonly string[], random: () => number): string[] {

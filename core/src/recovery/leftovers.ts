@@ -130,7 +130,7 @@ export function leftoversOf(
 }
 
 /** Of which agents of ours begin some. */
-const OURS: ReadonlySet<string> = new Set(['logical', 'physical', 'external'])
+const OURS: ReadonlySet<string> = new Set(['logical', 'physical', 'incremental', 'external'])
 
 /** Whether all that deleting needs is of its type: anybody who can write to the collection may have made the record. */
 function isSound({ name, opid, store, pbm_version, replsets }: BackupDocument): boolean {

@@ -102,14 +102,14 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
   },
 }
 
-const DRILLABLE: readonly string[] = ['logical', 'physical']
+const DRILLABLE: readonly string[] = ['logical', 'physical', 'incremental']
 
 /** How long agents may take to begin; PBM's look once a second, and a backup is first agreed on. */
 const TAKE_UP_MS = 60_000
 
 async function backupOf(schedule: ScheduleConfig, { leader, config, now }: ActionContext): Promise<Command> {
   const { type = 'logical', ns, withUsersAndRoles, profile, compression, compressionLevel } = schedule
-  const { numParallelCollections, numParallelFiles } = schedule
+  const { numParallelCollections, numParallelFiles, base = false } = schedule
   await requireStorage(leader, profile)
   const selection = checkedSelection(namespacesOf(ns), withUsersAndRoles)
   // A configured level is meant for the configured method.
@@ -117,7 +117,7 @@ async function backupOf(schedule: ScheduleConfig, { leader, config, now }: Actio
   return {
     cmd: 'backup',
     backup: {
-      ...{ type, base: false, name: await freeName(leader, now) },
+      ...{ type, base, name: await freeName(leader, now) },
       compression: compression ?? config.backup?.compression ?? DEFAULT_COMPRESSION,
       ...(level === undefined ? {} : { level }),
       ...(isMain(profile) ? {} : { profile }),

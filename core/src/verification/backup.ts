@@ -14,6 +14,7 @@ import { backupFolder, backupMetadataName } from '../store/layout/names.js'
 import { isLegacyArchive } from '../store/layout/pbm-version.js'
 import { readRecordText } from '../store/layout/read-record.js'
 import type { OpenStore } from '../store/open-store.js'
+import { verifyChain } from './chain.js'
 import type { PartContext, QueuedObject, VerifyContext } from './context.js'
 import { verifyDump } from './dump.js'
 import { verifyFiles } from './files.js'
@@ -85,6 +86,7 @@ async function verifyParts(backup: BackupDocument, findings: Findings, context: 
     if (backup.type === 'logical') await verifyDump(replset, part)
     else if (backup.type !== 'external') await verifyFiles(replset, part)
   }
+  await verifyChain(backup, findings, context)
   await verifyKeys(backup, findings, sizes, context)
   progress.phase(`backup ${backup.name}`, { bytes: queue.bytes, documents: 0 })
   await queue.run()

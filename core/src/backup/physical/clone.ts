@@ -1,4 +1,4 @@
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { PbmError } from '../../errors.js'
@@ -17,21 +17,35 @@ const CHANGING_PART = 0.1
 /** More than the copy itself: the server has to go on, too. */
 const COPY_PART = 1.05
 
+/** A file as the lock found it. */
+export interface TakenFile extends DataFile {
+  /** Its last change is old enough that any later one gives it another stamp. */
+  readonly isSettled: boolean
+}
+
 /** A copy of the data files beside them. To be removed, however it ends. */
 export class FileClone {
   readonly folder: string
   readonly #dbPath: string
   readonly #layout: FileLayout
   readonly #signal: AbortSignal
+  readonly #isStored: (file: DataFile) => boolean
   /** The file system that shares blocks; undefined where it does not. */
   #sharing: bigint | undefined
   /** What was copied before the lock. */
   readonly #copied = new Map<string, DataFile>()
 
-  constructor(dbPath: string, layout: FileLayout, signal: AbortSignal) {
+  /** @param isStored whether nothing of a file is needed: it is left out of the copy */
+  constructor(
+    dbPath: string,
+    layout: FileLayout,
+    signal: AbortSignal,
+    isStored: (file: DataFile) => boolean = () => false,
+  ) {
     this.#dbPath = dbPath
     this.#layout = layout
     this.#signal = signal
+    this.#isStored = isStored
     this.folder = join(dbPath, WORK_FOLDER, 'copy')
   }
 
@@ -47,8 +61,9 @@ export class FileClone {
   async prepare(): Promise<void> {
     await this.remove()
     await mkdir(this.folder, { recursive: true })
-    const files = await listDataFiles(this.#dbPath, this.#layout)
-    this.#sharing = await this.#canShare(files)
+    const all = await listDataFiles(this.#dbPath, this.#layout)
+    this.#sharing = await this.#canShare(all)
+    const files = all.filter((file) => !this.#isStored(file))
     const others = files.filter((file) => !this.#isShared(file))
     await this.#requireSpace(totalSize(files), totalSize(others))
     const begun = BigInt(Date.now()) * 1_000_000n
@@ -58,24 +73,35 @@ export class FileClone {
     })
   }
 
-  /** Under the lock: gives the files of the copy. Rejects with the signal's reason, and where a file vanishes. */
-  async take(signal: AbortSignal): Promise<DataFile[]> {
+  /**
+   * Under the lock: gives the files of the copy with their sizes there, and those that are left out. Rejects with the signal's
+   * reason, and where a file vanishes.
+   */
+  async take(signal: AbortSignal): Promise<TakenFile[]> {
+    const settled = BigInt(Date.now()) * 1_000_000n - SETTLED_NS
     const files = await listDataFiles(this.#dbPath, this.#layout)
     if (!files.some(({ path }) => path === CURSOR_FILE)) throw changed(CURSOR_FILE)
-    await this.#each(files, async (file) => {
+    const taken: TakenFile[] = new Array(files.length)
+    await this.#each([...files.entries()], async ([index, file]) => {
       signal.throwIfAborted()
+      const isSettled = file.stamp.modifiedNs < settled
+      taken[index] = { ...file, isSettled }
+      if (this.#isStored(file)) return
       const known = this.#copied.get(file.path)
-      if (known !== undefined && isSameStamp(known.stamp, file.stamp)) return
-      if (!(await this.#copy(file.path, this.#isShared(file), signal))) throw changed(file.path)
+      const isThere = known !== undefined && isSameStamp(known.stamp, file.stamp)
+      if (!isThere && !(await this.#copy(file.path, this.#isShared(file), signal))) throw changed(file.path)
+      // A server may have made it longer since the look at it.
+      const { size } = await stat(join(this.folder, file.path))
+      taken[index] = { ...file, size, isSettled: isSettled && size === file.size }
     })
-    return files
+    return taken
   }
 
   async remove(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 })
   }
 
-  async #each(files: readonly DataFile[], work: (file: DataFile) => Promise<void>): Promise<void> {
+  async #each<T>(files: readonly T[], work: (file: T) => Promise<void>): Promise<void> {
     const limit = pLimit(WIDTH)
     const results = await Promise.allSettled(files.map((file) => limit(() => work(file))))
     for (const result of results) if (result.status === 'rejected') throw result.reason

@@ -49,7 +49,7 @@ export async function fetchCrafted(given: FetchedFiles): Promise<{ files: Map<st
   const outside = async () => (await namesBeside(dbPath)).filter((name) => !before.has(name))
   try {
     const prepared = await preparePhysical(restoreCommand(base.backup).restore, context)
-    await fetchFiles(prepared.fetching, prepared.files, { folder: prepared.folder, parallel: 4, progress: undefined })
+    await fetchFiles(prepared.files, { folder: prepared.folder, parallel: 4, progress: undefined, signal })
     const files = await hashes(prepared.folder)
     const entries = await serverEntries(prepared.folder, layoutOf(prepared.server.mongodOpts))
     const odd = (await readdir(prepared.folder)).filter((name) => !entries.includes(name))

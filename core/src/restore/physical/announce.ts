@@ -1,5 +1,7 @@
 import { type MongoClient, ObjectId } from 'mongodb'
+import { chainUpTo } from '../../catalog/chain.js'
 import { AGENT_GONE_SECONDS, type AgentDocument, listAgents } from '../../control/agents.js'
+import { findBackup } from '../../control/backups.js'
 import type { RestoreCommand } from '../../control/command-document.js'
 import { emptyReplset, emptyRestore } from '../../control/new-restore.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
@@ -25,7 +27,7 @@ export async function announceRestore(
   const record: RestoreDocument = {
     ...emptyRestore(restore, opid, now, hb),
     type: 'physical',
-    bcp_chain: [restore.backupName],
+    bcp_chain: await chainNames(leader, restore.backupName),
     l: `${self.rs}/${self.node}`,
     replsets: cluster.map((replset) => ({
       ...emptyReplset(replset.rs, now),
@@ -42,6 +44,14 @@ export async function announceRestore(
   if (!(await insertRestore(leader, record)))
     throw new PbmError('RESTORE_EXISTS', `There is a restore ${record.name} already`)
   return record
+}
+
+/** As far as the list of backups tells; each member looks for itself before anything is touched. */
+async function chainNames(leader: MongoClient, name: string): Promise<string[]> {
+  const backup = await findBackup(leader, name)
+  if (backup === undefined) return [name]
+  const chain = await chainUpTo(backup, (link) => findBackup(leader, link)).catch(() => [backup])
+  return chain.map((link) => link.name)
 }
 
 /** Hidden members of shards are known by their agents alone. */

@@ -2,18 +2,23 @@ import { join } from 'node:path'
 import { withScratch } from '../../backup/physical/scratch.js'
 import { type ScratchContext, scratchServer } from '../../backup/physical/scratch-server.js'
 import { endOplogAt, type StandaloneOptions, withStandalone } from '../../backup/physical/standalone.js'
+import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import type { OperationLog } from '../../log.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import { optime } from '../../oplog/entry.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
-import { fileObject } from '../../store/layout/file-list.js'
 import { snapshotOfServer } from '../data/server-snapshot.js'
 import type { Snapshot } from '../data/snapshot.js'
-import { type FetchOptions, fetchFiles, readFileList, totalSize } from './fetch.js'
+import { fetchFiles } from './fetch.js'
+import { fetchedSize, objectOf, type PlannedFile, totalSize } from './planned-files.js'
 import { refuseOtherVersion } from './prepare.js'
 import { transactionEntries } from './transaction-entries.js'
 
-export interface OpeningFiles extends FetchOptions, ScratchContext {
+export interface OpeningFiles extends ScratchContext {
+  readonly backup: BackupDocument
+  readonly part: BackupReplset
+  /** Reads the lists that lead to the files of the part. */
+  readonly listFiles: () => Promise<readonly PlannedFile[]>
   readonly info: NodeInfo
   /** Files fetched at a time. */
   readonly parallel: number
@@ -39,15 +44,15 @@ const PORT = 27017
  * RESTORE_UNSUPPORTED, SERVER_UNKNOWN, SCRATCH_… and what {@link fetchFiles} throws.
  */
 export async function withOpenedFiles<T>(opening: OpeningFiles, work: (opened: OpenedFiles) => Promise<T>): Promise<T> {
-  const { info, scratch, backup, part, compression, log } = opening
+  const { info, scratch, backup, part, log } = opening
   if (scratch.mongod === undefined) refuseOtherVersion(backup, part, info)
-  const files = await readFileList(opening)
+  const files = await opening.listFiles()
   const bytes = totalSize(files)
   const server = await scratchServer(opening, part.mongod_opts)
   const fill = async (dbPath: string, filling: AbortSignal) => {
     log.info(`fetching the files of ${backup.name}, ${bytes} bytes, into ${scratch.folder}`)
-    opening.progress.phase('files', { bytes, documents: 0 })
-    await fetchFiles({ ...opening, signal: filling }, files, { ...opening, folder: dbPath })
+    opening.progress.phase('files', { bytes: fetchedSize(files), documents: 0 })
+    await fetchFiles(files, { ...opening, signal: filling, folder: dbPath })
     await endAt({ ...server, dbPath, signal: filling }, opening)
   }
   return await withScratch({ ...server, needs: bytes, fill, appliesOplog: true }, async (client, open) => {
@@ -55,7 +60,7 @@ export async function withOpenedFiles<T>(opening: OpeningFiles, work: (opened: O
     const end = optime(part.last_write_ts)
     const oplog = info.isSharded ? await transactionEntries(client, end, opening.goesOnAt) : []
     const snapshot = { ...(await snapshotOfServer(client, { signal: open })), oplog }
-    const objects = files.map((file) => fileObject(backup.name, part.name, file, compression.suffix))
+    const objects = files.flatMap(({ pieces }) => pieces.map(objectOf))
     return await work({ snapshot, objects })
   })
 }

@@ -10,6 +10,7 @@ import { FaultyStore } from '../../store/wrappers/faulty-store.support.js'
 import { fetchFiles } from './fetch.js'
 import { makeFolder, moveAside, moveBack, placeFiles, removeServerFiles, restoreFolders } from './folders.js'
 import { JournalFile, type TakeOverJournal } from './journal.js'
+import { plannedFiles } from './planned-files.js'
 import { syncedBy } from './synced.support.js'
 
 const LAYOUT = { directoryPerDB: true, directoryForIndexes: false }
@@ -55,11 +56,12 @@ describe('a power cut in a physical restore', () => {
     })
     const { signal } = new AbortController()
     const backup = { name: 'b' } as BackupDocument
-    const options = { store, backup, part: { name: 'rs0' } as BackupReplset, compression: PLAIN, signal }
+    const from = { store, backup, part: { name: 'rs0' } as BackupReplset, compression: PLAIN, signal }
     const { fresh, oplog } = restoreFolders(dbPath)
     const made = await synced(() => makeFolder(fresh))
     assert.deepEqual(made, ['.pbmkit-restore: new', '.: .pbmkit-restore'])
-    const fetched = await synced(() => fetchFiles(options, files, { folder: fresh, parallel: 1, progress: undefined }))
+    const planned = plannedFiles([{ from, files }])
+    const fetched = await synced(() => fetchFiles(planned, { folder: fresh, parallel: 1, progress: undefined, signal }))
     const below = '.pbmkit-restore/new'
     assert.deepEqual(fetched.slice(0, 2).sort(), [`${below}/WiredTiger`, `${below}/shop/1.wt`])
     assert.deepEqual(fetched.slice(2).sort(), [`${below}/shop: 1.wt`, `${below}: WiredTiger shop`].sort())

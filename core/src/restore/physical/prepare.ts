@@ -20,11 +20,13 @@ import { findAnywhere } from '../run/find-backup.js'
 import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
 import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
-import { type FetchOptions, readFileList, totalSize } from './fetch.js'
+import { filesOfChain } from './chain-files.js'
 import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
+import type { FetchOptions } from './listed-files.js'
 import { type KeptOplog, keepOplog } from './oplog-file.js'
+import { type PlannedFile, totalSize } from './planned-files.js'
 import { prepareFolders } from './take-over.js'
 
 export interface PrepareContext {
@@ -44,7 +46,7 @@ export interface PrepareContext {
 export interface Prepared {
   readonly backup: BackupDocument
   readonly fetching: FetchOptions
-  readonly files: Awaited<ReturnType<typeof readFileList>>
+  readonly files: readonly PlannedFile[]
   readonly server: ServerOptions
   readonly program: ServerProgram
   /** Where the new files go. */
@@ -84,7 +86,7 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const program = await programOf(server)
   const compression = await host.compression(backup.compression)
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
-  const files = await readFileList(fetching)
+  const files = await filesOfChain(backup, part.name, { leader, store, host, ciphers, trusted, signal })
   await refuseTakenPlaces(
     server.dbPath,
     files.map(({ filename }) => filename),

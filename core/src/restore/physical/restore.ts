@@ -30,6 +30,7 @@ import { DEFAULT_PARALLEL_FILES, fetchFiles } from './fetch.js'
 import { shardingIdentityOf } from './identity.js'
 import type { JournalFile, TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
+import { fetchedSize } from './planned-files.js'
 import {
   fetchOplog,
   journalOf,
@@ -216,11 +217,12 @@ export class PhysicalRestore {
     const progress = isCoordinator
       ? new ProgressPublisher(clock, (told) => setRestoreReplsetFields(leader, name, self.rs, { progress: told }))
       : undefined
-    const bytes = files.reduce((sum, { fileSize }) => sum + fileSize, 0)
+    const bytes = fetchedSize(files)
     progress?.phase('files', { bytes, documents: 0 })
     const configured = (await readConfig(leader))?.restore?.numParallelFiles
     const width = parallel || configured || DEFAULT_PARALLEL_FILES
-    await fetchFiles(fetching, files, { folder, parallel: width, progress }).finally(() => progress?.settle())
+    const { signal } = fetching
+    await fetchFiles(files, { folder, parallel: width, progress, signal }).finally(() => progress?.settle())
   }
 
   async #fail({ name }: RestoreDocument, text: string): Promise<void> {

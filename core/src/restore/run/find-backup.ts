@@ -1,5 +1,5 @@
 import type { MongoClient } from 'mongodb'
-import type { BackupDocument } from '../../control/backup-document.js'
+import { type BackupDocument, isOfFiles } from '../../control/backup-document.js'
 import { findBackup } from '../../control/backups.js'
 import { asksForPart, type RestoreCommand } from '../../control/command-document.js'
 import { PbmError } from '../../errors.js'
@@ -23,7 +23,7 @@ export async function findRestorable(
   if (backup.status !== 'done') {
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${name} can't be restored: it is ${backup.status}`)
   }
-  if (backup.type === 'logical' || (backup.type === 'physical' && asksForPart(command))) return backup
+  if (backup.type === 'logical' || (isOfFiles(backup.type) && asksForPart(command))) return backup
   throw new PbmError('BACKUP_NOT_LOGICAL', `Backup ${name} is ${backup.type}; only logical ones can be restored`)
 }
 

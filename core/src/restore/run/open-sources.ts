@@ -22,10 +22,10 @@ export async function withFilesOf<T>(
   context: OpeningContext,
   work: (files: OpenedFiles | undefined) => Promise<T>,
 ): Promise<T> {
-  const { backup, part, pointInTime, compression, tuning, stored: store } = sources
+  const { backup, part, pointInTime, tuning, listFiles } = sources
   if (backup.type === 'logical' || part === undefined || pointInTime?.newcomers.has(part.name) === true)
     return await work(undefined)
   const goesOnAt = pointInTime?.chunks[0]?.start
   const parallel = tuning.numParallelFiles ?? DEFAULT_PARALLEL_FILES
-  return await withOpenedFiles({ ...context, backup, part, compression, store, parallel, goesOnAt }, work)
+  return await withOpenedFiles({ ...context, backup, part, listFiles, parallel, goesOnAt }, work)
 }

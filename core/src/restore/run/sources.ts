@@ -10,6 +10,8 @@ import { openTransactionBytes } from '../../oplog/replay/open-transactions-limit
 import type { CompressionPlugin } from '../../plugin/compression.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
+import { filesOfChain } from '../physical/chain-files.js'
+import type { PlannedFile } from '../physical/planned-files.js'
 import type { Wanted } from '../selective/plan.js'
 import { checkReplsets } from '../sharding/shard-ids.js'
 import { sealedOnly } from '../verify/sealed-only.js'
@@ -44,6 +46,8 @@ export interface Sources {
   readonly tuning: RestoreTuning
   /** Opens what is sealed, and refuses what should be. */
   readonly stored: OpenStore
+  /** Of this replica set's part of a backup of files: all that lead there. */
+  readonly listFiles: () => Promise<PlannedFile[]>
 }
 
 /** Finds what a command asks for, and refuses what can't be had or is not supported. No data is read. */
@@ -67,7 +71,9 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const compression = await host.compression(backup.compression)
   const tuning = tuningOf(command, (await readConfig(leader))?.restore ?? {})
   const stored = trusted.store(storeOf(store, ciphers, backup), backup)
-  return { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored }
+  const chain = { leader, store, host, ciphers, trusted, signal }
+  const listFiles = () => filesOfChain(backup, nameInBackup(self.rs, rsMap), chain)
+  return { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored, listFiles }
 }
 
 /** What files hold is of one moment: nothing of the oplog before belongs to it. */

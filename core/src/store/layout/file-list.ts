@@ -32,7 +32,7 @@ export function encodeFileList(files: readonly ListedFile[]): Buffer {
         length: Long.fromNumber(length),
         fileSize: Long.fromNumber(fileSize),
         stgSize: Long.fromNumber(storedSize),
-        stgSizeUncompressed: Long.fromNumber(length > 0 ? length : fileSize),
+        stgSizeUncompressed: Long.fromNumber(storedPlainSize({ length, fileSize })),
         fmode: new Int32(mode),
         ...(crc === undefined ? {} : { crc }),
         ...(storedCrc === undefined ? {} : { stgCrc: storedCrc }),
@@ -40,6 +40,12 @@ export function encodeFileList(files: readonly ListedFile[]): Buffer {
       }),
     ),
   )
+}
+
+/** Bytes that an entry has an object for, before they are compressed. */
+export function storedPlainSize({ length, fileSize }: Pick<ListedFile, 'length' | 'fileSize'>): number {
+  if (length < 0) return 0
+  return length > 0 ? length : fileSize
 }
 
 /** Throws FILE_LIST_INVALID for what can't be an entry: a name that leads out of the dbPath above all. */

@@ -104,6 +104,11 @@ export function namespaceFile(db: string, collection: string): string {
   return userName(`${db}.${collection}`)
 }
 
+/** Ours; PBM does not look at it: the hashes of all blocks of an incremental backup's files. */
+export function blockIndexName(backup: string, replset: string): string {
+  return `${replsetFolder(backup, replset)}pbmkit.blocks`
+}
+
 /** Without a slash at the end, as `oplog_name` has it since PBM 2.4. */
 export function oplogFolder(backup: string, replset: string): string {
   return `${replsetFolder(backup, replset)}oplog`

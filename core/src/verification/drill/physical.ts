@@ -6,15 +6,12 @@ import type { DrillCommand } from '../../control/command-document.js'
 import { storeOf } from '../../encryption/sealed-store.js'
 import { PbmError } from '../../errors.js'
 import { optime, toTimestamp } from '../../oplog/entry.js'
-import {
-  DEFAULT_PARALLEL_FILES,
-  type FetchOptions,
-  fetchFiles,
-  readFileList,
-  totalSize,
-} from '../../restore/physical/fetch.js'
+import { filesOfChain } from '../../restore/physical/chain-files.js'
+import { DEFAULT_PARALLEL_FILES, fetchFiles } from '../../restore/physical/fetch.js'
 import { giveIdentity } from '../../restore/physical/identity.js'
+import type { FetchOptions } from '../../restore/physical/listed-files.js'
 import { type KeptOplog, keepOplog } from '../../restore/physical/oplog-file.js'
+import { fetchedSize, totalSize } from '../../restore/physical/planned-files.js'
 import { refuseOtherVersion } from '../../restore/physical/prepare.js'
 import { chunksUpTo, type PointInTime } from '../../restore/run/point-in-time.js'
 import { refuseProfileBase } from '../../restore/run/select.js'
@@ -47,15 +44,15 @@ export async function withPhysical<T>(
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const compression = await host.compression(backup.compression)
   const fetching = { store: trusted.store(storeOf(store, ciphers, backup), backup), backup, part, compression, signal }
-  const files = await readFileList(fetching)
+  const files = await filesOfChain(backup, part.name, { leader, store, host, ciphers, trusted, signal })
   const bytes = totalSize(files)
   const server = { ...(await drillServer(context, part.mongod_opts)), serveMs: SERVE_MS }
   let began = clock.now()
   const fill = async (dbPath: string, filling: AbortSignal, member: string) => {
     began = clock.now()
-    progress.phase('files', { bytes, documents: 0 })
+    progress.phase('files', { bytes: fetchedSize(files), documents: 0 })
     const fetch = { ...fetching, signal: filling }
-    await fetchFiles(fetch, files, { folder: dbPath, parallel: DEFAULT_PARALLEL_FILES, progress })
+    await fetchFiles(files, { folder: dbPath, parallel: DEFAULT_PARALLEL_FILES, progress, signal: filling })
     const kept = pointInTime && (await bringOplog(fetch, pointInTime, dbPath, scratch.keepFree))
     progress.phase('oplog')
     const lastWrite = kept === undefined ? part.last_write_ts : toTimestamp(kept.last)
