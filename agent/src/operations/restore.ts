@@ -16,7 +16,7 @@ import { onPrimary } from './primary-only.js'
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (!isRestore(command)) return
-  if (command.cmd === 'restore' && (await isPhysical(context, command.restore.backupName)))
+  if (command.cmd === 'restore' && (command.restore.external || (await isOfFiles(context, command.restore.backupName))))
     return await runPhysical(context, command)
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
@@ -24,13 +24,16 @@ export async function runRestore(context: OperationContext): Promise<void> {
   )
 }
 
+/** Those of external ones are brought by somebody. */
+const OF_FILES: ReadonlySet<string> = new Set(['physical', 'external'])
+
 /** What can't be found is for the restore to say. */
-async function isPhysical(context: OperationContext, name: string): Promise<boolean> {
+async function isOfFiles(context: OperationContext, name: string): Promise<boolean> {
   const { leader, signal } = context
   const listed = await findBackup(leader, name)
-  if (listed !== undefined) return listed.type === 'physical'
+  if (listed !== undefined) return OF_FILES.has(listed.type)
   const stored = withStore(context, (store) => findAnywhere(leader, store, name, signal), context.config.storage)
-  return (await stored.catch(() => undefined))?.type === 'physical'
+  return OF_FILES.has((await stored.catch(() => undefined))?.type ?? '')
 }
 
 /** On all members, each with its own mongod. */

@@ -25,7 +25,7 @@ export async function announceRestore(
   const record: RestoreDocument = {
     ...emptyRestore(restore, opid, now, hb),
     type: 'physical',
-    bcp_chain: [restore.backupName],
+    bcp_chain: restore.backupName === '' ? [] : [restore.backupName],
     l: `${self.rs}/${self.node}`,
     replsets: cluster.map((replset) => ({
       ...emptyReplset(replset.rs, now),

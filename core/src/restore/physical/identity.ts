@@ -34,8 +34,8 @@ export interface NewIdentity {
   readonly replset: Document
   /** What stays as it is now. */
   readonly kept: KeptDocuments
-  /** The last write that is to be in them. */
-  readonly lastWrite: Timestamp
+  /** The last write that is to be in them; told the last that is there where nobody knows it before. */
+  readonly lastWrite: Timestamp | ((top: Timestamp) => Promise<Timestamp>)
   /** The file with the oplog that leads there; undefined where they have it. */
   readonly oplog: string | undefined
   /** Of a sharded cluster. */
@@ -76,12 +76,14 @@ export async function giveIdentity(options: StandaloneOptions, identity: NewIden
   await withStandalone(options, log, (client) => rewrite(client, identity))
 }
 
-async function rewrite(client: MongoClient, { replset, kept, lastWrite, oplog, sharding }: NewIdentity): Promise<void> {
+async function rewrite(client: MongoClient, { replset, kept, oplog, sharding, ...given }: NewIdentity): Promise<void> {
   const local = client.db('local')
   const last = async () => (await newestEntry(client))?.ts
   if (oplog !== undefined) await insertEntries(client, oplog, optime((await last()) ?? { t: 0, i: 0 }))
   const top = await last()
-  if (top === undefined || top.lessThan(lastWrite)) {
+  if (top === undefined) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
+  const lastWrite = typeof given.lastWrite === 'function' ? await given.lastWrite(top) : given.lastWrite
+  if (top.lessThan(lastWrite)) {
     throw new PbmError('BACKUP_DAMAGED', 'the restored oplog ends before the backup does', {
       hint: 'The backup can not be restored as it is; restore another one.',
     })

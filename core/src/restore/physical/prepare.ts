@@ -13,7 +13,7 @@ import type { OperationLog } from '../../log.js'
 import { CONFIG, CONTROL_DATABASE, PITR } from '../../mongo/control-names.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
 import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
-import { optime, toTimestamp } from '../../oplog/entry.js'
+import { optime } from '../../oplog/entry.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { findAnywhere } from '../run/find-backup.js'
@@ -68,6 +68,8 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   if (listed.status !== 'done') {
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${listed.name} can't be restored: it is ${listed.status}`)
   }
+  if (listed.type === 'external')
+    throw unfit(`backup ${listed.name} is external: its files are to be copied by hand (--external)`)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   const part = replsetOfBackup(backup, self.rs, command.rsMap ?? {})
@@ -78,7 +80,8 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const pointInTime = await chunksUpTo({ leader, host, rs, backup, target: command.oplogTS, isPart: false })
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const server = await requirePhysical(node)
-  refuseOtherServer(backup, part, info, server)
+  refuseOtherServer(backup, info)
+  refuseOtherLayout(backup, part, server)
   const layout = layoutOf(server.mongodOpts)
   await refuseMounts(server.dbPath, layout)
   const program = await programOf(server)
@@ -111,12 +114,12 @@ function totalSize(files: Prepared['files']): number {
 
 /** What the member does when its server has ended. */
 export async function journalOf(
-  { fetching, server, program }: Prepared,
+  { server, program }: Pick<Prepared, 'server' | 'program'>,
   {
     node,
     oplog,
     ...given
-  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding'> & {
+  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding' | 'lastWrite' | 'external'> & {
     node: MongoClient
     oplog: KeptOplog | undefined
   },
@@ -132,7 +135,6 @@ export async function journalOf(
       mongodOpts: server.mongodOpts,
     },
     replset: newConfiguration(config as Document, identity),
-    lastWrite: oplog === undefined ? fetching.part.last_write_ts : toTimestamp(oplog.last),
     oplog: oplog && { entries: oplog.entries, bytes: oplog.bytes },
   }
 }
@@ -156,7 +158,7 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
 /** Rather than all of it where something else was asked for. Exported for tests. */
 export function refuseParts(command: RestoreCommand): void {
   const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
-  if (external) throw unfit('a restore of external data is not supported by this version')
+  if (external) throw unfit('external files are restored by themselves')
   const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
   if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
     throw unfit('a physical backup is restored with all that is in it, users and roles too')
@@ -194,11 +196,14 @@ function refuseOtherCluster(
   throw unfit(`backup ${backup.name} is of the replica sets ${made}, and this cluster has ${runs}`)
 }
 
-function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {
+export function refuseOtherServer(backup: BackupDocument, info: NodeInfo): void {
   const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
     version.split('.').slice(0, 2).join('.'),
   )
   if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
+}
+
+function refuseOtherLayout(backup: BackupDocument, part: BackupReplset, server: ServerOptions): void {
   const [stored, own] = [layoutOf(part.mongod_opts), layoutOf(server.mongodOpts)]
   for (const key of ['directoryPerDB', 'directoryForIndexes'] as const) {
     if (stored[key] === own[key]) continue

@@ -1,4 +1,4 @@
-import type { MongoClient } from 'mongodb'
+import { type MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { CommandDocument } from '../../control/command-document.js'
 import { readConfig, readEpoch, requireConfig } from '../../control/config.js'
@@ -16,6 +16,7 @@ import { unixSeconds } from '../../control/wire.js'
 import { errorText, PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
 import { type NodeInfo, nodeInfo } from '../../mongo/topology.js'
+import { toTimestamp } from '../../oplog/entry.js'
 import { busyText } from '../../protocol/busy.js'
 import { type Heartbeat, startHeartbeat } from '../../protocol/heartbeat.js'
 import { type HeldLock, isHeld } from '../../protocol/lock.js'
@@ -39,7 +40,8 @@ import {
   refuseUnitsOwn,
   removeFresh,
 } from './prepare.js'
-import { SyncFiles } from './sync-files.js'
+import { type PreparedExternal, prepareExternal } from './prepare-external.js'
+import { goState, SyncFiles } from './sync-files.js'
 
 /** What is left to be done when the agent has let go of its mongod. */
 export interface PlannedTakeOver {
@@ -139,21 +141,24 @@ export class PhysicalRestore {
     const sync = new SyncFiles({ store: main, restore: record.name, party, signal, clock })
     const stopBeat = sync.beat()
     const heartbeat = sync.leads ? this.#startHeartbeat(record) : undefined
-    let prepared: Prepared | undefined
+    let prepared: Prepared | PreparedExternal | undefined
     try {
       log.info(`physical restore of ${restore.backupName} begins`)
       if (sync.leads) await requireAgents(leader, record)
       refuseUnitsOwn(startCommand)
       const preparing = { node, leader, self, log, host, ciphers, info, store, signal }
-      prepared = await preparePhysical(restore, preparing)
+      prepared = await (restore.external ? prepareExternal : preparePhysical)(restore, preparing)
       await sync.reach('starting', { timeoutMs: JOIN_MS })
       const setRunning = async () => {
         await setRestoreStatus(leader, record.name, 'running', { by: 'leader' })
       }
-      await sync.reach('running', { before: setRunning })
-      await this.#fetch(record, prepared, { isCoordinator, parallel: restore.numParallelFiles })
-      const oplog = await fetchOplog(prepared)
-      log.info('all files of the backup are here, and as they were stored')
+      let oplog: KeptOplog | undefined
+      if (isFromStorage(prepared)) {
+        await sync.reach('running', { before: setRunning })
+        await this.#fetch(record, prepared, { isCoordinator, parallel: restore.numParallelFiles })
+        oplog = await fetchOplog(prepared)
+        log.info('all files of the backup are here, and as they were stored')
+      }
       let journal: TakeOverJournal | undefined
       const plan = async () => {
         if (prepared === undefined) throw new Error('unreachable')
@@ -163,10 +168,11 @@ export class PhysicalRestore {
       }
       // As soon as the leader has said it, the others go on without it.
       const before = async () => {
+        if (restore.external) await setRunning()
         await this.#suspend(record, info, signal)
         await plan()
       }
-      await sync.reach('copyDone', { before })
+      await sync.reach(goState({ external: restore.external || undefined }), { before })
       return journal ?? (await plan())
     } catch (error) {
       const text = errorText(error)
@@ -184,13 +190,21 @@ export class PhysicalRestore {
   }
 
   async #planned(
-    prepared: Prepared,
+    prepared: Prepared | PreparedExternal,
     { info, ...given }: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined; info: NodeInfo },
   ): Promise<TakeOverJournal> {
     const { node, leader } = this.#context
     const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
     const sharding = await shardingIdentityOf(node, info)
-    return await journalOf(prepared, { ...given, sharding, node, config, kept })
+    const member = { ...given, sharding, node, config, kept }
+    if (!isFromStorage(prepared)) {
+      const { external } = prepared
+      const lastWrite = external.time ?? external.backupEnd ?? new Timestamp({ t: 0, i: 0 })
+      return await journalOf(prepared, { ...member, external, lastWrite })
+    }
+    const { oplog } = given
+    const lastWrite = oplog === undefined ? prepared.fetching.part.last_write_ts : toTimestamp(oplog.last)
+    return await journalOf(prepared, { ...member, lastWrite })
   }
 
   #startHeartbeat({ name }: RestoreDocument): Heartbeat {
@@ -230,6 +244,10 @@ export class PhysicalRestore {
     await setRestoreStatus(leader, name, 'error', { error }).catch((fault: unknown) => log.error(errorText(fault)))
     await resumeAfterRestore(leader, name, log).catch((fault: unknown) => log.warning(errorText(fault)))
   }
+}
+
+function isFromStorage(prepared: Prepared | PreparedExternal): prepared is Prepared {
+  return 'fetching' in prepared
 }
 
 export interface EndedTakeOver {

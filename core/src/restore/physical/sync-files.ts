@@ -1,3 +1,4 @@
+import { Timestamp } from 'mongodb'
 import { errorText, PbmError } from '../../errors.js'
 import { hasCode } from '../../plugin/errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -12,9 +13,14 @@ import { until } from '../../time/until.js'
  * `copyDone` comes before `down` here, and means that all files of the backup lie beside the data, with their checksums
  * right: PBM has it of external restores only.
  */
-export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | EndState
+export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | 'copyReady' | EndState
 
 export type EndState = 'done' | 'partlyDone' | 'error'
+
+/** What all members wait for before the first of them ends its server: then each has what it needs. */
+export function goState({ external }: { readonly external?: unknown }): 'running' | 'copyDone' {
+  return external === undefined ? 'copyDone' : 'running'
+}
 
 const POLL_MS = 300
 const BEAT_MS = 10_000
@@ -166,6 +172,38 @@ export class SyncFiles {
     const found = await this.#until(look, timeoutMs)
     if (found === undefined) throw late('not all members have ended their servers')
     return found.end
+  }
+
+  /** Waits until somebody has said that all files are copied. Rejects where the restore has failed meanwhile. */
+  async awaitCopied(): Promise<void> {
+    const isCopied = async () => {
+      await this.#refuseFailed()
+      return await this.#exists(`${this.#folder}cluster.copyDone`)
+    }
+    await this.#until(isCopied)
+  }
+
+  /** Waits until all members are ready to be given files. Rejects where the restore has failed meanwhile, and when time is over. */
+  async awaitCopyReady(timeoutMs: number): Promise<void> {
+    const isReady = async () => {
+      await this.#refuseFailed()
+      return await this.#exists(`${this.#folder}cluster.copyReady`)
+    }
+    if (!(await this.#until(isReady, timeoutMs))) throw late('not all members are ready for the files')
+  }
+
+  /** Agrees on one time: that of the member that leads (PBM: physical.md §4). */
+  async agreeOnTime({ t, i }: { readonly t: number; readonly i: number }, timeoutMs: number): Promise<Timestamp> {
+    const name = `${this.#folder}cluster.lastTS`
+    if (this.leads) await this.#write(name, `${t},${i}`)
+    const read = async () => {
+      await this.#refuseFailed()
+      const [, high, low] = /^\d+:(\d{1,10}),(\d{1,10})$/.exec((await this.#text(name)) ?? '') ?? []
+      return high === undefined || low === undefined ? undefined : new Timestamp({ t: Number(high), i: Number(low) })
+    }
+    const agreed = await this.#until(read, timeoutMs)
+    if (agreed === undefined) throw late('the member that leads has not told its last write')
+    return agreed
   }
 
   /** How each of `nodes` has ended; undefined for those that have not when time is over. */
