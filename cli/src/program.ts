@@ -9,6 +9,7 @@ import { describeBackupCommand } from './commands/describe-backup.js'
 import { describeRestoreCommand } from './commands/describe-restore.js'
 import { diagnosticCommand } from './commands/diagnostic.js'
 import { backupFinishCommand } from './commands/external-backup.js'
+import { restoreFinishCommand } from './commands/external-restore.js'
 import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
@@ -25,11 +26,7 @@ import { topCommand } from './commands/top.js'
 import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
 import { webCommand } from './commands/web.js'
-import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
-
-/** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
-const LATER = ['restore-finish'] as const
 
 /**
  * Commands that ignore arguments they have no use for, as PBM's do. Where one more could be meant to do something
@@ -89,6 +86,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     describeRestoreCommand(run),
     cancelBackupCommand(run),
     backupFinishCommand(run),
+    restoreFinishCommand(run),
     oplogReplayCommand(run),
     deleteBackupCommand(run),
     deletePitrCommand(run),
@@ -111,14 +109,6 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     program.addCommand(command)
   }
 
-  for (const name of LATER)
-    program
-      .command(name, { hidden: true })
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .action(() => {
-        throw notSupportedYet(`pbm ${name}`)
-      })
   return program
 }
 

@@ -1,5 +1,8 @@
+import { unixSeconds } from '../../control/wire.js'
 import type { OperationLog } from '../../log.js'
-import type { ObjectStore } from '../../plugin/storage.js'
+import type { CallOptions, ObjectStore } from '../../plugin/storage.js'
+import { bodyOf } from '../../plugin-kit/streams.js'
+import { RESTORES_FOLDER } from '../../store/layout/names.js'
 import type { Clock } from '../../time/clock.js'
 import type { ExternalFiles } from './brought-files.js'
 import type { TakeOverJournal } from './journal.js'
@@ -68,4 +71,10 @@ export async function bringFiles(
   }
   await takeOver.accept(external, ({ t, i }) => sync.agreeOnTime({ t, i }, READY_MS))
   return true
+}
+
+/** Somebody has copied all files, and the members are to take them (PBM: physical.md §7, step 2). */
+export async function tellCopyDone(store: ObjectStore, restore: string, options: CallOptions = {}): Promise<void> {
+  const text = Buffer.from(String(unixSeconds()))
+  await store.save(`${RESTORES_FOLDER}/${restore}/cluster.copyDone`, bodyOf(text), options)
 }

@@ -143,12 +143,13 @@ async function finalState(
     // The others wait until its server has ended, too.
     const isCertain = fault !== undefined && !wasDown
     const outcomes = isCertain ? undefined : await sync.outcomes(nodes, finalMs).catch(() => undefined)
-    const own = outcomes === undefined ? unheard(fault) : judge(nodes, outcomes, { node: party.node, fault })
+    const own =
+      outcomes === undefined ? unheard(fault) : allowed(judge(nodes, outcomes, { node: party.node, fault }), journal)
     await sync.tellReplset(own.status, own.error).catch(() => undefined)
     if (sync.leads) {
       const ends = isCertain ? undefined : sync.replsetOutcomes(party.replsets, finalMs)
       const others = await ends?.catch(() => undefined)
-      const outcome = others === undefined ? own : judgeAll(others, { rs, own })
+      const outcome = others === undefined ? own : allowed(judgeAll(others, { rs, own }), journal)
       await sync.tellCluster(outcome.status, outcome.error).catch(() => undefined)
       return outcome
     }
@@ -177,6 +178,15 @@ export function judge(
   const others = nodes.filter((node) => !done.includes(node)).join(', ')
   const error = fault ?? `not done: ${others}`
   return done.length * 2 > nodes.length ? { status: 'partlyDone', error } : { status: 'error', error }
+}
+
+/** Where all are to have the new files or none, none has them. Pure; journals of before say nothing of it. */
+export function allowed(
+  outcome: TakeOverOutcome,
+  { allowPartlyDone = true }: { readonly allowPartlyDone?: boolean },
+): TakeOverOutcome {
+  if (outcome.status !== 'partlyDone' || allowPartlyDone) return outcome
+  return { status: 'error', error: `${outcome.error}; and restore.allowPartlyDone is off` }
 }
 
 /** Of a cluster every replica set has the new files, or none. Pure. */

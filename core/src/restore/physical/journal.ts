@@ -53,6 +53,8 @@ export interface TakeOverJournal {
   /** What leads there from the end of the files; undefined where nothing is needed. */
   readonly oplog: Pick<KeptOplog, 'entries' | 'bytes'> | undefined
   readonly sharding: ShardingIdentity | undefined
+  /** False: all members get the new files, or all go back. */
+  readonly allowPartlyDone: boolean
   /** Set where somebody brings the files; what `lastWrite` is may be known only then. */
   readonly external?: ExternalFiles | undefined
 }

@@ -119,7 +119,10 @@ export async function journalOf(
     node,
     oplog,
     ...given
-  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding' | 'lastWrite' | 'external'> & {
+  }: Pick<
+    TakeOverJournal,
+    'record' | 'party' | 'config' | 'kept' | 'sharding' | 'lastWrite' | 'external' | 'allowPartlyDone'
+  > & {
     node: MongoClient
     oplog: KeptOplog | undefined
   },

@@ -1,6 +1,7 @@
 import { type MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import type { CommandDocument } from '../../control/command-document.js'
+import type { Config } from '../../config/document.js'
+import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { readConfig, readEpoch, requireConfig } from '../../control/config.js'
 import { removeLocksOf } from '../../control/locks.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
@@ -146,6 +147,7 @@ export class PhysicalRestore {
       log.info(`physical restore of ${restore.backupName} begins`)
       if (sync.leads) await requireAgents(leader, record)
       refuseUnitsOwn(startCommand)
+      const allowPartlyDone = mayBePartlyDone(restore, await readConfig(leader))
       const preparing = { node, leader, self, log, host, ciphers, info, store, signal }
       prepared = await (restore.external ? prepareExternal : preparePhysical)(restore, preparing)
       await sync.reach('starting', { timeoutMs: JOIN_MS })
@@ -162,7 +164,7 @@ export class PhysicalRestore {
       let journal: TakeOverJournal | undefined
       const plan = async () => {
         if (prepared === undefined) throw new Error('unreachable')
-        journal = await this.#planned(prepared, { record, party, oplog, info })
+        journal = await this.#planned(prepared, { record, party, oplog, info, allowPartlyDone })
         await file.write(journal)
         return journal
       }
@@ -191,7 +193,10 @@ export class PhysicalRestore {
 
   async #planned(
     prepared: Prepared | PreparedExternal,
-    { info, ...given }: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined; info: NodeInfo },
+    {
+      info,
+      ...given
+    }: Pick<TakeOverJournal, 'record' | 'party' | 'allowPartlyDone'> & { oplog: KeptOplog | undefined; info: NodeInfo },
   ): Promise<TakeOverJournal> {
     const { node, leader } = this.#context
     const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
@@ -244,6 +249,22 @@ export class PhysicalRestore {
     await setRestoreStatus(leader, name, 'error', { error }).catch((fault: unknown) => log.error(errorText(fault)))
     await resumeAfterRestore(leader, name, log).catch((fault: unknown) => log.warning(errorText(fault)))
   }
+}
+
+/**
+ * The old files are kept here and come back whatever `fallbackEnabled` says: off, it only says that they need not (PBM: physical.md §5).
+ * Throws RESTORE_UNSUPPORTED where both are off. Pure.
+ */
+export function mayBePartlyDone(
+  { fallbackEnabled, allowPartlyDone }: Pick<RestoreCommand, 'fallbackEnabled' | 'allowPartlyDone'>,
+  config: Pick<Config, 'restore'> | undefined,
+): boolean {
+  const mayBe = allowPartlyDone ?? config?.restore?.allowPartlyDone ?? true
+  const fallsBack = fallbackEnabled ?? config?.restore?.fallbackEnabled
+  if (mayBe || fallsBack !== false) return mayBe
+  throw new PbmError('RESTORE_UNSUPPORTED', 'restore.fallbackEnabled and restore.allowPartlyDone are both off', {
+    hint: 'Switch one of them on: without both there is no way out where a member fails',
+  })
 }
 
 function isFromStorage(prepared: Prepared | PreparedExternal): prepared is Prepared {
