@@ -12,6 +12,7 @@ import {
 } from '@pbmkit/core'
 import type { ClusterTime, MongoClient, Timestamp } from 'mongodb'
 import { backupEnded, filesystemConfig, outputs, sendBackup, sendRestore, until } from './cluster.support.js'
+import { restore } from './finished.support.js'
 import { type ShardedBench, startShardedBench } from './sharded.support.js'
 import { loadAccounts, sumOfAccounts, TOTAL, Transfers } from './sharded-transfers.support.js'
 
@@ -74,6 +75,12 @@ describe('physical backups of a sharded cluster', function () {
     const client = await bench.cluster.shard(id).set.client()
     return await client.db('bank').collection('accounts').find().sort({ _id: 1 }).toArray()
   }
+  const accountsAt = async (id: string, atClusterTime: Timestamp) => {
+    const client = await bench.cluster.shard(id).set.client()
+    const readConcern = { level: 'snapshot', atClusterTime }
+    const find = { find: 'accounts', sort: { _id: 1 }, batchSize: 1_000, readConcern }
+    return (await client.db('bank').command(find)).cursor.firstBatch
+  }
   /** What was written until now is no later, on any shard, and what comes is later. */
   const commonTime = async (): Promise<Timestamp> => {
     const clients = await Promise.all(bench.cluster.replsets.map((set) => set.client()))
@@ -122,6 +129,18 @@ describe('physical backups of a sharded cluster', function () {
     for (const { last_write_ts } of backup.replsets) assert.ok(last_write_ts.equals(backup.last_write_ts))
   })
 
+  it('give a part of that time back while all shards serve, with each transfer on both or on none', async () => {
+    await settled()
+    const then = await Promise.all(['s1', 's2'].map((id) => accountsAt(id, backup.last_write_ts)))
+    const before = await bench.cluster.shard('s2').set.client()
+    await before.db('side').collection('notes').insertOne({ text: 'newer' })
+    await restore(bench, backup.name, { nss: ['bank.accounts'] })
+    assert.deepEqual(await allAccounts(), then)
+    assert.equal(await before.db('side').collection('notes').countDocuments(), 3)
+    await bench.cluster.refresh('bank.accounts')
+    assert.deepEqual(await readdir(join(folder, 'state', 'scratch')), [])
+  })
+
   it('bring back the time that is asked for, on all shards', async () => {
     await settled()
     const time = await commonTime()
@@ -145,6 +164,7 @@ describe('physical backups of a sharded cluster', function () {
     await transferring()
     await settled()
     assert.equal(await sumOfAccounts(bench.cluster), TOTAL)
-    await until('all to have ended', async () => (await readdir(join(folder, 'state'))).length === 0)
+    const restores = async () => (await readdir(join(folder, 'state'))).filter((name) => name.startsWith('restore-'))
+    await until('all to have ended', async () => (await restores()).length === 0)
   })
 })

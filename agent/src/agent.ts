@@ -16,12 +16,11 @@ import {
   nodeInfo,
   noteRefused,
   openLog,
+  operationCanceled,
   PbmError,
   PluginHost,
   recordRefusal,
   removeAgent,
-  removeFetched,
-  repairPhysicalBackup,
   requireConfig,
   seeStorage,
   storageFingerprint,
@@ -40,6 +39,7 @@ import { dispatch } from './dispatch.js'
 import { needsFirstResync, resyncCommand } from './first-resync.js'
 import { KeyWatch } from './key-watch.js'
 import { leadsCluster } from './leadership.js'
+import { clearLeftBehind } from './left-behind.js'
 import type { LocalRepair } from './local-repair.js'
 import { type LocalRepairs, localRepairs } from './local-repairs.js'
 import type { MetricsSource } from './metrics/metrics.js'
@@ -47,7 +47,7 @@ import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import { RunDuties } from './run-duties.js'
-import type { Settings } from './settings.js'
+import { type Settings, scratchFolder } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
@@ -124,7 +124,8 @@ export class Agent {
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
     const physical = { handOver, takeOverFile: takeOverFile(settings), startCommand: settings.mongodStart }
-    const work = { ...physical, ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const scratch = { scratchFolder: scratchFolder(settings), scratch: settings.scratch }
+    const work = { ...physical, ...scratch, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -171,13 +172,9 @@ export class Agent {
   /** Creates what is missing in the control database. */
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset, node } = options.connections
-    // On a mongod that is locked, nothing can be written.
-    const log = { warning: (text: string) => options.logger.warn(text) }
-    await repairPhysicalBackup({ node, log }).catch((error: unknown) =>
-      log.warning(`cannot see whether a physical backup left this mongod locked: ${errorText(error)}`),
-    )
-    await removeFetched(node).catch((error: unknown) =>
-      log.warning(`what a physical restore had fetched can't be removed: ${errorText(error)}`),
+    await clearLeftBehind(
+      { node, scratchFolder: scratchFolder(options.settings) },
+      { warning: (text) => options.logger.warn(text) },
     )
     await ensureControlCollections(leader)
     return new Agent(options, leaderReplset)
@@ -274,17 +271,18 @@ export class Agent {
     })
     for await (const command of commands) {
       try {
-        this.#take(command)
+        if (command.cmd === 'cancelBeside') this.#cancel(command, command.cancelBeside.kind, operationCanceled())
+        else this.#take(command)
       } catch (error) {
         log.error(`command ${command._id.toHexString()} can't be carried out: ${errorText(error)}`)
       }
     }
   }
 
-  #cancel(command: CommandDocument): void {
+  #cancel(command: CommandDocument, kind = 'backup', reason = backupCanceled()): void {
     const log = this.#central.operation({ event: command.cmd, opid: command._id.toHexString() })
-    if (this.#tasks.abort('backup', backupCanceled()) > 0) log.info('canceling the backup')
-    else log.debug('no backup runs here')
+    if (this.#tasks.abort(kind, reason) > 0) log.info(`canceling the ${kind}`)
+    else log.debug(`no ${kind} runs here`)
   }
 
   #take(command: CommandDocument): Task {

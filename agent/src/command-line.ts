@@ -58,6 +58,20 @@ export function commandLine({ run, print }: CommandLineActions): Command {
       'where a restore writes down how far it is [PBM_STATE_FOLDER; state-folder] (default: $STATE_DIRECTORY, else ~/.pbmkit)',
     )
     .option(
+      '--scratch-folder <folder>',
+      'where a mongod of the agent itself has its files, for drills [PBM_SCRATCH_FOLDER; scratch.folder] ' +
+        '(default: scratch in the state folder)',
+    )
+    .option('--scratch-cache <GB>', 'the memory of its cache [PBM_SCRATCH_CACHE; scratch.cache] (default: 0.5)')
+    .option(
+      '--scratch-keep-free <GB>',
+      'what stays free on the file system of its files [PBM_SCRATCH_KEEP_FREE; scratch.keep-free] (default: 1)',
+    )
+    .option(
+      '--scratch-mongod <path>',
+      'its program [PBM_SCRATCH_MONGOD; scratch.mongod] (default: that of the mongod beside the agent)',
+    )
+    .option(
       '--check-user <seconds>',
       "how often to look whether the agent's user has changed [PBM_CHECK_USER; check-user] (default: 60)",
     )

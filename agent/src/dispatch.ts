@@ -2,6 +2,7 @@ import type { CommandDocument } from '@pbmkit/core'
 import { runBackup } from './operations/backup.js'
 import type { OperationContext } from './operations/context.js'
 import { runDelete } from './operations/delete.js'
+import { runDrill } from './operations/drill.js'
 import { runPlanRestore } from './operations/plan-restore.js'
 import { runProfile } from './operations/profile.js'
 import { runReplay } from './operations/replay.js'
@@ -45,6 +46,9 @@ export function dispatch(command: CommandDocument): Dispatched {
       return named(command.cmd, command.restore.name, runPlanRestore)
     case 'verify':
       return named(command.cmd, command.verify.backup ?? '', runVerify)
+    case 'drill':
+      return named(command.cmd, command.drill.backup, runDrill)
+    case 'cancelBeside':
     case 'cancelBackup':
       return named(command.cmd, '', async () => undefined)
   }

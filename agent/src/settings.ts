@@ -1,13 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError } from '@pbmkit/core'
+import { DEFAULT_LOCAL_ACCESS, errorText, type LocalAccess, PbmError, type ScratchSettings } from '@pbmkit/core'
 import { LineCounter, parseDocument } from 'yaml'
 import type { MetricsSettings } from './metrics/settings.js'
 import { entryFault } from './notify/allowed-hosts.js'
 
 /** Timers can't wait for longer, and who asks for more means as long as it takes. */
 const LONGEST_GRACE_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
+
+const DEFAULT_CACHE_GB = 0.5
+const DEFAULT_KEEP_FREE_GB = 1
+/** What a mongod takes as the size of its cache. */
+const LEAST_GB = 0.25
+const MOST_GB = 10_000
 
 /** How the agent was told to run (PBM: cli-and-config.md §2). */
 export interface Settings {
@@ -28,8 +34,10 @@ export interface Settings {
   readonly stopGrace: number
   /** A command that starts the mongod, as its service manager does; undefined to start it as it was started before. */
   readonly mongodStart: string | undefined
-  /** Where a restore writes down how far it is, on this machine. */
+  /** Where a restore writes down how far it is, on this machine, and puts what it opens with a mongod of its own. */
   readonly stateFolder: string
+  /** Of a mongod of the agent's own. */
+  readonly scratch: ScratchSettings
   /** Seconds between two looks at whether the user that the agent connects as has changed. */
   readonly checkUser: number
   /** Absent: nothing listens. */
@@ -59,6 +67,10 @@ export interface Flags {
   readonly stopGrace?: string
   readonly mongodStart?: string
   readonly stateFolder?: string
+  readonly scratchFolder?: string
+  readonly scratchCache?: string
+  readonly scratchKeepFree?: string
+  readonly scratchMongod?: string
   readonly checkUser?: string
   readonly metricsListen?: string
   readonly metricsTlsCert?: string
@@ -99,6 +111,10 @@ const PLACES = {
   wait: place('waitForMongod', '--wait-for-mongod', 'PBM_WAIT_FOR_MONGOD', 'wait-for-mongod'),
   start: place('mongodStart', '--mongod-start', 'PBM_MONGOD_START', 'mongod.start'),
   state: place('stateFolder', '--state-folder', 'PBM_STATE_FOLDER', 'state-folder'),
+  scratch: place('scratchFolder', '--scratch-folder', 'PBM_SCRATCH_FOLDER', 'scratch.folder'),
+  scratchCache: place('scratchCache', '--scratch-cache', 'PBM_SCRATCH_CACHE', 'scratch.cache'),
+  scratchFree: place('scratchKeepFree', '--scratch-keep-free', 'PBM_SCRATCH_KEEP_FREE', 'scratch.keep-free'),
+  scratchMongod: place('scratchMongod', '--scratch-mongod', 'PBM_SCRATCH_MONGOD', 'scratch.mongod'),
   checkUser: place('checkUser', '--check-user', 'PBM_CHECK_USER', 'check-user'),
   metrics: place('metricsListen', '--metrics-listen', 'PBM_METRICS_LISTEN', 'metrics.listen'),
   metricsCert: place('metricsTlsCert', '--metrics-tls-cert', 'PBM_METRICS_TLS_CERT', 'metrics.tls-cert'),
@@ -118,6 +134,7 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     if (env[variable] !== undefined && env[variable] !== '') return { name: variable, value: env[variable] }
     return file.has(key) ? { name: `${key} in ${flags.config}`, value: file.get(key) } : undefined
   }
+  const stateFolder = text(find(PLACES.state)) ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(homedir(), '.pbmkit')
   return {
     mongodbUri: await findUri(find),
     dumpParallelCollections: wholeNumber(find(PLACES.parallel), 1),
@@ -133,10 +150,27 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
     waitForMongod: wholeNumber(find(PLACES.wait), 0) ?? 60,
     stopGrace: Math.min(wholeNumber(find(PLACES.grace), 0) ?? 10, LONGEST_GRACE_SECONDS),
     mongodStart: text(find(PLACES.start)),
-    stateFolder: text(find(PLACES.state)) ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(homedir(), '.pbmkit'),
+    stateFolder,
+    scratch: scratchSettings(find, stateFolder),
     checkUser: wholeNumber(find(PLACES.checkUser), 1) ?? 60,
     metrics: metricsSettings(find),
     file: flags.config,
+  }
+}
+
+/** Where mongods of the agent itself have their files. */
+export function scratchFolder({ scratch }: Settings): string {
+  return scratch.folder
+}
+
+function scratchSettings(find: (place: Place) => Source | undefined, stateFolder: string): ScratchSettings {
+  const [folder] = absolutePaths(find(PLACES.scratch)) ?? []
+  const [mongod] = absolutePaths(find(PLACES.scratchMongod)) ?? []
+  return {
+    folder: folder ?? join(stateFolder, 'scratch'),
+    cacheGb: String(gigabytes(find(PLACES.scratchCache)) ?? DEFAULT_CACHE_GB),
+    keepFree: Math.ceil((gigabytes(find(PLACES.scratchFree)) ?? DEFAULT_KEEP_FREE_GB) * 2 ** 30),
+    ...(mongod === undefined ? {} : { mongod }),
   }
 }
 
@@ -264,6 +298,13 @@ function wholeNumber(source: Source | undefined, least: number): number | undefi
   const number = Number(source.value)
   if (source.value !== '' && Number.isSafeInteger(number) && number >= least) return number
   throw invalid(`${source.name}: ${JSON.stringify(source.value)} is not a whole number from ${least} up`)
+}
+
+function gigabytes(source: Source | undefined): number | undefined {
+  if (source === undefined) return undefined
+  const number = Number(source.value)
+  if (source.value !== '' && number >= LEAST_GB && number <= MOST_GB) return number
+  throw invalid(`${source.name}: ${JSON.stringify(source.value)} is no number of GB from ${LEAST_GB} to ${MOST_GB}`)
 }
 
 function logLevel(source: Source | undefined): LogLevel | undefined {

@@ -79,7 +79,15 @@ export class TakeOvers {
     const { party: self, config, record } = journal
     // Not ended by a signal: a mongod that is down has to come up again first.
     const signal = new AbortController().signal
-    const context = { uri, startCommand, file: takeOverFile(settings), log, clock: systemClock, signal, ending: this.#options.signal }
+    const context = {
+      uri,
+      startCommand,
+      file: takeOverFile(settings),
+      log,
+      clock: systemClock,
+      signal,
+      ending: this.#options.signal,
+    }
     const outcome = await withStore({ leader: undefined, host, self, config, log, signal }, (store) =>
       carryOut(journal, { ...context, ...how, store }),
     )

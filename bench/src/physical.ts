@@ -73,7 +73,7 @@ async function measureRound(
   if (member === undefined) throw new TypeError('there is no member')
   const { parsed } = await client.db('admin').command({ getCmdLineOpts: 1 })
   const copy = join(folder, 'copy')
-  add({ work: 'cp of the dbPath', isFloor: true, cost: await copied(parsed.storage.dbPath, copy) })
+  add({ work: 'cp of the dbPath', isFloor: true, cost: await copied(client, parsed.storage.dbPath, copy) })
   await rm(copy, { recursive: true, force: true })
   const env = { PBM_STATE_FOLDER: join(folder, 'state'), PBM_MONGOD_START: startCommand(services, member.port) }
   const uri = { node: set.uri({ direct: true }), cluster: set.uri() }
@@ -106,10 +106,16 @@ async function measureRound(
   }
 }
 
-/** As fast as it goes: blocks are shared where the file system can. */
-async function copied(from: string, to: string): Promise<Cost> {
+/** As fast as it goes: blocks are shared where the file system can. Locked, for a server removes files at any time. */
+async function copied(client: MongoClient, from: string, to: string): Promise<Cost> {
+  const admin = client.db('admin')
   await mkdir(to, { recursive: true })
-  return await runMeasured('cp', ['-r', '--reflink=auto', from, to])
+  await admin.command({ fsync: 1, lock: true })
+  try {
+    return await runMeasured('cp', ['-r', '--reflink=auto', from, to])
+  } finally {
+    await admin.command({ fsyncUnlock: 1 })
+  }
 }
 
 /** Until the restored data take a write of the majority; the command itself ends a little later. */

@@ -170,6 +170,7 @@ const SETTINGS: Settings = {
   stopGrace: 0,
   mongodStart: undefined,
   stateFolder: '',
+  scratch: { folder: '', cacheGb: '0.25', keepFree: 0 },
   checkUser: 60,
   metrics: undefined,
   file: undefined,

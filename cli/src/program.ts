@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { backupCommand } from './commands/backup.js'
+import { cancelCommand } from './commands/cancel.js'
 import { cancelBackupCommand } from './commands/cancel-backup.js'
 import { cleanupCommand, deletePitrCommand } from './commands/cleanup.js'
 import { completionCommand } from './commands/completion.js'
@@ -8,6 +9,7 @@ import { deleteBackupCommand } from './commands/delete-backup.js'
 import { describeBackupCommand } from './commands/describe-backup.js'
 import { describeRestoreCommand } from './commands/describe-restore.js'
 import { diagnosticCommand } from './commands/diagnostic.js'
+import { drillCommand } from './commands/drill.js'
 import { backupFinishCommand } from './commands/external-backup.js'
 import { restoreFinishCommand } from './commands/external-restore.js'
 import { keyCommand } from './commands/key.js'
@@ -82,11 +84,13 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     topCommand(run),
     describeBackupCommand(run),
     verifyCommand(run),
+    drillCommand(run),
     restoreCommand(run),
     describeRestoreCommand(run),
     cancelBackupCommand(run),
     backupFinishCommand(run),
     restoreFinishCommand(run),
+    cancelCommand(run),
     oplogReplayCommand(run),
     deleteBackupCommand(run),
     deletePitrCommand(run),

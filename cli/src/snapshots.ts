@@ -3,12 +3,14 @@ import {
   type Config,
   isMain,
   isStale,
+  type LastDrill,
   profileOf,
   rfc3339,
   tableTime,
   type VerifiedBackup,
 } from '@pbmkit/core'
 import type { Timestamp } from 'mongodb'
+import { drilledWord, drillOf } from './drill.js'
 import { sealedState, sealedWord } from './sealed.js'
 import { verifiedWord } from './verification.js'
 import { failureReason } from './wait/failure.js'
@@ -36,11 +38,14 @@ export interface Snapshot {
   encryption?: string
   /** Ours: what came of its last verification. */
   verification?: VerifiedBackup
+  /** Ours: the same of its last drill, with the time that a restore takes. */
+  drill?: LastDrill
 }
 
 /** `incompatible` says why this cluster can't restore a finished backup. A dead unfinished one reads as an error. */
 export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?: string, config?: Config): Snapshot {
   const sealed = sealedState(backup, config)
+  const drill = drillOf(backup)
   const { status, error } = outcome(backup, now, incompatible)
   return {
     name: backup.name,
@@ -56,6 +61,7 @@ export function toSnapshot(backup: BackupDocument, now: Timestamp, incompatible?
     src: backup.src_backup ?? '',
     ...(sealed === undefined ? {} : { ...sealed, encryption: sealedWord(backup) }),
     ...(backup.verification === undefined ? {} : { verification: backup.verification }),
+    ...(drill === undefined ? {} : { drill }),
   }
 }
 
@@ -96,14 +102,20 @@ export function sealedColumn(snapshots: readonly Snapshot[]): { head: string[]; 
   return isTold ? { head: ['SEALED'], cell: (of) => [of.encryption ?? 'no'] } : { head: [], cell: () => [] }
 }
 
-/** The same of verifications; `now` in Unix seconds. */
+/** The same of verifications and drills; `now` in Unix seconds. */
 export function verifiedColumn(
   snapshots: readonly Snapshot[],
   now: number,
 ): { head: string[]; cell: (of: Snapshot) => string[] } {
-  const isTold = snapshots.some(({ verification }) => verification !== undefined)
-  if (!isTold) return { head: [], cell: () => [] }
-  return { head: ['VERIFIED'], cell: ({ verification }) => [verifiedWord(verification, now)] }
+  const isVerified = snapshots.some(({ verification }) => verification !== undefined)
+  const isDrilled = snapshots.some(({ drill }) => drill !== undefined)
+  return {
+    head: [...(isVerified ? ['VERIFIED'] : []), ...(isDrilled ? ['DRILL'] : [])],
+    cell: ({ verification, drill }) => [
+      ...(isVerified ? [verifiedWord(verification, now)] : []),
+      ...(isDrilled ? [drilledWord(drill, now)] : []),
+    ],
+  }
 }
 
 /** For tables; `-` where the backup does not know it (PBM writes the timestamp (1,1) for "unset"). */

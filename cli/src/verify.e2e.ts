@@ -10,9 +10,9 @@ import {
   findBackup,
   findVerification,
   listBackups,
+  listBesideLocks,
   listChunks,
   listSlicerLocks,
-  listVerifyLocks,
   openStore,
   type PitrChunkDocument,
   PluginHost,
@@ -36,7 +36,7 @@ describe('pbm verify', () => {
   before(async () => {
     cluster = await startCluster({ physical: true })
     await loadSampleData(await cluster.set.client())
-    agent = await cluster.startAgent()
+    agent = await cluster.startAgent(undefined, { PBM_STATE_FOLDER: join(cluster.folder, 'state') })
     succeeded(await cluster.pbm(['config', '--file', '-', '--wait'], { input: config('backups') }))
     plain = await backup('--compression', 'zstd')
     await slice()
@@ -231,6 +231,16 @@ describe('pbm verify', () => {
       ['good', [plain, archive, sealed, physical]],
       JSON.stringify(backups),
     )
+    const admin = await cluster.set.client()
+    const part = ['--ns-from', 'shop.orders', '--ns-to', 'beside.orders']
+    const restored = succeeded(await cluster.pbm(['restore', physical, ...part, '-y', '--wait']))
+    assert.match(restored.stdout, /Done: .*beside\.orders/)
+    const counts = await Promise.all(['shop', 'beside'].map((db) => admin.db(db).collection('orders').countDocuments()))
+    assert.equal(counts[0], counts[1])
+    assert.ok((counts[0] ?? 0) > 0)
+    const whole = await cluster.pbm(['restore', physical, '--dry-run'])
+    assert.equal(whole.code, 2)
+    assert.match(whole.stderr, /without --ns, a physical backup is restored with all that is in it/)
     await rename(keyFile, `${keyFile}.safe`)
     try {
       const report = await verify([sealed], 1)
@@ -278,7 +288,7 @@ describe('pbm verify', () => {
     succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=500']))
     const verifying = cluster.json(['verify', plain])
     await until('its first word', async () => {
-      const [lock] = await listVerifyLocks(cluster.leader)
+      const [lock] = await listBesideLocks(cluster.leader)
       return (await findVerification(cluster.leader, lock?.opid ?? ''))?.progress !== undefined
     })
     // What it has opened stays slow.
@@ -302,7 +312,7 @@ describe('pbm verify', () => {
     assert.deepEqual([(lost.value as { code?: string }).code, lost.code], ['STUCK', 1])
     agent = await cluster.startAgent()
     await verify([plain])
-    assert.deepEqual(await listVerifyLocks(cluster.leader), [])
+    assert.deepEqual(await listBesideLocks(cluster.leader), [])
   })
 
   it('does not take a storage that is gone for a damaged one', async () => {

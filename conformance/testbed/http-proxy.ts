@@ -1,6 +1,7 @@
-import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { promisify } from 'node:util'
 
 /** A proxy as companies have it, that notes what it was asked for. */
 export interface HttpProxy {
@@ -49,30 +50,29 @@ export async function startHttpProxy({ refuse = false } = {}): Promise<HttpProxy
   }
 }
 
-/** Sets variables of the environment while `work` runs. */
-async function withEnvironment<T>(variables: NodeJS.ProcessEnv, work: () => Promise<T>): Promise<T> {
-  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]))
-  Object.assign(process.env, variables)
-  try {
-    return await work()
-  } finally {
-    for (const [name, value] of Object.entries(before)) {
-      if (value === undefined) delete process.env[name]
-      else process.env[name] = value
-    }
-  }
-}
+/** Opens storages, as `[plugin's module, options of each]`, and fails unless each is refused with a code of storages. */
+const OPEN = `
+import assert from 'node:assert/strict'
+const [module, all] = JSON.parse(process.argv[1])
+const { default: plugin } = await import(module)
+const context = { signal: new AbortController().signal, warn: () => undefined }
+for (const options of all) await assert.rejects(async () => plugin.open(options, context), { code: /^STORAGE_/ })
+`
 
 /**
- * What HTTPS_PROXY is asked for while `open` tries `storage.invalid`, and `near.invalid`, which is in NO_PROXY. Nobody has such
- * hosts, and the proxy refuses: each try must be rejected with a code of storages.
+ * What HTTPS_PROXY is asked for while a storage tries `storage.invalid`, and `near.invalid`, which is in NO_PROXY. Nobody has
+ * such hosts, and the proxy refuses: each try must be rejected with a code of storages. In a process of its own, for some
+ * vendors' libraries read these variables once.
+ *
+ * @param module URL of the module whose default export is the plugin
  */
-export async function askedOfProxy(open: (host: string) => Promise<unknown>): Promise<string[]> {
+export async function askedOfProxy(module: string, options: (host: string) => unknown): Promise<string[]> {
   const proxy = await startHttpProxy({ refuse: true })
   try {
-    await withEnvironment({ HTTPS_PROXY: proxy.url, NO_PROXY: 'near.invalid' }, async () => {
-      for (const host of ['storage.invalid', 'near.invalid']) await assert.rejects(open(host), { code: /^STORAGE_/ })
-    })
+    const all = ['storage.invalid', 'near.invalid'].map(options)
+    const env = { ...process.env, HTTPS_PROXY: proxy.url, NO_PROXY: 'near.invalid' }
+    const args = ['--input-type=module', '--eval', OPEN, JSON.stringify([module, all])]
+    await promisify(execFile)(process.execPath, args, { env })
     return [...new Set(proxy.seen)]
   } finally {
     await proxy.stop()

@@ -78,9 +78,9 @@ async function createCertificate(folder: string, certificates: string): Promise<
   return ca
 }
 
-/** It listens before it can answer. Over TLS that nobody trusts, listening has to do. */
+/** It calls itself ready while it still answers requests with 503. Over TLS that nobody trusts, listening has to do. */
 async function isReady(endpoint: string): Promise<boolean> {
   if (endpoint.startsWith('https:')) return true
-  const answer = await fetch(`${endpoint}/minio/health/ready`).catch(() => undefined)
-  return answer?.ok === true
+  const answer = await fetch(endpoint).catch(() => undefined)
+  return answer?.status === 403
 }

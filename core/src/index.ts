@@ -10,6 +10,7 @@ export { dumpNamespaces } from './backup/logical/dump.js'
 export { listNamespaces } from './backup/logical/namespaces.js'
 export { BackupNominee } from './backup/nominee.js'
 export { requirePhysical } from './backup/physical/readiness.js'
+export { removeLeftScratch } from './backup/physical/scratch.js'
 export { documentsIn, wholeDocuments } from './bson/documents.js'
 export { findField } from './bson/elements.js'
 export { hasMark } from './catalog/backup-mark.js'
@@ -60,6 +61,7 @@ export {
   type WebhookConfig,
 } from './config/notifications.js'
 export { parseConfig } from './config/parse.js'
+export { parseQuery } from './config/query.js'
 export { sameStorage, storageFingerprint } from './config/same-storage.js'
 export { SCHEDULED, type ScheduleConfig, type ScheduledKind } from './config/schedules.js'
 export {
@@ -91,9 +93,11 @@ export {
 } from './control/backups.js'
 export { type ClusterView, readClusterView } from './control/cluster-view.js'
 export {
+  asksForPart,
   type BackupCommand,
   type Command,
   type CommandDocument,
+  type DrillCommand,
   isRestore,
   type RestoreCommand,
   type VerifyCommand,
@@ -109,14 +113,23 @@ export {
 } from './control/config.js'
 export { getConfigKey, parseSetting, setConfigKeys } from './control/config-keys.js'
 export { type RawDiagnostics, readDiagnostics } from './control/diagnostics.js'
+export { findDrill, noteDrill, setDrilled } from './control/drill.js'
+export {
+  type DrilledReplset,
+  type DrillReport,
+  drillFault,
+  type LastDrill,
+  lastDrill,
+  readDrills,
+} from './control/drill-document.js'
 export { historyMark } from './control/history-mark.js'
 export {
   type LockDocument,
   type LockHeader,
+  listBesideLocks,
   listLiveLocks,
   listLocks,
   listSlicerLocks,
-  listVerifyLocks,
 } from './control/locks.js'
 export { appendLog, type LogEntry, type LogQuery, queryLog } from './control/log.js'
 export { followLog } from './control/log-follow.js'
@@ -157,7 +170,6 @@ export {
   storageOfBackup,
   storageToWire,
 } from './control/profiles.js'
-export { parseQuery } from './control/query.js'
 export { type NamespacePair, Renaming } from './control/renaming.js'
 export type { RestoreDocument } from './control/restore-document.js'
 export type { RestoreFacts } from './control/restore-facts.js'
@@ -239,7 +251,7 @@ export { none } from './plugin-host/none.js'
 export { useProxies } from './plugin-host/use-proxies.js'
 export { bodyOf } from './plugin-kit/streams.js'
 export { busyText, saysBusy } from './protocol/busy.js'
-export { backupCanceled, isCanceled } from './protocol/canceled.js'
+export { backupCanceled, isCanceled, operationCanceled } from './protocol/canceled.js'
 export { watchCommands } from './protocol/command-feed.js'
 export { type AgentNeeds, EXTERNAL_NEEDS, physicalNeeds, type Unfitness, unfitness } from './protocol/fitness.js'
 export { acquireLock, isHeld } from './protocol/lock.js'
@@ -262,6 +274,7 @@ export {
   NODE,
   NODE_URI,
   OPERATION_LOG,
+  SCRATCH_FOLDER,
   SELF,
   STORE,
   WITH_PRIMARY,
@@ -323,6 +336,10 @@ export { inTime } from './time/deadline.js'
 export { rfc3339, tableTime } from './time/text.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
+export { checksOf } from './verification/drill/checks.js'
+export type { DrillContext, ScratchSettings } from './verification/drill/context.js'
+export { drillReplset } from './verification/drill/drill.js'
+export { requireDrillable } from './verification/drill/server.js'
 export { sampleOf } from './verification/sample.js'
 export { type VerifyScope, verifyScopeOf } from './verification/scope.js'
 export { type ListedStorage, verifyStorage } from './verification/verify.js'

@@ -19,6 +19,8 @@ import {
   type OperationLog,
   type PlannedTakeOver,
   PluginHost,
+  SCRATCH_FOLDER,
+  type ScratchSettings,
   SELF,
   STORE,
   type StorageConfig,
@@ -62,6 +64,10 @@ export interface AgentContext {
   readonly handOver: (handedOver: HandedOver) => void
   /** What such a restore writes down. */
   readonly takeOverFile: JournalFile
+  /** Where mongods of the agent itself have their files. */
+  readonly scratchFolder: string
+  /** The same with its limits, for servers that may take much. */
+  readonly scratch: ScratchSettings
   /** How the mongod is started, where that is told. */
   readonly startCommand: string | undefined
   /** Publishes whether this agent saw what a backup had written to its storage. */
@@ -103,6 +109,7 @@ export async function withContainer<T>(
   container.registerInstance(OPERATION_LOG, context.log)
   container.registerInstance(CLOCK, context.clock)
   container.registerInstance(PluginHost, context.host)
+  container.registerInstance(SCRATCH_FOLDER, context.scratchFolder)
   container.registerInstance(CIPHERS, ciphersOf(context))
   if (given.store !== undefined) container.registerInstance(STORE, given.store)
   const { storage } = given

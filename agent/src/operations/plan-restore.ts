@@ -32,14 +32,28 @@ export async function runPlanRestore(context: OperationContext): Promise<void> {
 }
 
 async function planned(restore: RestoreCommand, held: OperationContext): Promise<RestorePlan> {
-  const { leader, node, self, host, clock, log, opid, signal } = held
+  const { leader, node, self, host, clock, log, opid, signal, scratchFolder } = held
   const about = { opid, replset: self.rs }
   const progress = new ProgressPublisher(clock, (progress) => notePlan(leader, about, { progress }))
   const storage = await storageOf(held, restore.backupName)
   const work = async (store: OpenStore) => {
     const info = await nodeInfo(node)
     const ciphers = ciphersOf(held)
-    const context = { leader, node, self, info, log, host, ciphers, store, signal, progress, clock, opid }
+    const context = {
+      leader,
+      node,
+      self,
+      info,
+      log,
+      host,
+      ciphers,
+      store,
+      signal,
+      progress,
+      clock,
+      opid,
+      scratchFolder,
+    }
     return await planRestore(restore, context)
   }
   const plan = await withStore(held, work, storage)

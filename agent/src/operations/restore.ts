@@ -1,4 +1,5 @@
 import {
+  asksForPart,
   type CommandDocument,
   findAnywhere,
   findBackup,
@@ -16,8 +17,11 @@ import { onPrimary } from './primary-only.js'
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (!isRestore(command)) return
-  if (command.cmd === 'restore' && (command.restore.external || (await isOfFiles(context, command.restore.backupName))))
-    return await runPhysical(context, command)
+  if (command.cmd === 'restore') {
+    const { restore } = command
+    const isOfFiles = restore.external || (!asksForPart(restore) && (await hasFiles(context, restore.backupName)))
+    if (isOfFiles) return await runPhysical(context, command)
+  }
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),
@@ -28,7 +32,7 @@ export async function runRestore(context: OperationContext): Promise<void> {
 const OF_FILES: ReadonlySet<string> = new Set(['physical', 'external'])
 
 /** What can't be found is for the restore to say. */
-async function isOfFiles(context: OperationContext, name: string): Promise<boolean> {
+async function hasFiles(context: OperationContext, name: string): Promise<boolean> {
   const { leader, signal } = context
   const listed = await findBackup(leader, name)
   if (listed !== undefined) return OF_FILES.has(listed.type)

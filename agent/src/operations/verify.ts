@@ -1,11 +1,9 @@
 import {
   type BackupVerification,
   findBackup,
-  hasOperation,
   isChunkListed,
   isMain,
   type ListedStorage,
-  listAgents,
   listBackupFacts,
   listChunks,
   noteVerification,
@@ -16,7 +14,6 @@ import {
   type StorageConfig,
   sampleOf,
   setVerified,
-  until,
   type VerifyCommand,
   verifyScopeOf,
   verifyStorage,
@@ -25,10 +22,8 @@ import { ciphersOf, withStore } from '../storages.js'
 import type { OperationContext } from './context.js'
 import { onOneLeaderMember } from './lead-only.js'
 import { storageOf } from './restore.js'
+import { STAND_BACK_MS, standBack } from './stand-back.js'
 
-/** Reading and unpacking costs a host something: the one of the primary leaves it to others for so long. */
-const STAND_BACK_MS = 2_000
-const LOOK_MS = 100
 /** Damages kept in the record of a backup; the report has all. */
 const KEPT_DAMAGES = 10
 
@@ -38,7 +33,7 @@ export async function runVerify(context: OperationContext): Promise<void> {
   if (command.cmd !== 'verify') return
   const { verify } = command
   const scope = verifyScopeOf(verify)
-  await standBack(context)
+  if (context.info.isPrimary) await standBack(context, STAND_BACK_MS)
   await onOneLeaderMember(context, 'verify', async (signal, held) => {
     const { storage, profile } = await placeOf(held, verify)
     await withStore(
@@ -66,13 +61,6 @@ export async function runVerify(context: OperationContext): Promise<void> {
       storage,
     )
   })
-}
-
-async function standBack({ leader, info, self, opid, clock, signal }: OperationContext): Promise<void> {
-  if (!info.isPrimary) return
-  const isTaken = () => hasOperation(leader, opid, self.rs)
-  const others = (await listAgents(leader)).filter(({ rs, n, arb }) => rs === self.rs && n !== self.node && !arb)
-  if (others.length > 0) await until(isTaken, { clock, signal, everyMs: LOOK_MS, timeoutMs: STAND_BACK_MS })
 }
 
 async function placeOf(

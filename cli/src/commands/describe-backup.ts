@@ -10,6 +10,7 @@ import {
   PbmError,
   readArchive,
   readConfig,
+  readDrills,
   readMetadataJsonGently,
   readText,
   rfc3339,
@@ -63,6 +64,7 @@ function describe(backup: BackupDocument, collections: ReadonlyMap<string, strin
     status: backup.status,
     ...sizes(backup),
     verification: verified(backup),
+    drills: drilled(backup),
     error: backup.error || undefined,
     replsets: backup.replsets.map((replset) => ({
       name: replset.name,
@@ -96,6 +98,14 @@ function verified({ verification }: BackupDocument) {
   if (verification === undefined) return undefined
   const { at, result, readData, by, opid, damages, restorable } = verification
   return { time: rfc3339(Number(at)), result, read_data: readData, by, opid, restorable, damages }
+}
+
+function drilled({ drills }: BackupDocument) {
+  if (drills === undefined) return undefined
+  return readDrills(drills).map(({ at, restoreSeconds, ...drill }) => ({
+    ...{ time: rfc3339(at), restore_seconds: restoreSeconds },
+    ...drill,
+  }))
 }
 
 /** What storing it took; PBM's agents do not say. */

@@ -1,50 +1,36 @@
 import {
   type BackupDocument,
-  clusterTime,
   isBalancerOn,
-  isBaseSnapshot,
   isSealing,
-  isWhollySealed,
-  listBackups,
-  listChunks,
   nodeInfo,
-  optime,
-  PbmError,
-  planPointInTime,
-  profileOf,
   type RestoreCommand,
   requireConfig,
   requireOwnAgents,
   rfc3339,
   Selection,
-  tableTime,
-  withoutReshardings,
 } from '@pbmkit/core'
 
 import { Command } from 'commander'
-import { type MongoClient, Timestamp } from 'mongodb'
+import { Timestamp } from 'mongodb'
 import { type Part, type PartOptions, restoredPart } from '../chosen-namespaces.js'
-import { notSupportedYet, usageError } from '../errors.js'
-import { requireBackup } from '../find-backup.js'
-import { incompatibilities } from '../incompatibilities.js'
+import { usageError } from '../errors.js'
 import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { momentText, parseMoment, restoreName } from '../output/times.js'
-import { basesOf, rangesOf } from '../pitr-ranges.js'
-import { canReplaceFiles, refuseIfBusy, requireRestoreAgents } from '../preflight.js'
+import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
 import { addRemappingOption, remappingOf } from '../replset-remapping.js'
 import { mergedText, restoredPartText } from '../restored-part.js'
 import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { damageWarning } from '../verification.js'
-import { failureReason } from '../wait/failure.js'
 import { addWaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForPhysicalRestoreEnd } from '../wait/physical-restore.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
 import { checkExternalOptions, type ExternalOptions, restoreExternal } from './external-restore.js'
 import { addPartlyDoneOptions, partlyDoneFields } from './partly-done.js'
+import { baseOf, restorableBackup } from './restore-base.js'
 import { showPlan } from './restore-plan.js'
 
 interface RestoreOptions extends ExternalOptions, PartOptions {
@@ -135,8 +121,10 @@ async function restore(session: Session, given: string | undefined, options: Res
       ? await restorableBackup(session, leader, given ?? '', remap)
       : await baseOf(session, leader, target, { ...options, mustBeSealed, isPart: asked !== undefined }, remap)
   const backupName = backup.name
-  const isPhysical = backup.type === 'physical'
+  // Of a part, the files are read by a mongod of the agent's own.
+  const isPhysical = backup.type === 'physical' && asked === undefined
   if (isPhysical) refuseParts(options)
+  else if (backup.type === 'physical') await requireOwnAgents(leader, '--ns of physical backups')
   if (mustBeSealed) refuseUnsealed(config, { backup })
   const damage = damageWarning(backup)
   if (damage !== undefined) session.output.warn(damage)
@@ -229,15 +217,14 @@ async function restore(session: Session, given: string | undefined, options: Res
 
 function refuseParts(options: RestoreOptions): void {
   const part = [
-    ...(options.ns === undefined && options.nsFrom === undefined && options.nsTo === undefined ? [] : ['--ns']),
     ...(options.withUsersAndRoles === true ? ['--with-users-and-roles'] : []),
     ...(options.withoutUsersAndRoles === true ? ['--without-users-and-roles'] : []),
     ...(options.dryRun === true ? ['--dry-run'] : []),
   ][0]
   if (part === undefined) return
   throw usageError(
-    `${part}: a physical backup is restored with all that is in it`,
-    'Leave it out, or restore a logical one.',
+    `${part}: without --ns, a physical backup is restored with all that is in it`,
+    'Leave it out, name a part with --ns, or restore a logical one.',
   )
 }
 
@@ -250,81 +237,6 @@ function checkedTarget(given: string | undefined, { time, baseSnapshot }: Restor
   if (given === undefined)
     throw usageError('restore what?', 'pbm restore NAME, or pbm restore --time TIME; pbm list has names and ranges.')
   return undefined
-}
-
-/** The backup to start from. Fails with TIME_IN_FUTURE, and with RESTORE_TIME and the nearest times. */
-async function baseOf(
-  session: Session,
-  leader: MongoClient,
-  target: Timestamp,
-  {
-    baseSnapshot,
-    mustBeSealed,
-    isPart,
-  }: { readonly baseSnapshot?: string; readonly mustBeSealed: boolean; readonly isPart: boolean },
-  remap: Readonly<Record<string, string>>,
-): Promise<BackupDocument> {
-  const [backups, listed, now] = await Promise.all([listBackups(leader), listChunks(leader), clusterTime(leader)])
-  const chunks = isPart ? withoutReshardings(listed) : listed
-  const usable = basesOf(backups)
-  if (target.greaterThan(now)) {
-    const { ranges } = rangesOf(chunks, usable, {})
-    const last = ranges.at(-1)?.range.end
-    throw new PbmError('TIME_IN_FUTURE', `${momentText(target)} lies in the future: it is ${tableTime(now.t)} now`, {
-      hint:
-        last === undefined
-          ? 'pbm list shows what can be restored.'
-          : `The last time to restore to is ${tableTime(last)}.`,
-    })
-  }
-  const base = baseSnapshot === undefined ? undefined : await restorableBackup(session, leader, baseSnapshot, remap)
-  if (base !== undefined && !isBaseSnapshot(base))
-    throw new PbmError('RESTORE_TIME', `backup ${base.name} can't be the base of a point in time: it is selective`, {
-      hint: 'Choose a full backup, or leave --base-snapshot out.',
-    })
-  const profile = base === undefined ? undefined : profileOf(base)
-  if (base !== undefined && profile !== undefined)
-    throw new PbmError(
-      'RESTORE_TIME',
-      `backup ${base.name} can't be the base of a point in time: it lies on the storage of profile ${profile}`,
-      { hint: 'Choose a backup on the main storage, where the oplog is, or leave --base-snapshot out.' },
-    )
-  const target64 = optime({ t: target.t, i: target.i })
-  if (base !== undefined) return planPointInTime({ chunks, bases: usable, base, target: target64 })
-  // Backups that this cluster can't restore are no bases, unless somebody insists by name.
-  const reasons = await incompatibilities(leader, usable, remap)
-  const isFit = await canReplaceFiles(leader)
-  const restorable = usable.filter(({ name, type }) => reasons.get(name) === undefined && (isFit || type === 'logical'))
-  // What stands in the way of the files is told by who would have to replace them.
-  const bases = restorable.length === 0 ? usable.filter(({ name }) => reasons.get(name) === undefined) : restorable
-  // Nobody gets in the way of a sealed one by storing a newer one.
-  const sealed = mustBeSealed ? bases.filter(isWhollySealed) : []
-  return planPointInTime({ chunks, bases: sealed.length === 0 ? bases : sealed, target: target64 })
-}
-
-async function restorableBackup(
-  session: Session,
-  leader: MongoClient,
-  name: string,
-  remap: Readonly<Record<string, string>>,
-): Promise<BackupDocument> {
-  const backup = await requireBackup(leader, name)
-  if (backup.status !== 'done')
-    throw new PbmError(
-      'BACKUP_NOT_DONE',
-      `backup ${name} can't be restored: it is '${backup.status}'${
-        backup.status === 'error' ? ` (${failureReason(backup)})` : ''
-      }`,
-      { hint: 'pbm list shows the backups that can be.' },
-    )
-  if (backup.type === 'external')
-    throw usageError(`backup ${name} is external: its files are yours to copy`, `pbm restore ${name} --external`)
-  if (backup.type !== 'logical' && backup.type !== 'physical')
-    throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
-  // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.
-  const reason = (await incompatibilities(leader, [backup], remap)).get(name)
-  if (reason !== undefined) session.output.warn(`backup ${name} does not quite match this cluster: ${reason}`)
-  return backup
 }
 
 interface Situation {
@@ -349,7 +261,11 @@ function question(backup: BackupDocument, target: Timestamp | undefined, situati
     target === undefined
       ? `backup ${backup.name} (${size}, state of ${rfc3339(backup.last_write_ts.t)})`
       : `that of ${momentText(target)}: backup ${backup.name} (${size}) and the oplog stored after it`
-  if (part !== undefined) return [`${part.text}, by ${what}. All else is left alone.`, 'Go ahead?'].join('\n')
+  if (part !== undefined) {
+    const files = `All files of the backup (${size}, compressed) are fetched for it, to the state folder of the agent.`
+    const told = [`${part.text}, by ${what}. All else is left alone.`, ...(backup.type === 'physical' ? [files] : [])]
+    return [...told, 'Go ahead?'].join('\n')
+  }
   return [
     `The data of ${replsets} will be replaced by ${what}.`,
     ...(backup.type === 'physical'

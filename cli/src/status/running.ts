@@ -2,12 +2,13 @@ import {
   type BackupDocument,
   clusterTime,
   findBackupByOpid,
+  findDrill,
   findRestoreByOpid,
   findVerification,
   isStale,
   type LockDocument,
+  listBesideLocks,
   listLocks,
-  listVerifyLocks,
   type RestoreDocument,
   rfc3339,
 } from '@pbmkit/core'
@@ -37,7 +38,7 @@ export interface RunningSection {
 }
 
 export async function runningSection(leader: MongoClient): Promise<RunningSection> {
-  const [operations, beside, now] = await Promise.all([listLocks(leader), listVerifyLocks(leader), clusterTime(leader)])
+  const [operations, beside, now] = await Promise.all([listLocks(leader), listBesideLocks(leader), clusterTime(leader)])
   const isAlive = ({ hb }: LockDocument) => !isStale(hb, now)
   // Those that are alive first, each operation with all of its locks.
   const locks = [...operations, ...beside].sort((a, b) => Number(isAlive(b)) - Number(isAlive(a)))
@@ -65,9 +66,10 @@ async function operationOf(leader: MongoClient, own: readonly LockDocument[], no
     const part = restore && restoredPartText(restore)
     return { ...running, ...details(restore, restore?.backup, 'restore'), ...(part === undefined ? {} : { part }) }
   }
-  if (lock.type === 'verify') {
-    const progress = (await findVerification(leader, opid))?.progress
-    const overall = progress && overallProgress([{ progress }])
+  if (lock.type === 'verify' || lock.type === 'drill') {
+    const note = lock.type === 'verify' ? await findVerification(leader, opid) : undefined
+    const notes = lock.type === 'drill' ? await findDrill(leader, opid) : note === undefined ? [] : [note]
+    const overall = overallProgress(notes)
     return { ...running, ...(overall === undefined ? {} : { progress: overall }) }
   }
   return running

@@ -3,8 +3,8 @@ import {
   hasOperation,
   isStale,
   type LockDocument,
+  listBesideLocks,
   listLocks,
-  listVerifyLocks,
   PbmError,
   STALE_SECONDS,
 } from '@pbmkit/core'
@@ -29,6 +29,16 @@ export interface OperationWait {
   readonly ended?: () => Promise<boolean>
 }
 
+export interface WaitedOperation {
+  readonly opid: string
+  /** For messages. */
+  readonly title: string
+  /** As the log calls it. */
+  readonly event: string
+  /** On which an agent takes it up; the leader's alone when absent. */
+  readonly replsets?: readonly string[]
+}
+
 /**
  * Waits for an operation without a document of its own (resync, delete): an agent records its id, holds a lock while it
  * works, and logs what went wrong. Fails with OPERATION_RUNNING, with OPERATION_FAILED and the logged reason, STUCK,
@@ -37,12 +47,12 @@ export interface OperationWait {
 export async function waitForOperation(
   session: Session,
   leader: MongoClient,
-  operation: { readonly opid: string; readonly title: string; readonly event: string },
+  operation: WaitedOperation,
   { deadline, ended = async () => false }: OperationWait = {},
 ): Promise<void> {
   const { opid, title, event } = operation
   const hint = `See pbm logs -e ${event} -i ${opid} -t 0.`
-  const replset = await session.leaderReplset()
+  const replsets = operation.replsets ?? [await session.leaderReplset()]
   const giveUp = session.clock.now() + TAKE_UP_MS
   let taken = false
   let looksLeft = LAST_LOOKS
@@ -51,7 +61,7 @@ export async function waitForOperation(
     async () => {
       const [locks, recorded, errors] = await Promise.all([
         locksOf(leader, opid),
-        hasOperation(leader, opid, replset),
+        Promise.all(replsets.map((replset) => hasOperation(leader, opid, replset))),
         operationErrors(leader, opid),
       ])
       if (errors[0] !== undefined) {
@@ -70,7 +80,7 @@ export async function waitForOperation(
         throw lost(title, suspect)
       }
       suspect = locks.find(({ hb }) => now.t - hb.t >= SUSPICIOUS_SECONDS)
-      taken ||= recorded
+      taken ||= recorded.every(Boolean)
       if (taken) {
         if (locks.length > 0) return undefined
         looksLeft -= 1
@@ -96,5 +106,5 @@ export async function waitForOperation(
 }
 
 async function locksOf(leader: MongoClient, opid: string): Promise<LockDocument[]> {
-  return (await Promise.all([listLocks(leader, { opid }), listVerifyLocks(leader, { opid })])).flat()
+  return (await Promise.all([listLocks(leader, { opid }), listBesideLocks(leader, { opid })])).flat()
 }

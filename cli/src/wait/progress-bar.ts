@@ -26,7 +26,7 @@ const PLAIN_MILLISECONDS = 10_000
  */
 export function showProgress(
   { output, io, clock }: ProgressPlace,
-  operation: 'backup' | 'restore' | 'replay' | 'key rotation' | 'dry run' | 'verification',
+  operation: 'backup' | 'restore' | 'replay' | 'key rotation' | 'dry run' | 'verification' | 'drill',
   name: string,
 ): ProgressDisplay {
   const label = `${operation} ${name}`.trimEnd()

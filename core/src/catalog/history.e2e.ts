@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
-import { MongoClient, Timestamp } from 'mongodb'
+import { MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { readClusterView } from '../control/cluster-view.js'
 import type { PitrChunkDocument } from '../control/pitr-chunk-document.js'
 import { deleteChunk, insertChunk, replaceChunks } from '../control/pitr-chunks.js'
 import { ensureControlCollections } from '../control/setup.js'
+import { toWire } from '../control/wire.js'
 import { ManualClock } from '../time/manual-clock.support.js'
 import { History } from './history.js'
 
@@ -81,6 +82,17 @@ describe('what is known of the history of a cluster', () => {
     assert.deepEqual((await look()).chains, [
       [200, 400],
       [600, 700],
+    ])
+
+    // Ids of one second are in no order between agents.
+    const records = leader.db('admin').collection('pbmPITRChunks')
+    const [newest] = await records.find().sort({ _id: -1 }).limit(1).toArray()
+    await deleteChunk(leader, chunk(600, 700))
+    const _id = new ObjectId(`${newest?._id.toHexString().slice(0, 8)}${'0'.repeat(15)}1`)
+    await records.insertOne({ _id, ...toWire(chunk(800, 900)) })
+    assert.deepEqual((await look()).chains, [
+      [200, 400],
+      [800, 900],
     ])
 
     const backups = leader.db('admin').collection('pbmBackups')

@@ -1,4 +1,4 @@
-import type { MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { type MongoClient, ObjectId, type Timestamp } from 'mongodb'
 import { type BackupFacts, countBackups, listBackupFacts } from '../control/backup-facts.js'
 import type { ClusterView } from '../control/cluster-view.js'
 import { countChunks, eachChunk } from '../control/pitr-chunks.js'
@@ -78,7 +78,8 @@ class StoredChunks {
   #bounds: ChunkBounds[] = []
   #mergeAt = MERGED_AFTER
   readonly #stored = new Map<string, StoredOplog>()
-  #last: ObjectId | undefined
+  /** The ids of the newest second: agents make them in no order within one. */
+  #newest: { readonly second: number; readonly ids: ReadonlySet<string> } = { second: 0, ids: new Set() }
   #read = 0
   /** Between the server's count, which may be off after a crash, and what was found. */
   #surplus = 0
@@ -107,14 +108,21 @@ class StoredChunks {
   }
 
   async readMore(leader: MongoClient): Promise<void> {
-    for await (const { _id, size, ...bounds } of eachChunk(leader, this.#last)) {
+    const known = this.#newest
+    let [second, ids] = [known.second, new Set(known.ids)]
+    for await (const { _id, size, ...bounds } of eachChunk(leader, ObjectId.createFromTime(known.second))) {
+      const id = _id.toHexString()
+      if (known.ids.has(id)) continue
+      const made = _id.getTimestamp().getTime() / 1000
+      if (made > second) [second, ids] = [made, new Set()]
+      if (made === second) ids.add(id)
       this.#read += 1
-      if (this.#last === undefined || _id.toHexString() > this.#last.toHexString()) this.#last = _id
       if (this.#bounds.push(bounds) >= this.#mergeAt) this.merged()
       const { rs, end_ts } = bounds
-      const known = this.#stored.get(rs)
-      const end = known?.end.greaterThan(end_ts) === true ? known.end : end_ts
-      this.#stored.set(rs, { end, bytes: (known?.bytes ?? 0) + size })
+      const stored = this.#stored.get(rs)
+      const end = stored?.end.greaterThan(end_ts) === true ? stored.end : end_ts
+      this.#stored.set(rs, { end, bytes: (stored?.bytes ?? 0) + size })
     }
+    this.#newest = { second, ids }
   }
 }

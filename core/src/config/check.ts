@@ -4,6 +4,7 @@ import type { PluginHost } from '../plugin-host/host.js'
 import { isPackageName, PBM_STORAGES } from '../plugin-host/naming.js'
 import type { SchemaNode } from '../plugin-host/schema.js'
 import { DEFAULT_COMPRESSION } from './document.js'
+import { drillFaults } from './drill-checks.js'
 import { type ConfigFault, schemaFaults } from './faults.js'
 import { notificationFaults } from './notifications.js'
 import { scheduleFaults } from './schedules.js'
@@ -87,8 +88,8 @@ export async function configFaults(
   host: PluginHost,
 ): Promise<ConfigFault[]> {
   const faults = [...resolved.faults, ...schemaFaults(document, resolved.schema)]
-  const { backup, pitr, encryption, schedules, notifications } = isRecord(document) ? document : {}
-  faults.push(...scheduleFaults(schedules), ...notificationFaults(notifications))
+  const { backup, pitr, encryption, schedules, notifications, drill } = isRecord(document) ? document : {}
+  faults.push(...scheduleFaults(schedules), ...notificationFaults(notifications), ...drillFaults(drill))
   if (isRecord(backup) && backup.layout === 'archive' && isRecord(encryption) && encryption.type !== 'none') {
     const text = 'archive can not be encrypted; leave it out, or set encryption.type to none'
     faults.push({ path: ['backup', 'layout'], text, unknownKey: false })

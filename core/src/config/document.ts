@@ -1,4 +1,5 @@
 import type { Timestamp } from 'bson'
+import type { DrillCheck } from './drill-checks.js'
 import type { NotificationConfig } from './notifications.js'
 import type { ScheduleConfig } from './schedules.js'
 
@@ -13,6 +14,8 @@ export interface Config {
   restore?: RestoreConfig
   encryption?: EncryptionConfig
   lifecycle?: LifecycleConfig
+  /** Ours; PBM ignores it. */
+  drill?: DrillConfig
   /** Ours, and in a document of its own: see `control/run-documents.ts`. Only where a file is read or shown. */
   schedules?: ScheduleConfig[]
   /** The same. */
@@ -122,6 +125,11 @@ export interface RestoreConfig {
   verify?: boolean
   /** Ours: of the operations of transactions that an oplog has open at once. 16 when absent or 0. */
   openTransactionsGB?: number
+}
+
+/** What `pbm drill` looks for in what it has restored. */
+export interface DrillConfig {
+  checks?: DrillCheck[]
 }
 
 /** PBM: cli-and-config.md §3.3. */

@@ -1,6 +1,7 @@
 import type { Ajv } from 'ajv'
 import { isPackageName, PBM_COMPRESSIONS } from '../plugin-host/naming.js'
 import { type SchemaNode, schemaValidator } from '../plugin-host/schema.js'
+import { DRILL_CHECKS_SCHEMA } from './drill-checks.js'
 import { boolean, compression, section } from './nodes.js'
 import { NOTIFICATIONS_SCHEMA } from './notifications.js'
 import { SCHEDULES_SCHEMA } from './schedules.js'
@@ -136,6 +137,7 @@ function schemaWith(
   return {
     ...section({
       ...{ name: text, storage: block, pitr, backup, restore, encryption: sealing, lifecycle: LIFECYCLE_SCHEMA },
+      drill: section({ checks: DRILL_CHECKS_SCHEMA }),
       ...{ schedules: SCHEDULES_SCHEMA, notifications: NOTIFICATIONS_SCHEMA },
     }),
     required: ['storage'],

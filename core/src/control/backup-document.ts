@@ -1,4 +1,5 @@
 import type { Timestamp } from 'bson'
+import type { DrilledReplset } from './drill-document.js'
 import type { VerifiedBackup } from './verification-document.js'
 
 /** One backup in `pbmBackups`, field for field as PBM has it (PBM: control-plane.md §1.4). Times are Unix seconds. */
@@ -51,6 +52,8 @@ export interface BackupDocument {
   signature?: string
   /** Ours; PBM ignores it, and no record on a storage has it: what came of the last `pbm verify`. */
   verification?: VerifiedBackup
+  /** The same of `pbm drill`: the last of each replica set. */
+  drills?: DrilledReplset[]
 }
 
 export type BackupStatus =

@@ -2,6 +2,7 @@ import { type Document, type MongoClient, Timestamp } from 'mongodb'
 import { BACKUPS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import type { BackupDocument, Progress } from './backup-document.js'
 import { UNSET_TIMESTAMP } from './backups.js'
+import { type LastDrill, lastDrill, readDrills } from './drill-document.js'
 import { isDocument, readList, readNumber } from './wire.js'
 
 /** A backup in short, for who looks at all of them again and again. Times are Unix seconds. */
@@ -20,6 +21,8 @@ export interface BackupFacts {
   readonly last_write_ts: Timestamp
   /** What the last `pbm verify` of it found; absent where it never was. */
   readonly verification?: { readonly at: number; readonly result: string }
+  /** The same of the last `pbm drill`. */
+  readonly drill?: LastDrill
   readonly replsets: readonly ReplsetFacts[]
 }
 
@@ -37,6 +40,7 @@ export const BACKUP_FACTS: Document = {
   ...{ 'store.profile': 1, 'store.name': 1, 'store.type': 1 },
   ...{ 'replsets.name': 1, 'replsets.node': 1, 'replsets.size': 1, 'replsets.size_uncompressed': 1 },
   ...{ 'replsets.progress': 1, 'verification.at': 1, 'verification.result': 1 },
+  ...{ 'drills.rs': 1, 'drills.at': 1, 'drills.result': 1, 'drills.restoreSeconds': 1, 'drills.opid': 1 },
 }
 
 /** All of them, newest first. */
@@ -77,10 +81,16 @@ export function toBackupFacts(found: Document): BackupFacts | undefined {
     ...(isDocument(verification) && {
       verification: { at: readNumber(verification.at), result: String(verification.result) },
     }),
+    ...drillOf(found.drills),
     replsets: readList(found.replsets as Document[] | null)
       .filter(isDocument)
       .map(toReplsetFacts),
   }
+}
+
+function drillOf(drills: unknown): { drill?: LastDrill } {
+  const drill = lastDrill(readDrills(drills))
+  return drill === undefined ? {} : { drill }
 }
 
 export function toReplsetFacts({ name, node, size, size_uncompressed, progress }: Document): ReplsetFacts {

@@ -234,13 +234,17 @@ export async function replaceBackups(
   const refused: { name: string; error: unknown }[] = []
   for (const backup of found) {
     try {
-      const projection = { opid: 1, verification: 1 }
+      const projection = { opid: 1, verification: 1, drills: 1 }
       const kept = await backups(leader).findOne({ name: backup.name }, { projection })
       // Written nowhere else.
-      const isSame = kept?.opid === backup.opid && kept.verification !== undefined
-      const verified = isSame ? { verification: kept.verification } : {}
+      const { opid, verification, drills }: Document = kept ?? {}
+      const tried = { ...(verification !== undefined && { verification }), ...(drills !== undefined && { drills }) }
       if (kept === null) await backups(leader).insertOne(toWire(backup))
-      else await backups(leader).replaceOne({ ...ended, _id: kept._id }, { ...toWire(backup), ...verified })
+      else
+        await backups(leader).replaceOne(
+          { ...ended, _id: kept._id },
+          { ...toWire(backup), ...(opid === backup.opid && tried) },
+        )
     } catch (error) {
       if (!isRefusedDocument(error)) throw error
       refused.push({ name: backup.name, error })

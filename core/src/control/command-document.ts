@@ -24,6 +24,16 @@ export type Command =
   | { cmd: 'planRestore'; restore: RestoreCommand }
   /** Ours: reads through what is on the storage. */
   | { cmd: 'verify'; verify: VerifyCommand }
+  /** Ours: restores a backup to a server that is made for it and removed again. */
+  | { cmd: 'drill'; drill: DrillCommand }
+  /** Ours: ends what goes on beside operations. */
+  | { cmd: 'cancelBeside'; cancelBeside: { kind: 'verify' | 'drill' } }
+
+export interface DrillCommand {
+  backup: string
+  /** The time to restore to; the end of the backup when absent. */
+  time?: Timestamp
+}
 
 /** One of `backup`, `all`, `pitr` and `time` says what. */
 export interface VerifyCommand {
@@ -59,6 +69,11 @@ export type RestoreCommandDocument = CommandDocument & { cmd: 'restore' | 'resto
 export function namespacePairs({ nsFrom, nsTo, pairs }: RestoreCommand): NamespacePair[] {
   const [from, to] = [nsFrom ?? '', nsTo ?? '']
   return [...(from === '' && to === '' ? [] : [{ from, to }]), ...(pairs ?? [])]
+}
+
+/** Of what a backup has. */
+export function asksForPart(command: RestoreCommand): boolean {
+  return (command.nss ?? []).length > 0 || namespacePairs(command).length > 0
 }
 
 export interface CleanupCommand {

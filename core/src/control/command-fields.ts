@@ -1,10 +1,9 @@
 import { Long, Timestamp } from 'mongodb'
+import { MOST_CHARACTERS } from '../config/query.js'
 import { isPrintable } from '../secrets/printable.js'
 import type { Command } from './command-document.js'
 import { isDocument } from './wire.js'
 
-/** Of any text in a command. */
-export const MOST_CHARACTERS = 4096
 /** Of any list or map. */
 const MOST_ELEMENTS = 10_000
 
@@ -40,6 +39,7 @@ const MAP: Kind = {
   what: 'a map of texts',
   fits: (value) => DOCUMENT.fits(value) && entriesFit(Object.entries(value as object)),
 }
+const BESIDE: Kind = { what: 'verify or drill', fits: (value) => value === 'verify' || value === 'drill' }
 /** Of an operation that is being made. */
 const NEW_NAME: Kind = { what: 'a name without control characters and slashes', fits: isNewName }
 
@@ -124,6 +124,8 @@ const PAYLOADS: Readonly<Record<Command['cmd'], Payload | undefined>> = {
   }),
   removeConfigProfile: payload('profile', { name: must(TEXT) }),
   rotateKeys: payload('rotateKeys', { dryRun: FLAG }),
+  drill: payload('drill', { backup: must(TEXT), time: TIME }),
+  cancelBeside: payload('cancelBeside', { kind: must(BESIDE) }),
   verify: payload('verify', {
     ...{ backup: TEXT, all: FLAG, pitr: FLAG, time: TIME, since: NUMBER, readData: NUMBER, profile: TEXT },
   }),

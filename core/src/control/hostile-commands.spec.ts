@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { type Document, Long, ObjectId, Timestamp } from 'bson'
 import fc from 'fast-check'
+import { parseQuery } from '../config/query.js'
 import { PbmError } from '../errors.js'
 import { readCommand, refusalOf } from './commands.js'
-import { parseQuery } from './query.js'
 import { Renaming } from './renaming.js'
 import { checkedSelection } from './selection.js'
 

@@ -20,9 +20,12 @@ export interface LockDocument extends LockHeader {
   hb: Timestamp
 }
 
-/** What goes on beside operations, each kind alone: slicing, and reading through what is stored, which changes nothing. */
+/** Reading through what is stored, and trying a restore of it, which change nothing. */
+const BESIDE: readonly LockHeader['type'][] = ['verify', 'drill']
+
+/** What goes on beside operations, each kind alone: slicing, and what changes nothing. */
 export function isBesideOperations(type: LockHeader['type']): boolean {
-  return type === 'pitr' || type === 'verify'
+  return type === 'pitr' || BESIDE.includes(type)
 }
 
 /** `pbmLock` for operations, `pbmLockOp` for what goes on beside them, where PBM's agents look for slicers only. */
@@ -50,8 +53,9 @@ export async function listSlicerLocks(leader: MongoClient, query: LockQuery = {}
   return find(leader, SLICER_LOCKS, { type: 'pitr', ...query })
 }
 
-export async function listVerifyLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
-  return find(leader, SLICER_LOCKS, { type: 'verify', ...query })
+/** Of verifications and drills. */
+export async function listBesideLocks(leader: MongoClient, query: LockQuery = {}): Promise<LockDocument[]> {
+  return (await find(leader, SLICER_LOCKS, query)).filter(({ type }) => BESIDE.includes(type))
 }
 
 /** The operation locks whose holders are alive by cluster time: what forbids another operation. */

@@ -65,8 +65,8 @@ export interface ListedChunk
 const LISTED = { rs: 1, start_ts: 1, end_ts: 1, barriers: 1, fromNothing: 1, size: 1 } as const
 
 /** Those listed after the record `after`, or all, in no order: for who must not hold a long list in memory. */
-export async function* eachChunk(leader: MongoClient, after?: ObjectId): AsyncGenerator<ListedChunk> {
-  const filter = after === undefined ? {} : { _id: { $gt: after } }
+export async function* eachChunk(leader: MongoClient, after: ObjectId): AsyncGenerator<ListedChunk> {
+  const filter = { _id: { $gt: after } }
   for await (const found of chunks(leader).find(filter, { projection: LISTED })) {
     const { _id, rs, start_ts, end_ts } = found
     const isChunk = typeof rs === 'string' && start_ts instanceof Timestamp && end_ts instanceof Timestamp

@@ -8,6 +8,11 @@ export function backupCanceled(): PbmError {
   return new PbmError(BACKUP_CANCELED, 'the backup was canceled')
 }
 
+/** Of what runs beside operations. */
+export function operationCanceled(): PbmError {
+  return new PbmError('OPERATION_CANCELED', 'it was canceled')
+}
+
 export function isCanceled(error: unknown): boolean {
   return error instanceof PbmError && error.code === BACKUP_CANCELED
 }

@@ -12,6 +12,8 @@ export const ROUND_MS = 5_000
 export const DRAW_MS = 2_000
 /** How long PBM's agents look for their nomination after the command (PBM: control-plane.md §4). */
 export const NOMINATION_MS = 15_000
+/** An answer may take so many times as long as the question: a node has to read it, lock, and answer, all by majority. */
+export const ANSWER_TO_QUESTION = 5
 const POLL_MS = 50
 /** Those that wait ask ever less often: there may be hundreds of them, and one is chosen. */
 const SLOWER = 1.25
@@ -61,6 +63,7 @@ export async function nominate(ballot: Ballot, options: NominateOptions): Promis
   await ballot.open()
   const begun = clock.now()
   for (const [index, { nodes, millis }] of rounds.entries()) {
+    const asking = clock.now()
     if (await ballot.ask(nodes)) log.debug(`nominated for ${what}: ${nodes.join(', ')}`)
     const isDeclined = async () => {
       const out = await ballot.declined?.()
@@ -72,7 +75,9 @@ export async function nominate(ballot: Ballot, options: NominateOptions): Promis
       return winner !== '' || (look % LOOKS_PER_DECLINE === 0 && (await isDeclined())) ? winner : undefined
     }
     const isLast = index === rounds.length - 1
-    const timeoutMs = Math.max(millis, isLast ? begun + leastMs - clock.now() : 0)
+    // Where a majority is slow, nobody could answer in time.
+    const answerMs = ANSWER_TO_QUESTION * (clock.now() - asking)
+    const timeoutMs = Math.max(millis, answerMs, isLast ? begun + leastMs - clock.now() : 0)
     const winner = await until(answered, { clock, signal, everyMs, timeoutMs })
     if (winner !== undefined && winner !== '') return winner
   }

@@ -19,6 +19,7 @@ export const SELF: InjectionToken<Member> = Symbol('which member of which replic
 export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
 export const CLOCK: InjectionToken<Clock> = Symbol('clock')
 export const STORE: InjectionToken<OpenStore> = Symbol('the open storage of the operation')
+export const SCRATCH_FOLDER: InjectionToken<string> = Symbol('where mongods of the agent itself have their files')
 export const WITH_STORE: InjectionToken<WithStore> = Symbol('what opens the storage of the operation')
 export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
 

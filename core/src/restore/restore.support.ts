@@ -2,6 +2,7 @@ import { databaseRole } from '../control/roles.js'
 import 'reflect-metadata'
 import { readFileSync } from 'node:fs'
 import { cp, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   type DatabaseState,
@@ -21,7 +22,16 @@ import { nodeInfo } from '../mongo/topology.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { ProgressPublisher } from '../protocol/progress.js'
-import { CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../protocol/tokens.js'
+import {
+  CLOCK,
+  LEADER,
+  NODE,
+  OPERATION_LOG,
+  SCRATCH_FOLDER,
+  SELF,
+  WITH_STORE,
+  type WithStore,
+} from '../protocol/tokens.js'
 import { openStore } from '../store/open.js'
 import { systemClock } from '../time/clock.js'
 import { planRestore } from './run/plan-restore.js'
@@ -81,6 +91,7 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
       container.registerInstance(SELF, { rs: 'rs0', node: set.members[0]?.host ?? '' })
       container.registerInstance<OperationLog>(OPERATION_LOG, log)
       container.registerInstance(CLOCK, systemClock)
+      container.registerInstance(SCRATCH_FOLDER, join(tmpdir(), `pbmkit-scratch-${process.pid}`))
       container.registerInstance<WithStore>(WITH_STORE, options.withStore ?? ((_signal, work) => work(store)))
       container.registerInstance(PluginHost, host)
       return container.resolve(Restore).run(restoreCommand(backupName, command), { signal })
@@ -104,6 +115,7 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
         progress,
         clock: systemClock,
         opid: '',
+        scratchFolder: join(tmpdir(), `pbmkit-scratch-${process.pid}`),
       })
     },
     stop: async () => {

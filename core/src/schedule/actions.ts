@@ -5,7 +5,7 @@ import type { ScheduleConfig, ScheduledKind } from '../config/schedules.js'
 import { findBackup, findBackupByOpid } from '../control/backups.js'
 import type { Command } from '../control/command-document.js'
 import { wasRefused } from '../control/commands.js'
-import { listLocks, listVerifyLocks } from '../control/locks.js'
+import { listBesideLocks, listLocks } from '../control/locks.js'
 import { queryLog } from '../control/log.js'
 import { isMain, lifecycleOf, requireStorage } from '../control/profiles.js'
 import { namespacesOf } from '../control/run-documents.js'
@@ -144,7 +144,7 @@ async function verifyOutcome(run: ScheduledRun, context: ActionContext): Promise
     return report.result === 'good' ? { status: 'done' } : { status: 'failed', why: faultOf(report) }
   const ended = await loggedOutcome(run, context)
   if (ended !== undefined) return ended
-  const isHeld = (await listVerifyLocks(leader, { opid: run.opid })).length > 0
+  const isHeld = (await listBesideLocks(leader, { opid: run.opid })).length > 0
   return isHeld ? undefined : unanswered(run, context)
 }
 

@@ -11,7 +11,7 @@ import {
 import type { PitrReplset } from '../control/pitr-document.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { type Ballot, nominate } from '../protocol/nomination.js'
+import { ANSWER_TO_QUESTION, type Ballot, nominate } from '../protocol/nomination.js'
 import { nominationGroups, type PriorityRules } from '../protocol/priority.js'
 import type { Clock } from '../time/clock.js'
 import { until } from '../time/until.js'
@@ -49,8 +49,9 @@ const PBM_READY_MS = 20_000
  */
 export async function electSlicers(options: PitrElectionOptions): Promise<PitrElectionResult> {
   const { leader, replsets, fit, rules, signal, log, clock } = options
+  const asking = clock.now()
   await openPitrElection(leader)
-  const answers = await gatherAnswers(options, fit)
+  const answers = await gatherAnswers(options, fit, ANSWER_TO_QUESTION * (clock.now() - asking))
   const ready = fit.filter((agent) => answers.some((answer) => isOf(answer, agent) && answer.status === 'ready'))
   const refusals = answers.filter(({ status }) => status === 'error')
   if (ready.length === 0) {
@@ -79,6 +80,7 @@ export async function electSlicers(options: PitrElectionOptions): Promise<PitrEl
 async function gatherAnswers(
   { leader, clock, signal, log }: PitrElectionOptions,
   fit: readonly AgentDocument[],
+  leastMs: number,
 ): Promise<PitrReplset[]> {
   const begun = clock.now()
   const gathered = async () => {
@@ -88,7 +90,7 @@ async function gatherAnswers(
     const silent = fit.filter((agent) => !document.replsets.some((answer) => isOf(answer, agent)))
     if (silent.length === 0) return document.replsets
     const patience = silent.some(({ plugins }) => plugins === undefined) ? PBM_READY_MS : READY_MS
-    if (clock.now() - begun < patience) return undefined
+    if (clock.now() - begun < Math.max(patience, leastMs)) return undefined
     log.debug(`no answer to the election of a slicer from ${silent.map(({ n }) => n).join(', ')}`)
     return document.replsets
   }

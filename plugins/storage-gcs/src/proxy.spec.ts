@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { askedOfProxy } from '@pbmkit/conformance/testbed'
-import plugin, { type GcsOptions } from './index.js'
+import type { GcsOptions } from './index.js'
 
 describe('storage-gcs behind a proxy', () => {
-  const context = { signal: new AbortController().signal, warn: () => undefined }
-
   it('asks HTTPS_PROXY for the way to its server, and not for hosts of NO_PROXY', async () => {
-    const asked = await askedOfProxy((host) => plugin.open(options(host), context))
+    const asked = await askedOfProxy(import.meta.resolve('./index.js'), options)
     assert.deepEqual(asked, ['CONNECT storage.invalid:443'])
   }).timeout(60_000)
 

@@ -21,6 +21,8 @@ export interface DumpOptions {
   readonly replset: string
   /** Namespaces at once. */
   readonly parallel: number
+  /** Small ones at once, beside the others; none beside them where it is left out. */
+  readonly parallelSmall?: number | undefined
   readonly signal: AbortSignal
   readonly log: OperationLog
   readonly onProgress: (documents: number, bytes: number) => void
@@ -34,6 +36,8 @@ export interface DumpResult {
   readonly storedBytes: number
 }
 
+/** About so many bytes of documents: of such a collection, more time goes into waiting for server and storage than into work. */
+const SMALL_BYTES = 256 * 1024
 /** How often a collection is read again from its start, when it was renamed or overrun meanwhile. */
 const ATTEMPTS = 5
 const UNAUTHORIZED = 13
@@ -43,17 +47,18 @@ const UNAUTHORIZED = 13
  * failure stops the others and is thrown; nothing half-written stays on the storage.
  */
 export async function dumpNamespaces(namespaces: readonly DumpNamespace[], options: DumpOptions): Promise<DumpResult> {
-  const { log, hidden } = options
+  const { log, hidden, parallelSmall } = options
   const planned = await planObjects(namespaces, options)
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
-  const limit = pLimit(Math.max(1, options.parallel))
+  const large = pLimit(Math.max(1, options.parallel))
+  const small = parallelSmall === undefined ? large : pLimit(parallelSmall)
   const done: NamespaceMetadata[] = new Array(namespaces.length)
   let storedBytes = 0
   const bySize = namespaces.map((namespace, index) => ({ namespace, index }))
   bySize.sort((a, b) => b.namespace.bytes - a.namespace.bytes)
   const work = bySize.map(({ namespace, index }) =>
-    limit(async () => {
+    (namespace.bytes > SMALL_BYTES ? large : small)(async () => {
       signal.throwIfAborted()
       const object = planned[index]
       const saved =

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { type ReplicaSet, startReplicaSet } from '@pbmkit/conformance/testbed'
 import { BSON, type Document, type MongoClient, type RunCommandOptions } from 'mongodb'
+import { none } from '../../plugin-host/none.js'
+import { FaultyStore } from '../../store/wrappers/faulty-store.support.js'
+import { dumpNamespaces } from './dump.js'
 import { listNamespaces } from './namespaces.js'
 
 describe('what a backup dumps', function () {
@@ -43,6 +46,40 @@ describe('what a backup dumps', function () {
       await assert.rejects(list(nss), { code: 'BUCKETS_HIDDEN', message })
     }
     assert.equal((await list(['lost.whole'])).length, 1)
+  })
+
+  it('has small collections stored side by side, and no more of all than was said', async () => {
+    const db = node.db('small')
+    const names = Array.from({ length: 12 }, (_, index) => `c${index}`)
+    for (const name of names) await db.collection(name).insertOne({ name })
+    const namespaces = await listNamespaces({ node, primary: node }, { nss: ['small.*'] })
+    const ignore = () => undefined
+    for (const [width, most] of [
+      [{ parallel: 2, parallelSmall: 5 }, 5],
+      [{ parallel: 2 }, 2],
+    ] as const) {
+      const store = new FaultyStore()
+      const save = store.save.bind(store)
+      const waiting: (() => void)[] = []
+      let [open, peak] = [0, 0]
+      store.save = async (...saved) => {
+        open += 1
+        peak = Math.max(peak, open)
+        // Until as many as may be are there, or the last ones are.
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve)
+          if (open === most || store.objects.size + open === names.length) for (const go of waiting.splice(0)) go()
+        })
+        const stored = await save(...saved)
+        open -= 1
+        return stored
+      }
+      const log = { debug: ignore, info: ignore, warning: ignore, error: ignore }
+      const { signal } = new AbortController()
+      const where = { node, store, compression: none, backup: 'b', replset: set.name, signal, log, onProgress: ignore }
+      const dumped = await dumpNamespaces(namespaces, { ...where, ...width })
+      assert.deepEqual([dumped.namespaces.length, store.objects.size, peak], [names.length, names.length, most])
+    }
   })
 
   it('has of each collection its own indexes, whatever gets its name while they are asked for', async () => {

@@ -69,6 +69,8 @@ export interface DumpedPart {
 /** Minutes between two pieces of oplog while the dump runs. */
 const DEFAULT_SPAN_MINUTES = 10
 const PROGRESS_MS = 500
+/** Beside the large ones: each may wait for a storage that is far away. */
+const SMALL_AT_ONCE = 8
 
 /** What is dumped of one replica set, from the list of its namespaces to the end of its oplog. To be closed, however it ends. */
 export class ReplsetBackup {
@@ -123,7 +125,7 @@ export class ReplsetBackup {
       throw error
     }
     const slicing = this.#sliceWhileDumping(slicer, dumpEnded.signal).catch(abort)
-    const width = { parallel: this.#parallel(), hidden: sealed }
+    const width = { ...this.#parallel(), hidden: sealed }
     const dumping = dumpNamespaces(namespaces, { ...common, ...width, onProgress: this.#count })
       .catch(abort)
       .finally(() => dumpEnded.abort())
@@ -189,11 +191,15 @@ export class ReplsetBackup {
     return compressionLevel(this.#options.command, this.#options.config)
   }
 
-  /** Half the processors, as PBM; two are enough to keep the server busy while another object is being finished. */
-  #parallel(): number {
+  /**
+   * What is said, to the letter; else half the processors, as PBM: two are enough to keep the server busy while another object
+   * is being finished.
+   */
+  #parallel(): { parallel: number; parallelSmall?: number } {
     const { command, config } = this.#options
     const said = command.numParallelColls || config.backup?.numParallelCollections
-    return said || Math.max(2, Math.floor(availableParallelism() / 2))
+    if (said) return { parallel: said }
+    return { parallel: Math.max(2, Math.floor(availableParallelism() / 2)), parallelSmall: SMALL_AT_ONCE }
   }
 
   async #sliceWhileDumping(slicer: OplogSlicer, stop: AbortSignal): Promise<void> {

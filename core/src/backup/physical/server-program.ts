@@ -70,6 +70,16 @@ export async function endServerOf(dbPath: string, path: string): Promise<void> {
   throw stays(dbPath)
 }
 
+/** At once: of a server whose files nobody needs any more. Its folder must be one that only this program makes. */
+export async function killServerOf(dbPath: string): Promise<void> {
+  const pid = await pidIn(dbPath)
+  if (pid === undefined || !(await holdsFiles(pid, dbPath))) return
+  process.kill(pid, 'SIGKILL')
+  const hasEnded = async () => !(await holdsFiles(pid, dbPath))
+  if (await until(hasEnded, { everyMs: POLL_MS, timeoutMs: SHUTDOWN_MS })) return
+  throw stays(dbPath)
+}
+
 /** Of the server that has the files open, or was killed with them open. */
 async function pidIn(dbPath: string): Promise<number | undefined> {
   return Number((await readFile(join(dbPath, 'mongod.lock'), 'utf8').catch(() => '')).trim()) || undefined

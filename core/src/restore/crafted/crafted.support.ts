@@ -15,7 +15,17 @@ import { clusterTime } from '../../mongo/cluster-time.js'
 import { PluginError } from '../../plugin/errors.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import { compressionBySuffix } from '../../plugin-host/naming.js'
-import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
+import {
+  CIPHERS,
+  CLOCK,
+  LEADER,
+  NODE,
+  OPERATION_LOG,
+  SCRATCH_FOLDER,
+  SELF,
+  WITH_STORE,
+  type WithStore,
+} from '../../protocol/tokens.js'
 import { isNamedAfter } from '../../store/layout/names.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { systemClock } from '../../time/clock.js'
@@ -209,6 +219,7 @@ export class CraftedBench {
     container.registerInstance(SELF, { rs: part.rs, node: part.host })
     container.registerInstance(OPERATION_LOG, this.#log)
     container.registerInstance(CLOCK, systemClock)
+    container.registerInstance(SCRATCH_FOLDER, join(tmpdir(), `pbmkit-scratch-${process.pid}`))
     container.registerInstance<WithStore>(WITH_STORE, (_signal, work) => work(store))
     container.registerInstance(PluginHost, this.#host)
     if (base.ciphers !== undefined) container.registerInstance(CIPHERS, base.ciphers)

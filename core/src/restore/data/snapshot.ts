@@ -30,7 +30,7 @@ export interface ReadNamespacesOptions extends CallOptions {
   /** Objects read at once. An archive decides itself: it has its namespaces interleaved. */
   readonly width: number
   /** Those left out are not opened. */
-  readonly select?: (namespace: NamespaceMetadata) => boolean
+  readonly select?: ((namespace: NamespaceMetadata) => boolean) | undefined
 }
 
 /** What a backup holds of one replica set, whatever its layout (PBM: storage-format.md §1). */
@@ -58,7 +58,7 @@ export interface VerifyNamespacesOptions extends CallOptions {
   readonly width: number
   readonly onBytes?: ((bytes: number) => void) | undefined
   /** Those left out are not opened. */
-  readonly select?: (namespace: NamespaceMetadata) => boolean
+  readonly select?: ((namespace: NamespaceMetadata) => boolean) | undefined
 }
 
 /**
@@ -121,24 +121,7 @@ async function openFolder(source: Source & { backup: string; list: string }, opt
   const { namespaces, toolVersion } = await metadataOf(text, list)
   const objectOf = (namespace: NamespaceMetadata) => objectOfNamespace(namespace, list, compression.suffix)
   refuseElsewhere(backup, namespaces.map(objectOf))
-  const eachStored = async (
-    { width, select, signal }: { width: number; select: (namespace: NamespaceMetadata) => boolean } & CallOptions,
-    work: (namespace: NamespaceMetadata, object: string) => Promise<void>,
-  ) => {
-    const limit = pLimit(Math.max(1, width))
-    // The largest first, so that it does not run alone at the end.
-    const stored = namespaces.filter(({ size }) => size > 0).filter(select)
-    stored.sort((a, b) => b.size - a.size)
-    await allOrFirstError(
-      stored.map((namespace) =>
-        limit(async () => {
-          signal?.throwIfAborted()
-          await work(namespace, objectOf(namespace))
-        }),
-      ),
-      () => limit.clearQueue(),
-    )
-  }
+  const stored = namespaces.filter(({ size }) => size > 0)
   const read = (namespace: NamespaceMetadata, object: string, call: CallOptions) =>
     checkedDocuments({ store, object, compression, namespace }, call)
   const packedDocuments = (namespace: NamespaceMetadata): PackedBytes | undefined =>
@@ -148,21 +131,41 @@ async function openFolder(source: Source & { backup: string; list: string }, opt
     toolVersion,
     namespaces,
     oplog,
-    readNamespaces: async (consume, { width, select = () => true, ...call }) => {
-      await eachStored({ width, select, ...call }, (namespace, object) =>
-        consume(namespace, read(namespace, object, call)),
+    readNamespaces: async (consume, { width, select, ...call }) => {
+      await eachLargestFirst(stored, { width, select, ...call }, (namespace) =>
+        consume(namespace, read(namespace, objectOf(namespace), call)),
       )
     },
     bytesToVerify: namespaces.reduce((sum, namespace) => sum + (packedDocuments(namespace)?.size ?? namespace.size), 0),
-    verifyNamespaces: async ({ width, onBytes, select = () => true, ...call }) => {
+    verifyNamespaces: async ({ width, onBytes, select, ...call }) => {
       for (const [object, packed] of others) await verifyPacked({ store, object, packed }, call)
-      await eachStored({ width, select, ...call }, async (namespace, object) => {
+      await eachLargestFirst(stored, { width, select, ...call }, async (namespace) => {
+        const object = objectOf(namespace)
         const packed = packedDocuments(namespace)
         if (packed === undefined) await drain(read(namespace, object, call), onBytes)
         else await verifyPacked({ store, object, packed }, { onBytes, ...call })
       })
     },
   }
+}
+
+/** At most `width` at once: so that the largest does not run alone at the end. */
+export async function eachLargestFirst(
+  namespaces: readonly NamespaceMetadata[],
+  { width, select = () => true, signal }: ReadNamespacesOptions,
+  work: (namespace: NamespaceMetadata) => Promise<void>,
+): Promise<void> {
+  const limit = pLimit(Math.max(1, width))
+  const chosen = namespaces.filter(select).toSorted((a, b) => b.size - a.size)
+  await allOrFirstError(
+    chosen.map((namespace) =>
+      limit(async () => {
+        signal?.throwIfAborted()
+        await work(namespace)
+      }),
+    ),
+    () => limit.clearQueue(),
+  )
 }
 
 async function openArchive(source: Source & { object: string }, options: CallOptions): Promise<Snapshot> {
@@ -300,6 +303,6 @@ function key({ db, collection }: { db: string; collection: string }): string {
   return `${db}\0${collection}`
 }
 
-async function drain(source: AsyncIterable<Uint8Array>, onBytes?: (bytes: number) => void): Promise<void> {
+export async function drain(source: AsyncIterable<Uint8Array>, onBytes?: (bytes: number) => void): Promise<void> {
   for await (const { length } of source) onBytes?.(length)
 }

@@ -15,6 +15,8 @@ export interface OplogPiece {
   readonly compression: CompressionPlugin
   /** Of what is in it, as `pbmPITRChunks` and our own backups have it; absent where nobody knows it. */
   readonly crc?: string | undefined
+  /** Where a server has it, and not the storage. */
+  readonly read?: ((options: CallOptions) => AsyncIterable<Uint8Array>) | undefined
 }
 
 export interface ReadStoredOptions extends CallOptions {
@@ -54,10 +56,10 @@ async function* seen<Chunk extends Uint8Array>(
 /** The entries of a piece of oplog, raw; throws `BACKUP_DAMAGED` behind the last one where they are not those of its checksum. */
 export async function* readPiece(
   store: ObjectStore,
-  { object, compression, crc }: OplogPiece,
+  { object, compression, crc, read }: OplogPiece,
   options: ReadStoredOptions,
 ): AsyncGenerator<Uint8Array> {
-  const entries = readObject(store, object, compression, options)
+  const entries = read?.(options) ?? readObject(store, object, compression, options)
   if (crc === undefined) {
     yield* entries
     return

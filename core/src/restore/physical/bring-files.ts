@@ -50,7 +50,7 @@ export async function bringFiles(
       await sync.awaitReplsets(party.replsets, 'copyReady', READY_MS)
       await sync.tellCluster('copyReady')
     }
-    await sync.awaitCopyReady(READY_MS)
+    await sync.awaitCluster('copyReady', READY_MS)
     log.info(`the dbPath is empty: copy the files there, then pbm restore-finish ${record.name} -c FILE`)
     if (external.exit && !isResumed) return false
     // Nothing is lost by a storage that is away meanwhile.
@@ -63,7 +63,7 @@ export async function bringFiles(
       awayMs: Number.POSITIVE_INFINITY,
     })
     try {
-      await patient.awaitCopied()
+      await patient.awaitCluster('copyDone')
     } catch (error) {
       if (ending.aborted) return false
       throw error

@@ -3,8 +3,8 @@ import { errorText } from '../../errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { goJson } from '../../store/layout/go-json.js'
 import { bringFiles } from './bring-files.js'
-import type { TakeOverJournal } from './journal.js'
-import { type EndState, goState, SyncFiles, type SyncState } from './sync-files.js'
+import { goState, type TakeOverJournal } from './journal.js'
+import { type EndState, SyncFiles, type SyncState } from './sync-files.js'
 import { replayMs, TakeOver, type TakeOverContext } from './take-over.js'
 
 export interface TakeOverOutcome {

@@ -15,6 +15,8 @@ import { damaged, objectError, type ReadStoredOptions, readObject } from '../dat
 import { makeWay, syncFolder } from './folders.js'
 import { refuseUnfitFiles } from './unfit-files.js'
 
+/** Fetched at a time. */
+export const DEFAULT_PARALLEL_FILES = 4
 /** Bytes of a list of files: a hundred thousand collections have less. */
 const LONGEST_LIST = 512 * 1024 * 1024
 
@@ -31,6 +33,11 @@ export async function readFileList(options: FetchOptions): Promise<ListedFile[]>
   const files = await readAnyFileList(options)
   refuseUnfitFiles(files, layoutOf(options.part.mongod_opts))
   return files
+}
+
+/** Bytes on the disk. */
+export function totalSize(files: readonly ListedFile[]): number {
+  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
 }
 
 /** The same of increments, too, whose files are in other backups. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { type Document, type MongoClient, Timestamp } from 'mongodb'
+import type { Document, MongoClient, Timestamp } from 'mongodb'
 import { insertEntries } from '../../backup/physical/entries.js'
-import { newestEntry, type StandaloneOptions, withStandalone } from '../../backup/physical/standalone.js'
+import { endOplogAt, newestEntry, type StandaloneOptions, withStandalone } from '../../backup/physical/standalone.js'
 import { PbmError } from '../../errors.js'
 import {
   AGENTS,
@@ -71,33 +71,24 @@ const OUTDATED: readonly string[] = [
  * Starts a server on restored files that nobody else can reach, gives them their new identity, and ends it (PBM: physical.md
  * §5, steps 9 and 12). It listens on a socket in a folder of this user alone, so that it needs no password.
  */
-export async function giveIdentity(options: StandaloneOptions, identity: NewIdentity): Promise<void> {
-  const log = join(restoreFolders(options.dbPath).work, 'standalone.log')
+export async function giveIdentity(
+  options: StandaloneOptions,
+  identity: NewIdentity,
+  log = join(restoreFolders(options.dbPath).work, 'standalone.log'),
+): Promise<void> {
   await withStandalone(options, log, (client) => rewrite(client, identity))
 }
 
-async function rewrite(client: MongoClient, { replset, kept, oplog, sharding, ...given }: NewIdentity): Promise<void> {
+async function rewrite(client: MongoClient, { replset, kept, lastWrite, oplog, sharding }: NewIdentity): Promise<void> {
   const local = client.db('local')
-  const last = async () => (await newestEntry(client))?.ts
-  if (oplog !== undefined) await insertEntries(client, oplog, optime((await last()) ?? { t: 0, i: 0 }))
-  const top = await last()
+  if (oplog !== undefined) {
+    const before = (await newestEntry(client))?.ts
+    await insertEntries(client, oplog, optime(before ?? { t: 0, i: 0 }))
+  }
+  const top = (await newestEntry(client))?.ts
   if (top === undefined) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
-  const lastWrite = typeof given.lastWrite === 'function' ? await given.lastWrite(top) : given.lastWrite
-  if (top.lessThan(lastWrite)) {
-    throw new PbmError('BACKUP_DAMAGED', 'the restored oplog ends before the backup does', {
-      hint: 'The backup can not be restored as it is; restore another one.',
-    })
-  }
-  for (const name of ['minvalid', 'oplogTruncateAfterPoint', 'election', 'initialSyncId']) {
-    await local.collection(`replset.${name}`).deleteMany({})
-  }
+  await endOplogAt(client, typeof lastWrite === 'function' ? await lastWrite(top) : lastWrite)
   await local.collection('system.replset').deleteMany({})
-  await local.collection('replset.minvalid').insertOne({ t: -1, ts: new Timestamp({ t: 0, i: 1 }) })
-  if (top.greaterThan(lastWrite)) {
-    // PBM's copies go beyond the end of their backup.
-    const point: Document = { _id: 'oplogTruncateAfterPoint', oplogTruncateAfterPoint: lastWrite }
-    await local.collection('replset.oplogTruncateAfterPoint').insertOne(point)
-  }
   await local.collection('system.replset').insertOne(replset)
   const control = client.db(CONTROL_DATABASE)
   const there = new Set((await control.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name))

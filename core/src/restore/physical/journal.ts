@@ -59,6 +59,11 @@ export interface TakeOverJournal {
   readonly external?: ExternalFiles | undefined
 }
 
+/** What all members wait for before the first of them ends its server: then each has what it needs. */
+export function goState({ external }: { readonly external?: unknown }): 'running' | 'copyDone' {
+  return external === undefined ? 'copyDone' : 'running'
+}
+
 /** What is kept free, of what is to be written. */
 const RESERVED_TIMES = 3
 

@@ -12,7 +12,7 @@ import { findAnywhere } from '../run/find-backup.js'
 import { nameInBackup, replsetOfBackup } from '../run/select.js'
 import type { ExternalFiles } from './brought-files.js'
 import { refuseMounts } from './folders.js'
-import { type PrepareContext, refuseOtherServer, refuseParts } from './prepare.js'
+import { type PrepareContext, refuseOtherVersion, refuseParts } from './prepare.js'
 import { prepareFolders } from './take-over.js'
 
 /** A member whose files somebody is going to bring. */
@@ -61,7 +61,7 @@ async function partOf(
     throw unfit(`backup ${backup.name} is ${backup.type}: its files are on the storage`, 'Leave --external out')
   const part = replsetOfBackup(backup, self.rs, rsMap)
   if (part === undefined) throw unfit(`backup ${backup.name} has nothing for replica set ${self.rs}`)
-  refuseOtherServer(backup, info)
+  refuseOtherVersion(backup, part, info)
   return part
 }
 

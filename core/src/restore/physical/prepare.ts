@@ -4,7 +4,7 @@ import { layoutOf } from '../../backup/physical/layout.js'
 import { requirePhysical } from '../../backup/physical/readiness.js'
 import { programOf, type ServerProgram } from '../../backup/physical/server-program.js'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
-import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
+import { asksForPart, type RestoreCommand } from '../../control/command-document.js'
 import { requireRights } from '../../control/rights.js'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import { storeOf } from '../../encryption/sealed-store.js'
@@ -20,7 +20,7 @@ import { findAnywhere } from '../run/find-backup.js'
 import { chunksUpTo, type PointInTime } from '../run/point-in-time.js'
 import { nameInBackup, refuseProfileBase, replsetOfBackup } from '../run/select.js'
 import { sealedOnly } from '../verify/sealed-only.js'
-import { type FetchOptions, readFileList } from './fetch.js'
+import { type FetchOptions, readFileList, totalSize } from './fetch.js'
 import { refuseMounts, refuseTakenPlaces, restoreFolders } from './folders.js'
 import type { KeptDocuments } from './identity.js'
 import type { TakeOverJournal } from './journal.js'
@@ -80,8 +80,7 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   const pointInTime = await chunksUpTo({ leader, host, rs, backup, target: command.oplogTS, isPart: false })
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const server = await requirePhysical(node)
-  refuseOtherServer(backup, info)
-  refuseOtherLayout(backup, part, server)
+  refuseOtherServer(backup, part, info, server)
   const layout = layoutOf(server.mongodOpts)
   await refuseMounts(server.dbPath, layout)
   const program = await programOf(server)
@@ -106,10 +105,6 @@ export async function fetchOplog({ fetching, files, server, pointInTime }: Prepa
   const reserve = Math.ceil(totalSize(files) * (SPACE_PART - 1))
   const start = optime(part.last_write_ts)
   return await keepOplog({ store, pieces, start, end, signal, reserve }, restoreFolders(server.dbPath).oplog)
-}
-
-function totalSize(files: Prepared['files']): number {
-  return files.reduce((sum, { fileSize }) => sum + fileSize, 0)
 }
 
 /** What the member does when its server has ended. */
@@ -160,11 +155,14 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
 
 /** Rather than all of it where something else was asked for. Exported for tests. */
 export function refuseParts(command: RestoreCommand): void {
-  const { nss, usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
+  const { usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
   if (external) throw unfit('external files are restored by themselves')
-  const isPart = (nss ?? []).length > 0 || namespacePairs(command).length > 0 || (query ?? '') !== ''
-  if (isPart || [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)) {
-    throw unfit('a physical backup is restored with all that is in it, users and roles too')
+  if (
+    asksForPart(command) ||
+    (query ?? '') !== '' ||
+    [usersAndRoles, withoutUsersAndRoles, keepExisting].includes(true)
+  ) {
+    throw unfit('without --ns, a physical backup is restored with all that is in it, users and roles too')
   }
 }
 
@@ -199,19 +197,21 @@ function refuseOtherCluster(
   throw unfit(`backup ${backup.name} is of the replica sets ${made}, and this cluster has ${runs}`)
 }
 
-export function refuseOtherServer(backup: BackupDocument, info: NodeInfo): void {
-  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
-    version.split('.').slice(0, 2).join('.'),
-  )
-  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
-}
-
-function refuseOtherLayout(backup: BackupDocument, part: BackupReplset, server: ServerOptions): void {
+function refuseOtherServer(backup: BackupDocument, part: BackupReplset, info: NodeInfo, server: ServerOptions): void {
+  refuseOtherVersion(backup, part, info)
   const [stored, own] = [layoutOf(part.mongod_opts), layoutOf(server.mongodOpts)]
   for (const key of ['directoryPerDB', 'directoryForIndexes'] as const) {
     if (stored[key] === own[key]) continue
     throw unfit(`backup ${backup.name} was made with ${key} ${stored[key]}, and this server runs with ${own[key]}`)
   }
+}
+
+/** Throws RESTORE_UNSUPPORTED where a server of that version can't open the files. */
+export function refuseOtherVersion(backup: BackupDocument, part: BackupReplset, info: NodeInfo): void {
+  const [made, runs] = [backup.mongodb_version, info.psmdbVersion ?? info.version].map((version) =>
+    version.split('.').slice(0, 2).join('.'),
+  )
+  if (made !== runs) throw unfit(`backup ${backup.name} is of MongoDB ${made}, and this server is ${runs}`)
   if (part.mongod_opts?.security !== undefined)
     throw unfit(`the files of backup ${backup.name} are encrypted by their server`)
 }

@@ -28,9 +28,9 @@ import type { OpenStore } from '../../store/open-store.js'
 import { until } from '../../time/until.js'
 import { RestoreContext } from '../run/context.js'
 import { announceRestore, partyOf, requireAgents } from './announce.js'
-import { fetchFiles } from './fetch.js'
+import { DEFAULT_PARALLEL_FILES, fetchFiles } from './fetch.js'
 import { shardingIdentityOf } from './identity.js'
-import type { JournalFile, TakeOverJournal } from './journal.js'
+import { goState, type JournalFile, type TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
 import {
   fetchOplog,
@@ -42,7 +42,7 @@ import {
   removeFresh,
 } from './prepare.js'
 import { type PreparedExternal, prepareExternal } from './prepare-external.js'
-import { goState, SyncFiles } from './sync-files.js'
+import { SyncFiles } from './sync-files.js'
 
 /** What is left to be done when the agent has let go of its mongod. */
 export interface PlannedTakeOver {
@@ -55,7 +55,6 @@ export interface PlannedTakeOver {
 const RECORD_MS = 45_000
 const JOIN_MS = 120_000
 const POLL_MS = 200
-const DEFAULT_PARALLEL_FILES = 4
 
 type Command = CommandDocument & { cmd: 'restore' }
 

@@ -17,11 +17,6 @@ export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | 'copyRead
 
 export type EndState = 'done' | 'partlyDone' | 'error'
 
-/** What all members wait for before the first of them ends its server: then each has what it needs. */
-export function goState({ external }: { readonly external?: unknown }): 'running' | 'copyDone' {
-  return external === undefined ? 'copyDone' : 'running'
-}
-
 const POLL_MS = 300
 const BEAT_MS = 10_000
 /** By the reader's own clock, and by changes of what is written: the clocks of two machines never meet. */
@@ -174,22 +169,13 @@ export class SyncFiles {
     return found.end
   }
 
-  /** Waits until somebody has said that all files are copied. Rejects where the restore has failed meanwhile. */
-  async awaitCopied(): Promise<void> {
-    const isCopied = async () => {
+  /** Waits until somebody says that of all members. Rejects where the restore has failed meanwhile, and when time is over. */
+  async awaitCluster(state: 'copyReady' | 'copyDone', timeoutMs?: number): Promise<void> {
+    const isSo = async () => {
       await this.#refuseFailed()
-      return await this.#exists(`${this.#folder}cluster.copyDone`)
+      return await this.#exists(`${this.#folder}cluster.${state}`)
     }
-    await this.#until(isCopied)
-  }
-
-  /** Waits until all members are ready to be given files. Rejects where the restore has failed meanwhile, and when time is over. */
-  async awaitCopyReady(timeoutMs: number): Promise<void> {
-    const isReady = async () => {
-      await this.#refuseFailed()
-      return await this.#exists(`${this.#folder}cluster.copyReady`)
-    }
-    if (!(await this.#until(isReady, timeoutMs))) throw late('not all members are ready for the files')
+    if (!(await this.#until(isSo, timeoutMs))) throw late(`the restore has not come to ${state}`)
   }
 
   /** Agrees on one time: that of the member that leads (PBM: physical.md §4). */
@@ -201,9 +187,9 @@ export class SyncFiles {
       const [, high, low] = /^\d+:(\d{1,10}),(\d{1,10})$/.exec((await this.#text(name)) ?? '') ?? []
       return high === undefined || low === undefined ? undefined : new Timestamp({ t: Number(high), i: Number(low) })
     }
-    const agreed = await this.#until(read, timeoutMs)
-    if (agreed === undefined) throw late('the member that leads has not told its last write')
-    return agreed
+    return (
+      (await this.#until(read, timeoutMs)) ?? Promise.reject(late('the leading member has not told its last write'))
+    )
   }
 
   /** How each of `nodes` has ended; undefined for those that have not when time is over. */

@@ -4,7 +4,17 @@ import type { Ciphers } from '../../encryption/ciphers.js'
 import type { OperationLog } from '../../log.js'
 import type { Member } from '../../mongo/topology.js'
 import { PluginHost } from '../../plugin-host/host.js'
-import { CIPHERS, CLOCK, LEADER, NODE, OPERATION_LOG, SELF, WITH_STORE, type WithStore } from '../../protocol/tokens.js'
+import {
+  CIPHERS,
+  CLOCK,
+  LEADER,
+  NODE,
+  OPERATION_LOG,
+  SCRATCH_FOLDER,
+  SELF,
+  WITH_STORE,
+  type WithStore,
+} from '../../protocol/tokens.js'
 import type { Clock } from '../../time/clock.js'
 
 /** What a restore and a replay of the oplog are given. */
@@ -18,6 +28,7 @@ export class RestoreContext {
     @inject(CLOCK) readonly clock: Clock,
     @inject(WITH_STORE) readonly withStore: WithStore,
     @inject(PluginHost) readonly host: PluginHost,
+    @inject(SCRATCH_FOLDER) readonly scratchFolder: string,
     @inject(CIPHERS, { isOptional: true }) readonly ciphers: Ciphers | undefined,
   ) {}
 }

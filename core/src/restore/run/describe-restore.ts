@@ -141,7 +141,11 @@ async function droppedOf(client: MongoClient, { db, name, type }: TargetCollecti
 
 /** What has documents that are restored. */
 async function objectsOf(restore: Preparing, { whole, chosen, namespaces }: Prepared): Promise<PlannedObject[]> {
-  const { store, backup, part, compression, guard } = restore
+  const { store, backup, part, compression, guard, files } = restore
+  if (files !== undefined) {
+    const names = files.objects.map((name) => ({ name }))
+    return await sized(store, names, guard)
+  }
   const list = part.dump_name ?? ''
   if (isLegacyArchive(backup.pbm_version)) return await sized(store, [{ name: list }], guard)
   const stored = chosen === undefined ? namespaces : [...chosen.restored.keys()]
@@ -157,7 +161,8 @@ async function objectsOf(restore: Preparing, { whole, chosen, namespaces }: Prep
 
 async function oplogObjects(restore: Preparing, whole: Snapshot): Promise<PlannedOplog[]> {
   const own = new Set(whole.oplog)
-  const pieces = oplogOf(restore, whole).map((piece: OplogPiece) => ({
+  const stored = oplogOf(restore, whole).filter(({ read }) => read === undefined)
+  const pieces = stored.map((piece: OplogPiece) => ({
     name: piece.object,
     kind: own.has(piece) ? ('backup' as const) : ('chunk' as const),
     start: Number(piece.start >> 32n),

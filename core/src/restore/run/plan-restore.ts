@@ -9,10 +9,12 @@ import type { ProgressPublisher } from '../../protocol/progress.js'
 import type { Clock } from '../../time/clock.js'
 import { type DeadlineGuard, deadlineGuard } from '../../time/deadline-guard.js'
 import { usersInUse } from '../data/kept-users.js'
+import type { OpenedFiles } from '../physical/opened-files.js'
 import { notesBoard } from '../sharding/await-parts.js'
 import { shardingOf } from '../sharding/sharded-selection.js'
 import type { Sharding } from '../sharding/sharding.js'
 import { describeDrops, describeRestore } from './describe-restore.js'
+import { withFilesOf } from './open-sources.js'
 import { prepareReplset } from './prepare.js'
 import { findSources, type Sources, type SourcesContext } from './sources.js'
 
@@ -23,6 +25,8 @@ export interface PlanContext extends SourcesContext {
   /** Direct connection to the primary. */
   readonly node: MongoClient
   readonly progress: ProgressPublisher
+  /** See {@link withFilesOf}. */
+  readonly scratchFolder: string
 }
 
 /**
@@ -41,7 +45,9 @@ export async function planRestore(command: RestoreCommand, context: PlanContext)
   const options = { client, leader, self, info, cluster, name: command.name, backup, rsMap, compression, store, clock }
   const sharding = info.isSharded ? shardingOf({ ...options, log, guard }, wanted, board) : undefined
   try {
-    const plan = await planOwn(command, { ...context, log }, { sources, sharding, guard })
+    const plan = await withFilesOf(sources, { ...context, log }, (files) =>
+      planOwn(command, { ...context, log }, { sources, sharding, guard, files }),
+    )
     return { ...plan, warnings: log.warnings }
   } finally {
     await sharding?.discard()
@@ -52,12 +58,13 @@ interface Planning {
   readonly sources: Sources
   readonly sharding: Sharding | undefined
   readonly guard: DeadlineGuard
+  readonly files: OpenedFiles | undefined
 }
 
 async function planOwn(
   command: RestoreCommand,
   { leader, self, info, node: client, progress, log }: PlanContext,
-  { sources, sharding, guard }: Planning,
+  { sources, sharding, guard, files }: Planning,
 ): Promise<Omit<RestorePlan, 'warnings'>> {
   const { backup, wanted, part, pointInTime, compression, tuning, stored: store } = sources
   if (part === undefined && sharding === undefined)
@@ -68,7 +75,7 @@ async function planOwn(
   }
   const restore = {
     ...{ client, store, backup, wanted, part, pointInTime, compression, tuning, log, progress, isDryRun: true },
-    ...{ sharding, guard },
+    ...{ sharding, guard, files },
     staging: stagingDatabase('0'.repeat(24)),
     usersInUse: await usersInUse(leader, info, command.sender),
     afterInterrupted: await wasInterrupted(leader, command.name),

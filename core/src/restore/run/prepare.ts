@@ -23,6 +23,7 @@ import type { OplogPiece } from '../data/stored-objects.js'
 import { listAll, reservedUuids, touchable } from '../data/target.js'
 import { TouchedCollections } from '../data/touched.js'
 import { type Kept, refuseTooMany, usersOrRoles } from '../data/users-and-roles.js'
+import type { OpenedFiles } from '../physical/opened-files.js'
 import { type ChosenPart, chooseNamespaces, type OwnPart } from '../selective/choose.js'
 import { NamespaceHistory } from '../selective/history.js'
 import type { Wanted } from '../selective/plan.js'
@@ -47,6 +48,8 @@ export interface RestoreTuning {
   /** Reads all objects through before anything is dropped. Default true. */
   readonly verify?: boolean | undefined
   readonly numParallelCollections?: number | undefined
+  /** Of a physical backup, fetched at a time. */
+  readonly numParallelFiles?: number | undefined
   /** Insert commands under way a collection; at most 4 are of use. */
   readonly numInsertionWorkers?: number | undefined
   /** Documents of one insert command; as many as fit where it is left out. */
@@ -79,6 +82,8 @@ export interface Preparing {
   readonly staging: string
   /** Set where a part of the data is restored. */
   readonly wanted?: Wanted | undefined
+  /** Of a physical backup, which {@link Preparing.store} has the files of. */
+  readonly files?: OpenedFiles | undefined
   /** Of a sharded cluster. */
   readonly sharding?: Sharding | undefined
   /** A restore before this one changed data and did not end. Default false. */
@@ -117,7 +122,7 @@ export async function prepareReplset(restore: Preparing): Promise<Prepared> {
   const { client, store, backup, part, compression, guard, log, tuning } = restore
   const isNewcomer = restore.pointInTime?.newcomers.has(part.name) === true
   if (isNewcomer) log.info(`${part.name} came empty after the backup: all that it had is in the stored oplog`)
-  const opened = () => openSnapshot(store, backup, part, compression, { signal: guard.signal })
+  const opened = () => restore.files?.snapshot ?? openSnapshot(store, backup, part, compression, guard)
   const whole = isNewcomer ? NOTHING : await opened()
   const chosen = restore.wanted === undefined ? undefined : await choose(restore, restore.wanted, whole)
   const snapshot = chosen?.snapshot ?? whole
@@ -247,7 +252,7 @@ async function verify(
   progress.phase('verify', { bytes: (chosen?.snapshot ?? whole).bytesToVerify, documents: 0 })
   const list = part.dump_name ?? ''
   const isListed = !isLegacyArchive(backup.pbm_version) && part.objects === undefined && part.encryption === undefined
-  if (isListed) {
+  if (isListed && restore.files === undefined) {
     const warn = (text: string) => log.warning(text)
     await crossCheckList(store, whole, { list, suffix: compression.suffix, warn, signal: guard.signal })
   }

@@ -20,8 +20,9 @@ import { recordBoard } from '../sharding/await-parts.js'
 import { shardingOf } from '../sharding/sharded-selection.js'
 import type { ShardingOptions } from '../sharding/sharding.js'
 import { RestoreContext } from './context.js'
+import { withFilesOf } from './open-sources.js'
 import { type PrimaryRun, type PrimarySteps, type RestoreOutcome, runOnPrimary } from './primary-run.js'
-import { restoreNothing, restoreReplset } from './replset.js'
+import { type ReplsetRestore, restoreNothing, restoreReplset } from './replset.js'
 import { noteShortcomings, SAID_BY_THEMSELVES } from './shortcomings.js'
 import { findSources } from './sources.js'
 
@@ -72,7 +73,7 @@ export class Restore {
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
-    const { node, leader, self, log, host, clock, ciphers } = this.#context
+    const { node, leader, self, log, host, clock, ciphers, scratchFolder } = this.#context
     const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     // Whoever has sent it: ours would wait for what theirs never say.
@@ -102,7 +103,8 @@ export class Restore {
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else {
-      const end = await restoreReplset({
+      const opening = { node, info, log, progress, scratchFolder, signal: guard.signal }
+      const own: ReplsetRestore = {
         client: node,
         store: stored,
         backup,
@@ -128,7 +130,8 @@ export class Restore {
           for (const { user, roles } of gained) log.warning(`${user} gains by this restore: ${roles.join(', ')}`)
           await setRestoreReplsetFields(leader, command.name, self.rs, { gained_roles: [...gained] })
         },
-      })
+      }
+      const end = await withFilesOf(sources, opening, (files) => restoreReplset({ ...own, files }))
       await noteShortcomings(leader, command.name, self.rs, end)
     }
     await sharding?.refresh()

@@ -1,3 +1,4 @@
+import type { Timestamp } from 'bson'
 import type { BackupDocument, BackupReplset } from '../../control/backup-document.js'
 import { namespacePairs, type RestoreCommand } from '../../control/command-document.js'
 import { profileOf } from '../../control/profiles.js'
@@ -55,7 +56,10 @@ function asked(command: RestoreCommand, backup: BackupDocument): Wanted | undefi
 }
 
 /** The chunks lie on the main storage, and a restore reads one storage. */
-export function refuseProfileBase(backup: BackupDocument, { oplogTS }: RestoreCommand): void {
+export function refuseProfileBase(
+  backup: BackupDocument,
+  { oplogTS }: { readonly oplogTS?: Timestamp | undefined },
+): void {
   const profile = profileOf(backup)
   if (profile === undefined || !isTimeAsked(oplogTS)) return
   throw new PbmError(

@@ -50,7 +50,7 @@ export interface Sources {
 export async function findSources(command: RestoreCommand, context: SourcesContext): Promise<Sources> {
   const { leader, self, log, host, ciphers, store, signal } = context
   refuseUnsupported(command)
-  const listed = await findRestorable(leader, store, command.backupName, signal)
+  const listed = await findRestorable(leader, store, command, signal)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   refuseProfileBase(backup, command)
@@ -62,7 +62,7 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   const pointInTime = await chunksUpTo(chunksOf)
   const whole = withNewcomers(backup, pointInTime?.newcomers ?? new Map())
   checkReplsets(whole, cluster, rsMap)
-  const part = replsetOfBackup(whole, self.rs, rsMap)
+  const part = partOf(whole, self.rs, rsMap)
   await trusted.chunks(pointInTime?.chunks.map(({ object }) => object) ?? [])
   const compression = await host.compression(backup.compression)
   const tuning = tuningOf(command, (await readConfig(leader))?.restore ?? {})
@@ -70,11 +70,23 @@ export async function findSources(command: RestoreCommand, context: SourcesConte
   return { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored }
 }
 
+/** What files hold is of one moment: nothing of the oplog before belongs to it. */
+function partOf(
+  backup: BackupDocument,
+  rs: string,
+  rsMap: Readonly<Record<string, string>>,
+): BackupReplset | undefined {
+  const part = replsetOfBackup(backup, rs, rsMap)
+  if (part === undefined || backup.type === 'logical') return part
+  return { ...part, first_write_ts: part.last_write_ts }
+}
+
 function tuningOf(
   command: RestoreCommand,
   config: {
     verify?: boolean
     numParallelCollections?: number
+    numParallelFiles?: number
     numInsertionWorkers?: number
     batchSize?: number
     indexCommitQuorum?: string
@@ -84,6 +96,7 @@ function tuningOf(
   return {
     verify: config.verify,
     numParallelCollections: command.numParallelColls || config.numParallelCollections || undefined,
+    numParallelFiles: command.numParallelFiles || config.numParallelFiles || undefined,
     numInsertionWorkers: command.numInsertionWorkers || config.numInsertionWorkers || undefined,
     batchSize: config.batchSize || undefined,
     openTransactionBytes: openTransactionBytes(config),

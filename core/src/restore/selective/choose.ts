@@ -1,7 +1,7 @@
 import { type MongoClient, MongoServerError } from 'mongodb'
 import type { NamespaceMetadata } from '../../archive/metadata.js'
 import { findString } from '../../bson/elements.js'
-import { parseQuery, queryInvalid } from '../../control/query.js'
+import { parseQuery, queryInvalid } from '../../config/query.js'
 import type { MadeNamespace } from '../../control/restore-document.js'
 import { Selection } from '../../control/selection.js'
 import { PbmError } from '../../errors.js'

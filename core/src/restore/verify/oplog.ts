@@ -63,8 +63,9 @@ export async function checkPieces(
   verifyCoverage(pieces, options)
   const limit = pLimit(WIDTH)
   return await Promise.all(
-    pieces.map(({ object }) =>
+    pieces.map(({ object, read }) =>
       limit(async () => {
+        if (read !== undefined) return 0
         const { size } = await store.stat(object, { signal: options.signal }).catch((error: unknown) => {
           throw objectError(error, object)
         })
@@ -95,7 +96,7 @@ export function verifyCoverage(pieces: readonly OplogPiece[], range: { start: bi
     covered = end
     last = object
   }
-  if (covered < range.end || pieces.length === 0) throw gap(covered, range.end, [last])
+  if (covered < range.end) throw gap(covered, range.end, [last])
 }
 
 /**

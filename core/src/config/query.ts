@@ -1,7 +1,9 @@
 import { BSON } from 'bson'
 import { fromExtendedJson } from '../bson/extended-json.js'
 import { errorText, PbmError } from '../errors.js'
-import { MOST_CHARACTERS } from './command-fields.js'
+
+/** Of any text in a command, this one too. */
+export const MOST_CHARACTERS = 4096
 
 /** They need an index, which the documents don't have that are looked through; or would run a script in the server. */
 const REFUSED: ReadonlySet<string> = new Set([
