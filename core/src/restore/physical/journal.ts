@@ -9,11 +9,11 @@ import type { StandaloneOptions } from '../../backup/physical/standalone.js'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
+import type { TakeOverParty } from './announce.js'
 import type { ExternalFiles } from './brought-files.js'
 import { makeFolder, syncFolder } from './folders.js'
 import type { KeptDocuments, ShardingIdentity } from './identity.js'
 import type { KeptOplog } from './oplog-file.js'
-import type { TakeOverParty } from './sync-files.js'
 
 /**
  * How far a member is with taking over the files of a backup. `down`: its server ends, or has ended, on the old files.

@@ -8,6 +8,7 @@ import { RESTORES_FOLDER } from '../../store/layout/names.js'
 import { readText } from '../../store/layout/read-text.js'
 import { type Clock, systemClock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
+import type { TakeOverParty } from './announce.js'
 
 /**
  * `copyDone` comes before `down` here, and means that all files of the backup lie beside the data, with their checksums
@@ -28,21 +29,6 @@ const LONGEST_BYTES = 64 * 1024
 const DECISIONS: readonly EndState[] = ['done', 'partlyDone', 'error']
 /** Of a member or a replica set: what was killed after its end may have failed when it began again. */
 const ENDS: readonly EndState[] = ['error', 'partlyDone', 'done']
-
-/** Who takes part in a physical restore. */
-export interface TakeOverParty {
-  readonly rs: string
-  /** `host:port` of this member. */
-  readonly node: string
-  /** Of its replica set, all that take part. */
-  readonly nodes: readonly string[]
-  /** All replica sets. */
-  readonly replsets: readonly string[]
-  /** That of the config servers, or the only one. */
-  readonly leading: string
-  /** Speaks for its replica set; its agent took the lock of that. */
-  readonly isCoordinator: boolean
-}
 
 export interface SyncContext {
   readonly store: ObjectStore
