@@ -12,9 +12,8 @@ function chunk(start: number, end: number): PitrChunkDocument {
 
 describe('pitrRanges', () => {
   it('begin with the first second after the base and end with the last chunk', () => {
-    const { ranges, size } = rangesOf([chunk(90, 150), chunk(150, 200)], [base(100)], {})
+    const { ranges } = rangesOf([chunk(90, 150), chunk(150, 200)], [base(100)], {})
     assert.deepEqual(ranges, [{ range: { start: 101, end: 200 } }])
-    assert.equal(size, 20)
   })
 
   it('show what has no base only when asked', () => {

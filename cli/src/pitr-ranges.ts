@@ -1,9 +1,9 @@
 import {
   type BackupDocument,
   type Base,
+  type ChunkBounds,
   isBaseSnapshot,
   isPointInTimeBase,
-  type PitrChunkDocument,
   type SecondsRange,
   type TimeRange,
   timelines,
@@ -20,8 +20,6 @@ export interface PitrRange {
 export interface PitrRanges {
   ranges: PitrRange[]
   rsRanges: Record<string, PitrRange[]>
-  /** Of all chunks, in bytes. */
-  size: number
 }
 
 /** The backups that slicing goes on from: those on the storage of the chunks. */
@@ -36,7 +34,7 @@ export function basesOf(backups: readonly BackupDocument[]): BackupDocument[] {
 
 /** What of the stored chunks can be restored to, oldest first. */
 export function rangesOf(
-  chunks: readonly PitrChunkDocument[],
+  chunks: readonly ChunkBounds[],
   bases: readonly Base[],
   options: { readonly unbacked?: boolean },
 ): PitrRanges {
@@ -48,12 +46,11 @@ export function rangesOf(
     rsRanges: Object.fromEntries(
       [...lines.perReplset].map(([rs, chains]) => [rs, chains.map((chain) => ({ range: touchedSeconds(chain) }))]),
     ),
-    size: chunks.reduce((total, { size }) => total + Number(size), 0),
   }
 }
 
 /** The unbroken stretches of each replica set. */
-export function touched(chunks: readonly PitrChunkDocument[]): Map<string, SecondsRange[]> {
+export function touched(chunks: readonly ChunkBounds[]): Map<string, SecondsRange[]> {
   return new Map([...timelines(chunks, []).perReplset].map(([rs, chains]) => [rs, chains.map(touchedSeconds)]))
 }
 

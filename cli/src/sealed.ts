@@ -29,8 +29,11 @@ export function sealedWord(backup: Pick<BackupDocument, 'replsets'>): string {
 }
 
 /** How many chunks of the oplog are not sealed, with encryption configured; undefined without. */
-export function unsealedChunks(chunks: readonly PitrChunkDocument[], config: Config | undefined): number | undefined {
-  if (!isSealing(config?.encryption)) return undefined
+export function unsealedChunks(count: number, config: Config | undefined): number | undefined {
+  return isSealing(config?.encryption) ? count : undefined
+}
+
+export function countUnsealed(chunks: readonly PitrChunkDocument[]): number {
   return chunks.filter(({ encryption }) => encryption === undefined).length
 }
 

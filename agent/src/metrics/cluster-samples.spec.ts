@@ -46,7 +46,7 @@ function backup(name: string, more: Partial<BackupFacts> = {}): BackupFacts {
 
 function history(more: Partial<HistoryFacts> = {}): HistoryFacts {
   const lines = { ranges: [], unbacked: [], perReplset: new Map(), gaps: new Map(), barriers: [] }
-  return { backups: [], lines, chunks: new Map(), ...more }
+  return { backups: [], lines, chunks: new Map(), bounds: [], ...more }
 }
 
 /** `name{a="b"}` → value. */
@@ -83,7 +83,10 @@ describe('what metrics tell of a cluster', () => {
           backup('3', { nss: ['a.b'], startedAt: 300, changedAt: 301, last_write_ts: at(999) }),
           backup('2', { store: { profile: true, name: 'far', type: 's3' }, startedAt: 200, changedAt: 230 }),
           backup('1', { verification: { at: 900, result: 'damaged' } }),
-          backup('0', { verification: { at: 800, result: 'good' } }),
+          backup('0', {
+            verification: { at: 800, result: 'good' },
+            drill: { at: 810, result: 'good', restoreSeconds: 12.5, opid: 'x' },
+          }),
         ],
       }),
     )
@@ -100,6 +103,8 @@ describe('what metrics tell of a cluster', () => {
     assert.equal(found.get('backup_stored_bytes profile=main'), 40)
     assert.equal(found.get('backup_verified_timestamp_seconds profile=main'), 800)
     assert.equal(found.get('backups_damaged profile=main'), 1)
+    assert.equal(found.get(`drill_last_success_timestamp_seconds ${main}`), 810)
+    assert.equal(found.get(`drill_recovery_seconds ${main}`), 12.5)
     // A part of the data is no state of the cluster.
     assert.equal(found.get('newest_restorable_timestamp_seconds'), 450)
     assert.equal(found.get('oldest_restorable_timestamp_seconds'), 150)
@@ -129,8 +134,8 @@ describe('what metrics tell of a cluster', () => {
       gaps: new Map([['rs0', [{ start: second(100), end: second(130) }]]]),
     }
     const chunks = new Map([
-      ['rs0', { end: at(NOW - 600), bytes: 77 }],
-      ['rs1', { end: at(NOW - 700), bytes: 1 }],
+      ['rs0', { end: at(NOW - 600), bytes: 77, unsealed: 0 }],
+      ['rs1', { end: at(NOW - 700), bytes: 1, unsealed: 0 }],
     ])
     const slicing = {
       ...{ start_ts: 1, hb: at(NOW), status: 'running' as const, n: [] },

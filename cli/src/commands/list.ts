@@ -23,7 +23,7 @@ import { indent, table } from '../output/table.js'
 import { basesOf, type PitrRange, rangesOf } from '../pitr-ranges.js'
 import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
 import { restoredPartText, shortened } from '../restored-part.js'
-import { unsealedChunks, unsealedChunksText } from '../sealed.js'
+import { countUnsealed, unsealedChunks, unsealedChunksText } from '../sealed.js'
 import type { Run, Session } from '../session.js'
 import {
   isSelective,
@@ -86,7 +86,7 @@ async function printBackups(session: Session, leader: MongoClient, options: List
   }
   const chunks = await listChunks(leader)
   const { ranges, rsRanges } = rangesOf(chunks, basesOf(backups), options)
-  const unsealed = unsealedChunks(chunks, config)
+  const unsealed = unsealedChunks(countUnsealed(chunks), config)
   const pitr = {
     on: config?.pitr?.enabled === true,
     ranges: newest(ranges, options.size),

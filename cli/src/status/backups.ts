@@ -50,19 +50,17 @@ export async function backupsSection(
   remap: Readonly<Record<string, string>> = {},
 ): Promise<BackupsSection> {
   const storage = await requireStorage(leader, profile)
-  const [all, now, config, chunks] = await Promise.all([
+  const [all, now, config, oplog] = await Promise.all([
     history.backups(),
     clusterTime(leader),
     readConfig(leader),
-    history.chunks(),
+    history.oplog(),
   ])
   const backups = ofProfile(all, profile)
   const reasons = await incompatibilities(leader, backups, remap)
   // The oplog lies on the main storage only.
-  const { ranges, size } = isMain(profile)
-    ? rangesOf(chunks, basesOf(all), { unbacked: true })
-    : { ranges: [], size: 0 }
-  const unsealed = isMain(profile) ? unsealedChunks(chunks, config) : undefined
+  const ranges = isMain(profile) ? rangesOf(oplog.bounds, basesOf(all), { unbacked: true }).ranges : []
+  const unsealed = isMain(profile) ? unsealedChunks(oplog.unsealed, config) : undefined
   const region = await regionOf(session, storage)
   return {
     type: PBM_STORAGE_WORDS[storage.type] ?? storage.type,
@@ -73,7 +71,7 @@ export async function backupsSection(
       .sort((a, b) => b.restoreTo - a.restoreTo || (a.name < b.name ? 1 : -1)),
     pitrChunks: {
       ...(ranges.length === 0 ? {} : { pitrChunks: ranges.toSorted((a, b) => b.range.end - a.range.end) }),
-      size,
+      size: isMain(profile) ? oplog.bytes : 0,
       ...(unsealed === undefined ? {} : { unsealed }),
     },
   }

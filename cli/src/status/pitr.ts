@@ -1,4 +1,5 @@
 import {
+  type ChunkBounds,
   clusterMembers,
   clusterTime,
   findPitr,
@@ -8,7 +9,6 @@ import {
   missingSnapshot,
   newestBaseFirst,
   newestRestoreFirst,
-  type PitrChunkDocument,
   queryLog,
   readConfig,
   restoreTimes,
@@ -42,16 +42,16 @@ export interface PitrSection {
 }
 
 export async function pitrSection(leader: MongoClient, history: StoredHistory): Promise<PitrSection> {
-  const [config, locks, now, chunks] = await Promise.all([
+  const [config, locks, now, { bounds }] = await Promise.all([
     readConfig(leader),
     listSlicerLocks(leader),
     clusterTime(leader),
-    history.chunks(),
+    history.oplog(),
   ])
   const live = locks.filter(({ hb }) => !isStale(hb, now))
   const conf = config?.pitr?.enabled === true
   const error = config === undefined ? undefined : await slicingError(leader, config.epoch)
-  const lines = timelines(chunks, [])
+  const lines = timelines(bounds, [])
   const oplogOnly = config?.pitr?.oplogOnly === true
   const needed = await snapshotNeeded(leader, history, { conf, oplogOnly, barrier: lines.barriers.at(-1) })
   const gaps = [...lines.gaps].flatMap(([rs, own]) => own.map((gap) => ({ rs, ...touchedSeconds(gap) })))
@@ -61,7 +61,7 @@ export async function pitrSection(leader: MongoClient, history: StoredHistory): 
     nodes: live.map(({ replset, node }) => `${replset}/${node}`),
     ...(error === undefined ? {} : { error }),
     ...(needed === undefined ? {} : { snapshotNeeded: needed }),
-    ...(conf ? { stored: await storedSoFar(leader, chunks, now) } : {}),
+    ...(conf ? { stored: await storedSoFar(leader, bounds, now) } : {}),
     ...(gaps.length === 0 ? {} : { gaps }),
   }
 }
@@ -104,11 +104,11 @@ async function snapshotNeeded(
 
 async function storedSoFar(
   leader: MongoClient,
-  chunks: readonly PitrChunkDocument[],
+  bounds: readonly ChunkBounds[],
   now: Awaited<ReturnType<typeof clusterTime>>,
 ) {
   const replsets = (await clusterMembers(leader)).map(({ rs }) => rs)
-  return slicingLag(chunks, replsets, now).map(({ rs, stored, seconds }) => ({
+  return slicingLag(bounds, replsets, now).map(({ rs, stored, seconds }) => ({
     rs,
     ...(stored === undefined ? {} : { until: stored.t }),
     ...(seconds === undefined ? {} : { lagSeconds: seconds }),

@@ -1,20 +1,20 @@
-import { type Clock, errorText, followLog, historyMark, type LogEntry, maskText } from '@pbmkit/core'
+import { type Clock, errorText, followLog, type LogEntry, maskText } from '@pbmkit/core'
 import type { MongoClient } from 'mongodb'
 import { restoreEntries } from '../commands/list.js'
 import { errorReport } from '../errors.js'
 import type { Session } from '../session.js'
 import { backupsSection } from '../status/backups.js'
 import { clusterSection } from '../status/cluster.js'
-import { storedHistory } from '../status/history.js'
 import { pitrSection } from '../status/pitr.js'
 import { runningSection } from '../status/running.js'
+import { PastReader } from './past-reader.js'
 import type { Failed, History, LiveState, LogLine } from './protocol.js'
 
 /** As often as agents tell how far they are. */
 const ROUND_MS = 1_000
 /** Members and agents: these report every 5 s. */
 const CLUSTER_EVERY_MS = 3_000
-/** The whole of backups and chunks, also where nothing seems to have changed. */
+/** What is told of backups and chunks, also where nothing seems to have changed: the configuration may have. */
 const HISTORY_EVERY_MS = 30_000
 /** What a page is given of the log when it is opened, and the most that it has waiting. */
 const LOG_LINES = 500
@@ -37,7 +37,10 @@ export class Live {
   readonly #told = new Map<keyof LiveState, string>()
   #lines: LogLine[] = []
   #stop: AbortController | undefined
-  #mark = ''
+  #past: { readonly leader: MongoClient; readonly reader: PastReader } | undefined
+  /** What ran when the past was told last. */
+  #running = ''
+  #sign = ''
   #clusterAt = 0
   #historyAt = 0
 
@@ -68,8 +71,9 @@ export class Live {
     this.#stop = undefined
   }
 
-  /** Has backups and chunks read at once: after something was done here. */
+  /** Has all of the past read and told at once: something was done. */
   expectChange(): void {
+    this.#past = undefined
     this.#historyAt = 0
   }
 
@@ -88,7 +92,8 @@ export class Live {
     while (!signal.aborted) {
       try {
         const leader = await this.#session.leader()
-        await Promise.all([this.#fast(leader, signal), this.#slow(leader, signal)])
+        await this.#fast(leader, signal)
+        await this.#slow(leader, signal)
         this.#tell('trouble', '', signal)
       } catch (error) {
         this.#tell('trouble', maskText(errorText(error)), signal)
@@ -98,24 +103,30 @@ export class Live {
   }
 
   async #fast(leader: MongoClient, signal: AbortSignal): Promise<void> {
-    this.#tell('running', await runningSection(leader), signal)
+    const running = await runningSection(leader)
+    this.#tell('running', running, signal)
+    const opids = JSON.stringify([running, ...(running.beside ?? [])].map(({ opID }) => opID))
+    // Of what has ended, more may be in old records: what a verification has found.
+    if (opids !== this.#running) this.expectChange()
+    this.#running = opids
     if (this.#clock.now() - this.#clusterAt < CLUSTER_EVERY_MS) return
     if (this.#tell('cluster', await clusterSection(leader, true), signal)) this.#clusterAt = this.#clock.now()
   }
 
   async #slow(leader: MongoClient, signal: AbortSignal): Promise<void> {
-    const mark = await historyMark(leader)
-    if (mark === this.#mark && this.#clock.now() - this.#historyAt < HISTORY_EVERY_MS) return
-    const stored = storedHistory(leader)
+    if (this.#past?.leader !== leader) this.#past = { leader, reader: new PastReader(leader, this.#clock) }
+    const past = await this.#past.reader.look()
+    const now = this.#clock.now()
+    if (past.sign === this.#sign && now - this.#historyAt < HISTORY_EVERY_MS) return
+    // Before all is read: what is expected meanwhile may not be in it.
+    this.#historyAt = now
     const [pitr, backups, restores] = await Promise.all([
-      tolerant(pitrSection(leader, stored)),
-      tolerant(backupsSection(this.#session, leader, stored)),
+      tolerant(pitrSection(leader, past)),
+      tolerant(backupsSection(this.#session, leader, past)),
       restoreEntries(leader),
     ])
     const history: History = { pitr, backups, restores }
-    if (!this.#tell('history', history, signal)) return
-    this.#mark = mark
-    this.#historyAt = this.#clock.now()
+    if (this.#tell('history', history, signal)) this.#sign = past.sign
   }
 
   /** False where nobody looks any more: another round may have begun since. */

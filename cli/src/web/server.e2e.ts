@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { createTlsFiles, PBM_USER } from '@pbmkit/conformance/testbed'
-import { databaseRole } from '@pbmkit/core'
-import { type MongoClient, Timestamp } from 'mongodb'
+import { databaseRole, systemClock } from '@pbmkit/core'
+import { MongoClient, Timestamp } from 'mongodb'
 import { type Cluster, until } from '../cluster.support.js'
 import { Session } from '../session.js'
 import type { ClusterSection } from '../status/cluster.js'
 import type { RunningSection } from '../status/running.js'
+import { PastReader } from './past-reader.js'
 import type { History, LogLine, Outcome, Question, Visit as Visited } from './protocol.js'
 import { UserVisitors } from './visitors.js'
 import { ask, cookieOf, startShop, startWeb, Visit, type Web } from './web.support.js'
@@ -132,6 +133,39 @@ describe('pbm web', () => {
       assert.equal(done.line, `pbm restore --ns=shop.orders ${backup}`)
       await until('the restore', async () => (await admin.db('shop').collection('orders').countDocuments()) === 2)
       await visit.event<RunningSection>('running', ({ type }) => type === undefined)
+    })
+
+    it('reads again only what is new of backups and chunks', async () => {
+      const leader = await new MongoClient(cluster.uri, { monitorCommands: true }).connect()
+      const read: string[] = []
+      leader.on('commandStarted', ({ commandName, command }) => {
+        if (commandName === 'find') read.push(String(command.find))
+      })
+      const chunks = admin.db('admin').collection('pbmPITRChunks')
+      try {
+        const reader = new PastReader(leader, systemClock)
+        const first = await reader.look()
+        const backups = await first.backups()
+        assert.ok(backups.some(({ name }) => name === backup))
+        read.length = 0
+        const second = await reader.look()
+        assert.deepEqual([second.sign, await second.backups(), read], [first.sign, backups, ['pbmPITRChunks']])
+        const bounds = { start_ts: new Timestamp({ t: 5, i: 1 }), end_ts: new Timestamp({ t: 6, i: 1 }) }
+        await chunks.insertOne({ rs: 'rs7', fname: 'x', size: 7, ...bounds })
+        const third = await reader.look()
+        assert.notEqual(third.sign, first.sign)
+        assert.deepEqual(await third.oplog(), { bounds: [{ rs: 'rs7', ...bounds }], bytes: 7, unsealed: 1 })
+        await admin
+          .db('admin')
+          .collection('pbmBackups')
+          .updateOne({ name: backup }, { $inc: { last_transition_ts: 1 } })
+        const fourth = await reader.look()
+        assert.notEqual(fourth.sign, third.sign)
+        assert.notEqual(await fourth.backups(), backups)
+      } finally {
+        await chunks.deleteMany({ rs: 'rs7' })
+        await leader.close()
+      }
     })
 
     it('takes nothing for an option, and refuses what it does not know', async () => {

@@ -14,12 +14,16 @@ export interface HistoryFacts {
   readonly lines: Timelines
   /** Of each replica set that has chunks. */
   readonly chunks: ReadonlyMap<string, StoredOplog>
+  /** The same stretches as the chunks, in as few pieces as there are: for {@link timelines} with other bases. */
+  readonly bounds: readonly ChunkBounds[]
 }
 
 export interface StoredOplog {
   /** The last entry that is stored. */
   readonly end: Timestamp
   readonly bytes: number
+  /** How many chunks are not sealed. */
+  readonly unsealed: number
 }
 
 /** Whatever the counts say: a record may have been replaced by another. */
@@ -28,7 +32,7 @@ const AT_LEAST_EVERY_MS = 600_000
 const MERGED_AFTER = 10_000
 
 /**
- * What an agent knows of all that was ever stored. Reads again only what has come since, and everything where something is
+ * What is known of all that was ever stored, for who looks again and again. Reads again only what has come since, and everything where something is
  * gone: months of chunks are thousands of records.
  */
 export class History {
@@ -47,11 +51,12 @@ export class History {
     await this.#lookAtBackups(backups)
     await this.#lookAtChunks()
     const known = this.#backups?.facts ?? []
-    const bases = known.filter(isPointInTimeBase)
+    const bounds = this.#chunks?.merged() ?? []
     return {
       backups: known,
-      lines: timelines(this.#chunks?.merged() ?? [], bases),
+      lines: timelines(bounds, known.filter(isPointInTimeBase)),
       chunks: this.#chunks?.stored ?? new Map(),
+      bounds,
     }
   }
 
@@ -110,7 +115,7 @@ class StoredChunks {
   async readMore(leader: MongoClient): Promise<void> {
     const known = this.#newest
     let [second, ids] = [known.second, new Set(known.ids)]
-    for await (const { _id, size, ...bounds } of eachChunk(leader, ObjectId.createFromTime(known.second))) {
+    for await (const { _id, size, isSealed, ...bounds } of eachChunk(leader, ObjectId.createFromTime(known.second))) {
       const id = _id.toHexString()
       if (known.ids.has(id)) continue
       const made = _id.getTimestamp().getTime() / 1000
@@ -121,7 +126,8 @@ class StoredChunks {
       const { rs, end_ts } = bounds
       const stored = this.#stored.get(rs)
       const end = stored?.end.greaterThan(end_ts) === true ? stored.end : end_ts
-      this.#stored.set(rs, { end, bytes: (stored?.bytes ?? 0) + size })
+      const unsealed = (stored?.unsealed ?? 0) + (isSealed ? 0 : 1)
+      this.#stored.set(rs, { end, bytes: (stored?.bytes ?? 0) + size, unsealed })
     }
     this.#newest = { second, ids }
   }

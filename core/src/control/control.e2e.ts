@@ -4,7 +4,7 @@ import { Double, Int32, Long, type MongoClient, ObjectId, Timestamp } from 'mong
 import { discardBackup } from '../backup/failure.js'
 import { resync } from '../catalog/resync.js'
 import { connectLeader } from '../mongo/connect.js'
-import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, PITR_CHUNKS, RESTORES } from '../mongo/control-names.js'
+import { AGENTS, BACKUPS, COMMANDS, LOCKS, LOG, OPERATIONS, RESTORES } from '../mongo/control-names.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { toStorageJson } from '../store/layout/backup-metadata.js'
 import { FaultyStore } from '../store/wrappers/faulty-store.support.js'
@@ -29,7 +29,6 @@ import {
   UNSET_TIMESTAMP,
 } from './backups.js'
 import { markDeletion } from './deletion-mark.js'
-import { historyMark } from './history-mark.js'
 import type { RestoreDocument } from './restore-document.js'
 import { addRestoreReplset, findRestore, insertRestore, setRestoreReplsetStatus, setRestoreStatus } from './restores.js'
 import { ensureControlCollections } from './setup.js'
@@ -301,26 +300,6 @@ describe('control collections', () => {
     for (const field of ['start_pitr', 'pitr', 'start_ts', 'last_transition_ts'])
       assert(stored?.[field] instanceof Long)
     assert.equal(stored?.bcp_chain, null)
-  })
-
-  it('tell cheaply that backups, restores, chunks or locks have changed', async () => {
-    const stamp = (t: number) => new Timestamp({ t, i: 1 })
-    const changes: (() => Promise<unknown>)[] = [
-      () => collection(BACKUPS).insertOne({ name: 'a', start_ts: 1, status: 'starting' }),
-      () => collection(BACKUPS).updateOne({ name: 'a' }, { $set: { status: 'running', last_transition_ts: 2 } }),
-      () => collection(RESTORES).insertOne({ name: 'r', status: 'starting' }),
-      () => collection(RESTORES).updateOne({ name: 'r' }, { $set: { status: 'done' } }),
-      () => collection(PITR_CHUNKS).insertOne({ rs: 'rs0', start_ts: stamp(1), end_ts: stamp(2) }),
-      () => collection(PITR_CHUNKS).deleteMany({}),
-      () => collection(LOCKS).insertOne({ type: 'backup', replset: 'rs0', opid: 'x' }),
-      () => collection(LOCKS).deleteMany({}),
-    ]
-    for (const change of changes) {
-      const before = await historyMark(leader)
-      assert.equal(await historyMark(leader), before)
-      await change()
-      assert.notEqual(await historyMark(leader), before)
-    }
   })
 
   it('hold agents and forget the gone', async () => {

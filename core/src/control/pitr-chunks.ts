@@ -60,18 +60,20 @@ export interface ListedChunk
   extends Pick<PitrChunkDocument, 'rs' | 'start_ts' | 'end_ts' | 'barriers' | 'fromNothing'> {
   readonly _id: ObjectId
   readonly size: number
+  readonly isSealed: boolean
 }
 
-const LISTED = { rs: 1, start_ts: 1, end_ts: 1, barriers: 1, fromNothing: 1, size: 1 } as const
+const LISTED = { rs: 1, start_ts: 1, end_ts: 1, barriers: 1, fromNothing: 1, size: 1, 'encryption.type': 1 } as const
 
 /** Those listed after the record `after`, or all, in no order: for who must not hold a long list in memory. */
 export async function* eachChunk(leader: MongoClient, after: ObjectId): AsyncGenerator<ListedChunk> {
   const filter = { _id: { $gt: after } }
   for await (const found of chunks(leader).find(filter, { projection: LISTED })) {
-    const { _id, rs, start_ts, end_ts } = found
+    const { encryption, ...chunk } = found
+    const { _id, rs, start_ts, end_ts } = chunk
     const isChunk = typeof rs === 'string' && start_ts instanceof Timestamp && end_ts instanceof Timestamp
     if (!isChunk || !(_id instanceof ObjectId)) continue
-    yield { ...(found as unknown as ListedChunk), size: readNumber(found.size) }
+    yield { ...(chunk as unknown as ListedChunk), size: readNumber(chunk.size), isSealed: encryption !== undefined }
   }
 }
 
