@@ -26,6 +26,9 @@ try {
   await admin.db('shop').collection('customers').insertMany(documents(900))
   await admin.db('crm').collection('people').insertMany(documents(2500))
   await cluster.pbm(['backup', '--wait'])
+  await cluster.pbm(['schedule', 'add', 'nightly', '--cron', '30 2 * * *'])
+  await cluster.pbm(['schedule', 'add', 'weekly', '--do', 'verify', '--newer-than', '8d', '--cron', '0 5 * * 0'])
+  await cluster.pbm(['schedule', 'run', 'weekly', '--wait'])
   const { version } = await admin.db('admin').command({ buildInfo: 1 })
   const past = {
     ...{ replset: cluster.set.name, host: cluster.host, chunkSeconds: 600 },
@@ -47,6 +50,16 @@ try {
   await wide.locator('.timeline-field').click({ position: { x: 700, y: 35 } })
   await wide.mouse.move(0, 0)
   await wide.screenshot({ path: picture('web.png') })
+
+  const listed = await open({ viewport: { width: 1180, height: 860 } })
+  await listed.locator('#schedules tbody tr').first().waitFor()
+  await listed.locator('#verifications tbody tr').first().waitFor()
+  // What lies between is in another picture.
+  await listed.locator('#backups').evaluate((element) => element.remove())
+  const top = await listed.locator('#schedules').boundingBox()
+  const end = await listed.locator('#verifications').boundingBox()
+  const clip = { x: top.x - 12, y: top.y - 12, width: top.width + 24, height: end.y + end.height - top.y + 24 }
+  await listed.screenshot({ path: picture('web-schedules.png'), fullPage: true, clip })
 
   const dark = await open({ viewport: { width: 1000, height: 800 }, colorScheme: 'dark' })
   await dark

@@ -30,6 +30,7 @@ import {
   type WithPrimary,
   type WithStore,
 } from '@pbmkit/core'
+
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
 import { ciphersOf, withStore } from '../storages.js'

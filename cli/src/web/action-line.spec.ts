@@ -10,6 +10,8 @@ describe('the command line of what the page does', () => {
       [{ do: 'backup', type: 'physical', profile: 'far' }, 'pbm backup --type=physical --profile=far'],
       [{ do: 'backup', type: 'logical', ns: 'shop.*' }, "pbm backup '--ns=shop.*'"],
       [{ do: 'cancel' }, 'pbm cancel-backup'],
+      [{ do: 'schedule', action: 'pause', name: 'nightly' }, 'pbm schedule pause nightly'],
+      [{ do: 'verify', backup: '2031-02-03T04:05:06Z' }, 'pbm verify --no-wait 2031-02-03T04:05:06Z'],
       [{ do: 'restore', time: '2031-02-03T04:05:06' }, 'pbm restore --time=2031-02-03T04:05:06'],
       [{ do: 'restore', backup: '2031-02-03T04:05:06Z', ns: '' }, 'pbm restore 2031-02-03T04:05:06Z'],
       [
@@ -22,6 +24,7 @@ describe('the command line of what the page does', () => {
 
   it('takes no name for an option', () => {
     assert.deepEqual(wordsOf({ do: 'restore', backup: '--plugin-dir=/tmp' }), ['restore', '--', '--plugin-dir=/tmp'])
+    assert.deepEqual(wordsOf({ do: 'schedule', action: 'run', name: '-x' }), ['schedule', 'run', '--', '-x'])
     assert.deepEqual(wordsOf({ do: 'backup', type: 'logical', ns: '--yes' }), ['backup', '--ns=--yes'])
   })
 

@@ -16,6 +16,18 @@ export interface CancelChoice {
   readonly do: 'cancel'
 }
 
+export interface ScheduleChoice {
+  readonly do: 'schedule'
+  readonly action: 'run' | 'pause' | 'resume'
+  readonly name: string
+}
+
+/** Begun, and not waited for: the page is told how far it is. */
+export interface VerifyChoice {
+  readonly do: 'verify'
+  readonly backup: string
+}
+
 export interface RestoreChoice {
   readonly do: 'restore'
   /** A backup, or a time, `2031-02-03T04:05:06` (UTC). */
@@ -28,7 +40,7 @@ export interface RestoreChoice {
   readonly withoutUsersAndRoles?: boolean
 }
 
-export type Choice = BackupChoice | CancelChoice | RestoreChoice
+export type Choice = BackupChoice | CancelChoice | ScheduleChoice | VerifyChoice | RestoreChoice
 
 /** The words after `pbm`. Values stand behind `=` or `--`, so that none is taken for an option, whatever it begins with. */
 export function wordsOf(choice: Choice): string[] {
@@ -43,6 +55,10 @@ export function wordsOf(choice: Choice): string[] {
       ]
     case 'cancel':
       return ['cancel-backup']
+    case 'schedule':
+      return ['schedule', choice.action, ...named(choice.name)]
+    case 'verify':
+      return ['verify', '--no-wait', ...named(choice.backup)]
     case 'restore':
       return [
         'restore',

@@ -18,6 +18,12 @@ const BACKUP = object(['do', 'type'], {
   ...{ ns: TEXT, profile: TEXT, compression: TEXT },
 })
 const CANCEL = object(['do'], { do: { const: 'cancel' } })
+const SCHEDULE = object(['do', 'action', 'name'], {
+  do: { const: 'schedule' },
+  action: { enum: ['run', 'pause', 'resume'] },
+  name: TEXT,
+})
+const VERIFY = object(['do', 'backup'], { do: { const: 'verify' }, backup: TEXT })
 const RESTORE = object(['do'], {
   do: { const: 'restore' },
   ...{ backup: TEXT, time: TEXT, base: TEXT, ns: TEXT },
@@ -51,7 +57,7 @@ export function addActions(app: FastifyInstance, visitorOf: VisitorOf, options: 
 
   app.register(async (acting) => {
     acting.addHook('preValidation', mayAct)
-    acting.post('/api/act', { schema: { body: { oneOf: [BACKUP, CANCEL] } } }, (request) =>
+    acting.post('/api/act', { schema: { body: { oneOf: [BACKUP, CANCEL, SCHEDULE, VERIFY] } } }, (request) =>
       act(request, request.body as Choice),
     )
 

@@ -2,6 +2,7 @@ import { type Clock, errorText, followLog, type LogEntry, maskText } from '@pbmk
 import type { MongoClient } from 'mongodb'
 import { restoreEntries } from '../commands/list.js'
 import { errorReport } from '../errors.js'
+import { shownSchedules } from '../schedules.js'
 import type { Session } from '../session.js'
 import { backupsSection } from '../status/backups.js'
 import { clusterSection } from '../status/cluster.js'
@@ -12,7 +13,7 @@ import type { Failed, History, LiveState, LogLine } from './protocol.js'
 
 /** As often as agents tell how far they are. */
 const ROUND_MS = 1_000
-/** Members and agents: these report every 5 s. */
+/** Schedules, and members and agents: these report every 5 s. */
 const CLUSTER_EVERY_MS = 3_000
 /** What is told of backups and chunks, also where nothing seems to have changed: the configuration may have. */
 const HISTORY_EVERY_MS = 30_000
@@ -71,10 +72,11 @@ export class Live {
     this.#stop = undefined
   }
 
-  /** Has all of the past read and told at once: something was done. */
+  /** Has all of it read and told at once: something was done. */
   expectChange(): void {
     this.#past = undefined
     this.#historyAt = 0
+    this.#clusterAt = 0
   }
 
   #begin(): void {
@@ -82,7 +84,7 @@ export class Live {
     this.#stop = stop
     this.#clusterAt = 0
     // What was there when somebody looked last is no news; only of the past is it nearly all.
-    for (const part of ['running', 'cluster', 'trouble'] as const) this.#told.delete(part)
+    for (const part of ['running', 'cluster', 'schedules', 'trouble'] as const) this.#told.delete(part)
     this.#lines = []
     void this.#rounds(stop.signal)
     void this.#follow(stop.signal)
@@ -109,8 +111,11 @@ export class Live {
     // Of what has ended, more may be in old records: what a verification has found.
     if (opids !== this.#running) this.expectChange()
     this.#running = opids
-    if (this.#clock.now() - this.#clusterAt < CLUSTER_EVERY_MS) return
-    if (this.#tell('cluster', await clusterSection(leader, true), signal)) this.#clusterAt = this.#clock.now()
+    const now = this.#clock.now()
+    if (now - this.#clusterAt < CLUSTER_EVERY_MS) return
+    this.#clusterAt = now
+    this.#tell('schedules', await shownSchedules(leader, now), signal)
+    this.#tell('cluster', await clusterSection(leader, true), signal)
   }
 
   async #slow(leader: MongoClient, signal: AbortSignal): Promise<void> {

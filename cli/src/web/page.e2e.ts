@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { Long, type MongoClient, Timestamp } from 'mongodb'
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
 import { type Cluster, until } from '../cluster.support.js'
@@ -98,6 +99,50 @@ describe('the page of pbm web, in a browser', () => {
     await dialog.waitFor({ state: 'hidden' })
     await page.locator('#restores tbody').getByText('done').first().waitFor()
     assert.equal(await admin.db('shop').collection('orders').countDocuments(), 2)
+  })
+
+  it('pauses, resumes and runs a schedule', async () => {
+    await cluster.pbm(['schedule', 'add', 'weekly', '--do', 'verify', '--cron', '30 2 * * 0'])
+    const schedules = page.getByRole('region', { name: 'Schedules' })
+    const dialog = page.getByRole('dialog')
+    const act = async (button: string, line: string) => {
+      await schedules.getByRole('button', { name: `${button} … weekly` }).click()
+      assert.equal(await dialog.getByLabel('Command line').textContent(), line)
+      await dialog.getByRole('button', { name: button, exact: true }).click()
+      await dialog.waitFor({ state: 'hidden' })
+    }
+    await act('Pause', 'pbm schedule pause weekly')
+    await schedules.getByText('paused').waitFor()
+    await act('Resume', 'pbm schedule resume weekly')
+    await schedules.getByText(/^in \d+ (days|hours|minutes)$/).waitFor()
+    await act('Run now', 'pbm schedule run weekly')
+    await schedules.getByText('done').waitFor()
+  })
+
+  it('verifies a backup, and shows what is damaged', async () => {
+    const [name = ''] = await names(page.locator('#backups'))
+    const folder = join(cluster.folder, 'backups', name)
+    const file = (await readdir(folder, { recursive: true })).find((path) => path.includes('shop.orders'))
+    assert.ok(file, 'an object of shop.orders')
+    const content = await readFile(join(folder, file))
+    const verification = page.getByRole('region', { name: 'Verification' })
+    const dialog = page.getByRole('dialog')
+    const verify = async (result: string) => {
+      await verification.getByRole('button', { name: `Verify … ${name}` }).click()
+      assert.equal(await dialog.getByLabel('Command line').textContent(), `pbm verify --no-wait ${name}`)
+      await dialog.getByRole('button', { name: 'Verify', exact: true }).click()
+      await dialog.getByText(result).first().waitFor()
+      await accessible('the dialog of a verification')
+      await page.keyboard.press('Escape')
+      await verification.locator('tbody').getByText(result).first().waitFor()
+    }
+    await writeFile(join(folder, file), content.subarray(0, -1))
+    await verify('damaged')
+    await verification.getByText('1 damage').waitFor()
+    await page.locator('.health').getByText(`1 damaged backup: ${name}`).waitFor()
+    await writeFile(join(folder, file), content)
+    await verify('all is right')
+    await page.locator('.health').getByText('All is well').first().waitFor()
   })
 
   it('shows hostile names and lines as they are', async () => {

@@ -1,6 +1,7 @@
 /** What server and page say to each other. The page imports the types alone. */
 import type { RestoreEntry } from '../commands/list.js'
 import type { ErrorReport } from '../errors.js'
+import type { ShownSchedule } from '../schedules.js'
 import type { BackupsSection } from '../status/backups.js'
 import type { ClusterSection } from '../status/cluster.js'
 import type { PitrSection } from '../status/pitr.js'
@@ -20,6 +21,7 @@ export interface Visit {
 export interface LiveState {
   readonly cluster: readonly ClusterSection[]
   readonly running: RunningSection
+  readonly schedules: readonly ShownSchedule[]
   readonly history: History
   /** What keeps the server from reading; '' when nothing does. */
   readonly trouble: string

@@ -2,6 +2,7 @@ import { type ComponentChild, h } from 'preact'
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks'
 import type { RestoreChoice } from '../action-line.js'
 import type { Visit } from '../protocol.js'
+import { ActDialog } from './act-dialog.js'
 import { get, post, RequestError } from './api.js'
 import { BackupDialog } from './backup-dialog.js'
 import { BackupsSection } from './backups.js'
@@ -16,8 +17,11 @@ import { Name, Problem } from './parts.js'
 import { PastSection } from './past.js'
 import { RestoreDialog } from './restore-dialog.js'
 import { RestoresSection } from './restores.js'
+import { type ScheduleAction, SchedulesSection } from './schedules.js'
 import { problemsOf } from './status.js'
 import { count, visibleText } from './text.js'
+import { VerificationsSection } from './verifications.js'
+import { VerifyDialog } from './verify-dialog.js'
 
 /** Who is let in sees the page; others are asked who they are. */
 export function App(): ComponentChild {
@@ -37,6 +41,8 @@ export function App(): ComponentChild {
 
 type Opened =
   | { readonly kind: 'backup' }
+  | { readonly kind: 'schedule'; readonly action: ScheduleAction; readonly name: string }
+  | { readonly kind: 'verify'; readonly backup: string }
   | { readonly kind: 'restore'; readonly choice: RestoreChoice }
   | { readonly kind: 'details'; readonly of: 'backup' | 'restore'; readonly name: string }
 
@@ -46,7 +52,7 @@ function Page({ visit, onLeave }: { visit: Visit; onLeave: () => void }): Compon
   const now = useNow()
   const [opened, setOpened] = useState<Opened | undefined>()
   const close = () => setOpened(undefined)
-  const { cluster, running, history, lines, hasEnded } = seen
+  const { cluster, running, schedules, history, lines, hasEnded } = seen
   const restore = (choice: RestoreChoice) => setOpened({ kind: 'restore', choice })
   const details = (of: 'backup' | 'restore') => (named: string) => setOpened({ kind: 'details', of, name: named })
   useEffect(() => {
@@ -64,6 +70,22 @@ function Page({ visit, onLeave }: { visit: Visit; onLeave: () => void }): Compon
         onRestore: (backup) => restore({ do: 'restore', backup }),
       }),
     [history, minute, readOnly],
+  )
+  const verifications = useMemo(
+    () =>
+      h(VerificationsSection, {
+        ...{ backups: history?.backups, now: minute, readOnly },
+        onVerify: (backup) => setOpened({ kind: 'verify', backup }),
+      }),
+    [history, minute, readOnly],
+  )
+  const scheduled = useMemo(
+    () =>
+      h(SchedulesSection, {
+        ...{ schedules, now: minute, readOnly },
+        onAct: (action, schedule) => setOpened({ kind: 'schedule', action, name: schedule }),
+      }),
+    [schedules, minute, readOnly],
   )
   const log = useMemo(() => h(LogSection, { lines }), [lines])
   return h('div', null, [
@@ -89,17 +111,36 @@ function Page({ visit, onLeave }: { visit: Visit; onLeave: () => void }): Compon
         h(NowSection, { running, now, readOnly, onBackup: () => setOpened({ kind: 'backup' }) }),
         h(MembersSection, { cluster, history, now }),
       ]),
+      scheduled,
       backups,
+      verifications,
       h(RestoresSection, { restores: history?.restores, now: minute, onDetails: details('restore') }),
       log,
       h(ConfigurationSection, {}),
     ]),
     h('footer', { class: 'quiet' }, `pbmkit ${version} · all times in UTC`),
     opened?.kind === 'backup' ? h(BackupDialog, { onClose: close }) : null,
+    opened?.kind === 'schedule'
+      ? h(ActDialog, {
+          ...SCHEDULE_WORDS[opened.action],
+          title: [SCHEDULE_WORDS[opened.action].verb, ': ', h(Name, { of: opened.name })],
+          choice: { do: 'schedule', action: opened.action, name: opened.name },
+          onClose: close,
+        })
+      : null,
+    opened?.kind === 'verify'
+      ? h(VerifyDialog, { backup: opened.backup, running, backups: history?.backups, onClose: close })
+      : null,
     opened?.kind === 'restore' ? h(RestoreDialog, { choice: opened.choice, cluster: name, onClose: close }) : null,
     opened?.kind === 'details' ? h(DetailsDialog, { kind: opened.of, name: opened.name, onClose: close }) : null,
   ])
 }
+
+const SCHEDULE_WORDS = {
+  run: { verb: 'Run now', text: 'What the schedule does is begun now; its next turn stays as it is.' },
+  pause: { verb: 'Pause', text: 'Nothing of it is begun until it is resumed. What it has begun goes on.' },
+  resume: { verb: 'Resume', text: 'The pause ends. What was due meanwhile is not made up.' },
+} as const
 
 /** Whether somebody has to do something. */
 function Health({ problems, isKnown }: { problems: readonly string[]; isKnown: boolean }): ComponentChild {

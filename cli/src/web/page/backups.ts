@@ -3,7 +3,7 @@ import { useMemo, useState } from 'preact/hooks'
 import { prettySize } from '../../output/bytes.js'
 import type { Snapshot } from '../../snapshots.js'
 import type { History } from '../protocol.js'
-import { Name, Problem, Section, Time } from './parts.js'
+import { Name, Problem, RowButton, Section, Time } from './parts.js'
 import { isFailed } from './status.js'
 import { count, visibleText } from './text.js'
 
@@ -97,10 +97,10 @@ export function BackupsSection({ backups, now, readOnly, onDetails, onRestore }:
                       : '–',
                   ),
                   h('td', { class: 'row-buttons' }, [
-                    button('Details', snapshot.name, () => onDetails(snapshot.name)),
+                    h(RowButton, { text: 'Details', of: snapshot.name, onClick: () => onDetails(snapshot.name) }),
                     readOnly || snapshot.printStatus !== 'success'
                       ? null
-                      : button('Restore …', snapshot.name, () => onRestore(snapshot.name)),
+                      : h(RowButton, { text: 'Restore …', of: snapshot.name, onClick: () => onRestore(snapshot.name) }),
                   ]),
                 ]),
               ),
@@ -117,10 +117,6 @@ export function BackupsSection({ backups, now, readOnly, onDetails, onRestore }:
       backups !== undefined && all.length === 0 ? h('p', { class: 'quiet' }, 'No backups yet.') : null,
     ],
   })
-}
-
-function button(text: string, name: string, onClick: () => void): ComponentChild {
-  return h('button', { type: 'button', class: 'small', 'aria-label': `${text} ${name}`, onClick }, text)
 }
 
 function what({ nss = [], profile, encryption }: Snapshot): ComponentChild | null {

@@ -12,7 +12,7 @@ export interface Seen extends Partial<LiveState> {
 }
 
 const NOTHING: Seen = { lines: [], isConnected: false, hasEnded: false }
-const PARTS = ['cluster', 'running', 'history', 'trouble'] as const satisfies readonly (keyof LiveState)[]
+const PARTS = ['cluster', 'running', 'schedules', 'history', 'trouble'] as const satisfies readonly (keyof LiveState)[]
 
 /** What the server tells, as long as the component is there. */
 export function useLiveState(): Seen {

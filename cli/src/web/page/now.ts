@@ -1,11 +1,11 @@
 import { type ComponentChild, h } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { prettySize } from '../../output/bytes.js'
 import type { RunningSection } from '../../status/running.js'
 import type { CancelChoice } from '../action-line.js'
 import type { Outcome } from '../protocol.js'
 import { post, reportOf } from './api.js'
 import { Name, Problem, Section } from './parts.js'
+import { ProgressBar } from './progress-bar.js'
 import { span } from './text.js'
 
 export interface NowProps {
@@ -45,15 +45,7 @@ export function NowSection({ running, now, readOnly, onBackup }: NowProps): Comp
 
 function Operation({ running, now, readOnly }: Omit<NowProps, 'onBackup' | 'running'> & { running: RunningSection }) {
   const type = WORDS[running.type ?? ''] ?? running.type ?? ''
-  const { name, status, startTS, nodes = [], progress, part, stale } = running
-  const counted =
-    progress === undefined
-      ? [0, 0]
-      : progress.totalBytes > 0
-        ? [progress.bytes, progress.totalBytes]
-        : [progress.documents, progress.totalDocuments]
-  const [moved = 0, all = 0] = counted
-  const percent = all > 0 ? Math.min(100, Math.floor((moved / all) * 100)) : undefined
+  const { name, status, startTS, part, stale } = running
   return h('div', { class: 'operation' }, [
     h('p', { class: 'operation-head' }, [
       h('strong', null, type),
@@ -63,35 +55,10 @@ function Operation({ running, now, readOnly }: Omit<NowProps, 'onBackup' | 'runn
       startTS === undefined ? null : h('span', { class: 'quiet' }, `for ${span(now - startTS)}`),
     ]),
     part === undefined ? null : h('p', null, ['Restores ', h(Name, { of: part })]),
-    h('progress', {
-      ...{ 'aria-label': `Progress of the ${type}`, max: 100 },
-      ...(percent === undefined ? {} : { value: percent }),
-    }),
-    h('p', { class: 'quiet' }, [
-      percent === undefined ? 'under way' : `${percent} %`,
-      ...(progress === undefined ? [] : figures(progress)).map((figure) => ` · ${figure}`),
-      ` · on `,
-      h(Name, { of: nodes.join(', ') }),
-    ]),
+    h(ProgressBar, { of: running, label: type }),
     stale === true ? h('p', { class: 'problem' }, 'Its agents are dead. A live agent marks it as failed.') : null,
-    // Every tenth is told to who only hears it.
-    h(
-      'p',
-      { class: 'unseen', role: 'status' },
-      `${type} ${status ?? ''} ${percent === undefined ? '' : `${Math.floor(percent / 10) * 10} percent`}`,
-    ),
     type === 'backup' && !readOnly ? h(Cancel, { key: name }) : null,
   ])
-}
-
-function figures(progress: NonNullable<RunningSection['progress']>): string[] {
-  const { phase, bytes, totalBytes, bytesPerSecond, secondsLeft } = progress
-  return [
-    phase,
-    ...(bytes > 0 ? [`${prettySize(bytes)} of ${prettySize(totalBytes)}`] : []),
-    ...(bytesPerSecond > 0 ? [`${prettySize(bytesPerSecond)}/s`] : []),
-    ...(secondsLeft === undefined ? [] : [`${span(secondsLeft)} left`]),
-  ]
 }
 
 /** In two steps; the second shows the command line. */

@@ -29,6 +29,11 @@ export function Section(props: {
   ])
 }
 
+/** A button of a row: what it does, and for who only hears it, to which. */
+export function RowButton({ text, of, onClick }: { text: string; of: string; onClick: () => void }): ComponentChild {
+  return h('button', { type: 'button', class: 'small', 'aria-label': `${text} ${of}`, onClick }, text)
+}
+
 /** The command line that does the same, to be copied. */
 export function CommandLine({ line }: { line: string }): ComponentChild {
   const [isCopied, setCopied] = useState(false)

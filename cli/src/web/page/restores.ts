@@ -1,7 +1,7 @@
 import { type ComponentChild, h } from 'preact'
 import { useState } from 'preact/hooks'
 import type { RestoreEntry } from '../../commands/list.js'
-import { Name, Section, Time } from './parts.js'
+import { Name, RowButton, Section, Time } from './parts.js'
 import { utc, visibleText } from './text.js'
 
 const STEP = 5
@@ -36,28 +36,21 @@ export function RestoresSection(props: {
           h(
             'tbody',
             null,
-            newest.slice(0, shown).map((restore) =>
-              h('tr', { key: restore.name }, [
-                h('th', { scope: 'row' }, h(Time, { at: restore.start, now })),
-                h('td', null, h(Name, { of: restore.part ?? 'all' })),
-                h('td', null, h(Name, { of: target(restore) })),
-                h('td', null, outcome(restore)),
-                h(
-                  'td',
-                  { class: 'row-buttons' },
+            newest
+              .slice(0, shown)
+              .map((restore) =>
+                h('tr', { key: restore.name }, [
+                  h('th', { scope: 'row' }, h(Time, { at: restore.start, now })),
+                  h('td', null, h(Name, { of: restore.part ?? 'all' })),
+                  h('td', null, h(Name, { of: target(restore) })),
+                  h('td', null, outcome(restore)),
                   h(
-                    'button',
-                    {
-                      type: 'button',
-                      class: 'small',
-                      'aria-label': `Details ${restore.name}`,
-                      onClick: () => onDetails(restore.name),
-                    },
-                    'Details',
+                    'td',
+                    { class: 'row-buttons' },
+                    h(RowButton, { text: 'Details', of: restore.name, onClick: () => onDetails(restore.name) }),
                   ),
-                ),
-              ]),
-            ),
+                ]),
+              ),
           ),
         ]),
       ),

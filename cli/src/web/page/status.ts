@@ -25,6 +25,14 @@ function problemsOfHistory({ pitr, backups }: History): string[] {
     const [newest] = backups.snapshot.filter(({ printStatus }) => printStatus !== 'ongoing')
     if (newest?.printStatus === 'failed' && newest.status !== 'canceled')
       found.push(`the newest backup failed: ${newest.error ?? 'no reason was recorded'}`)
+    const damaged = backups.snapshot.filter(({ verification }) => verification?.result === 'damaged')
+    if (damaged.length > 0)
+      found.push(
+        `${count(damaged.length, 'damaged backup')}: ${damaged
+          .slice(0, 3)
+          .map(({ name }) => name)
+          .join(', ')}`,
+      )
   }
   if (isFailed(pitr)) found.push(pitr.error)
   else {
