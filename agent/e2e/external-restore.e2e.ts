@@ -12,11 +12,16 @@ import {
 } from '@pbmkit/conformance/testbed'
 import {
   type BackupDocument,
+  clusterTime,
   connectLeader,
   findRestore,
+  listChunks,
+  listLocks,
   type RestoreCommand,
   type RestoreDocument,
+  sendCommand,
 } from '@pbmkit/core'
+import type { Document, Timestamp } from 'mongodb'
 import {
   type AgentProcess,
   backupEnded,
@@ -31,6 +36,7 @@ import {
 } from './cluster.support.js'
 import { copyFolder, dbPathOf, finishCopy, readyToCopy } from './external.support.js'
 import { withClient } from './physical-restored.support.js'
+import { storedUntilNow } from './slicing.support.js'
 
 describe('a restore of external files', () => {
   let cluster: Cluster
@@ -38,6 +44,8 @@ describe('a restore of external files', () => {
   let copy: string
   let stopManager: () => Promise<void>
   let was: DatabaseState
+  let later: DatabaseState
+  let time: Timestamp
   let backup: BackupDocument
   const dbPaths = new Map<string, string>()
 
@@ -49,7 +57,8 @@ describe('a restore of external files', () => {
     stopManager = serviceManager(() => cluster.set.members, folder)
     for (const member of cluster.set.members) await begin(member)
     await loadSmallData(cluster.admin)
-    await cluster.configure(filesystemConfig(cluster.storage))
+    const pitr = 'pitr:\n  enabled: true\n  oplogOnly: true\n  oplogSpanMin: 0.05\n'
+    await cluster.configure(filesystemConfig(cluster.storage, pitr))
     for (const member of cluster.set.members) {
       const { parsed } = await withClient(member.uri(), (client) => client.db('admin').command({ getCmdLineOpts: 1 }))
       dbPaths.set(member.host, parsed.storage.dbPath)
@@ -73,9 +82,7 @@ describe('a restore of external files', () => {
       await admin.db('work').collection('types').drop()
       await admin.db('work').collection('later').insertOne({ later: true })
     })
-  const told = (restore: string, name: string) => join(cluster.storage, '.pbm.restore', restore, name)
-  /** Sends it, and waits until files may be copied. */
-  const readyForFiles = async (name: string, given: Partial<RestoreCommand> = {}): Promise<string> => {
+  const allAgents = async () => {
     await until('all agents', async () =>
       cluster.set.members.every(({ host }) =>
         cluster.agents.some(
@@ -83,6 +90,11 @@ describe('a restore of external files', () => {
         ),
       ),
     )
+  }
+  const told = (restore: string, name: string) => join(cluster.storage, '.pbm.restore', restore, name)
+  /** Sends it, and waits until files may be copied. */
+  const readyForFiles = async (name: string, given: Partial<RestoreCommand> = {}): Promise<string> => {
+    await allAgents()
     const { client } = await fresh()
     const sent = await sendRestore(client, name, { external: true, ...given }).finally(() => client.close())
     const isReady = async () => {
@@ -134,6 +146,10 @@ describe('a restore of external files', () => {
     backup = await backupEnded(cluster, ready.name)
     assert.equal(backup.status, 'done', outputs(cluster))
     await unlocked(cluster)
+    await cluster.admin.db('work').collection<Document>('orders').insertOne({ later: 'by the oplog' })
+    time = await clusterTime(cluster.leader)
+    later = await state()
+    await storedUntilNow(cluster)
   })
 
   it('takes what was copied into the emptied places of all members', async () => {
@@ -148,6 +164,20 @@ describe('a restore of external files', () => {
         (await readdir(path)).filter((name) => /^pbm\.|filelist/.test(name)),
         [],
       )
+    await allAgents()
+    const { client } = await fresh()
+    try {
+      await until('the stored oplog to be known', async () => (await listChunks(client)).length > 0)
+      await until('nothing to be locked', async () => (await listLocks(client)).length === 0)
+      const name = new Date().toISOString().replace('Z', '000000Z')
+      await sendCommand(client, { cmd: 'replay', replay: { name, start: backup.last_write_ts, end: time } })
+      const isOver = async () => ['done', 'error'].includes((await findRestore(client, name))?.status ?? '')
+      await until('the end of the replay', isOver)
+      assert.deepEqual((await findRestore(client, name))?.error ?? '', '', outputs(cluster))
+    } finally {
+      await client.close()
+    }
+    assert.deepEqual(compareStates(later, await state()), [])
   })
 
   it('goes on with new agents where these ended meanwhile, and without anything that tells of the files', async () => {
