@@ -30,7 +30,6 @@ import {
   type WithPrimary,
   type WithStore,
 } from '@pbmkit/core'
-
 import type { MongoClient } from 'mongodb'
 import type { DependencyContainer } from 'tsyringe'
 import { ciphersOf, withStore } from '../storages.js'
