@@ -14,7 +14,7 @@ import {
   withoutReshardings,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { notSupportedYet } from '../errors.js'
+import { notSupportedYet, usageError } from '../errors.js'
 import { requireBackup } from '../find-backup.js'
 import { incompatibilities } from '../incompatibilities.js'
 import { momentText } from '../output/times.js'
@@ -94,6 +94,8 @@ export async function restorableBackup(
       }`,
       { hint: 'pbm list shows the backups that can be.' },
     )
+  if (backup.type === 'external')
+    throw usageError(`backup ${name} is external: its files are yours to copy`, `pbm restore ${name} --external`)
   if (backup.type !== 'logical' && !isOfFiles(backup.type))
     throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
   // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.
