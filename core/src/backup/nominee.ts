@@ -50,7 +50,7 @@ import {
   WITH_PRIMARY,
   type WithPrimary,
 } from '../protocol/tokens.js'
-import { pauseBalancer, resumeBalancer } from '../recovery/balancer-pause.js'
+import { pauseBalancer } from '../recovery/balancer-pause.js'
 import type { OpenStore } from '../store/open-store.js'
 import { transferOf } from '../store/wrappers/meter.js'
 import type { Clock } from '../time/clock.js'
@@ -72,6 +72,7 @@ import { requirePhysical } from './physical/readiness.js'
 import { requireSpareMember } from './physical/spare-member.js'
 import { publishBackup } from './publish.js'
 import { PartSealing, refuseLayout } from './sealing.js'
+import { startBalancerAgain } from './start-balancer-again.js'
 
 type BackupCommandDocument = CommandDocument & { cmd: 'backup' }
 
@@ -198,7 +199,7 @@ export class BackupNominee {
         putBack: async ({ text }) => {
           if (known !== undefined) await recordLostBackup(leader, known, text)
         },
-        resume: () => this.#startBalancerAgain(name, info),
+        resume: () => startBalancerAgain(this.#context, name, info),
       },
     )
     await run.execute((steps) => this.#work({ ...steps, command, config, info, leads, onBegun }))
@@ -242,7 +243,7 @@ export class BackupNominee {
 
     const publish = async () => {
       if (info.isSharded) await requireNoBarriers({ leader, node, signal }, name)
-      await this.#startBalancerAgain(name, info)
+      await startBalancerAgain(this.#context, name, info)
       if (server !== undefined && !info.isSharded) await setClusterTime(leader, name, 'first')
       if (type === 'incremental') await requireChain({ leader, store, signal }, name)
       // A share may have gone while it was written to.
@@ -374,18 +375,6 @@ export class BackupNominee {
     if (method === undefined || ciphers === undefined) return undefined
     if (type === 'logical') refuseLayout(config)
     return new PartSealing(store, ciphers, method, self.rs)
-  }
-
-  /** Where this fails, the agent that watches over dead operations does it. */
-  async #startBalancerAgain(backup: string, info: NodeInfo): Promise<void> {
-    const { leader, log } = this.#context
-    if (!info.isSharded) return
-    try {
-      if ((await findBackup(leader, backup))?.balancer_stopped !== true) return
-      await resumeBalancer(leader, backup, log)
-    } catch (error) {
-      log.error(`the balancer could not be started again: ${errorText(error)}`)
-    }
   }
 
   async #discard(command: BackupCommandDocument, replsets: readonly string[]): Promise<void> {
