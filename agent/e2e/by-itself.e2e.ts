@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createTlsFiles, temporaryFolder } from '@pbmkit/conformance/testbed'
+import { createTlsFiles, findMongod, temporaryFolder } from '@pbmkit/conformance/testbed'
 import {
   type Config,
   Notifier,
@@ -65,7 +65,13 @@ describe('the file of the operations page', () => {
     await writeFile(password, 'secret of the mail\n')
     const hook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks/`
     const allowed = ['--allow-notify', hook, '--allow-notify', `localhost:${mail.port}`]
-    agentOptions = { args: allowed, env: { PBM_NOTIFY_CHAT_URL: `${hook}T1`, NODE_EXTRA_CA_CERTS: ca } }
+    const state = {
+      PBM_STATE_FOLDER: await temporaryFolder('pbmkit-by-itself-'),
+      PBM_SCRATCH_MONGOD: await findMongod(),
+    }
+    agentOptions = { args: allowed, env: { ...state, PBM_NOTIFY_CHAT_URL: `${hook}T1`, NODE_EXTRA_CA_CERTS: ca } }
+    const orders = Array.from({ length: 1000 }, () => ({ at: new Date() }))
+    await cluster.admin.db('shop').collection('orders').insertMany(orders)
     const yaml = await documentedFile()
     assert.ok(yaml.split('\n').length < 40)
     const placed = yaml
@@ -147,7 +153,8 @@ describe('the file of the operations page', () => {
     const { tick, ...times } = soon(3)
     const broken: ScheduleConfig = { name: 'broken', do: 'backup', profile: 'nowhere', ...times }
     const { tick: _, ...later } = soon(8)
-    const changes: Readonly<Record<string, object>> = { nightly: times, proof: later }
+    const { tick: __, ...last } = soon(12)
+    const changes: Readonly<Record<string, object>> = { nightly: times, proof: later, drill: last }
     const change = (one: ScheduleConfig): ScheduleConfig => ({ ...one, ...changes[one.name] })
     await writeSchedules(leader, (schedules) => [...schedules.map(change), broken], Date.now())
     await until('the backup', async () => (await lastOf('nightly'))?.tick === tick)
@@ -159,6 +166,9 @@ describe('the file of the operations page', () => {
     await until('the mail', async () => mail.mails.some((one) => one.includes(`backup ${name}: done`)), 60)
     await until('the verification', async () => (await lastOf('proof')) !== undefined)
     assert.equal((await lastOf('proof'))?.status, 'done', outputs(cluster))
+    await until('the drill', async () => (await lastOf('drill')) !== undefined, 60)
+    const { status, why } = (await lastOf('drill')) ?? {}
+    assert.deepEqual([status, why], ['done', undefined], outputs(cluster))
     assert.equal(outputs(cluster).includes('secret of the mail'), false)
   })
 

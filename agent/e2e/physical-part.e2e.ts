@@ -58,10 +58,10 @@ describe('a restore of a part of a physical backup', () => {
   })
   after(() => cluster.stop())
 
-  async function startAgent(): Promise<void> {
+  async function startAgent(env: NodeJS.ProcessEnv = {}): Promise<void> {
     const [member] = cluster.set.members
     assert.ok(member)
-    await cluster.startAgent(member, { env: { PBM_STATE_FOLDER: state } })
+    await cluster.startAgent(member, { env: { PBM_STATE_FOLDER: state, ...env } })
   }
 
   async function spoil(): Promise<void> {
@@ -171,6 +171,13 @@ describe('a restore of a part of a physical backup', () => {
     await unlocked(cluster)
   })
 
+  it('brings back the users and roles of a database with it', async () => {
+    await db().command({ dropUser: 'clerk' })
+    await restore(cluster, backup.name, { nss: ['work.*'], usersAndRoles: true })
+    const users = ({ users }: DatabaseState) => ({ dbs: {}, users, roles: [] })
+    assert.deepEqual(compareStates(users(was), users(await now())), [])
+  })
+
   it('refuses what is not in it, and tells what is', async () => {
     const before = await now()
     const { status, error = '' } = await restoreEnded(
@@ -201,6 +208,17 @@ describe('a restore of a part of a physical backup', () => {
     assert.equal(existsSync(`/proc/${pid}/exe`), false)
     await unlocked(cluster)
     assert.deepEqual(compareStates(others, await now()), [])
+  })
+
+  it('begins nothing where the files have no room', async () => {
+    await cluster.killAgents()
+    await startAgent({ PBM_SCRATCH_KEEP_FREE: '9999' })
+    const before = await now()
+    const sent = await sendRestore(cluster.leader, backup.name, { nss: ['work.types'] })
+    const { status, error = '' } = await restoreEnded(cluster, sent)
+    assert.equal(status, 'error')
+    assert.match(error, /the file system of .*scratch has \d+ bytes left.*Nothing of the data was changed/)
+    assert.deepEqual(compareStates(before, await now()), [])
   })
 
   function command(): RestoreCommand {

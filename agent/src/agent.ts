@@ -47,7 +47,7 @@ import { noticeSender } from './notify/send.js'
 import type { AgentContext, HandedOver } from './operations/context.js'
 import { PluginWatch } from './plugin-watch.js'
 import { RunDuties } from './run-duties.js'
-import { type Settings, scratchFolder } from './settings.js'
+import type { Settings } from './settings.js'
 import { Slicing } from './slicing-loop.js'
 import { STATUS_MS, StatusPublisher } from './status.js'
 import { StorageWatch } from './storage-watch.js'
@@ -124,8 +124,8 @@ export class Agent {
     }
     const answers = { answerWithKeys, answerWithStorage, answerWithMark }
     const physical = { handOver, takeOverFile: takeOverFile(settings), startCommand: settings.mongodStart }
-    const scratch = { scratchFolder: scratchFolder(settings), scratch: settings.scratch }
-    const work = { ...physical, ...scratch, ...answers, withPrimary, nodeUri: settings.mongodbUri }
+    const { scratch } = settings
+    const work = { ...physical, scratch, ...answers, withPrimary, nodeUri: settings.mongodbUri }
     const given = { clock: systemClock, dumpParallelCollections, ...work }
     this.#context = { leader, node, leaderReplset, self, host, ...given }
     this.#central = openLog({ leader, local: logger.child(self), self })
@@ -173,7 +173,7 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     const { leader, leaderReplset, node } = options.connections
     await clearLeftBehind(
-      { node, scratchFolder: scratchFolder(options.settings) },
+      { node, scratchFolder: options.settings.scratch.folder },
       { warning: (text) => options.logger.warn(text) },
     )
     await ensureControlCollections(leader)
@@ -311,7 +311,7 @@ export class Agent {
           throw error
         } finally {
           if (command.cmd === 'replay') this.#repairs.ttl.begin(this.#stopping.signal)
-          if (command.cmd === 'backup' && command.backup.type !== 'logical')
+          if (command.cmd === 'backup' && command.backup.type === 'physical')
             this.#repairs.lock.begin(this.#stopping.signal)
         }
       },

@@ -59,7 +59,7 @@ export function commandLine({ run, print }: CommandLineActions): Command {
     )
     .option(
       '--scratch-folder <folder>',
-      'where a mongod of the agent itself has its files, for drills [PBM_SCRATCH_FOLDER; scratch.folder] ' +
+      'where a mongod of the agent itself has its files, for drills and for parts of physical backups [PBM_SCRATCH_FOLDER; scratch.folder] ' +
         '(default: scratch in the state folder)',
     )
     .option('--scratch-cache <GB>', 'the memory of its cache [PBM_SCRATCH_CACHE; scratch.cache] (default: 0.5)')

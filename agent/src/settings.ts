@@ -158,11 +158,6 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
   }
 }
 
-/** Where mongods of the agent itself have their files. */
-export function scratchFolder({ scratch }: Settings): string {
-  return scratch.folder
-}
-
 function scratchSettings(find: (place: Place) => Source | undefined, stateFolder: string): ScratchSettings {
   const [folder] = absolutePaths(find(PLACES.scratch)) ?? []
   const [mongod] = absolutePaths(find(PLACES.scratchMongod)) ?? []

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadSampleData } from '@pbmkit/conformance/testbed'
-import { type DrillReport, findBackup, listChunks, listSlicerLocks } from '@pbmkit/core'
-import { type Cluster, startCluster, until } from './cluster.support.js'
+import { type DrillReport, findBackup, listBesideLocks, listChunks, listSlicerLocks } from '@pbmkit/core'
+import { type Agent, type Cluster, startCluster, until } from './cluster.support.js'
 
 interface Told {
   readonly result: string
@@ -14,6 +14,7 @@ interface Told {
 /** One story, in order. */
 describe('pbm drill', () => {
   let cluster: Cluster
+  let agent: Agent
   let logical = ''
   let physical = ''
   let state = ''
@@ -29,7 +30,7 @@ describe('pbm drill', () => {
     const orders = (await cluster.set.client()).db('drill').collection('orders')
     await orders.insertMany(Array.from({ length: 50 }, (_, n) => ({ n, at: new Date() })))
     await orders.createIndex({ n: 1 })
-    await cluster.startAgent(undefined, { PBM_STATE_FOLDER: state })
+    agent = await startAgent()
     const sliced = (text: string) => text.replace('pitr: {', 'pitr: {enabled: true, ')
     const good = checks('{ns: drill.orders, minCount: 50, newest: {field: at, notOlderThan: 1h}}')
     succeeded(await cluster.pbm(['config', '--file', '-', '--wait'], { input: sliced(good) }))
@@ -55,6 +56,8 @@ describe('pbm drill', () => {
     assert.equal(ended.code, code, ended.stdout + ended.stderr)
     return ended.value as Told
   }
+
+  const startAgent = () => cluster.startAgent(undefined, { PBM_STATE_FOLDER: state })
 
   const left = () => readdir(join(state, 'scratch'))
 
@@ -108,6 +111,61 @@ describe('pbm drill', () => {
     const [first = 0, second] = counts
     assert.equal(first, second)
     assert.ok(first > documentsBefore, String(counts))
+  })
+
+  /** What is read from the storage takes minutes. */
+  async function whileSlow(work: () => Promise<void>): Promise<void> {
+    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=2000']))
+    await work()
+    succeeded(await cluster.pbm(['config', '--set', 'backup.throttle.download=0']))
+  }
+
+  async function begun(...args: string[]): Promise<string> {
+    const { value } = succeeded(await cluster.json([...args, '--no-wait'])) as unknown as { value: { opid: string } }
+    const { opid } = value
+    await until('the lock', async () => (await listBesideLocks(cluster.leader, { opid })).length > 0)
+    return opid
+  }
+
+  const servers = async () => {
+    const folders = await left().catch(() => [])
+    const pids = folders.map((name) => readFile(join(state, 'scratch', name, 'data', 'mongod.lock'), 'utf8'))
+    return (await Promise.allSettled(pids)).flatMap((found) =>
+      found.status === 'fulfilled' ? [Number(found.value)] : [],
+    )
+  }
+
+  it('is canceled like a verification, and so counts for nothing', async () => {
+    const before = (await findBackup(cluster.leader, logical))?.drills
+    await whileSlow(async () => {
+      await begun('drill', logical)
+      await until('the server', async () => (await servers()).some((pid) => pid > 0))
+      const { value } = await cluster.json(['status'])
+      assert.equal((value as { running: { type: string } }).running.type, 'drill')
+      succeeded(await cluster.pbm(['cancel', 'drill']))
+      assert.deepEqual(await left(), [])
+      await begun('verify', logical)
+      succeeded(await cluster.pbm(['cancel', 'verify']))
+      assert.match(succeeded(await cluster.pbm(['cancel', 'drill'])).stdout, /No drill is running/)
+    })
+    assert.deepEqual((await findBackup(cluster.leader, logical))?.drills, before)
+  })
+
+  it('leaves neither a server nor files behind where the agent is killed', async () => {
+    await whileSlow(async () => {
+      await begun('drill', logical)
+      await until('the server', async () => (await servers()).some((pid) => pid > 0))
+      const [pid = 0] = await servers()
+      await agent.stop('SIGKILL')
+      assert.match(await readlink(`/proc/${pid}/exe`), /mongod/)
+      agent = await startAgent()
+      await assert.rejects(readlink(`/proc/${pid}/exe`))
+      assert.deepEqual(await left(), [])
+    })
+    // As if it had been silent for half a minute.
+    await cluster.leader.db('admin').collection('pbmLockOp').deleteOne({ type: 'drill' })
+    const told = await drill([logical])
+    assert.equal(told.result, 'good')
   })
 
   it('fails by a check that does not hold and by a damaged object, and says so', async () => {

@@ -224,6 +224,7 @@ export { COMMANDS, LOCKS } from './mongo/control-names.js'
 export { type MajorityStatus, majorityStatus } from './mongo/majority.js'
 export { readDocuments } from './mongo/raw-read.js'
 export { awaitMajority, insertDocuments } from './mongo/raw-write.js'
+export type { ScratchSettings } from './mongo/scratch-settings.js'
 export {
   clusterMembers,
   type Member,
@@ -274,7 +275,7 @@ export {
   NODE,
   NODE_URI,
   OPERATION_LOG,
-  SCRATCH_FOLDER,
+  SCRATCH,
   SELF,
   STORE,
   WITH_PRIMARY,
@@ -336,7 +337,7 @@ export { rfc3339, tableTime } from './time/text.js'
 export { until } from './time/until.js'
 export { untilAborted } from './time/until-aborted.js'
 export { checksOf } from './verification/drill/checks.js'
-export type { DrillContext, ScratchSettings } from './verification/drill/context.js'
+export type { DrillContext } from './verification/drill/context.js'
 export { drillReplset } from './verification/drill/drill.js'
 export { requireDrillable } from './verification/drill/server.js'
 export { sampleOf } from './verification/sample.js'

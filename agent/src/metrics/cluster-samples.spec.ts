@@ -83,7 +83,10 @@ describe('what metrics tell of a cluster', () => {
           backup('3', { nss: ['a.b'], startedAt: 300, changedAt: 301, last_write_ts: at(999) }),
           backup('2', { store: { profile: true, name: 'far', type: 's3' }, startedAt: 200, changedAt: 230 }),
           backup('1', { verification: { at: 900, result: 'damaged' } }),
-          backup('0', { verification: { at: 800, result: 'good' } }),
+          backup('0', {
+            verification: { at: 800, result: 'good' },
+            drill: { at: 810, result: 'good', restoreSeconds: 12.5, opid: 'x' },
+          }),
         ],
       }),
     )
@@ -100,6 +103,8 @@ describe('what metrics tell of a cluster', () => {
     assert.equal(found.get('backup_stored_bytes profile=main'), 40)
     assert.equal(found.get('backup_verified_timestamp_seconds profile=main'), 800)
     assert.equal(found.get('backups_damaged profile=main'), 1)
+    assert.equal(found.get(`drill_last_success_timestamp_seconds ${main}`), 810)
+    assert.equal(found.get(`drill_recovery_seconds ${main}`), 12.5)
     // A part of the data is no state of the cluster.
     assert.equal(found.get('newest_restorable_timestamp_seconds'), 450)
     assert.equal(found.get('oldest_restorable_timestamp_seconds'), 150)

@@ -31,7 +31,12 @@ export function clusterSamples(view: ClusterView, history: HistoryFacts | undefi
     ...pitrSamples(view, history),
     ...(history === undefined
       ? []
-      : [...backupSamples(history.backups), ...verificationSamples(history.backups), ...restorableSamples(history)]),
+      : [
+          ...backupSamples(history.backups),
+          ...verificationSamples(history.backups),
+          ...drillSamples(history.backups),
+          ...restorableSamples(history),
+        ]),
     ...restoreSamples(view),
   ]
 }
@@ -165,6 +170,24 @@ function verificationSamples(backups: readonly BackupFacts[]): Sample[] {
     return [
       ...(good.length === 0 ? [] : [sample('pbmkit_backup_verified_timestamp_seconds', newest, { profile })]),
       sample('pbmkit_backups_damaged', damaged, { profile }),
+    ]
+  })
+}
+
+/** The time to recovery is that of the newest drill that succeeded. */
+function drillSamples(backups: readonly BackupFacts[]): Sample[] {
+  const drilled = backups.flatMap((backup) =>
+    backup.drill === undefined ? [] : [{ ...backup.drill, type: backup.type, profile: profileOf(backup) }],
+  )
+  const kinds = Map.groupBy(drilled, ({ type, profile }) => `${type} ${profile}`)
+  return [...kinds.values()].flatMap((own) => {
+    const newestFirst = own.toSorted((a, b) => b.at - a.at)
+    const [good, failed] = ['good', 'failed'].map((wanted) => newestFirst.find(({ result }) => result === wanted))
+    const labels = { type: label(own[0]?.type), profile: own[0]?.profile ?? MAIN_PROFILE }
+    return [
+      ...(good === undefined ? [] : [sample('pbmkit_drill_last_success_timestamp_seconds', good.at, labels)]),
+      ...(good === undefined ? [] : [sample('pbmkit_drill_recovery_seconds', good.restoreSeconds, labels)]),
+      ...(failed === undefined ? [] : [sample('pbmkit_drill_last_failure_timestamp_seconds', failed.at, labels)]),
     ]
   })
 }

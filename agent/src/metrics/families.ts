@@ -42,6 +42,18 @@ const CLUSTER_FAMILIES = {
     labels: ['profile'],
   },
   pbmkit_backups_damaged: { help: 'Backups whose last verification found damage', labels: ['profile'] },
+  pbmkit_drill_last_success_timestamp_seconds: {
+    help: 'When the newest drill that succeeded ended (Unix time)',
+    labels: BACKUP,
+  },
+  pbmkit_drill_last_failure_timestamp_seconds: {
+    help: 'When the newest drill that failed ended (Unix time)',
+    labels: BACKUP,
+  },
+  pbmkit_drill_recovery_seconds: {
+    help: 'How long the restore of the newest drill that succeeded took',
+    labels: BACKUP,
+  },
   pbmkit_restore_last_success_timestamp_seconds: {
     help: 'When the newest restore or replay that succeeded ended (Unix time)',
     labels: [],

@@ -19,7 +19,7 @@ import {
   type OperationLog,
   type PlannedTakeOver,
   PluginHost,
-  SCRATCH_FOLDER,
+  SCRATCH,
   type ScratchSettings,
   SELF,
   STORE,
@@ -64,9 +64,7 @@ export interface AgentContext {
   readonly handOver: (handedOver: HandedOver) => void
   /** What such a restore writes down. */
   readonly takeOverFile: JournalFile
-  /** Where mongods of the agent itself have their files. */
-  readonly scratchFolder: string
-  /** The same with its limits, for servers that may take much. */
+  /** How mongods of the agent itself are started. */
   readonly scratch: ScratchSettings
   /** How the mongod is started, where that is told. */
   readonly startCommand: string | undefined
@@ -109,7 +107,7 @@ export async function withContainer<T>(
   container.registerInstance(OPERATION_LOG, context.log)
   container.registerInstance(CLOCK, context.clock)
   container.registerInstance(PluginHost, context.host)
-  container.registerInstance(SCRATCH_FOLDER, context.scratchFolder)
+  container.registerInstance(SCRATCH, context.scratch)
   container.registerInstance(CIPHERS, ciphersOf(context))
   if (given.store !== undefined) container.registerInstance(STORE, given.store)
   const { storage } = given

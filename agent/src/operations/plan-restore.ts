@@ -32,7 +32,7 @@ export async function runPlanRestore(context: OperationContext): Promise<void> {
 }
 
 async function planned(restore: RestoreCommand, held: OperationContext): Promise<RestorePlan> {
-  const { leader, node, self, host, clock, log, opid, signal, scratchFolder } = held
+  const { leader, node, self, host, clock, log, opid, signal, scratch } = held
   const about = { opid, replset: self.rs }
   const progress = new ProgressPublisher(clock, (progress) => notePlan(leader, about, { progress }))
   const storage = await storageOf(held, restore.backupName)
@@ -52,7 +52,7 @@ async function planned(restore: RestoreCommand, held: OperationContext): Promise
       progress,
       clock,
       opid,
-      scratchFolder,
+      scratch,
     }
     return await planRestore(restore, context)
   }

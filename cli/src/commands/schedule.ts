@@ -77,7 +77,12 @@ function addOptions(command: Command, ofBackup: string): Command {
       ]),
     )
     .option('--no-catch-up', 'do not make up what was missed while no agent ran')
-    .addOption(new Option('-t, --type <type>', `${ofBackup}; default: logical`).choices(['logical', 'physical']))
+    .addOption(
+      new Option('-t, --type <type>', `${ofBackup} (default: logical) or of drill (the newest)`).choices([
+        'logical',
+        'physical',
+      ]),
+    )
     .option('--ns <namespaces>', `${ofBackup}: only these, with commas; default: everything`)
     .option('--with-users-and-roles', `${ofBackup} of whole databases: their users and roles too`)
     .option('--profile <name>', 'on the storage of this profile; default: the main storage')

@@ -19,7 +19,7 @@ describe('schedules in the configuration', () => {
     const yaml = `schedules:
   - {name: a, cron: 0 2 * * *, do: backup, type: physical, ns: shop.*}
   - {name: a, cron: nightly, do: backup}
-  - {name: c, cron: 0 2 * * *, do: drill}
+  - {name: c, cron: 0 2 * * *, do: dream}
   - {name: s, cron: '*/10 * * * * *', do: backup}
   - {name: d, cron: 0 2 * * *, timezone: Middle/Earth, do: cleanup}
   - {name: e.f, cron: 0 2 * * *, do: lifecycle, type: logical, when: never}
@@ -28,7 +28,7 @@ describe('schedules in the configuration', () => {
       'line 2: schedules.0.ns: does not go with type: physical, which is a backup of all data',
       'line 3: schedules.1.name: stands here a second time',
       'line 3: schedules.1.cron: is no cron expression; write minute, hour, day, month and weekday: 30 2 * * * is each day at 2:30',
-      'line 4: schedules.2.do: must be backup, lifecycle, cleanup, delete-pitr or verify, not "drill"',
+      'line 4: schedules.2.do: must be backup, lifecycle, cleanup, delete-pitr, verify or drill, not "dream"',
       'line 5: schedules.3.cron: comes more often than once a minute; leave the seconds out, or write one: 0 30 2 * * *',
       'line 6: schedules.4.timezone: is no time zone; write it as the IANA does: Europe/Berlin, UTC',
       'line 6: schedules.4.olderThan: is missing; do: cleanup needs it',

@@ -26,7 +26,7 @@ export interface ScheduleConfig {
   catchUp?: boolean
   /** While another operation runs: `wait` for its end (when absent), or `skip` this time. */
   overlap?: 'wait' | 'skip'
-  /** Logical when absent. */
+  /** Logical when absent; of a drill, whichever is the newest. */
   type?: 'logical' | 'physical'
   /** `db.collection` or `db.*`, with commas; all when absent. */
   ns?: string
@@ -58,6 +58,7 @@ export const SCHEDULED = {
   cleanup: { may: ['olderThan', 'profile'], needs: ['olderThan'] },
   'delete-pitr': { may: ['olderThan'], needs: ['olderThan'] },
   verify: { may: ['newerThan', 'readData', 'profile'], needs: [] },
+  drill: { may: ['type', 'profile'], needs: [] },
 } as const satisfies Readonly<Record<string, { may: readonly string[]; needs: readonly string[] }>>
 
 export type ScheduledKind = keyof typeof SCHEDULED

@@ -3,6 +3,7 @@ import { clusterTime } from '../mongo/cluster-time.js'
 import { BACKUPS, CONTROL_DATABASE } from '../mongo/control-names.js'
 import type { BackupDocument, BackupReplset, BackupStatus, Nomination, Progress } from './backup-document.js'
 import { isOnlyRecorded } from './backup-history.js'
+import { type LastDrill, lastDrill, readDrills } from './drill-document.js'
 import { findSettled } from './find-settled.js'
 import { BACKUP_REPLSET_STATES, BACKUP_STATES } from './state-machine.js'
 import { type Transition, type TransitionOptions, transition } from './transition.js'
@@ -68,15 +69,18 @@ export interface FoundDamage {
   readonly at: number
 }
 
-/** Those that ended, or in which damage was found, at this Unix second or later. */
-export async function listNewsOfBackups(
-  leader: MongoClient,
-  since: number,
-): Promise<{ ended: BackupDocument[]; damaged: { backup: BackupDocument; damage: FoundDamage }[] }> {
+export interface NewsOfBackups {
+  readonly ended: BackupDocument[]
+  readonly damaged: { readonly backup: BackupDocument; readonly damage: FoundDamage }[]
+  readonly drilled: { readonly backup: BackupDocument; readonly drill: LastDrill }[]
+}
+
+/** Those that ended, in which damage was found, or that were drilled, at this Unix second or later. */
+export async function listNewsOfBackups(leader: MongoClient, since: number): Promise<NewsOfBackups> {
   const ended: Document = { last_transition_ts: { $gte: since }, status: { $in: [...BACKUP_STATES.terminal] } }
   const damaged: Document = { 'verification.at': { $gte: since }, 'verification.result': 'damaged' }
   const found = await backups(leader)
-    .find({ $or: [ended, damaged] })
+    .find({ $or: [ended, damaged, { 'drills.at': { $gte: since } }] })
     .toArray()
   const read = found.flatMap((document) => {
     const backup = readBackup(document)
@@ -87,6 +91,10 @@ export async function listNewsOfBackups(
     damaged: read.flatMap(({ backup, verification }) => {
       if (verification?.result !== 'damaged' || readNumber(verification.at) < since) return []
       return [{ backup, damage: { opid: String(verification.opid), at: readNumber(verification.at) } }]
+    }),
+    drilled: read.flatMap(({ backup }) => {
+      const drill = lastDrill(readDrills(backup.drills))
+      return drill === undefined || drill.at < since ? [] : [{ backup, drill }]
     }),
   }
 }

@@ -2,6 +2,7 @@ import type { MongoClient } from 'mongodb'
 import type { ScheduleConfig } from '../config/schedules.js'
 import type { BackupDocument } from '../control/backup-document.js'
 import { type FoundDamage, listNewsOfBackups } from '../control/backups.js'
+import type { LastDrill } from '../control/drill-document.js'
 import type { Notice } from '../control/notice-state.js'
 import type { RestoreDocument } from '../control/restore-document.js'
 import { listEndedRestores } from '../control/restores.js'
@@ -22,7 +23,8 @@ export async function endedOperations(
   // What was before somebody asked to be told is of no concern.
   const since = Math.min(t, Math.max(state.endedSince, Math.floor(notificationsSince / 1000)))
   const [backups, restores] = await Promise.all([listNewsOfBackups(leader, since), listEndedRestores(leader, since)])
-  const opids = new Set(backups.ended.map(({ opid }) => opid))
+  const drills = backups.drilled.map(({ drill }) => drill.opid)
+  const opids = new Set([...backups.ended.map(({ opid }) => opid), ...drills])
   const runs = schedules.flatMap((schedule) => {
     const last = states[schedule.name]?.last
     if (last === undefined || last.endedAt < since * 1000 || hasRecord(schedule, last, opids)) return []
@@ -31,6 +33,7 @@ export async function endedOperations(
   const records = [
     ...backups.ended.map((one) => noticeOf('backup', one)),
     ...backups.damaged.map(({ backup, damage }) => noticeOfDamage(backup, damage)),
+    ...backups.drilled.map(({ backup, drill }) => noticeOfDrill(backup, drill)),
     ...restores.map((one) => noticeOf(one.backup === '' ? 'replay' : 'restore', one)),
   ]
   const found = [...records, ...runs]
@@ -40,9 +43,10 @@ export async function endedOperations(
   }
 }
 
-/** Of a backup that began: that is told. */
+/** Of a backup that began, and a drill that was made: that is told. */
 function hasRecord(schedule: ScheduleConfig, { status, opid }: EndedRun, opids: ReadonlySet<string>): boolean {
-  return schedule.do === 'backup' && (status === 'done' || (opid !== undefined && opids.has(opid)))
+  const isTold = opid !== undefined && opids.has(opid)
+  return (schedule.do === 'backup' && (status === 'done' || isTold)) || (schedule.do === 'drill' && isTold)
 }
 
 function noticeOf(operation: string, record: BackupDocument | RestoreDocument): Notice {
@@ -61,6 +65,15 @@ function noticeOfDamage({ name }: BackupDocument, { opid, at }: FoundDamage): No
   const subject = `backup ${name} is damaged`
   const text = `${subject}: see pbm describe-backup ${name}`
   return { id: `damaged/${name}/${opid}`, event: 'damaged', at: at * 1000, operation: 'verify', name, subject, text }
+}
+
+/** Once for all replica sets, unless one that ends later than another fails. */
+function noticeOfDrill({ name }: BackupDocument, { opid, at, result }: LastDrill): Notice {
+  const isGood = result === 'good'
+  const subject = `drill of ${name}: ${isGood ? 'done' : 'failed'}`
+  const text = `${subject}: see pbm describe-backup ${name}`
+  const event = isGood ? 'succeeded' : 'failed'
+  return { id: `drill/${name}/${opid}/${result}`, event, at: at * 1000, operation: 'drill', name, subject, text }
 }
 
 function noticeOfRun({ name, do: operation }: ScheduleConfig, { tick, status, why, endedAt }: EndedRun): Notice {

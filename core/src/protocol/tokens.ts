@@ -2,6 +2,7 @@ import type { MongoClient } from 'mongodb'
 import type { InjectionToken } from 'tsyringe'
 import type { Ciphers } from '../encryption/ciphers.js'
 import type { OperationLog } from '../log.js'
+import type { ScratchSettings } from '../mongo/scratch-settings.js'
 import type { Member } from '../mongo/topology.js'
 import type { CompressionPlugin } from '../plugin/compression.js'
 import type { OpenStore } from '../store/open-store.js'
@@ -19,7 +20,7 @@ export const SELF: InjectionToken<Member> = Symbol('which member of which replic
 export const OPERATION_LOG: InjectionToken<OperationLog> = Symbol('the log of the operation')
 export const CLOCK: InjectionToken<Clock> = Symbol('clock')
 export const STORE: InjectionToken<OpenStore> = Symbol('the open storage of the operation')
-export const SCRATCH_FOLDER: InjectionToken<string> = Symbol('where mongods of the agent itself have their files')
+export const SCRATCH: InjectionToken<ScratchSettings> = Symbol('how the agent starts mongods of its own')
 export const WITH_STORE: InjectionToken<WithStore> = Symbol('what opens the storage of the operation')
 export const COMPRESSION: InjectionToken<CompressionPlugin> = Symbol('the compression the operation writes with')
 

@@ -22,20 +22,13 @@ import { nodeInfo } from '../mongo/topology.js'
 import type { ObjectStore } from '../plugin/storage.js'
 import { PluginHost } from '../plugin-host/host.js'
 import { ProgressPublisher } from '../protocol/progress.js'
-import {
-  CLOCK,
-  LEADER,
-  NODE,
-  OPERATION_LOG,
-  SCRATCH_FOLDER,
-  SELF,
-  WITH_STORE,
-  type WithStore,
-} from '../protocol/tokens.js'
+import { CLOCK, LEADER, NODE, OPERATION_LOG, SCRATCH, SELF, WITH_STORE, type WithStore } from '../protocol/tokens.js'
 import { openStore } from '../store/open.js'
 import { systemClock } from '../time/clock.js'
 import { planRestore } from './run/plan-restore.js'
 import { Restore, type RestoreOutcome } from './run/restore.js'
+
+const SCRATCH_SETTINGS = { folder: join(tmpdir(), `pbmkit-scratch-${process.pid}`), cacheGb: '0.25', keepFree: 0 }
 
 /** Shared by the e2e of restores: a replica set of one with authentication, and a copy of a fixture as the storage. */
 export interface Bench {
@@ -91,7 +84,7 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
       container.registerInstance(SELF, { rs: 'rs0', node: set.members[0]?.host ?? '' })
       container.registerInstance<OperationLog>(OPERATION_LOG, log)
       container.registerInstance(CLOCK, systemClock)
-      container.registerInstance(SCRATCH_FOLDER, join(tmpdir(), `pbmkit-scratch-${process.pid}`))
+      container.registerInstance(SCRATCH, SCRATCH_SETTINGS)
       container.registerInstance<WithStore>(WITH_STORE, options.withStore ?? ((_signal, work) => work(store)))
       container.registerInstance(PluginHost, host)
       return container.resolve(Restore).run(restoreCommand(backupName, command), { signal })
@@ -115,7 +108,7 @@ export async function startBench(fixture: Fixture): Promise<Bench> {
         progress,
         clock: systemClock,
         opid: '',
-        scratchFolder: join(tmpdir(), `pbmkit-scratch-${process.pid}`),
+        scratch: SCRATCH_SETTINGS,
       })
     },
     stop: async () => {

@@ -2,12 +2,15 @@ import { type MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { type Config, DEFAULT_COMPRESSION } from '../config/document.js'
 import { durationOf } from '../config/duration.js'
 import type { ScheduleConfig, ScheduledKind } from '../config/schedules.js'
+import { type BackupFacts, eachDoneBackup } from '../control/backup-facts.js'
 import { findBackup, findBackupByOpid } from '../control/backups.js'
 import type { Command } from '../control/command-document.js'
-import { wasRefused } from '../control/commands.js'
+import { findCommand, wasRefused } from '../control/commands.js'
+import { findDrill } from '../control/drill.js'
+import { drillFault } from '../control/drill-document.js'
 import { listBesideLocks, listLocks } from '../control/locks.js'
 import { queryLog } from '../control/log.js'
-import { isMain, lifecycleOf, requireStorage } from '../control/profiles.js'
+import { isMain, lifecycleOf, profileOf, requireStorage } from '../control/profiles.js'
 import { namespacesOf } from '../control/run-documents.js'
 import type { ScheduledRun } from '../control/schedule-state.js'
 import { checkedSelection } from '../control/selection.js'
@@ -84,7 +87,22 @@ export const ACTIONS: Readonly<Record<ScheduledKind, ScheduledAction>> = {
     },
     outcome: verifyOutcome,
   },
+  drill: {
+    locks: false,
+    command: async ({ type, profile = '' }, { leader }) => {
+      await requireStorage(leader, profile)
+      const isAsked = (backup: BackupFacts) =>
+        (type === undefined ? DRILLABLE.includes(backup.type) : backup.type === type) &&
+        profileOf(backup) === (isMain(profile) ? undefined : profile)
+      for await (const backup of eachDoneBackup(leader))
+        if (isAsked(backup)) return { cmd: 'drill', drill: { backup: backup.name } }
+      throw new PbmError('BACKUP_NOT_FOUND', 'there is no backup to drill')
+    },
+    outcome: drillOutcome,
+  },
 }
+
+const DRILLABLE: readonly string[] = ['logical', 'physical']
 
 /** How long agents may take to begin; PBM's look once a second, and a backup is first agreed on. */
 const TAKE_UP_MS = 60_000
@@ -144,6 +162,22 @@ async function verifyOutcome(run: ScheduledRun, context: ActionContext): Promise
     return report.result === 'good' ? { status: 'done' } : { status: 'failed', why: faultOf(report) }
   const ended = await loggedOutcome(run, context)
   if (ended !== undefined) return ended
+  const isHeld = (await listBesideLocks(leader, { opid: run.opid })).length > 0
+  return isHeld ? undefined : unanswered(run, context)
+}
+
+/** Each replica set that the backup has is drilled, and all has to be right. */
+async function drillOutcome(run: ScheduledRun, context: ActionContext): Promise<Outcome | undefined> {
+  const { leader } = context
+  const reports = (await findDrill(leader, run.opid)).flatMap(({ report }) => report ?? [])
+  const sent = await findCommand(leader, new ObjectId(run.opid))
+  const backup = sent?.cmd === 'drill' ? await findBackup(leader, sent.drill.backup) : undefined
+  const ended = await loggedOutcome(run, context)
+  if (ended !== undefined && ended.status !== 'done') return ended
+  if (reports.length > 0 && reports.length >= (backup?.replsets.length ?? 0)) {
+    const isGood = reports.every(({ result }) => result === 'good')
+    return isGood ? { status: 'done' } : { status: 'failed', why: drillFault(reports) }
+  }
   const isHeld = (await listBesideLocks(leader, { opid: run.opid })).length > 0
   return isHeld ? undefined : unanswered(run, context)
 }

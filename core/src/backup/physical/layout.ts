@@ -47,3 +47,19 @@ function isDataFolder(folders: readonly string[], { directoryPerDB, directoryFor
   if (more.length > 0) return false
   return directoryPerDB ? database !== undefined && DATABASE.test(database) : database === undefined
 }
+
+const JOURNAL_COMPRESSORS: readonly unknown[] = ['none', 'snappy', 'zlib', 'zstd']
+
+/**
+ * The options of a server that opens files, by a record of them, which comes from a storage: nothing else of it gets into a command
+ * line.
+ */
+export function openingOptions(
+  recorded: Readonly<Record<string, unknown>> | undefined,
+): Readonly<Record<string, unknown>> {
+  const { directoryPerDB, directoryForIndexes } = layoutOf(recorded)
+  const storage = recorded?.storage as Record<string, Record<string, Record<string, unknown>>> | undefined
+  const compressor = storage?.wiredTiger?.engineConfig?.journalCompressor
+  const journalCompressor = JOURNAL_COMPRESSORS.includes(compressor) ? compressor : 'snappy'
+  return { storage: { directoryPerDB, wiredTiger: { engineConfig: { directoryForIndexes, journalCompressor } } } }
+}

@@ -138,7 +138,7 @@ export async function requireSpace(
     'SCRATCH_SPACE',
     `the file system of ${parent} has ${free} bytes left: ${needed}${keepFree} stay free`,
     {
-      hint: 'Make room there, or move the folder: see --state-folder of the agent',
+      hint: 'Make room there, or move the folder: see --scratch-folder of the agent',
     },
   )
 }

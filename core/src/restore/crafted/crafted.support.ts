@@ -21,7 +21,7 @@ import {
   LEADER,
   NODE,
   OPERATION_LOG,
-  SCRATCH_FOLDER,
+  SCRATCH,
   SELF,
   WITH_STORE,
   type WithStore,
@@ -44,6 +44,8 @@ import {
   type TargetPart,
   type TargetState,
 } from './target.support.js'
+
+const SCRATCH_SETTINGS = { folder: join(tmpdir(), `pbmkit-scratch-${process.pid}`), cacheGb: '0.25', keepFree: 0 }
 
 export interface Verdict {
   readonly title: string
@@ -219,7 +221,7 @@ export class CraftedBench {
     container.registerInstance(SELF, { rs: part.rs, node: part.host })
     container.registerInstance(OPERATION_LOG, this.#log)
     container.registerInstance(CLOCK, systemClock)
-    container.registerInstance(SCRATCH_FOLDER, join(tmpdir(), `pbmkit-scratch-${process.pid}`))
+    container.registerInstance(SCRATCH, SCRATCH_SETTINGS)
     container.registerInstance<WithStore>(WITH_STORE, (_signal, work) => work(store))
     container.registerInstance(PluginHost, this.#host)
     if (base.ciphers !== undefined) container.registerInstance(CIPHERS, base.ciphers)

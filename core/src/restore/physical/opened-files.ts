@@ -1,12 +1,8 @@
 import { join } from 'node:path'
-import type { Document, MongoClient } from 'mongodb'
-import { layoutOf } from '../../backup/physical/layout.js'
 import { withScratch } from '../../backup/physical/scratch.js'
-import { programOf } from '../../backup/physical/server-program.js'
+import { type ScratchContext, scratchServer } from '../../backup/physical/scratch-server.js'
 import { endOplogAt, type StandaloneOptions, withStandalone } from '../../backup/physical/standalone.js'
-import { requireRights } from '../../control/rights.js'
 import type { OperationLog } from '../../log.js'
-import { serverOptions } from '../../mongo/server-options.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import { optime } from '../../oplog/entry.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
@@ -17,12 +13,8 @@ import { type FetchOptions, fetchFiles, readFileList, totalSize } from './fetch.
 import { refuseOtherVersion } from './prepare.js'
 import { transactionEntries } from './transaction-entries.js'
 
-export interface OpeningFiles extends FetchOptions {
-  /** The mongod beside this agent, whose program opens the files. */
-  readonly node: MongoClient
+export interface OpeningFiles extends FetchOptions, ScratchContext {
   readonly info: NodeInfo
-  /** Where the files are put meanwhile: a folder of this machine's own settings. */
-  readonly folder: string
   /** Files fetched at a time. */
   readonly parallel: number
   /** Where the oplog begins that is replayed on top of it; undefined where none is. */
@@ -40,31 +32,25 @@ export interface OpenedFiles {
 
 /** Names the socket. */
 const PORT = 27017
-/** For whatever else is on that file system. */
-const KEEP_FREE = 512 * 1024 * 1024
-const JOURNAL_COMPRESSORS: readonly unknown[] = ['none', 'snappy', 'zlib', 'zstd']
 
 /**
  * Runs `work` with the part of a physical backup opened by a mongod that nobody else can reach, exactly as it was at the end of
  * the backup. Files and server are gone afterwards; what is left of an agent that was killed, see `removeLeftScratch`. Throws
- * RESTORE_UNSUPPORTED, RIGHTS_MISSING, SCRATCH_… and what {@link fetchFiles} throws.
+ * RESTORE_UNSUPPORTED, SERVER_UNKNOWN, SCRATCH_… and what {@link fetchFiles} throws.
  */
 export async function withOpenedFiles<T>(opening: OpeningFiles, work: (opened: OpenedFiles) => Promise<T>): Promise<T> {
-  const { node, info, folder: parent, backup, part, compression, log, signal } = opening
-  await requireRights(node, 'agent', { physical: true, version: info.version })
-  refuseOtherVersion(backup, part, info)
-  const { path } = await programOf(await serverOptions(node))
+  const { info, scratch, backup, part, compression, log } = opening
+  if (scratch.mongod === undefined) refuseOtherVersion(backup, part, info)
   const files = await readFileList(opening)
   const bytes = totalSize(files)
-  const server = { path, mongodOpts: openingOptions(part.mongod_opts) }
+  const server = await scratchServer(opening, part.mongod_opts)
   const fill = async (dbPath: string, filling: AbortSignal) => {
-    log.info(`fetching the files of ${backup.name}, ${bytes} bytes, into ${parent}`)
+    log.info(`fetching the files of ${backup.name}, ${bytes} bytes, into ${scratch.folder}`)
     opening.progress.phase('files', { bytes, documents: 0 })
     await fetchFiles({ ...opening, signal: filling }, files, { ...opening, folder: dbPath })
     await endAt({ ...server, dbPath, signal: filling }, opening)
   }
-  const scratch = { ...server, parent, needs: bytes, keepFree: KEEP_FREE, signal, fill, appliesOplog: true }
-  return await withScratch(scratch, async (client, open) => {
+  return await withScratch({ ...server, needs: bytes, fill, appliesOplog: true }, async (client, open) => {
     log.info(`a mongod of this agent's own has the files of ${backup.name} open`)
     const end = optime(part.last_write_ts)
     const oplog = info.isSharded ? await transactionEntries(client, end, opening.goesOnAt) : []
@@ -80,13 +66,4 @@ async function endAt(server: Omit<StandaloneOptions, 'port'>, { part }: OpeningF
   await withStandalone(options, join(server.dbPath, '..', 'first.log'), (client) =>
     endOplogAt(client, part.last_write_ts),
   )
-}
-
-/** As the record has them, which comes from a storage: nothing else of it gets into a command line. */
-function openingOptions(recorded: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const { directoryPerDB, directoryForIndexes } = layoutOf(recorded)
-  const storage = recorded?.storage as Document | undefined
-  const compressor: unknown = storage?.wiredTiger?.engineConfig?.journalCompressor
-  const journalCompressor = JOURNAL_COMPRESSORS.includes(compressor) ? compressor : 'snappy'
-  return { storage: { directoryPerDB, wiredTiger: { engineConfig: { directoryForIndexes, journalCompressor } } } }
 }

@@ -2,6 +2,7 @@ import type { MongoClient } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
 import type { Ciphers } from '../../encryption/ciphers.js'
 import type { OperationLog } from '../../log.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import type { Member } from '../../mongo/topology.js'
 import { PluginHost } from '../../plugin-host/host.js'
 import {
@@ -10,7 +11,7 @@ import {
   LEADER,
   NODE,
   OPERATION_LOG,
-  SCRATCH_FOLDER,
+  SCRATCH,
   SELF,
   WITH_STORE,
   type WithStore,
@@ -28,7 +29,7 @@ export class RestoreContext {
     @inject(CLOCK) readonly clock: Clock,
     @inject(WITH_STORE) readonly withStore: WithStore,
     @inject(PluginHost) readonly host: PluginHost,
-    @inject(SCRATCH_FOLDER) readonly scratchFolder: string,
+    @inject(SCRATCH) readonly scratch: ScratchSettings,
     @inject(CIPHERS, { isOptional: true }) readonly ciphers: Ciphers | undefined,
   ) {}
 }

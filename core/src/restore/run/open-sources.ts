@@ -1,5 +1,6 @@
 import type { MongoClient } from 'mongodb'
 import type { OperationLog } from '../../log.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import type { NodeInfo } from '../../mongo/topology.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import { DEFAULT_PARALLEL_FILES } from '../physical/fetch.js'
@@ -11,8 +12,7 @@ export interface OpeningContext {
   readonly info: NodeInfo
   readonly log: OperationLog
   readonly progress: ProgressPublisher
-  /** A folder of this machine's own settings. */
-  readonly scratchFolder: string
+  readonly scratch: ScratchSettings
   readonly signal: AbortSignal
 }
 
@@ -25,8 +25,7 @@ export async function withFilesOf<T>(
   const { backup, part, pointInTime, compression, tuning, stored: store } = sources
   if (backup.type === 'logical' || part === undefined || pointInTime?.newcomers.has(part.name) === true)
     return await work(undefined)
-  const { scratchFolder: folder, ...given } = context
   const goesOnAt = pointInTime?.chunks[0]?.start
   const parallel = tuning.numParallelFiles ?? DEFAULT_PARALLEL_FILES
-  return await withOpenedFiles({ ...given, backup, part, compression, store, folder, parallel, goesOnAt }, work)
+  return await withOpenedFiles({ ...context, backup, part, compression, store, parallel, goesOnAt }, work)
 }

@@ -5,6 +5,7 @@ import { unfinishedInPlace, wasInterrupted } from '../../control/restores.js'
 import { stagingDatabase } from '../../control/staging-name.js'
 import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
+import type { ScratchSettings } from '../../mongo/scratch-settings.js'
 import type { ProgressPublisher } from '../../protocol/progress.js'
 import type { Clock } from '../../time/clock.js'
 import { type DeadlineGuard, deadlineGuard } from '../../time/deadline-guard.js'
@@ -26,7 +27,7 @@ export interface PlanContext extends SourcesContext {
   readonly node: MongoClient
   readonly progress: ProgressPublisher
   /** See {@link withFilesOf}. */
-  readonly scratchFolder: string
+  readonly scratch: ScratchSettings
 }
 
 /**

@@ -73,7 +73,7 @@ export class Restore {
     { info, signal, guard, progress, reach }: PrimarySteps,
     onSuspended: OnSuspended,
   ): Promise<void> {
-    const { node, leader, self, log, host, clock, ciphers, scratchFolder } = this.#context
+    const { node, leader, self, log, host, clock, ciphers, scratch } = this.#context
     const sources = await findSources(command, { leader, self, info, log, host, ciphers, store, signal })
     const { backup, wanted, rsMap, cluster, part, pointInTime, compression, tuning, stored } = sources
     // Whoever has sent it: ours would wait for what theirs never say.
@@ -103,7 +103,7 @@ export class Restore {
     }
     if (part === undefined) await restoreNothing({ sharding, reach: reachState, log })
     else {
-      const opening = { node, info, log, progress, scratchFolder, signal: guard.signal }
+      const opening = { node, info, log, progress, scratch, signal: guard.signal }
       const own: ReplsetRestore = {
         client: node,
         store: stored,
