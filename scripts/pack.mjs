@@ -3,13 +3,17 @@
  *   npm run pack                                          all plugins, into packed/
  *   npm run pack -- /tmp/packed --with storage-s3         the storage S3 alone, beside what agent and command line need
  *   npm run pack -- --deb                                 a Debian package as well, with a Node.js of its own
+ *   npm run pack -- --rpm                                 the same for Fedora, RHEL and their kin
  */
 import { execFileSync } from 'node:child_process'
-import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { makeDeb } from './deb.mjs'
+import { layTree } from './host-tree.mjs'
+import { makeRpm } from './rpm.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -24,7 +28,7 @@ const packages = new Map(
 )
 
 const { values, positionals } = parseArgs({
-  options: { with: { type: 'string' }, deb: { type: 'boolean', default: false } },
+  options: { with: { type: 'string' }, deb: { type: 'boolean' }, rpm: { type: 'boolean' } },
   allowPositionals: true,
 })
 const target = resolve(positionals[0] ?? join(root, 'packed'))
@@ -62,7 +66,18 @@ console.log(`${wanted.size} packages are in ${shown}. On every host, with Node.j
   npm install --prefix /opt/pbmkit ${shown}/*.tgz
   ln -s /opt/pbmkit/node_modules/.bin/pbm /opt/pbmkit/node_modules/.bin/pbm-agent /usr/local/bin/
 `)
-if (values.deb) {
+if (values.deb || values.rpm) {
   const { version } = packages.get('@pbmkit/agent').manifest
-  console.log(`Debian and Ubuntu, without any other Node.js:\n\n  apt-get install ${makeDeb(target, version)}\n`)
+  const stage = mkdtempSync(join(tmpdir(), 'pbmkit-stage-'))
+  try {
+    layTree(stage, target)
+    if (values.deb)
+      console.log(
+        `Debian and Ubuntu, without any other Node.js:\n\n  apt-get install ${makeDeb(stage, target, version)}\n`,
+      )
+    if (values.rpm)
+      console.log(`Fedora and RHEL, without any other Node.js:\n\n  dnf install ${makeRpm(stage, target, version)}\n`)
+  } finally {
+    rmSync(stage, { recursive: true, force: true })
+  }
 }
