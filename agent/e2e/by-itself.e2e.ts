@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { createTlsFiles, findMongod, temporaryFolder } from '@pbmkit/conformance/testbed'
 import {
   type Config,
+  findDrill,
   Notifier,
   PluginHost,
   parseConfig,
@@ -167,8 +168,14 @@ describe('the file of the operations page', () => {
     await until('the verification', async () => (await lastOf('proof')) !== undefined)
     assert.equal((await lastOf('proof'))?.status, 'done', outputs(cluster))
     await until('the drill', async () => (await lastOf('drill')) !== undefined, 60)
-    const { status, why } = (await lastOf('drill')) ?? {}
+    const { status, why, opid = '' } = (await lastOf('drill')) ?? {}
     assert.deepEqual([status, why], ['done', undefined], outputs(cluster))
+    const [drilled] = await findDrill(leader, opid)
+    assert.deepEqual(
+      drilled?.report?.checks.map(({ ns, count }) => [ns, count]),
+      [['shop.orders', 1000]],
+    )
+    assert.notEqual(drilled?.report?.node, (await set.primary()).host)
     assert.equal(outputs(cluster).includes('secret of the mail'), false)
   })
 

@@ -175,6 +175,19 @@ for (const members of [1, 3] as const) {
     })
 
     if (members > 1) {
+      it('gives the old data back to all where one can not serve the new, and all are to have them', async () => {
+        await withClient(cluster.set.adminUri, (admin) => admin.db('work').collection('orders').drop())
+        const old = await state()
+        await writeFile(join(folder, 'fail'), '')
+        const record = await restored(backup.name, { allowPartlyDone: false })
+        assert.equal(record?.status, 'error', outputs(cluster))
+        assert.match(record?.error ?? '', /restore.allowPartlyDone is off/)
+        await cluster.set.ready()
+        assert.deepEqual(compareStates(old, await state()), [])
+        await until('all to have ended', async () => (await readdir(join(folder, 'state'))).length === 0)
+        await agentsBack(4)
+      })
+
       it('goes on with the others where the agent of one was killed', async () => {
         const [agent] = cluster.agents.filter(({ member }) => member.host !== primary)
         assert.ok(agent)

@@ -5,10 +5,12 @@ import { serviceManager, startCommand, temporaryFolder } from '@pbmkit/conforman
 import {
   type BackupDocument,
   connectLeader,
+  findDrill,
   findRestore,
   listChunks,
   type RestoreCommand,
   type RestoreDocument,
+  sendCommand,
 } from '@pbmkit/core'
 import { type ClusterTime, type Document, Long, type MongoClient, type Timestamp, UUID } from 'mongodb'
 import { backupEnded, filesystemConfig, outputs, sendBackup, sendRestore, until } from './cluster.support.js'
@@ -175,6 +177,22 @@ describe('physical backups of a sharded cluster', function () {
     const other = await bench.cluster.shard('s1').set.client()
     assert.equal(await other.db('bank').collection('moving').countDocuments(), 0)
     await bench.cluster.refresh('bank.accounts')
+    assert.deepEqual(await readdir(join(folder, 'state', 'scratch')), [])
+  })
+
+  it('are drilled, each replica set by itself', async () => {
+    const drill = { backup: backup.name }
+    const opid = (await sendCommand(bench.leader, { cmd: 'drill', drill })).toHexString()
+    const reports = async () => (await findDrill(bench.leader, opid)).flatMap(({ report }) => report ?? [])
+    await until('the drill', async () => (await reports()).length === 3, 90).catch((error: unknown) => {
+      throw new Error(`${error}\n${outputs(bench)}`)
+    })
+    const found = (await reports()).map(({ rs, result, faults }) => [rs, result, faults])
+    assert.deepEqual(
+      found.sort(),
+      ['cfg', 's1', 's2'].map((rs) => [rs, 'good', []]),
+      outputs(bench),
+    )
     assert.deepEqual(await readdir(join(folder, 'state', 'scratch')), [])
   })
 

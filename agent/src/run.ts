@@ -47,8 +47,7 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
   try {
     if (settings.metrics !== undefined)
       metrics = await Metrics.open(settings.metrics, { clock: systemClock, logger: local.logger })
-    await takeOvers.recover()
-    for (;;) {
+    for (let goesOn = await takeOvers.recover(); goesOn; ) {
       const connected = await connectAgain()
       await takeOvers.tellEnd(connected.leader)
       agent = await untilAborted(
@@ -62,7 +61,8 @@ export async function run(settings: Settings, source: { flags: Flags; env: NodeJ
       // While there still is a database to say so in.
       await agent.stop('lets go of its mongod for a restore', { keepsConnections: true })
       agent = undefined
-      await takeOvers.carryOut(handedOver, () => connected.close())
+      goesOn = await takeOvers.carryOut(handedOver, () => connected.close())
+      if (!goesOn) local.logger.info('this agent ends until the files are copied: start it again then')
     }
   } catch (error) {
     if (!stopping.signal.aborted || error instanceof PbmError) fail(error, '')

@@ -35,6 +35,17 @@ describe('settings of the agent', () => {
     assert.equal(defaults.dumpParallelCollections, undefined)
   })
 
+  it('say where a mongod of the agent itself may be, and how large', async () => {
+    const { scratch } = await loadSettings({ mongodbUri: 'x', stateFolder: '/state' }, {})
+    assert.deepEqual(scratch, { folder: '/state/scratch', cacheGb: '0.5', keepFree: 2 ** 30 })
+    const yaml = await file('scratch:\n  folder: /large\n  cache: 4\n  keep-free: 20\n  mongod: /usr/bin/mongod\n')
+    const given = await loadSettings({ mongodbUri: 'x', config: yaml }, {})
+    const { folder: path, cacheGb, keepFree, mongod } = given.scratch
+    assert.deepEqual([path, cacheGb, keepFree, mongod], ['/large', '4', 20 * 2 ** 30, '/usr/bin/mongod'])
+    for (const wrong of [{ scratchFolder: 'large' }, { scratchCache: '0.1' }, { scratchMongod: 'mongod' }])
+      await assert.rejects(loadSettings({ mongodbUri: 'x', ...wrong }, {}), { code: 'SETTINGS_INVALID' })
+  })
+
   it('are in the README as they are', async () => {
     const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8')
     const [, yaml = ''] = /^```yaml\n(.*?)^```$/ms.exec(readme) ?? []

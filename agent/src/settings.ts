@@ -159,10 +159,9 @@ export async function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Promis
 }
 
 function scratchSettings(find: (place: Place) => Source | undefined, stateFolder: string): ScratchSettings {
-  const [folder] = absolutePaths(find(PLACES.scratch)) ?? []
-  const [mongod] = absolutePaths(find(PLACES.scratchMongod)) ?? []
+  const mongod = absolutePath(find(PLACES.scratchMongod))
   return {
-    folder: folder ?? join(stateFolder, 'scratch'),
+    folder: absolutePath(find(PLACES.scratch)) ?? join(stateFolder, 'scratch'),
     cacheGb: String(gigabytes(find(PLACES.scratchCache)) ?? DEFAULT_CACHE_GB),
     keepFree: Math.ceil((gigabytes(find(PLACES.scratchFree)) ?? DEFAULT_KEEP_FREE_GB) * 2 ** 30),
     ...(mongod === undefined ? {} : { mongod }),
@@ -254,6 +253,12 @@ function text(source: Source | undefined): string | undefined {
   if (source === undefined || source.value === '') return undefined
   if (typeof source.value !== 'string') throw invalid(`${source.name}: not a text`)
   return source.value
+}
+
+function absolutePath(source: Source | undefined): string | undefined {
+  const path = text(source)
+  if (path === undefined || isAbsolute(path)) return path
+  throw invalid(`${source?.name}: ${JSON.stringify(path)} is no absolute path`)
 }
 
 /** From a list, or a text with `:` between the paths, as in PATH. */

@@ -45,28 +45,33 @@ export class TakeOvers {
 
   /**
    * Before anything else: an agent that was killed in the middle has left a mongod that does not run. What it does depends on
-   * what the others have done meanwhile.
+   * what the others have done meanwhile. False where the agent is to end.
    */
-  async recover(): Promise<void> {
+  async recover(): Promise<boolean> {
     const journal = await takeOverFile(this.#options.settings).read()
-    if (journal === undefined) return
+    if (journal === undefined) return true
     this.#log().warning(`restore ${journal.record.name} was broken off here in phase ${journal.phase}`)
-    await this.#carryOut(journal, { isResumed: true })
+    return await this.#carryOut(journal, { isResumed: true })
   }
 
-  /** @param letGo ends what is done in the database that is there now */
-  async carryOut({ planned }: HandedOver, letGo: () => Promise<void>): Promise<void> {
+  /**
+   * False where the agent is to end until somebody has copied files, and then to begin again.
+   *
+   * @param letGo ends what is done in the database that is there now
+   */
+  async carryOut({ planned }: HandedOver, letGo: () => Promise<void>): Promise<boolean> {
     const { journal, lock } = planned
-    await this.#carryOut(journal, {
+    const goesOn = await this.#carryOut(journal, {
       letGo: async () => {
         await lock?.leave()
         await letGo()
       },
     })
-    this.#options.signal.throwIfAborted()
+    if (goesOn) this.#options.signal.throwIfAborted()
+    return goesOn
   }
 
-  async #carryOut(journal: TakeOverJournal, how: Pick<CarryOutContext, 'isResumed' | 'letGo'>): Promise<void> {
+  async #carryOut(journal: TakeOverJournal, how: Pick<CarryOutContext, 'isResumed' | 'letGo'>): Promise<boolean> {
     const { settings } = this.#options
     const { mongodbUri: uri, mongodStart: startCommand, pluginDir, localAccess } = settings
     const host = new PluginHost({ resolveFrom: import.meta.url, pluginDir, localAccess })
@@ -74,11 +79,23 @@ export class TakeOvers {
     const { party: self, config, record } = journal
     // Not ended by a signal: a mongod that is down has to come up again first.
     const signal = new AbortController().signal
-    const context = { uri, startCommand, file: takeOverFile(settings), log, clock: systemClock, signal }
+    const context = {
+      uri,
+      startCommand,
+      file: takeOverFile(settings),
+      log,
+      clock: systemClock,
+      signal,
+      ending: this.#options.signal,
+    }
     const outcome = await withStore({ leader: undefined, host, self, config, log, signal }, (store) =>
       carryOut(journal, { ...context, ...how, store }),
     )
-    if (self.isCoordinator && self.rs === self.leading) this.#ended = { record, ...outcome }
+    const { status, error } = outcome
+    if (status === 'copyReady') return false
+    if (self.isCoordinator && self.rs === self.leading)
+      this.#ended = { record, status, ...(error === undefined ? {} : { error }) }
+    return true
   }
 
   /** To be called with the first connection after it. */

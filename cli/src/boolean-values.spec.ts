@@ -13,6 +13,10 @@ describe('flags with true and false', () => {
     [['backup', '--wait', '--wait=false'], ['backup']],
     [['backup', '-w', '--wait=F'], ['backup']],
     [
+      ['restore', '--allow-partly-done=false', '--fallback-enabled=true'],
+      ['restore', '--no-allow-partly-done', '--fallback-enabled'],
+    ],
+    [
       ['backup', '--wait=false', '--wait=T'],
       ['backup', '--wait'],
     ],

@@ -11,6 +11,7 @@ const FALSE: ReadonlySet<string> = new Set(['0', 'f', 'F', 'false', 'FALSE', 'Fa
  */
 export function withoutBooleanValues(program: Command, args: readonly string[]): string[] {
   const switches = switchesOf(program)
+  const answers = answersOf(program, args)
   const taken: string[] = []
   for (const [index, arg] of args.entries()) {
     if (arg === '--') return [...taken, ...args.slice(index)]
@@ -20,9 +21,22 @@ export function withoutBooleanValues(program: Command, args: readonly string[]):
     else if (TRUE.has(value)) taken.push(flag)
     else if (FALSE.has(value)) {
       for (const name of names) while (taken.includes(name)) taken.splice(taken.indexOf(name), 1)
+      // Where no is another answer than none.
+      for (const name of names) if (answers.has(name)) taken.push(negated(name))
     } else throw usageError(`${flag}: '${value}' is neither true nor false`)
   }
   return taken
+}
+
+/** The flags of the command that is called which have their contrary there, too. */
+function answersOf(program: Command, args: readonly string[]): Set<string> {
+  const called = program.commands.find((command) => args.includes(command.name()))
+  const names = called?.options.flatMap(namesOf) ?? []
+  return new Set(names.filter((name) => name.startsWith('--') && names.includes(negated(name))))
+}
+
+function negated(name: string): string {
+  return name.replace(/^--/, '--no-')
 }
 
 /** Flags that are a switch wherever there is one of that name, with all names of each. */

@@ -74,6 +74,15 @@ describe('pbm and an agent', () => {
     assert.match((await cluster.pbm(['s'])).stdout, /P\s+\d+\.\d+\.\d+ \(PBM v2\.15\.0\)\s+OK/)
   })
 
+  it("status: what is lost by an agent of PBM's", async () => {
+    const agents = cluster.leader.db('admin').collection('pbmAgents')
+    const [own] = await agents.find({}, { projection: { _id: 0, plugins: 0, pbmkit: 0 } }).toArray()
+    await agents.insertOne({ ...own, n: 'other:1', s: 2, str: 'SECONDARY' })
+    const { stdout } = await cluster.pbm(['status', '-s', 'cluster'])
+    await agents.deleteOne({ n: 'other:1' })
+    assert.match(stdout, /PBM's agent beside other:1: no physical backups there.*Run pbmkit's pbm-agent there/)
+  })
+
   it('backup --wait: is done when it says so, with each form of output', async () => {
     const ended = await cluster.json(['backup', '--wait', '--compression', 'gzip', '--num-parallel-collections', '2'])
     assert.equal(ended.code, 0, ended.stderr)

@@ -77,6 +77,16 @@ describe('pbm drill', () => {
     }
   })
 
+  it('drills what a selective backup has, and the newest where none is named', async () => {
+    const selective = await backup('--ns', 'drill.*')
+    const [report] = (await drill([])).replsets
+    assert.deepEqual(
+      [report?.backup, report?.result, report?.documents],
+      [selective, 'good', 50],
+      JSON.stringify(report),
+    )
+  })
+
   it('keeps the time that a restore takes, and shows it', async () => {
     for (const name of [logical, physical]) {
       const [drilled] = (await findBackup(cluster.leader, name))?.drills ?? []

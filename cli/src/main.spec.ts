@@ -144,6 +144,10 @@ describe('pbm without a server', () => {
       [['diagnostic'], /--path is missing/],
       [['diagnostic', '--path', 'x', '--name', 'a', '--opid', 'b'], /two ways/],
       [['backup', '-l'], /--list-files goes only with --type external/],
+      [['restore', 'x', '--exit'], /--exit goes only with --external/],
+      [['restore', 'x', '--external', '--time', '2031-02-03'], /--time does not go with --external/],
+      [['restore', 'x', '--fallback-enabled=0', '--allow-partly-done=0'], /are both off/],
+      [['restore-finish', 'x'], /required option '-c, --config <file>' not specified/],
       [['backup-finish'], /missing required argument 'name'/],
       [['completion', 'powershell'], /bash/],
     ]

@@ -108,7 +108,21 @@ export async function requireBackupAgents(
   await until(mayBegin, { everyMs: LOOK_AGAIN_MS })
 }
 
-function filesNeeds(type: BackupDocument['type'], replset: ReplsetTopology, config: Config): AgentNeeds['physical'] {
+/** Why no physical backup could be made now, where a logical one could; undefined where nothing is known against it. */
+export function physicalFault(view: AgentsView, config: Pick<Config, 'storage' | 'encryption' | 'backup'>) {
+  const needs = { storage: config.storage.type, encryption: config.encryption?.type ?? 'none' }
+  const faultsOf = (type: 'logical' | 'physical') =>
+    view.replsets.flatMap((replset) =>
+      backupFaults(replset, view, { ...needs, physical: filesNeeds(type, replset, config) }),
+    )
+  return faultsOf('logical').length === 0 ? faultsOf('physical')[0]?.error : undefined
+}
+
+function filesNeeds(
+  type: BackupDocument['type'],
+  replset: ReplsetTopology,
+  config: Pick<Config, 'backup'>,
+): AgentNeeds['physical'] {
   if (type === 'logical') return undefined
   return type === 'external' ? EXTERNAL_NEEDS : physicalNeeds(replset, config.backup?.physical)
 }

@@ -137,7 +137,11 @@ describe('pbm profile', () => {
   })
 
   it('is removed without a loss, and found again when added with --sync', async () => {
-    assert.equal((await cluster.pbm(['profile', 'remove', 'weekly', '--wait'])).code, 0)
+    const schedule = ['--cron', '0 2 * * *', '--profile', 'weekly']
+    assert.equal((await cluster.pbm(['schedule', 'add', 'sundays', ...schedule])).code, 0)
+    const removed = await cluster.pbm(['profile', 'remove', 'weekly', '--wait'])
+    assert.deepEqual([removed.code, /need the profile.*: sundays/.test(removed.stderr)], [0, true], removed.stderr)
+    assert.equal((await cluster.pbm(['schedule', 'remove', 'sundays'])).code, 0)
     assert.deepEqual(await snapshots(), [])
     assert.ok((await readdir(weekly)).includes(`${name}.pbm.json`))
     const input = storage(weekly)

@@ -11,6 +11,7 @@ import { describeRestoreCommand } from './commands/describe-restore.js'
 import { diagnosticCommand } from './commands/diagnostic.js'
 import { drillCommand } from './commands/drill.js'
 import { backupFinishCommand } from './commands/external-backup.js'
+import { restoreFinishCommand } from './commands/external-restore.js'
 import { keyCommand } from './commands/key.js'
 import { listCommand } from './commands/list.js'
 import { logsCommand } from './commands/logs.js'
@@ -27,11 +28,7 @@ import { topCommand } from './commands/top.js'
 import { verifyCommand } from './commands/verify.js'
 import { version, versionCommand } from './commands/version.js'
 import { webCommand } from './commands/web.js'
-import { notSupportedYet } from './errors.js'
 import type { Run } from './session.js'
-
-/** PBM's verbs that are not here yet: refused by name, so that nobody looks for a typing error. */
-const LATER = ['restore-finish'] as const
 
 /**
  * Commands that ignore arguments they have no use for, as PBM's do. Where one more could be meant to do something
@@ -92,6 +89,7 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     describeRestoreCommand(run),
     cancelBackupCommand(run),
     backupFinishCommand(run),
+    restoreFinishCommand(run),
     cancelCommand(run),
     oplogReplayCommand(run),
     deleteBackupCommand(run),
@@ -115,14 +113,6 @@ export function buildProgram(run: Run, compressions: readonly string[] = []): Co
     program.addCommand(command)
   }
 
-  for (const name of LATER)
-    program
-      .command(name, { hidden: true })
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .action(() => {
-        throw notSupportedYet(`pbm ${name}`)
-      })
   return program
 }
 

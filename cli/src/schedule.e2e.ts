@@ -115,6 +115,13 @@ describe('pbm schedule, notify', () => {
     assert.equal((await cluster.pbm(['config'])).stdout, shown)
     assert.match((await cluster.pbm(['config', 'schedules'])).stdout, /nightly/)
     assert.match((await refused('config', '--set', 'schedules=x')).Error, /is a list/)
+    const wrong = `pitr: {oplogSpanMin: 3}\nschedules:
+  - {name: far, do: backup, cron: 0 2 * * *, profile: nowhere}
+  - {name: part, do: backup, cron: 0 2 * * *, ns: admin.*}\n`
+    const { stderr } = await cluster.pbm(['config', '--file', '-'], { input: file(wrong) })
+    assert.match(stderr, /schedules\.0\.profile: there is no profile 'nowhere'.*pbm profile add nowhere/)
+    assert.match(stderr, /schedules\.1\.ns: .*database admin/)
+    assert.equal((await cluster.pbm(['config'])).stdout, shown)
     await cluster.pbm(['config', '--file', '-'], { input: file('schedules: []\n') })
     assert.deepEqual(await listed(), [])
     assert.equal((await cluster.pbm(['status'])).stdout.includes('Schedules'), false)

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  type Config,
   clusterTime,
   type Delivery,
   type EndedRun,
@@ -14,6 +15,8 @@ import {
 import type { MongoClient } from 'mongodb'
 import type { Colours } from './output/colour.js'
 import { table } from './output/table.js'
+import { agentsView, physicalFault } from './preflight.js'
+import type { Session } from './session.js'
 
 /** A schedule as `pbm schedule list` and `pbm status` show it. Times are RFC 3339. */
 export interface ShownSchedule extends ScheduleConfig {
@@ -37,6 +40,22 @@ export interface ShownRun {
  */
 export async function beginning(leader: MongoClient, clock: Clock): Promise<number> {
   return Math.min(clock.now(), (await clusterTime(leader)).t * 1000)
+}
+
+/** Of those that make physical backups, where that could not be done now: agents and members may be others by then. */
+export async function warnOfPhysical(
+  { output }: Session,
+  leader: MongoClient,
+  config: Config,
+  schedules: readonly ScheduleConfig[],
+): Promise<void> {
+  const names = schedules
+    .filter(({ do: kind, type }) => kind === 'backup' && type === 'physical')
+    .map(({ name }) => name)
+  if (names.length === 0) return
+  const fault = physicalFault(await agentsView(leader), config)
+  if (fault !== undefined)
+    output.warn(`schedules of physical backups (${names.join(', ')}): as it is now, they would fail: ${fault.message}`)
 }
 
 export async function shownSchedules(leader: MongoClient, now: number): Promise<ShownSchedule[]> {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   compareShardedStates,
+  findMongod,
   type ShardedCluster,
   type ShardOptions,
   snapshotShardedState,
@@ -12,7 +13,7 @@ import {
   startShardedCluster,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
-import { databaseRole, type VerificationReport } from '@pbmkit/core'
+import { type DrillReport, databaseRole, type VerificationReport } from '@pbmkit/core'
 import { until } from './cluster.support.js'
 import { pbm, type RunOptions } from './run.support.js'
 
@@ -35,10 +36,12 @@ interface Listed {
 describe('pbm on sharded clusters', () => {
   const running: { cluster: ShardedCluster; agents: ChildProcess[] }[] = []
   let folder = ''
+  let state = ''
 
   before(async () => {
     folder = join(await temporaryFolder('pbmkit-cli-sharded-'), 'backups')
     await mkdir(folder)
+    state = join(folder, '..', 'state')
   })
   after(async () => {
     for (const { cluster, agents } of running) {
@@ -55,10 +58,11 @@ describe('pbm on sharded clusters', () => {
     })
     const roles = (JSON.parse(status.stdout) as Status).cluster.flatMap(({ nodes }) => nodes.map(({ role }) => role))
     assert.deepEqual(roles, ['P', 'P', 'P'])
+    const env = { PATH: process.env.PATH, PBM_STATE_FOLDER: state, PBM_SCRATCH_MONGOD: await findMongod() }
     const agents = cluster.replsets.flatMap(({ members }) =>
       members.map((member) =>
         spawnSupervised(process.execPath, [AGENT], {
-          env: { PATH: process.env.PATH, PBM_MONGODB_URI: member.uri({ user }) },
+          env: { ...env, PBM_MONGODB_URI: member.uri({ user }) },
           stdio: 'ignore',
         }),
       ),
@@ -104,6 +108,21 @@ describe('pbm on sharded clusters', () => {
     const verified = await one.json<VerificationReport>(['verify', name], { replset: 's1' })
     const [whole] = verified.backups
     assert.deepEqual([verified.result, whole?.objects === whole?.objectsRead], ['good', true], JSON.stringify(whole))
+    // Each by itself.
+    const drilled = await one.json<{ result: string; replsets: DrillReport[] }>(['drill', name], { replset: 's1' })
+    const found = drilled.replsets.map(({ rs, documents, result }) => [rs, documents, result])
+    assert.deepEqual(
+      [drilled.result, found],
+      [
+        'good',
+        [
+          ['cfg', 0, 'good'],
+          ['s1', 1, 'good'],
+          ['second', 2, 'good'],
+        ],
+      ],
+    )
+    assert.deepEqual(await readdir(join(state, 'scratch')), [])
     const before = await snapshotShardedState(one.cluster)
     for (const part of [[], ['--ns', 'shop.orders']]) {
       const plan = await one.json<Plan>(['restore', name, ...part, '--dry-run'])

@@ -3,15 +3,7 @@ import type { Config } from '@pbmkit/core'
 
 /** Keys of PBM that are kept for it and change nothing here: they concern how PBM restores. */
 const UNUSED = {
-  restore: [
-    'numDownloadWorkers',
-    'maxDownloadBufferMb',
-    'downloadChunkMb',
-    'mongodLocation',
-    'mongodLocationMap',
-    'fallbackEnabled',
-    'allowPartlyDone',
-  ],
+  restore: ['numDownloadWorkers', 'maxDownloadBufferMb', 'downloadChunkMb', 'mongodLocation', 'mongodLocationMap'],
 } as const
 
 /** PBM's keys of `storage.gcs` of the same sort. */

@@ -8,13 +8,15 @@ import {
   loadSampleData,
   type ReplicaSet,
   removeTemporaryFolder,
+  serviceManager,
   snapshotState,
   spawnSupervised,
+  startCommand,
   startReplicaSet,
   temporaryFolder,
 } from '@pbmkit/conformance/testbed'
 import { databaseRole } from '@pbmkit/core'
-import type { Document, MongoClient } from 'mongodb'
+import { type Document, MongoClient } from 'mongodb'
 import { runProgram } from './commands.js'
 
 const AGENT = fileURLToPath(new URL('../../../agent/dist/src/bin.js', import.meta.url))
@@ -24,24 +26,33 @@ const POLL_MS = 100
 /** Tens of megabytes: enough to see it move, little enough to wait for. */
 const SCALE = 20
 
+export interface DemoOptions {
+  /** By the files of the servers, which end and begin again. */
+  readonly isPhysical: boolean
+}
+
 /**
  * Backs up a real replica set, destroys its data, restores it and compares. Removes all it made, however it ends; when
  * it is aborted, what was still starting is left to the testbed's supervisor, which acts when this process ends.
  */
-export async function runDemo(signal: AbortSignal): Promise<void> {
+export async function runDemo(signal: AbortSignal, options: DemoOptions): Promise<void> {
   const undo: Array<() => Promise<void> | void> = []
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
   try {
     // Not every step can be broken off: servers start, data loads. Leave them where they are.
-    await Promise.race([showAll(signal, undo), aborted])
+    await Promise.race([showAll(signal, undo, options), aborted])
   } finally {
     for (const step of undo.toReversed()) await step()
   }
 }
 
-async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | void>): Promise<void> {
+async function showAll(
+  signal: AbortSignal,
+  undo: Array<() => Promise<void> | void>,
+  { isPhysical }: DemoOptions,
+): Promise<void> {
   const started = Date.now()
   const folder = await temporaryFolder('pbmkit-demo-')
   undo.push(() => removeTemporaryFolder(folder))
@@ -52,12 +63,13 @@ async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | vo
     undo.push(() => set.stop())
     signal.throwIfAborted()
     const admin = await set.client()
-    const user = await set.createUser(databaseRole('agent'))
+    const user = await set.createUser(databaseRole('agent', { physical: isPhysical }))
     note(set.members.map(({ host }) => host).join(', '))
 
     say('Starting an agent beside each of them')
     agents = await startAgents(set, user, folder)
     undo.push(agents.stop)
+    if (isPhysical) undo.push(serviceManager(() => set.members, folder))
     const everyAgent = { count: set.members.length, agents, signal }
     await untilAgents(admin, {}, everyAgent)
 
@@ -81,8 +93,8 @@ async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | vo
     const before = await snapshotState(admin)
     note(describe(before))
 
-    say('Backing up')
-    await pbm(['backup', '--wait'])
+    say(isPhysical ? 'Backing up the files of a secondary' : 'Backing up')
+    await pbm(['backup', ...(isPhysical ? ['--type', 'physical'] : []), '--wait'])
     const name = await newestBackup(pbm)
     await pbm(['list'])
 
@@ -91,11 +103,11 @@ async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | vo
     signal.throwIfAborted()
     note(describe(await snapshotState(admin)))
 
-    say('Restoring')
+    say(isPhysical ? 'Restoring the files of all members: their servers end and begin again' : 'Restoring')
     await pbm(['restore', name, '--yes', '--wait'])
 
     say('Comparing with what was there: documents byte for byte, options, indexes, users, roles')
-    const after = await snapshotState(admin)
+    const after = await (isPhysical ? newState(set) : snapshotState(admin))
     note(describe(after))
     const differences = compareStates(before, after)
     if (differences.length > 0) throw new Error(`the restored data differs:\n  ${differences.join('\n  ')}`)
@@ -104,6 +116,13 @@ async function showAll(signal: AbortSignal, undo: Array<() => Promise<void> | vo
     if (!signal.aborted) agents?.showLogs()
     throw error
   }
+}
+
+/** For a connection of before, this would be another replica set of the same name. */
+async function newState(set: ReplicaSet): Promise<DatabaseState> {
+  await set.ready()
+  const client = await MongoClient.connect(set.adminUri)
+  return await snapshotState(client).finally(() => client.close())
 }
 
 interface Agents {
@@ -117,7 +136,12 @@ async function startAgents(set: ReplicaSet, user: string, folder: string): Promi
   const agents = set.members.map((member) => {
     const log = join(folder, `agent-${member.port}.log`)
     const child = spawnSupervised(process.execPath, [AGENT], {
-      env: { ...process.env, PBM_MONGODB_URI: member.uri({ user }) },
+      env: {
+        ...process.env,
+        PBM_MONGODB_URI: member.uri({ user }),
+        PBM_STATE_FOLDER: join(folder, 'state'),
+        PBM_MONGOD_START: startCommand(folder, member.port),
+      },
       stdio: ['ignore', openSync(log, 'a'), openSync(log, 'a')],
     })
     return { member, log, child }

@@ -1,10 +1,11 @@
 import { constants } from 'node:os'
 import { setInterval } from 'node:timers'
+import { parseArgs } from 'node:util'
 import { runDemo } from './demo.js'
 import { farewell } from './farewell.js'
 
 /*
- * `npm run demo`. However it ends, nothing is left running or on disk: in order where this process is told to stop,
+ * `npm run demo`, with `-- --physical` by the files of the servers. However it ends, nothing is left running or on disk: in order where this process is told to stop,
  * and by the testbed's supervisor where it is killed.
  */
 const abort = new AbortController()
@@ -26,8 +27,10 @@ setInterval(() => {
 }, 250).unref()
 
 try {
-  await runDemo(abort.signal)
-  process.stdout.write(farewell())
+  const { values } = parseArgs({ options: { physical: { type: 'boolean', default: false } } })
+  const options = { isPhysical: values.physical }
+  await runDemo(abort.signal, options)
+  process.stdout.write(farewell(options))
 } catch (error) {
   if (!abort.signal.aborted) {
     process.exitCode = 1

@@ -1,5 +1,6 @@
 import {
   asksForPart,
+  type BackupDocument,
   type CommandDocument,
   findAnywhere,
   findBackup,
@@ -18,22 +19,28 @@ import { onPrimary } from './primary-only.js'
 export async function runRestore(context: OperationContext): Promise<void> {
   const { command, signal } = context
   if (!isRestore(command)) return
-  const isWhole = command.cmd === 'restore' && !asksForPart(command.restore)
-  if (isWhole && (await isPhysical(context, command.restore.backupName))) return await runPhysical(context, command)
+  if (command.cmd === 'restore') {
+    const { restore } = command
+    const isOfFiles = restore.external || (!asksForPart(restore) && (await hasFiles(context, restore.backupName)))
+    if (isOfFiles) return await runPhysical(context, command)
+  }
   const storage = () => storageOf(context, command.restore.backupName)
   await onPrimary(context, () =>
     withContainer(context, { storage }, (container) => container.resolve(Restore).run(command, { signal })),
   )
 }
 
+/** Those of external ones are brought by somebody. */
+const hasType = (type: BackupDocument['type']) => isOfFiles(type) || type === 'external'
+
 /** What can't be found is for the restore to say. */
-async function isPhysical(context: OperationContext, name: string): Promise<boolean> {
+async function hasFiles(context: OperationContext, name: string): Promise<boolean> {
   const { leader, signal } = context
   const listed = await findBackup(leader, name)
-  if (listed !== undefined) return isOfFiles(listed.type)
+  if (listed !== undefined) return hasType(listed.type)
   const stored = withStore(context, (store) => findAnywhere(leader, store, name, signal), context.config.storage)
   const found = await stored.catch(() => undefined)
-  return found !== undefined && isOfFiles(found.type)
+  return found !== undefined && hasType(found.type)
 }
 
 /** On all members, each with its own mongod. */

@@ -22,7 +22,7 @@ import { codeOf, usageError } from '../errors.js'
 import { readTextOf } from '../io.js'
 import { yamlText } from '../output/yaml.js'
 import { CONFIG_PATIENCE_MS, refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { beginning } from '../schedules.js'
+import { beginning, warnOfPhysical } from '../schedules.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { requireGoodReports } from '../storage-reports.js'
@@ -84,6 +84,7 @@ async function config(session: Session, key: string | undefined, options: Config
     await refuseIfBusy(session, leader, { patienceMs: CONFIG_PATIENCE_MS, deadline })
     const change = await writeWholeConfig(leader, parsed, session.plugins, await beginning(leader, session.clock))
     warnOfSealing(session, change)
+    await warnOfPhysical(session, leader, change.config, parsed.schedules ?? [])
     await warnOfNoEffect(session, change)
     await followStorage(session, leader, change, options, deadline)
     const whole = await readWholeConfig(leader)

@@ -7,6 +7,7 @@ import {
   maskStorage,
   type Profile,
   parseConfig,
+  readRunDocuments,
   requireConfig,
   requireProfile,
   storageToWire,
@@ -130,6 +131,11 @@ async function remove(session: Session, name: string, options: WaitOptions): Pro
   await requireProfile(leader, name)
   await refuseIfBusy(session, leader, { deadline })
   await requireLeaderAgent(leader)
+  const users = (await readRunDocuments(leader)).schedules.filter(({ profile }) => profile === name)
+  if (users.length > 0)
+    session.output.warn(
+      `these schedules need the profile, and fail without it: ${users.map((one) => one.name).join(', ')} (pbm schedule remove)`,
+    )
   const opid = await forget(session, leader, name, options.wait === true ? deadline : undefined)
   session.output.result({ msg: 'OK', name, opid }, () => `Profile ${name} is removed; its backups stay on the storage.`)
 }

@@ -8,14 +8,13 @@ import {
   listChunks,
   optime,
   PbmError,
-  type PitrChunkDocument,
   planPointInTime,
   profileOf,
   tableTime,
   withoutReshardings,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
-import { notSupportedYet } from '../errors.js'
+import { notSupportedYet, usageError } from '../errors.js'
 import { requireBackup } from '../find-backup.js'
 import { incompatibilities } from '../incompatibilities.js'
 import { momentText } from '../output/times.js'
@@ -75,22 +74,8 @@ export async function baseOf(
   const sealed = mustBeSealed ? bases.filter(isWhollySealed) : []
   const all = sealed.length === 0 ? bases : sealed
   // For a part, all files of a physical one would have to be fetched.
-  const documents = isPart ? all.filter(({ type }) => type === 'logical') : []
-  const chosen = leadingTo(documents, chunks, target64)
-  return chosen ?? planPointInTime({ chunks, bases: all, target: target64 })
-}
-
-function leadingTo(
-  bases: readonly BackupDocument[],
-  chunks: readonly PitrChunkDocument[],
-  target: bigint,
-): BackupDocument | undefined {
-  try {
-    return planPointInTime({ chunks, bases, target })
-  } catch (error) {
-    if (error instanceof PbmError && error.code === 'RESTORE_TIME') return undefined
-    throw error
-  }
+  const isPreferred = ({ type }: BackupDocument) => !isPart || type === 'logical'
+  return planPointInTime({ chunks, bases: all, target: target64, isPreferred })
 }
 
 /** Fails with BACKUP_NOT_FOUND and BACKUP_NOT_DONE. */
@@ -109,6 +94,8 @@ export async function restorableBackup(
       }`,
       { hint: 'pbm list shows the backups that can be.' },
     )
+  if (backup.type === 'external')
+    throw usageError(`backup ${name} is external: its files are yours to copy`, `pbm restore ${name} --external`)
   if (backup.type !== 'logical' && !isOfFiles(backup.type))
     throw notSupportedYet(`restoring a ${backup.type} backup`, 'Restore it with PBM.')
   // The agents decide: a foreign replica set they refuse before anything is touched, another FCV they only warn of.

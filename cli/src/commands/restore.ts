@@ -11,29 +11,30 @@ import {
   Selection,
 } from '@pbmkit/core'
 
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { Timestamp } from 'mongodb'
 import { type Part, type PartOptions, restoredPart } from '../chosen-namespaces.js'
-import { notSupportedYet, usageError } from '../errors.js'
+import { usageError } from '../errors.js'
 import { confirm } from '../io.js'
 import { wholeNumber } from '../numbers.js'
 import { prettySize } from '../output/bytes.js'
 import { momentText, parseMoment, restoreName } from '../output/times.js'
 import { refuseIfBusy, requireRestoreAgents } from '../preflight.js'
-import { addRemappingOption, type RemappingOption, remappingOf } from '../replset-remapping.js'
+import { addRemappingOption, remappingOf } from '../replset-remapping.js'
 import { mergedText, restoredPartText } from '../restored-part.js'
 import { refuseUnsealed } from '../sealed.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { damageWarning } from '../verification.js'
-import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
+import { addWaitOptions, waitDeadline } from '../wait/options.js'
 import { waitForPhysicalRestoreEnd } from '../wait/physical-restore.js'
 import { waitForRestoreEnd, waitForRestoreStart } from '../wait/restore.js'
+import { checkExternalOptions, type ExternalOptions, restoreExternal } from './external-restore.js'
+import { addPartlyDoneOptions, partlyDoneFields } from './partly-done.js'
 import { baseOf, restorableBackup } from './restore-base.js'
 import { showPlan } from './restore-plan.js'
 
-interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
-  yes?: boolean
+interface RestoreOptions extends ExternalOptions, PartOptions {
   numParallelCollections?: number
   numInsertionWorkersPerCollection?: number
   numParallelFiles?: number
@@ -43,18 +44,7 @@ interface RestoreOptions extends WaitOptions, RemappingOption, PartOptions {
   dryRun?: boolean
   allowUnsealed?: boolean
   withoutUsersAndRoles?: boolean
-  [later: string]: unknown
 }
-
-/** PBM's flags that need physical or external restores. */
-const LATER: readonly (readonly [flags: string, option: string])[] = [
-  ['-x, --external', 'external'],
-  ['-c, --config <file>', 'config'],
-  ['--ts <timestamp>', 'ts'],
-  ['--exit', 'exit'],
-  ['--fallback-enabled', 'fallbackEnabled'],
-  ['--allow-partly-done', 'allowPartlyDone'],
-]
 
 /** Members look first whether they all can. */
 const PHYSICAL_START_MS = 150_000
@@ -100,7 +90,11 @@ export function restoreCommand(run: Run): Command {
       'majority, votingMembers or 1 to 50: members that must have built an index',
     )
   addRemappingOption(command)
-  for (const [flags] of LATER) command.addOption(new Option(flags, 'not supported yet').hideHelp())
+  addPartlyDoneOptions(command)
+    .option('-x, --external', 'files that you copy: of an external backup, or without a name of any other origin')
+    .option('-c, --config <file>', 'with --external: how the servers of the files were started, by replica set')
+    .option('--ts <timestamp>', 'with --external: T,I, the last write that the files are to have')
+    .option('--exit', 'with --external: the agents end while you copy; start them again afterwards')
   return addWaitOptions(command, 'the restore has ended; exit code 0 only when it is done').action(
     (name: string | undefined, options: RestoreOptions, self: Command) =>
       run(self, (session) => restore(session, name, options)),
@@ -108,8 +102,9 @@ export function restoreCommand(run: Run): Command {
 }
 
 async function restore(session: Session, given: string | undefined, options: RestoreOptions): Promise<void> {
-  for (const [flags, option] of LATER)
-    if (options[option] !== undefined) throw notSupportedYet(flags.replace(/^-\w, /, '').split(' ')[0] ?? flags)
+  checkExternalOptions({ ...options })
+  const howItMayEnd = partlyDoneFields(options)
+  if (options.external === true) return await restoreExternal(session, given, options)
   const target = checkedTarget(given, options)
   const asked = restoredPart(options)
   const quorum = checkedQuorum(options.indexCommitQuorum)
@@ -148,8 +143,7 @@ async function restore(session: Session, given: string | undefined, options: Res
     name,
     backupName,
     ...(Object.keys(remap).length === 0 ? {} : { rsMap: remap }),
-    fallbackEnabled: null,
-    allowPartlyDone: null,
+    ...howItMayEnd,
     ...(options.numParallelCollections ? { numParallelColls: options.numParallelCollections } : {}),
     ...(options.numInsertionWorkersPerCollection
       ? { numInsertionWorkers: options.numInsertionWorkersPerCollection }

@@ -17,7 +17,7 @@ import type { MongoClient } from 'mongodb'
 import { usageError } from '../errors.js'
 import { wholeNumber } from '../numbers.js'
 import { refuseIfBusy, requireLeaderAgent } from '../preflight.js'
-import { beginning, schedulesText, shownSchedules } from '../schedules.js'
+import { beginning, schedulesText, shownSchedules, warnOfPhysical } from '../schedules.js'
 import { send } from '../send.js'
 import type { Run, Session } from '../session.js'
 import { addWaitOptions, type WaitOptions, waitDeadline } from '../wait/options.js'
@@ -109,6 +109,7 @@ async function list(session: Session): Promise<void> {
 async function add(session: Session, name: string, { catchUp, ...given }: AddOptions): Promise<void> {
   const leader = await session.leader()
   await requireStorage(leader, given.profile)
+  const config = await requireConfig(leader)
   const schedule = { name, ...given, ...(catchUp ? {} : { catchUp }) } as ScheduleConfig
   await writeSchedules(
     leader,
@@ -119,6 +120,7 @@ async function add(session: Session, name: string, { catchUp, ...given }: AddOpt
     },
     await beginning(leader, session.clock),
   )
+  await warnOfPhysical(session, leader, config, [schedule])
   await tell(session, leader, name, 'added')
 }
 

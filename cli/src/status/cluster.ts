@@ -1,7 +1,9 @@
 import {
   type AgentDocument,
   agentErrors,
+  type Config,
   isStale,
+  listSlicerLocks,
   type MajorityStatus,
   type MemberRole,
   majorityStatus,
@@ -10,13 +12,15 @@ import {
   PRIMARY_STATE,
   priorityOf,
   readConfig,
+  readRunDocuments,
   type StoragePlace,
   storagePlaces,
 } from '@pbmkit/core'
 import type { MongoClient, Timestamp } from 'mongodb'
 import type { Colours } from '../output/colour.js'
 import { indent, table } from '../output/table.js'
-import { agentsView, lastHeard } from '../preflight.js'
+import { type AgentsView, agentsView, lastHeard } from '../preflight.js'
+import { lostToPbm, pbmAgents } from './pbm-agents.js'
 
 /** PBM's letters; any other member state stands as the server's word. */
 const LETTERS: Readonly<Record<MemberRole, string>> = {
@@ -33,6 +37,8 @@ export interface ClusterSection {
   nodes: NodeEntry[]
   /** Of the leader replica set, why nothing can be done in it. */
   error?: string
+  /** Ours: what is lost by PBM's agents beside its members, and what to do. */
+  pbmAgents?: string
 }
 
 export interface NodeEntry {
@@ -59,24 +65,37 @@ type Priority = PitrConfig['priority']
 
 export async function clusterSection(leader: MongoClient, withPriority: boolean): Promise<ClusterSection[]> {
   const [view, config, majority] = await Promise.all([agentsView(leader), readConfig(leader), majorityStatus(leader)])
+  const mixed = await mixedFacts(leader, view, config)
   const places = config === undefined ? [] : storagePlaces(view.agents, view.now, config.epoch)
-  return view.replsets.map(({ rs, members }) => ({
-    rs,
-    ...(rs === majority.set && !majority.isThere && { error: withoutMajority(majority) }),
-    nodes: members.map(({ host, role }) => {
-      const agent = view.agents.find((candidate) => candidate.rs === rs && candidate.n === host)
-      const priority = (map: Priority) => (withPriority ? priorityOfMember(host, role, map).toFixed(1) : '')
-      return {
-        host,
-        agent: agent === undefined ? '' : `v${agent.v}`,
-        ...(agent?.pbmkit === undefined ? {} : { pbmkit: agent.pbmkit }),
-        role: roleOf(role, agent, view.now),
-        prio_pitr: priority(config?.pitr?.priority),
-        prio_backup: priority(config?.backup?.priority),
-        ...condition(agent, role, view.now, places),
-      }
-    }),
-  }))
+  return view.replsets.map(({ rs, members }) => {
+    const lost = mixed && lostToPbm(rs, mixed)
+    return {
+      rs,
+      ...(lost !== undefined && { pbmAgents: lost }),
+      ...(rs === majority.set && !majority.isThere && { error: withoutMajority(majority) }),
+      nodes: members.map(({ host, role }) => {
+        const agent = view.agents.find((candidate) => candidate.rs === rs && candidate.n === host)
+        const priority = (map: Priority) => (withPriority ? priorityOfMember(host, role, map).toFixed(1) : '')
+        return {
+          host,
+          agent: agent === undefined ? '' : `v${agent.v}`,
+          ...(agent?.pbmkit === undefined ? {} : { pbmkit: agent.pbmkit }),
+          role: roleOf(role, agent, view.now),
+          prio_pitr: priority(config?.pitr?.priority),
+          prio_backup: priority(config?.backup?.priority),
+          ...condition(agent, role, view.now, places),
+        }
+      }),
+    }
+  })
+}
+
+/** Read only where an agent of PBM's is alive. */
+async function mixedFacts(leader: MongoClient, view: AgentsView, config: Config | undefined) {
+  if (pbmAgents(view).length === 0) return undefined
+  const [locks, { schedules, notifications }] = await Promise.all([listSlicerLocks(leader), readRunDocuments(leader)])
+  const slicers = locks.filter(({ hb }) => !isStale(hb, view.now)).map(({ replset, node }) => `${replset}/${node}`)
+  return { ...view, config, slicers, hasRuns: schedules.length + notifications.length > 0 }
 }
 
 function withoutMajority({ away }: MajorityStatus): string {
@@ -121,7 +140,7 @@ function priorityOfMember(host: string, role: MemberRole, priority: Priority): n
 export function clusterText(section: readonly ClusterSection[], withPriority: boolean, colours: Colours): string {
   const priorities = withPriority ? ['BACKUP PRIORITY', 'PITR PRIORITY'] : []
   return section
-    .map(({ rs, nodes, error }) => {
+    .map(({ rs, nodes, error, pbmAgents: lost }) => {
       const rows = nodes.map((node) => [
         node.host,
         node.role,
@@ -130,7 +149,9 @@ export function clusterText(section: readonly ClusterSection[], withPriority: bo
         conditionText(node, colours),
       ])
       const fault = error === undefined ? '' : `: ${colours.bad(error)}`
-      return `${colours.strong(rs)}${fault}\n${indent(table(['MEMBER', 'ROLE', ...priorities, 'AGENT', 'STATE'], rows, colours))}`
+      const members = table(['MEMBER', 'ROLE', ...priorities, 'AGENT', 'STATE'], rows, colours)
+      const lines = lost === undefined ? members : `${members}\n${colours.caution(lost)}`
+      return `${colours.strong(rs)}${fault}\n${indent(lines)}`
     })
     .join('\n')
 }

@@ -32,6 +32,7 @@ import { isSafeBackupName } from '../store/layout/names.js'
 import type { Clock } from '../time/clock.js'
 import { awaitReshardingEnds } from './cluster-changes.js'
 import { sourceFor } from './physical/increment.js'
+import { seenMembers, sourcesOfOthers } from './physical/spare-member.js'
 import { refuseLayout } from './sealing.js'
 
 export interface RunOptions {
@@ -212,6 +213,13 @@ export class BackupLeader {
     }
   }
 
+  /** Where there are others. What they feed would stand still with them. */
+  async #withoutSources(fit: AgentDocument[]): Promise<AgentDocument[]> {
+    const sources = sourcesOfOthers(await seenMembers(this.#context.leader))
+    const free = fit.filter(({ n }) => !sources.has(n))
+    return free.length === 0 ? fit : free
+  }
+
   /** What nodes logged as an error of the operation instead of taking it: a storage that they can't reach, say. */
   async #declined(opid: string, rs: string): Promise<Map<string, string>> {
     const errors = await queryLog(this.#context.leader, { opid, rs, severity: 1, tail: 50 })
@@ -247,6 +255,9 @@ export class BackupLeader {
       const known = all.filter((agent) => agent.rs === replset.rs)
       return candidates(known, now, needsOf(replset))
     })
+    // An increment has to be of the member that has the files of the one before.
+    const isHeld = type === 'external' || type === 'physical'
+    const candidatesLeft = isHeld ? await this.#withoutSources(fit) : fit
     for (const replset of replsets) {
       const { rs } = replset
       if (fit.some((agent) => agent.rs === rs)) continue
@@ -261,7 +272,7 @@ export class BackupLeader {
     await Promise.all(
       replsets.map(async ({ rs }) => {
         const first = source?.replsets.find(({ name }) => name === rs)?.node
-        const groups = nominationGroups(fit, rs, { priority, first })
+        const groups = nominationGroups(candidatesLeft, rs, { priority, first })
         const declined = async () => new Set((await this.#declined(opid, rs)).keys())
         const winner = await nominate({ ...backupBallot(leader, backup, rs), declined }, { groups, signal, log, clock })
         if (winner !== undefined) return log.debug(`${winner} takes the backup of ${rs}`)

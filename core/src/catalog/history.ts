@@ -26,6 +26,10 @@ export interface StoredOplog {
   readonly unsealed: number
 }
 
+function signOf({ name, status, changedAt, verification, drill }: BackupFacts): unknown {
+  return [name, status, changedAt, verification?.at, drill?.at]
+}
+
 /** Whatever the counts say: a record may have been replaced by another. */
 const AT_LEAST_EVERY_MS = 600_000
 /** Merged after so many, so that no list grows long. */
@@ -62,7 +66,7 @@ export class History {
 
   async #lookAtBackups(newest: readonly BackupFacts[]): Promise<void> {
     const count = await countBackups(this.#leader)
-    const sign = JSON.stringify([count, newest.map(({ name, status, changedAt }) => [name, status, changedAt])])
+    const sign = JSON.stringify([count, newest.map(signOf)])
     const at = this.#clock.now()
     const known = this.#backups
     if (known?.sign === sign && at - known.at < AT_LEAST_EVERY_MS) return

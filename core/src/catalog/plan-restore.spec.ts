@@ -35,6 +35,12 @@ describe('The base of a restore to a time', () => {
     assert.equal(planPointInTime({ chunks, bases, target: seconds(600) }), late)
   })
 
+  it('is a preferred one, also an older one, where one of them leads there', () => {
+    const isPreferred = ({ name }: Base) => name === 'old'
+    assert.equal(planPointInTime({ chunks, bases, target: seconds(300), isPreferred }), old)
+    assert.equal(planPointInTime({ chunks, bases, target: seconds(600), isPreferred }), late)
+  })
+
   it('is none outside of the ranges, and the nearest times are told', () => {
     const of = (target: number) => ({ chunks, bases, target: seconds(target) })
     refused(of(50), /1970-01-01T00:00:50 lies before the first time/, /nearest time is 1970-01-01T00:01:41;/)

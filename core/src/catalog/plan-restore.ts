@@ -22,13 +22,21 @@ export interface PointInTimeQuestion<B extends Base> {
   readonly target: bigint
   /** Set: no other one is taken. */
   readonly base?: B | undefined
+  /** Those that are taken rather than newer ones; any when absent. */
+  readonly isPreferred?: ((base: B) => boolean) | undefined
 }
 
 /**
  * The base to restore to `target` from: the newest one that leads there. Throws `RESTORE_TIME`, which tells why none
  * does, and the nearest times that can be restored to. Pure.
  */
-export function planPointInTime<B extends Base>({ chunks, bases, target, base }: PointInTimeQuestion<B>): B {
+export function planPointInTime<B extends Base>({
+  chunks,
+  bases,
+  target,
+  base,
+  isPreferred = () => true,
+}: PointInTimeQuestion<B>): B {
   const all = [...chunks]
   const lines = timelines(all, base === undefined ? bases : [base])
   if (base !== undefined) {
@@ -36,7 +44,8 @@ export function planPointInTime<B extends Base>({ chunks, bases, target, base }:
     if (range !== undefined && contains(range, target)) return base
     throw refusal(withBase(base, range, target, lines), lines.ranges, target)
   }
-  const chosen = baseReaching(bases, lines.perReplset, target)
+  const reaching = (some: readonly B[]) => baseReaching(some, lines.perReplset, target)
+  const chosen = reaching(bases.filter(isPreferred)) ?? reaching(bases)
   if (chosen !== undefined) return chosen
   throw refusal(withoutBase(target, lines), lines.ranges, target)
 }

@@ -133,7 +133,8 @@ export interface RestoreCommand {
   indexCommitQuorum?: string
   oplogTS?: Timestamp
   external: boolean
-  extConf: null
+  /** By replica set: how the servers were started that the files are of. */
+  extConf: Record<string, unknown> | null
   extTS: Timestamp
   exit: boolean
   /** Ours; PBM's agents pass over keys they don't know: who sent it, `DB.USER`, and stays as they are. */

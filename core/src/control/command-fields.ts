@@ -70,6 +70,7 @@ const RESTORE: Fields = {
   indexCommitQuorum: TEXT,
   oplogTS: TIME,
   external: FLAG,
+  extConf: DOCUMENT,
   extTS: TIME,
   exit: FLAG,
   sender: TEXT,

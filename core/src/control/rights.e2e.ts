@@ -38,7 +38,7 @@ describe('Rights of users on a server', () => {
     const missing = await missingRights(await as('viewer'), 'operator')
     assert.deepEqual(
       missing?.missing.map(({ actions }) => actions),
-      [['convertToCapped', 'createCollection', 'insert'], ['insert', 'update'], ['update']],
+      [['update'], ['convertToCapped', 'createCollection', 'insert'], ['insert', 'update'], ['update']],
     )
     assert.ok((await missingRights(await as('agent'), 'agent', { sharded: true })) !== undefined)
   })

@@ -6,6 +6,7 @@ import { schemaFaults } from '../config/faults.js'
 import { NOTIFICATIONS_SCHEMA, type NotificationConfig, notificationFaults } from '../config/notifications.js'
 import { SCHEDULES_SCHEMA, type ScheduleConfig, scheduleFaults } from '../config/schedules.js'
 import { isRecord, withoutNulls } from '../config/values.js'
+import { PbmError } from '../errors.js'
 import type { PluginHost } from '../plugin-host/host.js'
 import { type ConfigChange, readConfig, writeConfig } from './config.js'
 import { type NoticeState, readNoticeState } from './notice-state.js'
@@ -17,6 +18,7 @@ import {
   SCHEDULE_STATE_ID,
   SCHEDULES_ID,
 } from './own-documents.js'
+import { isMain, listProfiles } from './profiles.js'
 import { forgetSchedules, readScheduleStates, type ScheduleState } from './schedule-state.js'
 import { checkedSelection } from './selection.js'
 
@@ -67,8 +69,7 @@ export async function writeSchedules(
     const before = listOfRecords(document?.schedules) as unknown as ScheduleConfig[]
     const schedules = [...change(before)]
     const faults = [...schemaFaults(schedules, SCHEDULES_SCHEMA, ['schedules']), ...scheduleFaults(schedules)]
-    if (faults.length > 0) throw invalidConfig(faults)
-    for (const { ns, withUsersAndRoles } of schedules) checkedSelection(namespacesOf(ns), withUsersAndRoles)
+    refuse(faults.length > 0 ? faults : selectionFaults(schedules))
     const known = numbersOf(document?.since)
     const since = schedules.map((schedule) => {
       const old = before.find(({ name }) => name === schedule.name)
@@ -103,7 +104,7 @@ export async function writeNotifications(
 
 /**
  * Writes a configuration as a file has it: the main document, and schedules and notifications where the file has these sections.
- * Without them they stay as they are, for PBM and tools write files that know nothing of them. Rejects as {@link writeSchedules}.
+ * Without them they stay as they are, for PBM and tools write files that know nothing of them. Rejects as {@link writeSchedules}, and where a schedule names a profile that is not there.
  */
 export async function writeWholeConfig(
   leader: MongoClient,
@@ -113,11 +114,43 @@ export async function writeWholeConfig(
 ): Promise<ConfigChange> {
   const { schedules, notifications } = config
   // Before anything is written.
-  for (const { ns, withUsersAndRoles } of schedules ?? []) checkedSelection(namespacesOf(ns), withUsersAndRoles)
+  refuse([...selectionFaults(schedules ?? []), ...(await profileFaults(leader, schedules ?? []))])
   const change = await writeConfig(leader, config, host)
   if (schedules !== undefined) await writeSchedules(leader, () => schedules, now)
   if (notifications !== undefined) await writeNotifications(leader, notifications, now)
   return change
+}
+
+function refuse(faults: readonly ConfigFault[]): void {
+  if (faults.length > 0) throw invalidConfig(faults)
+}
+
+/** Namespaces that no backup can be of. */
+function selectionFaults(schedules: readonly ScheduleConfig[]): ConfigFault[] {
+  return schedules.flatMap(({ ns, withUsersAndRoles }, index) => {
+    try {
+      checkedSelection(namespacesOf(ns), withUsersAndRoles)
+      return []
+    } catch (error) {
+      if (!(error instanceof PbmError)) throw error
+      return [faultOf(index, 'ns', error.message)]
+    }
+  })
+}
+
+/** Profiles that are not there: the schedule would fail each time. */
+async function profileFaults(leader: MongoClient, schedules: readonly ScheduleConfig[]): Promise<ConfigFault[]> {
+  if (schedules.every(({ profile }) => isMain(profile))) return []
+  const known = new Set((await listProfiles(leader)).map(({ name }) => name))
+  return schedules.flatMap(({ name, profile }, index) => {
+    if (isMain(profile) || known.has(profile)) return []
+    const how = `Make it first (pbm profile add ${profile} FILE), or leave the schedule ${name} out until then`
+    return [faultOf(index, 'profile', `there is no profile '${profile}'. ${how}`)]
+  })
+}
+
+function faultOf(index: number, key: string, text: string): ConfigFault {
+  return { path: ['schedules', String(index), key], text, unknownKey: false }
 }
 
 /** `ns` of a schedule, one by one. */

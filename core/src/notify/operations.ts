@@ -23,7 +23,8 @@ export async function endedOperations(
   // What was before somebody asked to be told is of no concern.
   const since = Math.min(t, Math.max(state.endedSince, Math.floor(notificationsSince / 1000)))
   const [backups, restores] = await Promise.all([listNewsOfBackups(leader, since), listEndedRestores(leader, since)])
-  const drills = backups.drilled.map(({ drill }) => drill.opid)
+  // Of a drill that could not be made on every replica set, only its schedule knows.
+  const drills = backups.drilled.filter(({ drill }) => drill.result === 'failed').map(({ drill }) => drill.opid)
   const opids = new Set([...backups.ended.map(({ opid }) => opid), ...drills])
   const runs = schedules.flatMap((schedule) => {
     const last = states[schedule.name]?.last
@@ -45,8 +46,8 @@ export async function endedOperations(
 
 /** Of a backup that began, and a drill that was made: that is told. */
 function hasRecord(schedule: ScheduleConfig, { status, opid }: EndedRun, opids: ReadonlySet<string>): boolean {
-  const isTold = opid !== undefined && opids.has(opid)
-  return (schedule.do === 'backup' && (status === 'done' || isTold)) || (schedule.do === 'drill' && isTold)
+  const hasOne = schedule.do === 'backup' || schedule.do === 'drill'
+  return hasOne && (status === 'done' || (opid !== undefined && opids.has(opid)))
 }
 
 function noticeOf(operation: string, record: BackupDocument | RestoreDocument): Notice {

@@ -234,6 +234,14 @@ describe('what happens by itself, on a server', () => {
       await round(first)
       await round(first)
       assert.deepEqual(told().slice(2), ['backup good is damaged'])
+      const drills = [
+        { rs: 'a', at, result: 'good', opid: 'd' },
+        { rs: 'b', at: at - 1, result: 'failed', opid: 'd' },
+      ]
+      await collection(BACKUPS).updateOne({ name: 'good' }, { $set: { drills } })
+      await round(first)
+      await round(first)
+      assert.deepEqual([told().slice(3), sent.at(-1)?.notice.event], [['drill of good: failed'], 'failed'])
     })
 
     it('is tried again until it arrives, by whoever leads then', async () => {

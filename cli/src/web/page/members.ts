@@ -32,9 +32,10 @@ export function MembersSection(props: {
   })
 }
 
-function Replset({ replset: { rs, nodes, error } }: { replset: ClusterSection }): ComponentChild {
+function Replset({ replset: { rs, nodes, error, pbmAgents } }: { replset: ClusterSection }): ComponentChild {
   return h('div', { class: 'scroll' }, [
     error === undefined ? null : h('p', { class: 'problem' }, visibleText(error)),
+    pbmAgents === undefined ? null : h('p', { class: 'notes' }, visibleText(pbmAgents)),
     h('table', { class: 'stacked' }, [
       h('caption', null, [h('span', { class: 'quiet' }, 'Replica set '), h(Name, { of: rs })]),
       h(

@@ -1,6 +1,5 @@
-import type { Document, MongoClient } from 'mongodb'
+import type { MongoClient } from 'mongodb'
 import type { Config } from '../../config/document.js'
-import { PRIMARY_STATE, SECONDARY_STATE } from '../../control/agents.js'
 import type { BackupReplset, BackupStatus } from '../../control/backup-document.js'
 import { setReplsetFields, setWriteTimestamps } from '../../control/backups.js'
 import type { CommandDocument } from '../../control/command-document.js'
@@ -9,7 +8,7 @@ import { PbmError } from '../../errors.js'
 import type { OperationLog } from '../../log.js'
 import { writtenByNow } from '../../mongo/causal.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
-import { hello, type Member, type NodeInfo } from '../../mongo/topology.js'
+import type { Member } from '../../mongo/topology.js'
 import { lastWriteAfter } from '../../oplog/reading/last-write-after.js'
 import { awaitState } from '../../protocol/convergence.js'
 import { BACKUP_KIND } from '../../protocol/operation-kind.js'
@@ -69,32 +68,4 @@ export async function holdPart(
     },
   })
   return { first_write_ts: lastWrite, last_write_ts: lastWrite, size: 0, size_uncompressed: 0 }
-}
-
-/** Throws EXTERNAL_UNFIT where a lock of this member would keep the replica set from writing. Since the election, it may have become the primary. */
-export async function requireSpareMember(node: MongoClient, { isPrimary }: Pick<NodeInfo, 'isPrimary'>): Promise<void> {
-  if (isPrimary) throw unfit('this member is the primary, where nothing could be written during the copy')
-  const admin = node.db('admin')
-  const [{ config }, status, { me }] = await Promise.all([
-    admin.command({ replSetGetConfig: 1 }),
-    admin.command({ replSetGetStatus: 1 }),
-    hello(node),
-  ])
-  const states = new Map((status.members as Document[]).map(({ name, state }) => [name, Number(state)]))
-  const voting = (config.members as Document[]).filter(({ votes }) => Number(votes) > 0)
-  const data = voting.filter(({ arbiterOnly }) => arbiterOnly !== true)
-  const others = data.filter(
-    ({ host }) => host !== me && [PRIMARY_STATE, SECONDARY_STATE].includes(states.get(host) ?? 0),
-  )
-  const needed = Math.min(Math.floor(voting.length / 2) + 1, data.length)
-  if (others.length >= needed) return
-  throw unfit(
-    `without it ${others.length} members have the data, and a majority is ${needed}: no write would be acknowledged`,
-  )
-}
-
-function unfit(why: string): PbmError {
-  return new PbmError('EXTERNAL_UNFIT', why, {
-    hint: 'Name another member in backup.priority, one without votes best of all; or make a physical backup, which locks for a moment',
-  })
 }

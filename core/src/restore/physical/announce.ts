@@ -10,7 +10,21 @@ import { unixSeconds } from '../../control/wire.js'
 import { PbmError } from '../../errors.js'
 import { clusterTime, secondsOf } from '../../mongo/cluster-time.js'
 import { clusterMembers, type Member, type ReplsetTopology } from '../../mongo/topology.js'
-import type { TakeOverParty } from './sync-files.js'
+
+/** Who takes part in a physical restore. */
+export interface TakeOverParty {
+  readonly rs: string
+  /** `host:port` of this member. */
+  readonly node: string
+  /** Of its replica set, all that take part. */
+  readonly nodes: readonly string[]
+  /** All replica sets. */
+  readonly replsets: readonly string[]
+  /** That of the config servers, or the only one. */
+  readonly leading: string
+  /** Speaks for its replica set; its agent took the lock of that. */
+  readonly isCoordinator: boolean
+}
 
 /** The leader's: the record of a restore that begins, with every member that takes part. */
 export async function announceRestore(
@@ -27,7 +41,7 @@ export async function announceRestore(
   const record: RestoreDocument = {
     ...emptyRestore(restore, opid, now, hb),
     type: 'physical',
-    bcp_chain: await chainNames(leader, restore.backupName),
+    bcp_chain: restore.backupName === '' ? [] : await chainNames(leader, restore.backupName),
     l: `${self.rs}/${self.node}`,
     replsets: cluster.map((replset) => ({
       ...emptyReplset(replset.rs, now),

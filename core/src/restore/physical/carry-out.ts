@@ -2,12 +2,14 @@ import { unixSeconds } from '../../control/wire.js'
 import { errorText } from '../../errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
 import { goJson } from '../../store/layout/go-json.js'
-import type { TakeOverJournal } from './journal.js'
-import { type EndState, SyncFiles } from './sync-files.js'
+import { bringFiles } from './bring-files.js'
+import { goState, type TakeOverJournal } from './journal.js'
+import { type EndState, SyncFiles, type SyncState } from './sync-files.js'
 import { replayMs, TakeOver, type TakeOverContext } from './take-over.js'
 
 export interface TakeOverOutcome {
-  readonly status: EndState
+  /** `copyReady`: the agent is to end until somebody has copied the files, and then to begin again. */
+  readonly status: EndState | 'copyReady'
   readonly error?: string
 }
 
@@ -22,6 +24,8 @@ export interface CarryOutContext extends TakeOverContext {
   readonly signal: AbortSignal
   /** Called once, right before the server is ended: until then nobody else may begin anything. */
   readonly letGo?: () => Promise<void>
+  /** The agent is told to end: heeded only while somebody copies files. */
+  readonly ending?: AbortSignal
   /** The agent was killed in the middle, and begins again. Default false. */
   readonly isResumed?: boolean
 }
@@ -43,7 +47,8 @@ export async function carryOut(journal: TakeOverJournal, context: CarryOutContex
       await takeOver.begin()
       return { status: 'partlyDone', error: 'this member begins anew' }
     }
-    const { fault, wasDown } = await forward(context, { journal, takeOver, sync, letGo })
+    const { fault, wasDown, isLeft } = await forward(context, { journal, takeOver, sync, letGo })
+    if (isLeft === true) return { status: 'copyReady' }
     const final = await finalState(journal, sync, { fault, wasDown })
     if (sync.leads && final !== undefined)
       await tellRecord(journal, sync, final).catch((error) => log.warning(errorText(error)))
@@ -75,16 +80,16 @@ interface Forwarded {
   readonly fault: string | undefined
   /** The others may have gone on. */
   readonly wasDown: boolean
+  /** The agent ends until somebody has copied the files. */
+  readonly isLeft?: boolean
 }
 
-async function forward(
-  { log, isResumed = false }: CarryOutContext,
-  { journal, takeOver, sync, letGo }: Forward,
-): Promise<Forwarded> {
-  const { party } = journal
+async function forward(context: CarryOutContext, { journal, takeOver, sync, letGo }: Forward): Promise<Forwarded> {
+  const { log, isResumed = false } = context
+  const { party, external } = journal
   let wasDown = takeOver.phase !== 'down'
   try {
-    const told = isResumed ? await resumed(takeOver, sync) : undefined
+    const told = isResumed ? await resumed(takeOver, sync, goState(journal)) : undefined
     // The others can't be left without a primary before they are down themselves: it would be looked for.
     if (told === undefined && party.isCoordinator && takeOver.phase === 'down') {
       const others = party.nodes.filter((node) => node !== party.node)
@@ -97,7 +102,9 @@ async function forward(
     wasDown = true
     await sync.tell('down')
     if (party.isCoordinator) await sync.tellReplset('down')
-    await takeOver.place()
+    if (external === undefined) await takeOver.place()
+    else if (!(await bringFiles(context, { journal, takeOver, sync, external })))
+      return { fault: undefined, wasDown, isLeft: true }
     const end = await sync.awaitAllDown(DOWN_MS + replayMs(journal))
     if (end === 'error') throw new Error(await sync.clusterError())
     await takeOver.serve()
@@ -113,11 +120,11 @@ async function forward(
 }
 
 /** How the others have ended meanwhile; undefined where they wait. */
-async function resumed(takeOver: TakeOver, sync: SyncFiles): Promise<EndState | undefined> {
+async function resumed(takeOver: TakeOver, sync: SyncFiles, go: SyncState): Promise<EndState | undefined> {
   const end = await sync.decision()
   if (end === 'error') throw new Error(await sync.clusterError())
   // Nobody ends his server before that is said.
-  if (takeOver.phase === 'down' && !(await sync.hasReached('copyDone')))
+  if (takeOver.phase === 'down' && !(await sync.hasReached(go)))
     throw new Error('its agent was killed before the servers were ended')
   return end
 }
@@ -136,12 +143,13 @@ async function finalState(
     // The others wait until its server has ended, too.
     const isCertain = fault !== undefined && !wasDown
     const outcomes = isCertain ? undefined : await sync.outcomes(nodes, finalMs).catch(() => undefined)
-    const own = outcomes === undefined ? unheard(fault) : judge(nodes, outcomes, { node: party.node, fault })
+    const own =
+      outcomes === undefined ? unheard(fault) : allowed(judge(nodes, outcomes, { node: party.node, fault }), journal)
     await sync.tellReplset(own.status, own.error).catch(() => undefined)
     if (sync.leads) {
       const ends = isCertain ? undefined : sync.replsetOutcomes(party.replsets, finalMs)
       const others = await ends?.catch(() => undefined)
-      const outcome = others === undefined ? own : judgeAll(others, { rs, own })
+      const outcome = others === undefined ? own : allowed(judgeAll(others, { rs, own }), journal)
       await sync.tellCluster(outcome.status, outcome.error).catch(() => undefined)
       return outcome
     }
@@ -170,6 +178,15 @@ export function judge(
   const others = nodes.filter((node) => !done.includes(node)).join(', ')
   const error = fault ?? `not done: ${others}`
   return done.length * 2 > nodes.length ? { status: 'partlyDone', error } : { status: 'error', error }
+}
+
+/** Where all are to have the new files or none, none has them. Pure; journals of before say nothing of it. */
+export function allowed(
+  outcome: TakeOverOutcome,
+  { allowPartlyDone = true }: { readonly allowPartlyDone?: boolean },
+): TakeOverOutcome {
+  if (outcome.status !== 'partlyDone' || allowPartlyDone) return outcome
+  return { status: 'error', error: `${outcome.error}; and restore.allowPartlyDone is off` }
 }
 
 /** Of a cluster every replica set has the new files, or none. Pure. */

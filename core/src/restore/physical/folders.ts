@@ -82,7 +82,7 @@ export async function refuseMounts(dbPath: string, layout: FileLayout): Promise<
 
 /** By it a server knows the engine of its files: where it does not know that one, it ends at once and touches nothing. */
 export const ENGINE_FILE = 'storage.bson'
-const NO_ENGINE = 'of a physical restore of pbmkit that is under way'
+export const NO_ENGINE = 'of a physical restore of pbmkit that is under way'
 
 /**
  * Moves the server's files aside, for good when it resolves. Goes on where it was broken off. From then on no server starts here

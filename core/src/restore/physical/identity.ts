@@ -34,8 +34,8 @@ export interface NewIdentity {
   readonly replset: Document
   /** What stays as it is now. */
   readonly kept: KeptDocuments
-  /** The last write that is to be in them. */
-  readonly lastWrite: Timestamp
+  /** The last write that is to be in them; told the last that is there where nobody knows it before. */
+  readonly lastWrite: Timestamp | ((top: Timestamp) => Promise<Timestamp>)
   /** The file with the oplog that leads there; undefined where they have it. */
   readonly oplog: string | undefined
   /** Of a sharded cluster. */
@@ -82,10 +82,12 @@ export async function giveIdentity(
 async function rewrite(client: MongoClient, { replset, kept, lastWrite, oplog, sharding }: NewIdentity): Promise<void> {
   const local = client.db('local')
   if (oplog !== undefined) {
-    const top = (await newestEntry(client))?.ts
-    await insertEntries(client, oplog, optime(top ?? { t: 0, i: 0 }))
+    const before = (await newestEntry(client))?.ts
+    await insertEntries(client, oplog, optime(before ?? { t: 0, i: 0 }))
   }
-  await endOplogAt(client, lastWrite)
+  const top = (await newestEntry(client))?.ts
+  if (top === undefined) throw new PbmError('OPLOG_EMPTY', 'the oplog is empty')
+  await endOplogAt(client, typeof lastWrite === 'function' ? await lastWrite(top) : lastWrite)
   await local.collection('system.replset').deleteMany({})
   await local.collection('system.replset').insertOne(replset)
   const control = client.db(CONTROL_DATABASE)

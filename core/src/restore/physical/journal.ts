@@ -9,18 +9,29 @@ import type { StandaloneOptions } from '../../backup/physical/standalone.js'
 import type { Config } from '../../config/document.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
 import { PbmError } from '../../errors.js'
+import type { TakeOverParty } from './announce.js'
+import type { ExternalFiles } from './brought-files.js'
 import { makeFolder, syncFolder } from './folders.js'
 import type { KeptDocuments, ShardingIdentity } from './identity.js'
 import type { KeptOplog } from './oplog-file.js'
-import type { TakeOverParty } from './sync-files.js'
 
 /**
  * How far a member is with taking over the files of a backup. `down`: its server ends, or has ended, on the old files.
- * `aside`: the old files are being moved aside. `placing`: the new ones take their place; `placed`: they have it, and may have
+ * `aside`: the old files are being moved aside. `waiting`: somebody copies files into their place. `placing`: the new ones take their place; `placed`: they have it, and may have
  * their identity. `started`: the server is to run on them. `undo`: they are being removed again. `back`: the old ones come back. The others went on without it:
  * `emptying`: the new files are being removed; `empty`: the server begins anew with nothing.
  */
-export type TakeOverPhase = 'down' | 'aside' | 'placing' | 'placed' | 'started' | 'undo' | 'back' | 'emptying' | 'empty'
+export type TakeOverPhase =
+  | 'down'
+  | 'aside'
+  | 'waiting'
+  | 'placing'
+  | 'placed'
+  | 'started'
+  | 'undo'
+  | 'back'
+  | 'emptying'
+  | 'empty'
 
 /**
  * What it takes to go on after this process was killed. The configuration is in it, with its secrets: there may be no database
@@ -42,6 +53,15 @@ export interface TakeOverJournal {
   /** What leads there from the end of the files; undefined where nothing is needed. */
   readonly oplog: Pick<KeptOplog, 'entries' | 'bytes'> | undefined
   readonly sharding: ShardingIdentity | undefined
+  /** False: all members get the new files, or all go back. */
+  readonly allowPartlyDone: boolean
+  /** Set where somebody brings the files; what `lastWrite` is may be known only then. */
+  readonly external?: ExternalFiles | undefined
+}
+
+/** What all members wait for before the first of them ends its server: then each has what it needs. */
+export function goState({ external }: { readonly external?: unknown }): 'running' | 'copyDone' {
+  return external === undefined ? 'copyDone' : 'running'
 }
 
 /** What is kept free, of what is to be written. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { judge, unheard } from './carry-out.js'
+import { allowed, judge, unheard } from './carry-out.js'
+import { mayBePartlyDone } from './restore.js'
 
 describe('the end of a physical restore', () => {
   const nodes = ['a:1', 'b:1', 'c:1']
@@ -13,6 +14,24 @@ describe('the end of a physical restore', () => {
   it('is that of the majority where one has failed, or says nothing', () => {
     assert.deepEqual(outcome('done', 'error', 'done'), { status: 'partlyDone', error: 'not done: b:1' })
     assert.equal(outcome('done', 'done', undefined).status, 'partlyDone')
+  })
+
+  it('is the old data where only a majority has the new, and all are to have them', () => {
+    const partly = outcome('done', 'error', 'done')
+    assert.deepEqual(allowed(partly, {}), partly)
+    assert.deepEqual(allowed(partly, { allowPartlyDone: true }), partly)
+    assert.equal(allowed(partly, { allowPartlyDone: false }).status, 'error')
+    assert.deepEqual(allowed({ status: 'done' }, { allowPartlyDone: false }), { status: 'done' })
+  })
+
+  it('is asked for in the command, else in the configuration', () => {
+    const unsaid = { fallbackEnabled: null, allowPartlyDone: null }
+    assert.equal(mayBePartlyDone(unsaid, undefined), true)
+    assert.equal(mayBePartlyDone(unsaid, { restore: { allowPartlyDone: false } }), false)
+    assert.equal(mayBePartlyDone({ ...unsaid, allowPartlyDone: true }, { restore: { allowPartlyDone: false } }), true)
+    const off = { restore: { allowPartlyDone: false, fallbackEnabled: false } }
+    assert.throws(() => mayBePartlyDone(unsaid, off), { code: 'RESTORE_UNSUPPORTED' })
+    assert.equal(mayBePartlyDone({ ...unsaid, fallbackEnabled: true }, off), false)
   })
 
   it('is the old data where no majority has the new', () => {

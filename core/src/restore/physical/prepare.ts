@@ -13,7 +13,7 @@ import type { OperationLog } from '../../log.js'
 import { CONFIG, CONTROL_DATABASE, PITR } from '../../mongo/control-names.js'
 import type { ServerOptions } from '../../mongo/server-options.js'
 import { clusterMembers, type Member, type NodeInfo, type ReplsetTopology } from '../../mongo/topology.js'
-import { optime, toTimestamp } from '../../oplog/entry.js'
+import { optime } from '../../oplog/entry.js'
 import type { PluginHost } from '../../plugin-host/host.js'
 import type { OpenStore } from '../../store/open-store.js'
 import { findAnywhere } from '../run/find-backup.js'
@@ -70,6 +70,8 @@ export async function preparePhysical(command: RestoreCommand, context: PrepareC
   if (listed.status !== 'done') {
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${listed.name} can't be restored: it is ${listed.status}`)
   }
+  if (listed.type === 'external')
+    throw unfit(`backup ${listed.name} is external: its files are to be copied by hand (--external)`)
   const trusted = await sealedOnly(ciphers, { allowUnsealed: command.allowUnsealed, log })
   const backup = await trusted.backup(store, listed, { signal })
   const part = replsetOfBackup(backup, self.rs, command.rsMap ?? {})
@@ -109,12 +111,15 @@ export async function fetchOplog({ fetching, files, server, pointInTime }: Prepa
 
 /** What the member does when its server has ended. */
 export async function journalOf(
-  { fetching, server, program }: Prepared,
+  { server, program }: Pick<Prepared, 'server' | 'program'>,
   {
     node,
     oplog,
     ...given
-  }: Pick<TakeOverJournal, 'record' | 'party' | 'config' | 'kept' | 'sharding'> & {
+  }: Pick<
+    TakeOverJournal,
+    'record' | 'party' | 'config' | 'kept' | 'sharding' | 'lastWrite' | 'external' | 'allowPartlyDone'
+  > & {
     node: MongoClient
     oplog: KeptOplog | undefined
   },
@@ -130,7 +135,6 @@ export async function journalOf(
       mongodOpts: server.mongodOpts,
     },
     replset: newConfiguration(config as Document, identity),
-    lastWrite: oplog === undefined ? fetching.part.last_write_ts : toTimestamp(oplog.last),
     oplog: oplog && { entries: oplog.entries, bytes: oplog.bytes },
   }
 }
@@ -154,7 +158,7 @@ export async function removeFresh({ folder }: Pick<Prepared, 'folder'>): Promise
 /** Rather than all of it where something else was asked for. Exported for tests. */
 export function refuseParts(command: RestoreCommand): void {
   const { usersAndRoles, withoutUsersAndRoles, keepExisting, query, external } = command
-  if (external) throw unfit('a restore of external data is not supported by this version')
+  if (external) throw unfit('external files are restored by themselves')
   if (
     asksForPart(command) ||
     (query ?? '') !== '' ||

@@ -1,6 +1,7 @@
-import type { MongoClient } from 'mongodb'
+import { type MongoClient, Timestamp } from 'mongodb'
 import { inject, injectable } from 'tsyringe'
-import type { CommandDocument } from '../../control/command-document.js'
+import type { Config } from '../../config/document.js'
+import type { CommandDocument, RestoreCommand } from '../../control/command-document.js'
 import { readConfig, readEpoch, requireConfig } from '../../control/config.js'
 import { removeLocksOf } from '../../control/locks.js'
 import type { RestoreDocument } from '../../control/restore-document.js'
@@ -16,6 +17,7 @@ import { unixSeconds } from '../../control/wire.js'
 import { errorText, PbmError } from '../../errors.js'
 import { clusterTime } from '../../mongo/cluster-time.js'
 import { type NodeInfo, nodeInfo } from '../../mongo/topology.js'
+import { toTimestamp } from '../../oplog/entry.js'
 import { busyText } from '../../protocol/busy.js'
 import { type Heartbeat, startHeartbeat } from '../../protocol/heartbeat.js'
 import { type HeldLock, isHeld } from '../../protocol/lock.js'
@@ -28,7 +30,7 @@ import { RestoreContext } from '../run/context.js'
 import { announceRestore, partyOf, requireAgents } from './announce.js'
 import { DEFAULT_PARALLEL_FILES, fetchFiles } from './fetch.js'
 import { shardingIdentityOf } from './identity.js'
-import type { JournalFile, TakeOverJournal } from './journal.js'
+import { goState, type JournalFile, type TakeOverJournal } from './journal.js'
 import type { KeptOplog } from './oplog-file.js'
 import { fetchedSize } from './planned-files.js'
 import {
@@ -40,6 +42,7 @@ import {
   refuseUnitsOwn,
   removeFresh,
 } from './prepare.js'
+import { type PreparedExternal, prepareExternal } from './prepare-external.js'
 import { SyncFiles } from './sync-files.js'
 
 /** What is left to be done when the agent has let go of its mongod. */
@@ -139,34 +142,39 @@ export class PhysicalRestore {
     const sync = new SyncFiles({ store: main, restore: record.name, party, signal, clock })
     const stopBeat = sync.beat()
     const heartbeat = sync.leads ? this.#startHeartbeat(record) : undefined
-    let prepared: Prepared | undefined
+    let prepared: Prepared | PreparedExternal | undefined
     try {
       log.info(`physical restore of ${restore.backupName} begins`)
       if (sync.leads) await requireAgents(leader, record)
       refuseUnitsOwn(startCommand)
+      const allowPartlyDone = mayBePartlyDone(restore, await readConfig(leader))
       const preparing = { node, leader, self, log, host, ciphers, info, store, signal }
-      prepared = await preparePhysical(restore, preparing)
+      prepared = await (restore.external ? prepareExternal : preparePhysical)(restore, preparing)
       await sync.reach('starting', { timeoutMs: JOIN_MS })
       const setRunning = async () => {
         await setRestoreStatus(leader, record.name, 'running', { by: 'leader' })
       }
-      await sync.reach('running', { before: setRunning })
-      await this.#fetch(record, prepared, { isCoordinator, parallel: restore.numParallelFiles })
-      const oplog = await fetchOplog(prepared)
-      log.info('all files of the backup are here, and as they were stored')
+      let oplog: KeptOplog | undefined
+      if (isFromStorage(prepared)) {
+        await sync.reach('running', { before: setRunning })
+        await this.#fetch(record, prepared, { isCoordinator, parallel: restore.numParallelFiles })
+        oplog = await fetchOplog(prepared)
+        log.info('all files of the backup are here, and as they were stored')
+      }
       let journal: TakeOverJournal | undefined
       const plan = async () => {
         if (prepared === undefined) throw new Error('unreachable')
-        journal = await this.#planned(prepared, { record, party, oplog, info })
+        journal = await this.#planned(prepared, { record, party, oplog, info, allowPartlyDone })
         await file.write(journal)
         return journal
       }
       // As soon as the leader has said it, the others go on without it.
       const before = async () => {
+        if (restore.external) await setRunning()
         await this.#suspend(record, info, signal)
         await plan()
       }
-      await sync.reach('copyDone', { before })
+      await sync.reach(goState({ external: restore.external || undefined }), { before })
       return journal ?? (await plan())
     } catch (error) {
       const text = errorText(error)
@@ -184,13 +192,24 @@ export class PhysicalRestore {
   }
 
   async #planned(
-    prepared: Prepared,
-    { info, ...given }: Pick<TakeOverJournal, 'record' | 'party'> & { oplog: KeptOplog | undefined; info: NodeInfo },
+    prepared: Prepared | PreparedExternal,
+    {
+      info,
+      ...given
+    }: Pick<TakeOverJournal, 'record' | 'party' | 'allowPartlyDone'> & { oplog: KeptOplog | undefined; info: NodeInfo },
   ): Promise<TakeOverJournal> {
     const { node, leader } = this.#context
     const [config, kept] = [await requireConfig(leader), await keptDocuments(leader)]
     const sharding = await shardingIdentityOf(node, info)
-    return await journalOf(prepared, { ...given, sharding, node, config, kept })
+    const member = { ...given, sharding, node, config, kept }
+    if (!isFromStorage(prepared)) {
+      const { external } = prepared
+      const lastWrite = external.time ?? external.backupEnd ?? new Timestamp({ t: 0, i: 0 })
+      return await journalOf(prepared, { ...member, external, lastWrite })
+    }
+    const { oplog } = given
+    const lastWrite = oplog === undefined ? prepared.fetching.part.last_write_ts : toTimestamp(oplog.last)
+    return await journalOf(prepared, { ...member, lastWrite })
   }
 
   #startHeartbeat({ name }: RestoreDocument): Heartbeat {
@@ -231,6 +250,26 @@ export class PhysicalRestore {
     await setRestoreStatus(leader, name, 'error', { error }).catch((fault: unknown) => log.error(errorText(fault)))
     await resumeAfterRestore(leader, name, log).catch((fault: unknown) => log.warning(errorText(fault)))
   }
+}
+
+/**
+ * The old files are kept here and come back whatever `fallbackEnabled` says: off, it only says that they need not (PBM: physical.md §5).
+ * Throws RESTORE_UNSUPPORTED where both are off. Pure.
+ */
+export function mayBePartlyDone(
+  { fallbackEnabled, allowPartlyDone }: Pick<RestoreCommand, 'fallbackEnabled' | 'allowPartlyDone'>,
+  config: Pick<Config, 'restore'> | undefined,
+): boolean {
+  const mayBe = allowPartlyDone ?? config?.restore?.allowPartlyDone ?? true
+  const fallsBack = fallbackEnabled ?? config?.restore?.fallbackEnabled
+  if (mayBe || fallsBack !== false) return mayBe
+  throw new PbmError('RESTORE_UNSUPPORTED', 'restore.fallbackEnabled and restore.allowPartlyDone are both off', {
+    hint: 'Switch one of them on: without both there is no way out where a member fails',
+  })
+}
+
+function isFromStorage(prepared: Prepared | PreparedExternal): prepared is Prepared {
+  return 'fetching' in prepared
 }
 
 export interface EndedTakeOver {

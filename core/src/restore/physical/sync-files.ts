@@ -1,3 +1,4 @@
+import { Timestamp } from 'mongodb'
 import { errorText, PbmError } from '../../errors.js'
 import { hasCode } from '../../plugin/errors.js'
 import type { ObjectStore } from '../../plugin/storage.js'
@@ -7,12 +8,13 @@ import { RESTORES_FOLDER } from '../../store/layout/names.js'
 import { readText } from '../../store/layout/read-text.js'
 import { type Clock, systemClock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
+import type { TakeOverParty } from './announce.js'
 
 /**
  * `copyDone` comes before `down` here, and means that all files of the backup lie beside the data, with their checksums
  * right: PBM has it of external restores only.
  */
-export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | EndState
+export type SyncState = 'starting' | 'running' | 'copyDone' | 'down' | 'copyReady' | EndState
 
 export type EndState = 'done' | 'partlyDone' | 'error'
 
@@ -27,21 +29,6 @@ const LONGEST_BYTES = 64 * 1024
 const DECISIONS: readonly EndState[] = ['done', 'partlyDone', 'error']
 /** Of a member or a replica set: what was killed after its end may have failed when it began again. */
 const ENDS: readonly EndState[] = ['error', 'partlyDone', 'done']
-
-/** Who takes part in a physical restore. */
-export interface TakeOverParty {
-  readonly rs: string
-  /** `host:port` of this member. */
-  readonly node: string
-  /** Of its replica set, all that take part. */
-  readonly nodes: readonly string[]
-  /** All replica sets. */
-  readonly replsets: readonly string[]
-  /** That of the config servers, or the only one. */
-  readonly leading: string
-  /** Speaks for its replica set; its agent took the lock of that. */
-  readonly isCoordinator: boolean
-}
 
 export interface SyncContext {
   readonly store: ObjectStore
@@ -166,6 +153,29 @@ export class SyncFiles {
     const found = await this.#until(look, timeoutMs)
     if (found === undefined) throw late('not all members have ended their servers')
     return found.end
+  }
+
+  /** Waits until somebody says that of all members. Rejects where the restore has failed meanwhile, and when time is over. */
+  async awaitCluster(state: 'copyReady' | 'copyDone', timeoutMs?: number): Promise<void> {
+    const isSo = async () => {
+      await this.#refuseFailed()
+      return await this.#exists(`${this.#folder}cluster.${state}`)
+    }
+    if (!(await this.#until(isSo, timeoutMs))) throw late(`the restore has not come to ${state}`)
+  }
+
+  /** Agrees on one time: that of the member that leads (PBM: physical.md §4). */
+  async agreeOnTime({ t, i }: { readonly t: number; readonly i: number }, timeoutMs: number): Promise<Timestamp> {
+    const name = `${this.#folder}cluster.lastTS`
+    if (this.leads) await this.#write(name, `${t},${i}`)
+    const read = async () => {
+      await this.#refuseFailed()
+      const [, high, low] = /^\d+:(\d{1,10}),(\d{1,10})$/.exec((await this.#text(name)) ?? '') ?? []
+      return high === undefined || low === undefined ? undefined : new Timestamp({ t: Number(high), i: Number(low) })
+    }
+    return (
+      (await this.#until(read, timeoutMs)) ?? Promise.reject(late('the leading member has not told its last write'))
+    )
   }
 
   /** How each of `nodes` has ended; undefined for those that have not when time is over. */

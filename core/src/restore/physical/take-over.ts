@@ -9,6 +9,7 @@ import { serverOptions } from '../../mongo/server-options.js'
 import { parseUri } from '../../mongo/uri.js'
 import type { Clock } from '../../time/clock.js'
 import { until } from '../../time/until.js'
+import { acceptFiles, type ExternalFiles, removeCompanions } from './brought-files.js'
 import {
   barServers,
   ENGINE_FILE,
@@ -33,7 +34,7 @@ const ELECTION_MS = 60_000
 const ELECTION_POLL_MS = 1_000
 
 /** The old files are all aside. */
-const PLACED: ReadonlySet<TakeOverPhase> = new Set(['placing', 'placed', 'started'])
+const PLACED: ReadonlySet<TakeOverPhase> = new Set(['waiting', 'placing', 'placed', 'started'])
 
 export interface TakeOverContext {
   /** Of the mongod beside this agent. */
@@ -104,6 +105,41 @@ export class TakeOver {
     }
   }
 
+  /** Moves the old files aside: then somebody else may copy others into their place. Goes on where it was broken off. */
+  async empty(): Promise<void> {
+    if (this.phase === 'down') await this.#reach('aside')
+    if (this.phase !== 'aside') return
+    await moveAside(this.#folders, this.#layout, () => this.#stop())
+    await this.#reach('waiting')
+  }
+
+  /**
+   * Takes what somebody has copied. Goes on where it was broken off.
+   *
+   * @param agree told the last write of the files, gives the one that all members are to have, where nothing says it
+   */
+  async accept(external: ExternalFiles, agree: (top: Timestamp) => Promise<Timestamp>): Promise<void> {
+    const { dbPath, work } = this.#folders
+    const { server, replset, kept, sharding } = this.#journal
+    if (this.phase === 'waiting') {
+      const known = await acceptFiles(dbPath, this.#layout, external)
+      if (known !== undefined) this.#journal = { ...this.#journal, lastWrite: known }
+      await this.#reach('placed')
+    }
+    if (this.phase !== 'placed') return
+    this.#context.log.info('the files that were copied are in place')
+    await removeCompanions(dbPath)
+    // Whoever has put another volume there has taken it away.
+    await makeFolder(work)
+    let { lastWrite } = this.#journal
+    const decide = async (top: Timestamp) => {
+      if (lastWrite.isZero()) lastWrite = await agree(top)
+      return lastWrite
+    }
+    await giveIdentity(server, { replset, lastWrite: decide, kept, sharding, oplog: undefined })
+    this.#journal = { ...this.#journal, lastWrite }
+  }
+
   /** Starts the server on the new files, and waits until the majority has what the restored replica set writes. */
   async serve(): Promise<void> {
     const { lastWrite } = this.#journal
@@ -126,6 +162,11 @@ export class TakeOver {
   async goBack(): Promise<void> {
     const { log } = this.#context
     const { dbPath, fresh, old } = this.#folders
+    if (PLACED.has(this.phase) && !(await namesIn(old)).includes(ENGINE_FILE)) {
+      await this.#context.file.remove()
+      log.error(`${old} has no old files to go back to: was another volume put there? Nothing is changed there`)
+      return
+    }
     if (this.phase !== 'down') await this.#stop()
     if (PLACED.has(this.phase)) await this.#reach('undo')
     if (this.phase === 'undo') {
@@ -134,6 +175,7 @@ export class TakeOver {
       const kept = (await namesIn(fresh)).filter((name) => !aside.includes(name))
       await barServers(this.#folders)
       await removeServerFiles(dbPath, this.#layout, new Set([...kept, ENGINE_FILE]))
+      if (this.#journal.external !== undefined) await removeCompanions(dbPath)
       await this.#reach('back')
     }
     if (this.phase === 'aside') await this.#reach('back')

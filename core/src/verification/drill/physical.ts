@@ -19,6 +19,7 @@ import { sealedOnly } from '../../restore/verify/sealed-only.js'
 import type { DrillContext } from './context.js'
 import type { Look } from './restored.js'
 import { drillServer, SCRATCH_REPLSET } from './server.js'
+import { abortUndecided } from './undecided.js'
 
 /** Names the socket of the server that prepares the files. */
 const PORT = 27017
@@ -64,6 +65,9 @@ export async function withPhysical<T>(
   }
   return await withScratch({ ...server, needs: bytes, fill }, async (client, open) => {
     const restoreMs = clock.now() - began
+    const undecided = await abortUndecided(client)
+    if (undecided > 0)
+      log.info(`aborted ${undecided} transactions over several shards, which were under way at the end`)
     const at = (time ?? part.last_write_ts).getHighBitsUnsigned() * 1000
     return await look({ client, signal: open, restoreMs, faults: [], at })
   })
