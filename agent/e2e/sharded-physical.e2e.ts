@@ -147,7 +147,9 @@ describe('physical backups of a sharded cluster', function () {
 
   it('are of one time, under transfers between the shards', async () => {
     await transferring(async () => {
-      backup = await backupEnded(bench, await sendBackup(bench.leader, { type: 'physical' }), 180)
+      const base = await backUp(bench, { type: 'incremental' })
+      backup = await backupEnded(bench, await sendBackup(bench.leader, { type: 'incremental' }), 180)
+      assert.equal(backup.src_backup, base.name)
     })
     assert.deepEqual([backup.status, backup.error ?? ''], ['done', ''], outputs(bench))
     for (const { last_write_ts } of backup.replsets) assert.ok(last_write_ts.equals(backup.last_write_ts))
