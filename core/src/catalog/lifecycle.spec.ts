@@ -95,6 +95,17 @@ describe('lifecycle', () => {
     assert.deepEqual(planOf([running, selective, base], { dailyRetention: 1 }).purged, [base])
   })
 
+  it('leaves one base where the oplog leads from either to now', () => {
+    const [old, newer] = [days('2026-11-01T00:00:00'), days('2026-11-02T00:00:00')]
+    const other = backup(utc('2026-11-30T11:00:00'), { store: { type: 's3', profile: true, name: 'p' } })
+    const bounds = { start_ts: old.last_write_ts, end_ts: new Timestamp({ t: NOW, i: 1 }) }
+    const chunks = [{ ...bounds, rs: 'rs', fname: 'c', compression: 's2', size: 1 }]
+    const inventory = { backups: [old, newer, other], chunks, slicing: true }
+    const plan = lifecyclePlan(inventory, { enabled: true, dailyRetention: 1 }, NOW)
+    assert.deepEqual(names(plan.purged), ['2026-11-02T00'])
+    assert.deepEqual(plan.kept[0]?.reasons, ['pitr base'])
+  })
+
   it('keeps failed ones unless they are asked for, and those of the days that are kept', () => {
     const old = backup(NOW - 5 * DAY, { status: 'error' })
     const fresh = backup(NOW - DAY / 2, { status: 'canceled' })

@@ -50,11 +50,12 @@ export function lifecyclePlan(inventory: Inventory, rules: LifecycleConfig, at: 
     else if (!isFinished(backup)) keep(backup, 'running')
     else if (backup.status !== 'done' && rules.purgeFailed !== true) keep(backup, 'failed')
     else if (isOfTheDay(backup.start_ts)) keep(backup, 'daily')
-    if (isNeededForSlicing(backup, inventory)) keep(backup, 'pitr base')
   }
   for (const tier of tiers(rules, at)) for (const backup of nearestOfEach(tier, good)) keep(backup, tier.reason)
   const isKept = ({ name }: BackupDocument) => (reasons.get(name)?.size ?? 0) > 0
   const alive = backups.filter((backup) => backup.status === 'done' || !isFinished(backup))
+  keepChainsWhole(alive, isKept, (backup) => keep(backup, 'chain'))
+  for (const backup of basesOf(backups, isKept, inventory)) keep(backup, 'pitr base')
   keepChainsWhole(alive, isKept, (backup) => keep(backup, 'chain'))
   const isOff = rules.enabled !== true
   return {
@@ -63,6 +64,20 @@ export function lifecyclePlan(inventory: Inventory, rules: LifecycleConfig, at: 
       .map((backup) => ({ backup, reasons: [...(reasons.get(backup.name) ?? [])] })),
     purged: isOff ? [] : backups.filter((backup) => !isKept(backup)),
   }
+}
+
+/** Those that point-in-time recovery rests on when all others have gone that don't stay: each of two may do for the other. */
+function basesOf(
+  backups: readonly BackupDocument[],
+  isKept: (backup: BackupDocument) => boolean,
+  inventory: Inventory,
+): BackupDocument[] {
+  let left = inventory.backups
+  return backups.filter((backup) => {
+    if (isNeededForSlicing(backup, { ...inventory, backups: left })) return true
+    if (!isKept(backup)) left = left.filter((one) => one !== backup)
+    return false
+  })
 }
 
 /**
