@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets the project up (dependencies, build, a mongod) and runs one of its programs on the project's own Node.
-# Usage: run.sh demo|test|bench|chaos|pack|versions [arguments]
+# Usage: run.sh demo|test|bench|chaos|faults|pack|versions [arguments]
 set -eu
 cd "$(dirname "$0")/.."
 program=$1
@@ -12,6 +12,7 @@ case $program in
   versions) main=scripts/test-versions.mjs ;;
   pack) main=scripts/pack.mjs ;;
   chaos) main=bench/dist/chaos/main.js ;;
+  faults) main=bench/dist/faults/main.js ;;
   *) echo "run.sh: unknown program: $program" >&2; exit 64 ;;
 esac
 if ! node scripts/bootstrap.mjs; then

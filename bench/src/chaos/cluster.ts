@@ -140,10 +140,15 @@ export async function agentsWell({ leader, agents }: ChaosCluster): Promise<void
 }
 
 /** What was waited for in vain is a finding of its own. */
-export async function until(what: string, holds: () => Promise<boolean>, seconds: number): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => Promise<boolean>,
+  seconds: number,
+  everyMs = 100,
+): Promise<void> {
   const deadline = Date.now() + seconds * 1000
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain for ${what}`)
-    await sleep(100)
+    await sleep(everyMs)
   }
 }

@@ -1,5 +1,5 @@
 import type { Random } from '@pbmkit/conformance/testbed'
-import { findBackup, findRestore, listLocks, optime, sendCommand } from '@pbmkit/core'
+import { findBackup, findRestore, listLocks, optime, type RestoreCommand, sendCommand } from '@pbmkit/core'
 import { Timestamp } from 'mongodb'
 import { type ChaosCluster, until } from './cluster.js'
 import { disturb } from './disturbances.js'
@@ -56,11 +56,15 @@ export async function restored(cluster: ChaosCluster, target: Target, random: Ra
 
 async function sent(cluster: ChaosCluster, target: Target, what: string, report: Report): Promise<Ended | undefined> {
   const { leader } = cluster
-  const { backupName, time } = target
+  const restore = restoreOf(target)
+  await sendCommand(leader, { cmd: 'restore', restore })
+  return ended(cluster, what, report, () => findRestore(leader, restore.name))
+}
+
+/** What is sent for it. */
+export function restoreOf({ backupName, time }: Pick<Target, 'backupName' | 'time'>): RestoreCommand {
   const name = `${new Date().toISOString().replace('Z', '')}000000Z`
   const extTS = new Timestamp({ t: 0, i: 0 })
   const flags = { fallbackEnabled: null, allowPartlyDone: null, external: false, extConf: null, extTS, exit: false }
-  const oplogTS = time === undefined ? {} : { oplogTS: time }
-  await sendCommand(leader, { cmd: 'restore', restore: { name, backupName, ...oplogTS, ...flags } })
-  return ended(cluster, what, report, () => findRestore(leader, name))
+  return { name, backupName, ...(time === undefined ? {} : { oplogTS: time }), ...flags }
 }

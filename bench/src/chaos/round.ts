@@ -87,7 +87,7 @@ async function sliced(cluster: ChaosCluster, random: Random, { note }: Report): 
 }
 
 /** Locks, collections of `admin` that were not there before, and objects of no backup. */
-async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): Promise<void> {
+export async function nothingLeft(cluster: ChaosCluster, before: ReadonlySet<string>): Promise<void> {
   const { leader, disk } = cluster
   let left: string[] = []
   const look = async () => {
@@ -157,13 +157,13 @@ async function withoutTtl({ sets }: ChaosCluster): Promise<string[]> {
 }
 
 /** All of `admin` that PBM may make later: those that agents make once are no remains. */
-async function controlCollections({ admin }: ChaosCluster): Promise<ReadonlySet<string>> {
+export async function controlCollections({ admin }: ChaosCluster): Promise<ReadonlySet<string>> {
   const collections = await admin.db('admin').listCollections({}, { nameOnly: true }).toArray()
   return new Set(collections.map(({ name }) => name).filter((name) => !/^pbm(?!R)|^system\./.test(name)))
 }
 
 /** Names are seconds. */
-async function freeName({ leader }: ChaosCluster): Promise<string> {
+export async function freeName({ leader }: ChaosCluster): Promise<string> {
   for (let time = Math.floor(Date.now() / 1000); ; time++) {
     const name = new Date(time * 1000).toISOString().replace('.000', '')
     if ((await findBackup(leader, name)) === undefined) return name
