@@ -126,7 +126,8 @@ async function entriesOf(options: Indexing, file: CopiedFile, at: number): Promi
   const hidden = sealed ? { object: `${FALLBACK_FOLDER}/${at}` } : {}
   const entry = { filename: path, offset: 0, length: 0, fileSize: size, mode, storedSize: 0, ...hidden }
   const before = blocks?.before
-  if (blocks === undefined || now === undefined || before?.find(path) === undefined) return [entry]
+  const isNew = before?.find(path) === undefined || size === 0
+  if (blocks === undefined || now === undefined || before === undefined || isNew) return [entry]
   const unchanged = [{ ...entry, offset: -1, length: -1 }]
   if (stamp !== undefined && blocks.isStored({ path, stamp })) {
     await now.copy(path, before)

@@ -35,6 +35,11 @@ describe('the files of a chain', () => {
     assert.deepEqual(pieces([WHOLE], [part(100, 60, 150)], [part(0, 64, 90)]).length, 1)
   })
 
+  it('are refused where a list would have each piece compared with a thousand others', () => {
+    const far = Array.from({ length: 1_001 }, (_, index) => part(index * 2, 1, 10_000))
+    assert.throws(() => plannedFiles(layers(far)), { message: /more than 1000 places/ })
+  })
+
   const BROKEN: Record<string, ListedFile[][]> = {
     'has nothing of one': [[], [SAME]],
     'has only a part': [[part(0, 64)], [SAME]],

@@ -60,6 +60,9 @@ export function plannedFiles(layers: readonly Layer[]): PlannedFile[] {
   })
 }
 
+/** Apart from each other, of one file: upon a base there is one. Each piece is compared with all of them. */
+const MOST_STRETCHES = 1_000
+
 interface Building extends Omit<PlannedFile, 'pieces'> {
   pieces: Piece[]
   /** In order, apart from each other. */
@@ -82,6 +85,8 @@ function add(building: Building, piece: Piece): void {
   }
   building.pieces.push(piece)
   building.covered = joined(kept, { start: offset, end: Math.min(offset + length, fileSize) })
+  if (building.covered.length > MOST_STRETCHES)
+    throw unfit(`what is stored of ${JSON.stringify(building.filename)} is in more than ${MOST_STRETCHES} places`)
 }
 
 function joined(ranges: readonly Range[], range: Range): Range[] {
