@@ -1,9 +1,10 @@
 import { seededRandom } from '@pbmkit/conformance/testbed'
-import { findBackup, findRestore, listBackups, listLocks, STALE_SECONDS, sendCommand } from '@pbmkit/core'
+import { findBackup, findRestore, listBackups, listLocks, optime, STALE_SECONDS, sendCommand } from '@pbmkit/core'
 import { type ChaosCluster, until } from '../chaos/cluster.js'
 import { healed, type Report } from '../chaos/ended.js'
 import { restored, restoreOf } from '../chaos/restores.js'
 import { controlCollections, freeName, nothingLeft } from '../chaos/round.js'
+import type { Work } from '../chaos/work.js'
 import type { Fault, Roles } from './faults.js'
 
 /** Where a fault strikes. */
@@ -60,6 +61,8 @@ export async function strike(cluster: ChaosCluster, point: Point, fault: Fault, 
     // Records that were dropped are read again from the storage.
     if (fault.name === 'records dropped')
       await until('the records', async () => (await listBackups(cluster.leader)).length > 0, 60)
+    // What reads as restored, before it is restored again.
+    if (!isBackup && cell.outcome === 'done') findings.push(...(await faultsOf(cluster, work, name)))
     if (isBackup && cell.outcome !== 'done') await backUp(cluster, await freeName(cluster))
     else await restored(cluster, { work, backupName: name }, () => 1, report)
     await nothingLeft(cluster, before).catch((error: unknown) => report.tell(String(error)))
@@ -67,6 +70,11 @@ export async function strike(cluster: ChaosCluster, point: Point, fault: Fault, 
   } finally {
     await work.stop()
   }
+}
+
+async function faultsOf({ leader }: ChaosCluster, work: Work, name: string): Promise<string[]> {
+  const backup = await findBackup(leader, name)
+  return backup === undefined ? [`${name} is gone`] : await work.faults(optime(backup.last_write_ts))
 }
 
 interface Begun {
@@ -94,29 +102,33 @@ async function struck(cluster: ChaosCluster, { state }: Point, fault: Fault, beg
   await until(`the state ${state}`, isThere, LONGEST_SECONDS, LOOK_MS)
   const roles = await rolesIn(cluster, seen)
   const isHit = seen?.status === state && (fault.role === undefined || roles[fault.role] !== undefined)
-  if (isHit) await fault.strike(cluster, roles)
+  if (!isHit) {
+    await until('the end', async () => isOver(await begun.find()), LONGEST_SECONDS)
+    return { outcome: '-', findings: [] }
+  }
   const at = Date.now()
   const findings: string[] = []
-  const isOver = async () => {
-    const found = await begun.find().catch(() => undefined)
-    // A record that was dropped is written again by whoever works at it, or the operation ends without one.
-    seen = found ?? seen
-    return (
-      TERMINAL.includes(found?.status ?? '') ||
-      (found === undefined && fault.name === 'records dropped' && (await isFree(cluster)))
+  let last: Seen | undefined
+  try {
+    await fault.strike(cluster, roles)
+    const hasEnded = async () => {
+      last = await begun.find()
+      // A record that was dropped is written again by whoever works at it, or the operation ends without one.
+      return isOver(last) || (last === undefined && (await listLocks(cluster.leader)).length === 0)
+    }
+    const look = () => hasEnded().catch(() => false)
+    await until('the end', look, LONGEST_SECONDS).catch(() =>
+      findings.push(`it is ${last?.status} still after ${LONGEST_SECONDS} s`),
     )
+  } finally {
+    await fault.heal?.(cluster, roles)
   }
-  await until('the end', isOver, LONGEST_SECONDS).catch(() =>
-    findings.push(`it is ${seen?.status} still after ${LONGEST_SECONDS} s`),
-  )
-  const seconds = Math.round((Date.now() - at) / 1000)
-  if (isHit) await fault.heal?.(cluster, roles)
-  if (seen?.status === 'error' && (seen.error ?? '') === '') findings.push('it failed without a reason')
-  return isHit ? { outcome: seen?.status ?? 'gone', seconds, findings } : { outcome: '-', findings }
+  if (last?.status === 'error' && (last.error ?? '') === '') findings.push('it failed without a reason')
+  return { outcome: last?.status ?? 'gone', seconds: Math.round((Date.now() - at) / 1000), findings }
 }
 
-async function isFree({ leader }: ChaosCluster): Promise<boolean> {
-  return (await listLocks(leader)).length === 0
+function isOver(seen: Seen | undefined): boolean {
+  return TERMINAL.includes(seen?.status ?? '')
 }
 
 async function rolesIn({ sets, agents }: ChaosCluster, seen: Seen | undefined): Promise<Roles> {
@@ -126,7 +138,8 @@ async function rolesIn({ sets, agents }: ChaosCluster, seen: Seen | undefined): 
   return {
     leader: agentOf(primary),
     worker: node === primary ? undefined : agentOf(node),
-    other: agents.find(({ member }) => member.host !== primary && member.host !== node),
+    // As long as no node is named, each may still be the worker.
+    other: node === undefined ? undefined : agents.find(({ member }) => ![primary, node].includes(member.host)),
   }
 }
 
@@ -134,11 +147,11 @@ async function rolesIn({ sets, agents }: ChaosCluster, seen: Seen | undefined): 
 async function backUp(cluster: ChaosCluster, name: string): Promise<void> {
   const { find } = beginBackup(cluster, name)
   let seen: Seen | undefined
-  const isOver = async () => {
+  const look = async () => {
     seen = await find()
-    return TERMINAL.includes(seen?.status ?? '')
+    return isOver(seen)
   }
-  await until('a backup', isOver, LONGEST_SECONDS)
+  await until('a backup', look, LONGEST_SECONDS)
   if (seen?.status !== 'done')
     throw new Error(`a backup that nothing was in the way of ended as ${seen?.status}: ${seen?.error}`)
 }

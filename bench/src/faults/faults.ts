@@ -34,7 +34,7 @@ export const FAULTS: readonly Fault[] = [
   })),
   { name: 'step-down', strike: async ({ sets }) => sets[0]?.stepDown(10) },
   {
-    name: 'primary cut off',
+    name: 'primary suspended',
     strike: async ({ sets }) => (await sets[0]?.primary())?.pause(),
     heal: async ({ sets }) => {
       for (const member of sets[0]?.members ?? []) member.resume()

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { type ChaosCluster, startChaosCluster } from '../chaos/cluster.js'
 import type { Shape } from '../chaos/shape.js'
 import { type Cell, POINTS, strike } from './cell.js'
@@ -19,7 +19,7 @@ const BULK_BYTES = 8_000_000
 
 const { only, faults, seed, write } = new Command('faults')
   .description('Strikes each state of backups and restores with each fault, and tells how that ends.')
-  .option('--only <operation>', 'backup or restore; both when left out')
+  .addOption(new Option('--only <operation>', 'both when left out').choices(['backup', 'restore']))
   .option('--faults <text>', 'those whose name has this text', '')
   .option('--seed <number>', 'of what is written meanwhile', Number, Date.now() % 1_000_000)
   .option('--write <file>', 'the page whose table is brought up to date; cells that were not run stay')
