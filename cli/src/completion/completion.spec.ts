@@ -66,7 +66,7 @@ function run(program: string, args: string[]): string | undefined {
 
 describe('shell completion', () => {
   it('completes commands, flags, values of flags and names of backups in bash', () => {
-    assert.deepEqual(offered('pbm back'), ['backup'])
+    assert.deepEqual(offered('pbm back'), ['backup', 'backup-finish'])
     assert.deepEqual(offered('pbm backup --wa'), ['--wait', '--wait-time'])
     assert.deepEqual(offered('pbm list -o js'), ['json', 'json-pretty'])
     assert.deepEqual(offered('pbm -o json describe-r'), ['describe-restore'])
