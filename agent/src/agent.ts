@@ -311,7 +311,7 @@ export class Agent {
           throw error
         } finally {
           if (command.cmd === 'replay') this.#repairs.ttl.begin(this.#stopping.signal)
-          if (command.cmd === 'backup' && command.backup.type === 'physical')
+          if (command.cmd === 'backup' && command.backup.type !== 'logical')
             this.#repairs.lock.begin(this.#stopping.signal)
         }
       },

@@ -38,8 +38,8 @@ export function drilledWord(drill: LastDrill | undefined, now: number): string {
   return `${drill.result === 'good' ? secondsText(drill.restoreSeconds) : 'failed'} (${ago})`
 }
 
-export function drillOf({ drills }: Pick<BackupDocument, 'drills'>): LastDrill | undefined {
-  return lastDrill(readDrills(drills))
+export function drillOf({ drills, replsets }: Pick<BackupDocument, 'drills' | 'replsets'>): LastDrill | undefined {
+  return lastDrill(readDrills(drills), replsets.length)
 }
 
 function secondsText(seconds: number): string {

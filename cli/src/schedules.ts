@@ -4,6 +4,7 @@ import {
   clusterTime,
   type Delivery,
   type EndedRun,
+  isOfFiles,
   nextTick,
   type RunDocuments,
   readRunDocuments,
@@ -50,7 +51,7 @@ export async function warnOfPhysical(
   schedules: readonly ScheduleConfig[],
 ): Promise<void> {
   const names = schedules
-    .filter(({ do: kind, type }) => kind === 'backup' && type === 'physical')
+    .filter(({ do: kind, type }) => kind === 'backup' && type !== undefined && isOfFiles(type))
     .map(({ name }) => name)
   if (names.length === 0) return
   const fault = physicalFault(await agentsView(leader), config)

@@ -81,15 +81,15 @@ export function toBackupFacts(found: Document): BackupFacts | undefined {
     ...(isDocument(verification) && {
       verification: { at: readNumber(verification.at), result: String(verification.result) },
     }),
-    ...drillOf(found.drills),
+    ...drillOf(found.drills, readList(found.replsets as Document[] | null).length),
     replsets: readList(found.replsets as Document[] | null)
       .filter(isDocument)
       .map(toReplsetFacts),
   }
 }
 
-function drillOf(drills: unknown): { drill?: LastDrill } {
-  const drill = lastDrill(readDrills(drills))
+function drillOf(drills: unknown, replsets: number): { drill?: LastDrill } {
+  const drill = lastDrill(readDrills(drills), replsets)
   return drill === undefined ? {} : { drill }
 }
 

@@ -93,7 +93,7 @@ export async function listNewsOfBackups(leader: MongoClient, since: number): Pro
       return [{ backup, damage: { opid: String(verification.opid), at: readNumber(verification.at) } }]
     }),
     drilled: read.flatMap(({ backup }) => {
-      const drill = lastDrill(readDrills(backup.drills))
+      const drill = lastDrill(readDrills(backup.drills), backup.replsets.length)
       return drill === undefined || drill.at < since ? [] : [{ backup, drill }]
     }),
   }

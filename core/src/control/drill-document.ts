@@ -73,14 +73,19 @@ export function readDrills(found: unknown): DrilledReplset[] {
   }))
 }
 
-/** The newest drill; undefined where there was none. Pure. */
-export function lastDrill(drills: readonly DrilledReplset[]): LastDrill | undefined {
+/**
+ * The newest drill; undefined where there was none, and as long as it may still fail on one of the replica sets of the backup, of
+ * which there are so many. Pure.
+ */
+export function lastDrill(drills: readonly DrilledReplset[], replsets: number): LastDrill | undefined {
   const newest = drills.toSorted((a, b) => b.at - a.at)[0]
   if (newest === undefined) return undefined
   const own = drills.filter(({ opid }) => opid === newest.opid)
+  const isGood = own.every(({ result }) => result === 'good')
+  if (isGood && own.length < replsets) return undefined
   return {
     at: newest.at,
-    result: own.every(({ result }) => result === 'good') ? 'good' : 'failed',
+    result: isGood ? 'good' : 'failed',
     restoreSeconds: Math.max(...own.map(({ restoreSeconds }) => restoreSeconds)),
     opid: newest.opid,
   }

@@ -13,13 +13,20 @@ export const DRAW_MS = 2_000
 /** How long PBM's agents look for their nomination after the command (PBM: control-plane.md §4). */
 export const NOMINATION_MS = 15_000
 /** An answer may take so many times as long as the question: a node has to read it, lock, and answer, all by majority. */
-export const ANSWER_TO_QUESTION = 5
+const ANSWER_TO_QUESTION = 5
+/** However a clock was set meanwhile. */
+const LONGEST_ANSWER_MS = 120_000
 const POLL_MS = 50
 /** Those that wait ask ever less often: there may be hundreds of them, and one is chosen. */
 const SLOWER = 1.25
 const LAST_POLL_MS = 500
 /** How seldom it is looked for who declined. */
 const LOOKS_PER_DECLINE = 6
+
+/** How long an answer may take, in milliseconds, to a question that took so many. */
+export function answerTime(askedMs: number): number {
+  return Math.min(LONGEST_ANSWER_MS, ANSWER_TO_QUESTION * askedMs)
+}
 
 /** Where one replica set's nomination is written: what differs between the operations. */
 export interface Ballot {
@@ -76,7 +83,7 @@ export async function nominate(ballot: Ballot, options: NominateOptions): Promis
     }
     const isLast = index === rounds.length - 1
     // Where a majority is slow, nobody could answer in time.
-    const answerMs = ANSWER_TO_QUESTION * (clock.now() - asking)
+    const answerMs = answerTime(clock.now() - asking)
     const timeoutMs = Math.max(millis, answerMs, isLast ? begun + leastMs - clock.now() : 0)
     const winner = await until(answered, { clock, signal, everyMs, timeoutMs })
     if (winner !== undefined && winner !== '') return winner

@@ -41,7 +41,9 @@ export async function writeLockRecord(dbPath: string, record: LockRecord): Promi
 /** Writes files into the dbPath, of which the next agent knows where this one is killed. */
 export async function layFiles(dbPath: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
   await mkdir(join(dbPath, WORK_FOLDER), { recursive: true })
-  await writeFile(join(dbPath, WORK_FOLDER, LAID), JSON.stringify(Object.keys(files)), { flush: true })
+  const record = join(dbPath, WORK_FOLDER, LAID)
+  await writeFile(`${record}.new`, JSON.stringify(Object.keys(files)), { flush: true })
+  await rename(`${record}.new`, record)
   for (const [name, content] of Object.entries(files))
     await writeFile(join(dbPath, name), content, { mode: 0o600, flush: true })
 }

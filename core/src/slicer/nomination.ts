@@ -11,7 +11,7 @@ import {
 import type { PitrReplset } from '../control/pitr-document.js'
 import { PbmError } from '../errors.js'
 import type { OperationLog } from '../log.js'
-import { ANSWER_TO_QUESTION, type Ballot, nominate } from '../protocol/nomination.js'
+import { answerTime, type Ballot, nominate } from '../protocol/nomination.js'
 import { nominationGroups, type PriorityRules } from '../protocol/priority.js'
 import type { Clock } from '../time/clock.js'
 import { until } from '../time/until.js'
@@ -51,7 +51,7 @@ export async function electSlicers(options: PitrElectionOptions): Promise<PitrEl
   const { leader, replsets, fit, rules, signal, log, clock } = options
   const asking = clock.now()
   await openPitrElection(leader)
-  const answers = await gatherAnswers(options, fit, ANSWER_TO_QUESTION * (clock.now() - asking))
+  const answers = await gatherAnswers(options, fit, answerTime(clock.now() - asking))
   const ready = fit.filter((agent) => answers.some((answer) => isOf(answer, agent) && answer.status === 'ready'))
   const refusals = answers.filter(({ status }) => status === 'error')
   if (ready.length === 0) {

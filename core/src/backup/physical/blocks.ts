@@ -61,12 +61,18 @@ export class Blocks {
   async #fetch({ backup, store }: IncrementSource, { replset, signal }: BlocksContext): Promise<BlockIndex> {
     const object = blockIndexName(backup.name, replset)
     const known = backup.replsets.find(({ name }) => name === replset)?.objects?.find(({ name }) => name === object)
+    if (known === undefined) throw new PbmError('BACKUP_DAMAGED', `${object} is not in the record`)
     const path = join(this.#folder, 'before')
     const tally = new Tally()
-    await pipeline(tally.through(await store.read(object, { signal })), createWriteStream(path, { mode: 0o600 }), {
-      signal,
-    })
-    if (known?.crc !== tally.crcText())
+    // It goes beside live data.
+    const bounded = async function* () {
+      for await (const bytes of tally.through(await store.read(object, { signal }))) {
+        if (tally.size > Number(known.size)) throw new PbmError('BACKUP_DAMAGED', `${object} is longer than it was`)
+        yield bytes
+      }
+    }
+    await pipeline(bounded(), createWriteStream(path, { mode: 0o600 }), { signal })
+    if (known.crc !== tally.crcText())
       throw new PbmError('BACKUP_DAMAGED', `${object} is altered: its checksum is wrong`)
     return await BlockIndex.open(path)
   }

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { lstat, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deserialize, Timestamp } from 'bson'
 import { externalFiles } from '../../backup/physical/external.js'
@@ -80,7 +80,7 @@ async function keepListed(dbPath: string, layout: FileLayout, files: readonly Li
   }
   const clear = async (path: string): Promise<void> => {
     const full = join(dbPath, path)
-    if (!(await stat(full)).isDirectory()) {
+    if (!(await lstat(full)).isDirectory()) {
       if (!listed.has(path)) await rm(full, { force: true })
       return
     }

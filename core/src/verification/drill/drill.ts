@@ -1,3 +1,4 @@
+import { isOfFiles } from '../../control/backup-document.js'
 import type { DrillCommand } from '../../control/command-document.js'
 import type { DrillReport } from '../../control/drill-document.js'
 import { errorText, PbmError } from '../../errors.js'
@@ -30,6 +31,8 @@ export async function drillReplset(command: DrillCommand, context: DrillContext)
   const backup = await findAnywhere(leader, store, command.backup, signal)
   if (backup.status !== 'done')
     throw new PbmError('BACKUP_NOT_DONE', `Backup ${backup.name} can't be restored: it is ${backup.status}`)
+  if (backup.type !== 'logical' && !isOfFiles(backup.type))
+    throw new PbmError('RESTORE_UNSUPPORTED', `A drill of ${backup.type} backups is not supported`)
   const began = clock.now()
   const restore = backup.type === 'logical' ? withLogical : withPhysical
   const found = await restore(backup, command, context, (restored) => lookAt(restored, context)).catch(
@@ -37,7 +40,8 @@ export async function drillReplset(command: DrillCommand, context: DrillContext)
       signal.throwIfAborted()
       if (error instanceof PbmError && NOT_MADE.includes(error.code)) throw error
       // What was deleted meanwhile is not damaged.
-      await findAnywhere(leader, store, command.backup, signal)
+      const now = await findAnywhere(leader, store, command.backup, signal)
+      if (now.status !== 'done') throw error
       return { ...NOTHING_FOUND, faults: [errorText(error)] }
     },
   )
