@@ -56,6 +56,20 @@ describe('what may be deleted', () => {
     assert.deepEqual([names(found), files(found)], [['a'], ['rs/50-100', 'rs/100-150']])
   })
 
+  it('takes no increment for a base whose chain is broken, or leads in a circle', () => {
+    const lost = backup('i1', 150, { type: 'incremental', src_backup: 'i0' })
+    const failed = backup('i0', 50, { type: 'incremental', status: 'error' })
+    const round = [
+      backup('r0', 150, { type: 'incremental', src_backup: 'r1' }),
+      backup('r1', 160, { type: 'incremental', src_backup: 'r0' }),
+    ]
+    const chunks = [chunk(50, 100), chunk(100, 150), chunk(150, 200), chunk(200, 300)]
+    for (const broken of [[lost], [failed, lost], round]) {
+      assert.deepEqual(names(expired(inventory([a, ...broken], chunks), at(250))).includes('a'), false)
+      assert.equal(isNeededForSlicing(a, inventory([a, ...broken], chunks, true)), true)
+    }
+  })
+
   it('does not let the last chain go, whose links are bases of each other', () => {
     const base = backup('i0', 200, { type: 'incremental' })
     const increment = backup('i1', 300, { type: 'incremental', src_backup: 'i0' })

@@ -58,7 +58,26 @@ export function isNeededForSlicing(backup: BackupDocument, inventory: Inventory)
   // All that builds on it goes with it.
   const going = withIncrements(backup, inventory.backups)
   const staying = { ...inventory, backups: inventory.backups.filter((one) => !going.includes(one)) }
-  return going.some((one) => isBaseSnapshot(one) && isLastBase(one, staying))
+  const isBase = baseAmong(inventory.backups)
+  return going.some((one) => isBase(one) && isLastBase(one, staying))
+}
+
+/** Which of them a restore can start from: of an increment, all that it builds on has to be there. */
+function baseAmong(backups: readonly BackupDocument[]): (backup: BackupDocument) => boolean {
+  const links = new Map(
+    backups.filter(({ type, status }) => type === 'incremental' && status === 'done').map((one) => [one.name, one]),
+  )
+  const isWhole = (backup: BackupDocument): boolean => {
+    const seen = new Set([backup.name])
+    for (let name = sourceName(backup); name !== undefined; ) {
+      const source = links.get(name)
+      if (source === undefined || seen.has(name)) return false
+      seen.add(name)
+      name = sourceName(source)
+    }
+    return true
+  }
+  return (backup) => isBaseSnapshot(backup) && isWhole(backup)
 }
 
 /** A backup and all that builds on it, in the order in which they do. */
@@ -72,7 +91,9 @@ export function withIncrements(backup: BackupDocument, backups: readonly BackupD
 }
 
 function isLastBase(backup: BackupDocument, inventory: Inventory): boolean {
-  const bases = inventory.backups.filter((other) => other.name !== backup.name && isPointInTimeBase(other))
+  const isBase = baseAmong(inventory.backups)
+  const isOther = (other: BackupDocument) => other.name !== backup.name && isPointInTimeBase(other) && isBase(other)
+  const bases = inventory.backups.filter(isOther)
   if (bases.some(({ last_write_ts }) => last_write_ts.greaterThan(backup.last_write_ts))) return false
   const previous = bases.reduce<BackupDocument | undefined>(
     (newest, base) => (newest?.last_write_ts.greaterThan(base.last_write_ts) === true ? newest : base),
@@ -113,13 +134,14 @@ export function expired(inventory: Inventory, limit: Timestamp, profile = ''): E
     chunks.filter((chunk) => chunk.end_ts.lessThanOrEqual(end) && !isFromNothing(chunk, base, chains))
 
   // Not simply the last of all: one of the same second, that is no base, may have ended after it.
-  const last = older.findLast(isBaseSnapshot)
+  const isBase = baseAmong(inventory.backups)
+  const last = older.findLast(isBase)
   if (last?.last_write_ts.t === limit.t) {
     const others = older.filter((backup) => backup !== last)
     return { backups: withoutLiveChain(others, inventory), chunks: endingBy(last.last_write_ts, last) }
   }
   if (profile !== '') return { backups: withoutLiveChain(older, inventory), chunks }
-  const base = neededBase(older.filter(isBaseSnapshot), inventory, limit)
+  const base = neededBase(older.filter(isBase), inventory, limit)
   const kept = older.filter(({ name }) => name !== base?.name)
   return { backups: withoutLiveChain(kept, inventory), chunks: endingBy(base?.last_write_ts ?? limit, base) }
 }
@@ -150,7 +172,9 @@ function neededBase(
   const chains = chainsByReplset(inventory.chunks)
   const reaching = bases.findLast(({ replsets, last_write_ts }) => isCovered(chains, replsets, last_write_ts, limit))
   if (reaching !== undefined || !inventory.slicing) return reaching
-  const isLater = (backup: BackupDocument) => isPointInTimeBase(backup) && backup.last_write_ts.greaterThan(limit)
+  const isBase = baseAmong(inventory.backups)
+  const isLater = (backup: BackupDocument) =>
+    isPointInTimeBase(backup) && isBase(backup) && backup.last_write_ts.greaterThan(limit)
   return inventory.backups.some(isLater) ? undefined : bases.at(-1)
 }
 
