@@ -35,6 +35,8 @@ describe('pbm drill', () => {
     const good = checks('{ns: drill.orders, minCount: 50, newest: {field: at, notOlderThan: 1h}}')
     succeeded(await cluster.pbm(['config', '--file', '-', '--wait'], { input: sliced(good) }))
     logical = await backup()
+    // From then on the oplog leads from either of them.
+    await until('a chunk', async () => (await listChunks(cluster.leader)).length > 0)
     physical = await backup('-t', 'physical')
   })
   after(() => cluster?.stop())
