@@ -21,6 +21,7 @@ import {
   isStale,
   listAgents,
   listBackups,
+  listLocks,
   sendCommand,
 } from '@pbmkit/core'
 import {
@@ -224,6 +225,7 @@ describe('incremental backups', function () {
     assert.equal(record.status, 'error', outputs(cluster))
     assert.match(record.error ?? '', /filelist\.pbm.*Nothing of the data was changed/)
     assert.equal(await onServer(pidOf), pid)
+    await withLeader(({ leader }) => until('the lock to be free', async () => (await listLocks(leader)).length === 0))
     const backup = await backUp()
     assert.equal(backup.src_backup ?? '', '')
     assert.match(outputs(cluster), /is a new base: .*filelist\.pbm is not on the storage any more/)
